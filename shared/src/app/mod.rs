@@ -1,0 +1,1 @@
+//! Operations: what weir does, without HTTP.

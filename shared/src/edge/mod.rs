@@ -1,0 +1,1 @@
+//! HTTP: what happens before and after an operation.

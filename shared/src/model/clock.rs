@@ -1,0 +1,120 @@
+//! The one source of the time, so that tests can move it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::UNIX_EPOCH;
+
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+/// The time, from the system or set by hand.
+#[derive(Debug, Clone, Default)]
+pub struct Clock(Option<Arc<AtomicU64>>);
+
+impl Clock {
+    /// The system's clock.
+    #[must_use]
+    pub fn system() -> Self {
+        Self(None)
+    }
+
+    /// A clock that stands still at `start_ms` (Unix milliseconds) until it is advanced. Clones share it.
+    #[must_use]
+    pub fn manual(start_ms: u64) -> Self {
+        Self(Some(Arc::new(AtomicU64::new(start_ms))))
+    }
+
+    /// Moves a manual clock forward; a system clock takes no notice.
+    pub fn advance_ms(&self, by: u64) {
+        if let Some(now) = &self.0 {
+            now.fetch_add(by, Ordering::SeqCst);
+        }
+    }
+
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        match &self.0 {
+            Some(now) => Instant(now.load(Ordering::SeqCst)),
+            None => Instant::of_system(),
+        }
+    }
+}
+
+/// A point in time, in Unix milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(pub u64);
+
+impl Instant {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that everything else asks")]
+    fn of_system() -> Self {
+        let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    #[must_use]
+    pub fn seconds(self) -> u64 {
+        self.0 / 1_000
+    }
+
+    #[must_use]
+    pub fn plus_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+
+    /// Milliseconds from `self` until `later`; 0 if that is past.
+    #[must_use]
+    pub fn until(self, later: Self) -> u64 {
+        later.0.saturating_sub(self.0)
+    }
+
+    /// The calendar month in UTC, `2026-11`: the period of a budget.
+    #[must_use]
+    pub fn month(self) -> String {
+        let format = format_description!("[year]-[month]");
+        self.civil().format(&format).unwrap_or_default()
+    }
+
+    /// The first instant of the next calendar month in UTC: when a budget starts anew.
+    #[must_use]
+    pub fn next_month(self) -> Self {
+        let date = self.civil().date();
+        let (year, month) = match date.month() {
+            time::Month::December => (date.year() + 1, time::Month::January),
+            month => (date.year(), month.next()),
+        };
+        let first = time::Date::from_calendar_date(year, month, 1).unwrap_or(date);
+        Self(u64::try_from(first.midnight().assume_utc().unix_timestamp()).unwrap_or(0) * 1_000)
+    }
+
+    /// The hour in UTC, `2026-11-22T17`: the grain of the usage counters. Sorts as time does.
+    #[must_use]
+    pub fn hour(self) -> String {
+        let format = format_description!("[year]-[month]-[day]T[hour]");
+        self.civil().format(&format).unwrap_or_default()
+    }
+
+    fn civil(self) -> OffsetDateTime {
+        let seconds = i64::try_from(self.seconds()).unwrap_or(i64::MAX);
+        OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_starts_anew_with_the_month() {
+        let december = Instant(1_798_761_599_000); // 2026-12-31T23:59:59Z
+        assert_eq!((december.month().as_str(), december.hour().as_str()), ("2026-12", "2026-12-31T23"));
+        assert_eq!(december.next_month(), Instant(1_798_761_600_000));
+        assert_eq!(december.next_month().month(), "2027-01");
+    }
+
+    #[test]
+    fn a_manual_clock_is_shared_by_its_clones() {
+        let clock = Clock::manual(5);
+        clock.clone().advance_ms(10);
+        assert_eq!(clock.now(), Instant(15));
+    }
+}

@@ -1,0 +1,71 @@
+//! Identifiers and fingerprints.
+
+use std::fmt::Write as _;
+
+use rand::RngExt as _;
+use sha2::{Digest, Sha256};
+
+const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// A new identifier: `prefix` and 24 random letters and digits (143 bits).
+#[must_use]
+pub fn new(prefix: &str) -> String {
+    format!("{prefix}{}", random(24))
+}
+
+/// `length` random letters and digits, from the operating system's generator by way of `rand`.
+#[must_use]
+pub fn random(length: usize) -> String {
+    let mut rng = rand::rng();
+    (0..length).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect()
+}
+
+/// A SHA-256 in lower-case hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    /// Hashes `parts` in order; each is preceded by its length, so that moving a boundary changes the hash.
+    pub fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut hasher = Sha256::new();
+        for part in parts {
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        Self(hex(&hasher.finalize()))
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Lower-case hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moving_a_boundary_changes_the_fingerprint() {
+        let one = Fingerprint::of([b"ab".as_slice(), b"c"]);
+        let other = Fingerprint::of([b"a".as_slice(), b"bc"]);
+        assert_ne!(one, other);
+        assert_eq!(one.as_str().len(), 64);
+    }
+
+    #[test]
+    fn identifiers_differ_and_carry_their_prefix() {
+        let (one, other) = (new("proj_"), new("proj_"));
+        assert_ne!(one, other);
+        assert!(one.starts_with("proj_") && one.len() == 29, "{one}");
+    }
+}

@@ -1,0 +1,13 @@
+//! What things are: money, tokens, projects, models, provider calls. No I/O, no framework.
+
+
+pub mod catalog;
+pub mod clock;
+pub mod id;
+pub mod money;
+pub mod object;
+pub mod project;
+pub mod provider;
+pub mod request;
+pub mod secret;
+pub mod tokens;

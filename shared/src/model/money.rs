@@ -1,0 +1,89 @@
+//! Money as integers, so that sums are exact.
+
+use std::fmt;
+use std::iter::Sum;
+use std::ops::{Add, AddAssign};
+
+/// An amount of money in millionths of a US dollar.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MicroUsd(pub u64);
+
+impl MicroUsd {
+    /// The amount in dollars, for answers to people. Exact up to 9 billion dollars.
+    #[must_use]
+    pub fn dollars(self) -> f64 {
+        // 2^53 micro-dollars are 9 billion dollars.
+        #[expect(clippy::cast_precision_loss, reason = "amounts stay far below 2^53 micro-dollars")]
+        let micro = self.0 as f64;
+        micro / 1e6
+    }
+
+    /// Dollars as an administrator writes them, rounded to the nearest micro-dollar.
+    ///
+    /// Returns `None` for what is negative, not a number, or more than a billion dollars.
+    ///
+    /// ```
+    /// # use shared::model::money::MicroUsd;
+    /// assert_eq!(MicroUsd::from_dollars(0.1), Some(MicroUsd(100_000)));
+    /// assert_eq!(MicroUsd::from_dollars(-1.0), None);
+    /// ```
+    #[must_use]
+    pub fn from_dollars(dollars: f64) -> Option<Self> {
+        if !(0.0..=1e9).contains(&dollars) {
+            return None;
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "range checked above")]
+        let micro = (dollars * 1e6).round() as u64;
+        Some(Self(micro))
+    }
+
+    /// The amount as a signed number, for balances that may go below zero.
+    #[must_use]
+    pub fn signed(self) -> i64 {
+        i64::try_from(self.0).unwrap_or(i64::MAX)
+    }
+}
+
+impl Add for MicroUsd {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl AddAssign for MicroUsd {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl Sum for MicroUsd {
+    fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
+        amounts.fold(Self(0), Add::add)
+    }
+}
+
+/// Dollars with six decimals, as in `x-weir-cost-usd`: `0.000123`.
+impl fmt::Display for MicroUsd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_dollars_with_six_decimals() {
+        assert_eq!(MicroUsd(1_000_123).to_string(), "1.000123");
+        assert_eq!(MicroUsd(7).to_string(), "0.000007");
+    }
+
+    #[test]
+    fn refuses_what_is_no_amount() {
+        for dollars in [f64::NAN, f64::INFINITY, -0.01, 2e9] {
+            assert_eq!(MicroUsd::from_dollars(dollars), None, "{dollars}");
+        }
+    }
+}

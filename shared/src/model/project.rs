@@ -1,0 +1,149 @@
+//! Projects (weir's tenants), their limits and policies, and their keys.
+
+use serde::{Deserialize, Serialize};
+
+use super::id;
+use super::id::Fingerprint;
+use super::money::MicroUsd;
+use super::secret::Secret;
+
+/// A project: the tenant that requests are admitted, accounted and kept apart by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Project {
+    /// `proj_` and 24 letters and digits.
+    pub id: String,
+    pub name: String,
+    /// Unix seconds.
+    pub created_at: u64,
+    /// Unix seconds; an archived project's keys are refused.
+    pub archived_at: Option<u64>,
+    pub limits: Limits,
+    /// Counts the changes of `limits`. A meter says which revision it was filled for.
+    pub revision: u64,
+    pub policy: Policy,
+}
+
+/// What a project may use; `None` means without a limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    pub requests_per_minute: Option<u64>,
+    pub tokens_per_minute: Option<u64>,
+    /// Per calendar month in UTC.
+    pub budget: Option<MicroUsd>,
+}
+
+/// How a project wants its requests treated.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// Output tokens of a request that names no limit of its own; also sent to the provider.
+    pub default_max_output_tokens: Option<u64>,
+    /// Treat a retry of an SDK (`x-stainless-retry-count` above 0) as the request it repeats.
+    pub dedupe_retries: bool,
+    /// Answer identical requests from the cache for this many seconds; absent: no cache.
+    pub cache_ttl_seconds: Option<u64>,
+}
+
+/// Who sent a request: made by `app::access` from a valid key and by nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    pub project: Project,
+    /// `key_...`, the id of the API key, not the key.
+    pub api_key_id: String,
+}
+
+/// What the table keeps of an API key. The key itself is shown once and never stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    /// `key_` and 24 letters and digits.
+    pub id: String,
+    pub hash: Fingerprint,
+    pub project_id: String,
+    pub name: String,
+    /// `sk-weir-...abcd`
+    pub redacted_value: String,
+    /// Unix seconds.
+    pub created_at: u64,
+    pub service_account_id: String,
+}
+
+/// An API key as a client sends it: `sk-weir-<project>-<secret>`.
+///
+/// It names its project so that the project can be read beside the key, not after it. The stored key decides whether
+/// that is true.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKeySecret {
+    project_id: String,
+    secret: Secret,
+}
+
+const KEY_PREFIX: &str = "sk-weir-";
+const PROJECT_PREFIX: &str = "proj_";
+
+impl ApiKeySecret {
+    /// A new key for a project.
+    #[must_use]
+    pub fn generate(project_id: &str) -> Self {
+        let project = project_id.strip_prefix(PROJECT_PREFIX).unwrap_or(project_id);
+        let secret = Secret::new(format!("{KEY_PREFIX}{project}-{}", id::random(40)));
+        Self { project_id: project_id.to_owned(), secret }
+    }
+
+    /// Reads a key; `None` if it has not the form of one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (project, secret) = text.strip_prefix(KEY_PREFIX)?.split_once('-')?;
+        let well_formed = |part: &str| (1..=64).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
+        if !well_formed(project) || !well_formed(secret) {
+            return None;
+        }
+        Some(Self { project_id: format!("{PROJECT_PREFIX}{project}"), secret: Secret::new(text) })
+    }
+
+    /// The project that the key says it belongs to.
+    #[must_use]
+    pub fn project_id(&self) -> &str {
+        &self.project_id
+    }
+
+    /// What the table stores and finds the key by.
+    ///
+    /// SHA-256 without salt: the secret has 238 random bits, so there is nothing to guess.
+    #[must_use]
+    pub fn hash(&self) -> Fingerprint {
+        Fingerprint::of([self.secret.expose().as_bytes()])
+    }
+
+    #[must_use]
+    pub fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// Enough of the key to recognise it by: `sk-weir-...abcd`.
+    #[must_use]
+    pub fn redacted(&self) -> String {
+        let text = self.secret.expose();
+        format!("{KEY_PREFIX}...{}", &text[text.len() - 4..])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_names_its_project_and_reads_back() {
+        let project = id::new("proj_");
+        let key = ApiKeySecret::generate(&project);
+        assert_eq!(ApiKeySecret::parse(key.secret().expose()), Some(key.clone()));
+        assert_eq!(key.project_id(), project);
+        assert!(key.secret().expose().ends_with(&key.redacted()[11..]), "{}", key.redacted());
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused_before_any_look_up() {
+        for text in ["", "sk-1", "sk-weir-", "sk-weir-abc", "sk-weir-abc-", "sk-weir-a#b-c", "sk-weir-abc-dé", "Bearer x"] {
+            assert_eq!(ApiKeySecret::parse(text), None, "{text}");
+        }
+    }
+}

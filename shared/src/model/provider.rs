@@ -1,0 +1,168 @@
+//! What weir asks of a model provider, and how a provider can fail.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+
+use super::object::Object;
+use super::tokens::Usage;
+
+/// A provider of models. Implementations live in the `providers` crate and speak OpenAI's shapes on this side.
+///
+/// An implementation makes one attempt: timeouts other than connecting, retries and fallback belong to `app::dispatch`.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// Sends `call` and returns once the answer is whole, or for a streamed call once it has begun.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    async fn send(&self, call: &Call) -> Result<Reply, Failure>;
+}
+
+/// One attempt at a provider.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub endpoint: Endpoint,
+    /// The provider's name of the model; the implementation puts it into the body.
+    pub model: String,
+    /// The client's body in OpenAI's shape.
+    pub body: Object,
+    pub stream: bool,
+    /// Time to establish a connection.
+    pub connect: Duration,
+    /// W3C trace context to pass on.
+    pub traceparent: Option<String>,
+}
+
+/// The operations that reach a provider. Names are OpenAI's paths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    ChatCompletions,
+    Completions,
+    Embeddings,
+    Moderations,
+}
+
+impl Endpoint {
+    /// The path below the base URL.
+    #[must_use]
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "/chat/completions",
+            Self::Completions => "/completions",
+            Self::Embeddings => "/embeddings",
+            Self::Moderations => "/moderations",
+        }
+    }
+
+    /// `gen_ai.operation.name` of OpenTelemetry's GenAI conventions.
+    #[must_use]
+    pub fn operation(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "chat",
+            Self::Completions => "text_completion",
+            Self::Embeddings => "embeddings",
+            Self::Moderations => "moderations",
+        }
+    }
+}
+
+/// What a provider answers.
+pub enum Reply {
+    Whole(Whole),
+    /// Events as they come; the end of the stream is the end of the answer.
+    Stream(BoxStream<'static, Result<Event, Failure>>),
+}
+
+/// A complete answer.
+#[derive(Debug, Clone)]
+pub struct Whole {
+    /// JSON in OpenAI's shape.
+    pub body: Bytes,
+    /// What was used; `None` if the provider did not say.
+    pub usage: Option<Usage>,
+}
+
+/// One event of a streamed answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// The chunk as JSON in OpenAI's shape, without `data:` and without line breaks.
+    pub data: Bytes,
+    /// What the call used so far, where this chunk says so.
+    pub usage: Option<Usage>,
+}
+
+/// Why a provider gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// No connection, or it broke.
+    #[error("the connection failed")]
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("no {awaited} within {} ms", after.as_millis())]
+    TimedOut { awaited: &'static str, after: Duration },
+    /// The provider wants fewer calls.
+    #[error("the provider throttles: {message}")]
+    Throttled { message: String, retry_after: Option<Duration> },
+    /// The provider had an error of its own.
+    #[error("the provider answered {status}: {message}")]
+    Unavailable { status: u16, message: String, retry_after: Option<Duration> },
+    /// The provider will not do what was asked. `body` is its error in OpenAI's envelope's inner shape.
+    #[error("the provider refused with {status}: {}", refusal.message)]
+    Refused { status: u16, refusal: Refusal },
+    /// The provider does not accept the key that weir has for it.
+    #[error("the provider does not accept its key: {message}")]
+    Unauthorized { message: String },
+    /// The answer is not what this provider's API promises.
+    #[error("the provider's answer is not understood: {0}")]
+    Malformed(String),
+    /// This provider has no such operation or cannot express a field of the request.
+    #[error("{what}")]
+    Unsupported { what: String, param: Option<String> },
+    /// No call for a while after repeated failures.
+    #[error("the provider failed repeatedly and is being left alone")]
+    CircuitOpen { retry_after: Duration },
+}
+
+/// A provider's refusal, in the words of OpenAI's error object.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Refusal {
+    pub message: String,
+    pub kind: Option<String>,
+    pub param: Option<String>,
+    pub code: Option<String>,
+}
+
+impl Failure {
+    /// Whether the same call may succeed at the same provider later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable(_) | Self::TimedOut { .. } | Self::Throttled { .. } | Self::Unavailable { .. } | Self::Malformed(_)
+        )
+    }
+
+    /// Whether another provider may do what this one did not. Only a refusal of the request itself is final.
+    #[must_use]
+    pub fn may_fall_back(&self) -> bool {
+        !matches!(self, Self::Refused { .. })
+    }
+
+    /// Whether this says that the provider, not the request, is in trouble: what a circuit breaker counts.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::TimedOut { .. } | Self::Unavailable { .. } | Self::Malformed(_))
+    }
+
+    /// When the provider wants to be asked again.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Throttled { retry_after, .. } | Self::Unavailable { retry_after, .. } => *retry_after,
+            Self::CircuitOpen { retry_after } => Some(*retry_after),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Tokens of a call and what they cost.
+
+use super::money::MicroUsd;
+
+/// Tokens of one call, as the provider counted them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// All input tokens, those read from and written to the provider's prompt cache included.
+    pub input: u64,
+    /// Input tokens read from the provider's prompt cache.
+    pub cached_input: u64,
+    /// Input tokens written to the provider's prompt cache.
+    pub cache_write: u64,
+    /// All output tokens, reasoning included.
+    pub output: u64,
+    /// Output tokens spent on reasoning.
+    pub reasoning: u64,
+}
+
+/// Prices in micro-dollars per million tokens. Source: the `price` table of a model in `models.toml`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Price {
+    pub input: u64,
+    pub cached_input: u64,
+    pub cache_write: u64,
+    pub output: u64,
+    pub reasoning: u64,
+}
+
+impl Price {
+    /// What `usage` costs, rounded up once to the next micro-dollar.
+    ///
+    /// Rounding up means that a sum of charges is never below the provider's bill. Saturates at `u64::MAX`.
+    ///
+    /// ```
+    /// # use shared::model::{money::MicroUsd, tokens::{Price, Usage}};
+    /// let price = Price { input: 2_500_000, cached_input: 250_000, cache_write: 2_500_000, output: 10_000_000, reasoning: 10_000_000 };
+    /// let usage = Usage { input: 1_000, cached_input: 400, output: 10, ..Usage::default() };
+    /// assert_eq!(price.cost(&usage), MicroUsd(1_700)); // 600 x 2.5 + 400 x 0.25 + 10 x 10 micro-dollars
+    /// assert_eq!(price.cost(&Usage { input: 1, ..Usage::default() }), MicroUsd(3)); // 2.5 rounds up
+    /// ```
+    #[must_use]
+    pub fn cost(&self, usage: &Usage) -> MicroUsd {
+        let fresh = usage.input.saturating_sub(usage.cached_input).saturating_sub(usage.cache_write);
+        let spoken = usage.output.saturating_sub(usage.reasoning);
+        let parts = [
+            (fresh, self.input),
+            (usage.cached_input, self.cached_input),
+            (usage.cache_write, self.cache_write),
+            (spoken, self.output),
+            (usage.reasoning, self.reasoning),
+        ];
+        let total: u128 = parts.iter().map(|&(tokens, rate)| u128::from(tokens) * u128::from(rate)).sum();
+        MicroUsd(u64::try_from(total.div_ceil(1_000_000)).unwrap_or(u64::MAX))
+    }
+
+    /// The most that a call of at most `bound` tokens can cost, whatever the provider's caches do.
+    #[must_use]
+    pub fn worst_case(&self, bound: &Bound) -> MicroUsd {
+        let dearest = Self {
+            input: self.input.max(self.cached_input).max(self.cache_write),
+            output: self.output.max(self.reasoning),
+            ..*self
+        };
+        dearest.cost(&Usage { input: bound.input, output: bound.output, ..Usage::default() })
+    }
+}
+
+/// The most tokens that a call can use; see `app::bound`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bound {
+    pub input: u64,
+    pub output: u64,
+}
+
+impl Bound {
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.input.saturating_add(self.output)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PRICE: Price = Price { input: 3, cached_input: 1, cache_write: 5, output: 7, reasoning: 9 };
+
+    #[test]
+    fn every_kind_of_token_has_its_price() {
+        let million = 1_000_000;
+        let usage =
+            Usage { input: 6 * million, cached_input: million, cache_write: 2 * million, output: 3 * million, reasoning: million };
+        assert_eq!(PRICE.cost(&usage), MicroUsd(3 * 3 + 1 + 2 * 5 + 2 * 7 + 9));
+    }
+
+    #[test]
+    fn the_worst_case_is_never_below_the_cost() {
+        let bound = Bound { input: 1_000_000, output: 1_000_000 };
+        let usage = Usage { input: 1_000_000, cache_write: 1_000_000, output: 1_000_000, reasoning: 1_000_000, cached_input: 0 };
+        assert_eq!(PRICE.worst_case(&bound), PRICE.cost(&usage));
+    }
+
+    #[test]
+    fn a_provider_that_counts_more_cached_than_input_is_not_paid_twice() {
+        let usage = Usage { input: 10, cached_input: 20, ..Usage::default() };
+        assert_eq!(PRICE.cost(&usage), MicroUsd(1));
+    }
+}
