@@ -1,1 +1,110 @@
-//! Embedded stores.
+//! DynamoDB and S3 inside the process: `dynoxide-rs` and `s3s-fs` behind the real AWS SDK clients.
+//!
+//! The SDK's HTTP connector is replaced by one that calls the engine directly, so that requests, retries, errors and
+//! signatures are the SDK's own and no port is opened. Tests wrap the connector to inject faults.
+
+mod dynamo;
+mod s3;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use aws_smithy_runtime_api::client::http::{SharedHttpConnector, http_client_fn};
+
+pub use dynamo::serve_dynamo;
+
+/// Where the stores keep their data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Nowhere: gone with the process.
+    Memory,
+    /// In this folder, which is made if it does not exist.
+    Folder(PathBuf),
+}
+
+/// Why the stores could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("the data folder `{0}` is in use by another weir; stop that one, or choose another folder with --data")]
+    Locked(PathBuf),
+    #[error("could not {action} `{path}`")]
+    Folder { action: &'static str, path: PathBuf, #[source] source: std::io::Error },
+    #[error("could not open the embedded {engine}")]
+    Engine { engine: &'static str, #[source] source: Box<dyn std::error::Error + Send + Sync> },
+}
+
+/// The opened engines. The data folder stays locked until this is dropped.
+pub struct Engines {
+    pub dynamo: SharedHttpConnector,
+    pub s3: SharedHttpConnector,
+    _lock: Option<File>,
+    _temporary: Option<tempfile::TempDir>,
+}
+
+impl Engines {
+    /// Opens or creates the stores.
+    ///
+    /// # Errors
+    /// `Locked` if another process has the folder; the others if the disk or an engine fails.
+    pub fn open(place: &Place) -> Result<Self, OpenError> {
+        match place {
+            Place::Memory => {
+                let temporary = tempfile::tempdir().map_err(folder("create", Path::new("a temporary folder")))?;
+                let s3 = s3::connector(temporary.path())?;
+                Ok(Self { dynamo: dynamo::in_memory()?, s3, _lock: None, _temporary: Some(temporary) })
+            }
+            Place::Folder(path) => {
+                let bucket = path.join("s3");
+                std::fs::create_dir_all(&bucket).map_err(folder("create", &bucket))?;
+                let lock = lock(path)?;
+                let dynamo = dynamo::in_file(&path.join("dynamodb.sqlite"))?;
+                Ok(Self { dynamo, s3: s3::connector(&bucket)?, _lock: Some(lock), _temporary: None })
+            }
+        }
+    }
+}
+
+fn lock(folder_path: &Path) -> Result<File, OpenError> {
+    let path = folder_path.join("lock");
+    let file = File::create(&path).map_err(folder("create", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::Locked(folder_path.to_owned())),
+        Err(std::fs::TryLockError::Error(source)) => Err(OpenError::Folder { action: "lock", path, source }),
+    }
+}
+
+fn folder(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> OpenError {
+    let path = path.to_owned();
+    move |source| OpenError::Folder { action, path, source }
+}
+
+/// A DynamoDB client that talks through `connector`.
+#[must_use]
+pub fn dynamo_client(connector: SharedHttpConnector) -> aws_sdk_dynamodb::Client {
+    use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region, retry::RetryConfig};
+    let config = Builder::new()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("local", "local", None, None, "embedded"))
+        .endpoint_url("http://dynamodb.embedded")
+        .retry_config(RetryConfig::standard())
+        .http_client(http_client_fn(move |_, _| connector.clone()))
+        .build();
+    aws_sdk_dynamodb::Client::from_conf(config)
+}
+
+/// An S3 client that talks through `connector`.
+#[must_use]
+pub fn s3_client(connector: SharedHttpConnector) -> aws_sdk_s3::Client {
+    use aws_sdk_s3::config::{BehaviorVersion, Builder, Credentials, Region};
+    let config = Builder::new()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new(s3::ACCESS_KEY, s3::SECRET_KEY, None, None, "embedded"))
+        .endpoint_url("http://s3.embedded")
+        .force_path_style(true)
+        .http_client(http_client_fn(move |_, _| connector.clone()))
+        .build();
+    aws_sdk_s3::Client::from_conf(config)
+}

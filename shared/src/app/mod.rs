@@ -1,1 +1,24 @@
 //! Operations: what weir does, without HTTP.
+
+mod access;
+pub mod admin;
+mod admission;
+mod bound;
+mod breaker;
+mod cache;
+mod dispatch;
+mod error;
+mod gateway;
+mod idempotency;
+mod run;
+mod stream;
+mod sweep;
+pub mod usage;
+
+pub use admission::{Limit, Rate, RateStatus, Refusal, Terms};
+pub use cache::{CacheControl, CacheOutcome};
+pub use error::Error;
+pub use gateway::{Gateway, Parts};
+pub use dispatch::Chain;
+pub use run::{Answer, Facts, Request};
+pub use sweep::Swept;

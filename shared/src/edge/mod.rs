@@ -1,1 +1,22 @@
-//! HTTP: what happens before and after an operation.
+//! HTTP: what happens before an operation decides, and how its outcome becomes an answer.
+
+mod answer;
+mod call;
+mod caller;
+pub mod config;
+pub mod connect;
+mod input;
+pub mod lambda;
+mod log;
+mod reject;
+mod stack;
+
+pub use call::serve;
+pub use caller::{Admin, bearer};
+pub use input::{Input, Query};
+pub use log::init as init_log;
+pub use reject::{Rejection, render};
+pub use stack::stack;
+
+/// What every router holds.
+pub type Deps = std::sync::Arc<crate::app::Gateway>;

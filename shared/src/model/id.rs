@@ -35,6 +35,11 @@ impl Fingerprint {
         Self(hex(&hasher.finalize()))
     }
 
+    /// A fingerprint that was stored.
+    pub(crate) fn from_hex(text: String) -> Self {
+        Self(text)
+    }
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

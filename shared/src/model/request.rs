@@ -1,1 +1,70 @@
-//! Request bodies that were checked.
+//! Request bodies that were checked: what weir needs to know of them, beside their exact text.
+
+mod shape;
+
+use super::object::Object;
+use super::provider::Endpoint;
+use shape::{ChatShape, CompletionShape, EmbeddingShape, ModerationShape};
+
+/// What is wrong with a request, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Invalid {
+    pub message: String,
+    /// Path of the field, `messages[0].role`.
+    pub param: Option<String>,
+    pub code: Option<&'static str>,
+}
+
+impl Invalid {
+    /// A field with a value that cannot be used.
+    pub fn field(param: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { message: message.into(), param: Some(param.into()), code: None }
+    }
+}
+
+/// A body of one of the model endpoints, checked.
+#[derive(Debug, Clone)]
+pub struct Body {
+    /// The body as it was sent.
+    pub object: Object,
+    pub model: String,
+    pub stream: bool,
+    /// Whether the client wants the usage chunk of a stream.
+    pub include_usage: bool,
+    /// Answers asked for, at least 1.
+    pub choices: u64,
+    /// Output tokens that the request allows itself, for one answer.
+    pub max_output_tokens: Option<u64>,
+    /// Bytes of everything that is text to the model; a token is at least one byte.
+    pub text_bytes: u64,
+    /// Images, sounds and files, whose tokens no length bounds.
+    pub media: u64,
+    pub has_tools: bool,
+    /// Whether text predicted by the caller may be billed as output.
+    pub has_prediction: bool,
+}
+
+impl Body {
+    /// Reads and checks a body.
+    ///
+    /// # Errors
+    /// Not JSON, not an object, a field that is missing or has the wrong type: said with the path of the field.
+    pub fn parse(endpoint: Endpoint, json: &[u8]) -> Result<Self, Invalid> {
+        let object = Object::parse(json).map_err(|error| not_json(&error))?;
+        match endpoint {
+            Endpoint::ChatCompletions => Ok(shape::read::<ChatShape>(json)?.into_body(object, json.len())),
+            Endpoint::Completions => Ok(shape::read::<CompletionShape>(json)?.into_body(object, json.len())),
+            Endpoint::Embeddings => Ok(shape::read::<EmbeddingShape>(json)?.into_body(object, json.len())),
+            Endpoint::Moderations => Ok(shape::read::<ModerationShape>(json)?.into_body(object, json.len())),
+        }
+    }
+}
+
+fn not_json(error: &serde_json::Error) -> Invalid {
+    let message = match error.classify() {
+        serde_json::error::Category::Data => format!("The request body must be a JSON object: {error}."),
+        _ => format!("We could not parse the JSON body of your request: {error}."),
+    };
+    Invalid { message, param: None, code: None }
+}

@@ -1,0 +1,46 @@
+//! The SDK's requests, answered by the embedded S3 engine.
+
+use std::fmt;
+use std::path::Path;
+
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use s3s::auth::SimpleAuth;
+use s3s::service::{S3Service, S3ServiceBuilder};
+
+use crate::OpenError;
+
+pub(crate) const ACCESS_KEY: &str = "local";
+pub(crate) const SECRET_KEY: &str = "local";
+
+pub(crate) fn connector(folder: &Path) -> Result<SharedHttpConnector, OpenError> {
+    let engine = s3s_fs::FileSystem::new(folder)
+        .map_err(|error| OpenError::Engine { engine: "S3", source: format!("{error:?}").into() })?;
+    let mut builder = S3ServiceBuilder::new(engine);
+    builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+    Ok(SharedHttpConnector::new(Engine(builder.build())))
+}
+
+struct Engine(S3Service);
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("embedded S3")
+    }
+}
+
+impl HttpConnector for Engine {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let service = self.0.clone();
+        HttpConnectorFuture::new(async move { forward(&service, request).await })
+    }
+}
+
+async fn forward(service: &S3Service, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+    let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+    let answer = service.call(request.map(s3s::Body::http_body_unsync)).await.map_err(|error| ConnectorError::other(error.into(), None))?;
+    let answer = answer.map(SdkBody::from_body_1_x);
+    HttpResponse::try_from(answer).map_err(|error| ConnectorError::other(error.into(), None))
+}

@@ -1,0 +1,54 @@
+//! What a process remembers of meters, to try first where it will most likely succeed. Never decides anything.
+
+use quick_cache::sync::Cache;
+use rand::RngExt as _;
+
+use super::Terms;
+use crate::data::MeterKey;
+use crate::model::clock::Instant;
+
+/// Hints about recently used meters.
+pub(crate) struct Hints {
+    /// When the rate window of a shard ends.
+    windows: Cache<MeterKey, Instant>,
+    /// The shard of a meter (its key with shard 0) to begin with.
+    homes: Cache<MeterKey, u8>,
+}
+
+const REMEMBERED: usize = 4_096;
+
+impl Hints {
+    pub(crate) fn new() -> Self {
+        Self { windows: Cache::new(REMEMBERED), homes: Cache::new(REMEMBERED) }
+    }
+
+    /// The shard to try first: where the last search ended, else any.
+    pub(super) fn home(&self, meter: &MeterKey, terms: &Terms) -> u8 {
+        match self.homes.get(&of_meter(meter)) {
+            Some(home) if home < terms.shards => home,
+            _ => rand::rng().random_range(0..terms.shards),
+        }
+    }
+
+    /// The remembered shard, or shard 0, which every meter has.
+    pub(super) fn known_home(&self, meter: &MeterKey) -> u8 {
+        self.homes.get(&of_meter(meter)).unwrap_or(0)
+    }
+
+    pub(super) fn set_home(&self, meter: &MeterKey) {
+        self.homes.insert(of_meter(meter), meter.shard);
+    }
+
+    /// When the window of a shard ends, as far as is known; else long ago.
+    pub(super) fn window_ends(&self, meter: &MeterKey) -> Instant {
+        self.windows.get(meter).unwrap_or_default()
+    }
+
+    pub(super) fn saw(&self, meter: &MeterKey, window_ends: Instant) {
+        self.windows.insert(meter.clone(), window_ends);
+    }
+}
+
+fn of_meter(meter: &MeterKey) -> MeterKey {
+    MeterKey { shard: 0, ..meter.clone() }
+}

@@ -1,0 +1,84 @@
+//! Why a call was not admitted: which limit, what is left, when to come back.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::plan::Demand;
+use super::{RateStatus, Terms};
+use crate::data::Shard;
+use crate::model::clock::Instant;
+use crate::model::money::MicroUsd;
+
+/// A refusal by one of the project's limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub limit: Limit,
+    /// When the same call may be admitted; `None`: never under this limit.
+    pub retry_after: Option<Duration>,
+    pub rates: RateStatus,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    Requests { limit: u64, used: u64 },
+    Tokens { limit: u64, used: u64, requested: u64 },
+    Budget { limit: MicroUsd, left: MicroUsd, requested: MicroUsd },
+}
+
+impl Refusal {
+    pub(super) fn budget(terms: &Terms, left: i64, requested: MicroUsd, now: Instant, month_ends: Instant) -> Self {
+        let left = MicroUsd(u64::try_from(left).unwrap_or(0));
+        let limit = terms.limits.budget.unwrap_or_default();
+        let wait = (requested <= limit).then(|| Duration::from_millis(now.until(month_ends)));
+        Self { limit: Limit::Budget { limit, left, requested }, retry_after: wait, rates: RateStatus::default() }
+    }
+
+    /// No shard has room in its rate window.
+    pub(super) fn rate(shards: &[Option<Shard>], terms: &Terms, demand: &Demand) -> Self {
+        let open = || shards.iter().flatten().map(|shard| shard.window).filter(|window| window.ends > demand.now);
+        let wait = open().map(|window| demand.now.until(window.ends)).min().unwrap_or(0);
+        let (requests, tokens) = open().fold((0, 0), |(r, t), window| (r + window.requests, t + window.tokens));
+        let limit = match (terms.limits.requests_per_minute, terms.limits.tokens_per_minute) {
+            (Some(limit), _) if requests >= limit => Limit::Requests { limit, used: requests },
+            (_, Some(limit)) => Limit::Tokens { limit, used: tokens, requested: demand.tokens },
+            (limit, None) => Limit::Requests { limit: limit.unwrap_or(0), used: requests },
+        };
+        let rates = RateStatus::of(terms, requests, tokens, wait);
+        Self { limit, retry_after: Some(Duration::from_millis(wait.max(1))), rates }
+    }
+
+    /// The call alone is larger than the limit.
+    pub(super) fn too_large(limit: u64, requested: u64) -> Self {
+        Self { limit: Limit::Tokens { limit, used: 0, requested }, retry_after: None, rates: RateStatus::default() }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let again = |f: &mut fmt::Formatter<'_>| match self.retry_after {
+            Some(wait) => write!(f, " Try again in {} s.", wait.as_millis().div_ceil(1_000)),
+            None => Ok(()),
+        };
+        match self.limit {
+            Limit::Requests { limit, used } => {
+                write!(f, "Rate limit reached on requests per minute: limit {limit}, used {used}, requested 1.")?;
+                again(f)
+            }
+            Limit::Tokens { limit, requested, .. } if self.retry_after.is_none() => write!(
+                f,
+                "Request too large on tokens per minute: limit {limit}, requested {requested}. \
+                 Shorten the input or set a lower max_completion_tokens."
+            ),
+            Limit::Tokens { limit, used, requested } => {
+                write!(f, "Rate limit reached on tokens per minute: limit {limit}, used {used}, requested {requested}.")?;
+                again(f)
+            }
+            Limit::Budget { limit, left, requested } => write!(
+                f,
+                "The project's budget of ${limit} for this month does not cover this call: ${left} is left, \
+                 the call may cost up to ${requested}. Raise the budget, set a lower max_completion_tokens, or wait for \
+                 the first of the month (UTC)."
+            ),
+        }
+    }
+}

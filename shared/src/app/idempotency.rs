@@ -1,0 +1,209 @@
+//! Idempotency: one key, one success; whoever comes while it runs waits for it or follows it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand::RngExt as _;
+use serde_json::Value;
+
+use super::error::Error;
+use super::gateway::Gateway;
+use super::run::{Answer, Facts, Outlet};
+use super::stream;
+use crate::data::{Finished, Lease, Record, RecordKey, RecordState};
+use crate::model::id::Fingerprint;
+use crate::model::object::Object;
+use crate::model::project::Project;
+use crate::model::provider::Endpoint;
+
+/// How long a runner may be silent before another takes over; it renews three times in that time.
+pub(super) const LEASE_MS: u64 = 30_000;
+/// How long an answer can be replayed.
+const KEPT_SECONDS: u64 = 86_400;
+/// How long a request is remembered for the retries that an SDK makes of it.
+const RETRIES_KEPT_SECONDS: u64 = 600;
+
+/// How a request is made safe to repeat.
+#[derive(Debug, Clone)]
+pub(super) struct KeyPlan {
+    pub(super) key: RecordKey,
+    pub(super) fingerprint: Fingerprint,
+    /// The request is known to be new: it replaces what is recorded.
+    afresh: bool,
+    kept_seconds: u64,
+}
+
+impl KeyPlan {
+    /// From the caller's key; else, where the project wants it, from the body itself. `None`: not safe to repeat.
+    pub(super) fn new(project: &Project, endpoint: Endpoint, key: Option<&str>, retry_count: u32, fingerprint: impl FnOnce() -> Fingerprint) -> Option<Self> {
+        let scope = |kind: &str, key: &str| RecordKey {
+            project_id: project.id.clone(),
+            hash: Fingerprint::of([b"POST".as_slice(), endpoint.path().as_bytes(), kind.as_bytes(), key.as_bytes()]),
+        };
+        match key {
+            Some(key) => Some(Self {
+                key: scope("key", key),
+                fingerprint: fingerprint(),
+                afresh: false,
+                kept_seconds: KEPT_SECONDS,
+            }),
+            None if project.policy.dedupe_retries => {
+                let fingerprint = fingerprint();
+                let key = scope("retry", fingerprint.as_str());
+                Some(Self { key, fingerprint, afresh: retry_count == 0, kept_seconds: RETRIES_KEPT_SECONDS })
+            }
+            None => None,
+        }
+    }
+}
+
+/// Whether this caller runs the request.
+#[derive(Debug)]
+pub(super) enum Claim {
+    /// It does; `None` if the request has no key.
+    Run(Option<Lease>),
+    /// Somebody runs it or ran it.
+    Follow(Record),
+    /// The key belongs to another request.
+    Reused,
+}
+
+/// Hash of what a body means: members in any order, spacing and escapes as they may be.
+pub(super) fn fingerprint(body: &Object) -> Fingerprint {
+    let value: Value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
+    let mut text = String::new();
+    canonical(&value, &mut text);
+    Fingerprint::of([text.as_bytes()])
+}
+
+fn canonical(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(members) => {
+            let mut names: Vec<_> = members.iter().collect();
+            names.sort_by_key(|(name, _)| name.as_str());
+            out.push('{');
+            for (name, member) in names {
+                out.push_str(&Value::from(name.as_str()).to_string());
+                out.push(':');
+                canonical(member, out);
+                out.push(',');
+            }
+            out.push('}');
+        }
+        Value::Array(list) => {
+            out.push('[');
+            for element in list {
+                canonical(element, out);
+                out.push(',');
+            }
+            out.push(']');
+        }
+        scalar => out.push_str(&scalar.to_string()),
+    }
+}
+
+impl Gateway {
+    /// Claims the right to run a request.
+    pub(super) async fn claim(&self, plan: Option<&KeyPlan>) -> Result<Claim, Error> {
+        let Some(plan) = plan else { return Ok(Claim::Run(None)) };
+        let now = self.clock.now();
+        let expires_at = now.seconds() + plan.kept_seconds;
+        let lease_until = now.plus_ms(LEASE_MS);
+        match self.stores.claim(&plan.key, &plan.fingerprint, lease_until, expires_at, now, plan.afresh).await? {
+            Ok(lease) => Ok(Claim::Run(Some(lease))),
+            Err(record) if record.fingerprint != plan.fingerprint.as_str() => Ok(Claim::Reused),
+            Err(record) => Ok(Claim::Follow(record)),
+        }
+    }
+
+    /// Renews a lease three times in its length, for ever. A lease that was lost is not looked for: writes are fenced.
+    pub(super) async fn keep(&self, lease: Option<&Lease>) -> std::convert::Infallible {
+        let Some(lease) = lease else { return std::future::pending().await };
+        loop {
+            tokio::time::sleep(Duration::from_millis(LEASE_MS / 3)).await;
+            if let Err(error) = self.stores.renew(lease, self.clock.now().plus_ms(LEASE_MS)).await {
+                tracing::warn!(error = %super::dispatch::Chain(&error), "lease not renewed");
+            }
+        }
+    }
+
+    /// Ends a run: its answer is kept if it is a success, else only for those who are waiting.
+    pub(super) async fn conclude(&self, lease: Option<&Lease>, success: bool, end: Finished) {
+        let Some(lease) = lease else { return };
+        match self.stores.finish(lease, success, end).await {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!("idempotency lease was lost, another run keeps the answer"),
+            Err(error) => tracing::error!(error = %super::dispatch::Chain(&error), "answer not kept for replay"),
+        }
+    }
+
+    /// Gives a caller what another run of the same request produces. `false`: that run died, this caller may try.
+    pub(super) async fn follow(&self, plan: &KeyPlan, first: Record, outlet: &mut Outlet, facts: Facts) -> Result<bool, Error> {
+        let fence = first.fence;
+        let mut seen = Some(first);
+        let mut next = 0;
+        let mut waited = 0;
+        loop {
+            let record = match seen.take() {
+                Some(record) => Some(record),
+                None => self.stores.record(&plan.key).await?,
+            };
+            let Some(record) = record.filter(|record| record.fence == fence) else {
+                return Ok(outlet.cut_short());
+            };
+            // What is in parts goes out before the end is looked at: the end is written after the last part.
+            let (parts, after) = self.stores.parts(&plan.key, fence, next).await?;
+            next = after;
+            match record.state {
+                RecordState::Failed(end) if end.status >= 400 && !outlet.has_begun() => {
+                    let body = self.stores.tail(&end).await?;
+                    return Err(Error::Repeated { status: end.status, body });
+                }
+                RecordState::Done(end) | RecordState::Failed(end) => {
+                    let tail = self.stores.tail(&end).await?;
+                    let whole = !outlet.has_begun();
+                    let length = whole.then_some(parts.len() + tail.len());
+                    outlet.begin(Answer::head(end.status, &end.content_type, length, facts));
+                    outlet.send(parts).await;
+                    outlet.send(tail).await;
+                    return Ok(true);
+                }
+                RecordState::Running { lease_until } => {
+                    if !parts.is_empty() {
+                        outlet.begin(Answer::head(200, stream::CONTENT_TYPE, None, facts.clone()));
+                        outlet.send(parts).await;
+                    } else if lease_until <= self.clock.now() {
+                        return Ok(outlet.cut_short());
+                    }
+                }
+            }
+            waited = pause(waited).await;
+        }
+    }
+}
+
+/// Waits longer each time, up to half a second.
+async fn pause(waited: u64) -> u64 {
+    let next = (waited * 3 / 2).clamp(20, 500);
+    let jittered = rand::rng().random_range(next / 2..=next);
+    tokio::time::sleep(Duration::from_millis(jittered)).await;
+    next
+}
+
+/// The end of a run with a body that is not in parts.
+pub(super) fn finished(status: u16, content_type: &str, tail: Bytes) -> Finished {
+    Finished { status, content_type: content_type.to_owned(), tail, blob: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fingerprint_is_of_the_meaning() {
+        let of = |json: &str| fingerprint(&Object::parse(json.as_bytes()).unwrap());
+        assert_eq!(of(r#"{"a":1,"b":{"c":"é","d":[1,2]}}"#), of("{ \"b\": {\"d\":[1, 2],\"c\":\"\\u00e9\"}, \"a\":1 }"));
+        assert_ne!(of(r#"{"a":[1,2]}"#), of(r#"{"a":[2,1]}"#));
+        assert_ne!(of(r#"{"a":"1"}"#), of(r#"{"a":1}"#));
+    }
+}

@@ -1,0 +1,441 @@
+//! The request path of every model call: claim and admit, call the provider, answer, close the books.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant as Timer;
+
+use super::admission::{Ask, RateStatus, Ticket};
+use super::bound;
+use super::cache::{CacheControl, CacheOutcome, CachePlan};
+use super::dispatch::{Begun, Dispatched, Order};
+use super::error::Error;
+use super::gateway::Gateway;
+use super::idempotency::{self, Claim, KeyPlan, finished};
+use super::stream::{self, Pump};
+use crate::data::{CacheEntry, Lease, Operation, UsageCount, UsageKey};
+use crate::model::catalog::{Model, ModelKind};
+use crate::model::clock::Instant;
+use crate::model::money::MicroUsd;
+use crate::model::project::Caller;
+use crate::model::provider::{Endpoint, Whole};
+use crate::model::request::{Body, Invalid};
+use crate::model::tokens::{Bound, Price, Usage};
+
+/// A model call as it came in, checked.
+pub struct Request {
+    pub endpoint: Endpoint,
+    pub body: Body,
+    pub idempotency_key: Option<String>,
+    /// `x-stainless-retry-count`.
+    pub retry_count: u32,
+    pub cache_control: CacheControl,
+    /// When the function that serves the request is stopped; `None`: never.
+    pub deadline: Option<Instant>,
+    pub traceparent: Option<String>,
+    /// Writes an error as the caller would see it: status and body. For those who wait for this run.
+    pub render_error: fn(&Error) -> (u16, Bytes),
+}
+
+/// The answer to a call: its head, and a body that ends when the books are closed.
+pub struct Answer {
+    pub status: u16,
+    pub content_type: String,
+    /// Of the body in bytes, where it is known before.
+    pub length: Option<usize>,
+    pub facts: Facts,
+    pub body: mpsc::Receiver<Bytes>,
+}
+
+/// What weir says about a call beside the answer.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    pub model: String,
+    pub provider: Option<String>,
+    pub attempts: u32,
+    pub cache: CacheOutcome,
+    pub replayed: bool,
+    pub rates: RateStatus,
+    /// Known before the answer's body for all but streams.
+    pub cost: Option<MicroUsd>,
+    /// Store round trips before the provider was called, and the provider's time to the first byte.
+    pub admission: Duration,
+    pub provider_time: Duration,
+    /// Known when the body has ended.
+    pub closing: Arc<OnceLock<Closing>>,
+}
+
+/// The end of a call, for its log line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Closing {
+    pub usage: Usage,
+    pub cost: MicroUsd,
+    pub failed: bool,
+}
+
+impl Answer {
+    /// A head without the body, which the outlet adds.
+    pub(super) fn head(status: u16, content_type: &str, length: Option<usize>, facts: Facts) -> Head {
+        Head { status, content_type: content_type.to_owned(), length, facts }
+    }
+}
+
+pub(super) struct Head {
+    pub(super) status: u16,
+    pub(super) content_type: String,
+    pub(super) length: Option<usize>,
+    pub(super) facts: Facts,
+}
+
+/// Where an answer goes: to a client that may be gone.
+pub(super) struct Outlet {
+    head: Option<oneshot::Sender<Result<Answer, Error>>>,
+    sender: mpsc::Sender<Bytes>,
+    body: Option<mpsc::Receiver<Bytes>>,
+    deadline: Timer,
+}
+
+/// Chunks that may wait for a slow client.
+const WAITING_CHUNKS: usize = 64;
+
+impl Outlet {
+    fn new(deadline: Timer) -> (Self, oneshot::Receiver<Result<Answer, Error>>) {
+        let (head, answer) = oneshot::channel();
+        let (sender, body) = mpsc::channel(WAITING_CHUNKS);
+        (Self { head: Some(head), sender, body: Some(body), deadline }, answer)
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        self.head.is_none()
+    }
+
+    /// Sends the head, once.
+    pub(super) fn begin(&mut self, head: Head) {
+        if let (Some(sender), Some(body)) = (self.head.take(), self.body.take()) {
+            let Head { status, content_type, length, facts } = head;
+            // A client that is gone already gets no answer; the call goes on.
+            let _ = sender.send(Ok(Answer { status, content_type, length, facts, body }));
+        }
+    }
+
+    /// Sends a piece of the body. A client that left, or that takes nothing until the deadline, is passed over.
+    pub(super) async fn send(&mut self, piece: Bytes) {
+        if !piece.is_empty() && !self.sender.is_closed() {
+            let _ = tokio::time::timeout_at(self.deadline, self.sender.send(piece)).await;
+        }
+    }
+
+    fn fail(mut self, error: Error) {
+        if let Some(sender) = self.head.take() {
+            let _ = sender.send(Err(error));
+        }
+    }
+
+    /// The run that was followed is gone. If its answer had begun there is no way back: says so with `true`.
+    pub(super) fn cut_short(&mut self) -> bool {
+        if self.has_begun() {
+            let _ = self.sender.try_send(stream::error_event("The request that this one followed was interrupted. Send it again."));
+        }
+        self.has_begun()
+    }
+}
+
+/// A call with everything decided that does not need a store.
+pub(super) struct Job {
+    pub(super) caller: Caller,
+    pub(super) request: Request,
+    pub(super) model: Model,
+    pub(super) bound: Bound,
+    pub(super) deadline: Timer,
+    lease_until: Instant,
+    key: Option<KeyPlan>,
+    pub(super) cache: Option<CachePlan>,
+    pub(super) begun_at: Timer,
+}
+
+impl Job {
+    /// What is charged for `usage`; nothing for a model without a price.
+    pub(super) fn cost(&self, usage: &Usage) -> MicroUsd {
+        self.model.price.map_or(MicroUsd(0), |price: Price| price.cost(usage))
+    }
+
+    fn ask(&self) -> Ask<'_> {
+        Ask {
+            project: &self.caller.project,
+            model: &self.model.name,
+            amount: self.model.price.map_or(MicroUsd(0), |price| price.worst_case(&self.bound)),
+            tokens: self.bound.total(),
+            lease_until: self.lease_until,
+        }
+    }
+}
+
+/// A call that may go to a provider.
+pub(super) struct Running {
+    pub(super) ticket: Ticket,
+    pub(super) lease: Option<Lease>,
+    pub(super) facts: Facts,
+}
+
+/// Time kept back from the function's own deadline to close the books.
+const CLOSING_MS: u64 = 3_000;
+/// After the last moment that a call can run, before the sweeper takes it for dead.
+const GRACE_MS: u64 = 60_000;
+
+impl Gateway {
+    /// Makes a call for a caller. The call runs to its end whether or not the caller waits for it.
+    ///
+    /// # Errors
+    /// `UnknownModel`, `Unpriced`, `Refused`, `KeyReused`, `Provider`, `Repeated`, `Invalid`, `Internal`.
+    pub async fn run(self: &Arc<Self>, caller: Caller, request: Request) -> Result<Answer, Error> {
+        let job = self.prepare(caller, request)?;
+        let (outlet, answer) = Outlet::new(job.deadline);
+        let gateway = Arc::clone(self);
+        self.spawn(async move { Box::pin(gateway.work(job, outlet)).await });
+        answer.await.unwrap_or_else(|lost| Err(Error::internal("run the call")(lost)))
+    }
+
+    fn prepare(&self, caller: Caller, request: Request) -> Result<Job, Error> {
+        let body = &request.body;
+        let model = self.catalog.model(&body.model).ok_or_else(|| Error::UnknownModel(body.model.clone()))?.clone();
+        fits(request.endpoint, &model)?;
+        if caller.project.limits.budget.is_some() && model.price.is_none() {
+            return Err(Error::Unpriced(model.name));
+        }
+        let now = self.clock.now();
+        let longest = model.targets.iter().map(|target| target.timeouts.total).max().unwrap_or_default();
+        let left = request.deadline.map(|deadline| Duration::from_millis(now.until(deadline).saturating_sub(CLOSING_MS)));
+        let allowed = left.map_or(longest, |left| left.min(longest));
+        let fingerprint = || idempotency::fingerprint(&body.object);
+        let key = request.idempotency_key.as_deref();
+        let allowed_ms = u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX / 2);
+        Ok(Job {
+            bound: bound::bound(body, &model, &caller.project.policy),
+            deadline: Timer::now() + allowed,
+            lease_until: now.plus_ms(allowed_ms).plus_ms(GRACE_MS),
+            key: KeyPlan::new(&caller.project, request.endpoint, key, request.retry_count, fingerprint),
+            cache: CachePlan::new(&caller.project, request.cache_control, || {
+                let request_text = idempotency::fingerprint(&body.object);
+                crate::model::id::Fingerprint::of([request.endpoint.path().as_bytes(), request_text.as_str().as_bytes()])
+            }),
+            begun_at: Timer::now(),
+            caller,
+            model,
+            request,
+        })
+    }
+
+    /// Runs a call to its end; whatever happens, the caller gets an answer or an error and the hold is settled.
+    async fn work(&self, job: Job, mut outlet: Outlet) {
+        loop {
+            match self.start(&job).await {
+                Err(error) => return outlet.fail(error),
+                Ok(Start::Run(running)) => {
+                    let lease = running.lease.clone();
+                    tokio::select! {
+                        () = Box::pin(self.call(&job, running, outlet)) => return,
+                        never = self.keep(lease.as_ref()) => match never {},
+                    }
+                }
+                Ok(Start::Cached(entry, running)) => return self.answer_cached(&job, entry, running, outlet).await,
+                Ok(Start::Follow(record, ticket)) => {
+                    let Some(plan) = &job.key else { return };
+                    let facts = Facts {
+                        replayed: true,
+                        cost: Some(MicroUsd(0)),
+                        model: job.model.name.clone(),
+                        rates: ticket.as_ref().map(|ticket| ticket.rates).unwrap_or_default(),
+                        ..Facts::default()
+                    };
+                    let waiting = matches!(record.state, crate::data::RecordState::Running { .. });
+                    if let Some(ticket) = ticket.as_ref().filter(|_| waiting) {
+                        self.release(ticket).await; // Nothing is held while waiting.
+                    }
+                    let followed = tokio::time::timeout_at(job.deadline, self.follow(plan, record, &mut outlet, facts)).await;
+                    if let Some(ticket) = ticket.as_ref().filter(|_| !waiting) {
+                        self.release(ticket).await;
+                    }
+                    match followed {
+                        Ok(Ok(true)) => return,
+                        Ok(Ok(false)) => {}
+                        Ok(Err(error)) => return outlet.fail(error),
+                        Err(_) => return outlet.fail(Error::Contended("this Idempotency-Key's request, which is still running")),
+                    }
+                }
+            }
+        }
+    }
+
+    /// The one parallel round trip before the provider: claim, admit, look into the cache.
+    async fn start(&self, job: &Job) -> Result<Start, Error> {
+        let ask = job.ask();
+        let project_id = &job.caller.project.id;
+        let (claim, ticket, (cache, entry), ()) = tokio::join!(
+            self.claim(job.key.as_ref()),
+            self.admit(&ask),
+            self.look_up(project_id, job.cache.as_ref()),
+            self.refresh_breakers(&job.model),
+        );
+        let (lease, ticket) = match (claim, ticket) {
+            (Ok(Claim::Run(lease)), Ok(ticket)) => (lease, ticket),
+            // A replay costs nothing: it is given even to those who could not pay for the call.
+            (Ok(Claim::Follow(record)), ticket) => return Ok(Start::Follow(record, ticket.ok())),
+            (Ok(Claim::Run(lease)), Err(error)) => {
+                self.conclude_failed(job, lease.as_ref(), &error).await;
+                return Err(error);
+            }
+            (claim, ticket) => {
+                if let Ok(ticket) = &ticket {
+                    self.release(ticket).await;
+                }
+                return Err(claim.err().unwrap_or(Error::KeyReused));
+            }
+        };
+        let facts = Facts {
+            model: job.model.name.clone(),
+            cache,
+            rates: ticket.rates,
+            admission: job.begun_at.elapsed(),
+            ..Facts::default()
+        };
+        let running = Running { ticket, lease, facts };
+        Ok(match entry {
+            Some(entry) => Start::Cached(entry, running),
+            None => Start::Run(running),
+        })
+    }
+
+    async fn call(&self, job: &Job, mut running: Running, outlet: Outlet) {
+        let body = stream::prepared_body(job);
+        let order = Order {
+            endpoint: job.request.endpoint,
+            model: &job.model,
+            body: &body,
+            stream: job.request.body.stream,
+            deadline: job.deadline,
+            traceparent: job.request.traceparent.as_deref(),
+        };
+        let sent_at = Timer::now();
+        let dispatched = self.dispatch(&order).await;
+        running.facts.provider_time = sent_at.elapsed();
+        match dispatched {
+            Err(error) => {
+                tokio::join!(self.release(&running.ticket), self.conclude_failed(job, running.lease.as_ref(), &error));
+                outlet.fail(error);
+            }
+            Ok(Dispatched { begun, provider, attempts }) => {
+                running.facts.provider = Some(provider);
+                running.facts.attempts = attempts;
+                match begun {
+                    Begun::Whole(whole) => self.answer_whole(job, running, whole, outlet).await,
+                    Begun::Stream(events) => Pump::new(self, job, running, outlet).run(events).await,
+                }
+            }
+        }
+    }
+
+    async fn answer_whole(&self, job: &Job, mut running: Running, whole: Whole, mut outlet: Outlet) {
+        let usage = whole.usage.unwrap_or_else(|| {
+            let input = job.bound.input;
+            Usage { input, output: (whole.body.len() as u64).min(job.bound.output), ..Usage::default() }
+        });
+        let cost = job.cost(&usage);
+        running.facts.cost = Some(cost);
+        let _ = running.facts.closing.set(Closing { usage, cost, failed: false });
+        let facts = running.facts.clone();
+        outlet.begin(Answer::head(200, JSON, Some(whole.body.len()), facts));
+        outlet.send(whole.body.clone()).await;
+        let end = finished(200, JSON, whole.body.clone());
+        tokio::join!(
+            self.close(job, &running, usage, false),
+            self.conclude(running.lease.as_ref(), true, end),
+            self.keep_cached(job, JSON, whole.body),
+        );
+    }
+
+    async fn answer_cached(&self, job: &Job, entry: CacheEntry, mut running: Running, mut outlet: Outlet) {
+        running.facts.cost = Some(MicroUsd(0));
+        outlet.begin(Answer::head(200, &entry.content_type, Some(entry.body.len()), running.facts.clone()));
+        outlet.send(entry.body.clone()).await;
+        let end = finished(200, &entry.content_type, entry.body);
+        tokio::join!(self.release(&running.ticket), self.conclude(running.lease.as_ref(), true, end));
+        tracing::debug!(model = job.model.name, "answered from the cache");
+    }
+
+    /// Closes the books of a call: settles the hold at the true cost and counts the usage.
+    pub(super) async fn close(&self, job: &Job, running: &Running, usage: Usage, failed: bool) {
+        let cost = job.cost(&usage);
+        let _ = running.facts.closing.set(Closing { usage, cost, failed });
+        let now = self.clock.now();
+        let key = UsageKey {
+            project_id: job.caller.project.id.clone(),
+            hour: now.hour(),
+            operation: operation(job.request.endpoint),
+            model: job.model.name.clone(),
+            api_key_id: job.caller.api_key_id.clone(),
+            shard: running.ticket.meter.shard,
+        };
+        let count = UsageCount { requests: 1, tokens: usage, cost };
+        let (settled, counted) = tokio::join!(
+            self.settle(&running.ticket, cost, usage.input + usage.output),
+            self.stores.table.add_usage(&key, &count, now),
+        );
+        if let Err(error) = settled {
+            tracing::error!(error = %super::dispatch::Chain(&error), "hold not settled, the sweeper will");
+        }
+        if let Err(error) = counted {
+            tracing::error!(error = %super::dispatch::Chain(&error), "usage not counted");
+        }
+    }
+
+    /// Gives a hold back: nothing was used.
+    async fn release(&self, ticket: &Ticket) {
+        if let Err(error) = self.settle(ticket, MicroUsd(0), 0).await {
+            tracing::error!(error = %super::dispatch::Chain(&error), "hold not released, the sweeper will settle it");
+        }
+    }
+
+    pub(super) async fn keep_cached(&self, job: &Job, content_type: &str, body: Bytes) {
+        let kept = self.remember(&job.caller.project.id, job.cache.as_ref(), content_type, body).await;
+        if let Err(error) = kept {
+            tracing::warn!(error = %super::dispatch::Chain(&error), "answer not cached");
+        }
+    }
+
+    async fn conclude_failed(&self, job: &Job, lease: Option<&Lease>, error: &Error) {
+        let (status, body) = (job.request.render_error)(error);
+        self.conclude(lease, false, finished(status, JSON, body)).await;
+    }
+}
+
+enum Start {
+    Run(Running),
+    Cached(CacheEntry, Running),
+    Follow(crate::data::Record, Option<Ticket>),
+}
+
+const JSON: &str = "application/json";
+
+/// Whether a model can do what an endpoint asks.
+fn fits(endpoint: Endpoint, model: &Model) -> Result<(), Invalid> {
+    let (expected, path) = match endpoint {
+        Endpoint::ChatCompletions | Endpoint::Completions => (ModelKind::Chat, "/v1/embeddings or /v1/moderations"),
+        Endpoint::Embeddings => (ModelKind::Embedding, "/v1/chat/completions"),
+        Endpoint::Moderations => (ModelKind::Moderation, "/v1/chat/completions"),
+    };
+    if model.kind == expected {
+        return Ok(());
+    }
+    let message = format!("The model `{}` does not serve /v1{}. Try {path}.", model.name, endpoint.path());
+    Err(Invalid { message, param: Some("model".to_owned()), code: Some("model_not_supported") })
+}
+
+fn operation(endpoint: Endpoint) -> Operation {
+    match endpoint {
+        Endpoint::ChatCompletions | Endpoint::Completions => Operation::Completions,
+        Endpoint::Embeddings => Operation::Embeddings,
+        Endpoint::Moderations => Operation::Moderations,
+    }
+}

@@ -1,0 +1,69 @@
+//! The sweep: holds whose call died are settled.
+
+use super::error::Error;
+use super::gateway::Gateway;
+use crate::data::{DUE_SHARDS, Hold, MeterKey, Operation, Settled, UsageCount, UsageKey};
+use crate::model::catalog::ModelKind;
+use crate::model::clock::Instant;
+use crate::model::money::MicroUsd;
+use crate::model::tokens::Usage;
+
+/// What a sweep did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    pub holds_settled: u64,
+    pub charged: MicroUsd,
+}
+
+impl Gateway {
+    /// Settles every hold whose lease has ended, at its full amount: what its call used is not known, and the provider
+    /// may have run it to the end. Any number of sweeps may run at once.
+    ///
+    /// # Errors
+    /// `Internal` if the table failed; the next sweep goes on.
+    pub async fn sweep(&self) -> Result<Swept, Error> {
+        let mut swept = Swept::default();
+        for due_shard in 0..DUE_SHARDS {
+            let now = self.clock.now();
+            for meter in self.stores.table.due_meters(due_shard, now).await? {
+                self.sweep_meter(&meter, now, &mut swept).await?;
+            }
+        }
+        Ok(swept)
+    }
+
+    async fn sweep_meter(&self, meter: &MeterKey, now: Instant, swept: &mut Swept) -> Result<(), Error> {
+        let Some(shard) = self.stores.table.shard(meter).await? else { return Ok(()) };
+        let (expired, running): (Vec<Hold>, Vec<Hold>) =
+            shard.holds.into_iter().partition(|hold| hold.id.lease_until() <= now);
+        for hold in &expired {
+            if self.stores.table.settle(meter, hold, hold.amount, 0).await? == Settled::Now {
+                swept.holds_settled += 1;
+                swept.charged += hold.amount;
+                self.count_swept(meter, hold, now).await?;
+            }
+        }
+        let next = running.iter().map(|hold| hold.id.lease_until()).min();
+        self.stores.table.set_meter_due(meter, next).await?;
+        Ok(())
+    }
+
+    async fn count_swept(&self, meter: &MeterKey, hold: &Hold, now: Instant) -> Result<(), Error> {
+        tracing::warn!(project.id = meter.project_id, model = hold.model, charged_micro_usd = hold.amount.0, "hold of a dead call settled in full");
+        let operation = match self.catalog.model(&hold.model).map(|model| model.kind) {
+            Some(ModelKind::Embedding) => Operation::Embeddings,
+            Some(ModelKind::Moderation) => Operation::Moderations,
+            Some(ModelKind::Chat) | None => Operation::Completions,
+        };
+        let key = UsageKey {
+            project_id: meter.project_id.clone(),
+            hour: now.hour(),
+            operation,
+            model: hold.model.clone(),
+            api_key_id: "unknown".to_owned(),
+            shard: meter.shard,
+        };
+        let count = UsageCount { requests: 1, tokens: Usage::default(), cost: hold.amount };
+        Ok(self.stores.table.add_usage(&key, &count, now).await?)
+    }
+}

@@ -1,0 +1,52 @@
+//! The bucket: bodies too large for the table, found by their content.
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+
+use super::error::StoreError;
+use crate::model::id::Fingerprint;
+
+/// Above this a body goes to the bucket: an item may have 400 KB, and each KB of it is billed as a write.
+pub(super) const INLINE_BYTES: usize = 100 * 1024;
+
+/// The bucket of one deployment.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    client: Client,
+    name: String,
+}
+
+impl Bucket {
+    #[must_use]
+    pub fn new(client: Client, name: impl Into<String>) -> Self {
+        Self { client, name: name.into() }
+    }
+
+    /// Creates the bucket if it does not exist.
+    ///
+    /// # Errors
+    /// If the store refuses or cannot be reached.
+    pub async fn create(&self) -> Result<(), StoreError> {
+        if self.client.head_bucket().bucket(&self.name).send().await.is_ok() {
+            return Ok(());
+        }
+        self.client.create_bucket().bucket(&self.name).send().await.map_err(StoreError::bucket("create itself"))?;
+        Ok(())
+    }
+
+    /// Stores a body of a project and returns its key: the same body of the same project has the same key.
+    pub(super) async fn put_body(&self, project_id: &str, body: Bytes) -> Result<String, StoreError> {
+        let key = format!("bodies/{project_id}/{}", Fingerprint::of([&*body]).as_str());
+        let request = self.client.put_object().bucket(&self.name).key(&key).body(ByteStream::from(body));
+        request.send().await.map_err(StoreError::bucket("put the body"))?;
+        Ok(key)
+    }
+
+    /// Reads a body by the key that `put_body` gave.
+    pub(super) async fn body(&self, key: &str) -> Result<Bytes, StoreError> {
+        let answer = self.client.get_object().bucket(&self.name).key(key).send().await;
+        let answer = answer.map_err(StoreError::bucket("get the body"))?;
+        Ok(answer.body.collect().await.map_err(StoreError::bucket("get the body"))?.into_bytes())
+    }
+}

@@ -1,0 +1,107 @@
+//! Every key of the table. Nothing else builds one.
+
+use super::item::{Item, text};
+
+/// A primary key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) pk: String,
+    pub(super) sk: String,
+}
+
+impl Key {
+    pub(super) fn into_item(self) -> Item {
+        Item::from([("pk".to_owned(), text(self.pk)), ("sk".to_owned(), text(self.sk))])
+    }
+}
+
+fn key(pk: String, sk: impl Into<String>) -> Key {
+    Key { pk, sk: sk.into() }
+}
+
+/// `pk = KEY#<sha256>`, `sk = KEY`: a key is found by its hash alone.
+pub(super) fn api_key(hash: &str) -> Key {
+    key(format!("KEY#{hash}"), "KEY")
+}
+
+/// `pk = PROJECT#<id>`, `sk = PROFILE`.
+pub(super) fn project(id: &str) -> Key {
+    key(project_partition(id), "PROFILE")
+}
+
+/// The partition with a project's profile, keys and counters.
+pub(super) fn project_partition(id: &str) -> String {
+    format!("PROJECT#{id}")
+}
+
+/// `pk = PROJECTS`, `sk = <created_at, 10 digits>#<id>`: one query lists the projects, oldest first.
+pub(super) fn project_listing(created_at: u64, id: &str) -> Key {
+    key(PROJECTS.to_owned(), format!("{created_at:010}#{id}"))
+}
+
+pub(super) const PROJECTS: &str = "PROJECTS";
+
+/// `pk = PROJECT#<id>`, `sk = APIKEY#<key id>`: one query lists a project's keys. Holds the hash that finds the key.
+pub(super) fn project_api_key(project_id: &str, key_id: &str) -> Key {
+    key(project_partition(project_id), format!("{API_KEY_PREFIX}{key_id}"))
+}
+
+pub(super) const API_KEY_PREFIX: &str = "APIKEY#";
+
+/// `pk = METER#<project>#<shard>`, `sk = <month>`: shards of one project lie in different partitions.
+pub(super) fn meter(project_id: &str, period: &str, shard: u8) -> Key {
+    key(format!("METER#{project_id}#{shard}"), period)
+}
+
+/// `pk = PROJECT#<id>`, `sk = USAGE#<hour>#<operation>#<model>#<key id>#<shard>`: one query reads a span of time.
+///
+/// The model comes before the key and may hold any character but `#`, which is escaped.
+pub(super) fn usage(project_id: &str, hour: &str, operation: &str, model: &str, key_id: &str, shard: u8) -> Key {
+    let model = model.replace('%', "%25").replace('#', "%23");
+    key(project_partition(project_id), format!("{USAGE_PREFIX}{hour}#{operation}#{model}#{key_id}#{shard}"))
+}
+
+pub(super) const USAGE_PREFIX: &str = "USAGE#";
+
+/// `pk = IDEM#<project>#<hash of scope and key>`, `sk = IDEM`; its parts lie beside it.
+pub(super) fn idempotency(project_id: &str, hash: &str) -> Key {
+    key(format!("IDEM#{project_id}#{hash}"), "IDEM")
+}
+
+/// `sk = PART#<fence, 10 digits>#<n, 6 digits>`: the body of an answer that is still being streamed, in order.
+pub(super) fn idempotency_part(project_id: &str, hash: &str, fence: u64, n: u32) -> Key {
+    key(idempotency(project_id, hash).pk, format!("{}{n:06}", part_prefix(fence)))
+}
+
+pub(super) fn part_prefix(fence: u64) -> String {
+    format!("PART#{fence:010}#")
+}
+
+/// `pk = CACHE#<project>#<hash of the request>`, `sk = CACHE`.
+pub(super) fn cache(project_id: &str, hash: &str) -> Key {
+    key(format!("CACHE#{project_id}#{hash}"), "CACHE")
+}
+
+/// `pk = BREAKER#<provider>`, `sk = BREAKER`: shared by all projects; says nothing of any.
+pub(super) fn breaker(provider: &str) -> Key {
+    key(format!("BREAKER#{provider}"), "BREAKER")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_name_cannot_reach_into_another_part_of_the_key() {
+        let one = usage("p", "2026-11-22T17", "completions", "a#b", "k", 0);
+        let other = usage("p", "2026-11-22T17", "completions", "a", "b#k", 0);
+        assert_ne!(one, other);
+    }
+
+    #[test]
+    fn parts_sort_by_attempt_and_then_by_number() {
+        let mut keys = [(2, 1), (1, 10), (1, 9)].map(|(fence, n)| idempotency_part("p", "h", fence, n).sk);
+        keys.sort();
+        assert_eq!(keys, ["PART#0000000001#000009", "PART#0000000001#000010", "PART#0000000002#000001"]);
+    }
+}

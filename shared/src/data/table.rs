@@ -1,0 +1,201 @@
+//! The DynamoDB table: reads, and writes that say under which condition they hold.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, KeysAndAttributes, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+};
+
+use super::error::StoreError;
+use super::item::{Item, text};
+use super::keys::Key;
+
+/// The table of one deployment.
+#[derive(Clone, Debug)]
+pub struct Table {
+    client: Client,
+    name: String,
+}
+
+/// An update: expression, condition and their values (names that begin with `:`) and attribute names (`#`).
+#[derive(Debug, Clone, Default)]
+pub(super) struct Change {
+    pub(super) update: String,
+    pub(super) condition: String,
+    pub(super) values: Vec<(&'static str, AttributeValue)>,
+    pub(super) names: Vec<(&'static str, String)>,
+}
+
+/// What became of a conditional write.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// Written; the attributes that changed, with their new values.
+    Done(Item),
+    /// The condition did not hold; what the table has instead.
+    Refused(Option<Item>),
+}
+
+/// One write of a transaction.
+pub(super) enum Write {
+    /// Puts an item that must not exist.
+    Create(Item),
+    Change(Key, Change),
+}
+
+impl Table {
+    #[must_use]
+    pub fn new(client: Client, name: impl Into<String>) -> Self {
+        Self { client, name: name.into() }
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A consistent read.
+    pub(super) async fn get(&self, key: Key) -> Result<Option<Item>, StoreError> {
+        let request = self.client.get_item().table_name(&self.name).set_key(Some(key.into_item())).consistent_read(true);
+        Ok(request.send().await.map_err(StoreError::table("get the item"))?.item)
+    }
+
+    /// Consistent reads of up to 100 items; those that do not exist are left out.
+    pub(super) async fn get_all(&self, keys: Vec<Key>) -> Result<Vec<Item>, StoreError> {
+        let mut found = Vec::new();
+        let mut wanted: Vec<Item> = keys.into_iter().map(Key::into_item).collect();
+        while !wanted.is_empty() {
+            let keys = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true).build();
+            let keys = keys.map_err(StoreError::table("get the items"))?;
+            let answer = self.client.batch_get_item().request_items(&self.name, keys).send().await;
+            let answer = answer.map_err(StoreError::table("get the items"))?;
+            found.extend(answer.responses.and_then(|mut tables| tables.remove(&self.name)).unwrap_or_default());
+            let left = answer.unprocessed_keys.and_then(|mut tables| tables.remove(&self.name));
+            wanted = left.map(|left| left.keys).unwrap_or_default();
+        }
+        Ok(found)
+    }
+
+    pub(super) async fn put(&self, item: Item) -> Result<(), StoreError> {
+        let request = self.client.put_item().table_name(&self.name).set_item(Some(item));
+        request.send().await.map_err(StoreError::table("put the item"))?;
+        Ok(())
+    }
+
+    /// Puts an item if the one it replaces fulfils `condition`. `false` if not.
+    pub(super) async fn put_if(
+        &self,
+        item: Item,
+        condition: &str,
+        condition_values: Vec<(&'static str, AttributeValue)>,
+    ) -> Result<bool, StoreError> {
+        let request = self.client.put_item().table_name(&self.name).set_item(Some(item)).condition_expression(condition);
+        match request.set_expression_attribute_values(values(condition_values)).send().await {
+            Ok(_) => Ok(true),
+            Err(error) => match error.into_service_error() {
+                error if error.is_conditional_check_failed_exception() => Ok(false),
+                error => Err(StoreError::table("put the item")(error)),
+            },
+        }
+    }
+
+    pub(super) async fn delete(&self, key: Key) -> Result<(), StoreError> {
+        let request = self.client.delete_item().table_name(&self.name).set_key(Some(key.into_item()));
+        request.send().await.map_err(StoreError::table("delete the item"))?;
+        Ok(())
+    }
+
+    /// A conditional write; a refusal brings back the item that refused, at no extra read.
+    pub(super) async fn update(&self, key: Key, change: Change) -> Result<Outcome, StoreError> {
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key.into_item()))
+            .update_expression(change.update)
+            .set_condition_expression(Some(change.condition).filter(|condition| !condition.is_empty()))
+            .set_expression_attribute_values(values(change.values))
+            .set_expression_attribute_names(names(change.names))
+            .return_values(ReturnValue::UpdatedNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match request.send().await {
+            Ok(answer) => Ok(Outcome::Done(answer.attributes.unwrap_or_default())),
+            Err(error) => match error.into_service_error() {
+                aws_sdk_dynamodb::operation::update_item::UpdateItemError::ConditionalCheckFailedException(refused) => {
+                    Ok(Outcome::Refused(refused.item))
+                }
+                error => Err(StoreError::table("update the item")(error)),
+            },
+        }
+    }
+
+    /// Writes all or nothing. `false` if a condition did not hold or another transaction was faster.
+    pub(super) async fn transact(&self, writes: Vec<Write>) -> Result<bool, StoreError> {
+        let items = writes.into_iter().map(|write| self.transaction_item(write)).collect::<Result<Vec<_>, _>>()?;
+        match self.client.transact_write_items().set_transact_items(Some(items)).send().await {
+            Ok(_) => Ok(true),
+            Err(error) => {
+                let error = error.into_service_error();
+                if error.is_transaction_canceled_exception() || error.is_transaction_in_progress_exception() {
+                    return Ok(false);
+                }
+                Err(StoreError::table("write the transaction")(error))
+            }
+        }
+    }
+
+    fn transaction_item(&self, write: Write) -> Result<TransactWriteItem, StoreError> {
+        let item = TransactWriteItem::builder();
+        let built = match write {
+            Write::Create(new) => {
+                let put = Put::builder().table_name(&self.name).set_item(Some(new));
+                let put = put.condition_expression("attribute_not_exists(pk)").build();
+                item.put(put.map_err(StoreError::table("write the transaction"))?)
+            }
+            Write::Change(key, change) => {
+                let update = Update::builder()
+                    .table_name(&self.name)
+                    .set_key(Some(key.into_item()))
+                    .update_expression(change.update)
+                    .set_condition_expression(Some(change.condition).filter(|condition| !condition.is_empty()))
+                    .set_expression_attribute_values(values(change.values))
+                    .set_expression_attribute_names(names(change.names));
+                item.update(update.build().map_err(StoreError::table("write the transaction"))?)
+            }
+        };
+        Ok(built.build())
+    }
+
+    /// All items of a partition whose sort key lies between `from` and `to`, both included, in order.
+    pub(super) async fn query(&self, pk: &str, from: &str, to: &str) -> Result<Vec<Item>, StoreError> {
+        let pages = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :to")
+            .expression_attribute_values(":pk", text(pk))
+            .expression_attribute_values(":from", text(from))
+            .expression_attribute_values(":to", text(to))
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send();
+        pages.try_collect().await.map_err(StoreError::table("query the items"))
+    }
+
+    /// All items of a partition whose sort key begins with `prefix`, in order.
+    pub(super) async fn query_prefix(&self, pk: &str, prefix: &str) -> Result<Vec<Item>, StoreError> {
+        self.query(pk, prefix, &format!("{prefix}{}", char::MAX)).await
+    }
+}
+
+fn values(values: Vec<(&'static str, AttributeValue)>) -> Option<HashMap<String, AttributeValue>> {
+    (!values.is_empty()).then(|| values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+fn names(names: Vec<(&'static str, String)>) -> Option<HashMap<String, String>> {
+    (!names.is_empty()).then(|| names.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}

@@ -1,0 +1,81 @@
+//! The one handler of all model calls: headers and body in, the operation, its answer out.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderMap, request::Parts};
+use axum::response::Response;
+
+use super::answer::respond;
+use super::input::body;
+use super::reject::{Rejection, render};
+use super::Deps;
+use crate::app::{CacheControl, Request};
+use crate::model::clock::Instant;
+use crate::model::project::Caller;
+use crate::model::provider::Endpoint;
+use crate::model::request::{Body, Invalid};
+
+/// Serves a model call.
+///
+/// # Errors
+/// Everything that `Gateway::run` and `Body::parse` refuse.
+pub async fn serve(
+    gateway: Deps,
+    endpoint: Endpoint,
+    caller: Caller,
+    parts: &Parts,
+    sent: Result<Bytes, BytesRejection>,
+) -> Result<Response, Rejection> {
+    let headers = &parts.headers;
+    let request = Request {
+        endpoint,
+        body: Body::parse(endpoint, &body(sent)?).map_err(crate::app::Error::from)?,
+        idempotency_key: idempotency_key(headers).map_err(crate::app::Error::from)?,
+        retry_count: text(headers, "x-stainless-retry-count").and_then(|count| count.parse().ok()).unwrap_or(0),
+        cache_control: text(headers, "cache-control").map(CacheControl::parse).unwrap_or_default(),
+        deadline: parts.extensions.get::<lambda_http::Context>().map(|context| Instant(context.deadline)),
+        traceparent: text(headers, "traceparent").map(str::to_owned),
+        render_error: render,
+    };
+    Ok(respond(gateway.run(caller, request).await?))
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// The key, with or without the quotes that the IETF draft wants.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Invalid> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let wrong = |message: &str| Invalid::field("Idempotency-Key", message);
+    let key = value.to_str().map_err(|_| wrong("The Idempotency-Key header has characters that are not visible ASCII."))?.trim();
+    let key = key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or(key);
+    match key.len() {
+        1..=255 => Ok(Some(key.to_owned())),
+        length => Err(wrong(&format!("The Idempotency-Key header has {length} characters, expected 1 to 255."))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn key(value: &str) -> Result<Option<String>, Invalid> {
+        idempotency_key(&HeaderMap::from_iter([("idempotency-key".parse().unwrap(), value.parse().unwrap())]))
+    }
+
+    #[test]
+    fn a_key_may_be_quoted() {
+        assert_eq!(key("\"k 1\""), key("k 1"));
+        assert_eq!(idempotency_key(&HeaderMap::new()), Ok(None));
+    }
+
+    #[test]
+    fn a_key_has_1_to_255_characters() {
+        assert!(key(&"k".repeat(255)).is_ok());
+        for wrong in ["", "\"\"", &"k".repeat(256)] {
+            assert_eq!(key(wrong).unwrap_err().param.as_deref(), Some("Idempotency-Key"));
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Settings of a deployed function, read once from the environment.
+
+/// Settings of every function.
+///
+/// | variable | meaning | default |
+/// |---|---|---|
+/// | `TABLE_NAME` | DynamoDB table | required |
+/// | `BUCKET_NAME` | S3 bucket | required |
+/// | `MODELS` | `models.toml`: a path in the package, or `s3://bucket/key` | `models.toml` |
+/// | `ADMIN_KEY_SECRET` | name of the admin key in Secrets Manager | none: no admin API |
+/// | `RESPONSE_MODE` | `stream`, or `buffer` where the caller cannot stream (HTTP APIs, ALB, emulators) | `stream` |
+/// | `LOG_LEVEL` | filter of `tracing`, such as `info` or `warn,shared=debug` | `info` |
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    pub table_name: String,
+    pub bucket_name: String,
+    pub models: ModelsSource,
+    pub admin_key_secret: Option<String>,
+    pub response_mode: ResponseMode,
+    pub log_level: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ModelsSource {
+    File(String),
+    S3 { bucket: String, key: String },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResponseMode {
+    Stream,
+    Buffer,
+}
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    #[error("`{0}` is not set")]
+    Missing(&'static str),
+    #[error("`{name}` is `{value}`: {reason}")]
+    Invalid { name: &'static str, value: String, reason: &'static str },
+}
+
+impl Config {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// Names the variable that is missing or wrong.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::read(env)
+    }
+
+    /// The look-up is a parameter, so that tests never touch the process environment.
+    fn read(lookup: impl Fn(&'static str) -> Option<String>) -> Result<Self, ConfigError> {
+        let required = |name| lookup(name).ok_or(ConfigError::Missing(name));
+        Ok(Self {
+            table_name: required("TABLE_NAME")?,
+            bucket_name: required("BUCKET_NAME")?,
+            models: models(lookup("MODELS"))?,
+            admin_key_secret: lookup("ADMIN_KEY_SECRET"),
+            response_mode: response_mode(lookup("RESPONSE_MODE"))?,
+            log_level: lookup("LOG_LEVEL").unwrap_or_else(|| "info".to_owned()),
+        })
+    }
+}
+
+/// A variable of the environment; empty counts as absent, which is how templates leave one out.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "settings are read here")]
+pub fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn models(value: Option<String>) -> Result<ModelsSource, ConfigError> {
+    let value = value.unwrap_or_else(|| "models.toml".to_owned());
+    let Some(object) = value.strip_prefix("s3://") else { return Ok(ModelsSource::File(value)) };
+    match object.split_once('/') {
+        Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() => {
+            Ok(ModelsSource::S3 { bucket: bucket.to_owned(), key: key.to_owned() })
+        }
+        _ => Err(ConfigError::Invalid { name: "MODELS", value, reason: "expected s3://bucket/key" }),
+    }
+}
+
+fn response_mode(value: Option<String>) -> Result<ResponseMode, ConfigError> {
+    match value.as_deref() {
+        None | Some("stream") => Ok(ResponseMode::Stream),
+        Some("buffer") => Ok(ResponseMode::Buffer),
+        Some(other) => {
+            Err(ConfigError::Invalid { name: "RESPONSE_MODE", value: other.to_owned(), reason: "expected `stream` or `buffer`" })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::read(|name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn two_names_are_enough() {
+        let config = read(&[("TABLE_NAME", "t"), ("BUCKET_NAME", "b")]).unwrap();
+        assert_eq!((config.models, config.response_mode), (ModelsSource::File("models.toml".into()), ResponseMode::Stream));
+    }
+
+    #[test]
+    fn errors_name_the_variable() {
+        let error = |pairs: &[(&str, &str)]| read(pairs).unwrap_err().to_string();
+        assert_eq!(error(&[("TABLE_NAME", "t")]), "`BUCKET_NAME` is not set");
+        let base = [("TABLE_NAME", "t"), ("BUCKET_NAME", "b")];
+        assert_eq!(error(&[base[0], base[1], ("MODELS", "s3://x")]), "`MODELS` is `s3://x`: expected s3://bucket/key");
+        assert_eq!(error(&[base[0], base[1], ("RESPONSE_MODE", "x")]), "`RESPONSE_MODE` is `x`: expected `stream` or `buffer`");
+    }
+}

@@ -1,0 +1,107 @@
+//! From settings to a gateway: clients of AWS, models, secrets. Runs once per cold start.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use aws_config::BehaviorVersion;
+
+use super::Deps;
+use super::config::{Config, ModelsSource, env};
+use crate::app::{Gateway, Parts};
+use crate::data::{Bucket, Stores, Table};
+use crate::model::catalog::{Catalog, CatalogError, KeySource};
+use crate::model::clock::Clock;
+use crate::model::provider::Provider;
+use crate::model::secret::Secret;
+
+/// Why a function could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("could not read the models from `{place}`")]
+    Models { place: String, #[source] source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("`{place}` is wrong: {source}")]
+    Catalog { place: String, source: CatalogError },
+    #[error("could not read the secret `{name}`")]
+    Secret { name: String, #[source] source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("could not connect the providers")]
+    Providers(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Makes the providers of a catalog, given where to find their keys.
+pub type MakeProviders = fn(&Catalog, &dyn Fn(&KeySource) -> Option<Secret>) -> Result<HashMap<String, Arc<dyn Provider>>, ConnectError>;
+
+/// Providers of a function that calls none.
+///
+/// # Errors
+/// None.
+pub fn no_providers(_: &Catalog, _: &dyn Fn(&KeySource) -> Option<Secret>) -> Result<HashMap<String, Arc<dyn Provider>>, ConnectError> {
+    Ok(HashMap::new())
+}
+
+/// Connects a function to its stores, models and providers.
+///
+/// # Errors
+/// If the models or a secret cannot be read.
+pub async fn gateway(config: &Config, make_providers: MakeProviders) -> Result<Deps, ConnectError> {
+    let aws = aws_config::load_defaults(BehaviorVersion::v2026_01_12()).await;
+    // Emulators serve buckets by path; AWS serves both.
+    let s3_config = aws_sdk_s3::config::Builder::from(&aws).force_path_style(aws.endpoint_url().is_some()).build();
+    let s3 = aws_sdk_s3::Client::from_conf(s3_config);
+    let catalog = catalog(&config.models, &s3).await?;
+    let secrets = secrets(&aws, config, &catalog).await?;
+    let key = |source: &KeySource| match source {
+        KeySource::None => None,
+        KeySource::Env(name) => env(name).map(Secret::new),
+        KeySource::Secret(name) => secrets.get(name).cloned(),
+    };
+    let providers = make_providers(&catalog, &key)?;
+    Ok(Gateway::new(Parts {
+        stores: Stores {
+            table: Table::new(aws_sdk_dynamodb::Client::new(&aws), &config.table_name),
+            bucket: Bucket::new(s3, &config.bucket_name),
+        },
+        catalog: Arc::new(catalog),
+        providers,
+        clock: Clock::system(),
+        admin_key: config.admin_key_secret.as_ref().and_then(|name| secrets.get(name)).cloned(),
+    }))
+}
+
+async fn catalog(source: &ModelsSource, s3: &aws_sdk_s3::Client) -> Result<Catalog, ConnectError> {
+    let (place, text) = match source {
+        ModelsSource::File(path) => (path.clone(), read_file(path)),
+        ModelsSource::S3 { bucket, key } => (format!("s3://{bucket}/{key}"), read_object(s3, bucket, key).await),
+    };
+    let text = text.map_err(|source| ConnectError::Models { place: place.clone(), source })?;
+    Catalog::parse(&text).map_err(|source| ConnectError::Catalog { place, source })
+}
+
+fn read_file(path: &str) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+    Ok(std::fs::read_to_string(path)?)
+}
+
+async fn read_object(s3: &aws_sdk_s3::Client, bucket: &str, key: &str) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+    let object = s3.get_object().bucket(bucket).key(key).send().await?;
+    Ok(String::from_utf8(object.body.collect().await?.to_vec())?)
+}
+
+/// Every secret that the settings and the catalog name.
+async fn secrets(aws: &aws_config::SdkConfig, config: &Config, catalog: &Catalog) -> Result<HashMap<String, Secret>, ConnectError> {
+    let of_providers = catalog.providers().iter().filter_map(|provider| match &provider.key {
+        KeySource::Secret(name) => Some(name),
+        KeySource::None | KeySource::Env(_) => None,
+    });
+    let names: Vec<&String> = of_providers.chain(&config.admin_key_secret).collect();
+    let mut found = HashMap::new();
+    if names.is_empty() {
+        return Ok(found); // No client is made for what nobody needs.
+    }
+    let client = aws_sdk_secretsmanager::Client::new(aws);
+    for name in names {
+        let wrong = |source| ConnectError::Secret { name: name.clone(), source };
+        let answer = client.get_secret_value().secret_id(name).send().await.map_err(|error| wrong(error.into()))?;
+        let value = answer.secret_string.ok_or_else(|| wrong("it is not a string".into()))?;
+        found.insert(name.clone(), Secret::new(value.trim()));
+    }
+    Ok(found)
+}

@@ -1,0 +1,404 @@
+//! The fields of request bodies that weir reads; all others are for the provider to judge.
+
+use std::fmt;
+
+use serde::de::{DeserializeOwned, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::{Body, Invalid, Object};
+
+/// Reads a shape; an error names the path of the field.
+pub(super) fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, Invalid> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let reason = error.inner().to_string();
+        let reason = reason.split(" at line ").next().unwrap_or_default();
+        let path = error.path().to_string();
+        match reason.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+            Some(field) => {
+                let param = if path == "." { field.to_owned() } else { format!("{path}.{field}") };
+                Invalid {
+                    message: format!("Missing required parameter: '{param}'."),
+                    param: Some(param),
+                    code: Some("missing_required_parameter"),
+                }
+            }
+            None => Invalid {
+                message: format!("Invalid value for '{path}': {reason}."),
+                param: Some(path),
+                code: Some("invalid_type"),
+            },
+        }
+    })
+}
+
+#[derive(Deserialize)]
+pub(super) struct ChatShape {
+    model: Name,
+    messages: NonEmpty<Message>,
+    #[serde(default)]
+    stream: Option<bool>,
+    #[serde(default)]
+    stream_options: Option<StreamOptions>,
+    #[serde(default)]
+    max_tokens: Option<Count>,
+    #[serde(default)]
+    max_completion_tokens: Option<Count>,
+    #[serde(default)]
+    n: Option<Count>,
+    #[serde(default, rename = "temperature")]
+    _temperature: Option<f64>,
+    #[serde(default, rename = "top_p")]
+    _top_p: Option<f64>,
+    #[serde(default)]
+    tools: Option<Vec<Box<RawValue>>>,
+    #[serde(default)]
+    functions: Option<Vec<Box<RawValue>>>,
+    #[serde(default)]
+    prediction: Option<Box<RawValue>>,
+}
+
+impl ChatShape {
+    pub(super) fn into_body(self, object: Object, length: usize) -> Body {
+        let parts = || self.messages.0.iter().flat_map(|message| &message.content.0);
+        let media = parts().filter(|part| part.is_media());
+        let media_bytes: usize = media.clone().map(|part| part.length).sum();
+        Body {
+            object,
+            model: self.model.0,
+            stream: self.stream.unwrap_or(false),
+            include_usage: self.stream_options.is_some_and(|options| options.include_usage.unwrap_or(false)),
+            choices: self.n.map_or(1, |n| n.0),
+            max_output_tokens: self.max_completion_tokens.or(self.max_tokens).map(|count| count.0),
+            text_bytes: (length - media_bytes.min(length)) as u64,
+            media: media.count() as u64,
+            has_tools: self.tools.is_some() || self.functions.is_some(),
+            has_prediction: self.prediction.is_some(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct CompletionShape {
+    model: Name,
+    prompt: TextOrTokens,
+    #[serde(default)]
+    stream: Option<bool>,
+    #[serde(default)]
+    stream_options: Option<StreamOptions>,
+    #[serde(default)]
+    max_tokens: Option<Count>,
+    #[serde(default)]
+    n: Option<Count>,
+    #[serde(default)]
+    best_of: Option<Count>,
+    #[serde(default)]
+    echo: Option<bool>,
+}
+
+/// What OpenAI's legacy endpoint writes if the request does not say.
+const LEGACY_MAX_TOKENS: u64 = 16;
+
+impl CompletionShape {
+    pub(super) fn into_body(self, object: Object, length: usize) -> Body {
+        let each = self.n.map_or(1, |n| n.0).max(self.best_of.map_or(1, |best| best.0));
+        Body {
+            object,
+            model: self.model.0,
+            stream: self.stream.unwrap_or(false),
+            include_usage: self.stream_options.is_some_and(|options| options.include_usage.unwrap_or(false)),
+            // Every prompt of a list gets its own answers.
+            choices: each.saturating_mul(self.prompt.items.max(1)),
+            max_output_tokens: Some(self.max_tokens.map_or(LEGACY_MAX_TOKENS, |count| count.0)),
+            text_bytes: length as u64,
+            media: 0,
+            has_tools: false,
+            has_prediction: self.echo.unwrap_or(false),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct EmbeddingShape {
+    model: Name,
+    #[serde(rename = "input")]
+    _input: TextOrTokens,
+    #[serde(default, rename = "dimensions")]
+    _dimensions: Option<Count>,
+    #[serde(default, rename = "encoding_format")]
+    _encoding_format: Option<EncodingFormat>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum EncodingFormat {
+    Float,
+    Base64,
+}
+
+impl EmbeddingShape {
+    pub(super) fn into_body(self, object: Object, length: usize) -> Body {
+        input_only(self.model.0, object, length)
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct ModerationShape {
+    #[serde(default)]
+    model: Option<Name>,
+    #[serde(rename = "input")]
+    _input: Content,
+}
+
+/// OpenAI's default when a moderation names no model.
+const DEFAULT_MODERATION_MODEL: &str = "omni-moderation-latest";
+
+impl ModerationShape {
+    pub(super) fn into_body(self, object: Object, length: usize) -> Body {
+        let model = self.model.map_or_else(|| DEFAULT_MODERATION_MODEL.to_owned(), |model| model.0);
+        input_only(model, object, length)
+    }
+}
+
+fn input_only(model: String, object: Object, length: usize) -> Body {
+    Body {
+        object,
+        model,
+        stream: false,
+        include_usage: false,
+        choices: 1,
+        max_output_tokens: Some(0),
+        text_bytes: length as u64,
+        media: 0,
+        has_tools: false,
+        has_prediction: false,
+    }
+}
+
+#[derive(Deserialize)]
+struct StreamOptions {
+    #[serde(default)]
+    include_usage: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    #[serde(rename = "role")]
+    _role: Name,
+    #[serde(default)]
+    content: Content,
+}
+
+/// A string with something in it.
+struct Name(String);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() {
+            return Err(serde::de::Error::custom("it must not be empty"));
+        }
+        Ok(Self(text))
+    }
+}
+
+/// A whole number of at least 1.
+#[derive(Clone, Copy)]
+struct Count(u64);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u64::deserialize(deserializer)? {
+            0 => Err(serde::de::Error::custom("0 is below the minimum of 1")),
+            count => Ok(Self(count)),
+        }
+    }
+}
+
+/// A list with at least one element.
+struct NonEmpty<T>(Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for NonEmpty<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let list = Vec::deserialize(deserializer)?;
+        if list.is_empty() {
+            return Err(serde::de::Error::custom("it must have at least one element"));
+        }
+        Ok(Self(list))
+    }
+}
+
+/// A string, or a list of parts; a string is a list without media.
+#[derive(Default)]
+struct Content(Vec<Part>);
+
+/// One content part: only its kind and the length of its JSON matter here.
+struct Part {
+    kind: String,
+    length: usize,
+}
+
+impl Part {
+    fn is_media(&self) -> bool {
+        !matches!(self.kind.as_str(), "text" | "input_text" | "output_text" | "refusal")
+    }
+}
+
+impl<'de> Deserialize<'de> for Part {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Kind {
+            r#type: String,
+        }
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        if text.get().starts_with('"') {
+            // A moderation's input is a list of strings.
+            return Ok(Self { kind: "text".to_owned(), length: text.get().len() });
+        }
+        let kind: Kind = serde_json::from_str(text.get())
+            .map_err(|_| serde::de::Error::custom("a content part is an object with a string `type`"))?;
+        Ok(Self { kind: kind.r#type, length: text.get().len() })
+    }
+}
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrParts;
+        impl<'de> Visitor<'de> for TextOrParts {
+            type Value = Content;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a list of content parts")
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Content, E> {
+                Ok(Content::default())
+            }
+
+            fn visit_unit<E>(self) -> Result<Content, E> {
+                Ok(Content::default())
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Content, A::Error> {
+                let mut parts = Vec::new();
+                while let Some(part) = list.next_element()? {
+                    parts.push(part);
+                }
+                Ok(Content(parts))
+            }
+        }
+        deserializer.deserialize_any(TextOrParts)
+    }
+}
+
+/// A string, a list of strings, a list of tokens, or a list of lists of tokens; not empty.
+struct TextOrTokens {
+    /// Inputs in the list; a list of tokens is one input.
+    items: u64,
+}
+
+impl<'de> Deserialize<'de> for TextOrTokens {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Inputs)
+    }
+}
+
+struct Inputs;
+
+impl<'de> Visitor<'de> for Inputs {
+    type Value = TextOrTokens;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string, a list of strings, a list of tokens or a list of lists of tokens")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<TextOrTokens, E> {
+        if text.is_empty() {
+            return Err(E::custom("it must not be empty"));
+        }
+        Ok(TextOrTokens { items: 1 })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<TextOrTokens, A::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "expected strings, tokens or lists of tokens")]
+        enum One {
+            Text(#[expect(dead_code, reason = "only the type is checked")] String),
+            Token(#[expect(dead_code, reason = "only the type is checked")] u64),
+            Tokens(#[expect(dead_code, reason = "only the type is checked")] Vec<u64>),
+        }
+        let (mut items, mut tokens) = (0, 0);
+        while let Some(one) = list.next_element()? {
+            match one {
+                One::Text(_) | One::Tokens(_) => items += 1,
+                One::Token(_) => tokens += 1,
+            }
+        }
+        match (items, tokens) {
+            (0, 0) => Err(serde::de::Error::custom("it must not be empty")),
+            (0, _) => Ok(TextOrTokens { items: 1 }),
+            (items, 0) => Ok(TextOrTokens { items }),
+            _ => Err(serde::de::Error::custom("it mixes tokens with other inputs")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::provider::Endpoint;
+    use crate::model::request::Body;
+
+    #[track_caller]
+    fn refused(endpoint: Endpoint, json: &str, param: &str, message: &str) {
+        let error = Body::parse(endpoint, json.as_bytes()).unwrap_err();
+        assert_eq!((error.param.as_deref().unwrap_or_default(), error.message.as_str()), (param, message));
+    }
+
+    #[test]
+    fn says_which_field_is_wrong() {
+        let chat = Endpoint::ChatCompletions;
+        refused(chat, r#"{"messages":[]}"#, "messages", "Invalid value for 'messages': it must have at least one element.");
+        refused(chat, r#"{"messages":[{"role":"user"}]}"#, "model", "Missing required parameter: 'model'.");
+        refused(chat, r#"{"model":"m"}"#, "messages", "Missing required parameter: 'messages'.");
+        refused(chat, r#"{"model":"m","messages":[{"content":"x"}]}"#, "messages[0].role", "Missing required parameter: 'messages[0].role'.");
+        refused(chat, r#"{"model":"m","messages":[{"role":"user","content":5}]}"#, "messages[0].content", "Invalid value for 'messages[0].content': invalid type: integer `5`, expected a string or a list of content parts.");
+        refused(chat, r#"{"model":7,"messages":[{"role":"user"}]}"#, "model", "Invalid value for 'model': invalid type: integer `7`, expected a string.");
+        refused(chat, r#"{"model":"m","messages":[{"role":"user"}],"stream":"yes"}"#, "stream", "Invalid value for 'stream': invalid type: string \"yes\", expected a boolean.");
+        refused(chat, r#"{"model":"m","messages":[{"role":"user"}],"max_tokens":0}"#, "max_tokens", "Invalid value for 'max_tokens': 0 is below the minimum of 1.");
+        refused(Endpoint::Embeddings, r#"{"model":"m","input":[]}"#, "input", "Invalid value for 'input': it must not be empty.");
+        refused(Endpoint::Embeddings, r#"{"model":"m","input":"x","encoding_format":"hex"}"#, "encoding_format", "Invalid value for 'encoding_format': unknown variant `hex`, expected `float` or `base64`.");
+        refused(chat, "[1]", "", "The request body must be a JSON object: invalid type: sequence, expected a JSON object at line 1 column 0.");
+    }
+
+    #[test]
+    fn media_is_counted_apart_from_text() {
+        let text = r#"{"type":"text","text":"what is this"}"#;
+        let image = format!(r#"{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{}"}}}}"#, "A".repeat(9_000));
+        let json = format!(r#"{{"model":"m","messages":[{{"role":"user","content":[{text},{image}]}}]}}"#);
+        let body = Body::parse(Endpoint::ChatCompletions, json.as_bytes()).unwrap();
+        assert_eq!((body.media, body.text_bytes), (1, (json.len() - image.len()) as u64));
+    }
+
+    #[test]
+    fn null_is_as_good_as_absent() {
+        let json = br#"{"model":"m","messages":[{"role":"assistant","content":null}],"stream":null,"n":null,"max_tokens":null}"#;
+        let body = Body::parse(Endpoint::ChatCompletions, json).unwrap();
+        assert_eq!((body.stream, body.choices, body.max_output_tokens), (false, 1, None));
+    }
+
+    #[test]
+    fn every_prompt_of_a_list_is_answered() {
+        let json = br#"{"model":"m","prompt":["a","b"],"n":3,"best_of":4}"#;
+        let body = Body::parse(Endpoint::Completions, json).unwrap();
+        assert_eq!((body.choices, body.max_output_tokens), (8, Some(16)));
+    }
+
+    #[test]
+    fn embeds_strings_and_tokens_in_every_form() {
+        for input in [r#""a""#, r#"["a","b"]"#, "[1,2]", "[[1],[2,3]]"] {
+            let json = format!(r#"{{"model":"m","input":{input}}}"#);
+            assert!(Body::parse(Endpoint::Embeddings, json.as_bytes()).is_ok(), "{input}");
+        }
+    }
+}
