@@ -1,0 +1,5 @@
+//! Every provider against a local server that plays recorded answers.
+
+mod openai;
+mod play;
+mod simulator;
