@@ -4,7 +4,9 @@
 //! one attempt per call: retries, fallback and all timeouts but the one for connecting belong to `shared::app::dispatch`.
 
 mod answer;
+pub mod anthropic;
 pub mod builtin;
+mod conversation;
 mod http;
 pub mod import;
 pub mod openai;
@@ -58,6 +60,7 @@ fn provider(
 ) -> Result<Arc<dyn Provider>, String> {
     Ok(match config.kind {
         ProviderKind::Openai => Arc::new(openai::OpenAi::new(config, key(&config.key), http.clone())?),
+        ProviderKind::Anthropic => Arc::new(anthropic::Anthropic::new(config, key(&config.key), http.clone())?),
         ProviderKind::Simulator => Arc::new(simulator::Simulator::new(config.simulator.clone(), http.clock().clone())),
         _ => return Err("this kind of provider is not built yet".to_owned()),
     })
