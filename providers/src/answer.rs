@@ -1,0 +1,177 @@
+//! Answers and chunks in OpenAI's shapes, for providers that have shapes of their own.
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::{Value, json};
+use shared::model::provider::{Event, Whole};
+use shared::model::tokens::Usage;
+
+/// What every chunk of one chat completion carries.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Answer {
+    pub id: String,
+    /// Unix seconds.
+    pub created: u64,
+    pub model: String,
+}
+
+/// One choice of an answer that is whole.
+#[derive(Debug, Clone)]
+pub(crate) struct Choice {
+    pub text: Option<String>,
+    pub tool_calls: Vec<ToolCall>,
+    pub finish: Finish,
+}
+
+/// A function that the model wants to be called.
+#[derive(Debug, Clone)]
+pub(crate) struct ToolCall {
+    pub id: String,
+    pub name: String,
+    /// JSON text.
+    pub arguments: String,
+}
+
+/// Why a choice ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Finish {
+    Stop,
+    Length,
+    ToolCalls,
+    ContentFilter,
+}
+
+impl Finish {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+            Self::ToolCalls => "tool_calls",
+            Self::ContentFilter => "content_filter",
+        }
+    }
+}
+
+/// The outermost object; members in the order in which OpenAI sends them.
+#[derive(Serialize)]
+struct Body<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: Vec<Value>,
+    usage: Option<Value>,
+}
+
+impl Answer {
+    pub(crate) fn whole(&self, choices: &[Choice], usage: Usage) -> Whole {
+        let choices = choices.iter().enumerate().map(|(index, choice)| choice.message(index)).collect();
+        let body = self.body("chat.completion", choices, Some(usage));
+        Whole { body, usage: Some(usage) }
+    }
+
+    /// The first chunk of a choice.
+    pub(crate) fn role(&self, choice: usize) -> Event {
+        self.delta(choice, json!({"role": "assistant", "content": ""}), None)
+    }
+
+    pub(crate) fn text(&self, choice: usize, text: &str) -> Event {
+        self.delta(choice, json!({"content": text}), None)
+    }
+
+    /// The beginning of the tool call number `index`.
+    pub(crate) fn tool_call(&self, choice: usize, index: usize, id: &str, name: &str) -> Event {
+        let function = json!({"name": name, "arguments": ""});
+        let call = json!({"index": index, "id": id, "type": "function", "function": function});
+        self.delta(choice, json!({"tool_calls": [call]}), None)
+    }
+
+    /// A further piece of the arguments of tool call number `index`.
+    pub(crate) fn arguments(&self, choice: usize, index: usize, piece: &str) -> Event {
+        let call = json!({"index": index, "function": {"arguments": piece}});
+        self.delta(choice, json!({"tool_calls": [call]}), None)
+    }
+
+    pub(crate) fn finish(&self, choice: usize, finish: Finish) -> Event {
+        self.delta(choice, json!({}), Some(finish))
+    }
+
+    /// The last chunk, which has no choices.
+    pub(crate) fn usage(&self, usage: Usage) -> Event {
+        Event { data: self.body("chat.completion.chunk", Vec::new(), Some(usage)), usage: Some(usage) }
+    }
+
+    fn delta(&self, index: usize, delta: Value, finish: Option<Finish>) -> Event {
+        let finish = finish.map(Finish::name);
+        let choice = json!({"index": index, "delta": delta, "logprobs": null, "finish_reason": finish});
+        Event { data: self.body("chat.completion.chunk", vec![choice], None), usage: None }
+    }
+
+    fn body(&self, object: &'static str, choices: Vec<Value>, usage: Option<Usage>) -> Bytes {
+        let usage = usage.map(|usage| usage_json(&usage));
+        to_bytes(&Body { id: &self.id, object, created: self.created, model: &self.model, choices, usage })
+    }
+}
+
+impl Choice {
+    fn message(&self, index: usize) -> Value {
+        let mut message = json!({"role": "assistant", "content": self.text, "refusal": null});
+        if !self.tool_calls.is_empty() {
+            message["tool_calls"] = self.tool_calls.iter().map(ToolCall::json).collect();
+        }
+        json!({"index": index, "message": message, "logprobs": null, "finish_reason": self.finish.name()})
+    }
+}
+
+impl ToolCall {
+    fn json(&self) -> Value {
+        json!({"id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.arguments}})
+    }
+}
+
+/// OpenAI's `usage` of a chat completion.
+pub(crate) fn usage_json(usage: &Usage) -> Value {
+    json!({
+        "prompt_tokens": usage.input,
+        "completion_tokens": usage.output,
+        "total_tokens": usage.input.saturating_add(usage.output),
+        "prompt_tokens_details": {"cached_tokens": usage.cached_input, "cache_write_tokens": usage.cache_write},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
+    })
+}
+
+/// Compact JSON. The types given here have no maps with keys that are no strings, so this does not fail.
+pub(crate) fn to_bytes<T: Serialize>(value: &T) -> Bytes {
+    serde_json::to_vec(value).unwrap_or_default().into()
+}
+
+/// An answer with one embedding per input, in OpenAI's shape; base64 is little-endian `f32`.
+pub(crate) fn embeddings(model: &str, vectors: &[Vec<f32>], base64: bool, input: u64) -> Whole {
+    #[derive(Serialize)]
+    struct Item {
+        object: &'static str,
+        index: usize,
+        embedding: Value,
+    }
+    #[derive(Serialize)]
+    struct List<'a> {
+        object: &'static str,
+        data: Vec<Item>,
+        model: &'a str,
+        usage: Value,
+    }
+    let item = |(index, vector): (usize, &Vec<f32>)| {
+        let embedding = if base64 { Value::from(base64_of(vector)) } else { json!(vector) };
+        Item { object: "embedding", index, embedding }
+    };
+    let data = vectors.iter().enumerate().map(item).collect();
+    let usage = json!({"prompt_tokens": input, "total_tokens": input});
+    let body = to_bytes(&List { object: "list", data, model, usage });
+    Whole { body, usage: Some(Usage { input, ..Usage::default() }) }
+}
+
+fn base64_of(vector: &[f32]) -> String {
+    use base64::Engine as _;
+    let bytes: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}

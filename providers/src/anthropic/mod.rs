@@ -1,0 +1,55 @@
+//! Anthropic's Messages API.
+
+mod map;
+mod reply;
+mod stream;
+pub(crate) mod thinking;
+mod wire;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use shared::model::catalog::ProviderConfig;
+use shared::model::provider::{Call, Endpoint as Operation, Failure, Provider, Reply};
+use shared::model::secret::Secret;
+
+use crate::answer::to_bytes;
+use crate::conversation::{Conversation, unsupported};
+use crate::http::{self, Endpoint, Http, KeyHeader};
+use crate::translate::translated;
+
+const DEFAULT_URL: &str = "https://api.anthropic.com/v1";
+
+/// Anthropic, or what speaks its Messages API.
+pub struct Anthropic {
+    endpoint: Endpoint,
+    http: Arc<Http>,
+}
+
+impl Anthropic {
+    pub(crate) fn new(config: &ProviderConfig, key: Option<Secret>, http: Arc<Http>) -> Result<Self, String> {
+        let endpoint = Endpoint::new(config, DEFAULT_URL, key, KeyHeader::Named("x-api-key"))?;
+        Ok(Self { endpoint: endpoint.with("anthropic-version", "2023-06-01"), http })
+    }
+}
+
+#[async_trait]
+impl Provider for Anthropic {
+    async fn send(&self, call: &Call) -> Result<Reply, Failure> {
+        if call.endpoint != Operation::ChatCompletions {
+            let what = format!("Anthropic has no {}", call.endpoint.operation());
+            return Err(Failure::Unsupported { what, param: None });
+        }
+        let conversation = Conversation::parse(&call.body)?;
+        if conversation.turns.is_empty() {
+            return Err(unsupported("messages", "Anthropic needs a message of the role `user` or `assistant`"));
+        }
+        let body = to_bytes(&map::request(call, &conversation));
+        let response = self.http.post(&self.endpoint, "/messages", call, body).await?;
+        let created = self.http.clock().now().seconds();
+        if call.stream {
+            return Ok(Reply::Stream(translated(http::events(response), stream::Messages::new(created))));
+        }
+        Ok(Reply::Whole(reply::whole(&http::whole(response).await?, created)?))
+    }
+}

@@ -1,0 +1,179 @@
+//! The shapes of the Messages API, as far as weir writes and reads them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use shared::model::tokens::Usage;
+
+#[derive(Serialize)]
+pub(super) struct Request<'a> {
+    pub model: &'a str,
+    pub max_tokens: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
+    pub messages: Vec<Message<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<Tool<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_choice: Option<ToolChoice<'a>>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub stop_sequences: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_config: Option<OutputConfig<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Metadata<'a>>,
+    pub stream: bool,
+}
+
+#[derive(Serialize)]
+pub(super) struct Message<'a> {
+    pub role: &'static str,
+    pub content: Vec<Block<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Block<'a> {
+    Text { text: &'a str },
+    Image { source: Source<'a> },
+    ToolUse { id: &'a str, name: &'a str, input: &'a RawValue },
+    ToolResult { tool_use_id: &'a str, content: Vec<Block<'a>> },
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Source<'a> {
+    Base64 { media_type: &'a str, data: &'a str },
+    Url { url: &'a str },
+}
+
+#[derive(Serialize)]
+pub(super) struct Tool<'a> {
+    pub name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<&'a str>,
+    pub input_schema: &'a RawValue,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub strict: bool,
+}
+
+#[derive(Serialize)]
+pub(super) struct ToolChoice<'a> {
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub disable_parallel_tool_use: bool,
+}
+
+#[derive(Serialize)]
+pub(super) struct OutputConfig<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effort: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format<'a>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Format<'a> {
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    pub schema: &'a RawValue,
+}
+
+#[derive(Serialize)]
+pub(super) struct Metadata<'a> {
+    pub user_id: &'a str,
+}
+
+/// An answer, or the beginning of a streamed one.
+#[derive(Deserialize)]
+pub(super) struct Reply {
+    pub id: String,
+    pub model: String,
+    #[serde(default)]
+    pub content: Vec<ReplyBlock>,
+    pub stop_reason: Option<String>,
+    #[serde(default)]
+    pub usage: Counts,
+}
+
+/// A block of an answer. Types that weir does not know, such as `thinking`, have none of these members.
+#[derive(Deserialize)]
+pub(super) struct ReplyBlock {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub text: Option<String>,
+    pub id: Option<String>,
+    pub name: Option<String>,
+    pub input: Option<Box<RawValue>>,
+}
+
+/// An event of a stream: members of all types in one, because each type has few.
+#[derive(Deserialize)]
+pub(super) struct StreamEvent {
+    #[serde(rename = "type")]
+    pub kind: String,
+    #[serde(default)]
+    pub index: usize,
+    pub message: Option<Reply>,
+    pub content_block: Option<ReplyBlock>,
+    pub delta: Option<Delta>,
+    pub usage: Option<Counts>,
+    #[serde(default)]
+    pub error: Value,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Delta {
+    pub text: Option<String>,
+    pub partial_json: Option<String>,
+    pub stop_reason: Option<String>,
+}
+
+/// Counts so far; in a stream each event replaces those that it names.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub(super) struct Counts {
+    input_tokens: Option<u64>,
+    cache_creation_input_tokens: Option<u64>,
+    cache_read_input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    output_tokens_details: Option<OutputDetails>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+struct OutputDetails {
+    thinking_tokens: Option<u64>,
+}
+
+impl Counts {
+    pub(super) fn updated_by(self, newer: Self) -> Self {
+        Self {
+            input_tokens: newer.input_tokens.or(self.input_tokens),
+            cache_creation_input_tokens: newer.cache_creation_input_tokens.or(self.cache_creation_input_tokens),
+            cache_read_input_tokens: newer.cache_read_input_tokens.or(self.cache_read_input_tokens),
+            output_tokens: newer.output_tokens.or(self.output_tokens),
+            output_tokens_details: newer.output_tokens_details.or(self.output_tokens_details),
+        }
+    }
+
+    /// In OpenAI's way of counting, where the input includes what the cache served and took.
+    pub(super) fn usage(&self) -> Usage {
+        let cached_input = self.cache_read_input_tokens.unwrap_or(0);
+        let cache_write = self.cache_creation_input_tokens.unwrap_or(0);
+        Usage {
+            input: self.input_tokens.unwrap_or(0).saturating_add(cached_input).saturating_add(cache_write),
+            cached_input,
+            cache_write,
+            output: self.output_tokens.unwrap_or(0),
+            reasoning: self.output_tokens_details.and_then(|details| details.thinking_tokens).unwrap_or(0),
+        }
+    }
+}

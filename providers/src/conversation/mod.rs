@@ -1,0 +1,147 @@
+//! A chat request as providers with an API of their own see it: system texts, turns, tools, options.
+//!
+//! Parsed once from OpenAI's body, so that only the writing differs between providers.
+
+mod messages;
+mod options;
+
+use serde_json::value::RawValue;
+use shared::model::object::Object;
+use shared::model::provider::{Failure, Refusal};
+
+/// A chat request without OpenAI's spelling.
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    /// System and developer messages in order; where they stood between the turns is lost.
+    pub system: Vec<String>,
+    /// User and assistant in turn; never two of the same role after each other.
+    pub turns: Vec<Turn>,
+    pub tools: Vec<Tool>,
+    pub tool_choice: ToolChoice,
+    /// Whether the model may call several tools at once.
+    pub parallel: bool,
+    pub max_tokens: Option<u32>,
+    pub stop: Vec<String>,
+    pub temperature: Option<f64>,
+    pub top_p: Option<f64>,
+    pub effort: Option<Effort>,
+    /// The JSON schema that the answer must satisfy.
+    pub schema: Option<Schema>,
+    /// The caller's name of its end user.
+    pub user: Option<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Turn {
+    pub role: Role,
+    pub parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    User,
+    Assistant,
+}
+
+#[derive(Debug)]
+pub(crate) enum Part {
+    /// Never empty.
+    Text(String),
+    Image(Image),
+    ToolUse {
+        id: String,
+        name: String,
+        /// A JSON object.
+        input: Box<RawValue>,
+    },
+    ToolResult {
+        id: String,
+        parts: Vec<Part>,
+    },
+}
+
+#[derive(Debug)]
+pub(crate) enum Image {
+    Url(String),
+    Base64 { media_type: String, data: String },
+}
+
+#[derive(Debug)]
+pub(crate) struct Tool {
+    pub name: String,
+    pub description: Option<String>,
+    /// JSON schema of an object.
+    pub parameters: Box<RawValue>,
+    /// Whether arguments must satisfy the schema.
+    pub strict: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ToolChoice {
+    /// The caller did not say.
+    Default,
+    Auto,
+    None,
+    Required,
+    Function(String),
+}
+
+/// How much the model is to think before it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effort {
+    None,
+    Minimal,
+    Low,
+    Medium,
+    High,
+    XHigh,
+}
+
+#[derive(Debug)]
+pub(crate) struct Schema {
+    pub name: String,
+    pub schema: Box<RawValue>,
+}
+
+impl Conversation {
+    /// Reads OpenAI's body of a chat completion.
+    ///
+    /// # Errors
+    /// `Unsupported` for what providers with an API of their own cannot express; `Refused` for what is no request.
+    pub(crate) fn parse(body: &Object) -> Result<Self, Failure> {
+        options::refuse_what_cannot_be_expressed(body)?;
+        let (system, turns) = messages::parse(body)?;
+        Ok(Self {
+            system,
+            turns,
+            tools: options::tools(body)?,
+            tool_choice: options::tool_choice(body)?,
+            parallel: options::typed(body, "parallel_tool_calls", "a boolean")?.unwrap_or(true),
+            max_tokens: options::max_tokens(body)?,
+            stop: options::stop(body)?,
+            temperature: options::typed(body, "temperature", "a number")?,
+            top_p: options::typed(body, "top_p", "a number")?,
+            effort: options::effort(body)?,
+            schema: options::schema(body)?,
+            user: body.get("safety_identifier").or_else(|| body.get("user")),
+        })
+    }
+
+    /// Whether the model is to go on after tools have answered.
+    pub(crate) fn ends_in_tool_results(&self) -> bool {
+        let parts = self.turns.last().map(|turn| turn.parts.as_slice()).unwrap_or_default();
+        parts.iter().any(|part| matches!(part, Part::ToolResult { .. }))
+    }
+}
+
+/// A request that is wrong at any provider.
+fn refused(param: impl Into<String>, message: impl Into<String>) -> Failure {
+    let kind = Some("invalid_request_error".to_owned());
+    let refusal = Refusal { message: message.into(), kind, param: Some(param.into()), code: None };
+    Failure::Refused { status: 400, refusal }
+}
+
+/// A request that OpenAI could serve and this kind of provider cannot.
+pub(crate) fn unsupported(param: impl Into<String>, what: impl Into<String>) -> Failure {
+    Failure::Unsupported { what: what.into(), param: Some(param.into()) }
+}

@@ -1,0 +1,245 @@
+//! From LiteLLM's public price list to the text of a `models.toml`.
+//!
+//! The list is one JSON object, from a model's name to its prices in US dollars per token and its limits. It is
+//! `model_prices_and_context_window.json` of that project, and is part of its package.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value};
+
+/// What to take from the list.
+#[derive(Debug, Clone, Copy)]
+pub struct Import<'a> {
+    /// `litellm_provider` of the entries to take, such as `anthropic`.
+    pub litellm_provider: &'a str,
+    /// Name of the `[[provider]]` that the models' targets name.
+    pub provider: &'a str,
+    /// `2026-11-22`: models that were withdrawn by then are left out.
+    pub today: &'a str,
+}
+
+/// What is wrong with a price list.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    #[error("the price list is not a JSON object")]
+    NotJson(#[source] serde_json::Error),
+    #[error("`{field}` of model `{model}` is {value}; expected {expected}")]
+    Field { model: String, field: String, value: String, expected: &'static str },
+    #[error("the price list has no model of provider `{0}` that weir can call")]
+    Nothing(String),
+}
+
+impl Import<'_> {
+    /// The `[[model]]` tables for the chat, embedding and moderation models of one provider, sorted by name.
+    ///
+    /// Models that weir cannot account for (priced per image, second or search, or without limits) are named in
+    /// comments with the reason.
+    ///
+    /// # Errors
+    /// If the list is not understood; the message names the model and the field.
+    pub fn models_toml(&self, json: &str) -> Result<String, ImportError> {
+        let list: BTreeMap<String, Value> = serde_json::from_str(json).map_err(ImportError::NotJson)?;
+        let mut models = BTreeMap::new();
+        let mut left_out = BTreeMap::new();
+        for (key, entry) in &list {
+            let Some(entry) = entry.as_object().filter(|entry| self.wants(key, entry)) else { continue };
+            let name = key.strip_prefix(&format!("{}/", self.litellm_provider)).unwrap_or(key);
+            match self.model(name, entry)? {
+                Taken::Model(text) => drop(models.insert(name, text)),
+                Taken::Not(reason) => drop(left_out.insert(name, reason)),
+            }
+        }
+        if models.is_empty() {
+            return Err(ImportError::Nothing(self.litellm_provider.to_owned()));
+        }
+        let mut text = format!("# Made by `weir models import` on {} from LiteLLM's price list.\n", self.today);
+        for (name, reason) in left_out {
+            let _ = writeln!(text, "# Not imported: {} ({reason}).", quoted(name));
+        }
+        for model in models.values() {
+            let _ = write!(text, "\n{model}");
+        }
+        Ok(text)
+    }
+
+    fn wants(&self, key: &str, entry: &Map<String, Value>) -> bool {
+        let is = |field: &str, wanted: &str| entry.get(field).is_some_and(|value| value == wanted);
+        let withdrawn = entry.get("deprecation_date").and_then(Value::as_str).is_some_and(|date| date <= self.today);
+        let tuned = key.starts_with("ft:");
+        let callable = ["chat", "embedding", "moderation"].iter().any(|mode| is("mode", mode));
+        is("litellm_provider", self.litellm_provider) && callable && !withdrawn && !tuned
+    }
+
+    fn model(&self, name: &str, entry: &Map<String, Value>) -> Result<Taken, ImportError> {
+        let entry = Entry { name, fields: entry };
+        if let Some(reason) = entry.not_accountable() {
+            return Ok(Taken::Not(reason));
+        }
+        let kind = entry.text("mode").unwrap_or_default();
+        let Some(limits) = entry.limits(kind)? else { return Ok(Taken::Not("its limits are not in the list")) };
+        let Some(price) = entry.price(kind)? else { return Ok(Taken::Not("its price is not in the list")) };
+        let mut text =
+            format!("[[model]]\nname = {}\nkind = \"{kind}\"\nprice = {{ {price} }}\n{limits}", quoted(name));
+        let _ = writeln!(text, "targets = [{{ provider = {}, model = {} }}]", quoted(self.provider), quoted(name));
+        Ok(Taken::Model(text))
+    }
+}
+
+enum Taken {
+    Model(String),
+    Not(&'static str),
+}
+
+/// An entry of the list.
+struct Entry<'a> {
+    name: &'a str,
+    fields: &'a Map<String, Value>,
+}
+
+impl Entry<'_> {
+    fn text(&self, field: &str) -> Option<&str> {
+        self.fields.get(field)?.as_str()
+    }
+
+    /// Why a price per token does not cover what a call costs.
+    fn not_accountable(&self) -> Option<&'static str> {
+        if self.fields.keys().any(|field| field.contains("audio_token")) {
+            return Some("audio is priced apart");
+        }
+        if self.name.split('-').any(|word| word == "search") {
+            return Some("searches are priced apart");
+        }
+        let endpoints = self.fields.get("supported_endpoints").and_then(Value::as_array);
+        let chat_only_elsewhere = self.text("mode") == Some("chat")
+            && endpoints.is_some_and(|paths| !paths.iter().any(|path| path == "/v1/chat/completions"));
+        chat_only_elsewhere.then_some("it does not serve chat completions")
+    }
+
+    fn price(&self, kind: &str) -> Result<Option<String>, ImportError> {
+        let Some(input) = self.rate("input_cost_per_token")? else { return Ok(None) };
+        let mut text = format!("input = {input}");
+        let further = [
+            ("cached_input", "cache_read_input_token_cost"),
+            ("cache_write", "cache_creation_input_token_cost"),
+            ("output", "output_cost_per_token"),
+            ("reasoning", "output_cost_per_reasoning_token"),
+        ];
+        for (name, field) in further {
+            match self.rate(field)? {
+                Some(rate) if kind == "chat" => {
+                    let _ = write!(text, ", {name} = {rate}");
+                }
+                None if kind == "chat" && name == "output" => return Ok(None),
+                _ => {}
+            }
+        }
+        Ok(Some(text))
+    }
+
+    /// `context_tokens` and `max_output_tokens`; `None` if a chat model has none.
+    fn limits(&self, kind: &str) -> Result<Option<String>, ImportError> {
+        let (input, output) = (self.count("max_input_tokens")?, self.count("max_output_tokens")?);
+        if kind != "chat" {
+            return Ok(Some(input.map_or(String::new(), |input| format!("context_tokens = {input}\n"))));
+        }
+        let (Some(input), Some(output)) = (input, output) else { return Ok(None) };
+        // The list does not say whether the output counts against the input's ceiling; the sum is never too low.
+        let sum = input.saturating_add(output);
+        let (context, why) = match self.dearer_above() {
+            Some(tokens) if tokens < sum => (tokens, format!(" # Above {tokens} tokens another price holds.")),
+            _ => (sum, String::new()),
+        };
+        Ok(Some(format!("context_tokens = {context}{why}\nmax_output_tokens = {}\n", output.min(context))))
+    }
+
+    /// The input from which on the provider takes another price: `input_cost_per_token_above_272k_tokens`.
+    fn dearer_above(&self) -> Option<u64> {
+        let thousands = |field: &String| {
+            let middle = field.strip_prefix("input_cost_per_token_above_")?.strip_suffix("k_tokens")?;
+            middle.parse::<u64>().ok()
+        };
+        self.fields.keys().filter_map(thousands).min().map(|thousands| thousands * 1_000)
+    }
+
+    /// US dollars per token, as US dollars per million tokens.
+    fn rate(&self, field: &str) -> Result<Option<String>, ImportError> {
+        let Some(value) = self.fields.get(field).filter(|value| !value.is_null()) else { return Ok(None) };
+        let dollars = value.as_f64().filter(|dollars| (0.0..=1.0).contains(dollars));
+        let dollars = dollars.ok_or_else(|| self.wrong(field, value, "US dollars per token, from 0 to 1"))?;
+        let text = format!("{:.6}", dollars * 1e6);
+        let text = text.trim_end_matches('0');
+        Ok(Some(if text.ends_with('.') { format!("{text}0") } else { text.to_owned() }))
+    }
+
+    fn count(&self, field: &str) -> Result<Option<u64>, ImportError> {
+        let Some(value) = self.fields.get(field).filter(|value| !value.is_null()) else { return Ok(None) };
+        match value.as_u64() {
+            Some(0) => Ok(None),
+            Some(count) => Ok(Some(count)),
+            None => Err(self.wrong(field, value, "a whole number of tokens")),
+        }
+    }
+
+    fn wrong(&self, field: &str, value: &Value, expected: &'static str) -> ImportError {
+        let (model, field) = (self.name.to_owned(), field.to_owned());
+        ImportError::Field { model, field, value: value.to_string(), expected }
+    }
+}
+
+/// A TOML basic string; JSON's escapes are a part of TOML's.
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IMPORT: Import<'_> = Import { litellm_provider: "acme", provider: "acme-eu", today: "2026-11-22" };
+
+    #[test]
+    fn prices_become_dollars_per_million_tokens() {
+        let list = r#"{
+            "sample_spec": {"max_output_tokens": "a description"},
+            "acme/big": {"litellm_provider": "acme", "mode": "chat", "input_cost_per_token": 2.5e-06, "cache_read_input_token_cost": 2.5e-07,
+                "cache_creation_input_token_cost": 3.125e-06, "output_cost_per_token": 1e-05, "output_cost_per_reasoning_token": 1.2e-05,
+                "input_cost_per_token_above_200k_tokens": 5e-06, "max_input_tokens": 1000000, "max_output_tokens": 64000},
+            "acme/words": {"litellm_provider": "acme", "mode": "embedding", "input_cost_per_token": 2e-08, "output_cost_per_token": 0.0, "max_input_tokens": 8191},
+            "acme/old": {"litellm_provider": "acme", "mode": "chat", "deprecation_date": "2026-11-22"},
+            "acme/voice": {"litellm_provider": "acme", "mode": "chat", "input_cost_per_audio_token": 1e-05},
+            "acme/vague": {"litellm_provider": "acme", "mode": "chat", "input_cost_per_token": 1e-06, "output_cost_per_token": 1e-06},
+            "acme/paint": {"litellm_provider": "acme", "mode": "image_generation"},
+            "other": {"litellm_provider": "other", "mode": "chat"}
+        }"#;
+        let expected = "# Made by `weir models import` on 2026-11-22 from LiteLLM's price list.\n\
+            # Not imported: \"vague\" (its limits are not in the list).\n\
+            # Not imported: \"voice\" (audio is priced apart).\n\
+            \n[[model]]\nname = \"big\"\nkind = \"chat\"\n\
+            price = { input = 2.5, cached_input = 0.25, cache_write = 3.125, output = 10.0, reasoning = 12.0 }\n\
+            context_tokens = 200000 # Above 200000 tokens another price holds.\nmax_output_tokens = 64000\n\
+            targets = [{ provider = \"acme-eu\", model = \"big\" }]\n\
+            \n[[model]]\nname = \"words\"\nkind = \"embedding\"\nprice = { input = 0.02 }\ncontext_tokens = 8191\n\
+            targets = [{ provider = \"acme-eu\", model = \"words\" }]\n";
+        assert_eq!(IMPORT.models_toml(list).unwrap(), expected);
+    }
+
+    #[track_caller]
+    fn check(list: &str, expected: &str) {
+        assert_eq!(IMPORT.models_toml(list).unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        check("[]", "the price list is not a JSON object");
+        check("{}", "the price list has no model of provider `acme` that weir can call");
+        check(
+            r#"{"m": {"litellm_provider": "acme", "mode": "chat", "max_input_tokens": "many"}}"#,
+            "`max_input_tokens` of model `m` is \"many\"; expected a whole number of tokens",
+        );
+        check(
+            r#"{"m": {"litellm_provider": "acme", "mode": "embedding", "input_cost_per_token": -1}}"#,
+            "`input_cost_per_token` of model `m` is -1; expected US dollars per token, from 0 to 1",
+        );
+    }
+}

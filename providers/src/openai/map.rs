@@ -1,0 +1,135 @@
+//! The members that weir sets in a request and reads from an answer.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::Value;
+use shared::model::object::Object;
+use shared::model::provider::{Call, Event, Failure};
+use shared::model::tokens::Usage;
+
+use crate::http::{ErrorBody, SseEvent, failure_of_event};
+use crate::translate::{Step, Translate};
+
+/// The client's body with the provider's name of the model, and for streams with the wish to be told the usage.
+pub(super) fn body(call: &Call) -> Bytes {
+    let mut body = call.body.clone();
+    body.set("model", &call.model);
+    if call.stream {
+        let mut options: Object = body.get("stream_options").unwrap_or_default();
+        options.set("include_usage", &true);
+        body.set("stream", &true);
+        body.set("stream_options", &options);
+    }
+    body.to_bytes()
+}
+
+/// What weir reads of an answer or of a chunk.
+#[derive(Deserialize)]
+struct Seen {
+    #[serde(default)]
+    usage: Value,
+    #[serde(default)]
+    error: Value,
+    choices: Option<Vec<SeenChoice>>,
+}
+
+#[derive(Deserialize)]
+struct SeenChoice {
+    finish_reason: Option<String>,
+}
+
+impl Seen {
+    fn read(json: &[u8]) -> Result<Self, Failure> {
+        let seen: Self = serde_json::from_slice(json)
+            .map_err(|error| Failure::Malformed(format!("the answer is not OpenAI's: {error}")))?;
+        match ErrorBody::of(&seen.error) {
+            Some(error) => Err(failure_of_event(&error)),
+            None => Ok(seen),
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.choices.iter().flatten().any(|choice| choice.finish_reason.is_some())
+    }
+}
+
+/// The usage that an answer names.
+///
+/// # Errors
+/// `Malformed` if it is no answer of this API; what it says if it is an error with status 200.
+pub(super) fn usage_of_whole(body: &[u8]) -> Result<Option<Usage>, Failure> {
+    Ok(usage(&Seen::read(body)?.usage))
+}
+
+/// Reads a `usage` object; `None` if it counts nothing.
+pub(crate) fn usage(value: &Value) -> Option<Usage> {
+    let count = |path: &str| value.pointer(path).and_then(Value::as_u64);
+    let (input, output) = (count("/prompt_tokens"), count("/completion_tokens"));
+    if input.is_none() && output.is_none() {
+        return None;
+    }
+    Some(Usage {
+        input: input.unwrap_or(0),
+        cached_input: count("/prompt_tokens_details/cached_tokens").unwrap_or(0),
+        cache_write: count("/prompt_tokens_details/cache_write_tokens").unwrap_or(0),
+        output: output.unwrap_or(0),
+        reasoning: count("/completion_tokens_details/reasoning_tokens").unwrap_or(0),
+    })
+}
+
+/// Passes chunks on and watches for errors, usage and the end.
+#[derive(Default)]
+pub(super) struct Chunks {
+    finished: bool,
+}
+
+impl Translate for Chunks {
+    type Item = SseEvent;
+
+    fn item(&mut self, event: SseEvent) -> Result<Step, Failure> {
+        if event.data.trim_start().starts_with("[DONE]") {
+            return Ok(Step::Last(Vec::new()));
+        }
+        if event.name == "error" {
+            return Err(named_error(&event.data));
+        }
+        let seen = Seen::read(event.data.as_bytes())?;
+        self.finished |= seen.is_finished();
+        Ok(Step::More(vec![Event { usage: usage(&seen.usage), data: event.data.into() }]))
+    }
+
+    /// Some imitators close the connection instead of sending `[DONE]`; that is fine once a choice has finished.
+    fn end(&mut self) -> Result<Vec<Event>, Failure> {
+        if self.finished {
+            return Ok(Vec::new());
+        }
+        Err(Failure::Malformed("the stream ended before the answer did".to_owned()))
+    }
+}
+
+/// An event with the name `error`: an object with an `error` member, or the error itself.
+fn named_error(data: &str) -> Failure {
+    let value = serde_json::from_str(data).unwrap_or_else(|_| Value::from(data));
+    let error = ErrorBody::of(value.get("error").unwrap_or(&value));
+    failure_of_event(&error.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_what_is_there_and_forgives_what_is_not() {
+        let check = |json: &str, expected: Option<Usage>| {
+            assert_eq!(usage(&serde_json::from_str(json).unwrap()), expected, "{json}");
+        };
+        check("null", None);
+        check("{}", None);
+        check(r#"{"prompt_tokens":null,"completion_tokens":null}"#, None);
+        check(r#"{"prompt_tokens":8,"total_tokens":8}"#, Some(Usage { input: 8, ..Usage::default() }));
+        check(
+            r#"{"prompt_tokens":8,"completion_tokens":5,"prompt_tokens_details":null,"completion_tokens_details":{"reasoning_tokens":2}}"#,
+            Some(Usage { input: 8, output: 5, reasoning: 2, ..Usage::default() }),
+        );
+    }
+}

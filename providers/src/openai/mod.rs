@@ -1,0 +1,42 @@
+//! OpenAI, and everything that speaks its API: Azure, Groq, Together, vLLM, Ollama and others.
+//!
+//! Bodies pass through with what weir does not know; see `docs/models.md` for the few members that are set.
+
+mod map;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use shared::model::catalog::ProviderConfig;
+use shared::model::provider::{Call, Failure, Provider, Reply, Whole};
+use shared::model::secret::Secret;
+
+use crate::http::{self, Endpoint, Http, KeyHeader};
+use crate::translate::translated;
+
+const DEFAULT_URL: &str = "https://api.openai.com/v1";
+
+/// A provider with OpenAI's API at some base URL.
+pub struct OpenAi {
+    endpoint: Endpoint,
+    http: Arc<Http>,
+}
+
+impl OpenAi {
+    pub(crate) fn new(config: &ProviderConfig, key: Option<Secret>, http: Arc<Http>) -> Result<Self, String> {
+        Ok(Self { endpoint: Endpoint::new(config, DEFAULT_URL, key, KeyHeader::Bearer)?, http })
+    }
+}
+
+#[async_trait]
+impl Provider for OpenAi {
+    async fn send(&self, call: &Call) -> Result<Reply, Failure> {
+        let response = self.http.post(&self.endpoint, call.endpoint.path(), call, map::body(call)).await?;
+        if call.stream {
+            return Ok(Reply::Stream(translated(http::events(response), map::Chunks::default())));
+        }
+        let body = http::whole(response).await?;
+        let usage = map::usage_of_whole(&body)?;
+        Ok(Reply::Whole(Whole { body, usage }))
+    }
+}

@@ -1,0 +1,238 @@
+//! Simulated chat completions and legacy completions.
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use serde_json::{Value, json};
+use shared::model::provider::{Call, Event, Failure, Reply, Whole};
+use shared::model::tokens::Usage;
+
+use super::pace::Pace;
+use super::sample::{object_without_schema, sample};
+use super::{refused, text};
+use crate::answer::{Answer, Choice, Finish, ToolCall, to_bytes, usage_json};
+
+const MAX_CHOICES: u64 = 128;
+/// Texts of one legacy completion.
+const MAX_TEXTS: usize = 2_048;
+/// No picture counts more tokens than this, nor more than the bytes of its URL.
+const MAX_IMAGE_TOKENS: u64 = 85;
+
+pub(super) async fn chat(call: &Call, fingerprint: &str, created: u64, pace: Pace) -> Result<Reply, Failure> {
+    let messages: Vec<Value> = call
+        .body
+        .get("messages")
+        .filter(|messages: &Vec<Value>| !messages.is_empty())
+        .ok_or_else(|| refused("messages", "`messages` must be an array with at least one message"))?;
+    let choices =
+        (0..choices(call)?).map(|n| choice(call, &messages, n, fingerprint)).collect::<Result<Vec<_>, _>>()?;
+    let output = choices.iter().map(|choice| pieces(choice).len() as u64).sum();
+    let usage = Usage { input: prompt_tokens(call, &messages), output, ..Usage::default() };
+    let id = format!("chatcmpl-sim-{}", short(fingerprint));
+    let answer = Answer { id, created, model: call.model.clone() };
+    if call.stream {
+        return Ok(Reply::Stream(paced(chunks(&answer, &choices, usage), pace)));
+    }
+    pace.writing(u32::try_from(output).unwrap_or(u32::MAX)).await;
+    Ok(Reply::Whole(answer.whole(&choices, usage)))
+}
+
+fn short(fingerprint: &str) -> &str {
+    fingerprint.get(..24).unwrap_or(fingerprint)
+}
+
+fn choices(call: &Call) -> Result<usize, Failure> {
+    let n = call.body.get::<u64>("n").unwrap_or(1);
+    let allowed = (1..=MAX_CHOICES).contains(&n);
+    if !allowed {
+        return Err(refused("n", format!("`n` must be between 1 and {MAX_CHOICES}")));
+    }
+    Ok(usize::try_from(n).unwrap_or(1))
+}
+
+fn choice(call: &Call, messages: &[Value], n: usize, fingerprint: &str) -> Result<Choice, Failure> {
+    if let Some(tool) = forced_tool(call)? {
+        let arguments = sample(&tool["parameters"]);
+        let arguments = if arguments.is_object() { arguments } else { json!({}) };
+        let id = format!("call_sim_{}_{n}", short(fingerprint));
+        let name = tool["name"].as_str().unwrap_or_default().to_owned();
+        let tool_calls = vec![ToolCall { id, name, arguments: arguments.to_string() }];
+        return Ok(Choice { text: None, tool_calls, finish: Finish::ToolCalls });
+    }
+    let (text, finish) = cut(call, formatted(call, text::reply(messages, n)));
+    Ok(Choice { text: Some(text), tool_calls: Vec::new(), finish })
+}
+
+/// The function that the caller insists on, if it does.
+fn forced_tool(call: &Call) -> Result<Option<Value>, Failure> {
+    let choice: Value = call.body.get("tool_choice").unwrap_or_default();
+    let wanted = match &choice {
+        Value::String(word) if word == "required" => None,
+        Value::Object(_) => Some(choice.pointer("/function/name").and_then(Value::as_str).unwrap_or_default()),
+        _ => return Ok(None),
+    };
+    let tools: Vec<Value> = call.body.get("tools").unwrap_or_default();
+    let mut functions = tools.iter().map(|tool| &tool["function"]);
+    let found = functions.find(|function| wanted.is_none_or(|name| function["name"] == name));
+    found
+        .cloned()
+        .map(Some)
+        .ok_or_else(|| refused("tool_choice", "`tool_choice` asks for a function that `tools` does not have"))
+}
+
+/// The text as the JSON that `response_format` asks for.
+fn formatted(call: &Call, text: String) -> String {
+    let format: Value = call.body.get("response_format").unwrap_or_default();
+    match format["type"].as_str() {
+        Some("json_schema") => sample(&format["json_schema"]["schema"]).to_string(),
+        Some("json_object") => object_without_schema(&text).to_string(),
+        _ => text,
+    }
+}
+
+/// The text up to the first stop sequence, and no longer than the caller allows.
+fn cut(call: &Call, text: String) -> (String, Finish) {
+    let text = before_stop(call, &text);
+    let limit = ["max_completion_tokens", "max_tokens"].iter().find_map(|name| call.body.get::<usize>(name));
+    let tokens = text::tokens(text);
+    match limit {
+        Some(limit) if limit < tokens.len() => (tokens[..limit].concat(), Finish::Length),
+        _ => (text.to_owned(), Finish::Stop),
+    }
+}
+
+fn before_stop<'a>(call: &Call, text: &'a str) -> &'a str {
+    let stops = match call.body.get::<Value>("stop") {
+        Some(Value::String(stop)) => vec![stop],
+        Some(Value::Array(stops)) => stops.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        _ => Vec::new(),
+    };
+    let ends = stops.iter().filter(|stop| !stop.is_empty()).filter_map(|stop| text.find(stop.as_str()));
+    &text[..ends.min().unwrap_or(text.len())]
+}
+
+/// Tokens of the messages and tools; never more than their bytes.
+fn prompt_tokens(call: &Call, messages: &[Value]) -> u64 {
+    let texts: u64 = messages.iter().map(|message| text::count(&text::content(message))).sum();
+    let parts = messages.iter().filter_map(|message| message["content"].as_array()).flatten();
+    let images = parts.filter_map(|part| part.pointer("/image_url/url")?.as_str());
+    let images: u64 = images.map(|url| MAX_IMAGE_TOKENS.min(url.len() as u64)).sum();
+    texts + images + call.body.text("tools").map_or(0, text::count)
+}
+
+/// What a choice says, token by token.
+fn pieces(choice: &Choice) -> Vec<&str> {
+    match (&choice.text, choice.tool_calls.first()) {
+        (Some(text), _) => text::tokens(text),
+        (None, Some(call)) => text::tokens(&call.arguments),
+        (None, None) => Vec::new(),
+    }
+}
+
+fn chunks(answer: &Answer, choices: &[Choice], usage: Usage) -> Vec<Event> {
+    let mut events = Vec::new();
+    for (index, choice) in choices.iter().enumerate() {
+        events.push(answer.role(index));
+        if let Some(call) = choice.tool_calls.first() {
+            events.push(answer.tool_call(index, 0, &call.id, &call.name));
+        }
+        for piece in pieces(choice) {
+            let calls = choice.text.is_none();
+            events.push(if calls { answer.arguments(index, 0, piece) } else { answer.text(index, piece) });
+        }
+        events.push(answer.finish(index, choice.finish));
+    }
+    events.push(answer.usage(usage));
+    events
+}
+
+/// The events with the time of one token between them.
+fn paced(events: Vec<Event>, pace: Pace) -> stream::BoxStream<'static, Result<Event, Failure>> {
+    let events = stream::iter(events.into_iter().enumerate());
+    let paced = events.then(move |(index, event)| async move {
+        pace.writing(u32::from(index > 0)).await;
+        Ok(event)
+    });
+    paced.boxed()
+}
+
+/// Legacy completions: one choice per prompt and `n`.
+pub(super) async fn completion(call: &Call, fingerprint: &str, created: u64, pace: Pace) -> Result<Reply, Failure> {
+    let prompts = prompts(call)?;
+    let n = choices(call)?;
+    if prompts.len() * n > MAX_TEXTS {
+        return Err(refused("prompt", format!("`prompt` and `n` ask for more than {MAX_TEXTS} texts")));
+    }
+    let mut texts = Vec::new();
+    for prompt in &prompts {
+        texts.extend((0..n).map(|n| cut(call, text::continuation(prompt, n))));
+    }
+    let input = prompts.iter().map(|prompt| text::count(prompt)).sum();
+    let output: u64 = texts.iter().map(|(text, _)| text::count(text)).sum();
+    let usage = Usage { input, output, ..Usage::default() };
+    let legacy = Legacy { id: format!("cmpl-sim-{}", short(fingerprint)), created, model: &call.model };
+    if call.stream {
+        return Ok(Reply::Stream(paced(legacy.chunks(&texts, usage), pace)));
+    }
+    pace.writing(u32::try_from(output).unwrap_or(u32::MAX)).await;
+    let choices = texts.iter().enumerate().map(|(index, (text, finish))| Legacy::choice(index, text, Some(*finish)));
+    let body = legacy.body(choices.collect(), Some(usage));
+    Ok(Reply::Whole(Whole { body: to_bytes(&body), usage: Some(usage) }))
+}
+
+fn prompts(call: &Call) -> Result<Vec<String>, Failure> {
+    let wrong =
+        || refused("prompt", "`prompt` must be a string, an array of strings or of tokens, or an array of such");
+    match call.body.get::<Value>("prompt") {
+        None => Ok(vec![String::new()]),
+        Some(Value::String(text)) => Ok(vec![text]),
+        Some(Value::Array(items)) if items.iter().all(Value::is_u64) => Ok(vec![tokens_as_text(&items)]),
+        Some(Value::Array(items)) => items
+            .iter()
+            .map(|item| match item {
+                Value::String(text) => Ok(text.clone()),
+                Value::Array(tokens) => Ok(tokens_as_text(tokens)),
+                _ => Err(wrong()),
+            })
+            .collect(),
+        Some(_) => Err(wrong()),
+    }
+}
+
+fn tokens_as_text(tokens: &[Value]) -> String {
+    tokens.iter().map(Value::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// The shape of a legacy completion.
+struct Legacy<'a> {
+    id: String,
+    created: u64,
+    model: &'a str,
+}
+
+impl Legacy<'_> {
+    fn body(&self, choices: Vec<Value>, usage: Option<Usage>) -> Value {
+        json!({
+            "id": self.id, "object": "text_completion", "created": self.created, "model": self.model,
+            "choices": choices, "usage": usage.map(|usage| usage_json(&usage)),
+        })
+    }
+
+    fn choice(index: usize, text: &str, finish: Option<Finish>) -> Value {
+        json!({"index": index, "text": text, "logprobs": null, "finish_reason": finish.map(Finish::name)})
+    }
+
+    fn chunks(&self, texts: &[(String, Finish)], usage: Usage) -> Vec<Event> {
+        let mut events = Vec::new();
+        for (index, (text, finish)) in texts.iter().enumerate() {
+            let pieces = text::tokens(text).into_iter().map(|piece| Self::choice(index, piece, None));
+            let last = Self::choice(index, "", Some(*finish));
+            events.extend(pieces.chain([last]).map(|choice| self.event(vec![choice], None)));
+        }
+        events.push(self.event(Vec::new(), Some(usage)));
+        events
+    }
+
+    fn event(&self, choices: Vec<Value>, usage: Option<Usage>) -> Event {
+        Event { data: to_bytes(&self.body(choices, usage)), usage }
+    }
+}

@@ -1,0 +1,66 @@
+//! A provider that needs no account: it answers from the request alone and says that it is no model.
+//!
+//! The same request gets the same text. Time and failures follow [`SimulatorConfig`].
+
+mod chat;
+mod embed;
+mod moderate;
+mod pace;
+mod sample;
+mod text;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use shared::model::catalog::SimulatorConfig;
+use shared::model::clock::Clock;
+use shared::model::id::Fingerprint;
+use shared::model::provider::{Call, Endpoint, Failure, Provider, Refusal, Reply};
+
+use self::pace::Pace;
+
+/// The embedded provider.
+pub struct Simulator {
+    config: SimulatorConfig,
+    clock: Clock,
+    /// Calls so far, so that a second attempt may fare better than the first.
+    calls: AtomicU64,
+}
+
+impl Simulator {
+    #[must_use]
+    pub fn new(config: SimulatorConfig, clock: Clock) -> Self {
+        Self { config, clock, calls: AtomicU64::new(0) }
+    }
+}
+
+#[async_trait]
+impl Provider for Simulator {
+    async fn send(&self, call: &Call) -> Result<Reply, Failure> {
+        let fingerprint = fingerprint(call);
+        let attempt = self.calls.fetch_add(1, Ordering::Relaxed);
+        let pace = Pace::draw(&self.config, fingerprint.as_str(), attempt);
+        pace.before_the_first_token().await?;
+        let created = self.clock.now().seconds();
+        match call.endpoint {
+            Endpoint::ChatCompletions => chat::chat(call, fingerprint.as_str(), created, pace).await,
+            Endpoint::Completions => chat::completion(call, fingerprint.as_str(), created, pace).await,
+            Endpoint::Embeddings => embed::embed(call),
+            Endpoint::Moderations => moderate::moderate(call, fingerprint.as_str()),
+        }
+    }
+}
+
+/// Names a request, whatever the spacing between its members.
+fn fingerprint(call: &Call) -> Fingerprint {
+    let mut parts = vec![call.endpoint.path(), call.model.as_str()];
+    parts.extend(call.body.members().flat_map(|(name, text)| [name, text]));
+    Fingerprint::of(parts.into_iter().map(str::as_bytes))
+}
+
+/// A refusal as OpenAI words one.
+fn refused(param: &str, message: impl Into<String>) -> Failure {
+    let kind = Some("invalid_request_error".to_owned());
+    let refusal = Refusal { message: message.into(), kind, param: Some(param.to_owned()), code: None };
+    Failure::Refused { status: 400, refusal }
+}

@@ -1,0 +1,84 @@
+//! From a provider's stream to a stream of OpenAI's chunks.
+
+use std::collections::VecDeque;
+
+use futures_util::stream::{self, BoxStream};
+use futures_util::{Stream, StreamExt as _};
+use shared::model::provider::{Event, Failure};
+
+/// Turns the items of one provider's stream into chunks, one item after the other.
+pub(crate) trait Translate: Send + 'static {
+    type Item: Send;
+
+    /// # Errors
+    /// If the item reports an error or is not understood; the stream ends with it.
+    fn item(&mut self, item: Self::Item) -> Result<Step, Failure>;
+
+    /// What the end of the source means when no item said that it was the last.
+    ///
+    /// # Errors
+    /// If the answer is not whole.
+    fn end(&mut self) -> Result<Vec<Event>, Failure>;
+}
+
+/// What an item gave.
+pub(crate) enum Step {
+    More(Vec<Event>),
+    /// These, and then the answer is whole.
+    Last(Vec<Event>),
+}
+
+/// The chunks that `translator` makes of `source`. Ends after the first error.
+pub(crate) fn translated<S, T>(source: S, translator: T) -> BoxStream<'static, Result<Event, Failure>>
+where
+    T: Translate,
+    S: Stream<Item = Result<T::Item, Failure>> + Send + Unpin + 'static,
+{
+    let state = State { source, translator, ready: VecDeque::new(), ended: false };
+    stream::unfold(state, |mut state| async move { state.next().await.map(|event| (event, state)) }).boxed()
+}
+
+struct State<S, T> {
+    source: S,
+    translator: T,
+    ready: VecDeque<Event>,
+    ended: bool,
+}
+
+impl<S, T> State<S, T>
+where
+    T: Translate,
+    S: Stream<Item = Result<T::Item, Failure>> + Unpin,
+{
+    async fn next(&mut self) -> Option<Result<Event, Failure>> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(Ok(event));
+            }
+            if self.ended {
+                return None;
+            }
+            match self.pull().await {
+                Ok(events) => self.ready.extend(events),
+                Err(failure) => {
+                    self.ended = true;
+                    return Some(Err(failure));
+                }
+            }
+        }
+    }
+
+    async fn pull(&mut self) -> Result<Vec<Event>, Failure> {
+        let Some(item) = self.source.next().await else {
+            self.ended = true;
+            return self.translator.end();
+        };
+        match self.translator.item(item?)? {
+            Step::More(events) => Ok(events),
+            Step::Last(events) => {
+                self.ended = true;
+                Ok(events)
+            }
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Every provider against a local server that plays recorded answers.
+
+mod anthropic;
+mod openai;
+mod play;
+mod simulator;

@@ -1,0 +1,155 @@
+//! OpenAI's API: bodies pass through.
+
+use std::time::Duration;
+
+use shared::model::provider::{Endpoint, Failure};
+use shared::model::tokens::Usage;
+
+use crate::play::{Answer, Server, call, drain, failure, json, lines, provider, same_lines, whole};
+
+const CLIENT: &str = include_str!("../fixtures/openai/request-client.json");
+const REPLY: &str = include_str!("../fixtures/openai/reply.json");
+const STREAM: &str = include_str!("../fixtures/openai/stream.sse");
+
+fn toml(server: &Server) -> String {
+    let url = &server.base_url;
+    format!(
+        "[[provider]]\nname = \"it\"\nkind = \"openai\"\nbase_url = \"{url}\"\napi_key_env = \"KEY\"\nheaders = {{ OpenAI-Project = \"proj_1\" }}\n"
+    )
+}
+
+#[tokio::test]
+async fn a_request_keeps_what_weir_does_not_know() {
+    let server = Server::start(Answer::sse(STREAM)).await;
+    let sent = call(Endpoint::ChatCompletions, CLIENT, true);
+    provider(&toml(&server)).send(&sent).await.unwrap();
+    let got = server.got();
+    assert_eq!(got.path, "/v1/chat/completions");
+    assert_eq!(got.body, include_str!("../fixtures/openai/request-provider.json").trim_end());
+    assert_eq!(got.header("authorization"), Some("Bearer sk-provider"));
+    assert_eq!(got.header("openai-project"), Some("proj_1"));
+    assert_eq!(got.header("traceparent"), sent.traceparent.as_deref());
+}
+
+#[tokio::test]
+async fn a_whole_reply_comes_back_byte_for_byte_and_is_counted() {
+    let server = Server::start(Answer::json(200, REPLY)).await;
+    let sent = call(Endpoint::ChatCompletions, r#"{"model":"chat","messages":[]}"#, false);
+    let whole = whole(provider(&toml(&server)).send(&sent).await.unwrap());
+    assert_eq!(whole.body, REPLY);
+    let expected = Usage { input: 20, cached_input: 4, cache_write: 3, output: 9, reasoning: 5 };
+    assert_eq!(whole.usage, Some(expected));
+    assert_eq!(server.got().json(), json(r#"{"model":"their-model","messages":[]}"#));
+}
+
+#[tokio::test]
+async fn every_endpoint_has_its_path() {
+    for endpoint in [Endpoint::Completions, Endpoint::Embeddings, Endpoint::Moderations] {
+        let server =
+            Server::start(Answer::json(200, r#"{"object":"list","usage":{"prompt_tokens":8,"total_tokens":8}}"#)).await;
+        let whole = whole(provider(&toml(&server)).send(&call(endpoint, r#"{"input":"a"}"#, false)).await.unwrap());
+        assert_eq!(server.got().path, format!("/v1{}", endpoint.path()));
+        assert_eq!(whole.usage, Some(Usage { input: 8, ..Usage::default() }));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_survives_cuts_in_lines_and_characters() {
+    let server = Server::start(Answer::sse(STREAM)).await;
+    let reply = provider(&toml(&server)).send(&call(Endpoint::ChatCompletions, CLIENT, true)).await.unwrap();
+    same_lines(&lines(reply).await, include_str!("../fixtures/openai/stream-client.jsonl"));
+}
+
+#[tokio::test]
+async fn usage_is_read_from_the_last_chunk() {
+    let server = Server::start(Answer::sse(STREAM)).await;
+    let reply = provider(&toml(&server)).send(&call(Endpoint::ChatCompletions, CLIENT, true)).await.unwrap();
+    let usages: Vec<_> = drain(reply).await.into_iter().filter_map(|event| event.unwrap().usage).collect();
+    assert_eq!(usages, [Usage { input: 7, output: 3, ..Usage::default() }]);
+}
+
+/// Plays `stream` and compares how it ends: the failure's words, or how many chunks came.
+async fn check_end(stream: &str, breaks: bool, expected: &str) {
+    let server = Server::start(Answer { breaks, ..Answer::sse(stream) }).await;
+    let reply = provider(&toml(&server)).send(&call(Endpoint::ChatCompletions, CLIENT, true)).await.unwrap();
+    let mut events = drain(reply).await;
+    let end = match events.pop() {
+        Some(Err(failure)) => failure.to_string(),
+        other => format!("{} chunks", events.len() + usize::from(other.is_some())),
+    };
+    assert_eq!(end, expected, "{stream}");
+}
+
+#[tokio::test]
+async fn a_stream_that_does_not_end_well_is_a_failure() {
+    let text = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}\n\n";
+    let stop = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    let cut = "the provider's answer is not understood: the stream ended before the answer did";
+    check_end("", false, cut).await;
+    check_end(text, false, cut).await;
+    check_end(text, true, "the connection failed").await;
+    check_end(&format!("{text}{stop}"), false, "2 chunks").await;
+    check_end(&format!("{text}data: [DONE]\n\n{text}"), false, "1 chunks").await;
+    let overloaded = format!("{text}data: {{\"error\":{{\"message\":\"busy\",\"type\":\"server_error\"}}}}\n\n");
+    check_end(&overloaded, false, "the provider answered 500: busy").await;
+    let named = format!("{text}event: error\ndata: {{\"message\":\"slow down\",\"code\":\"rate_limit_exceeded\"}}\n\n");
+    check_end(&named, false, "the provider throttles: slow down").await;
+    check_end(
+        "data: <html>\n\n",
+        false,
+        "the provider's answer is not understood: the answer is not OpenAI's: expected value at line 1 column 1",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn errors_keep_the_words_of_the_provider() {
+    let send = async |answer| {
+        let server = Server::start(answer).await;
+        failure(provider(&toml(&server)).send(&call(Endpoint::ChatCompletions, CLIENT, false)).await)
+    };
+    let refused = r#"{"error":{"message":"bad","type":"invalid_request_error","param":"messages","code":"x"}}"#;
+    let Failure::Refused { status: 400, refusal } = send(Answer::json(400, refused)).await else { panic!() };
+    let words = [Some("invalid_request_error"), Some("messages"), Some("x")];
+    assert_eq!(refusal.message, "bad");
+    assert_eq!([refusal.kind.as_deref(), refusal.param.as_deref(), refusal.code.as_deref()], words);
+
+    let throttled = Answer::json(429, r#"{"error":{"message":"slow"}}"#)
+        .header("retry-after-ms", "1500")
+        .header("retry-after", "9");
+    assert_eq!(send(throttled).await.retry_after(), Some(Duration::from_millis(1_500)));
+    let dated = Answer::json(503, "").header("retry-after", "Tue, 14 Nov 2023 22:13:25 GMT");
+    assert_eq!(send(dated).await.retry_after(), Some(Duration::from_secs(5)));
+    assert!(matches!(send(Answer::json(401, "{}")).await, Failure::Unauthorized { .. }));
+    assert!(matches!(send(Answer::json(307, "").header("location", "/elsewhere")).await, Failure::Malformed(_)));
+    assert!(matches!(send(Answer::json(200, "not json")).await, Failure::Malformed(_)));
+    assert!(matches!(send(Answer::json(200, r#"{"error":{"message":"no"}}"#)).await, Failure::Unavailable { .. }));
+}
+
+#[tokio::test]
+async fn nobody_listening_is_unreachable() {
+    let unused = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let toml = format!("[[provider]]\nname = \"it\"\nkind = \"openai\"\nbase_url = \"http://{unused}\"\n");
+    let failure = failure(provider(&toml).send(&call(Endpoint::ChatCompletions, CLIENT, false)).await);
+    assert!(matches!(failure, Failure::Unreachable(_)), "{failure}");
+}
+
+#[tokio::test]
+async fn a_missing_key_is_named_and_nothing_is_sent() {
+    let toml =
+        "[[provider]]\nname = \"it\"\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:1\"\napi_key_env = \"ABSENT\"\n";
+    let failure = failure(provider(toml).send(&call(Endpoint::ChatCompletions, CLIENT, false)).await);
+    assert_eq!(
+        failure.to_string(),
+        "the provider does not accept its key: the environment variable `ABSENT` is not set"
+    );
+}
+
+#[tokio::test]
+async fn a_configured_header_can_carry_the_key() {
+    let server = Server::start(Answer::json(200, REPLY)).await;
+    let toml = toml(&server).replace("OpenAI-Project = \"proj_1\"", "api-key = \"$KEY\"");
+    provider(&toml).send(&call(Endpoint::ChatCompletions, CLIENT, false)).await.unwrap();
+    let got = server.got();
+    assert_eq!((got.header("api-key"), got.header("authorization")), (Some("sk-provider"), None));
+}
