@@ -82,7 +82,7 @@ impl Gateway {
                     Ok(begun) => return Ok(Dispatched { begun, provider: target.provider.clone(), attempts }),
                     Err(failure) => failure,
                 };
-                tracing::warn!(provider = target.provider, attempts, error = %Chain(&failure), "provider attempt failed");
+                tracing::warn!(provider = target.provider, attempts, error = failure.summary(), "provider attempt failed");
                 let go_on = failure.may_fall_back();
                 last = Some((target.provider.clone(), worse(last.take().map(|(_, failure)| failure), failure)));
                 if !go_on {

@@ -85,7 +85,7 @@ impl<'a> Pump<'a> {
         let last = match &failure {
             None => Bytes::from_static(b"data: [DONE]\n\n"),
             Some(failure) => {
-                tracing::warn!(error = %Chain(failure), "stream broke after it had begun");
+                tracing::warn!(error = failure.summary(), "stream broke after it had begun");
                 error_event(&format!("The stream was interrupted: {failure}. Send the request again."))
             }
         };

@@ -227,10 +227,16 @@ impl IntoResponse for Rejection {
 pub(super) struct Logged(Arc<Rejection>);
 
 impl Logged {
-    /// The error with all its causes.
+    /// The error with all its causes, without the words of the request or of the provider, which may quote a prompt.
     pub(super) fn describe(&self) -> String {
         match &*self.0 {
-            Rejection::App(error) => Chain(&**error).to_string(),
+            Rejection::App(error) => match &**error {
+                Error::Invalid(invalid) => format!("invalid request: {}", invalid.param.as_deref().unwrap_or("body")),
+                Error::UnknownModel(_) => "unknown model".to_owned(),
+                Error::NotFound { kind, .. } => format!("no such {kind}"),
+                Error::Provider { provider, source, .. } => format!("provider `{provider}`: {}", source.summary()),
+                other => Chain(other).to_string(),
+            },
             Rejection::TooLarge => "request body too large".to_owned(),
             Rejection::UnknownRoute { .. } => "unknown route".to_owned(),
             Rejection::WrongMethod { .. } => "wrong method".to_owned(),

@@ -156,6 +156,22 @@ impl Failure {
         matches!(self, Self::Unreachable(_) | Self::TimedOut { .. } | Self::Unavailable { .. } | Self::Malformed(_))
     }
 
+    /// What happened, for the log: without the provider's words, which may quote a prompt.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Unreachable(cause) => format!("unreachable: {cause}"),
+            Self::TimedOut { awaited, after } => format!("no {awaited} within {} ms", after.as_millis()),
+            Self::Throttled { .. } => "throttled".to_owned(),
+            Self::Unavailable { status, .. } => format!("unavailable with {status}"),
+            Self::Refused { status, .. } => format!("refused with {status}"),
+            Self::Unauthorized { .. } => "provider key not accepted".to_owned(),
+            Self::Malformed(_) => "answer not understood".to_owned(),
+            Self::Unsupported { param, .. } => format!("unsupported: {}", param.as_deref().unwrap_or("operation")),
+            Self::CircuitOpen { .. } => "circuit open".to_owned(),
+        }
+    }
+
     /// When the provider wants to be asked again.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
