@@ -1,4 +1,4 @@
-//! From LiteLLM's public price list to the text of a `models.toml`.
+//! From `LiteLLM`'s public price list to the text of a `models.toml`.
 //!
 //! The list is one JSON object, from a model's name to its prices in US dollars per token and its limits. It is
 //! `model_prices_and_context_window.json` of that project, and is part of its package.

@@ -1,4 +1,4 @@
-//! Embeddings of Amazon's Titan and of Cohere, through InvokeModel.
+//! Embeddings of Amazon's Titan and of Cohere, through `InvokeModel`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -120,7 +120,7 @@ async fn invoke(client: &Client, call: &Call, maker: Maker, body: Value) -> Resu
     Ok(Part { vectors, tokens: tokens.or(counted.tokens()) })
 }
 
-/// Reads what InvokeModel counted, which is in a header that the SDK does not hand on.
+/// Reads what `InvokeModel` counted, which is in a header that the SDK does not hand on.
 #[derive(Debug, Clone, Default)]
 struct CountedTokens(Arc<AtomicU64>);
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use aws_sdk_bedrockruntime::config::http::HttpResponse;
 use aws_sdk_bedrockruntime::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_bedrockruntime::types::error::ConverseStreamOutputError;
+use aws_smithy_types::event_stream::RawMessage;
 use shared::model::provider::{Failure, Refusal};
 
 /// What an operation that did not begin to answer means.
@@ -13,37 +15,44 @@ where
     E: Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
     let status = error.raw_response().map(|response| response.status().as_u16());
-    if matches!(&error, SdkError::DispatchFailure(failure) if failure.is_timeout()) {
-        return Failure::TimedOut { awaited: "connection", after: connect };
-    }
-    of(error, status)
-}
-
-/// What an error inside a stream means.
-pub(super) fn of_stream<E, R>(error: SdkError<E, R>) -> Failure
-where
-    E: Error + ProvideErrorMetadata + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
-{
-    of(error, None)
-}
-
-fn of<E, R>(error: SdkError<E, R>, status: Option<u16>) -> Failure
-where
-    E: Error + ProvideErrorMetadata + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
-{
     match error {
-        SdkError::ServiceError(service) => of_service(service.err(), status),
-        SdkError::ResponseError(_) => Failure::Malformed("the answer is not Bedrock's".to_owned()),
+        SdkError::ServiceError(service) => of_service(service.err(), service.err().code(), status),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+            Failure::TimedOut { awaited: "connection", after: connect }
+        }
+        SdkError::ResponseError(_) => malformed(),
         other => Failure::Unreachable(other.into()),
     }
 }
 
-fn of_service(error: &impl ProvideErrorMetadata, status: Option<u16>) -> Failure {
-    let code = error.code().unwrap_or_default();
+/// What an error inside a stream means.
+pub(super) fn of_stream(error: SdkError<ConverseStreamOutputError, RawMessage>) -> Failure {
+    match error {
+        SdkError::ServiceError(service) => of_service(service.err(), code(service.err()), None),
+        SdkError::ResponseError(_) => malformed(),
+        other => Failure::Unreachable(other.into()),
+    }
+}
+
+/// The name of an error inside a stream, which the SDK keeps in the type only.
+fn code(error: &ConverseStreamOutputError) -> Option<&str> {
+    match error {
+        ConverseStreamOutputError::ThrottlingException(_) => Some("ThrottlingException"),
+        ConverseStreamOutputError::ValidationException(_) => Some("ValidationException"),
+        ConverseStreamOutputError::ServiceUnavailableException(_) => Some("ServiceUnavailableException"),
+        ConverseStreamOutputError::InternalServerException(_) => Some("InternalServerException"),
+        ConverseStreamOutputError::ModelStreamErrorException(_) => Some("ModelStreamErrorException"),
+        other => other.code(),
+    }
+}
+
+fn malformed() -> Failure {
+    Failure::Malformed("the answer is not Bedrock's".to_owned())
+}
+
+fn of_service(error: &impl ProvideErrorMetadata, code: Option<&str>, status: Option<u16>) -> Failure {
     let message = error.message().unwrap_or("the provider gave no reason").to_owned();
-    match (code, status) {
+    match (code.unwrap_or_default(), status) {
         ("ModelNotReadyException", _) => unavailable(503, message),
         ("ModelTimeoutException", _) => unavailable(408, message),
         ("InternalServerException" | "ModelErrorException" | "ModelStreamErrorException", _) => {

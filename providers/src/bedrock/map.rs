@@ -16,7 +16,7 @@ use super::document;
 use crate::anthropic::thinking::{Thinking, thinking};
 use crate::conversation::{self, Conversation, Effort, Image, Part, Role, Turn, refused, unsupported};
 
-/// Members of Converse and ConverseStream, which the SDK has as two types.
+/// Members of Converse and `ConverseStream`, which the SDK has as two types.
 pub(super) struct Request {
     pub messages: Option<Vec<Message>>,
     pub system: Option<Vec<SystemContentBlock>>,

@@ -1,4 +1,4 @@
-//! Amazon Bedrock: chat through Converse, embeddings through InvokeModel, with the function's own IAM role.
+//! Amazon Bedrock: chat through Converse, embeddings through `InvokeModel`, with the function's own IAM role.
 
 mod document;
 mod embed;

@@ -1,4 +1,4 @@
-//! From the events of ConverseStream to chunks of a chat completion.
+//! From the events of `ConverseStream` to chunks of a chat completion.
 
 use aws_sdk_bedrockruntime::types::{ContentBlockDelta, ContentBlockStart, ConverseStreamOutput};
 use shared::model::provider::{Event, Failure};
