@@ -12,6 +12,7 @@ use crate::translate::{Step, Translate};
 /// One streamed answer on its way.
 pub(super) struct Messages {
     blocks: Blocks,
+    /// Told to the caller at the end only: what an answer that broke off has cost is more than was counted at its start.
     counts: Counts,
 }
 
@@ -25,7 +26,7 @@ impl Messages {
         answer.id = message.id;
         answer.model = message.model;
         self.counts = message.usage;
-        vec![Event { usage: Some(self.counts.usage()), ..answer.role(0) }]
+        vec![answer.role(0)]
     }
 
     fn block_start(&mut self, index: usize, block: ReplyBlock) -> Vec<Event> {
@@ -47,7 +48,7 @@ impl Messages {
     fn message_delta(&mut self, delta: Option<Delta>, counts: Option<Counts>) -> Vec<Event> {
         self.counts = self.counts.updated_by(counts.unwrap_or_default());
         let Some(reason) = delta.and_then(|delta| delta.stop_reason) else { return Vec::new() };
-        vec![Event { usage: Some(self.counts.usage()), ..self.blocks.finish(finish(Some(&reason))) }]
+        vec![self.blocks.finish(finish(Some(&reason)))]
     }
 }
 

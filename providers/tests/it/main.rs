@@ -7,4 +7,5 @@ mod aws;
 mod bedrock;
 mod openai;
 mod play;
+mod registry;
 mod simulator;
