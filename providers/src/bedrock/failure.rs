@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_bedrockruntime::config::http::HttpResponse;
 use aws_sdk_bedrockruntime::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_bedrockruntime::types::error::ConverseStreamOutputError;
@@ -20,9 +21,19 @@ where
         SdkError::DispatchFailure(failure) if failure.is_timeout() => {
             Failure::TimedOut { awaited: "connection", after: connect }
         }
+        SdkError::DispatchFailure(failure)
+            if lacks_credentials(failure.as_connector_error().and_then(Error::source)) =>
+        {
+            Failure::Unauthorized { message: "AWS gives the function no credentials".to_owned() }
+        }
         SdkError::ResponseError(_) => malformed(),
         other => Failure::Unreachable(other.into()),
     }
+}
+
+/// The SDK reports missing credentials as if the connection had failed, with this as the source.
+fn lacks_credentials(source: Option<&(dyn Error + 'static)>) -> bool {
+    source.is_some_and(|source| source.is::<CredentialsError>())
 }
 
 /// What an error inside a stream means.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use aws_sdk_bedrockruntime::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_bedrockruntime::config::{BehaviorVersion, Credentials, ProvideCredentials, Region};
 use aws_sdk_bedrockruntime::{Client, Config};
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
@@ -78,11 +78,16 @@ impl Aws {
 
     /// A provider that asks this instead of AWS.
     pub(crate) fn bedrock(&self) -> Bedrock {
+        self.bedrock_as(Credentials::new("AKID", "secret", None, None, "test"))
+    }
+
+    /// The same for a caller with other credentials.
+    pub(crate) fn bedrock_as(&self, credentials: impl ProvideCredentials + 'static) -> Bedrock {
         let connector = SharedHttpConnector::new(self.clone());
         let config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-central-1"))
-            .credentials_provider(Credentials::new("AKID", "secret", None, None, "test"))
+            .credentials_provider(credentials)
             .http_client(http_client_fn(move |_, _| connector.clone()))
             .build();
         Bedrock::with_client(Client::from_conf(config), Clock::manual(1_700_000_000_000))

@@ -1,5 +1,7 @@
 //! Amazon Bedrock in both directions.
 
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, future};
 use shared::model::provider::{Call, Endpoint, Failure, Provider as _};
 use shared::model::tokens::Usage;
 
@@ -95,6 +97,27 @@ async fn errors_of_the_service_are_failures_and_are_not_retried() {
         let failure = failure(aws.bedrock().send(&chat(CLIENT, false)).await);
         assert_eq!((failure.to_string().as_str(), aws.sent().len()), (expected, 1), "{code}");
     }
+}
+
+/// A function without a role.
+#[derive(Debug)]
+struct Nobody;
+
+impl ProvideCredentials for Nobody {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::ready(Err(CredentialsError::not_loaded("no role")))
+    }
+}
+
+#[tokio::test]
+async fn without_credentials_nothing_is_sent() {
+    let aws = Aws::new(Recorded::json(200, REPLY));
+    let failure = failure(aws.bedrock_as(Nobody).send(&chat(CLIENT, false)).await);
+    assert!(matches!(failure, Failure::Unauthorized { .. }), "{failure}");
+    assert_eq!(aws.sent(), []);
 }
 
 #[tokio::test]
