@@ -3,7 +3,7 @@
 use super::{Cursor, LONGEST_ID, Page};
 use crate::app::{Error, Gateway};
 use crate::model::id;
-use crate::model::project::{ApiKey, ApiKeySecret, Name, ServiceAccount};
+use crate::model::project::{ApiKey, ApiKeySecret, Name, Project, ServiceAccount};
 use crate::model::request::Invalid;
 
 /// A new service account with its key.
@@ -88,25 +88,28 @@ impl Gateway {
         Ok(self.stores.table.delete_service_account(&account).await?)
     }
 
-    /// An API key of a project; never its value.
+    /// An API key of a project (never its value), and the project.
     ///
     /// # Errors
     /// `NotFound` if the project has none with that id; `Internal` if the table failed.
-    pub async fn api_key(&self, project_id: &str, id: &str) -> Result<ApiKey, Error> {
+    pub async fn api_key(&self, project_id: &str, id: &str) -> Result<(Project, ApiKey), Error> {
+        let project = self.project(project_id).await?;
         let found = match id.len() {
-            0..=LONGEST_ID => self.stores.table.project_api_key(&self.project(project_id).await?.id, id).await?,
+            0..=LONGEST_ID => self.stores.table.project_api_key(&project.id, id).await?,
             _ => None,
         };
-        found.ok_or_else(|| Error::NotFound { kind: "API key", id: id.to_owned() })
+        let key = found.ok_or_else(|| Error::NotFound { kind: "API key", id: id.to_owned() })?;
+        Ok((project, key))
     }
 
-    /// A page of a project's API keys, oldest first.
+    /// A project and a page of its API keys, oldest first.
     ///
     /// # Errors
     /// `NotFound` if there is no such project; `Internal` if the table failed.
-    pub async fn api_keys(&self, project_id: &str, cursor: &Cursor) -> Result<Page<ApiKey>, Error> {
+    pub async fn api_keys(&self, project_id: &str, cursor: &Cursor) -> Result<(Project, Page<ApiKey>), Error> {
         let project = self.project(project_id).await?;
-        Ok(Page::of(self.stores.table.api_keys(&project.id).await?, cursor, |key| &key.id))
+        let keys = self.stores.table.api_keys(&project.id).await?;
+        Ok((project, Page::of(keys, cursor, |key| &key.id)))
     }
 
     /// Revokes a key: it stops working in this process at once, elsewhere within 30 seconds.
@@ -114,7 +117,7 @@ impl Gateway {
     /// # Errors
     /// `NotFound` if the project has none with that id; `Internal` if the table failed, and revoking again finishes it.
     pub async fn revoke_api_key(&self, project_id: &str, id: &str) -> Result<(), Error> {
-        let key = self.api_key(project_id, id).await?;
+        let (_, key) = self.api_key(project_id, id).await?;
         self.stores.table.delete_api_key(&key).await?;
         self.forget_keys(project_id);
         Ok(())
