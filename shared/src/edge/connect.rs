@@ -1,6 +1,7 @@
 //! From settings to a gateway: clients of AWS, models, secrets. Runs once per cold start.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use aws_config::BehaviorVersion;
@@ -27,22 +28,29 @@ pub enum ConnectError {
     Providers(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Makes the providers of a catalog, given where to find their keys.
-pub type MakeProviders = fn(&Catalog, &dyn Fn(&KeySource) -> Option<Secret>) -> Result<HashMap<String, Arc<dyn Provider>>, ConnectError>;
+/// Providers by name.
+pub type Providers = HashMap<String, Arc<dyn Provider>>;
 
 /// Providers of a function that calls none.
 ///
 /// # Errors
 /// None.
-pub fn no_providers(_: &Catalog, _: &dyn Fn(&KeySource) -> Option<Secret>) -> Result<HashMap<String, Arc<dyn Provider>>, ConnectError> {
-    Ok(HashMap::new())
+pub fn no_providers(_: &Catalog, _: &dyn Fn(&KeySource) -> Option<Secret>, _: &Clock) -> Result<Providers, Infallible> {
+    Ok(Providers::new())
 }
 
-/// Connects a function to its stores, models and providers.
+/// Connects a function to its stores, models and providers; `connect` makes the providers of a catalog, given where to
+/// find their keys.
 ///
 /// # Errors
 /// If the models or a secret cannot be read.
-pub async fn gateway(config: &Config, make_providers: MakeProviders) -> Result<Deps, ConnectError> {
+pub async fn gateway<E>(
+    config: &Config,
+    connect: impl FnOnce(&Catalog, &dyn Fn(&KeySource) -> Option<Secret>, &Clock) -> Result<Providers, E>,
+) -> Result<Deps, ConnectError>
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let aws = aws_config::load_defaults(BehaviorVersion::v2026_01_12()).await;
     // Emulators serve buckets by path; AWS serves both.
     let s3_config = aws_sdk_s3::config::Builder::from(&aws).force_path_style(aws.endpoint_url().is_some()).build();
@@ -54,7 +62,8 @@ pub async fn gateway(config: &Config, make_providers: MakeProviders) -> Result<D
         KeySource::Env(name) => env(name).map(Secret::new),
         KeySource::Secret(name) => secrets.get(name).cloned(),
     };
-    let providers = make_providers(&catalog, &key)?;
+    let clock = Clock::system();
+    let providers = connect(&catalog, &key, &clock).map_err(|error| ConnectError::Providers(error.into()))?;
     Ok(Gateway::new(Parts {
         stores: Stores {
             table: Table::new(aws_sdk_dynamodb::Client::new(&aws), &config.table_name),
@@ -62,7 +71,7 @@ pub async fn gateway(config: &Config, make_providers: MakeProviders) -> Result<D
         },
         catalog: Arc::new(catalog),
         providers,
-        clock: Clock::system(),
+        clock,
         admin_key: config.admin_key_secret.as_ref().and_then(|name| secrets.get(name)).cloned(),
     }))
 }
