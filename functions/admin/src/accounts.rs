@@ -72,7 +72,8 @@ pub(crate) struct CreateBody {
     create_service_account_only: Option<bool>,
 }
 
-const NEEDS_KEY: &str = "A service account is made with its key and cannot be without one; leave `create_service_account_only` out.";
+const NEEDS_KEY: &str =
+    "A service account is made with its key and cannot be without one; leave `create_service_account_only` out.";
 
 pub(crate) async fn create(
     _: Admin,

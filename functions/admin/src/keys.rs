@@ -39,7 +39,8 @@ struct OwnerAccount {
 impl KeyObject {
     /// A key is made together with its owner, under the same name.
     fn new(project: &Project, key: ApiKey) -> Self {
-        let owner = OwnerAccount { id: key.service_account_id, name: key.name.clone(), created_at: key.created_at, role: ROLE };
+        let owner =
+            OwnerAccount { id: key.service_account_id, name: key.name.clone(), created_at: key.created_at, role: ROLE };
         Self {
             object: "organization.project.api_key",
             id: key.id,

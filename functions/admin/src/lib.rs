@@ -20,7 +20,10 @@ pub fn router(gateway: Deps) -> Router {
         .route("/service_accounts/{account_id}", get(accounts::retrieve).delete(accounts::delete))
         .route("/api_keys", get(keys::list))
         .route("/api_keys/{key_id}", get(keys::retrieve).delete(keys::delete))
-        .route("/spend_limit", get(limits::spend_limit).post(limits::set_spend_limit).delete(limits::delete_spend_limit))
+        .route(
+            "/spend_limit",
+            get(limits::spend_limit).post(limits::set_spend_limit).delete(limits::delete_spend_limit),
+        )
         .route("/rate_limits", get(limits::rate_limits))
         .route("/rate_limits/{rate_limit_id}", post(limits::set_rate_limit));
     Router::new()

@@ -59,14 +59,19 @@ impl SpendLimitBody {
         only("interval", self.interval.as_deref(), "month")?;
         match self.threshold_amount {
             cents @ 1..=MAX_CENTS => Ok(MicroUsd(cents * MICRO_PER_CENT)),
-            other => Err(Invalid::field("threshold_amount", format!("`threshold_amount` is {other}, expected 1 to {MAX_CENTS} cents."))),
+            other => Err(Invalid::field(
+                "threshold_amount",
+                format!("`threshold_amount` is {other}, expected 1 to {MAX_CENTS} cents."),
+            )),
         }
     }
 }
 
 fn only(param: &str, given: Option<&str>, expected: &str) -> Result<(), Invalid> {
     match given {
-        Some(other) if other != expected => Err(Invalid::field(param, format!("`{param}` is `{other}`, expected `{expected}`."))),
+        Some(other) if other != expected => {
+            Err(Invalid::field(param, format!("`{param}` is `{other}`, expected `{expected}`.")))
+        }
         _ => Ok(()),
     }
 }
@@ -94,7 +99,9 @@ pub(crate) async fn set_spend_limit(
     Input(body): Input<SpendLimitBody>,
 ) -> Result<Json<SpendLimit>, Rejection> {
     let budget = body.budget()?;
-    gateway.update_project(&project_id, &limits(LimitsChange { budget: Edit::Set(budget), ..LimitsChange::default() })).await?;
+    gateway
+        .update_project(&project_id, &limits(LimitsChange { budget: Edit::Set(budget), ..LimitsChange::default() }))
+        .await?;
     Ok(Json(SpendLimit::of(budget)))
 }
 
@@ -103,7 +110,9 @@ pub(crate) async fn delete_spend_limit(
     State(gateway): State<Deps>,
     Path(project_id): Path<String>,
 ) -> Result<Json<SpendLimitDeleted>, Rejection> {
-    gateway.update_project(&project_id, &limits(LimitsChange { budget: Edit::Clear, ..LimitsChange::default() })).await?;
+    gateway
+        .update_project(&project_id, &limits(LimitsChange { budget: Edit::Clear, ..LimitsChange::default() }))
+        .await?;
     Ok(Json(SpendLimitDeleted { object: "project.spend_limit.deleted", deleted: true }))
 }
 
@@ -158,10 +167,15 @@ impl RateLimitBody {
         ];
         // Said, not ignored: who sets a limit relies on it.
         if let Some((name, _)) = unknown.into_iter().find(|(_, value)| value.is_some()) {
-            return Err(Invalid::field(name, format!("weir limits requests and tokens per minute; it has no `{name}`.")));
+            return Err(Invalid::field(
+                name,
+                format!("weir limits requests and tokens per minute; it has no `{name}`."),
+            ));
         }
         Ok(LimitsChange {
-            requests_per_minute: self.max_requests_per_1_minute.try_map(|n| wire::requests("max_requests_per_1_minute", n))?,
+            requests_per_minute: self
+                .max_requests_per_1_minute
+                .try_map(|n| wire::requests("max_requests_per_1_minute", n))?,
             tokens_per_minute: self.max_tokens_per_1_minute.try_map(|n| wire::tokens("max_tokens_per_1_minute", n))?,
             ..LimitsChange::default()
         })

@@ -73,7 +73,9 @@ pub(crate) fn policy(body: Edit<PolicyBody>) -> Result<PolicyChange, Invalid> {
     Ok(PolicyChange {
         default_max_output_tokens: body.default_max_output_tokens.try_map(output)?,
         dedupe_retries: body.dedupe_retries,
-        cache_ttl_seconds: body.cache_ttl_seconds.try_map(|n| within("policy.cache_ttl_seconds", n, MAX_TTL_SECONDS))?,
+        cache_ttl_seconds: body
+            .cache_ttl_seconds
+            .try_map(|n| within("policy.cache_ttl_seconds", n, MAX_TTL_SECONDS))?,
     })
 }
 
@@ -102,7 +104,9 @@ fn within(param: &str, value: u64, max: u64) -> Result<u64, Invalid> {
 
 fn budget(dollars: f64) -> Result<MicroUsd, Invalid> {
     let param = "limits.budget_usd_per_month";
-    let wrong = || Invalid::field(param, format!("`{param}` is {dollars}, expected 0 to 1000000000 dollars, or null for none."));
+    let wrong = || {
+        Invalid::field(param, format!("`{param}` is {dollars}, expected 0 to 1000000000 dollars, or null for none."))
+    };
     MicroUsd::from_dollars(dollars).ok_or_else(wrong)
 }
 

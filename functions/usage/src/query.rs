@@ -21,7 +21,8 @@ impl Report {
         refuse(params, "user_ids", "weir has no users; filter by `api_key_ids` or `project_ids`.")?;
         refuse(params, "batch", "weir does not count batches apart.")?;
         let width = self.width(params)?;
-        let missing = || Invalid::field("start_time", "`start_time` is missing: Unix seconds, the begin of the report.");
+        let missing =
+            || Invalid::field("start_time", "`start_time` is missing: Unix seconds, the begin of the report.");
         let start = params.number("start_time")?.ok_or_else(missing)?;
         Ok(UsageQuery {
             range: Range::new(start, params.number("end_time")?, width, now)?,
@@ -46,7 +47,9 @@ impl Report {
             (None | Some("1d"), _) => Ok(Width::Day),
             (Some(_), Self::Costs) => wrong("Costs have a `bucket_width` of `1d` only."),
             (Some("1h"), Self::Usage(_)) => Ok(Width::Hour),
-            (Some("1m"), Self::Usage(_)) => wrong("weir's counters are hourly: `bucket_width` can be `1h` or `1d`, not `1m`."),
+            (Some("1m"), Self::Usage(_)) => {
+                wrong("weir's counters are hourly: `bucket_width` can be `1h` or `1d`, not `1m`.")
+            }
             (Some(_), Self::Usage(_)) => wrong("`bucket_width` can be `1h` or `1d`."),
         }
     }
@@ -103,7 +106,9 @@ pub(crate) fn write_page(from: u64) -> String {
 
 fn read_page(text: &str) -> Result<u64, Invalid> {
     let from = text.strip_prefix(PAGE_PREFIX).and_then(|digits| digits.parse().ok());
-    from.ok_or_else(|| Invalid::field("page", format!("`page` is `{text}`, expected the `next_page` of an earlier answer.")))
+    from.ok_or_else(|| {
+        Invalid::field("page", format!("`page` is `{text}`, expected the `next_page` of an earlier answer."))
+    })
 }
 
 #[cfg(test)]
@@ -118,8 +123,12 @@ mod tests {
 
     #[test]
     fn limits_are_openais() {
-        for (report, width, default, max) in [(USAGE, "1d", 7, 31), (USAGE, "1h", 24, 168), (Report::Costs, "1d", 7, 180)] {
-            let limit = |limit: &str| read(report, &format!("start_time=0&bucket_width={width}&limit={limit}")).map(|query| query.limit);
+        for (report, width, default, max) in
+            [(USAGE, "1d", 7, 31), (USAGE, "1h", 24, 168), (Report::Costs, "1d", 7, 180)]
+        {
+            let limit = |limit: &str| {
+                read(report, &format!("start_time=0&bucket_width={width}&limit={limit}")).map(|query| query.limit)
+            };
             assert_eq!((limit(""), limit(&max.to_string())), (Ok(default), Ok(max)));
             for wrong in [0, max + 1] {
                 assert_eq!(limit(&wrong.to_string()).unwrap_err().param.as_deref(), Some("limit"));
@@ -154,7 +163,8 @@ mod tests {
 
     #[test]
     fn lists_select_and_group() {
-        let query = read(Report::Costs, "start_time=0&project_ids[]=p1&project_ids[]=p2&group_by=project_id,line_item").unwrap();
+        let query = read(Report::Costs, "start_time=0&project_ids[]=p1&project_ids[]=p2&group_by=project_id,line_item")
+            .unwrap();
         assert_eq!(query.selection.projects, BTreeSet::from(["p1".to_owned(), "p2".to_owned()]));
         assert_eq!(query.selection.group_by, Grouping { project: true, model: true, api_key: false });
     }

@@ -25,7 +25,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Input<T> {
         let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
         let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
             let path = error.path().to_string();
-            unreadable(error.inner(), (path != ".").then_some(path))
+            // What is not JSON has no fields: its path says where reading stopped.
+            unreadable(error.inner(), (error.inner().is_data() && path != ".").then_some(path))
         })?;
         deserializer.end().map_err(|error| unreadable(&error, None))?;
         Ok(Self(value))

@@ -28,7 +28,12 @@ impl Params {
     /// A parameter; the last one if it is given twice, `None` if it is absent or empty.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+        self.0
+            .iter()
+            .rev()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
     }
 
     /// A whole number.

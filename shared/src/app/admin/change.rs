@@ -122,7 +122,8 @@ mod tests {
     #[test]
     fn what_is_not_named_stays() {
         let before = Limits { requests_per_minute: Some(1), tokens_per_minute: Some(2), budget: Some(MicroUsd(3)) };
-        let change = LimitsChange { requests_per_minute: Edit::Clear, tokens_per_minute: Edit::Set(9), budget: Edit::Keep };
+        let change =
+            LimitsChange { requests_per_minute: Edit::Clear, tokens_per_minute: Edit::Set(9), budget: Edit::Keep };
         let after = Limits { requests_per_minute: None, tokens_per_minute: Some(9), budget: Some(MicroUsd(3)) };
         assert_eq!(change.apply(before), after);
         assert_eq!(LimitsChange::clear().apply(before), Limits::default());

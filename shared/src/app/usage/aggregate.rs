@@ -88,7 +88,8 @@ mod tests {
     fn counter(hour: u64, names: [&str; 3], requests: u64) -> (UsageKey, UsageCount) {
         let [project, model, key] = names.map(str::to_owned);
         let hour = Instant((DAY + hour * 3_600) * 1_000).hour();
-        let key = UsageKey { project_id: project, hour, operation: Operation::Completions, model, api_key_id: key, shard: 0 };
+        let key =
+            UsageKey { project_id: project, hour, operation: Operation::Completions, model, api_key_id: key, shard: 0 };
         let tokens = Usage { input: requests * 10, cached_input: requests, output: requests * 2, ..Usage::default() };
         (key, UsageCount { requests, tokens, cost: MicroUsd(requests * 7) })
     }
@@ -111,13 +112,17 @@ mod tests {
     #[track_caller]
     fn check(selection: &Selection, expected: &[&[(&str, u64)]]) {
         let tallies = aggregate(&[bucket(0, 24), bucket(24, 48)], &counters(), selection);
-        let name = |group: &Group| [&group.project_id, &group.model, &group.api_key_id].map(|part| part.as_deref().unwrap_or("-").to_owned());
+        let name = |group: &Group| {
+            [&group.project_id, &group.model, &group.api_key_id].map(|part| part.as_deref().unwrap_or("-").to_owned())
+        };
         let found: Vec<Vec<(String, u64)>> = tallies
             .iter()
             .map(|tally| tally.sums.iter().map(|(group, count)| (name(group).join("/"), count.requests)).collect())
             .collect();
-        let expected: Vec<Vec<(String, u64)>> =
-            expected.iter().map(|sums| sums.iter().map(|&(name, requests)| (name.to_owned(), requests)).collect()).collect();
+        let expected: Vec<Vec<(String, u64)>> = expected
+            .iter()
+            .map(|sums| sums.iter().map(|&(name, requests)| (name.to_owned(), requests)).collect())
+            .collect();
         assert_eq!(found, expected);
     }
 
@@ -128,7 +133,10 @@ mod tests {
 
     #[test]
     fn groups_are_what_is_asked_for() {
-        let by = |project, model, api_key| Selection { group_by: Grouping { project, model, api_key }, ..Selection::default() };
+        let by = |project, model, api_key| Selection {
+            group_by: Grouping { project, model, api_key },
+            ..Selection::default()
+        };
         check(&by(true, false, false), &[&[("p1/-/-", 3)], &[("p1/-/-", 4), ("p2/-/-", 8)]]);
         check(&by(false, true, false), &[&[("-/m1/-", 1), ("-/m2/-", 2)], &[("-/m1/-", 12)]]);
         check(&by(false, false, true), &[&[("-/-/k1", 3)], &[("-/-/k2", 4), ("-/-/k3", 8)]]);

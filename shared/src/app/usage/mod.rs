@@ -54,7 +54,12 @@ impl Gateway {
     }
 
     /// Counters of the hours from `start` to before `end`, of some projects or of all if none is named.
-    async fn counters(&self, projects: &BTreeSet<String>, start: u64, end: u64) -> Result<Vec<(UsageKey, UsageCount)>, Error> {
+    async fn counters(
+        &self,
+        projects: &BTreeSet<String>,
+        start: u64,
+        end: u64,
+    ) -> Result<Vec<(UsageKey, UsageCount)>, Error> {
         let ids: Vec<String> = match projects.is_empty() {
             true => self.stores.table.projects().await?.into_iter().map(|project| project.id).collect(),
             false => projects.iter().cloned().collect(),

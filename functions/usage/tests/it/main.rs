@@ -1,0 +1,4 @@
+//! The usage API on the embedded stores.
+
+mod reports;
+mod world;
