@@ -9,7 +9,7 @@ use super::Deps;
 use super::config::{Config, ModelsSource, env};
 use crate::app::{Gateway, Parts};
 use crate::data::{Bucket, Stores, Table};
-use crate::model::catalog::{Catalog, CatalogError, KeySource};
+use crate::model::catalog::{Catalog, CatalogError, KeySource, ProviderConfig};
 use crate::model::clock::Clock;
 use crate::model::provider::Provider;
 use crate::model::secret::Secret;
@@ -30,31 +30,25 @@ pub enum ConnectError {
 /// Makes the providers of a catalog, given where to find their keys.
 pub type MakeProviders = fn(&Catalog, &dyn Fn(&KeySource) -> Option<Secret>) -> Result<HashMap<String, Arc<dyn Provider>>, ConnectError>;
 
-/// Providers of a function that calls none.
-///
-/// # Errors
-/// None.
-pub fn no_providers(_: &Catalog, _: &dyn Fn(&KeySource) -> Option<Secret>) -> Result<HashMap<String, Arc<dyn Provider>>, ConnectError> {
-    Ok(HashMap::new())
-}
-
-/// Connects a function to its stores, models and providers.
+/// Connects a function to its stores, models and providers. One that calls no provider (`None`) reads no provider's key:
+/// its role may not.
 ///
 /// # Errors
 /// If the models or a secret cannot be read.
-pub async fn gateway(config: &Config, make_providers: MakeProviders) -> Result<Deps, ConnectError> {
+pub async fn gateway(config: &Config, make_providers: Option<MakeProviders>) -> Result<Deps, ConnectError> {
     let aws = aws_config::load_defaults(BehaviorVersion::v2026_01_12()).await;
     // Emulators serve buckets by path; AWS serves both.
     let s3_config = aws_sdk_s3::config::Builder::from(&aws).force_path_style(aws.endpoint_url().is_some()).build();
     let s3 = aws_sdk_s3::Client::from_conf(s3_config);
     let catalog = catalog(&config.models, &s3).await?;
-    let secrets = secrets(&aws, config, &catalog).await?;
+    let of_providers = if make_providers.is_some() { catalog.providers() } else { &[] };
+    let secrets = secrets(&aws, config, of_providers).await?;
     let key = |source: &KeySource| match source {
         KeySource::None => None,
         KeySource::Env(name) => env(name).map(Secret::new),
         KeySource::Secret(name) => secrets.get(name).cloned(),
     };
-    let providers = make_providers(&catalog, &key)?;
+    let providers = make_providers.map_or_else(|| Ok(HashMap::new()), |make| make(&catalog, &key))?;
     Ok(Gateway::new(Parts {
         stores: Stores {
             table: Table::new(aws_sdk_dynamodb::Client::new(&aws), &config.table_name),
@@ -85,9 +79,9 @@ async fn read_object(s3: &aws_sdk_s3::Client, bucket: &str, key: &str) -> Result
     Ok(String::from_utf8(object.body.collect().await?.to_vec())?)
 }
 
-/// Every secret that the settings and the catalog name.
-async fn secrets(aws: &aws_config::SdkConfig, config: &Config, catalog: &Catalog) -> Result<HashMap<String, Secret>, ConnectError> {
-    let of_providers = catalog.providers().iter().filter_map(|provider| match &provider.key {
+/// Every secret that the settings and the providers name.
+async fn secrets(aws: &aws_config::SdkConfig, config: &Config, providers: &[ProviderConfig]) -> Result<HashMap<String, Secret>, ConnectError> {
+    let of_providers = providers.iter().filter_map(|provider| match &provider.key {
         KeySource::Secret(name) => Some(name),
         KeySource::None | KeySource::Env(_) => None,
     });
