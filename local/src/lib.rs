@@ -1,1 +1,40 @@
-//! Local.
+//! The whole service in one process: every router on embedded stores. What `cargo run` starts.
+
+mod first_run;
+mod invoke;
+mod server;
+mod settings;
+mod stores;
+
+pub use invoke::invoke;
+pub use server::{Running, serve};
+pub use settings::{Data, Settings};
+
+/// Why the server could not start or an event could not be replayed. One line, with a way out.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    #[error("port {port} is in use; stop what listens there, or choose another with --port")]
+    PortInUse { port: u16 },
+    #[error("could not listen on port {port}")]
+    Listen { port: u16, #[source] source: std::io::Error },
+    #[error("could not read `{path}`")]
+    Read { path: String, #[source] source: std::io::Error },
+    #[error("{path}, {source}")]
+    Models { path: String, source: shared::model::catalog::CatalogError },
+    #[error(transparent)]
+    Stores(#[from] embedded::OpenError),
+    #[error("could not prepare the stores")]
+    Prepare(#[from] shared::data::StoreError),
+    #[error("could not write `{path}`")]
+    Write { path: String, #[source] source: std::io::Error },
+    #[error("`{path}` is damaged: {reason}; delete it to get new keys")]
+    Keys { path: String, reason: String },
+    #[error(transparent)]
+    Providers(#[from] providers::ConnectError),
+    #[error("no function is named `{name}`; there are: {known}")]
+    UnknownFunction { name: String, known: String },
+    #[error("`{path}` is no API Gateway event: {reason}")]
+    Event { path: String, reason: String },
+    #[error("the server stopped")]
+    Serve(#[source] std::io::Error),
+}

@@ -1,1 +1,171 @@
-fn main() {}
+//! The command line: `weir`, `weir serve`, `weir invoke`, `weir models import`.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use embedded::Place;
+use providers::import::Import;
+use local::{Data, Running, Settings, invoke, serve};
+use shared::app::Chain;
+use shared::model::clock::Clock;
+use shared::model::secret::Secret;
+
+/// The OpenAI API for any model provider: admitted, accounted and safe to repeat.
+#[derive(Parser)]
+#[command(name = "weir", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve everything in this process, on embedded stores (the default)
+    Serve(ServeArgs),
+    /// Send a recorded API Gateway event through one function and print its answer
+    Invoke {
+        /// chat, embeddings, models, admin or usage
+        function: String,
+        /// A file of `events/`
+        event: PathBuf,
+        /// The models to serve; without it the builtin ones
+        #[arg(long, env = "WEIR_MODELS")]
+        models: Option<PathBuf>,
+    },
+    /// Work with lists of models
+    Models {
+        #[command(subcommand)]
+        command: ModelsCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum ModelsCommand {
+    /// Print a models.toml made from LiteLLM's public price list
+    Import {
+        /// model_prices_and_context_window.json
+        file: PathBuf,
+        /// Provider whose models to take, as LiteLLM names it: openai, anthropic, ...
+        #[arg(long)]
+        provider: String,
+    },
+}
+
+#[derive(Args, Clone)]
+struct ServeArgs {
+    /// Port on 127.0.0.1; 0 takes any that is free
+    #[arg(long, env = "WEIR_PORT", default_value_t = 8080)]
+    port: u16,
+    /// Folder of the stores, or `memory` to keep nothing
+    #[arg(long, env = "WEIR_DATA", default_value = ".weir")]
+    data: String,
+    /// The models to serve (models.toml); without it the simulator and the providers whose keys are set
+    #[arg(long, env = "WEIR_MODELS")]
+    models: Option<PathBuf>,
+    /// Key of the admin API; without it one is made and kept
+    #[arg(long, env = "WEIR_ADMIN_KEY", hide_env_values = true)]
+    admin_key: Option<String>,
+    /// What to log: `info`, `warn`, `warn,shared=debug`
+    #[arg(long, env = "LOG_LEVEL", default_value = "info")]
+    log: String,
+}
+
+impl ServeArgs {
+    fn settings(&self) -> Settings {
+        let place = if self.data == "memory" { Place::Memory } else { Place::Folder(PathBuf::from(&self.data)) };
+        Settings {
+            address: ([127, 0, 0, 1], self.port).into(),
+            data: Data::Embedded(place),
+            models: self.models.clone(),
+            admin_key: self.admin_key.as_ref().map(Secret::new),
+        }
+    }
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "error: {}", Chain(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Serve(args) => runtime.block_on(serve_until_stopped(&args)),
+        Command::Invoke { function, event, models } => {
+            let settings = Settings { address: ([127, 0, 0, 1], 0).into(), data: Data::Embedded(Place::Memory), models, admin_key: None };
+            let answer = runtime.block_on(invoke(&function, &event, &settings))?;
+            Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&answer)?)?)
+        }
+        Command::Models { command: ModelsCommand::Import { file, provider } } => import(&file, &provider),
+    }
+}
+
+async fn serve_until_stopped(args: &ServeArgs) -> Result<(), Failure> {
+    shared::edge::init_log(&args.log);
+    let running = serve(&args.settings()).await?;
+    print_banner(&running)?;
+    running.run(stopped()).await?;
+    Ok(())
+}
+
+fn print_banner(running: &Running) -> Result<(), Failure> {
+    let base_url = format!("http://{}/v1", running.address()?);
+    let (key, admin_key) = (running.project_key.expose(), running.admin_key.expose());
+    let model = running.model_names.first().map_or("MODEL", String::as_str);
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "weir is ready.\n")?;
+    writeln!(out, "  base URL   {base_url}")?;
+    writeln!(out, "  API key    {key}")?;
+    writeln!(out, "  admin key  {admin_key}")?;
+    writeln!(out, "  models     {}\n", running.model_names.join(", "))?;
+    writeln!(out, "Try it:\n")?;
+    writeln!(
+        out,
+        "  curl {base_url}/chat/completions -H 'authorization: Bearer {key}' -H 'content-type: application/json' \
+         -d '{{\"model\":\"{model}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'\n"
+    )?;
+    Ok(out.flush()?)
+}
+
+/// Resolves at ctrl-C or SIGTERM. A second ctrl-C does not wait for calls that are still running.
+async fn stopped() {
+    interrupted().await;
+    tracing::info!("stopping: waiting for running calls, ctrl-C again to stop at once");
+    #[expect(clippy::disallowed_methods, reason = "this is the local server, which nothing freezes")]
+    tokio::spawn(async {
+        interrupted().await;
+        std::process::exit(130);
+    });
+}
+
+async fn interrupted() {
+    let ctrl_c = async { drop(tokio::signal::ctrl_c().await) };
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! { () = ctrl_c => {}, _ = terminate.recv() => {} }
+            return;
+        }
+    }
+    ctrl_c.await;
+}
+
+fn import(file: &std::path::Path, provider: &str) -> Result<(), Failure> {
+    let json = std::fs::read_to_string(file).map_err(|error| format!("could not read `{}`: {error}", file.display()))?;
+    let today = Clock::system().now().day();
+    let toml = Import { litellm_provider: provider, provider, today: &today }.models_toml(&json)?;
+    Ok(write!(std::io::stdout(), "{toml}")?)
+}

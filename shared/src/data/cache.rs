@@ -33,7 +33,7 @@ impl Stores {
         if entry.expires_at <= now.seconds() {
             return Ok(None); // DynamoDB deletes expired items when it gets to it, up to days later.
         }
-        if let Some(blob) = Reader(&item).maybe_text("blob") {
+        if let Some(blob) = Reader(&item).maybe_text("blob_key") {
             entry.body = self.bucket.body(&blob).await?;
         }
         Ok(Some(entry))
@@ -49,7 +49,7 @@ impl Stores {
         item.insert("stored_at".to_owned(), number(entry.stored_at.0));
         item.insert("expires_at".to_owned(), number(entry.expires_at));
         if entry.body.len() > INLINE_BYTES {
-            item.insert("blob".to_owned(), text(self.bucket.put_body(project_id, entry.body).await?));
+            item.insert("blob_key".to_owned(), text(self.bucket.put_body(project_id, entry.body).await?));
         } else {
             item.insert("body".to_owned(), binary(&entry.body));
         }

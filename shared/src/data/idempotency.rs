@@ -84,7 +84,7 @@ impl Stores {
             ""
         } else {
             "attribute_not_exists(pk) OR expires_at <= :now_s \
-             OR (fingerprint = :fingerprint AND (#state = :failed OR (#state = :running AND lease_until <= :now)))"
+             OR (fingerprint = :fingerprint AND (run_state = :failed OR (run_state = :running AND lease_until <= :now)))"
         };
         let mut values = vec![
             (":running", text(RUNNING)),
@@ -98,12 +98,12 @@ impl Stores {
             values.extend([(":failed", text(FAILED)), (":now", number(now.0)), (":now_s", number(now.seconds()))]);
         }
         let change = Change {
-            update: "SET #state = :running, fingerprint = :fingerprint, lease_until = :lease, expires_at = :expires, \
-                     fence = if_not_exists(fence, :zero) + :one REMOVE tail, blob, content_type, #status"
+            update: "SET run_state = :running, fingerprint = :fingerprint, lease_until = :lease, expires_at = :expires, \
+                     fence = if_not_exists(fence, :zero) + :one REMOVE tail, blob_key, content_type, http_status"
                 .to_owned(),
             condition: condition.to_owned(),
             values,
-            names: vec![("#state", "state".to_owned()), ("#status", "status".to_owned())],
+            ..Change::default()
         };
         match self.table.update(keys::idempotency(&key.project_id, key.hash.as_str()), change).await? {
             Outcome::Done(changed) => Ok(Ok(Lease { key: key.clone(), fence: Reader(&changed).number("fence")? })),
@@ -117,7 +117,7 @@ impl Stores {
     /// If the table fails.
     pub async fn renew(&self, lease: &Lease, until: Instant) -> Result<bool, StoreError> {
         let update = "SET lease_until = :until".to_owned();
-        self.fenced(lease, update, vec![(":until", number(until.0))], Vec::new()).await
+        self.fenced(lease, update, vec![(":until", number(until.0))]).await
     }
 
     /// Ends a run. `false` if the lease was lost to another run; nothing is written then.
@@ -129,7 +129,7 @@ impl Stores {
             let body = std::mem::take(&mut end.tail);
             end.blob = Some(self.bucket.put_body(&lease.key.project_id, body).await?);
         }
-        let mut update = "SET #state = :end, #status = :status, content_type = :content_type, tail = :tail".to_owned();
+        let mut update = "SET run_state = :end, http_status = :status, content_type = :content_type, tail = :tail".to_owned();
         let mut values = vec![
             (":end", text(if success { DONE } else { FAILED })),
             (":status", number(end.status)),
@@ -137,10 +137,10 @@ impl Stores {
             (":tail", binary(&end.tail)),
         ];
         if let Some(blob) = end.blob {
-            update.push_str(", blob = :blob");
+            update.push_str(", blob_key = :blob");
             values.push((":blob", text(blob)));
         }
-        self.fenced(lease, update, values, vec![("#status", "status".to_owned())]).await
+        self.fenced(lease, update, values).await
     }
 
     /// A write of the runner: only while the record is running under its fence.
@@ -149,12 +149,10 @@ impl Stores {
         lease: &Lease,
         update: String,
         mut values: Vec<(&'static str, aws_sdk_dynamodb::types::AttributeValue)>,
-        mut names: Vec<(&'static str, String)>,
     ) -> Result<bool, StoreError> {
         values.extend([(":fence", number(lease.fence)), (":running", text(RUNNING))]);
-        names.push(("#state", "state".to_owned()));
-        let condition = "fence = :fence AND #state = :running".to_owned();
-        let change = Change { update, condition, values, names };
+        let condition = "fence = :fence AND run_state = :running".to_owned();
+        let change = Change { update, condition, values, ..Change::default() };
         let key = keys::idempotency(&lease.key.project_id, lease.key.hash.as_str());
         Ok(matches!(self.table.update(key, change).await?, Outcome::Done(_)))
     }
@@ -210,11 +208,11 @@ impl Stores {
 
 fn record(item: &Item) -> Result<Record, StoreError> {
     let reader = Reader(item);
-    let state = match reader.text("state")?.as_str() {
+    let state = match reader.text("run_state")?.as_str() {
         RUNNING => RecordState::Running { lease_until: Instant(reader.number("lease_until")?) },
         DONE => RecordState::Done(finished(&reader)?),
         FAILED => RecordState::Failed(finished(&reader)?),
-        _ => return Err(reader.damaged("state")),
+        _ => return Err(reader.damaged("run_state")),
     };
     Ok(Record {
         fingerprint: reader.text("fingerprint")?,
@@ -226,9 +224,9 @@ fn record(item: &Item) -> Result<Record, StoreError> {
 
 fn finished(reader: &Reader) -> Result<Finished, StoreError> {
     Ok(Finished {
-        status: reader.number("status")?,
+        status: reader.number("http_status")?,
         content_type: reader.text("content_type")?,
         tail: reader.maybe_binary("tail").unwrap_or_default(),
-        blob: reader.maybe_text("blob"),
+        blob: reader.maybe_text("blob_key"),
     })
 }

@@ -66,11 +66,11 @@ impl Table {
     pub async fn add_usage(&self, key: &UsageKey, count: &UsageCount, now: Instant) -> Result<(), StoreError> {
         let tokens = &count.tokens;
         let change = Change {
-            update: "SET #hour = :hour, operation = :operation, model = :model, api_key_id = :key, expires_at = :expires \
-                     ADD requests :requests, input :input, cached_input :cached, cache_write :write, #output :output, \
-                     reasoning :reasoning, cost :cost"
+            update: "SET usage_hour = :hour, usage_operation = :operation, model = :model, api_key_id = :key, \
+                     expires_at = :expires \
+                     ADD num_requests :requests, input_tokens :input, cached_tokens :cached, cache_write_tokens :write, \
+                     output_tokens :output, reasoning_tokens :reasoning, cost_micro_usd :cost"
                 .to_owned(),
-            condition: String::new(),
             values: vec![
                 (":hour", text(&key.hour)),
                 (":operation", text(key.operation.name())),
@@ -85,7 +85,7 @@ impl Table {
                 (":reasoning", number(tokens.reasoning)),
                 (":cost", number(count.cost.0)),
             ],
-            names: vec![("#hour", "hour".to_owned()), ("#output", "output".to_owned())],
+            ..Change::default()
         };
         let item = keys::usage(&key.project_id, &key.hour, key.operation.name(), &key.model, &key.api_key_id, key.shard);
         self.update(item, change).await.map(drop)
@@ -105,22 +105,22 @@ impl Table {
 
 fn counter(project_id: &str, item: &Item) -> Result<(UsageKey, UsageCount), StoreError> {
     let reader = Reader(item);
-    let operation = Operation::of_name(&reader.text("operation")?).ok_or_else(|| reader.damaged("operation"))?;
+    let operation = Operation::of_name(&reader.text("usage_operation")?).ok_or_else(|| reader.damaged("usage_operation"))?;
     let shard = reader.text("sk")?.rsplit_once('#').and_then(|(_, shard)| shard.parse().ok());
     let key = UsageKey {
         project_id: project_id.to_owned(),
-        hour: reader.text("hour")?,
+        hour: reader.text("usage_hour")?,
         operation,
         model: reader.text("model")?,
         api_key_id: reader.text("api_key_id")?,
         shard: shard.ok_or_else(|| reader.damaged("sk"))?,
     };
     let tokens = Usage {
-        input: reader.number("input")?,
-        cached_input: reader.number("cached_input")?,
-        cache_write: reader.number("cache_write")?,
-        output: reader.number("output")?,
-        reasoning: reader.number("reasoning")?,
+        input: reader.number("input_tokens")?,
+        cached_input: reader.number("cached_tokens")?,
+        cache_write: reader.number("cache_write_tokens")?,
+        output: reader.number("output_tokens")?,
+        reasoning: reader.number("reasoning_tokens")?,
     };
-    Ok((key, UsageCount { requests: reader.number("requests")?, tokens, cost: MicroUsd(reader.number("cost")?) }))
+    Ok((key, UsageCount { requests: reader.number("num_requests")?, tokens, cost: MicroUsd(reader.number("cost_micro_usd")?) }))
 }

@@ -1,6 +1,7 @@
 //! From settings to a gateway: clients of AWS, models, secrets. Runs once per cold start.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use aws_config::BehaviorVersion;
@@ -27,28 +28,53 @@ pub enum ConnectError {
     Providers(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Makes the providers of a catalog, given where to find their keys.
-pub type MakeProviders = fn(&Catalog, &dyn Fn(&KeySource) -> Option<Secret>) -> Result<HashMap<String, Arc<dyn Provider>>, ConnectError>;
+/// Providers by name.
+pub type Providers = HashMap<String, Arc<dyn Provider>>;
 
-/// Connects a function to its stores, models and providers. One that calls no provider (`None`) reads no provider's key:
-/// its role may not.
+/// Connects a function to its stores, models and providers; `connect` makes the providers of a catalog, given where to
+/// find their keys.
 ///
 /// # Errors
 /// If the models or a secret cannot be read.
-pub async fn gateway(config: &Config, make_providers: Option<MakeProviders>) -> Result<Deps, ConnectError> {
+pub async fn gateway<E>(
+    config: &Config,
+    connect: impl FnOnce(&Catalog, &dyn Fn(&KeySource) -> Option<Secret>, &Clock) -> Result<Providers, E>,
+) -> Result<Deps, ConnectError>
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    open(config, Catalog::providers, connect).await
+}
+
+/// Connects a function that calls no provider. It reads no provider's key: its role may not.
+///
+/// # Errors
+/// If the models or a secret cannot be read.
+pub async fn gateway_without_providers(config: &Config) -> Result<Deps, ConnectError> {
+    open(config, |_| &[], |_, _, _| Ok::<_, Infallible>(Providers::new())).await
+}
+
+async fn open<E>(
+    config: &Config,
+    called: fn(&Catalog) -> &[ProviderConfig],
+    connect: impl FnOnce(&Catalog, &dyn Fn(&KeySource) -> Option<Secret>, &Clock) -> Result<Providers, E>,
+) -> Result<Deps, ConnectError>
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let aws = aws_config::load_defaults(BehaviorVersion::v2026_01_12()).await;
     // Emulators serve buckets by path; AWS serves both.
     let s3_config = aws_sdk_s3::config::Builder::from(&aws).force_path_style(aws.endpoint_url().is_some()).build();
     let s3 = aws_sdk_s3::Client::from_conf(s3_config);
     let catalog = catalog(&config.models, &s3).await?;
-    let of_providers = if make_providers.is_some() { catalog.providers() } else { &[] };
-    let secrets = secrets(&aws, config, of_providers).await?;
+    let secrets = secrets(&aws, config, called(&catalog)).await?;
     let key = |source: &KeySource| match source {
         KeySource::None => None,
         KeySource::Env(name) => env(name).map(Secret::new),
         KeySource::Secret(name) => secrets.get(name).cloned(),
     };
-    let providers = make_providers.map_or_else(|| Ok(HashMap::new()), |make| make(&catalog, &key))?;
+    let clock = Clock::system();
+    let providers = connect(&catalog, &key, &clock).map_err(|error| ConnectError::Providers(error.into()))?;
     Ok(Gateway::new(Parts {
         stores: Stores {
             table: Table::new(aws_sdk_dynamodb::Client::new(&aws), &config.table_name),
@@ -56,7 +82,7 @@ pub async fn gateway(config: &Config, make_providers: Option<MakeProviders>) -> 
         },
         catalog: Arc::new(catalog),
         providers,
-        clock: Clock::system(),
+        clock,
         admin_key: config.admin_key_secret.as_ref().and_then(|name| secrets.get(name)).cloned(),
     }))
 }
@@ -80,7 +106,11 @@ async fn read_object(s3: &aws_sdk_s3::Client, bucket: &str, key: &str) -> Result
 }
 
 /// Every secret that the settings and the providers name.
-async fn secrets(aws: &aws_config::SdkConfig, config: &Config, providers: &[ProviderConfig]) -> Result<HashMap<String, Secret>, ConnectError> {
+async fn secrets(
+    aws: &aws_config::SdkConfig,
+    config: &Config,
+    providers: &[ProviderConfig],
+) -> Result<HashMap<String, Secret>, ConnectError> {
     let of_providers = providers.iter().filter_map(|provider| match &provider.key {
         KeySource::Secret(name) => Some(name),
         KeySource::None | KeySource::Env(_) => None,

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
+use axum::http::header::CONTENT_LENGTH;
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -38,6 +39,7 @@ pub(super) async fn log(request: Request, next: Next) -> Response {
         status: 0,
         error: None,
         facts: None,
+        left_to_send: None,
         finished: false,
     };
     let mut response = next.run(request).await;
@@ -49,6 +51,7 @@ pub(super) async fn log(request: Request, next: Next) -> Response {
     headers.insert(VERSION, HeaderValue::from_static("2020-10-01"));
     line.status = response.status().as_u16();
     line.error = response.extensions().get::<Logged>().map(Logged::describe);
+    line.left_to_send = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     line.facts = response.extensions().get::<Facts>().cloned();
     if line.facts.is_none() {
         line.finished = true;
@@ -68,7 +71,10 @@ fn logged_at_end(body: Body, line: Line) -> Body {
     let chunks = body.into_data_stream();
     let state = (chunks, line);
     Body::from_stream(futures_util::stream::unfold(state, async |(mut chunks, mut line)| match chunks.next().await {
-        Some(chunk) => Some((chunk, (chunks, line))),
+        Some(chunk) => {
+            line.sent(chunk.as_ref().map_or(0, |chunk| chunk.len()));
+            Some((chunk, (chunks, line)))
+        }
         None => {
             line.finished = true;
             None
@@ -85,7 +91,18 @@ struct Line {
     status: u16,
     error: Option<String>,
     facts: Option<Facts>,
+    /// Of a body whose length is known: the server does not ask for more than that.
+    left_to_send: Option<usize>,
     finished: bool,
+}
+
+impl Line {
+    fn sent(&mut self, bytes: usize) {
+        if let Some(left) = &mut self.left_to_send {
+            *left = left.saturating_sub(bytes);
+            self.finished = *left == 0;
+        }
+    }
 }
 
 impl Drop for Line {

@@ -93,6 +93,12 @@ impl Instant {
         self.civil().format(&format).unwrap_or_default()
     }
 
+    /// The day in UTC, `2026-11-22`.
+    #[must_use]
+    pub fn day(self) -> String {
+        self.civil().date().to_string()
+    }
+
     fn civil(self) -> OffsetDateTime {
         let seconds = i64::try_from(self.seconds()).unwrap_or(i64::MAX);
         OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)

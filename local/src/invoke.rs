@@ -1,0 +1,79 @@
+//! Replaying a recorded event through the code that serves it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use embedded::Place;
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use shared::app::{Gateway, Parts};
+use shared::edge::{Deps, bearer, stack};
+use shared::model::clock::Clock;
+use shared::model::project::ApiKeySecret;
+use shared::model::secret::Secret;
+use tower::ServiceExt as _;
+
+use crate::first_run::admit_key;
+use crate::{Data, LocalError, Settings, settings, stores};
+
+const FUNCTIONS: [(&str, fn(Deps) -> Router); 5] = [
+    ("chat", chat::router),
+    ("embeddings", embeddings::router),
+    ("models", models::router),
+    ("admin", admin::router),
+    ("usage", usage::router),
+];
+
+/// Sends the API Gateway event in a file through one function, on empty stores in memory, and returns its answer as API
+/// Gateway would get it: `statusCode`, `headers`, `body`.
+///
+/// The key that the event carries is valid: of a project of its own, or as the admin key if it is no project's key.
+///
+/// # Errors
+/// If there is no such function, or the file holds no event.
+pub async fn invoke(function: &str, event: &Path, settings: &Settings) -> Result<Value, LocalError> {
+    let unknown = || LocalError::UnknownFunction {
+        name: function.to_owned(),
+        known: FUNCTIONS.map(|(name, _)| name).join(", "),
+    };
+    let (_, router) = FUNCTIONS.into_iter().find(|(name, _)| *name == function).ok_or_else(unknown)?;
+    let path = event.display().to_string();
+    let text = std::fs::read_to_string(event).map_err(|source| LocalError::Read { path: path.clone(), source })?;
+    let request = lambda_http::request::from_str(&text).map_err(|error| LocalError::Event { path, reason: error.to_string() })?;
+    let token = bearer(request.headers()).map(str::to_owned);
+
+    let (_engines, stores) = stores::open(&Data::Embedded(Place::Memory)).await?;
+    let catalog = Arc::new(settings.catalog()?);
+    let clock = Clock::system();
+    let gateway = Gateway::new(Parts {
+        providers: providers::registry(&catalog, &settings::provider_key, &clock)?,
+        catalog,
+        stores,
+        clock,
+        admin_key: token.as_deref().map(Secret::new),
+    });
+    if let Some(key) = token.as_deref().and_then(ApiKeySecret::parse) {
+        admit_key(&gateway, &key, "Event").await?;
+    }
+    let request = request.map(|body| Body::from(body.to_vec()));
+    let answer = match stack(router(Arc::clone(&gateway))).oneshot(request).await {
+        Ok(answer) => answer,
+        Err(never) => match never {},
+    };
+    let shown = show(answer).await;
+    gateway.drain().await;
+    Ok(shown)
+}
+
+async fn show(answer: axum::response::Response) -> Value {
+    let (parts, body) = answer.into_parts();
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let headers: serde_json::Map<String, Value> = parts
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), Value::from(String::from_utf8_lossy(value.as_bytes()))))
+        .collect();
+    json!({ "statusCode": parts.status.as_u16(), "headers": headers, "body": String::from_utf8_lossy(&body) })
+}

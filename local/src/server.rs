@@ -1,0 +1,124 @@
+//! The server: every router behind one listener, until it is told to stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::ListenerExt as _;
+use embedded::{Engines, Place};
+use shared::app::{Chain, Gateway, Parts};
+use shared::edge::{self, Deps};
+use shared::model::clock::Clock;
+use shared::model::project::ApiKeySecret;
+use shared::model::secret::Secret;
+use tokio::net::TcpListener;
+
+use crate::first_run::{Keys, admit_key};
+use crate::{Data, LocalError, Settings, settings, stores};
+
+/// A server that listens; [`Running::run`] serves.
+pub struct Running {
+    listener: TcpListener,
+    router: Router,
+    gateway: Deps,
+    _engines: Engines,
+    /// Of a project that was made for trying things out.
+    pub project_key: Secret,
+    pub admin_key: Secret,
+    pub model_names: Vec<String>,
+}
+
+/// Opens the stores and the port. Nothing is served before [`Running::run`].
+///
+/// # Errors
+/// The port is in use, the models file is wrong, the data folder is locked: see [`LocalError`].
+pub async fn serve(settings: &Settings) -> Result<Running, LocalError> {
+    let catalog = Arc::new(settings.catalog()?);
+    let listener = listen(settings.address).await?;
+    let (engines, stores) = stores::open(&settings.data).await?;
+    let folder = match &settings.data {
+        Data::Embedded(Place::Folder(folder)) => Some(folder.as_path()),
+        Data::Embedded(Place::Memory) | Data::RemoteTable(_) => None,
+    };
+    let keys = Keys::load(folder, settings.admin_key.as_ref())?;
+    let clock = Clock::system();
+    let gateway = Gateway::new(Parts {
+        providers: providers::registry(&catalog, &settings::provider_key, &clock)?,
+        catalog,
+        stores,
+        clock,
+        admin_key: Some(Secret::new(&keys.admin_key)),
+    });
+    let damaged = || LocalError::Keys { path: "keys.json".to_owned(), reason: "`project_key` is no key".to_owned() };
+    let project_key = ApiKeySecret::parse(&keys.project_key).ok_or_else(damaged)?;
+    admit_key(&gateway, &project_key, "Local").await?;
+    Ok(Running {
+        listener,
+        router: edge::stack(routes(&gateway)),
+        model_names: gateway.catalog().models().iter().map(|model| model.name.clone()).collect(),
+        gateway,
+        _engines: engines,
+        project_key: project_key.secret().clone(),
+        admin_key: Secret::new(keys.admin_key),
+    })
+}
+
+/// Every route of every function.
+pub(crate) fn routes(gateway: &Deps) -> Router {
+    Router::new()
+        .merge(chat::router(gateway.clone()))
+        .merge(embeddings::router(gateway.clone()))
+        .merge(models::router(gateway.clone()))
+        .merge(admin::router(gateway.clone()))
+        .merge(usage::router(gateway.clone()))
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, LocalError> {
+    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        std::io::ErrorKind::AddrInUse => LocalError::PortInUse { port: address.port() },
+        _ => LocalError::Listen { port: address.port(), source },
+    })
+}
+
+/// How often expired holds are looked for; on AWS a schedule does it.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+impl Running {
+    /// The address that the server listens on.
+    ///
+    /// # Errors
+    /// If the system does not say.
+    pub fn address(&self) -> Result<SocketAddr, LocalError> {
+        self.listener.local_addr().map_err(LocalError::Serve)
+    }
+
+    /// Serves until `stop` resolves, then until every call that was begun has closed its books.
+    ///
+    /// # Errors
+    /// If the listener fails.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), LocalError> {
+        let listener = self.listener.tap_io(|connection| {
+            // Small chunks of a stream must not wait for each other.
+            if let Err(error) = connection.set_nodelay(true) {
+                tracing::warn!(%error, "TCP_NODELAY not set");
+            }
+        });
+        let serving = axum::serve(listener, self.router).with_graceful_shutdown(stop);
+        tokio::select! {
+            served = async { serving.await } => served.map_err(LocalError::Serve)?,
+            never = sweep(&self.gateway) => match never {},
+        }
+        self.gateway.drain().await;
+        Ok(())
+    }
+}
+
+async fn sweep(gateway: &Deps) -> std::convert::Infallible {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        if let Err(error) = gateway.sweep().await {
+            tracing::error!(error = %Chain(&error), "sweep failed");
+        }
+    }
+}

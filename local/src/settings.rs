@@ -1,0 +1,50 @@
+//! What the local server is told on its command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use embedded::Place;
+use shared::model::catalog::{Catalog, KeySource};
+use shared::model::secret::Secret;
+
+use crate::LocalError;
+
+/// Settings of `weir serve`.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Port 0 takes any free port.
+    pub address: SocketAddr,
+    pub data: Data,
+    /// A `models.toml`; without one the builtin models are served.
+    pub models: Option<PathBuf>,
+    /// Without one a key is made and kept in the data folder.
+    pub admin_key: Option<Secret>,
+}
+
+/// Where the stores are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Data {
+    Embedded(Place),
+    /// A DynamoDB at this URL, in another process; bodies stay in memory. For measuring.
+    RemoteTable(String),
+}
+
+impl Settings {
+    /// The models to serve.
+    pub(crate) fn catalog(&self) -> Result<Catalog, LocalError> {
+        let Some(path) = &self.models else {
+            return Ok(providers::builtin::builtin_catalog(&|name| shared::edge::config::env(name).is_some()));
+        };
+        let shown = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|source| LocalError::Read { path: shown.clone(), source })?;
+        Catalog::parse(&text).map_err(|source| LocalError::Models { path: shown, source })
+    }
+}
+
+/// Keys of providers: from the environment. Secrets Manager has none of ours here.
+pub(crate) fn provider_key(source: &KeySource) -> Option<Secret> {
+    match source {
+        KeySource::Env(name) => shared::edge::config::env(name).map(Secret::new),
+        KeySource::None | KeySource::Secret(_) => None,
+    }
+}

@@ -1,0 +1,36 @@
+//! The stores of the local server.
+
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use embedded::{Engines, Place};
+use shared::data::{Bucket, Stores, Table, create_table};
+
+use crate::{Data, LocalError};
+
+const TABLE: &str = "weir";
+const BUCKET: &str = "weir";
+
+/// Opens the stores and makes the table and the bucket if they are new. The engines must outlive the stores.
+pub(crate) async fn open(data: &Data) -> Result<(Engines, Stores), LocalError> {
+    let (engines, dynamo) = match data {
+        Data::Embedded(place) => {
+            let engines = Engines::open(place)?;
+            let client = embedded::dynamo_client(engines.dynamo.clone());
+            (engines, client)
+        }
+        Data::RemoteTable(url) => (Engines::open(&Place::Memory)?, remote(url)),
+    };
+    create_table(&dynamo, TABLE).await?;
+    let bucket = Bucket::new(embedded::s3_client(engines.s3.clone()), BUCKET);
+    bucket.create().await?;
+    Ok((engines, Stores { table: Table::new(dynamo, TABLE), bucket }))
+}
+
+fn remote(url: &str) -> aws_sdk_dynamodb::Client {
+    let config = aws_sdk_dynamodb::config::Builder::new()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("local", "local", None, None, "local"))
+        .endpoint_url(url)
+        .build();
+    aws_sdk_dynamodb::Client::from_conf(config)
+}
