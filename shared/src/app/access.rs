@@ -69,6 +69,12 @@ impl Gateway {
         if hash(token) == hash(expected.expose()) { Ok(()) } else { Err(Error::Unauthenticated(WRONG_ADMIN)) }
     }
 
+    /// Forgets the keys of a project, so that a change of it holds at once in this process; the others follow when what
+    /// they remember is too old.
+    pub(super) fn forget_keys(&self, project_id: &str) {
+        self.keys.0.retain(|_, (_, caller)| caller.project.id != project_id);
+    }
+
     /// Reads a project whose limits changed since its key was remembered.
     pub(super) async fn reload_project(&self, id: &str) -> Result<Project, Error> {
         let gone = || Error::NotFound { kind: "project", id: id.to_owned() };

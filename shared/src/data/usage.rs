@@ -1,5 +1,7 @@
 //! Usage counters: one item per project, hour, operation, model, key and meter shard, added to at each settlement.
 
+use std::ops::AddAssign;
+
 use super::error::StoreError;
 use super::item::{Item, Reader, number, text};
 use super::keys;
@@ -50,6 +52,18 @@ pub struct UsageCount {
     pub requests: u64,
     pub tokens: Usage,
     pub cost: MicroUsd,
+}
+
+impl AddAssign for UsageCount {
+    fn add_assign(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.tokens.input += other.tokens.input;
+        self.tokens.cached_input += other.tokens.cached_input;
+        self.tokens.cache_write += other.tokens.cache_write;
+        self.tokens.output += other.tokens.output;
+        self.tokens.reasoning += other.tokens.reasoning;
+        self.cost += other.cost;
+    }
 }
 
 /// A counter is kept this long.

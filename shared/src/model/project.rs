@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::id;
 use super::id::Fingerprint;
 use super::money::MicroUsd;
+use super::request::Invalid;
 use super::secret::Secret;
 
 /// A project: the tenant that requests are admitted, accounted and kept apart by.
@@ -18,9 +19,31 @@ pub struct Project {
     /// Unix seconds; an archived project's keys are refused.
     pub archived_at: Option<u64>,
     pub limits: Limits,
-    /// Counts the changes of `limits`. A meter says which revision it was filled for.
+    /// Counts the changes of the project. A meter says which revision it was filled for.
     pub revision: u64,
     pub policy: Policy,
+}
+
+/// A name of a project or a service account that was checked: 1 to 200 characters, no surrounding space.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name(String);
+
+impl TryFrom<String> for Name {
+    type Error = Invalid;
+
+    fn try_from(raw: String) -> Result<Self, Invalid> {
+        let name = raw.trim();
+        match name.chars().count() {
+            1..=200 => Ok(Self(name.to_owned())),
+            length => Err(Invalid::field("name", format!("The name has {length} characters, expected 1 to 200."))),
+        }
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> Self {
+        name.0
+    }
 }
 
 /// What a project may use; `None` means without a limit.
@@ -50,6 +73,17 @@ pub struct Caller {
     pub project: Project,
     /// `key_...`, the id of the API key, not the key.
     pub api_key_id: String,
+}
+
+/// What owns API keys: an application or a team that calls weir for a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceAccount {
+    /// `svc_acct_` and 24 letters and digits.
+    pub id: String,
+    pub project_id: String,
+    pub name: String,
+    /// Unix seconds.
+    pub created_at: u64,
 }
 
 /// What the table keeps of an API key. The key itself is shown once and never stored.
@@ -138,6 +172,15 @@ mod tests {
         assert_eq!(ApiKeySecret::parse(key.secret().expose()), Some(key.clone()));
         assert_eq!(key.project_id(), project);
         assert!(key.secret().expose().ends_with(&key.redacted()[11..]), "{}", key.redacted());
+    }
+
+    #[test]
+    fn a_name_is_trimmed_and_has_1_to_200_characters() {
+        assert_eq!(Name::try_from(" Team ".to_owned()).map(String::from), Ok("Team".to_owned()));
+        assert!(Name::try_from("é".repeat(200)).is_ok());
+        for wrong in ["", "  ", &"a".repeat(201)] {
+            assert_eq!(Name::try_from(wrong.to_owned()).unwrap_err().param.as_deref(), Some("name"));
+        }
     }
 
     #[test]

@@ -238,7 +238,7 @@ fn misjudged(attempt: &Attempt, window_ends: Instant, now: Instant) -> bool {
 }
 
 /// Spreads those who met over a few milliseconds; the first two tries go at once.
-async fn pause(tried: u32) {
+pub(super) async fn pause(tried: u32) {
     if tried >= 2 {
         let most = 2_u64 << tried.min(6);
         let wait = rand::rng().random_range(1..=most);
