@@ -71,14 +71,11 @@ pub(super) struct CachePlan {
     ttl_seconds: u64,
 }
 
-/// An answer is kept no longer than this: the bucket deletes bodies after 32 days, see `template.yaml`.
-const MAX_TTL_SECONDS: u64 = 30 * 86_400;
-
 impl CachePlan {
     /// `None` if the project has no cache.
     pub(super) fn new(project: &Project, control: CacheControl, fingerprint: impl FnOnce() -> Fingerprint) -> Option<Self> {
         let ttl_seconds = project.policy.cache_ttl_seconds.filter(|&ttl| ttl > 0)?;
-        Some(Self { request: fingerprint(), control, ttl_seconds: ttl_seconds.min(MAX_TTL_SECONDS) })
+        Some(Self { request: fingerprint(), control, ttl_seconds })
     }
 }
 
