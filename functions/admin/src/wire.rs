@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use shared::app::admin::{Edit, LimitsChange, PolicyChange};
 use shared::model::money::MicroUsd;
-use shared::model::project::Limits;
+use shared::model::project::{Limits, MAX_CACHE_TTL_SECONDS};
 use shared::model::request::Invalid;
 
 /// Limits as they are shown; `null` is no limit.
@@ -73,17 +73,13 @@ pub(crate) fn policy(body: Edit<PolicyBody>) -> Result<PolicyChange, Invalid> {
     Ok(PolicyChange {
         default_max_output_tokens: body.default_max_output_tokens.try_map(output)?,
         dedupe_retries: body.dedupe_retries,
-        cache_ttl_seconds: body
-            .cache_ttl_seconds
-            .try_map(|n| within("policy.cache_ttl_seconds", n, MAX_TTL_SECONDS))?,
+        cache_ttl_seconds: body.cache_ttl_seconds.try_map(|n| within("policy.cache_ttl_seconds", n, MAX_CACHE_TTL_SECONDS))?,
     })
 }
 
 const MAX_REQUESTS_PER_MINUTE: u64 = 1_000_000_000;
 const MAX_TOKENS_PER_MINUTE: u64 = 1_000_000_000_000;
 const MAX_OUTPUT_TOKENS: u64 = 100_000_000;
-/// A year.
-const MAX_TTL_SECONDS: u64 = 366 * 86_400;
 
 /// Checks requests per minute.
 pub(crate) fn requests(param: &str, value: u64) -> Result<u64, Invalid> {

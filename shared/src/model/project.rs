@@ -67,6 +67,9 @@ pub struct Policy {
     pub cache_ttl_seconds: Option<u64>,
 }
 
+/// The longest `cache_ttl_seconds`: the deployed bucket deletes bodies after 32 days, see `template.yaml`.
+pub const MAX_CACHE_TTL_SECONDS: u64 = 30 * 86_400;
+
 /// Who sent a request: made by `app::access` from a valid key and by nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
