@@ -65,7 +65,9 @@ async fn of_a_thousand_concurrent_calls_exactly_those_that_fit_the_budget_succee
 async fn shards_refuse_nothing_that_the_whole_budget_could_pay() {
     // A call that may cost two dollars, on a budget of 200: four dozen calls' worth lies in each of eight shards.
     let padding = "x".repeat(40_000);
-    let body = format!(r#"{{"model":"priced","messages":[{{"role":"user","content":"{padding}"}}],"max_tokens":4096,"n":250}}"#);
+    let body = format!(
+        r#"{{"model":"priced","messages":[{{"role":"user","content":"{padding}"}}],"max_tokens":4096,"n":250}}"#
+    );
     let hold = body.len() as u64 + 32 + 2 * 4_096 * 250;
     let limit = hold * 100 + hold / 2;
     let (world, project, admitted) = thousand_on_a_budget_for_hundred(micro(limit), body, hold).await;
@@ -85,7 +87,12 @@ async fn a_refusal_says_which_limit_what_is_left_and_when_to_come_back() {
     let error = refused.json()["error"].clone();
     assert_eq!((error["type"].as_str(), error["code"].as_str()), (Some("insufficient_quota"), Some("budget_exceeded")));
     let message = error["message"].as_str().unwrap();
-    for part in [format!("budget of ${}", MicroUsd(CHAT_HOLD + CHAT_COST - 1)), format!("${} is left", MicroUsd(CHAT_HOLD - 1)), format!("up to ${}", MicroUsd(CHAT_HOLD)), "first of the month".to_owned()] {
+    for part in [
+        format!("budget of ${}", MicroUsd(CHAT_HOLD + CHAT_COST - 1)),
+        format!("${} is left", MicroUsd(CHAT_HOLD - 1)),
+        format!("up to ${}", MicroUsd(CHAT_HOLD)),
+        "first of the month".to_owned(),
+    ] {
         assert!(message.contains(&part), "{message} lacks {part}");
     }
 }
@@ -157,7 +164,9 @@ async fn a_new_month_has_a_new_budget() {
 async fn a_failed_call_costs_nothing_and_holds_nothing() {
     let world = World::new().await;
     let (project, key) = world.project(budget(1.0), Policy::default()).await;
-    world.first.then(Script::Fail(|| shared::model::provider::Failure::Refused { status: 400, refusal: Default::default() }));
+    world
+        .first
+        .then(Script::Fail(|| shared::model::provider::Failure::Refused { status: 400, refusal: Default::default() }));
     assert_eq!(send(&world.router(), "POST", PATH, &key, &[], CHAT).await.status, 400);
     assert_eq!(world.books(&project).await, (0, 0));
 }

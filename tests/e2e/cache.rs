@@ -31,7 +31,9 @@ async fn the_request_steers_the_cache() {
     let world = World::new().await;
     let (_, key) = world.project(Limits::default(), cached()).await;
     let router = world.router();
-    let ask = async |control: &str| send(&router, "POST", PATH, &key, &[("cache-control", control)], CHAT).await.header("x-weir-cache").to_owned();
+    let ask = async |control: &str| {
+        send(&router, "POST", PATH, &key, &[("cache-control", control)], CHAT).await.header("x-weir-cache").to_owned()
+    };
     assert_eq!(ask("no-store").await, "miss");
     assert_eq!(ask("").await, "miss");
     assert_eq!(ask("").await, "hit");
@@ -50,7 +52,10 @@ async fn without_the_project_s_consent_nothing_is_cached() {
     let (_, key) = world.project(Limits::default(), Policy::default()).await;
     let router = world.router();
     for _ in 0..2 {
-        assert_eq!(send(&router, "POST", PATH, &key, &[("cache-control", "max-age=60")], CHAT).await.header("x-weir-cache"), "off");
+        assert_eq!(
+            send(&router, "POST", PATH, &key, &[("cache-control", "max-age=60")], CHAT).await.header("x-weir-cache"),
+            "off"
+        );
     }
     assert_eq!(world.first.call_count(), 2);
 }

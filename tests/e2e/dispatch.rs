@@ -45,12 +45,16 @@ async fn a_failure_before_the_first_byte_is_tried_again() {
 async fn the_next_target_answers_at_once() {
     let (world, key) = world().await;
     let body = CHAT.replace("priced", "two-targets");
-    for script in [Script::Fail(down), Script::Fail(throttled), Script::Break { text: String::new(), after_chunks: 0 }] {
+    for script in [Script::Fail(down), Script::Fail(throttled), Script::Break { text: String::new(), after_chunks: 0 }]
+    {
         world.first.then(script);
     }
     for request in [body.clone(), body.clone(), STREAM.replace("priced", "two-targets")] {
         let reply = send(&world.router(), "POST", PATH, &key, &[], request).await;
-        assert_eq!((reply.status, reply.header("x-weir-provider"), reply.header("x-weir-attempts")), (200, "second", "2"));
+        assert_eq!(
+            (reply.status, reply.header("x-weir-provider"), reply.header("x-weir-attempts")),
+            (200, "second", "2")
+        );
     }
 }
 
@@ -69,11 +73,17 @@ async fn a_refusal_is_passed_on_and_tried_nowhere_else() {
 async fn each_failure_has_its_status_and_says_when_to_come_back() {
     let (world, key) = world().await;
     let router = world.router();
-    let cases: [(fn() -> Failure, u16, &str, &str); 4] = [
+    type Case = (fn() -> Failure, u16, &'static str, &'static str);
+    let cases: [Case; 4] = [
         (throttled, 429, "provider_rate_limited", "120"),
         (|| Failure::Unauthorized { message: "bad key".into() }, 502, "provider_unauthorized", ""),
         (|| Failure::Malformed("html".into()), 502, "provider_error", "1"),
-        (|| Failure::Unavailable { status: 503, message: "busy".into(), retry_after: Some(Duration::from_secs(7)) }, 503, "provider_unavailable", "7"),
+        (
+            || Failure::Unavailable { status: 503, message: "busy".into(), retry_after: Some(Duration::from_secs(7)) },
+            503,
+            "provider_unavailable",
+            "7",
+        ),
     ];
     for (failure, status, code, retry_after) in cases {
         world.first.always(Script::Fail(failure));
@@ -120,7 +130,8 @@ async fn a_breaker_is_shared_opens_after_outages_and_lets_one_probe_through() {
 #[tokio::test]
 async fn unknown_fields_reach_the_provider_and_come_back() {
     let (world, key) = world().await;
-    let answer = r#"{"id":"x","usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2},"never_heard_of":1.10}"#;
+    let answer =
+        r#"{"id":"x","usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2},"never_heard_of":1.10}"#;
     world.first.then(Script::Body(answer.into()));
     let sent = r#"{"model":"vendor/priced","messages":[{"role":"user","content":"Hi"}],"logprobs":true,"seed":12345678901234567890,"never_heard_of":{"a":1.10}}"#;
     let reply = send(&world.router(), "POST", PATH, &key, &[], sent).await;
@@ -136,6 +147,7 @@ async fn the_project_s_default_limit_is_held_and_sent() {
     let router = world.router();
     send(&router, "POST", PATH, &key, &[], CHAT.replace(",\"max_tokens\":100", "")).await;
     send(&router, "POST", PATH, &key, &[], CHAT).await;
-    let limits: Vec<Option<u64>> = world.first.calls().iter().map(|call| call.body.get("max_completion_tokens")).collect();
+    let limits: Vec<Option<u64>> =
+        world.first.calls().iter().map(|call| call.body.get("max_completion_tokens")).collect();
     assert_eq!(limits, [Some(7), None]);
 }

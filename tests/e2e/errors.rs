@@ -81,7 +81,11 @@ async fn models_that_are_unknown_or_of_another_kind() {
     check(&unknown, 404, "model_not_found");
     assert_eq!(unknown.json()["error"]["param"], "model");
     check(&send(&router, "GET", "/v1/models/nope", &key, &[], "").await, 404, "model_not_found");
-    check(&send(&router, "POST", PATH, &key, &[], CHAT.replace("priced", "embedding")).await, 400, "model_not_supported");
+    check(
+        &send(&router, "POST", PATH, &key, &[], CHAT.replace("priced", "embedding")).await,
+        400,
+        "model_not_supported",
+    );
     let slash = send(&router, "GET", "/v1/models/vendor%2Fpriced", &key, &[], "").await;
     assert_eq!((slash.status, slash.json()["id"].as_str()), (200, Some("vendor/priced")));
 }

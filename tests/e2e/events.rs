@@ -64,7 +64,9 @@ fn blotted(body: &str) -> String {
     let mut out = String::new();
     for word in body.split_inclusive('"') {
         let text = word.trim_end_matches('"');
-        let made = [("proj_", 29), ("key_", 28), ("svc_acct_", 33)].iter().any(|(prefix, length)| text.starts_with(prefix) && text.len() == *length);
+        let made = [("proj_", 29), ("key_", 28), ("svc_acct_", 33)]
+            .iter()
+            .any(|(prefix, length)| text.starts_with(prefix) && text.len() == *length);
         let secret = text.starts_with("sk-weir-") && !text.contains("Event");
         match (made && !text.contains("Event"), secret) {
             (true, _) => out.push_str(&format!("{}*", &text[..=text.rfind('_').unwrap_or(0)])),
@@ -109,7 +111,8 @@ async fn recorded_events_get_their_recorded_answers() {
         if record {
             std::fs::write(&recorded, format!("{}\n", serde_json::to_string_pretty(&found).unwrap())).unwrap();
         }
-        let expected = std::fs::read_to_string(&recorded).unwrap_or_else(|_| panic!("{} has no recorded answer", event.display()));
+        let expected =
+            std::fs::read_to_string(&recorded).unwrap_or_else(|_| panic!("{} has no recorded answer", event.display()));
         assert_eq!(found, serde_json::from_str::<Value>(&expected).unwrap(), "{}", event.display());
         replayed += 1;
     }

@@ -26,7 +26,10 @@ impl Write for Captured {
 const PROMPT: &str = "pineapple-secret";
 
 fn quoting() -> Failure {
-    Failure::Refused { status: 400, refusal: Refusal { message: format!("I will not say {PROMPT}"), ..Refusal::default() } }
+    Failure::Refused {
+        status: 400,
+        refusal: Refusal { message: format!("I will not say {PROMPT}"), ..Refusal::default() },
+    }
 }
 
 fn quoting_outage() -> Failure {
@@ -37,7 +40,8 @@ fn quoting_outage() -> Failure {
 async fn no_line_holds_a_prompt_an_answer_or_a_key() {
     let captured = Captured::default();
     let writer = captured.clone();
-    let subscriber = tracing_subscriber::fmt().json().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone());
+    let subscriber =
+        tracing_subscriber::fmt().json().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone());
     let _guard = tracing::subscriber::set_default(subscriber.finish());
 
     let world = World::new().await;
@@ -47,12 +51,22 @@ async fn no_line_holds_a_prompt_an_answer_or_a_key() {
     world.first.always(Script::answer(PROMPT, 1, 1));
     let chat = CHAT.replace("Hello", PROMPT);
     let headers = [("idempotency-key", PROMPT)];
-    for body in [chat.clone(), STREAM.replace("Hello", PROMPT), CHAT.replace("priced", PROMPT), format!("{{\"{PROMPT}\""), format!(r#"{{"model":"priced","messages":"{PROMPT}"}}"#)] {
+    for body in [
+        chat.clone(),
+        STREAM.replace("Hello", PROMPT),
+        CHAT.replace("priced", PROMPT),
+        format!("{{\"{PROMPT}\""),
+        format!(r#"{{"model":"priced","messages":"{PROMPT}"}}"#),
+    ] {
         send(&router, "POST", PATH, &key, &headers, body.clone()).await;
         send(&router, "POST", PATH, &key, &[], body.clone()).await;
         send(&router, "POST", PATH, &format!("{key}x"), &[], body).await;
     }
-    for script in [Script::Fail(quoting), Script::Fail(quoting_outage), Script::Break { text: format!("{PROMPT} {PROMPT}"), after_chunks: 1 }] {
+    for script in [
+        Script::Fail(quoting),
+        Script::Fail(quoting_outage),
+        Script::Break { text: format!("{PROMPT} {PROMPT}"), after_chunks: 1 },
+    ] {
         world.first.then(script);
         send(&router, "POST", PATH, &key, &[("cache-control", "no-cache")], STREAM.replace("Hello", PROMPT)).await;
     }

@@ -47,7 +47,9 @@ async fn a_call_waits_for_the_store_twice_before_the_provider_and_once_after() {
     let world = World::builder().store_latency(TRIP).build().await;
     let everything = Limits { requests_per_minute: Some(500), tokens_per_minute: Some(500_000), ..budget(5.0) };
     let cached = Policy { cache_ttl_seconds: Some(60), ..Policy::default() };
-    for (limits, policy) in [(Limits::default(), Policy::default()), (budget(5.0), Policy::default()), (everything, cached)] {
+    for (limits, policy) in
+        [(Limits::default(), Policy::default()), (budget(5.0), Policy::default()), (everything, cached)]
+    {
         let (_, key) = world.project(limits, policy).await;
         let router = world.router();
         trips(&world, &router, &key, &[NO_STORE], CHAT).await; // Opens the month's meter.
@@ -55,18 +57,33 @@ async fn a_call_waits_for_the_store_twice_before_the_provider_and_once_after() {
         // An instance that has just started, in a window that is open.
         let cold = world.router();
         let found = trips(&world, &cold, &key, &[NO_STORE, ("idempotency-key", "cold")], CHAT).await;
-        assert!(found.before <= 2 && found.after == 1, "cold, {limits:?}: {} before, {} after", found.before, found.after);
+        assert!(
+            found.before <= 2 && found.after == 1,
+            "cold, {limits:?}: {} before, {} after",
+            found.before,
+            found.after
+        );
 
         // The same when the window has ended in the meantime.
         world.clock.advance_ms(61_000);
         let colder = world.router();
         let found = trips(&world, &colder, &key, &[NO_STORE], CHAT).await;
-        assert!(found.before <= 2 && found.after == 1, "colder, {limits:?}: {} before, {} after", found.before, found.after);
+        assert!(
+            found.before <= 2 && found.after == 1,
+            "colder, {limits:?}: {} before, {} after",
+            found.before,
+            found.after
+        );
 
         // An instance that has the key in memory.
         for (name, headers) in [("plain", vec![NO_STORE]), ("keyed", vec![NO_STORE, ("idempotency-key", "warm")])] {
             let found = trips(&world, &cold, &key, &headers, STREAM).await;
-            assert!(found.before <= 2 && found.after == 1, "{name}, {limits:?}: {} before, {} after", found.before, found.after);
+            assert!(
+                found.before <= 2 && found.after == 1,
+                "{name}, {limits:?}: {} before, {} after",
+                found.before,
+                found.after
+            );
         }
     }
 }

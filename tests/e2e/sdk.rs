@@ -4,7 +4,8 @@ use async_openai::Client;
 use async_openai::config::OpenAIConfig;
 use async_openai::error::OpenAIError;
 use async_openai::types::chat::{
-    ChatCompletionRequestUserMessageArgs, ChatCompletionStreamOptions, CreateChatCompletionRequest, CreateChatCompletionRequestArgs,
+    ChatCompletionRequestUserMessageArgs, ChatCompletionStreamOptions, CreateChatCompletionRequest,
+    CreateChatCompletionRequestArgs,
 };
 use async_openai::types::embeddings::CreateEmbeddingRequestArgs;
 use futures_util::StreamExt as _;
@@ -52,10 +53,27 @@ async fn chat_stream_embeddings_models_and_errors() {
     assert_eq!(Some(text.as_str()), answer.choices[0].message.content.as_deref());
     assert!(usage.unwrap().completion_tokens > 0);
 
-    let request = CreateEmbeddingRequestArgs::default().model("simulator-embedding").input(["a", "b"]).dimensions(8_u32).build().unwrap();
+    let request = CreateEmbeddingRequestArgs::default()
+        .model("simulator-embedding")
+        .input(["a", "b"])
+        .dimensions(8_u32)
+        .build()
+        .unwrap();
     let vectors = client.embeddings().create(request.clone()).await.unwrap();
     assert_eq!(vectors.data.iter().map(|one| one.embedding.len()).collect::<Vec<_>>(), [8, 8]);
-    let base64 = client.embeddings().create_base64(CreateEmbeddingRequestArgs::default().model("simulator-embedding").input(["a", "b"]).dimensions(8_u32).encoding_format(async_openai::types::embeddings::EncodingFormat::Base64).build().unwrap()).await.unwrap();
+    let base64 = client
+        .embeddings()
+        .create_base64(
+            CreateEmbeddingRequestArgs::default()
+                .model("simulator-embedding")
+                .input(["a", "b"])
+                .dimensions(8_u32)
+                .encoding_format(async_openai::types::embeddings::EncodingFormat::Base64)
+                .build()
+                .unwrap(),
+        )
+        .await
+        .unwrap();
     let decoded: Vec<f32> = base64.data[0].embedding.clone().into();
     assert_eq!(decoded, vectors.data[0].embedding);
 

@@ -30,7 +30,8 @@ async fn the_usage_chunk_carries_the_cost_and_only_those_who_asked_get_it() {
     assert_eq!(last["usage"]["cost"], serde_json::json!(0.000_020));
     assert!(others.iter().all(|chunk| chunk["usage"].is_null() && chunk.get("usage").is_some()));
 
-    let plain = send(&router, "POST", PATH, &key, &[], STREAM.replace(r#","stream_options":{"include_usage":true}"#, "")).await;
+    let plain =
+        send(&router, "POST", PATH, &key, &[], STREAM.replace(r#","stream_options":{"include_usage":true}"#, "")).await;
     assert!(lines(plain.text()).iter().all(|chunk| chunk.get("usage").is_none()));
     assert_eq!(lines(plain.text()).len(), others.len());
 }
@@ -43,7 +44,8 @@ async fn a_client_that_hangs_up_is_billed_truly_and_can_have_the_rest() {
     let router = kit::router_of(&gateway);
     world.first.always(Script::slow(Duration::from_millis(50), "one two three four five", 10, 5));
     let request = || {
-        let request = Request::post(PATH).header("authorization", format!("Bearer {key}")).header("idempotency-key", "k");
+        let request =
+            Request::post(PATH).header("authorization", format!("Bearer {key}")).header("idempotency-key", "k");
         request.body(Body::from(STREAM)).unwrap()
     };
     // Leaves after the first chunk.

@@ -19,7 +19,11 @@ async fn a_process_that_died_between_hold_and_settlement_is_settled_in_full_once
     let doomed = std::thread::spawn(move || {
         // A process of its own: when its runtime goes, everything that ran in it is gone.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async { tokio::time::timeout(Duration::from_millis(200), send(&router, "POST", PATH, &key, &[], CHAT)).await.is_err() })
+        runtime.block_on(async {
+            tokio::time::timeout(Duration::from_millis(200), send(&router, "POST", PATH, &key, &[], CHAT))
+                .await
+                .is_err()
+        })
     });
     assert!(doomed.join().unwrap());
     assert_eq!(world.books(&project).await, (0, CHAT_HOLD));

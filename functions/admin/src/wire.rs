@@ -73,7 +73,9 @@ pub(crate) fn policy(body: Edit<PolicyBody>) -> Result<PolicyChange, Invalid> {
     Ok(PolicyChange {
         default_max_output_tokens: body.default_max_output_tokens.try_map(output)?,
         dedupe_retries: body.dedupe_retries,
-        cache_ttl_seconds: body.cache_ttl_seconds.try_map(|n| within("policy.cache_ttl_seconds", n, MAX_CACHE_TTL_SECONDS))?,
+        cache_ttl_seconds: body
+            .cache_ttl_seconds
+            .try_map(|n| within("policy.cache_ttl_seconds", n, MAX_CACHE_TTL_SECONDS))?,
     })
 }
 

@@ -45,8 +45,11 @@ impl Gateway {
             return Ok(caller);
         }
         let table = &self.stores.table;
-        let (key, project, ()) =
-            tokio::join!(table.api_key(&hash), table.project(secret.project_id()), self.peek_meter(secret.project_id()));
+        let (key, project, ()) = tokio::join!(
+            table.api_key(&hash),
+            table.project(secret.project_id()),
+            self.peek_meter(secret.project_id())
+        );
         let key = key?.filter(|key| key.project_id == secret.project_id()).ok_or(Error::Unauthenticated(WRONG))?;
         let project = project?.ok_or(Error::Unauthenticated(WRONG))?;
         if project.archived_at.is_some() {

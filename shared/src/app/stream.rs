@@ -6,11 +6,11 @@ use futures_util::stream::BoxStream;
 use serde_json::value::RawValue;
 use tokio::time::{Duration, Instant as Timer};
 
+use super::bound;
 use super::dispatch::Chain;
 use super::gateway::Gateway;
 use super::idempotency::finished;
 use super::run::{Answer, Job, Outlet, Running};
-use super::bound;
 use crate::model::object::Object;
 use crate::model::provider::{Event, Failure};
 use crate::model::tokens::Usage;
@@ -184,4 +184,3 @@ impl<'a> Pump<'a> {
         drop(outlet); // Ends the body: nothing of this call is left to do.
     }
 }
-

@@ -144,7 +144,8 @@ mod tests {
 
     #[test]
     fn keys_and_accounts_survive_the_table() {
-        let account = ServiceAccount { id: "svc_acct_1".into(), project_id: "proj_1".into(), name: "App".into(), created_at: 7 };
+        let account =
+            ServiceAccount { id: "svc_acct_1".into(), project_id: "proj_1".into(), name: "App".into(), created_at: 7 };
         assert_eq!(service_account(&account_item(&account)).unwrap(), account);
         let key = ApiKey {
             id: "key_1".into(),

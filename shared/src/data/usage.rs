@@ -101,7 +101,8 @@ impl Table {
             ],
             ..Change::default()
         };
-        let item = keys::usage(&key.project_id, &key.hour, key.operation.name(), &key.model, &key.api_key_id, key.shard);
+        let item =
+            keys::usage(&key.project_id, &key.hour, key.operation.name(), &key.model, &key.api_key_id, key.shard);
         self.update(item, change).await.map(drop)
     }
 
@@ -109,9 +110,15 @@ impl Table {
     ///
     /// # Errors
     /// If the table fails or an item is damaged.
-    pub async fn usage(&self, project_id: &str, first: &str, last: &str) -> Result<Vec<(UsageKey, UsageCount)>, StoreError> {
+    pub async fn usage(
+        &self,
+        project_id: &str,
+        first: &str,
+        last: &str,
+    ) -> Result<Vec<(UsageKey, UsageCount)>, StoreError> {
         let pk = keys::project_partition(project_id);
-        let (from, to) = (format!("{}{first}", keys::USAGE_PREFIX), format!("{}{last}#{}", keys::USAGE_PREFIX, char::MAX));
+        let (from, to) =
+            (format!("{}{first}", keys::USAGE_PREFIX), format!("{}{last}#{}", keys::USAGE_PREFIX, char::MAX));
         let items = self.query(&pk, &from, &to).await?;
         items.iter().map(|item| counter(project_id, item)).collect()
     }
@@ -119,7 +126,8 @@ impl Table {
 
 fn counter(project_id: &str, item: &Item) -> Result<(UsageKey, UsageCount), StoreError> {
     let reader = Reader(item);
-    let operation = Operation::of_name(&reader.text("usage_operation")?).ok_or_else(|| reader.damaged("usage_operation"))?;
+    let operation =
+        Operation::of_name(&reader.text("usage_operation")?).ok_or_else(|| reader.damaged("usage_operation"))?;
     let shard = reader.text("sk")?.rsplit_once('#').and_then(|(_, shard)| shard.parse().ok());
     let key = UsageKey {
         project_id: project_id.to_owned(),
@@ -136,5 +144,12 @@ fn counter(project_id: &str, item: &Item) -> Result<(UsageKey, UsageCount), Stor
         output: reader.number("output_tokens")?,
         reasoning: reader.number("reasoning_tokens")?,
     };
-    Ok((key, UsageCount { requests: reader.number("num_requests")?, tokens, cost: MicroUsd(reader.number("cost_micro_usd")?) }))
+    Ok((
+        key,
+        UsageCount {
+            requests: reader.number("num_requests")?,
+            tokens,
+            cost: MicroUsd(reader.number("cost_micro_usd")?),
+        },
+    ))
 }

@@ -19,11 +19,19 @@ use crate::model::secret::Secret;
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     #[error("could not read the models from `{place}`")]
-    Models { place: String, #[source] source: Box<dyn std::error::Error + Send + Sync> },
+    Models {
+        place: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("`{place}` is wrong: {source}")]
     Catalog { place: String, source: CatalogError },
     #[error("could not read the secret `{name}`")]
-    Secret { name: String, #[source] source: Box<dyn std::error::Error + Send + Sync> },
+    Secret {
+        name: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("could not connect the providers")]
     Providers(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -100,7 +108,11 @@ fn read_file(path: &str) -> Result<String, Box<dyn std::error::Error + Send + Sy
     Ok(std::fs::read_to_string(path)?)
 }
 
-async fn read_object(s3: &aws_sdk_s3::Client, bucket: &str, key: &str) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+async fn read_object(
+    s3: &aws_sdk_s3::Client,
+    bucket: &str,
+    key: &str,
+) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
     let object = s3.get_object().bucket(bucket).key(key).send().await?;
     Ok(String::from_utf8(object.body.collect().await?.to_vec())?)
 }

@@ -43,7 +43,12 @@ pub(super) fn body(read: Result<Bytes, BytesRejection>) -> Result<Bytes, Rejecti
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             return Rejection::TooLarge;
         }
-        Error::Invalid(Invalid { message: format!("The request body could not be read: {rejection}."), param: None, code: None }).into()
+        Error::Invalid(Invalid {
+            message: format!("The request body could not be read: {rejection}."),
+            param: None,
+            code: None,
+        })
+        .into()
     })
 }
 

@@ -130,7 +130,8 @@ impl ApiKeySecret {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (project, secret) = text.strip_prefix(KEY_PREFIX)?.split_once('-')?;
-        let well_formed = |part: &str| (1..=64).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
+        let well_formed =
+            |part: &str| (1..=64).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
         if !well_formed(project) || !well_formed(secret) {
             return None;
         }
@@ -188,7 +189,9 @@ mod tests {
 
     #[test]
     fn what_is_no_key_is_refused_before_any_look_up() {
-        for text in ["", "sk-1", "sk-weir-", "sk-weir-abc", "sk-weir-abc-", "sk-weir-a#b-c", "sk-weir-abc-dé", "Bearer x"] {
+        for text in
+            ["", "sk-1", "sk-weir-", "sk-weir-abc", "sk-weir-abc-", "sk-weir-a#b-c", "sk-weir-abc-dé", "Bearer x"]
+        {
             assert_eq!(ApiKeySecret::parse(text), None, "{text}");
         }
     }

@@ -57,7 +57,7 @@ impl Endpoint {
         }
     }
 
-    /// `gen_ai.operation.name` of OpenTelemetry's GenAI conventions.
+    /// `gen_ai.operation.name` of `OpenTelemetry`'s `GenAI` conventions.
     #[must_use]
     pub fn operation(self) -> &'static str {
         match self {
@@ -140,7 +140,11 @@ impl Failure {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable(_) | Self::TimedOut { .. } | Self::Throttled { .. } | Self::Unavailable { .. } | Self::Malformed(_)
+            Self::Unreachable(_)
+                | Self::TimedOut { .. }
+                | Self::Throttled { .. }
+                | Self::Unavailable { .. }
+                | Self::Malformed(_)
         )
     }
 

@@ -41,7 +41,14 @@ impl Reply {
 }
 
 /// Sends a request; `headers` are `name: value`. The answer is whole when the books are closed.
-pub async fn send(router: &Router, method: &str, path: &str, key: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Reply {
+pub async fn send(
+    router: &Router,
+    method: &str,
+    path: &str,
+    key: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Body>,
+) -> Reply {
     let mut request = Request::builder().method(method).uri(path).header("content-type", "application/json");
     if !key.is_empty() {
         request = request.header("authorization", format!("Bearer {key}"));

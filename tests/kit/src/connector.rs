@@ -92,7 +92,8 @@ impl HttpConnector for Instrumented {
 }
 
 fn throttled() -> HttpResponse {
-    let body = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException","message":"slow down"}"#;
+    let body =
+        r#"{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException","message":"slow down"}"#;
     HttpResponse::new(400.try_into().unwrap(), SdkBody::from(body))
 }
 

@@ -90,7 +90,12 @@ impl WorldBuilder {
     pub async fn build(self) -> World {
         let engines = Engines::open(&Place::Memory).expect("embedded stores open");
         let (faults, log) = (Faults::default(), StoreLog::default());
-        let dynamo = Instrumented { inner: engines.dynamo.clone(), faults: faults.clone(), log: log.clone(), latency: self.latency };
+        let dynamo = Instrumented {
+            inner: engines.dynamo.clone(),
+            faults: faults.clone(),
+            log: log.clone(),
+            latency: self.latency,
+        };
         let dynamo = embedded::dynamo_client(SharedHttpConnector::new(dynamo));
         create_table(&dynamo, "weir").await.expect("the table is created");
         let bucket = Bucket::new(embedded::s3_client(engines.s3.clone()), "weir");
@@ -125,7 +130,6 @@ impl World {
     }
 
     /// One instance: a process that has just started.
-    #[must_use]
     pub fn gateway(&self) -> Deps {
         let providers: HashMap<String, Arc<dyn Provider>> = HashMap::from([
             ("first".to_owned(), self.first.clone() as Arc<dyn Provider>),
@@ -141,7 +145,6 @@ impl World {
     }
 
     /// Every route of one instance.
-    #[must_use]
     pub fn router(&self) -> Router {
         router_of(&self.gateway())
     }
@@ -191,7 +194,6 @@ impl World {
 }
 
 /// Every route of an instance.
-#[must_use]
 pub fn router_of(gateway: &Deps) -> Router {
     let all = Router::new()
         .merge(chat::router(gateway.clone()))
