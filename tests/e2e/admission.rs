@@ -148,6 +148,20 @@ async fn a_model_without_a_price_is_refused_where_a_budget_is_set() {
 }
 
 #[tokio::test]
+async fn what_is_billed_beside_the_tokens_is_refused_where_a_budget_is_set() {
+    let world = World::new().await;
+    let (_, key) = world.project(budget(1.0), Policy::default()).await;
+    let router = world.router();
+    for (param, value) in [("service_tier", "\"priority\""), ("web_search_options", "{}")] {
+        let body = CHAT.replace("\"max_tokens\"", &format!("\"{param}\":{value},\"max_tokens\""));
+        let refused = send(&router, "POST", PATH, &key, &[], body).await;
+        assert_eq!((refused.status, refused.json()["error"]["param"].as_str()), (400, Some(param)));
+    }
+    let body = CHAT.replace("\"max_tokens\"", "\"service_tier\":\"default\",\"max_tokens\"");
+    assert_eq!(send(&router, "POST", PATH, &key, &[], body).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_new_month_has_a_new_budget() {
     let world = World::new().await;
     let (project, key) = world.project(micro(CHAT_HOLD), Policy::default()).await;

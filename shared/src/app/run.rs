@@ -203,8 +203,8 @@ impl Gateway {
         let body = &request.body;
         let model = self.catalog.model(&body.model).ok_or_else(|| Error::UnknownModel(body.model.clone()))?.clone();
         fits(request.endpoint, &model)?;
-        if caller.project.limits.budget.is_some() && model.price.is_none() {
-            return Err(Error::Unpriced(model.name));
+        if caller.project.limits.budget.is_some() {
+            can_be_accounted(body, &model)?;
         }
         let now = self.clock.now();
         let longest = model.targets.iter().map(|target| target.timeouts.total).max().unwrap_or_default();
@@ -440,6 +440,28 @@ fn fits(endpoint: Endpoint, model: &Model) -> Result<(), Invalid> {
     }
     let message = format!("The model `{}` does not serve /v1{}. Try {path}.", model.name, endpoint.path());
     Err(Invalid { message, param: Some("model".to_owned()), code: Some("model_not_supported") })
+}
+
+/// Whether what a call costs is bounded by the model's price per token.
+fn can_be_accounted(body: &Body, model: &Model) -> Result<(), Error> {
+    if model.price.is_none() {
+        return Err(Error::Unpriced(model.name.clone()));
+    }
+    let tier = body.object.get::<String>("service_tier").unwrap_or_default();
+    let dear = match tier.as_str() {
+        "" | "auto" | "default" | "flex" => body.object.text("web_search_options").map(|_| "web_search_options"),
+        _ => Some("service_tier"),
+    };
+    match dear {
+        None => Ok(()),
+        Some(param) => {
+            let message = format!(
+                "`{param}` is billed beside the price per token, and this project has a budget: what a call costs must be \
+                 known before it is made. Remove `{param}`, or use a project without a budget."
+            );
+            Err(Invalid { message, param: Some(param.to_owned()), code: Some("not_accountable") }.into())
+        }
+    }
 }
 
 fn operation(endpoint: Endpoint) -> Operation {
