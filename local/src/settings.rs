@@ -37,7 +37,7 @@ impl Settings {
         };
         let shown = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|source| LocalError::Read { path: shown.clone(), source })?;
-        Catalog::parse(&text).map_err(|source| LocalError::Models { path: shown, source })
+        Catalog::parse(&text).map_err(|error| LocalError::Models { path: shown, error })
     }
 }
 
