@@ -6,7 +6,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use axum::body::Body;
 use http_body_util::BodyExt as _;
 use kit::{ADMIN_KEY, World};
 use serde_json::{Value, json};
@@ -85,24 +84,15 @@ fn blotted(body: &str) -> String {
 
 async fn answer(event: &Path) -> Value {
     let text = std::fs::read_to_string(event).unwrap();
-    let request = lambda_http::request::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", event.display()));
-    let request = request.map(|body| Body::from(body.to_vec()));
-    // The event's path carries the stage, as Lambda sees it; the deployed functions are told to leave it out.
+    let request = local::read_event(&text).unwrap_or_else(|error| panic!("{}: {error}", event.display()));
     let (_world, router) = service().await;
-    let answer = router.oneshot(without_stage(request)).await.unwrap();
+    let answer = router.oneshot(request).await.unwrap();
     let (parts, body) = answer.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let body = blotted(std::str::from_utf8(&body).unwrap());
     let body = serde_json::from_str::<Value>(&body).unwrap_or_else(|_| Value::from(body));
     let content_type = parts.headers.get("content-type").and_then(|value| value.to_str().ok());
     json!({ "statusCode": parts.status.as_u16(), "contentType": content_type, "body": body })
-}
-
-fn without_stage(request: axum::http::Request<Body>) -> axum::http::Request<Body> {
-    let (mut parts, body) = request.into_parts();
-    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    parts.uri = path.strip_prefix("/prod").unwrap_or(path).parse().unwrap();
-    axum::http::Request::from_parts(parts, body)
 }
 
 #[tokio::test]
