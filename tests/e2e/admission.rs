@@ -135,6 +135,20 @@ async fn tokens_are_reserved_at_their_worst_and_given_back() {
 }
 
 #[tokio::test]
+async fn a_call_without_a_limit_is_counted_with_what_is_likely_and_then_with_what_it_used() {
+    let world = World::new().await;
+    let body = CHAT.replace(",\"max_tokens\":100", "");
+    let expected = body.len() as u64 + 32 + 4_096;
+    let limits = Limits { tokens_per_minute: Some(expected + 1_000), ..Limits::default() };
+    let (_, key) = world.project(limits, Policy::default()).await;
+    let router = world.router();
+    world.first.then(Script::answer("long", 1_000, 4_096 + 900));
+    let first = send(&router, "POST", PATH, &key, &[], body.clone()).await;
+    assert_eq!((first.status, first.header("x-ratelimit-remaining-tokens")), (200, "1000"));
+    assert_eq!(send(&router, "POST", PATH, &key, &[], body).await.status, 429);
+}
+
+#[tokio::test]
 async fn a_model_without_a_price_is_refused_where_a_budget_is_set() {
     let world = World::new().await;
     let body = CHAT.replace("priced", "unpriced");

@@ -168,7 +168,7 @@ impl Job {
             project: &self.caller.project,
             model: &self.model.name,
             amount: self.model.price.map_or(MicroUsd(0), |price| price.worst_case(&self.bound)),
-            tokens: self.bound.total(),
+            tokens: bound::expected_tokens(&self.bound, &self.request.body, &self.caller.project.policy),
             lease_until: self.lease_until,
         }
     }
