@@ -11,15 +11,13 @@ use http_body_util::BodyExt as _;
 use lambda_http::RequestExt as _;
 use lambda_http::request::RequestContext;
 use serde_json::{Value, json};
-use shared::app::{Gateway, Parts};
 use shared::edge::{Deps, bearer, stack};
-use shared::model::clock::Clock;
 use shared::model::project::ApiKeySecret;
 use shared::model::secret::Secret;
 use tower::ServiceExt as _;
 
 use crate::first_run::admit_key;
-use crate::{Data, LocalError, Settings, settings, stores};
+use crate::{Data, LocalError, Settings, stores};
 
 type MakeRouter = fn(Deps) -> Router;
 
@@ -48,15 +46,7 @@ pub async fn invoke(function: &str, event: &Path, settings: &Settings) -> Result
     let token = bearer(request.headers()).map(str::to_owned);
 
     let (_engines, stores) = stores::open(&Data::Embedded(Place::Memory)).await?;
-    let catalog = Arc::new(settings.catalog()?);
-    let clock = Clock::system();
-    let gateway = Gateway::new(Parts {
-        providers: providers::registry(&catalog, &settings::provider_key, &clock)?,
-        catalog,
-        stores,
-        clock,
-        admin_key: token.as_deref().map(Secret::new),
-    });
+    let gateway = settings.gateway(stores, token.as_deref().map(Secret::new))?;
     if let Some(key) = token.as_deref().and_then(ApiKeySecret::parse) {
         admit_key(&gateway, &key, "Event").await?;
     }

@@ -7,7 +7,7 @@ mod settings;
 mod stores;
 
 pub use invoke::{invoke, read_event};
-pub use server::{Running, serve};
+pub use server::{Running, routes, serve};
 pub use settings::{Data, Settings};
 
 /// Why the server could not start or an event could not be replayed. One line, with a way out.
