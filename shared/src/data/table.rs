@@ -3,11 +3,16 @@
 //! The SDK's futures are large (17 KB) and are boxed: a call that waits for its provider must not carry room for them.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, KeysAndAttributes, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
+
+use rand::RngExt as _;
 
 use super::error::StoreError;
 use super::item::{Item, text};
@@ -113,7 +118,23 @@ impl Table {
     }
 
     /// A conditional write; a refusal brings back the item that refused, at no extra read.
+    ///
+    /// A write that meets a transaction on the same item is repeated: the SDK does not, and nothing was written.
     pub(super) async fn update(&self, key: Key, change: Change) -> Result<Outcome, StoreError> {
+        for tried in 0..CONFLICT_TRIES {
+            match self.try_update(key.clone(), change.clone()).await {
+                Err(UpdateItemError::TransactionConflictException(_)) => conflict_pause(tried).await,
+                Err(UpdateItemError::ConditionalCheckFailedException(refused)) => {
+                    return Ok(Outcome::Refused(refused.item));
+                }
+                Err(error) => return Err(StoreError::table("update the item")(error)),
+                Ok(attributes) => return Ok(Outcome::Done(attributes)),
+            }
+        }
+        Err(StoreError::table("update the item")("transactions on it did not end"))
+    }
+
+    async fn try_update(&self, key: Key, change: Change) -> Result<Item, UpdateItemError> {
         let request = self
             .client
             .update_item()
@@ -125,15 +146,8 @@ impl Table {
             .set_expression_attribute_names(names(change.names))
             .return_values(ReturnValue::UpdatedNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match Box::pin(request.send()).await {
-            Ok(answer) => Ok(Outcome::Done(answer.attributes.unwrap_or_default())),
-            Err(error) => match error.into_service_error() {
-                aws_sdk_dynamodb::operation::update_item::UpdateItemError::ConditionalCheckFailedException(refused) => {
-                    Ok(Outcome::Refused(refused.item))
-                }
-                error => Err(StoreError::table("update the item")(error)),
-            },
-        }
+        let answer = Box::pin(request.send()).await.map_err(SdkError::into_service_error)?;
+        Ok(answer.attributes.unwrap_or_default())
     }
 
     /// Writes all or nothing. `false` if a condition did not hold or another transaction was faster.
@@ -194,6 +208,15 @@ impl Table {
     pub(super) async fn query_prefix(&self, pk: &str, prefix: &str) -> Result<Vec<Item>, StoreError> {
         self.query(pk, prefix, &format!("{prefix}{}", char::MAX)).await
     }
+}
+
+/// A transaction over a meter takes milliseconds.
+const CONFLICT_TRIES: u32 = 10;
+
+async fn conflict_pause(tried: u32) {
+    let most = 4_u64 << tried.min(6);
+    let wait = rand::rng().random_range(most / 2..=most);
+    tokio::time::sleep(Duration::from_millis(wait)).await;
 }
 
 fn values(values: Vec<(&'static str, AttributeValue)>) -> Option<HashMap<String, AttributeValue>> {
