@@ -8,6 +8,7 @@ use axum::Router;
 use axum::serve::ListenerExt as _;
 use embedded::{Engines, Place};
 use shared::app::{Chain, Gateway, Parts};
+use shared::data::Stores;
 use shared::edge::{self, Deps};
 use shared::model::clock::Clock;
 use shared::model::project::ApiKeySecret;
@@ -91,6 +92,12 @@ impl Running {
     /// If the system does not say.
     pub fn address(&self) -> Result<SocketAddr, LocalError> {
         self.listener.local_addr().map_err(LocalError::Serve)
+    }
+
+    /// The stores that the server works on.
+    #[must_use]
+    pub fn stores(&self) -> &Stores {
+        self.gateway.stores()
     }
 
     /// Serves until `stop` resolves, then until every call that was begun has closed its books.
