@@ -1,1 +1,1 @@
-//! End to end.
+//! Nothing is here: the tests are in `e2e/`.

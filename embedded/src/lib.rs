@@ -28,9 +28,18 @@ pub enum OpenError {
     #[error("the data folder `{0}` is in use by another weir; stop that one, or choose another folder with --data")]
     Locked(PathBuf),
     #[error("could not {action} `{path}`")]
-    Folder { action: &'static str, path: PathBuf, #[source] source: std::io::Error },
+    Folder {
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("could not open the embedded {engine}")]
-    Engine { engine: &'static str, #[source] source: Box<dyn std::error::Error + Send + Sync> },
+    Engine {
+        engine: &'static str,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 /// The opened engines. The data folder stays locked until this is dropped.

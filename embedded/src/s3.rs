@@ -39,11 +39,15 @@ impl HttpConnector for Engine {
 }
 
 async fn forward(service: &S3Service, mut request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-    if let Some(host) = request.uri().strip_prefix("http://").and_then(|rest| rest.split('/').next()).map(str::to_owned) {
+    if let Some(host) = request.uri().strip_prefix("http://").and_then(|rest| rest.split('/').next()).map(str::to_owned)
+    {
         request.headers_mut().insert("host", host); // Part of the signature; an HTTP client would add it.
     }
     let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
-    let answer = service.call(request.map(s3s::Body::http_body_unsync)).await.map_err(|error| ConnectorError::other(error.into(), None))?;
+    let answer = service
+        .call(request.map(s3s::Body::http_body_unsync))
+        .await
+        .map_err(|error| ConnectorError::other(error.into(), None))?;
     let answer = answer.map(SdkBody::from_body_1_x);
     HttpResponse::try_from(answer).map_err(|error| ConnectorError::other(error.into(), None))
 }

@@ -22,7 +22,10 @@ pub(crate) struct Keys {
 impl Keys {
     fn generate() -> Self {
         let project = ApiKeySecret::generate(&id::new("proj_"));
-        Self { admin_key: format!("sk-weir-admin-{}", id::random(40)), project_key: project.secret().expose().to_owned() }
+        Self {
+            admin_key: format!("sk-weir-admin-{}", id::random(40)),
+            project_key: project.secret().expose().to_owned(),
+        }
     }
 
     /// The keys of a data folder, made if there are none; of no folder: new ones.
@@ -41,7 +44,8 @@ impl Keys {
         let path = folder.join("keys.json");
         let shown = path.display().to_string();
         match std::fs::read(&path) {
-            Ok(json) => serde_json::from_slice(&json).map_err(|error| LocalError::Keys { path: shown, reason: error.to_string() }),
+            Ok(json) => serde_json::from_slice(&json)
+                .map_err(|error| LocalError::Keys { path: shown, reason: error.to_string() }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let keys = Self::generate();
                 write_private(&path, &serde_json::to_vec_pretty(&keys).unwrap_or_default())

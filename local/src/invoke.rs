@@ -18,7 +18,9 @@ use tower::ServiceExt as _;
 use crate::first_run::admit_key;
 use crate::{Data, LocalError, Settings, settings, stores};
 
-const FUNCTIONS: [(&str, fn(Deps) -> Router); 5] = [
+type MakeRouter = fn(Deps) -> Router;
+
+const FUNCTIONS: [(&str, MakeRouter); 5] = [
     ("chat", chat::router),
     ("embeddings", embeddings::router),
     ("models", models::router),
@@ -34,14 +36,13 @@ const FUNCTIONS: [(&str, fn(Deps) -> Router); 5] = [
 /// # Errors
 /// If there is no such function, or the file holds no event.
 pub async fn invoke(function: &str, event: &Path, settings: &Settings) -> Result<Value, LocalError> {
-    let unknown = || LocalError::UnknownFunction {
-        name: function.to_owned(),
-        known: FUNCTIONS.map(|(name, _)| name).join(", "),
-    };
+    let unknown =
+        || LocalError::UnknownFunction { name: function.to_owned(), known: FUNCTIONS.map(|(name, _)| name).join(", ") };
     let (_, router) = FUNCTIONS.into_iter().find(|(name, _)| *name == function).ok_or_else(unknown)?;
     let path = event.display().to_string();
     let text = std::fs::read_to_string(event).map_err(|source| LocalError::Read { path: path.clone(), source })?;
-    let request = lambda_http::request::from_str(&text).map_err(|error| LocalError::Event { path, reason: error.to_string() })?;
+    let request =
+        lambda_http::request::from_str(&text).map_err(|error| LocalError::Event { path, reason: error.to_string() })?;
     let token = bearer(request.headers()).map(str::to_owned);
 
     let (_engines, stores) = stores::open(&Data::Embedded(Place::Memory)).await?;

@@ -16,9 +16,17 @@ pub enum LocalError {
     #[error("port {port} is in use; stop what listens there, or choose another with --port")]
     PortInUse { port: u16 },
     #[error("could not listen on port {port}")]
-    Listen { port: u16, #[source] source: std::io::Error },
+    Listen {
+        port: u16,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("could not read `{path}`")]
-    Read { path: String, #[source] source: std::io::Error },
+    Read {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("{path}, {source}")]
     Models { path: String, source: shared::model::catalog::CatalogError },
     #[error(transparent)]
@@ -26,7 +34,11 @@ pub enum LocalError {
     #[error("could not prepare the stores")]
     Prepare(#[from] shared::data::StoreError),
     #[error("could not write `{path}`")]
-    Write { path: String, #[source] source: std::io::Error },
+    Write {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("`{path}` is damaged: {reason}; delete it to get new keys")]
     Keys { path: String, reason: String },
     #[error(transparent)]

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use embedded::Place;
-use providers::import::Import;
 use local::{Data, Running, Settings, invoke, serve};
+use providers::import::Import;
 use shared::app::Chain;
 use shared::model::clock::Clock;
 use shared::model::secret::Secret;
@@ -45,11 +45,11 @@ enum Command {
 
 #[derive(Subcommand)]
 enum ModelsCommand {
-    /// Print a models.toml made from LiteLLM's public price list
+    /// Print a `models.toml` made from `LiteLLM`'s public price list
     Import {
-        /// model_prices_and_context_window.json
+        /// `model_prices_and_context_window.json`
         file: PathBuf,
-        /// Provider whose models to take, as LiteLLM names it: openai, anthropic, ...
+        /// Provider whose models to take, as `LiteLLM` names it: openai, anthropic, ...
         #[arg(long)]
         provider: String,
     },
@@ -104,7 +104,12 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => runtime.block_on(serve_until_stopped(&args)),
         Command::Invoke { function, event, models } => {
-            let settings = Settings { address: ([127, 0, 0, 1], 0).into(), data: Data::Embedded(Place::Memory), models, admin_key: None };
+            let settings = Settings {
+                address: ([127, 0, 0, 1], 0).into(),
+                data: Data::Embedded(Place::Memory),
+                models,
+                admin_key: None,
+            };
             let answer = runtime.block_on(invoke(&function, &event, &settings))?;
             Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&answer)?)?)
         }
@@ -164,7 +169,8 @@ async fn interrupted() {
 }
 
 fn import(file: &std::path::Path, provider: &str) -> Result<(), Failure> {
-    let json = std::fs::read_to_string(file).map_err(|error| format!("could not read `{}`: {error}", file.display()))?;
+    let json =
+        std::fs::read_to_string(file).map_err(|error| format!("could not read `{}`: {error}", file.display()))?;
     let today = Clock::system().now().day();
     let toml = Import { litellm_provider: provider, provider, today: &today }.models_toml(&json)?;
     Ok(write!(std::io::stdout(), "{toml}")?)

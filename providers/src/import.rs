@@ -1,10 +1,10 @@
-//! From LiteLLM's public price list to the text of a `models.toml`.
+//! From `LiteLLM`'s public price list to the text of a `models.toml`.
 //!
 //! The list is one JSON object, from a model's name to its prices in US dollars per token and its limits. It is
 //! `model_prices_and_context_window.json` of that project, and is part of its package.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use serde_json::{Map, Value};
 
@@ -79,10 +79,11 @@ impl Import<'_> {
         let kind = entry.text("mode").unwrap_or_default();
         let Some(limits) = entry.limits(kind)? else { return Ok(Taken::Not("its limits are not in the list")) };
         let Some(price) = entry.price(kind)? else { return Ok(Taken::Not("its price is not in the list")) };
-        let mut text =
-            format!("[[model]]\nname = {}\nkind = \"{kind}\"\nprice = {{ {price} }}\n{limits}", quoted(name));
-        let _ = writeln!(text, "targets = [{{ provider = {}, model = {} }}]", quoted(self.provider), quoted(name));
-        Ok(Taken::Model(text))
+        let (name, provider, note) = (quoted(name), quoted(self.provider), entry.cheaper_below()?);
+        Ok(Taken::Model(format!(
+            "[[model]]\nname = {name}\nkind = \"{kind}\"\n{note}price = {{ {price} }}\n{limits}\
+             targets = [{{ provider = {provider}, model = {name} }}]\n"
+        )))
     }
 }
 
@@ -117,7 +118,7 @@ impl Entry<'_> {
     }
 
     fn price(&self, kind: &str) -> Result<Option<String>, ImportError> {
-        let Some(input) = self.rate("input_cost_per_token")? else { return Ok(None) };
+        let Some(input) = self.dearest("input_cost_per_token")? else { return Ok(None) };
         let mut text = format!("input = {input}");
         let further = [
             ("cached_input", "cache_read_input_token_cost"),
@@ -126,7 +127,7 @@ impl Entry<'_> {
             ("reasoning", "output_cost_per_reasoning_token"),
         ];
         for (name, field) in further {
-            match self.rate(field)? {
+            match self.dearest(field)? {
                 Some(rate) if kind == "chat" => {
                     let _ = write!(text, ", {name} = {rate}");
                 }
@@ -145,31 +146,36 @@ impl Entry<'_> {
         }
         let (Some(input), Some(output)) = (input, output) else { return Ok(None) };
         // The list does not say whether the output counts against the input's ceiling; the sum is never too low.
-        let sum = input.saturating_add(output);
-        let (context, why) = match self.dearer_above() {
-            Some(tokens) if tokens < sum => (tokens, format!(" # Above {tokens} tokens another price holds.")),
-            _ => (sum, String::new()),
-        };
-        Ok(Some(format!("context_tokens = {context}{why}\nmax_output_tokens = {}\n", output.min(context))))
+        let context = input.saturating_add(output);
+        Ok(Some(format!("context_tokens = {context}\nmax_output_tokens = {output}\n")))
     }
 
-    /// The input from which on the provider takes another price: `input_cost_per_token_above_272k_tokens`.
-    fn dearer_above(&self) -> Option<u64> {
-        let thousands = |field: &String| {
-            let middle = field.strip_prefix("input_cost_per_token_above_")?.strip_suffix("k_tokens")?;
-            middle.parse::<u64>().ok()
+    /// What long prompts cost more than others, as a comment; weir knows one price per model and takes the dearest.
+    fn cheaper_below(&self) -> Result<String, ImportError> {
+        let Some(thousands) = self.fields.keys().filter_map(|field| tier("input_cost_per_token", field)).min() else {
+            return Ok(String::new());
         };
-        self.fields.keys().filter_map(thousands).min().map(|thousands| thousands * 1_000)
+        let (input, output) = (self.rate("input_cost_per_token")?, self.rate("output_cost_per_token")?);
+        let (input, output) = (input.unwrap_or_default(), output.unwrap_or_default());
+        Ok(format!(
+            "# Up to {thousands}000 tokens of input the provider takes less: input = {input}, output = {output}.\n"
+        ))
+    }
+
+    /// The highest rate of all lengths of input, so that no charge is below the provider's bill.
+    fn dearest(&self, field: &str) -> Result<Option<Rate>, ImportError> {
+        let longer = self.fields.keys().filter(|name| tier(field, name).is_some());
+        let rates = longer.map(|name| self.rate(name)).collect::<Result<Vec<_>, _>>()?;
+        let base = self.rate(field)?;
+        Ok(rates.into_iter().flatten().chain(base).max_by(|one, other| one.0.total_cmp(&other.0)))
     }
 
     /// US dollars per token, as US dollars per million tokens.
-    fn rate(&self, field: &str) -> Result<Option<String>, ImportError> {
+    fn rate(&self, field: &str) -> Result<Option<Rate>, ImportError> {
         let Some(value) = self.fields.get(field).filter(|value| !value.is_null()) else { return Ok(None) };
         let dollars = value.as_f64().filter(|dollars| (0.0..=1.0).contains(dollars));
         let dollars = dollars.ok_or_else(|| self.wrong(field, value, "US dollars per token, from 0 to 1"))?;
-        let text = format!("{:.6}", dollars * 1e6);
-        let text = text.trim_end_matches('0');
-        Ok(Some(if text.ends_with('.') { format!("{text}0") } else { text.to_owned() }))
+        Ok(Some(Rate(dollars * 1e6)))
     }
 
     fn count(&self, field: &str) -> Result<Option<u64>, ImportError> {
@@ -184,6 +190,23 @@ impl Entry<'_> {
     fn wrong(&self, field: &str, value: &Value, expected: &'static str) -> ImportError {
         let (model, field) = (self.name.to_owned(), field.to_owned());
         ImportError::Field { model, field, value: value.to_string(), expected }
+    }
+}
+
+/// The thousands of tokens in `input_cost_per_token_above_272k_tokens`, if that is a tier of `field`.
+fn tier(field: &str, name: &str) -> Option<u64> {
+    name.strip_prefix(field)?.strip_prefix("_above_")?.strip_suffix("k_tokens")?.parse().ok()
+}
+
+/// US dollars per million tokens. Written to the micro-dollar, with at least one decimal.
+#[derive(Debug, Clone, Copy, Default)]
+struct Rate(f64);
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{:.6}", self.0);
+        let text = text.trim_end_matches('0');
+        write!(f, "{text}{}", if text.ends_with('.') { "0" } else { "" })
     }
 }
 
@@ -216,8 +239,9 @@ mod tests {
             # Not imported: \"vague\" (its limits are not in the list).\n\
             # Not imported: \"voice\" (audio is priced apart).\n\
             \n[[model]]\nname = \"big\"\nkind = \"chat\"\n\
-            price = { input = 2.5, cached_input = 0.25, cache_write = 3.125, output = 10.0, reasoning = 12.0 }\n\
-            context_tokens = 200000 # Above 200000 tokens another price holds.\nmax_output_tokens = 64000\n\
+            # Up to 200000 tokens of input the provider takes less: input = 2.5, output = 10.0.\n\
+            price = { input = 5.0, cached_input = 0.25, cache_write = 3.125, output = 10.0, reasoning = 12.0 }\n\
+            context_tokens = 1064000\nmax_output_tokens = 64000\n\
             targets = [{ provider = \"acme-eu\", model = \"big\" }]\n\
             \n[[model]]\nname = \"words\"\nkind = \"embedding\"\nprice = { input = 0.02 }\ncontext_tokens = 8191\n\
             targets = [{ provider = \"acme-eu\", model = \"words\" }]\n";

@@ -5,6 +5,8 @@
 
 mod answer;
 pub mod anthropic;
+pub mod bedrock;
+mod blocks;
 pub mod builtin;
 mod conversation;
 mod http;
@@ -61,7 +63,7 @@ fn provider(
     Ok(match config.kind {
         ProviderKind::Openai => Arc::new(openai::OpenAi::new(config, key(&config.key), http.clone())?),
         ProviderKind::Anthropic => Arc::new(anthropic::Anthropic::new(config, key(&config.key), http.clone())?),
+        ProviderKind::Bedrock => Arc::new(bedrock::Bedrock::new(config, http.clock().clone())),
         ProviderKind::Simulator => Arc::new(simulator::Simulator::new(config.simulator.clone(), http.clock().clone())),
-        _ => return Err("this kind of provider is not built yet".to_owned()),
     })
 }

@@ -1,9 +1,33 @@
-//! The `admin` routes.
+//! The admin API: projects with their limits, service accounts and API keys. Every route takes the admin key.
+
+mod accounts;
+mod keys;
+mod limits;
+mod list;
+mod projects;
+mod wire;
 
 use axum::Router;
+use axum::routing::{get, post};
 use shared::edge::Deps;
 
 /// The routes of this function.
 pub fn router(gateway: Deps) -> Router {
-    Router::new().with_state(gateway)
+    let project = Router::new()
+        .route("/", get(projects::retrieve).post(projects::update))
+        .route("/archive", post(projects::archive))
+        .route("/service_accounts", get(accounts::list).post(accounts::create))
+        .route("/service_accounts/{account_id}", get(accounts::retrieve).delete(accounts::delete))
+        .route("/api_keys", get(keys::list))
+        .route("/api_keys/{key_id}", get(keys::retrieve).delete(keys::delete))
+        .route(
+            "/spend_limit",
+            get(limits::spend_limit).post(limits::set_spend_limit).delete(limits::delete_spend_limit),
+        )
+        .route("/rate_limits", get(limits::rate_limits))
+        .route("/rate_limits/{rate_limit_id}", post(limits::set_rate_limit));
+    Router::new()
+        .route("/v1/organization/projects", get(projects::list).post(projects::create))
+        .nest("/v1/organization/projects/{project_id}", project)
+        .with_state(gateway)
 }

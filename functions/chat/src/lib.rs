@@ -22,14 +22,29 @@ pub fn router(gateway: Deps) -> Router {
 
 type Sent = Result<Bytes, BytesRejection>;
 
-async fn chat_completions(State(gateway): State<Deps>, caller: Caller, parts: Parts, body: Sent) -> Result<Response, Rejection> {
+async fn chat_completions(
+    State(gateway): State<Deps>,
+    caller: Caller,
+    parts: Parts,
+    body: Sent,
+) -> Result<Response, Rejection> {
     serve(gateway, Endpoint::ChatCompletions, caller, &parts, body).await
 }
 
-async fn completions(State(gateway): State<Deps>, caller: Caller, parts: Parts, body: Sent) -> Result<Response, Rejection> {
+async fn completions(
+    State(gateway): State<Deps>,
+    caller: Caller,
+    parts: Parts,
+    body: Sent,
+) -> Result<Response, Rejection> {
     serve(gateway, Endpoint::Completions, caller, &parts, body).await
 }
 
-async fn moderations(State(gateway): State<Deps>, caller: Caller, parts: Parts, body: Sent) -> Result<Response, Rejection> {
+async fn moderations(
+    State(gateway): State<Deps>,
+    caller: Caller,
+    parts: Parts,
+    body: Sent,
+) -> Result<Response, Rejection> {
     serve(gateway, Endpoint::Moderations, caller, &parts, body).await
 }

@@ -12,10 +12,7 @@ use shared::model::project::Caller;
 /// The routes of this function.
 pub fn router(gateway: Deps) -> Router {
     // Names with slashes arrive as `%2F`, and as plain slashes from clients that do not escape them.
-    Router::new()
-        .route("/v1/models", get(list))
-        .route("/v1/models/{*model}", get(retrieve))
-        .with_state(gateway)
+    Router::new().route("/v1/models", get(list)).route("/v1/models/{*model}", get(retrieve)).with_state(gateway)
 }
 
 #[derive(Serialize)]
@@ -44,12 +41,17 @@ impl<'a> ModelObject<'a> {
 
 async fn list(State(gateway): State<Deps>, _: Caller) -> Json<serde_json::Value> {
     let models = gateway.catalog().models().iter();
-    let named = models.flat_map(|model| std::iter::once(&model.name).chain(&model.aliases).map(move |name| (name, model)));
+    let named =
+        models.flat_map(|model| std::iter::once(&model.name).chain(&model.aliases).map(move |name| (name, model)));
     let data = named.map(|(name, model)| ModelObject::new(name, model)).collect();
     Json(serde_json::json!(List { object: "list", data }))
 }
 
-async fn retrieve(State(gateway): State<Deps>, _: Caller, Path(name): Path<String>) -> Result<Json<serde_json::Value>, Rejection> {
+async fn retrieve(
+    State(gateway): State<Deps>,
+    _: Caller,
+    Path(name): Path<String>,
+) -> Result<Json<serde_json::Value>, Rejection> {
     let model = gateway.catalog().model(&name).ok_or_else(|| Error::UnknownModel(name.clone()))?;
     Ok(Json(serde_json::json!(ModelObject::new(&name, model))))
 }

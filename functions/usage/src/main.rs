@@ -6,6 +6,6 @@ use shared::edge::{self, config::Config, connect, lambda};
 async fn main() -> Result<(), lambda_http::Error> {
     let config = Config::from_env()?;
     edge::init_log(&config.log_level);
-    let gateway = connect::gateway(&config, shared::edge::connect::no_providers).await?;
+    let gateway = connect::gateway_without_providers(&config).await?;
     lambda::run(edge::stack(usage::router(gateway)), config.response_mode).await
 }

@@ -14,7 +14,7 @@ use shared::model::provider::{Call, Endpoint as Operation, Failure, Provider, Re
 use shared::model::secret::Secret;
 
 use crate::answer::to_bytes;
-use crate::conversation::{Conversation, unsupported};
+use crate::conversation::{Conversation, refused};
 use crate::http::{self, Endpoint, Http, KeyHeader};
 use crate::translate::translated;
 
@@ -42,7 +42,7 @@ impl Provider for Anthropic {
         }
         let conversation = Conversation::parse(&call.body)?;
         if conversation.turns.is_empty() {
-            return Err(unsupported("messages", "Anthropic needs a message of the role `user` or `assistant`"));
+            return Err(refused("messages", "Anthropic needs a message of the role `user` or `assistant`"));
         }
         let body = to_bytes(&map::request(call, &conversation));
         let response = self.http.post(&self.endpoint, "/messages", call, body).await?;

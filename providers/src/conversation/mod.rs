@@ -135,7 +135,7 @@ impl Conversation {
 }
 
 /// A request that is wrong at any provider.
-fn refused(param: impl Into<String>, message: impl Into<String>) -> Failure {
+pub(crate) fn refused(param: impl Into<String>, message: impl Into<String>) -> Failure {
     let kind = Some("invalid_request_error".to_owned());
     let refusal = Refusal { message: message.into(), kind, param: Some(param.into()), code: None };
     Failure::Refused { status: 400, refusal }

@@ -9,8 +9,10 @@ use shared::model::provider::Failure;
 
 use super::{Effort, Schema, Tool, ToolChoice, refused, unsupported};
 
+type AsksForNothing = fn(&Value) -> bool;
+
 /// Members that change the answer, and no provider with an API of its own has; each with the value that asks for nothing.
-const NOT_EXPRESSIBLE: [(&str, fn(&Value) -> bool); 11] = [
+const NOT_EXPRESSIBLE: [(&str, AsksForNothing); 11] = [
     ("n", |value| value == 1),
     ("logprobs", |value| value == false),
     ("top_logprobs", |value| value == 0),

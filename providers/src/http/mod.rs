@@ -148,6 +148,7 @@ impl Endpoint {
     ) -> Result<Self, String> {
         let base_url = config.base_url.clone().unwrap_or_else(|| default_url.to_owned());
         reqwest::Url::parse(&base_url).map_err(|error| format!("`base_url` is no URL: {error}"))?;
+        let key = key.filter(|key| !key.expose().trim().is_empty());
         let headers = match (&config.key, key) {
             (KeySource::Env(name), None) => Err(format!("the environment variable `{name}` is not set")),
             (KeySource::Secret(name), None) => Err(format!("the secret `{name}` was not found")),
@@ -172,7 +173,8 @@ impl Endpoint {
 
 fn headers(config: &ProviderConfig, key: Option<&Secret>, sent_as: &KeyHeader) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-    let key = key.map_or("", Secret::expose);
+    // Files and secret stores like to add a line break.
+    let key = key.map_or("", Secret::expose).trim();
     let placed = config.headers.iter().any(|(_, value)| value.contains(KEY_PLACEHOLDER));
     if !key.is_empty() && !placed {
         match sent_as {

@@ -29,3 +29,27 @@ pub(crate) fn events(response: reqwest::Response) -> BoxStream<'static, Result<S
 fn one_line(data: String) -> String {
     if data.contains(['\n', '\r']) { data.replace(['\n', '\r'], " ") } else { data }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    /// Reads `text`, sent in pieces of `size` bytes; one line per event.
+    async fn read(text: &'static str, size: usize) -> Vec<String> {
+        let pieces: Vec<_> = text.as_bytes().chunks(size).map(Ok::<_, std::io::Error>).collect();
+        let body = reqwest::Body::wrap_stream(stream::iter(pieces));
+        let line =
+            |event: Result<SseEvent, Failure>| event.map(|event| format!("{}: {}", event.name, event.data)).unwrap();
+        events(http::Response::new(body).into()).map(line).collect().await
+    }
+
+    #[tokio::test]
+    async fn cuts_do_not_matter() {
+        let text = ": a comment\r\n\r\ndata: {\"a\":\ndata: \"ü 👋\"}\n\nevent: error\nid: 7\ndata:{}\n\ndata:\n\ndata: unended";
+        for size in 1..text.len() {
+            assert_eq!(read(text, size).await, ["message: {\"a\": \"ü 👋\"}", "error: {}"], "{size}");
+        }
+    }
+}

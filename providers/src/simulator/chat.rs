@@ -3,7 +3,7 @@
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde_json::{Value, json};
-use shared::model::provider::{Call, Event, Failure, Reply, Whole};
+use shared::model::provider::{Call, Event, Failure, Refusal, Reply, Whole};
 use shared::model::tokens::Usage;
 
 use super::pace::Pace;
@@ -12,6 +12,8 @@ use super::{refused, text};
 use crate::answer::{Answer, Choice, Finish, ToolCall, to_bytes, usage_json};
 
 const MAX_CHOICES: u64 = 128;
+/// What `builtin/simulator.toml` says, too.
+const CONTEXT_TOKENS: u64 = 128_000;
 /// Texts of one legacy completion.
 const MAX_TEXTS: usize = 2_048;
 /// No picture counts more tokens than this, nor more than the bytes of its URL.
@@ -26,7 +28,7 @@ pub(super) async fn chat(call: &Call, fingerprint: &str, created: u64, pace: Pac
     let choices =
         (0..choices(call)?).map(|n| choice(call, &messages, n, fingerprint)).collect::<Result<Vec<_>, _>>()?;
     let output = choices.iter().map(|choice| pieces(choice).len() as u64).sum();
-    let usage = Usage { input: prompt_tokens(call, &messages), output, ..Usage::default() };
+    let usage = Usage { input: within_context(prompt_tokens(call, &messages))?, output, ..Usage::default() };
     let id = format!("chatcmpl-sim-{}", short(fingerprint));
     let answer = Answer { id, created, model: call.model.clone() };
     if call.stream {
@@ -119,6 +121,18 @@ fn prompt_tokens(call: &Call, messages: &[Value]) -> u64 {
     texts + images + call.body.text("tools").map_or(0, text::count)
 }
 
+/// # Errors
+/// `Refused` for more tokens than the simulator's context has, in the words of OpenAI.
+fn within_context(input: u64) -> Result<u64, Failure> {
+    if input <= CONTEXT_TOKENS {
+        return Ok(input);
+    }
+    let message = format!("the simulator's context is {CONTEXT_TOKENS} tokens, and the input has {input}");
+    let kind = Some("invalid_request_error".to_owned());
+    let code = Some("context_length_exceeded".to_owned());
+    Err(Failure::Refused { status: 400, refusal: Refusal { message, kind, param: Some("messages".to_owned()), code } })
+}
+
 /// What a choice says, token by token.
 fn pieces(choice: &Choice) -> Vec<&str> {
     match (&choice.text, choice.tool_calls.first()) {
@@ -166,7 +180,7 @@ pub(super) async fn completion(call: &Call, fingerprint: &str, created: u64, pac
     for prompt in &prompts {
         texts.extend((0..n).map(|n| cut(call, text::continuation(prompt, n))));
     }
-    let input = prompts.iter().map(|prompt| text::count(prompt)).sum();
+    let input = within_context(prompts.iter().map(|prompt| text::count(prompt)).sum())?;
     let output: u64 = texts.iter().map(|(text, _)| text::count(text)).sum();
     let usage = Usage { input, output, ..Usage::default() };
     let legacy = Legacy { id: format!("cmpl-sim-{}", short(fingerprint)), created, model: &call.model };

@@ -106,7 +106,7 @@ fn add_direction(sum: &mut [f64], word: &str, weight: f64) {
     }
 }
 
-/// One step of the generator SplitMix64: fixed for ever, unlike the generators of `rand`.
+/// One step of the generator `SplitMix64`: fixed for ever, unlike the generators of `rand`.
 fn splitmix(state: u64) -> u64 {
     let mut mixed = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

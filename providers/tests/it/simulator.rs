@@ -43,6 +43,15 @@ async fn stops_at_the_callers_limit() {
 }
 
 #[tokio::test]
+async fn a_prompt_beyond_the_context_is_refused() {
+    let long = json!({"messages": [{"role": "user", "content": "a ".repeat(128_001)}]});
+    let refused = failure(provider(PLAIN).send(&call(Endpoint::ChatCompletions, &long.to_string(), false)).await);
+    assert!(
+        matches!(&refused, Failure::Refused { refusal, .. } if refusal.code.as_deref() == Some("context_length_exceeded"))
+    );
+}
+
+#[tokio::test]
 async fn a_stream_says_the_same_as_the_whole() {
     let answer = chat(hello()).await;
     let lines = lines(send(Endpoint::ChatCompletions, &hello(), true).await).await;

@@ -45,8 +45,11 @@ impl Gateway {
             return Ok(caller);
         }
         let table = &self.stores.table;
-        let (key, project, ()) =
-            tokio::join!(table.api_key(&hash), table.project(secret.project_id()), self.peek_meter(secret.project_id()));
+        let (key, project, ()) = tokio::join!(
+            table.api_key(&hash),
+            table.project(secret.project_id()),
+            self.peek_meter(secret.project_id())
+        );
         let key = key?.filter(|key| key.project_id == secret.project_id()).ok_or(Error::Unauthenticated(WRONG))?;
         let project = project?.ok_or(Error::Unauthenticated(WRONG))?;
         if project.archived_at.is_some() {
@@ -67,6 +70,12 @@ impl Gateway {
         // Hashes are compared, so that the time it takes says nothing about the key.
         let hash = |text: &str| Fingerprint::of([text.as_bytes()]);
         if hash(token) == hash(expected.expose()) { Ok(()) } else { Err(Error::Unauthenticated(WRONG_ADMIN)) }
+    }
+
+    /// Forgets the keys of a project, so that a change of it holds at once in this process; the others follow when what
+    /// they remember is too old.
+    pub(super) fn forget_keys(&self, project_id: &str) {
+        self.keys.0.retain(|_, (_, caller)| caller.project.id != project_id);
     }
 
     /// Reads a project whose limits changed since its key was remembered.

@@ -73,7 +73,11 @@ pub(super) struct CachePlan {
 
 impl CachePlan {
     /// `None` if the project has no cache.
-    pub(super) fn new(project: &Project, control: CacheControl, fingerprint: impl FnOnce() -> Fingerprint) -> Option<Self> {
+    pub(super) fn new(
+        project: &Project,
+        control: CacheControl,
+        fingerprint: impl FnOnce() -> Fingerprint,
+    ) -> Option<Self> {
         let ttl_seconds = project.policy.cache_ttl_seconds.filter(|&ttl| ttl > 0)?;
         Some(Self { request: fingerprint(), control, ttl_seconds })
     }
@@ -81,7 +85,11 @@ impl CachePlan {
 
 impl Gateway {
     /// Looks a request up. A cache that fails is a miss: the provider can still answer.
-    pub(super) async fn look_up(&self, project_id: &str, plan: Option<&CachePlan>) -> (CacheOutcome, Option<CacheEntry>) {
+    pub(super) async fn look_up(
+        &self,
+        project_id: &str,
+        plan: Option<&CachePlan>,
+    ) -> (CacheOutcome, Option<CacheEntry>) {
         let Some(plan) = plan.filter(|plan| !plan.control.no_cache) else {
             return (CacheOutcome::Off, None);
         };
@@ -101,7 +109,13 @@ impl Gateway {
     }
 
     /// Stores a complete, successful answer where the project and the request allow it.
-    pub(super) async fn remember(&self, project_id: &str, plan: Option<&CachePlan>, content_type: &str, body: Bytes) -> Result<(), Error> {
+    pub(super) async fn remember(
+        &self,
+        project_id: &str,
+        plan: Option<&CachePlan>,
+        content_type: &str,
+        body: Bytes,
+    ) -> Result<(), Error> {
         let Some(plan) = plan.filter(|plan| !plan.control.no_store) else { return Ok(()) };
         let now: Instant = self.clock.now();
         let expires_at = now.seconds() + plan.ttl_seconds;

@@ -82,7 +82,12 @@ impl Gateway {
                     Ok(begun) => return Ok(Dispatched { begun, provider: target.provider.clone(), attempts }),
                     Err(failure) => failure,
                 };
-                tracing::warn!(provider = target.provider, attempts, error = %Chain(&failure), "provider attempt failed");
+                tracing::warn!(
+                    provider = target.provider,
+                    attempts,
+                    error = failure.summary(),
+                    "provider attempt failed"
+                );
                 let go_on = failure.may_fall_back();
                 last = Some((target.provider.clone(), worse(last.take().map(|(_, failure)| failure), failure)));
                 if !go_on {
@@ -104,7 +109,10 @@ impl Gateway {
             return Err(Failure::CircuitOpen { retry_after });
         }
         let provider = self.providers.get(&target.provider);
-        let provider = provider.ok_or_else(|| Failure::Unsupported { what: format!("provider `{}` is not connected", target.provider), param: None })?;
+        let provider = provider.ok_or_else(|| Failure::Unsupported {
+            what: format!("provider `{}` is not connected", target.provider),
+            param: None,
+        })?;
         *attempts += 1;
         let call = Call {
             endpoint: order.endpoint,
@@ -132,7 +140,8 @@ async fn begin(
         Reply::Whole(whole) => Ok(Begun::Whole(whole)),
         Reply::Stream(mut events) => {
             let first = timeout_at(until, events.next()).await.map_err(|_| late())?;
-            let first = first.ok_or_else(|| Failure::Malformed("the stream ended before its first event".to_owned()))??;
+            let first =
+                first.ok_or_else(|| Failure::Malformed("the stream ended before its first event".to_owned()))??;
             let rest = timed(events, timeouts.idle, deadline);
             Ok(Begun::Stream(futures_util::stream::iter([Ok(first)]).chain(rest).boxed()))
         }
@@ -197,7 +206,7 @@ fn worse(before: Option<Failure>, now: Failure) -> Failure {
 fn failed(last: Option<(String, Failure)>, attempts: u32) -> Error {
     let nothing = || Failure::Unsupported { what: "the model has no target".to_owned(), param: None };
     let (provider, source) = last.unwrap_or_else(|| (String::new(), nothing()));
-    Error::Provider { provider, attempts, source }
+    Error::Provider { provider: provider.into(), attempts, source }
 }
 
 /// An error with its causes on one line.

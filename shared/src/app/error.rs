@@ -17,7 +17,9 @@ pub enum Error {
     Invalid(#[from] Invalid),
     #[error("The model `{0}` does not exist or you do not have access to it. GET /v1/models lists the models.")]
     UnknownModel(String),
-    #[error("The model `{0}` has no price, and this project has a budget: what a call costs must be known before it is made. Add a price to models.toml.")]
+    #[error(
+        "The model `{0}` has no price, and this project has a budget: what a call costs must be known before it is made. Add a price to models.toml."
+    )]
     Unpriced(String),
     #[error("No {kind} found with id '{id}'.")]
     NotFound { kind: &'static str, id: String },
@@ -30,7 +32,7 @@ pub enum Error {
     KeyReused,
     #[error("provider `{provider}` failed")]
     Provider {
-        provider: String,
+        provider: Box<str>,
         attempts: u32,
         #[source]
         source: Failure,

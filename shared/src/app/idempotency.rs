@@ -35,7 +35,13 @@ pub(super) struct KeyPlan {
 
 impl KeyPlan {
     /// From the caller's key; else, where the project wants it, from the body itself. `None`: not safe to repeat.
-    pub(super) fn new(project: &Project, endpoint: Endpoint, key: Option<&str>, retry_count: u32, fingerprint: impl FnOnce() -> Fingerprint) -> Option<Self> {
+    pub(super) fn new(
+        project: &Project,
+        endpoint: Endpoint,
+        key: Option<&str>,
+        retry_count: u32,
+        fingerprint: impl FnOnce() -> Fingerprint,
+    ) -> Option<Self> {
         let scope = |kind: &str, key: &str| RecordKey {
             project_id: project.id.clone(),
             hash: Fingerprint::of([b"POST".as_slice(), endpoint.path().as_bytes(), kind.as_bytes(), key.as_bytes()]),
@@ -138,7 +144,13 @@ impl Gateway {
     }
 
     /// Gives a caller what another run of the same request produces. `false`: that run died, this caller may try.
-    pub(super) async fn follow(&self, plan: &KeyPlan, first: Record, outlet: &mut Outlet, facts: Facts) -> Result<bool, Error> {
+    pub(super) async fn follow(
+        &self,
+        plan: &KeyPlan,
+        first: Record,
+        outlet: &mut Outlet,
+        facts: Facts,
+    ) -> Result<bool, Error> {
         let fence = first.fence;
         let mut seen = Some(first);
         let mut next = 0;
@@ -202,7 +214,10 @@ mod tests {
     #[test]
     fn the_fingerprint_is_of_the_meaning() {
         let of = |json: &str| fingerprint(&Object::parse(json.as_bytes()).unwrap());
-        assert_eq!(of(r#"{"a":1,"b":{"c":"é","d":[1,2]}}"#), of("{ \"b\": {\"d\":[1, 2],\"c\":\"\\u00e9\"}, \"a\":1 }"));
+        assert_eq!(
+            of(r#"{"a":1,"b":{"c":"é","d":[1,2]}}"#),
+            of("{ \"b\": {\"d\":[1, 2],\"c\":\"\\u00e9\"}, \"a\":1 }")
+        );
         assert_ne!(of(r#"{"a":[1,2]}"#), of(r#"{"a":[2,1]}"#));
         assert_ne!(of(r#"{"a":"1"}"#), of(r#"{"a":1}"#));
     }

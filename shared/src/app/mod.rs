@@ -17,8 +17,8 @@ pub mod usage;
 
 pub use admission::{Limit, Rate, RateStatus, Refusal, Terms};
 pub use cache::{CacheControl, CacheOutcome};
+pub use dispatch::Chain;
 pub use error::Error;
 pub use gateway::{Gateway, Parts};
-pub use dispatch::Chain;
 pub use run::{Answer, Facts, Request};
 pub use sweep::Swept;

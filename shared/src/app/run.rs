@@ -136,7 +136,9 @@ impl Outlet {
     /// The run that was followed is gone. If its answer had begun there is no way back: says so with `true`.
     pub(super) fn cut_short(&mut self) -> bool {
         if self.has_begun() {
-            let _ = self.sender.try_send(stream::error_event("The request that this one followed was interrupted. Send it again."));
+            let _ = self
+                .sender
+                .try_send(stream::error_event("The request that this one followed was interrupted. Send it again."));
         }
         self.has_begun()
     }
@@ -206,7 +208,8 @@ impl Gateway {
         }
         let now = self.clock.now();
         let longest = model.targets.iter().map(|target| target.timeouts.total).max().unwrap_or_default();
-        let left = request.deadline.map(|deadline| Duration::from_millis(now.until(deadline).saturating_sub(CLOSING_MS)));
+        let left =
+            request.deadline.map(|deadline| Duration::from_millis(now.until(deadline).saturating_sub(CLOSING_MS)));
         let allowed = left.map_or(longest, |left| left.min(longest));
         let fingerprint = || idempotency::fingerprint(&body.object);
         let key = request.idempotency_key.as_deref();
@@ -218,7 +221,10 @@ impl Gateway {
             key: KeyPlan::new(&caller.project, request.endpoint, key, request.retry_count, fingerprint),
             cache: CachePlan::new(&caller.project, request.cache_control, || {
                 let request_text = idempotency::fingerprint(&body.object);
-                crate::model::id::Fingerprint::of([request.endpoint.path().as_bytes(), request_text.as_str().as_bytes()])
+                crate::model::id::Fingerprint::of([
+                    request.endpoint.path().as_bytes(),
+                    request_text.as_str().as_bytes(),
+                ])
             }),
             begun_at: Timer::now(),
             caller,
@@ -253,7 +259,8 @@ impl Gateway {
                     if let Some(ticket) = ticket.as_ref().filter(|_| waiting) {
                         self.release(ticket).await; // Nothing is held while waiting.
                     }
-                    let followed = tokio::time::timeout_at(job.deadline, self.follow(plan, record, &mut outlet, facts)).await;
+                    let followed =
+                        tokio::time::timeout_at(job.deadline, self.follow(plan, record, &mut outlet, facts)).await;
                     if let Some(ticket) = ticket.as_ref().filter(|_| !waiting) {
                         self.release(ticket).await;
                     }
@@ -261,7 +268,10 @@ impl Gateway {
                         Ok(Ok(true)) => return,
                         Ok(Ok(false)) => {}
                         Ok(Err(error)) => return outlet.fail(error),
-                        Err(_) => return outlet.fail(Error::Contended("this Idempotency-Key's request, which is still running")),
+                        Err(_) => {
+                            return outlet
+                                .fail(Error::Contended("this Idempotency-Key's request, which is still running"));
+                        }
                     }
                 }
             }

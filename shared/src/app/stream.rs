@@ -6,11 +6,11 @@ use futures_util::stream::BoxStream;
 use serde_json::value::RawValue;
 use tokio::time::{Duration, Instant as Timer};
 
+use super::bound;
 use super::dispatch::Chain;
 use super::gateway::Gateway;
 use super::idempotency::finished;
 use super::run::{Answer, Job, Outlet, Running};
-use super::bound;
 use crate::model::object::Object;
 use crate::model::provider::{Event, Failure};
 use crate::model::tokens::Usage;
@@ -85,7 +85,7 @@ impl<'a> Pump<'a> {
         let last = match &failure {
             None => Bytes::from_static(b"data: [DONE]\n\n"),
             Some(failure) => {
-                tracing::warn!(error = %Chain(failure), "stream broke after it had begun");
+                tracing::warn!(error = failure.summary(), "stream broke after it had begun");
                 error_event(&format!("The stream was interrupted: {failure}. Send the request again."))
             }
         };
@@ -184,4 +184,3 @@ impl<'a> Pump<'a> {
         drop(outlet); // Ends the body: nothing of this call is left to do.
     }
 }
-

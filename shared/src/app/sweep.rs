@@ -49,7 +49,12 @@ impl Gateway {
     }
 
     async fn count_swept(&self, meter: &MeterKey, hold: &Hold, now: Instant) -> Result<(), Error> {
-        tracing::warn!(project.id = meter.project_id, model = hold.model, charged_micro_usd = hold.amount.0, "hold of a dead call settled in full");
+        tracing::warn!(
+            project.id = meter.project_id,
+            model = hold.model,
+            charged_micro_usd = hold.amount.0,
+            "hold of a dead call settled in full"
+        );
         let operation = match self.catalog.model(&hold.model).map(|model| model.kind) {
             Some(ModelKind::Embedding) => Operation::Embeddings,
             Some(ModelKind::Moderation) => Operation::Moderations,

@@ -28,10 +28,12 @@ impl Bucket {
     /// # Errors
     /// If the store refuses or cannot be reached.
     pub async fn create(&self) -> Result<(), StoreError> {
-        if self.client.head_bucket().bucket(&self.name).send().await.is_ok() {
+        if Box::pin(self.client.head_bucket().bucket(&self.name).send()).await.is_ok() {
             return Ok(());
         }
-        self.client.create_bucket().bucket(&self.name).send().await.map_err(StoreError::bucket("create itself"))?;
+        Box::pin(self.client.create_bucket().bucket(&self.name).send())
+            .await
+            .map_err(StoreError::bucket("create itself"))?;
         Ok(())
     }
 
@@ -39,13 +41,13 @@ impl Bucket {
     pub(super) async fn put_body(&self, project_id: &str, body: Bytes) -> Result<String, StoreError> {
         let key = format!("bodies/{project_id}/{}", Fingerprint::of([&*body]).as_str());
         let request = self.client.put_object().bucket(&self.name).key(&key).body(ByteStream::from(body));
-        request.send().await.map_err(StoreError::bucket("put the body"))?;
+        Box::pin(request.send()).await.map_err(StoreError::bucket("put the body"))?;
         Ok(key)
     }
 
     /// Reads a body by the key that `put_body` gave.
     pub(super) async fn body(&self, key: &str) -> Result<Bytes, StoreError> {
-        let answer = self.client.get_object().bucket(&self.name).key(key).send().await;
+        let answer = Box::pin(self.client.get_object().bucket(&self.name).key(key).send()).await;
         let answer = answer.map_err(StoreError::bucket("get the body"))?;
         Ok(answer.body.collect().await.map_err(StoreError::bucket("get the body"))?.into_bytes())
     }

@@ -25,7 +25,12 @@ impl Stores {
     ///
     /// # Errors
     /// If a store fails or the item is damaged.
-    pub async fn cached(&self, project_id: &str, request: &Fingerprint, now: Instant) -> Result<Option<CacheEntry>, StoreError> {
+    pub async fn cached(
+        &self,
+        project_id: &str,
+        request: &Fingerprint,
+        now: Instant,
+    ) -> Result<Option<CacheEntry>, StoreError> {
         let Some(item) = self.table.get(keys::cache(project_id, request.as_str())).await? else {
             return Ok(None);
         };
@@ -43,7 +48,12 @@ impl Stores {
     ///
     /// # Errors
     /// If a store fails.
-    pub async fn put_cached(&self, project_id: &str, request: &Fingerprint, entry: CacheEntry) -> Result<(), StoreError> {
+    pub async fn put_cached(
+        &self,
+        project_id: &str,
+        request: &Fingerprint,
+        entry: CacheEntry,
+    ) -> Result<(), StoreError> {
         let mut item = keys::cache(project_id, request.as_str()).into_item();
         item.insert("content_type".to_owned(), text(entry.content_type));
         item.insert("stored_at".to_owned(), number(entry.stored_at.0));

@@ -98,9 +98,10 @@ impl Stores {
             values.extend([(":failed", text(FAILED)), (":now", number(now.0)), (":now_s", number(now.seconds()))]);
         }
         let change = Change {
-            update: "SET run_state = :running, fingerprint = :fingerprint, lease_until = :lease, expires_at = :expires, \
+            update:
+                "SET run_state = :running, fingerprint = :fingerprint, lease_until = :lease, expires_at = :expires, \
                      fence = if_not_exists(fence, :zero) + :one REMOVE tail, blob_key, content_type, http_status"
-                .to_owned(),
+                    .to_owned(),
             condition: condition.to_owned(),
             values,
             ..Change::default()
@@ -129,7 +130,8 @@ impl Stores {
             let body = std::mem::take(&mut end.tail);
             end.blob = Some(self.bucket.put_body(&lease.key.project_id, body).await?);
         }
-        let mut update = "SET run_state = :end, http_status = :status, content_type = :content_type, tail = :tail".to_owned();
+        let mut update =
+            "SET run_state = :end, http_status = :status, content_type = :content_type, tail = :tail".to_owned();
         let mut values = vec![
             (":end", text(if success { DONE } else { FAILED })),
             (":status", number(end.status)),
@@ -162,7 +164,8 @@ impl Stores {
     /// # Errors
     /// If the table fails.
     pub async fn put_part(&self, lease: &Lease, n: u32, part: &Bytes, expires_at: u64) -> Result<(), StoreError> {
-        let mut item = keys::idempotency_part(&lease.key.project_id, lease.key.hash.as_str(), lease.fence, n).into_item();
+        let mut item =
+            keys::idempotency_part(&lease.key.project_id, lease.key.hash.as_str(), lease.fence, n).into_item();
         item.insert("part".to_owned(), binary(part));
         item.insert("expires_at".to_owned(), number(expires_at));
         self.table.put(item).await

@@ -48,6 +48,13 @@ pub(super) fn project_api_key(project_id: &str, key_id: &str) -> Key {
 
 pub(super) const API_KEY_PREFIX: &str = "APIKEY#";
 
+/// `pk = PROJECT#<id>`, `sk = ACCOUNT#<service account id>`: one query lists a project's service accounts.
+pub(super) fn service_account(project_id: &str, id: &str) -> Key {
+    key(project_partition(project_id), format!("{SERVICE_ACCOUNT_PREFIX}{id}"))
+}
+
+pub(super) const SERVICE_ACCOUNT_PREFIX: &str = "ACCOUNT#";
+
 /// `pk = METER#<project>#<shard>`, `sk = <month>`: shards of one project lie in different partitions.
 pub(super) fn meter(project_id: &str, period: &str, shard: u8) -> Key {
     key(format!("METER#{project_id}#{shard}"), period)

@@ -164,10 +164,15 @@ impl Table {
     ///
     /// # Errors
     /// If the table fails.
-    pub async fn settle(&self, at: &MeterKey, hold: &Hold, cost: MicroUsd, unused_tokens: u64) -> Result<Settled, StoreError> {
+    pub async fn settle(
+        &self,
+        at: &MeterKey,
+        hold: &Hold,
+        cost: MicroUsd,
+        unused_tokens: u64,
+    ) -> Result<Settled, StoreError> {
         let mut update = "SET avail = avail + :back, spent = spent + :cost".to_owned();
-        let mut values =
-            vec![(":back", number(hold.amount.signed() - cost.signed())), (":cost", number(cost.0))];
+        let mut values = vec![(":back", number(hold.amount.signed() - cost.signed())), (":cost", number(cost.0))];
         if unused_tokens > 0 {
             update.push_str(", toks = toks - :unused");
             values.push((":unused", number(unused_tokens)));
@@ -214,7 +219,13 @@ impl Table {
     ///
     /// # Errors
     /// If the table fails.
-    pub async fn move_between_shards(&self, project_id: &str, period: &str, moves: &[Move], now: Instant) -> Result<bool, StoreError> {
+    pub async fn move_between_shards(
+        &self,
+        project_id: &str,
+        period: &str,
+        moves: &[Move],
+        now: Instant,
+    ) -> Result<bool, StoreError> {
         let writes = moves.iter().map(|step| {
             let key = keys::meter(project_id, period, step.shard);
             match step.seen {
@@ -324,14 +335,7 @@ fn admission(attempt: &Attempt) -> Change {
 
 fn new_shard(key: Key, step: &Move, now: Instant) -> Item {
     let mut item = key.into_item();
-    let numbers = [
-        ("rev", step.revision),
-        ("avail", step.delta),
-        ("spent", 0),
-        ("win", 0),
-        ("reqs", 0),
-        ("toks", 0),
-    ];
+    let numbers = [("rev", step.revision), ("avail", step.delta), ("spent", 0), ("win", 0), ("reqs", 0), ("toks", 0)];
     item.extend(numbers.map(|(name, value)| (name.to_owned(), number(value))));
     item.insert("holds".to_owned(), AttributeValue::M(Item::new()));
     item.insert("expires_at".to_owned(), number(now.seconds() + KEPT_SECONDS));

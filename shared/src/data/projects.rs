@@ -119,6 +119,9 @@ mod tests {
     fn a_damaged_item_is_named() {
         let mut damaged = item(&full());
         damaged.insert("revision".into(), text("three"));
-        assert_eq!(project(&damaged).unwrap_err().to_string(), "item `PROJECT#proj_1/PROFILE` has no usable `revision`");
+        assert_eq!(
+            project(&damaged).unwrap_err().to_string(),
+            "item `PROJECT#proj_1/PROFILE` has no usable `revision`"
+        );
     }
 }

@@ -43,10 +43,20 @@ pub async fn create_table(client: &Client, name: &str) -> Result<(), StoreError>
         .map_err(StoreError::table(action))?;
     let ttl = TimeToLiveSpecification::builder().attribute_name("expires_at").enabled(true).build();
     let ttl = ttl.map_err(StoreError::table(action))?;
-    client.update_time_to_live().table_name(name).time_to_live_specification(ttl).send().await.map_err(StoreError::table(action))?;
+    client
+        .update_time_to_live()
+        .table_name(name)
+        .time_to_live_specification(ttl)
+        .send()
+        .await
+        .map_err(StoreError::table(action))?;
     Ok(())
 }
 
 fn key_part(name: &str, kind: KeyType) -> Result<KeySchemaElement, StoreError> {
-    KeySchemaElement::builder().attribute_name(name).key_type(kind).build().map_err(StoreError::table("create the table"))
+    KeySchemaElement::builder()
+        .attribute_name(name)
+        .key_type(kind)
+        .build()
+        .map_err(StoreError::table("create the table"))
 }

@@ -1,4 +1,6 @@
 //! The DynamoDB table: reads, and writes that say under which condition they hold.
+//!
+//! The SDK's futures are large (17 KB) and are boxed: a call that waits for its provider must not carry room for them.
 
 use std::collections::HashMap;
 
@@ -59,8 +61,9 @@ impl Table {
 
     /// A consistent read.
     pub(super) async fn get(&self, key: Key) -> Result<Option<Item>, StoreError> {
-        let request = self.client.get_item().table_name(&self.name).set_key(Some(key.into_item())).consistent_read(true);
-        Ok(request.send().await.map_err(StoreError::table("get the item"))?.item)
+        let request =
+            self.client.get_item().table_name(&self.name).set_key(Some(key.into_item())).consistent_read(true);
+        Ok(Box::pin(request.send()).await.map_err(StoreError::table("get the item"))?.item)
     }
 
     /// Consistent reads of up to 100 items; those that do not exist are left out.
@@ -70,7 +73,7 @@ impl Table {
         while !wanted.is_empty() {
             let keys = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true).build();
             let keys = keys.map_err(StoreError::table("get the items"))?;
-            let answer = self.client.batch_get_item().request_items(&self.name, keys).send().await;
+            let answer = Box::pin(self.client.batch_get_item().request_items(&self.name, keys).send()).await;
             let answer = answer.map_err(StoreError::table("get the items"))?;
             found.extend(answer.responses.and_then(|mut tables| tables.remove(&self.name)).unwrap_or_default());
             let left = answer.unprocessed_keys.and_then(|mut tables| tables.remove(&self.name));
@@ -81,7 +84,7 @@ impl Table {
 
     pub(super) async fn put(&self, item: Item) -> Result<(), StoreError> {
         let request = self.client.put_item().table_name(&self.name).set_item(Some(item));
-        request.send().await.map_err(StoreError::table("put the item"))?;
+        Box::pin(request.send()).await.map_err(StoreError::table("put the item"))?;
         Ok(())
     }
 
@@ -92,8 +95,9 @@ impl Table {
         condition: &str,
         condition_values: Vec<(&'static str, AttributeValue)>,
     ) -> Result<bool, StoreError> {
-        let request = self.client.put_item().table_name(&self.name).set_item(Some(item)).condition_expression(condition);
-        match request.set_expression_attribute_values(values(condition_values)).send().await {
+        let request =
+            self.client.put_item().table_name(&self.name).set_item(Some(item)).condition_expression(condition);
+        match Box::pin(request.set_expression_attribute_values(values(condition_values)).send()).await {
             Ok(_) => Ok(true),
             Err(error) => match error.into_service_error() {
                 error if error.is_conditional_check_failed_exception() => Ok(false),
@@ -104,7 +108,7 @@ impl Table {
 
     pub(super) async fn delete(&self, key: Key) -> Result<(), StoreError> {
         let request = self.client.delete_item().table_name(&self.name).set_key(Some(key.into_item()));
-        request.send().await.map_err(StoreError::table("delete the item"))?;
+        Box::pin(request.send()).await.map_err(StoreError::table("delete the item"))?;
         Ok(())
     }
 
@@ -121,7 +125,7 @@ impl Table {
             .set_expression_attribute_names(names(change.names))
             .return_values(ReturnValue::UpdatedNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match request.send().await {
+        match Box::pin(request.send()).await {
             Ok(answer) => Ok(Outcome::Done(answer.attributes.unwrap_or_default())),
             Err(error) => match error.into_service_error() {
                 aws_sdk_dynamodb::operation::update_item::UpdateItemError::ConditionalCheckFailedException(refused) => {
@@ -135,7 +139,7 @@ impl Table {
     /// Writes all or nothing. `false` if a condition did not hold or another transaction was faster.
     pub(super) async fn transact(&self, writes: Vec<Write>) -> Result<bool, StoreError> {
         let items = writes.into_iter().map(|write| self.transaction_item(write)).collect::<Result<Vec<_>, _>>()?;
-        match self.client.transact_write_items().set_transact_items(Some(items)).send().await {
+        match Box::pin(self.client.transact_write_items().set_transact_items(Some(items)).send()).await {
             Ok(_) => Ok(true),
             Err(error) => {
                 let error = error.into_service_error();
@@ -183,7 +187,7 @@ impl Table {
             .into_paginator()
             .items()
             .send();
-        pages.try_collect().await.map_err(StoreError::table("query the items"))
+        Box::pin(pages.try_collect()).await.map_err(StoreError::table("query the items"))
     }
 
     /// All items of a partition whose sort key begins with `prefix`, in order.

@@ -1,5 +1,7 @@
 //! Usage counters: one item per project, hour, operation, model, key and meter shard, added to at each settlement.
 
+use std::ops::AddAssign;
+
 use super::error::StoreError;
 use super::item::{Item, Reader, number, text};
 use super::keys;
@@ -52,6 +54,18 @@ pub struct UsageCount {
     pub cost: MicroUsd,
 }
 
+impl AddAssign for UsageCount {
+    fn add_assign(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.tokens.input += other.tokens.input;
+        self.tokens.cached_input += other.tokens.cached_input;
+        self.tokens.cache_write += other.tokens.cache_write;
+        self.tokens.output += other.tokens.output;
+        self.tokens.reasoning += other.tokens.reasoning;
+        self.cost += other.cost;
+    }
+}
+
 /// A counter is kept this long.
 const KEPT_SECONDS: u64 = 400 * 86_400;
 
@@ -87,7 +101,8 @@ impl Table {
             ],
             ..Change::default()
         };
-        let item = keys::usage(&key.project_id, &key.hour, key.operation.name(), &key.model, &key.api_key_id, key.shard);
+        let item =
+            keys::usage(&key.project_id, &key.hour, key.operation.name(), &key.model, &key.api_key_id, key.shard);
         self.update(item, change).await.map(drop)
     }
 
@@ -95,9 +110,15 @@ impl Table {
     ///
     /// # Errors
     /// If the table fails or an item is damaged.
-    pub async fn usage(&self, project_id: &str, first: &str, last: &str) -> Result<Vec<(UsageKey, UsageCount)>, StoreError> {
+    pub async fn usage(
+        &self,
+        project_id: &str,
+        first: &str,
+        last: &str,
+    ) -> Result<Vec<(UsageKey, UsageCount)>, StoreError> {
         let pk = keys::project_partition(project_id);
-        let (from, to) = (format!("{}{first}", keys::USAGE_PREFIX), format!("{}{last}#{}", keys::USAGE_PREFIX, char::MAX));
+        let (from, to) =
+            (format!("{}{first}", keys::USAGE_PREFIX), format!("{}{last}#{}", keys::USAGE_PREFIX, char::MAX));
         let items = self.query(&pk, &from, &to).await?;
         items.iter().map(|item| counter(project_id, item)).collect()
     }
@@ -105,7 +126,8 @@ impl Table {
 
 fn counter(project_id: &str, item: &Item) -> Result<(UsageKey, UsageCount), StoreError> {
     let reader = Reader(item);
-    let operation = Operation::of_name(&reader.text("usage_operation")?).ok_or_else(|| reader.damaged("usage_operation"))?;
+    let operation =
+        Operation::of_name(&reader.text("usage_operation")?).ok_or_else(|| reader.damaged("usage_operation"))?;
     let shard = reader.text("sk")?.rsplit_once('#').and_then(|(_, shard)| shard.parse().ok());
     let key = UsageKey {
         project_id: project_id.to_owned(),
@@ -122,5 +144,12 @@ fn counter(project_id: &str, item: &Item) -> Result<(UsageKey, UsageCount), Stor
         output: reader.number("output_tokens")?,
         reasoning: reader.number("reasoning_tokens")?,
     };
-    Ok((key, UsageCount { requests: reader.number("num_requests")?, tokens, cost: MicroUsd(reader.number("cost_micro_usd")?) }))
+    Ok((
+        key,
+        UsageCount {
+            requests: reader.number("num_requests")?,
+            tokens,
+            cost: MicroUsd(reader.number("cost_micro_usd")?),
+        },
+    ))
 }

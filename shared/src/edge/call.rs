@@ -5,10 +5,10 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, request::Parts};
 use axum::response::Response;
 
+use super::Deps;
 use super::answer::respond;
 use super::input::body;
 use super::reject::{Rejection, render};
-use super::Deps;
 use crate::app::{CacheControl, Request};
 use crate::model::clock::Instant;
 use crate::model::project::Caller;
@@ -48,7 +48,10 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Invalid> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let wrong = |message: &str| Invalid::field("Idempotency-Key", message);
-    let key = value.to_str().map_err(|_| wrong("The Idempotency-Key header has characters that are not visible ASCII."))?.trim();
+    let key = value
+        .to_str()
+        .map_err(|_| wrong("The Idempotency-Key header has characters that are not visible ASCII."))?
+        .trim();
     let key = key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or(key);
     match key.len() {
         1..=255 => Ok(Some(key.to_owned())),

@@ -85,9 +85,11 @@ fn response_mode(value: Option<String>) -> Result<ResponseMode, ConfigError> {
     match value.as_deref() {
         None | Some("stream") => Ok(ResponseMode::Stream),
         Some("buffer") => Ok(ResponseMode::Buffer),
-        Some(other) => {
-            Err(ConfigError::Invalid { name: "RESPONSE_MODE", value: other.to_owned(), reason: "expected `stream` or `buffer`" })
-        }
+        Some(other) => Err(ConfigError::Invalid {
+            name: "RESPONSE_MODE",
+            value: other.to_owned(),
+            reason: "expected `stream` or `buffer`",
+        }),
     }
 }
 
@@ -102,7 +104,10 @@ mod tests {
     #[test]
     fn two_names_are_enough() {
         let config = read(&[("TABLE_NAME", "t"), ("BUCKET_NAME", "b")]).unwrap();
-        assert_eq!((config.models, config.response_mode), (ModelsSource::File("models.toml".into()), ResponseMode::Stream));
+        assert_eq!(
+            (config.models, config.response_mode),
+            (ModelsSource::File("models.toml".into()), ResponseMode::Stream)
+        );
     }
 
     #[test]
@@ -111,6 +116,9 @@ mod tests {
         assert_eq!(error(&[("TABLE_NAME", "t")]), "`BUCKET_NAME` is not set");
         let base = [("TABLE_NAME", "t"), ("BUCKET_NAME", "b")];
         assert_eq!(error(&[base[0], base[1], ("MODELS", "s3://x")]), "`MODELS` is `s3://x`: expected s3://bucket/key");
-        assert_eq!(error(&[base[0], base[1], ("RESPONSE_MODE", "x")]), "`RESPONSE_MODE` is `x`: expected `stream` or `buffer`");
+        assert_eq!(
+            error(&[base[0], base[1], ("RESPONSE_MODE", "x")]),
+            "`RESPONSE_MODE` is `x`: expected `stream` or `buffer`"
+        );
     }
 }

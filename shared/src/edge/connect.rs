@@ -10,7 +10,7 @@ use super::Deps;
 use super::config::{Config, ModelsSource, env};
 use crate::app::{Gateway, Parts};
 use crate::data::{Bucket, Stores, Table};
-use crate::model::catalog::{Catalog, CatalogError, KeySource};
+use crate::model::catalog::{Catalog, CatalogError, KeySource, ProviderConfig};
 use crate::model::clock::Clock;
 use crate::model::provider::Provider;
 use crate::model::secret::Secret;
@@ -19,25 +19,25 @@ use crate::model::secret::Secret;
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     #[error("could not read the models from `{place}`")]
-    Models { place: String, #[source] source: Box<dyn std::error::Error + Send + Sync> },
+    Models {
+        place: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("`{place}` is wrong: {source}")]
     Catalog { place: String, source: CatalogError },
     #[error("could not read the secret `{name}`")]
-    Secret { name: String, #[source] source: Box<dyn std::error::Error + Send + Sync> },
+    Secret {
+        name: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("could not connect the providers")]
     Providers(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Providers by name.
 pub type Providers = HashMap<String, Arc<dyn Provider>>;
-
-/// Providers of a function that calls none.
-///
-/// # Errors
-/// None.
-pub fn no_providers(_: &Catalog, _: &dyn Fn(&KeySource) -> Option<Secret>, _: &Clock) -> Result<Providers, Infallible> {
-    Ok(Providers::new())
-}
 
 /// Connects a function to its stores, models and providers; `connect` makes the providers of a catalog, given where to
 /// find their keys.
@@ -51,12 +51,31 @@ pub async fn gateway<E>(
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    open(config, Catalog::providers, connect).await
+}
+
+/// Connects a function that calls no provider. It reads no provider's key: its role may not.
+///
+/// # Errors
+/// If the models or a secret cannot be read.
+pub async fn gateway_without_providers(config: &Config) -> Result<Deps, ConnectError> {
+    open(config, |_| &[], |_, _, _| Ok::<_, Infallible>(Providers::new())).await
+}
+
+async fn open<E>(
+    config: &Config,
+    called: fn(&Catalog) -> &[ProviderConfig],
+    connect: impl FnOnce(&Catalog, &dyn Fn(&KeySource) -> Option<Secret>, &Clock) -> Result<Providers, E>,
+) -> Result<Deps, ConnectError>
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let aws = aws_config::load_defaults(BehaviorVersion::v2026_01_12()).await;
     // Emulators serve buckets by path; AWS serves both.
     let s3_config = aws_sdk_s3::config::Builder::from(&aws).force_path_style(aws.endpoint_url().is_some()).build();
     let s3 = aws_sdk_s3::Client::from_conf(s3_config);
     let catalog = catalog(&config.models, &s3).await?;
-    let secrets = secrets(&aws, config, &catalog).await?;
+    let secrets = secrets(&aws, config, called(&catalog)).await?;
     let key = |source: &KeySource| match source {
         KeySource::None => None,
         KeySource::Env(name) => env(name).map(Secret::new),
@@ -89,14 +108,22 @@ fn read_file(path: &str) -> Result<String, Box<dyn std::error::Error + Send + Sy
     Ok(std::fs::read_to_string(path)?)
 }
 
-async fn read_object(s3: &aws_sdk_s3::Client, bucket: &str, key: &str) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+async fn read_object(
+    s3: &aws_sdk_s3::Client,
+    bucket: &str,
+    key: &str,
+) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
     let object = s3.get_object().bucket(bucket).key(key).send().await?;
     Ok(String::from_utf8(object.body.collect().await?.to_vec())?)
 }
 
-/// Every secret that the settings and the catalog name.
-async fn secrets(aws: &aws_config::SdkConfig, config: &Config, catalog: &Catalog) -> Result<HashMap<String, Secret>, ConnectError> {
-    let of_providers = catalog.providers().iter().filter_map(|provider| match &provider.key {
+/// Every secret that the settings and the providers name.
+async fn secrets(
+    aws: &aws_config::SdkConfig,
+    config: &Config,
+    providers: &[ProviderConfig],
+) -> Result<HashMap<String, Secret>, ConnectError> {
+    let of_providers = providers.iter().filter_map(|provider| match &provider.key {
         KeySource::Secret(name) => Some(name),
         KeySource::None | KeySource::Env(_) => None,
     });

@@ -23,16 +23,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Input<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, Rejection> {
         let bytes = body(Bytes::from_request(request, state).await)?;
         let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
-        match serde_path_to_error::deserialize(&mut deserializer) {
-            Ok(value) => Ok(Self(value)),
-            Err(error) => {
-                let path = error.path().to_string();
-                let message = format!("Invalid request body: {}.", error.inner());
-                let param = (path != ".").then_some(path);
-                Err(Error::Invalid(Invalid { message, param, code: None }).into())
-            }
-        }
+        let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+            let path = error.path().to_string();
+            // What is not JSON has no fields: its path says where reading stopped.
+            unreadable(error.inner(), (error.inner().is_data() && path != ".").then_some(path))
+        })?;
+        deserializer.end().map_err(|error| unreadable(&error, None))?;
+        Ok(Self(value))
     }
+}
+
+fn unreadable(error: &serde_json::Error, param: Option<String>) -> Error {
+    Error::Invalid(Invalid { message: format!("Invalid request body: {error}."), param, code: None })
 }
 
 /// Bytes of a body, or why there are none.
@@ -41,7 +43,12 @@ pub(super) fn body(read: Result<Bytes, BytesRejection>) -> Result<Bytes, Rejecti
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             return Rejection::TooLarge;
         }
-        Error::Invalid(Invalid { message: format!("The request body could not be read: {rejection}."), param: None, code: None }).into()
+        Error::Invalid(Invalid {
+            message: format!("The request body could not be read: {rejection}."),
+            param: None,
+            code: None,
+        })
+        .into()
     })
 }
 

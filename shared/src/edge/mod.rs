@@ -8,6 +8,7 @@ pub mod connect;
 mod input;
 pub mod lambda;
 mod log;
+mod params;
 mod reject;
 mod stack;
 
@@ -15,6 +16,7 @@ pub use call::serve;
 pub use caller::{Admin, bearer};
 pub use input::{Input, Query};
 pub use log::init as init_log;
+pub use params::Params;
 pub use reject::{Rejection, render};
 pub use stack::stack;
 

@@ -120,7 +120,9 @@ fn words(error: &Error) -> (String, Option<String>) {
     match error {
         Error::Invalid(invalid) => (invalid.message.clone(), invalid.param.clone()),
         Error::UnknownModel(_) | Error::Unpriced(_) => (error.to_string(), Some("model".to_owned())),
-        Error::Provider { source: Failure::Refused { refusal, .. }, .. } => (refusal.message.clone(), refusal.param.clone()),
+        Error::Provider { source: Failure::Refused { refusal, .. }, .. } => {
+            (refusal.message.clone(), refusal.param.clone())
+        }
         Error::Provider { source: Failure::Unsupported { what, param }, .. } => (what.clone(), param.clone()),
         Error::Provider { provider, attempts, source } => {
             (format!("The provider `{provider}` gave no answer after {attempts} attempts: {source}."), None)
@@ -151,7 +153,12 @@ struct Fields<'a> {
 }
 
 fn envelope(public: &Public) -> Bytes {
-    let error = Fields { message: &public.message, r#type: public.kind, param: public.param.as_deref(), code: public.code.as_deref() };
+    let error = Fields {
+        message: &public.message,
+        r#type: public.kind,
+        param: public.param.as_deref(),
+        code: public.code.as_deref(),
+    };
     serde_json::to_vec(&Envelope { error }).unwrap_or_default().into()
 }
 
@@ -206,7 +213,10 @@ impl IntoResponse for Rejection {
         let (wait, may_help) = retry(&self);
         if let Some(wait) = wait {
             let wait = wait.clamp(Duration::from_millis(1), LONGEST_WAIT);
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(u64::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(1)));
+            headers.insert(
+                header::RETRY_AFTER,
+                HeaderValue::from(u64::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(1)),
+            );
             headers.insert(RETRY_AFTER_MS, HeaderValue::from(u64::try_from(wait.as_millis()).unwrap_or(1)));
         }
         if !may_help {
@@ -227,10 +237,16 @@ impl IntoResponse for Rejection {
 pub(super) struct Logged(Arc<Rejection>);
 
 impl Logged {
-    /// The error with all its causes.
+    /// The error with all its causes, without the words of the request or of the provider, which may quote a prompt.
     pub(super) fn describe(&self) -> String {
         match &*self.0 {
-            Rejection::App(error) => Chain(&**error).to_string(),
+            Rejection::App(error) => match &**error {
+                Error::Invalid(invalid) => format!("invalid request: {}", invalid.param.as_deref().unwrap_or("body")),
+                Error::UnknownModel(_) => "unknown model".to_owned(),
+                Error::NotFound { kind, .. } => format!("no such {kind}"),
+                Error::Provider { provider, source, .. } => format!("provider `{provider}`: {}", source.summary()),
+                other => Chain(other).to_string(),
+            },
             Rejection::TooLarge => "request body too large".to_owned(),
             Rejection::UnknownRoute { .. } => "unknown route".to_owned(),
             Rejection::WrongMethod { .. } => "wrong method".to_owned(),

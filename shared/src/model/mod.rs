@@ -1,6 +1,5 @@
 //! What things are: money, tokens, projects, models, provider calls. No I/O, no framework.
 
-
 pub mod catalog;
 pub mod clock;
 pub mod id;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::id;
 use super::id::Fingerprint;
 use super::money::MicroUsd;
+use super::request::Invalid;
 use super::secret::Secret;
 
 /// A project: the tenant that requests are admitted, accounted and kept apart by.
@@ -18,9 +19,31 @@ pub struct Project {
     /// Unix seconds; an archived project's keys are refused.
     pub archived_at: Option<u64>,
     pub limits: Limits,
-    /// Counts the changes of `limits`. A meter says which revision it was filled for.
+    /// Counts the changes of the project. A meter says which revision it was filled for.
     pub revision: u64,
     pub policy: Policy,
+}
+
+/// A name of a project or a service account that was checked: 1 to 200 characters, no surrounding space.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name(String);
+
+impl TryFrom<String> for Name {
+    type Error = Invalid;
+
+    fn try_from(raw: String) -> Result<Self, Invalid> {
+        let name = raw.trim();
+        match name.chars().count() {
+            1..=200 => Ok(Self(name.to_owned())),
+            length => Err(Invalid::field("name", format!("The name has {length} characters, expected 1 to 200."))),
+        }
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> Self {
+        name.0
+    }
 }
 
 /// What a project may use; `None` means without a limit.
@@ -44,12 +67,26 @@ pub struct Policy {
     pub cache_ttl_seconds: Option<u64>,
 }
 
+/// The longest `cache_ttl_seconds`: the deployed bucket deletes bodies after 32 days, see `template.yaml`.
+pub const MAX_CACHE_TTL_SECONDS: u64 = 30 * 86_400;
+
 /// Who sent a request: made by `app::access` from a valid key and by nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     pub project: Project,
     /// `key_...`, the id of the API key, not the key.
     pub api_key_id: String,
+}
+
+/// What owns API keys: an application or a team that calls weir for a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceAccount {
+    /// `svc_acct_` and 24 letters and digits.
+    pub id: String,
+    pub project_id: String,
+    pub name: String,
+    /// Unix seconds.
+    pub created_at: u64,
 }
 
 /// What the table keeps of an API key. The key itself is shown once and never stored.
@@ -93,7 +130,8 @@ impl ApiKeySecret {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (project, secret) = text.strip_prefix(KEY_PREFIX)?.split_once('-')?;
-        let well_formed = |part: &str| (1..=64).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
+        let well_formed =
+            |part: &str| (1..=64).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
         if !well_formed(project) || !well_formed(secret) {
             return None;
         }
@@ -141,8 +179,19 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_trimmed_and_has_1_to_200_characters() {
+        assert_eq!(Name::try_from(" Team ".to_owned()).map(String::from), Ok("Team".to_owned()));
+        assert!(Name::try_from("é".repeat(200)).is_ok());
+        for wrong in ["", "  ", &"a".repeat(201)] {
+            assert_eq!(Name::try_from(wrong.to_owned()).unwrap_err().param.as_deref(), Some("name"));
+        }
+    }
+
+    #[test]
     fn what_is_no_key_is_refused_before_any_look_up() {
-        for text in ["", "sk-1", "sk-weir-", "sk-weir-abc", "sk-weir-abc-", "sk-weir-a#b-c", "sk-weir-abc-dé", "Bearer x"] {
+        for text in
+            ["", "sk-1", "sk-weir-", "sk-weir-abc", "sk-weir-abc-", "sk-weir-a#b-c", "sk-weir-abc-dé", "Bearer x"]
+        {
             assert_eq!(ApiKeySecret::parse(text), None, "{text}");
         }
     }

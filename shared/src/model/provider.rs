@@ -57,7 +57,7 @@ impl Endpoint {
         }
     }
 
-    /// `gen_ai.operation.name` of OpenTelemetry's GenAI conventions.
+    /// `gen_ai.operation.name` of `OpenTelemetry`'s `GenAI` conventions.
     #[must_use]
     pub fn operation(self) -> &'static str {
         match self {
@@ -140,7 +140,11 @@ impl Failure {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable(_) | Self::TimedOut { .. } | Self::Throttled { .. } | Self::Unavailable { .. } | Self::Malformed(_)
+            Self::Unreachable(_)
+                | Self::TimedOut { .. }
+                | Self::Throttled { .. }
+                | Self::Unavailable { .. }
+                | Self::Malformed(_)
         )
     }
 
@@ -154,6 +158,22 @@ impl Failure {
     #[must_use]
     pub fn is_outage(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::TimedOut { .. } | Self::Unavailable { .. } | Self::Malformed(_))
+    }
+
+    /// What happened, for the log: without the provider's words, which may quote a prompt.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Unreachable(cause) => format!("unreachable: {cause}"),
+            Self::TimedOut { awaited, after } => format!("no {awaited} within {} ms", after.as_millis()),
+            Self::Throttled { .. } => "throttled".to_owned(),
+            Self::Unavailable { status, .. } => format!("unavailable with {status}"),
+            Self::Refused { status, .. } => format!("refused with {status}"),
+            Self::Unauthorized { .. } => "provider key not accepted".to_owned(),
+            Self::Malformed(_) => "answer not understood".to_owned(),
+            Self::Unsupported { param, .. } => format!("unsupported: {}", param.as_deref().unwrap_or("operation")),
+            Self::CircuitOpen { .. } => "circuit open".to_owned(),
+        }
     }
 
     /// When the provider wants to be asked again.

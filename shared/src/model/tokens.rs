@@ -89,15 +89,26 @@ mod tests {
     #[test]
     fn every_kind_of_token_has_its_price() {
         let million = 1_000_000;
-        let usage =
-            Usage { input: 6 * million, cached_input: million, cache_write: 2 * million, output: 3 * million, reasoning: million };
+        let usage = Usage {
+            input: 6 * million,
+            cached_input: million,
+            cache_write: 2 * million,
+            output: 3 * million,
+            reasoning: million,
+        };
         assert_eq!(PRICE.cost(&usage), MicroUsd(3 * 3 + 1 + 2 * 5 + 2 * 7 + 9));
     }
 
     #[test]
     fn the_worst_case_is_never_below_the_cost() {
         let bound = Bound { input: 1_000_000, output: 1_000_000 };
-        let usage = Usage { input: 1_000_000, cache_write: 1_000_000, output: 1_000_000, reasoning: 1_000_000, cached_input: 0 };
+        let usage = Usage {
+            input: 1_000_000,
+            cache_write: 1_000_000,
+            output: 1_000_000,
+            reasoning: 1_000_000,
+            cached_input: 0,
+        };
         assert_eq!(PRICE.worst_case(&bound), PRICE.cost(&usage));
     }
 

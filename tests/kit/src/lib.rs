@@ -1,1 +1,12 @@
-//! Kit.
+//! What tests share: stores that count and fail, a scripted provider, and the whole service around them.
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a fixture that cannot be made is a failed test")]
+
+mod client;
+mod connector;
+mod scripted;
+mod world;
+
+pub use client::{Reply, send};
+pub use connector::{Fault, Faults, StoreLog};
+pub use scripted::{Script, ScriptedProvider, chat_answer, chat_chunks};
+pub use world::{ADMIN_KEY, START_MS, World, WorldBuilder, router_of};

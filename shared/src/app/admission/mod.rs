@@ -111,7 +111,9 @@ impl Gateway {
             match self.stores.table.admit(&meter, &attempt).await? {
                 Ok(window) => return Ok(self.ticket(meter, attempt, Window { ends, ..window }, &terms, now)),
                 // The window is not what it was thought to be; nothing else is known to be wrong.
-                Err(Some(shard)) if terms.has_rates() && misjudged(&attempt, shard.window.ends, now) => ends = shard.window.ends,
+                Err(Some(shard)) if terms.has_rates() && misjudged(&attempt, shard.window.ends, now) => {
+                    ends = shard.window.ends
+                }
                 Err(_) => {
                     (terms, ends) = self.reconsider(ask, terms, &demand, &mut meter).await?;
                     pause(tried).await;
@@ -122,7 +124,13 @@ impl Gateway {
     }
 
     /// Reads all shards, decides, acts. Returns the terms and the window to try next.
-    async fn reconsider(&self, ask: &Ask<'_>, terms: Terms, demand: &Demand, meter: &mut MeterKey) -> Result<(Terms, Instant), Error> {
+    async fn reconsider(
+        &self,
+        ask: &Ask<'_>,
+        terms: Terms,
+        demand: &Demand,
+        meter: &mut MeterKey,
+    ) -> Result<(Terms, Instant), Error> {
         let shards = self.stores.table.shards(&meter.project_id, &meter.period).await?;
         match plan::plan(&shards, &terms, demand, demand.now.next_month()) {
             Plan::Try { shard, window_ends } => {
@@ -189,7 +197,9 @@ impl Gateway {
             if shards.iter().all(Option::is_none) {
                 return Ok(());
             }
-            let Plan::Refill { moves, .. } = plan::plan(&shards, &terms, &nothing, now.next_month()) else { return Ok(()) };
+            let Plan::Refill { moves, .. } = plan::plan(&shards, &terms, &nothing, now.next_month()) else {
+                return Ok(());
+            };
             if self.stores.table.move_between_shards(&project.id, &period, &moves, now).await? {
                 return Ok(());
             }
@@ -238,7 +248,7 @@ fn misjudged(attempt: &Attempt, window_ends: Instant, now: Instant) -> bool {
 }
 
 /// Spreads those who met over a few milliseconds; the first two tries go at once.
-async fn pause(tried: u32) {
+pub(super) async fn pause(tried: u32) {
     if tried >= 2 {
         let most = 2_u64 << tried.min(6);
         let wait = rand::rng().random_range(1..=most);

@@ -17,9 +17,15 @@ pub(super) struct Demand {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Plan {
     /// This shard has room.
-    Try { shard: u8, window_ends: Instant },
+    Try {
+        shard: u8,
+        window_ends: Instant,
+    },
     /// Move money, or fill the meter for the project's limits; then try `shard`.
-    Refill { moves: Vec<Move>, shard: u8 },
+    Refill {
+        moves: Vec<Move>,
+        shard: u8,
+    },
     /// The table knows newer limits than the caller: read the project again.
     ReadAgain,
     Refuse(Refusal),

@@ -70,7 +70,10 @@ impl fmt::Display for Refusal {
                  Shorten the input or set a lower max_completion_tokens."
             ),
             Limit::Tokens { limit, used, requested } => {
-                write!(f, "Rate limit reached on tokens per minute: limit {limit}, used {used}, requested {requested}.")?;
+                write!(
+                    f,
+                    "Rate limit reached on tokens per minute: limit {limit}, used {used}, requested {requested}."
+                )?;
                 again(f)
             }
             Limit::Budget { limit, left, requested } => write!(

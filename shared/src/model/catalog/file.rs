@@ -6,9 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{
-    Catalog, KeySource, Model, ModelKind, ProviderConfig, ProviderKind, SimulatorConfig, Target, Timeouts,
-};
+use super::{Catalog, KeySource, Model, ModelKind, ProviderConfig, ProviderKind, SimulatorConfig, Target, Timeouts};
 use crate::model::money::MicroUsd;
 use crate::model::tokens::Price;
 
@@ -147,7 +145,10 @@ fn build(file: File) -> Result<Catalog, Wrong> {
             }
             if !names.insert(name.get_ref().clone()) {
                 let name_text = name.get_ref();
-                return wrong(name.span().start, format!("model name or alias `{name_text}` is used twice; rename one of them"));
+                return wrong(
+                    name.span().start,
+                    format!("model name or alias `{name_text}` is used twice; rename one of them"),
+                );
             }
         }
         let model = model(entry, &catalog)?;
@@ -217,7 +218,8 @@ fn model(entry: ModelEntry, catalog: &Catalog) -> Result<Model, Wrong> {
     let priced = entry.price.is_some();
     for (field, value) in [("context_tokens", entry.context_tokens), ("max_output_tokens", entry.max_output_tokens)] {
         if chat && priced && value.is_none() {
-            let reason = format!("model `{name}` has a price but no `{field}`; without it a call's worst case is not known");
+            let reason =
+                format!("model `{name}` has a price but no `{field}`; without it a call's worst case is not known");
             return wrong(at, reason);
         }
         if value == Some(0) {
@@ -228,9 +230,13 @@ fn model(entry: ModelEntry, catalog: &Catalog) -> Result<Model, Wrong> {
     let targets_at = entry.targets.span().start;
     let targets = entry.targets.into_inner();
     if targets.is_empty() {
-        return wrong(targets_at, format!("model `{name}` has no targets; write targets = [{{ provider = \"...\", model = \"...\" }}]"));
+        return wrong(
+            targets_at,
+            format!("model `{name}` has no targets; write targets = [{{ provider = \"...\", model = \"...\" }}]"),
+        );
     }
-    let targets = targets.into_iter().map(|entry_| target(entry_, entry.timeouts, catalog)).collect::<Result<_, _>>()?;
+    let targets =
+        targets.into_iter().map(|entry_| target(entry_, entry.timeouts, catalog)).collect::<Result<_, _>>()?;
     Ok(Model {
         name,
         aliases: entry.aliases.into_iter().map(Spanned::into_inner).collect(),
@@ -316,7 +322,13 @@ targets = [{ provider = "mock", model = "up/mock-chat", weight = 3, timeouts = {
         let catalog = Catalog::parse(GOOD).unwrap();
         let model = catalog.model("chat").unwrap();
         assert_eq!(model, catalog.model("mock-chat").unwrap());
-        let price = Price { input: 1_000_000, cached_input: 100_000, cache_write: 1_000_000, output: 2_000_000, reasoning: 2_000_000 };
+        let price = Price {
+            input: 1_000_000,
+            cached_input: 100_000,
+            cache_write: 1_000_000,
+            output: 2_000_000,
+            reasoning: 2_000_000,
+        };
         assert_eq!(model.price, Some(price));
         let timeouts = model.targets[0].timeouts;
         assert_eq!((timeouts.idle, timeouts.total), (Duration::from_millis(7), Duration::from_millis(9)));
@@ -335,23 +347,60 @@ targets = [{ provider = "mock", model = "up/mock-chat", weight = 3, timeouts = {
 
     #[test]
     fn every_error_names_its_line_and_a_way_out() {
-        check("kind = \"openai\"", "kind = \"opnai\"", "line 4: unknown variant `opnai`, expected one of `openai`, `anthropic`, `bedrock`, `simulator`");
-        check("base_url = \"http://127.0.0.1:18080/v1/\"", "", "line 3: provider `mock` has no `base_url`; OpenAI's is \"https://api.openai.com/v1\"");
-        check("http://127", "ftp://127", "line 5: `base_url` is `ftp://127.0.0.1:18080/v1/`; it must begin with http:// or https://");
-        check("provider = \"mock\"", "provider = \"mok\"", "line 16: no [[provider]] is named `mok`; the file defines: mock");
-        check("[\"chat\"]", "[\"mock-chat\"]", "line 10: model name or alias `mock-chat` is used twice; rename one of them");
+        check(
+            "kind = \"openai\"",
+            "kind = \"opnai\"",
+            "line 4: unknown variant `opnai`, expected one of `openai`, `anthropic`, `bedrock`, `simulator`",
+        );
+        check(
+            "base_url = \"http://127.0.0.1:18080/v1/\"",
+            "",
+            "line 3: provider `mock` has no `base_url`; OpenAI's is \"https://api.openai.com/v1\"",
+        );
+        check(
+            "http://127",
+            "ftp://127",
+            "line 5: `base_url` is `ftp://127.0.0.1:18080/v1/`; it must begin with http:// or https://",
+        );
+        check(
+            "provider = \"mock\"",
+            "provider = \"mok\"",
+            "line 16: no [[provider]] is named `mok`; the file defines: mock",
+        );
+        check(
+            "[\"chat\"]",
+            "[\"mock-chat\"]",
+            "line 10: model name or alias `mock-chat` is used twice; rename one of them",
+        );
         check("input = 1.0", "input = -1.0", "line 12: the price -1 is no amount of US dollars per million tokens");
         check(", output = 2", "", "line 12: the price has no `output`, in USD per million tokens");
-        check("context_tokens = 128000", "", "line 9: model `mock-chat` has a price but no `context_tokens`; without it a call's worst case is not known");
-        check("max_output_tokens = 4096", "max_tokens = 4096", "line 14: unknown field `max_tokens`, expected one of `name`, `aliases`, `kind`, `price`, `context_tokens`, `max_output_tokens`, `image_tokens`, `timeouts`, `targets`");
+        check(
+            "context_tokens = 128000",
+            "",
+            "line 9: model `mock-chat` has a price but no `context_tokens`; without it a call's worst case is not known",
+        );
+        check(
+            "max_output_tokens = 4096",
+            "max_tokens = 4096",
+            "line 14: unknown field `max_tokens`, expected one of `name`, `aliases`, `kind`, `price`, `context_tokens`, `max_output_tokens`, `image_tokens`, `timeouts`, `targets`",
+        );
         check("weight = 3", "weight = 0", "line 16: `weight` is 0; remove it to make the target a fallback only");
-        check("[{ provider = \"mock\", model = \"up/mock-chat\", weight = 3, timeouts = { total_ms = 9 } }]", "[]", "line 16: model `mock-chat` has no targets; write targets = [{ provider = \"...\", model = \"...\" }]");
-        check("api_key_env = \"MOCK_KEY\"", "api_key_env = \"A\"\napi_key_secret = \"b\"", "line 7: both `api_key_env` and `api_key_secret` are set; keep one");
+        check(
+            "[{ provider = \"mock\", model = \"up/mock-chat\", weight = 3, timeouts = { total_ms = 9 } }]",
+            "[]",
+            "line 16: model `mock-chat` has no targets; write targets = [{ provider = \"...\", model = \"...\" }]",
+        );
+        check(
+            "api_key_env = \"MOCK_KEY\"",
+            "api_key_env = \"A\"\napi_key_secret = \"b\"",
+            "line 7: both `api_key_env` and `api_key_secret` are set; keep one",
+        );
     }
 
     #[test]
     fn the_first_file_wins_when_two_are_merged() {
-        let other = GOOD.replace("4096", "1").replace("\"mock-chat\"\nali", "\"second\"\nali").replace("[\"chat\"]", "[]");
+        let other =
+            GOOD.replace("4096", "1").replace("\"mock-chat\"\nali", "\"second\"\nali").replace("[\"chat\"]", "[]");
         let merged = Catalog::parse(GOOD).unwrap().merged_with(Catalog::parse(&other).unwrap());
         assert_eq!(merged.models().len(), 2);
         assert_eq!(merged.model("chat").unwrap().max_output_tokens, 4096);

@@ -358,23 +358,69 @@ mod tests {
     #[test]
     fn says_which_field_is_wrong() {
         let chat = Endpoint::ChatCompletions;
-        refused(chat, r#"{"messages":[]}"#, "messages", "Invalid value for 'messages': it must have at least one element.");
+        refused(
+            chat,
+            r#"{"messages":[]}"#,
+            "messages",
+            "Invalid value for 'messages': it must have at least one element.",
+        );
         refused(chat, r#"{"messages":[{"role":"user"}]}"#, "model", "Missing required parameter: 'model'.");
         refused(chat, r#"{"model":"m"}"#, "messages", "Missing required parameter: 'messages'.");
-        refused(chat, r#"{"model":"m","messages":[{"content":"x"}]}"#, "messages[0].role", "Missing required parameter: 'messages[0].role'.");
-        refused(chat, r#"{"model":"m","messages":[{"role":"user","content":5}]}"#, "messages[0].content", "Invalid value for 'messages[0].content': invalid type: integer `5`, expected a string or a list of content parts.");
-        refused(chat, r#"{"model":7,"messages":[{"role":"user"}]}"#, "model", "Invalid value for 'model': invalid type: integer `7`, expected a string.");
-        refused(chat, r#"{"model":"m","messages":[{"role":"user"}],"stream":"yes"}"#, "stream", "Invalid value for 'stream': invalid type: string \"yes\", expected a boolean.");
-        refused(chat, r#"{"model":"m","messages":[{"role":"user"}],"max_tokens":0}"#, "max_tokens", "Invalid value for 'max_tokens': 0 is below the minimum of 1.");
-        refused(Endpoint::Embeddings, r#"{"model":"m","input":[]}"#, "input", "Invalid value for 'input': it must not be empty.");
-        refused(Endpoint::Embeddings, r#"{"model":"m","input":"x","encoding_format":"hex"}"#, "encoding_format", "Invalid value for 'encoding_format': unknown variant `hex`, expected `float` or `base64`.");
-        refused(chat, "[1]", "", "The request body must be a JSON object: invalid type: sequence, expected a JSON object at line 1 column 0.");
+        refused(
+            chat,
+            r#"{"model":"m","messages":[{"content":"x"}]}"#,
+            "messages[0].role",
+            "Missing required parameter: 'messages[0].role'.",
+        );
+        refused(
+            chat,
+            r#"{"model":"m","messages":[{"role":"user","content":5}]}"#,
+            "messages[0].content",
+            "Invalid value for 'messages[0].content': invalid type: integer `5`, expected a string or a list of content parts.",
+        );
+        refused(
+            chat,
+            r#"{"model":7,"messages":[{"role":"user"}]}"#,
+            "model",
+            "Invalid value for 'model': invalid type: integer `7`, expected a string.",
+        );
+        refused(
+            chat,
+            r#"{"model":"m","messages":[{"role":"user"}],"stream":"yes"}"#,
+            "stream",
+            "Invalid value for 'stream': invalid type: string \"yes\", expected a boolean.",
+        );
+        refused(
+            chat,
+            r#"{"model":"m","messages":[{"role":"user"}],"max_tokens":0}"#,
+            "max_tokens",
+            "Invalid value for 'max_tokens': 0 is below the minimum of 1.",
+        );
+        refused(
+            Endpoint::Embeddings,
+            r#"{"model":"m","input":[]}"#,
+            "input",
+            "Invalid value for 'input': it must not be empty.",
+        );
+        refused(
+            Endpoint::Embeddings,
+            r#"{"model":"m","input":"x","encoding_format":"hex"}"#,
+            "encoding_format",
+            "Invalid value for 'encoding_format': unknown variant `hex`, expected `float` or `base64`.",
+        );
+        refused(
+            chat,
+            "[1]",
+            "",
+            "The request body must be a JSON object: invalid type: sequence, expected a JSON object at line 1 column 0.",
+        );
     }
 
     #[test]
     fn media_is_counted_apart_from_text() {
         let text = r#"{"type":"text","text":"what is this"}"#;
-        let image = format!(r#"{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{}"}}}}"#, "A".repeat(9_000));
+        let image =
+            format!(r#"{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{}"}}}}"#, "A".repeat(9_000));
         let json = format!(r#"{{"model":"m","messages":[{{"role":"user","content":[{text},{image}]}}]}}"#);
         let body = Body::parse(Endpoint::ChatCompletions, json.as_bytes()).unwrap();
         assert_eq!((body.media, body.text_bytes), (1, (json.len() - image.len()) as u64));

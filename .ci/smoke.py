@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""Starts each built function as Lambda would and sends it GET /healthz: .ci/smoke.py <target/lambda> <function>...
+
+A function that cannot start still deploys; it is found out here. This process plays Lambda's runtime API.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+EVENT = {
+    "resource": "/healthz",
+    "path": "/healthz",
+    "httpMethod": "GET",
+    "headers": {},
+    "multiValueHeaders": {},
+    "queryStringParameters": None,
+    "multiValueQueryStringParameters": None,
+    "pathParameters": None,
+    "stageVariables": None,
+    "requestContext": {"stage": "prod", "httpMethod": "GET", "path": "/prod/healthz", "resourcePath": "/healthz", "identity": {}},
+    "body": None,
+    "isBase64Encoded": False,
+}
+
+
+class Runtime(BaseHTTPRequestHandler):
+    """One invocation, then silence; the answer goes to `server.answer`."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        if self.server.given.is_set():
+            self.server.done.wait()
+            self.close_connection = True
+            return
+        self.server.given.set()
+        body = json.dumps(EVENT).encode()
+        self.send_response(200)
+        self.send_header("Lambda-Runtime-Aws-Request-Id", "1")
+        self.send_header("Lambda-Runtime-Deadline-Ms", str(int(time.time() * 1000) + 10_000))
+        self.send_header("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:us-east-1:000000000000:function:smoke")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self):
+        if "chunked" in self.headers.get("Transfer-Encoding", ""):
+            body = b""
+            while size := int(self.rfile.readline(), 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+        else:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.answer = (self.path, body)
+        self.send_response(202)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        self.server.done.set()
+
+    def log_message(self, *_):
+        pass
+
+
+def healthy(binary, mode):
+    """Milliseconds from the start to the answer, or raises with what came instead."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Runtime)
+    server.daemon_threads, server.given, server.done, server.answer = True, threading.Event(), threading.Event(), None
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    environment = {
+        "AWS_ACCESS_KEY_ID": "none",
+        "AWS_SECRET_ACCESS_KEY": "none",
+        "AWS_REGION": "us-east-1",
+        "AWS_LAMBDA_FUNCTION_NAME": "smoke",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
+        "AWS_LAMBDA_FUNCTION_VERSION": "1",
+        "AWS_LAMBDA_LOG_STREAM_NAME": "smoke",
+        "AWS_LAMBDA_LOG_GROUP_NAME": "smoke",
+        "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{server.server_port}",
+        "AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH": "true",
+        "TABLE_NAME": "none",
+        "BUCKET_NAME": "none",
+        "MODELS": str(ROOT / "models" / "models.toml"),
+        "RESPONSE_MODE": mode,
+        "PATH": os.environ["PATH"],
+    }
+    begun = time.monotonic()
+    process = subprocess.Popen([binary], env=environment, stdin=subprocess.DEVNULL)
+    try:
+        while not server.done.wait(0.005):
+            if process.poll() is not None:
+                raise RuntimeError(f"ended with {process.returncode} before it answered")
+            if time.monotonic() - begun > 10:
+                raise RuntimeError("gave no answer in 10 s")
+        took = (time.monotonic() - begun) * 1000
+    finally:
+        process.kill()
+        process.wait()
+        server.shutdown()
+    path, body = server.answer
+    head, separator, rest = body.partition(b"\0" * 8)
+    answer = json.loads(head)
+    text = rest.decode() if separator else answer.get("body")
+    if not path.endswith("/response") or answer["statusCode"] != 200 or text != "ok\n" or bool(separator) != (mode == "stream"):
+        raise RuntimeError(f"answered {path}: {body!r}")
+    return took
+
+
+def main():
+    folder, *functions = sys.argv[1:]
+    failed = False
+    for function in functions:
+        binary = Path(folder).resolve() / function / "bootstrap"
+        for mode in ("stream", "buffer"):
+            try:
+                size = binary.stat().st_size / 1e6
+                print(f"{function:12} {mode:7} {healthy(str(binary), mode):4.0f} ms  {size:.1f} MB")
+            except (OSError, RuntimeError, ValueError) as error:
+                print(f"{function:12} {mode:7} FAILED: {error}")
+                failed = True
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

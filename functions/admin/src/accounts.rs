@@ -1,0 +1,116 @@
+//! `/v1/organization/projects/{project_id}/service_accounts`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::{Deserialize, Serialize};
+use shared::app::admin::Issued;
+use shared::edge::{Admin, Deps, Input, Params, Rejection};
+use shared::model::project::{Name, ServiceAccount};
+use shared::model::request::Invalid;
+
+use crate::list::{List, cursor};
+
+/// Every service account may call models and nothing else.
+pub(crate) const ROLE: &str = "member";
+
+#[derive(Serialize)]
+pub(crate) struct AccountObject {
+    object: &'static str,
+    id: String,
+    name: String,
+    role: &'static str,
+    created_at: u64,
+}
+
+impl From<ServiceAccount> for AccountObject {
+    fn from(account: ServiceAccount) -> Self {
+        let ServiceAccount { id, name, created_at, .. } = account;
+        Self { object: "organization.project.service_account", id, name, role: ROLE, created_at }
+    }
+}
+
+/// A service account with its key, this once.
+#[derive(Serialize)]
+pub(crate) struct CreatedObject {
+    #[serde(flatten)]
+    account: AccountObject,
+    api_key: CreatedKey,
+}
+
+#[derive(Serialize)]
+struct CreatedKey {
+    object: &'static str,
+    value: String,
+    name: String,
+    created_at: u64,
+    id: String,
+}
+
+impl From<Issued> for CreatedObject {
+    fn from(Issued { account, key, secret }: Issued) -> Self {
+        let api_key = CreatedKey {
+            object: "organization.project.service_account.api_key",
+            value: secret.secret().expose().to_owned(),
+            name: key.name,
+            created_at: key.created_at,
+            id: key.id,
+        };
+        Self { account: account.into(), api_key }
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct Deleted {
+    pub(crate) object: &'static str,
+    pub(crate) id: String,
+    pub(crate) deleted: bool,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct CreateBody {
+    name: String,
+    create_service_account_only: Option<bool>,
+}
+
+const NEEDS_KEY: &str =
+    "A service account is made with its key and cannot be without one; leave `create_service_account_only` out.";
+
+pub(crate) async fn create(
+    _: Admin,
+    State(gateway): State<Deps>,
+    Path(project_id): Path<String>,
+    Input(body): Input<CreateBody>,
+) -> Result<Json<CreatedObject>, Rejection> {
+    if body.create_service_account_only == Some(true) {
+        return Err(Invalid::field("create_service_account_only", NEEDS_KEY).into());
+    }
+    let name = Name::try_from(body.name)?;
+    Ok(Json(gateway.create_service_account(&project_id, name).await?.into()))
+}
+
+pub(crate) async fn list(
+    _: Admin,
+    State(gateway): State<Deps>,
+    Path(project_id): Path<String>,
+    params: Params,
+) -> Result<Json<List<AccountObject>>, Rejection> {
+    let page = gateway.service_accounts(&project_id, &cursor(&params)?).await?;
+    Ok(Json(List::of(page, |account| &account.id, AccountObject::from)))
+}
+
+pub(crate) async fn retrieve(
+    _: Admin,
+    State(gateway): State<Deps>,
+    Path((project_id, id)): Path<(String, String)>,
+) -> Result<Json<AccountObject>, Rejection> {
+    Ok(Json(gateway.service_account(&project_id, &id).await?.into()))
+}
+
+pub(crate) async fn delete(
+    _: Admin,
+    State(gateway): State<Deps>,
+    Path((project_id, id)): Path<(String, String)>,
+) -> Result<Json<Deleted>, Rejection> {
+    gateway.delete_service_account(&project_id, &id).await?;
+    Ok(Json(Deleted { object: "organization.project.service_account.deleted", id, deleted: true }))
+}

@@ -1,0 +1,83 @@
+//! `/v1/organization/projects/{project_id}/api_keys`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::Serialize;
+use shared::edge::{Admin, Deps, Params, Rejection};
+use shared::model::project::{ApiKey, Project};
+
+use crate::accounts::{Deleted, ROLE};
+use crate::list::{List, cursor};
+
+#[derive(Serialize)]
+pub(crate) struct KeyObject {
+    object: &'static str,
+    id: String,
+    name: String,
+    redacted_value: String,
+    created_at: u64,
+    /// Not kept: it would be a write per request.
+    last_used_at: Option<u64>,
+    owner_project_access: &'static str,
+    owner: Owner,
+}
+
+#[derive(Serialize)]
+struct Owner {
+    r#type: &'static str,
+    service_account: OwnerAccount,
+}
+
+#[derive(Serialize)]
+struct OwnerAccount {
+    id: String,
+    name: String,
+    created_at: u64,
+    role: &'static str,
+}
+
+impl KeyObject {
+    /// A key is made together with its owner, under the same name.
+    fn new(project: &Project, key: ApiKey) -> Self {
+        let owner =
+            OwnerAccount { id: key.service_account_id, name: key.name.clone(), created_at: key.created_at, role: ROLE };
+        Self {
+            object: "organization.project.api_key",
+            id: key.id,
+            name: key.name,
+            redacted_value: key.redacted_value,
+            created_at: key.created_at,
+            last_used_at: None,
+            owner_project_access: if project.archived_at.is_some() { "inactive" } else { "active" },
+            owner: Owner { r#type: "service_account", service_account: owner },
+        }
+    }
+}
+
+pub(crate) async fn list(
+    _: Admin,
+    State(gateway): State<Deps>,
+    Path(project_id): Path<String>,
+    params: Params,
+) -> Result<Json<List<KeyObject>>, Rejection> {
+    let (project, page) = gateway.api_keys(&project_id, &cursor(&params)?).await?;
+    Ok(Json(List::of(page, |key| &key.id, |key| KeyObject::new(&project, key))))
+}
+
+pub(crate) async fn retrieve(
+    _: Admin,
+    State(gateway): State<Deps>,
+    Path((project_id, id)): Path<(String, String)>,
+) -> Result<Json<KeyObject>, Rejection> {
+    let (project, key) = gateway.api_key(&project_id, &id).await?;
+    Ok(Json(KeyObject::new(&project, key)))
+}
+
+pub(crate) async fn delete(
+    _: Admin,
+    State(gateway): State<Deps>,
+    Path((project_id, id)): Path<(String, String)>,
+) -> Result<Json<Deleted>, Rejection> {
+    gateway.revoke_api_key(&project_id, &id).await?;
+    Ok(Json(Deleted { object: "organization.project.api_key.deleted", id, deleted: true }))
+}

@@ -1,0 +1,42 @@
+//! Lists: reading where a page begins, writing the page.
+
+use serde::Serialize;
+use shared::app::admin::{Cursor, Page};
+use shared::edge::Params;
+use shared::model::request::Invalid;
+
+/// A page as OpenAI writes it.
+#[derive(Serialize)]
+pub(crate) struct List<T> {
+    object: &'static str,
+    data: Vec<T>,
+    first_id: Option<String>,
+    last_id: Option<String>,
+    has_more: bool,
+}
+
+impl<T> List<T> {
+    /// Writes each item of a page; `id` is that of an item.
+    pub(crate) fn of<I>(page: Page<I>, id: fn(&I) -> &str, write: impl Fn(I) -> T) -> Self {
+        let id = |item: Option<&I>| item.map(|item| id(item).to_owned());
+        Self {
+            object: "list",
+            first_id: id(page.items.first()),
+            last_id: id(page.items.last()),
+            has_more: page.has_more,
+            data: page.items.into_iter().map(write).collect(),
+        }
+    }
+}
+
+const DEFAULT_LIMIT: usize = 20;
+
+/// Reads `after` and `limit`.
+pub(crate) fn cursor(params: &Params) -> Result<Cursor, Invalid> {
+    let limit = match params.number("limit")? {
+        None => DEFAULT_LIMIT,
+        Some(limit @ 1..=100) => usize::try_from(limit).unwrap_or(DEFAULT_LIMIT),
+        Some(other) => return Err(Invalid::field("limit", format!("`limit` is {other}, expected 1 to 100."))),
+    };
+    Ok(Cursor { after: params.text("after").map(str::to_owned), limit })
+}

@@ -1,0 +1,161 @@
+//! Reports as OpenAI writes them.
+
+use serde::Serialize;
+use shared::app::usage::{Group, Tally, UsagePage};
+use shared::data::{Operation, UsageCount};
+use shared::model::money::MicroUsd;
+
+use crate::query::{Report, write_page};
+
+#[derive(Serialize)]
+pub(crate) struct Page {
+    object: &'static str,
+    data: Vec<BucketObject>,
+    has_more: bool,
+    next_page: Option<String>,
+}
+
+#[derive(Serialize)]
+struct BucketObject {
+    object: &'static str,
+    start_time: u64,
+    end_time: u64,
+    results: Vec<Sum>,
+}
+
+/// One sum of a bucket; what it is not grouped by is `null`.
+#[derive(Serialize)]
+#[serde(tag = "object")]
+enum Sum {
+    #[serde(rename = "organization.usage.completions.result")]
+    Completions {
+        input_tokens: u64,
+        input_cached_tokens: u64,
+        input_cache_write_tokens: u64,
+        input_uncached_tokens: u64,
+        output_tokens: u64,
+        num_model_requests: u64,
+        project_id: Option<String>,
+        user_id: Option<String>,
+        api_key_id: Option<String>,
+        model: Option<String>,
+        batch: Option<bool>,
+        service_tier: Option<String>,
+    },
+    #[serde(rename = "organization.usage.embeddings.result")]
+    Embeddings(Inputs),
+    #[serde(rename = "organization.usage.moderations.result")]
+    Moderations(Inputs),
+    #[serde(rename = "organization.costs.result")]
+    Costs {
+        amount: Amount,
+        line_item: Option<String>,
+        project_id: Option<String>,
+        api_key_id: Option<String>,
+        /// Input and output tokens have different prices: no one unit applies.
+        quantity: Option<f64>,
+        quantity_unit: Option<String>,
+    },
+}
+
+/// Usage of what has no output tokens.
+#[derive(Serialize)]
+struct Inputs {
+    input_tokens: u64,
+    num_model_requests: u64,
+    project_id: Option<String>,
+    user_id: Option<String>,
+    api_key_id: Option<String>,
+    model: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Amount {
+    /// Dollars. Exact: the shortest decimal of the number has the six places of a micro-dollar.
+    value: f64,
+    currency: &'static str,
+}
+
+impl From<MicroUsd> for Amount {
+    fn from(cost: MicroUsd) -> Self {
+        Self { value: cost.dollars(), currency: "usd" }
+    }
+}
+
+impl Page {
+    pub(crate) fn new(report: Report, page: UsagePage) -> Self {
+        let bucket = |Tally { bucket, sums }| BucketObject {
+            object: "bucket",
+            start_time: bucket.start,
+            end_time: bucket.end,
+            results: sums.into_iter().map(|(group, count)| Sum::new(report, group, &count)).collect(),
+        };
+        Self {
+            object: "page",
+            data: page.tallies.into_iter().map(bucket).collect(),
+            has_more: page.next.is_some(),
+            next_page: page.next.map(write_page),
+        }
+    }
+}
+
+impl Sum {
+    fn new(report: Report, group: Group, count: &UsageCount) -> Self {
+        match report {
+            Report::Usage(Operation::Completions) => Self::completions(group, count),
+            Report::Usage(Operation::Embeddings) => Self::Embeddings(Inputs::new(group, count)),
+            Report::Usage(Operation::Moderations) => Self::Moderations(Inputs::new(group, count)),
+            Report::Costs => Self::Costs {
+                amount: count.cost.into(),
+                line_item: group.model,
+                project_id: group.project_id,
+                api_key_id: group.api_key_id,
+                quantity: None,
+                quantity_unit: None,
+            },
+        }
+    }
+
+    fn completions(group: Group, UsageCount { requests, tokens, .. }: &UsageCount) -> Self {
+        Self::Completions {
+            input_tokens: tokens.input,
+            input_cached_tokens: tokens.cached_input,
+            input_cache_write_tokens: tokens.cache_write,
+            input_uncached_tokens: tokens.input.saturating_sub(tokens.cached_input).saturating_sub(tokens.cache_write),
+            output_tokens: tokens.output,
+            num_model_requests: *requests,
+            project_id: group.project_id,
+            user_id: None,
+            api_key_id: group.api_key_id,
+            model: group.model,
+            batch: None,
+            service_tier: None,
+        }
+    }
+}
+
+impl Inputs {
+    fn new(group: Group, count: &UsageCount) -> Self {
+        Self {
+            input_tokens: count.tokens.input,
+            num_model_requests: count.requests,
+            project_id: group.project_id,
+            user_id: None,
+            api_key_id: group.api_key_id,
+            model: group.model,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_exact_to_the_micro_dollar() {
+        let digits = |micro| serde_json::to_string(&Amount::from(MicroUsd(micro)).value).unwrap();
+        for (micro, text) in [(0, "0.0"), (123, "0.000123"), (300_000, "0.3"), (1_234_567_890_123, "1234567.890123")] {
+            assert_eq!(digits(micro), text);
+        }
+    }
+}

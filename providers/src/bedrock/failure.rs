@@ -1,0 +1,87 @@
+//! From the SDK's errors to a [`Failure`].
+
+use std::error::Error;
+use std::time::Duration;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_bedrockruntime::config::http::HttpResponse;
+use aws_sdk_bedrockruntime::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_bedrockruntime::types::error::ConverseStreamOutputError;
+use aws_smithy_types::event_stream::RawMessage;
+use shared::model::provider::{Failure, Refusal};
+
+/// What an operation that did not begin to answer means.
+pub(super) fn of_call<E>(error: SdkError<E, HttpResponse>, connect: Duration) -> Failure
+where
+    E: Error + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    match error {
+        SdkError::ServiceError(service) => of_service(service.err(), service.err().code(), status),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+            Failure::TimedOut { awaited: "connection", after: connect }
+        }
+        SdkError::DispatchFailure(failure)
+            if lacks_credentials(failure.as_connector_error().and_then(Error::source)) =>
+        {
+            Failure::Unauthorized { message: "AWS gives the function no credentials".to_owned() }
+        }
+        SdkError::ResponseError(_) => malformed(),
+        other => Failure::Unreachable(other.into()),
+    }
+}
+
+/// The SDK reports missing credentials as if the connection had failed, with this as the source.
+fn lacks_credentials(source: Option<&(dyn Error + 'static)>) -> bool {
+    source.is_some_and(|source| source.is::<CredentialsError>())
+}
+
+/// What an error inside a stream means.
+pub(super) fn of_stream(error: SdkError<ConverseStreamOutputError, RawMessage>) -> Failure {
+    match error {
+        SdkError::ServiceError(service) => of_service(service.err(), code(service.err()), None),
+        SdkError::ResponseError(_) => malformed(),
+        other => Failure::Unreachable(other.into()),
+    }
+}
+
+/// The name of an error inside a stream, which the SDK keeps in the type only.
+fn code(error: &ConverseStreamOutputError) -> Option<&str> {
+    match error {
+        ConverseStreamOutputError::ThrottlingException(_) => Some("ThrottlingException"),
+        ConverseStreamOutputError::ValidationException(_) => Some("ValidationException"),
+        ConverseStreamOutputError::ServiceUnavailableException(_) => Some("ServiceUnavailableException"),
+        ConverseStreamOutputError::InternalServerException(_) => Some("InternalServerException"),
+        ConverseStreamOutputError::ModelStreamErrorException(_) => Some("ModelStreamErrorException"),
+        other => other.code(),
+    }
+}
+
+fn malformed() -> Failure {
+    Failure::Malformed("the answer is not Bedrock's".to_owned())
+}
+
+fn of_service(error: &impl ProvideErrorMetadata, code: Option<&str>, status: Option<u16>) -> Failure {
+    let message = error.message().unwrap_or("the provider gave no reason").to_owned();
+    match (code.unwrap_or_default(), status) {
+        ("ModelNotReadyException", _) => unavailable(503, message),
+        ("ModelTimeoutException", _) => unavailable(408, message),
+        ("InternalServerException" | "ModelErrorException" | "ModelStreamErrorException", _) => {
+            unavailable(status.filter(|status| *status >= 500).unwrap_or(500), message)
+        }
+        ("ServiceUnavailableException", _) => unavailable(503, message),
+        ("ThrottlingException" | "ServiceQuotaExceededException", _) | (_, Some(429)) => {
+            Failure::Throttled { message, retry_after: None }
+        }
+        ("AccessDeniedException", _) | (_, Some(401 | 403)) => Failure::Unauthorized { message },
+        ("ValidationException" | "ResourceNotFoundException" | "ConflictException", _) | (_, Some(400..500)) => {
+            let refusal = Refusal { message, kind: Some("invalid_request_error".to_owned()), param: None, code: None };
+            Failure::Refused { status: status.unwrap_or(400), refusal }
+        }
+        _ => unavailable(status.unwrap_or(500), message),
+    }
+}
+
+fn unavailable(status: u16, message: String) -> Failure {
+    Failure::Unavailable { status, message, retry_after: None }
+}

@@ -1,0 +1,138 @@
+//! Amazon Bedrock: chat through Converse, embeddings through `InvokeModel`, with the function's own IAM role.
+
+mod document;
+mod embed;
+mod failure;
+mod map;
+mod reply;
+mod stream;
+
+use async_trait::async_trait;
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_bedrockruntime::Client;
+use aws_sdk_bedrockruntime::config::{Builder, StalledStreamProtectionConfig};
+use aws_sdk_bedrockruntime::operation::RequestId as _;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use futures_util::stream::unfold;
+use shared::model::catalog::ProviderConfig;
+use shared::model::clock::Clock;
+use shared::model::id;
+use shared::model::provider::{Call, Endpoint, Failure, Provider, Reply};
+use tokio::sync::OnceCell;
+
+use crate::answer::Answer;
+use crate::conversation::Conversation;
+use crate::translate::translated;
+
+/// Bedrock in one region.
+pub struct Bedrock {
+    region: Option<String>,
+    /// Another endpoint than the region's, such as one inside a VPC.
+    endpoint_url: Option<String>,
+    clock: Clock,
+    client: OnceCell<Client>,
+}
+
+impl Bedrock {
+    pub(crate) fn new(config: &ProviderConfig, clock: Clock) -> Self {
+        let (region, endpoint_url) = (config.region.clone(), config.base_url.clone());
+        Self { region, endpoint_url, clock, client: OnceCell::new() }
+    }
+
+    /// With a client that somebody else made.
+    #[must_use]
+    pub fn with_client(client: Client, clock: Clock) -> Self {
+        Self { region: None, endpoint_url: None, clock, client: OnceCell::new_with(Some(client)) }
+    }
+
+    /// Built on first use: finding credentials takes longer than the rest of a cold start.
+    async fn client(&self) -> &Client {
+        self.client
+            .get_or_init(|| async {
+                let region = self.region.clone().map(Region::new);
+                let loader = aws_config::defaults(BehaviorVersion::latest());
+                let shared = match region {
+                    Some(region) => loader.region(region).load().await,
+                    None => loader.load().await,
+                };
+                let config = Builder::from(&shared);
+                Client::from_conf(match &self.endpoint_url {
+                    Some(url) => config.endpoint_url(url).build(),
+                    None => config.build(),
+                })
+            })
+            .await
+    }
+
+    async fn chat(&self, call: &Call) -> Result<Reply, Failure> {
+        let conversation = Conversation::parse(&call.body)?;
+        let request = map::request(call, &conversation)?;
+        let answer = Answer { id: String::new(), created: self.clock.now().seconds(), model: call.model.clone() };
+        if call.stream {
+            self.converse_stream(call, request, answer).await
+        } else {
+            self.converse(call, request, answer).await
+        }
+    }
+
+    async fn converse(&self, call: &Call, request: map::Request, mut answer: Answer) -> Result<Reply, Failure> {
+        let operation = self.client().await.converse().model_id(&call.model);
+        let operation =
+            operation.set_messages(request.messages).set_system(request.system).set_tool_config(request.tools);
+        let operation = operation.inference_config(request.inference).set_output_config(request.output);
+        let operation = operation.set_additional_model_request_fields(request.additional);
+        let sending = operation.customize().config_override(settings(call)).send();
+        let output = Box::pin(sending).await.map_err(|error| failure::of_call(error, call.connect))?;
+        answer.id = completion_id(output.request_id());
+        Ok(Reply::Whole(reply::whole(&answer, output)))
+    }
+
+    async fn converse_stream(&self, call: &Call, request: map::Request, mut answer: Answer) -> Result<Reply, Failure> {
+        let operation = self.client().await.converse_stream().model_id(&call.model);
+        let operation =
+            operation.set_messages(request.messages).set_system(request.system).set_tool_config(request.tools);
+        let operation = operation.inference_config(request.inference).set_output_config(request.output);
+        let operation = operation.set_additional_model_request_fields(request.additional);
+        let sending = operation.customize().config_override(settings(call)).send();
+        let output = Box::pin(sending).await.map_err(|error| failure::of_call(error, call.connect))?;
+        answer.id = completion_id(output.request_id());
+        let events = unfold(output.stream, |mut events| async {
+            let event = events.recv().await.map_err(failure::of_stream).transpose()?;
+            Some((event, events))
+        });
+        Ok(Reply::Stream(translated(Box::pin(events), stream::Converse::new(answer))))
+    }
+}
+
+#[async_trait]
+impl Provider for Bedrock {
+    async fn send(&self, call: &Call) -> Result<Reply, Failure> {
+        match call.endpoint {
+            Endpoint::ChatCompletions => self.chat(call).await,
+            Endpoint::Embeddings => embed::embed(self.client().await, call).await,
+            other => {
+                let what = format!("Bedrock has no {}", other.operation());
+                Err(Failure::Unsupported { what, param: None })
+            }
+        }
+    }
+}
+
+/// One attempt, which waits as long as the model thinks: retries and the other timeouts belong to the caller.
+fn settings(call: &Call) -> Builder {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(call.connect)
+        .disable_read_timeout()
+        .disable_operation_timeout()
+        .disable_operation_attempt_timeout();
+    aws_sdk_bedrockruntime::Config::builder()
+        .timeout_config(timeouts.build())
+        .retry_config(RetryConfig::disabled())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+}
+
+/// AWS's name of the request, which its support asks for.
+fn completion_id(request_id: Option<&str>) -> String {
+    request_id.map_or_else(|| id::new("chatcmpl-"), |request_id| format!("chatcmpl-{request_id}"))
+}

@@ -1,0 +1,52 @@
+//! From the output of Converse to a chat completion.
+
+use aws_sdk_bedrockruntime::operation::converse::ConverseOutput;
+use aws_sdk_bedrockruntime::types::{ContentBlock, StopReason, TokenUsage};
+use shared::model::provider::Whole;
+use shared::model::tokens::Usage;
+
+use super::document;
+use crate::answer::{Answer, Choice, Finish, ToolCall};
+
+pub(super) fn whole(answer: &Answer, output: ConverseOutput) -> Whole {
+    let finish = finish(&output.stop_reason);
+    let message = output.output.and_then(|output| output.as_message().ok().cloned());
+    let blocks = message.map(|message| message.content).unwrap_or_default();
+    let texts: Vec<_> = blocks.iter().filter_map(|block| block.as_text().ok().map(String::as_str)).collect();
+    let text = (!texts.is_empty()).then(|| texts.concat());
+    let choice = Choice { text, tool_calls: blocks.iter().filter_map(tool_call).collect(), finish };
+    let usage = output.usage.as_ref().map(usage);
+    Whole { usage, ..answer.whole(&[choice], usage.unwrap_or_default()) }
+}
+
+fn tool_call(block: &ContentBlock) -> Option<ToolCall> {
+    let call = block.as_tool_use().ok()?;
+    let arguments = document::json(&call.input).to_string();
+    Some(ToolCall { id: call.tool_use_id.clone(), name: call.name.clone(), arguments })
+}
+
+/// Reasons that are not named here, such as `end_turn`, are ends like any other.
+pub(super) fn finish(reason: &StopReason) -> Finish {
+    match reason {
+        StopReason::MaxTokens | StopReason::ModelContextWindowExceeded => Finish::Length,
+        StopReason::ToolUse => Finish::ToolCalls,
+        StopReason::ContentFiltered | StopReason::GuardrailIntervened => Finish::ContentFilter,
+        // The SDK does not know this reason, but Claude models have it.
+        other if other.as_str() == "refusal" => Finish::ContentFilter,
+        _ => Finish::Stop,
+    }
+}
+
+/// In OpenAI's way of counting, where the input includes what the cache served and took.
+pub(super) fn usage(counts: &TokenUsage) -> Usage {
+    let count = |tokens: i32| u64::try_from(tokens).unwrap_or(0);
+    let cached_input = counts.cache_read_input_tokens.map_or(0, count);
+    let cache_write = counts.cache_write_input_tokens.map_or(0, count);
+    Usage {
+        input: count(counts.input_tokens).saturating_add(cached_input).saturating_add(cache_write),
+        cached_input,
+        cache_write,
+        output: count(counts.output_tokens),
+        reasoning: 0,
+    }
+}

@@ -1,0 +1,64 @@
+//! From the events of `ConverseStream` to chunks of a chat completion.
+
+use aws_sdk_bedrockruntime::types::{ContentBlockDelta, ContentBlockStart, ConverseStreamOutput};
+use shared::model::provider::{Event, Failure};
+
+use super::reply::{finish, usage};
+use crate::answer::Answer;
+use crate::blocks::Blocks;
+use crate::translate::{Step, Translate};
+
+/// One streamed answer on its way.
+pub(super) struct Converse(Blocks);
+
+impl Converse {
+    pub(super) fn new(answer: Answer) -> Self {
+        Self(Blocks::new(answer))
+    }
+
+    fn block_start(&mut self, index: i32, start: Option<ContentBlockStart>) -> Vec<Event> {
+        match start {
+            Some(ContentBlockStart::ToolUse(tool)) => {
+                vec![self.0.tool_use(number(index), &tool.tool_use_id, &tool.name)]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn block_delta(&mut self, index: i32, delta: Option<ContentBlockDelta>) -> Vec<Event> {
+        match delta {
+            Some(ContentBlockDelta::Text(text)) => vec![self.0.answer.text(0, &text)],
+            Some(ContentBlockDelta::ToolUse(tool)) => self.0.input(number(index), &tool.input),
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn number(index: i32) -> usize {
+    usize::try_from(index).unwrap_or(0)
+}
+
+impl Translate for Converse {
+    type Item = ConverseStreamOutput;
+
+    fn item(&mut self, event: ConverseStreamOutput) -> Result<Step, Failure> {
+        use ConverseStreamOutput as Event;
+        Ok(Step::More(match event {
+            Event::MessageStart(_) => vec![self.0.answer.role(0)],
+            Event::ContentBlockStart(event) => self.block_start(event.content_block_index, event.start),
+            Event::ContentBlockDelta(event) => self.block_delta(event.content_block_index, event.delta),
+            Event::ContentBlockStop(event) => self.0.stop(number(event.content_block_index)),
+            Event::MessageStop(event) => vec![self.0.finish(finish(&event.stop_reason))],
+            Event::Metadata(event) => {
+                self.0.check_finished()?;
+                return Ok(Step::Last(event.usage.iter().map(|counts| self.0.answer.usage(usage(counts))).collect()));
+            }
+            _ => Vec::new(),
+        }))
+    }
+
+    fn end(&mut self) -> Result<Vec<Event>, Failure> {
+        self.0.check_finished()?;
+        Ok(Vec::new())
+    }
+}

@@ -1,0 +1,60 @@
+//! Chunks of a chat completion whose provider streams numbered content blocks, as Anthropic and Bedrock do.
+
+use shared::model::provider::{Event, Failure};
+
+use crate::answer::{Answer, Finish};
+
+/// One streamed answer on its way.
+#[derive(Default)]
+pub(crate) struct Blocks {
+    pub answer: Answer,
+    tools: Vec<OpenTool>,
+    finished: bool,
+}
+
+/// A tool call that began.
+struct OpenTool {
+    /// Number of its content block.
+    block: usize,
+    /// Whether any of its arguments were sent.
+    has_arguments: bool,
+}
+
+impl Blocks {
+    pub(crate) fn new(answer: Answer) -> Self {
+        Self { answer, ..Self::default() }
+    }
+
+    pub(crate) fn tool_use(&mut self, block: usize, id: &str, name: &str) -> Event {
+        self.tools.push(OpenTool { block, has_arguments: false });
+        self.answer.tool_call(0, self.tools.len() - 1, id, name)
+    }
+
+    /// A piece of a tool call's arguments; nothing if it is empty or the block is no tool call.
+    pub(crate) fn input(&mut self, block: usize, piece: &str) -> Vec<Event> {
+        let index = self.tools.iter().position(|tool| tool.block == block);
+        let Some(index) = index.filter(|_| !piece.is_empty()) else { return Vec::new() };
+        self.tools[index].has_arguments = true;
+        vec![self.answer.arguments(0, index, piece)]
+    }
+
+    /// The end of a block. A call without arguments sends none; OpenAI's clients expect an object.
+    pub(crate) fn stop(&mut self, block: usize) -> Vec<Event> {
+        let empty = self.tools.iter().any(|tool| tool.block == block && !tool.has_arguments);
+        if empty { self.input(block, "{}") } else { Vec::new() }
+    }
+
+    pub(crate) fn finish(&mut self, finish: Finish) -> Event {
+        self.finished = true;
+        self.answer.finish(0, finish)
+    }
+
+    /// # Errors
+    /// `Malformed` if the provider has not said why it stopped: then the answer is not whole.
+    pub(crate) fn check_finished(&self) -> Result<(), Failure> {
+        if self.finished {
+            return Ok(());
+        }
+        Err(Failure::Malformed("the stream ended before the answer did".to_owned()))
+    }
+}

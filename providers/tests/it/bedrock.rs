@@ -1,0 +1,179 @@
+//! Amazon Bedrock in both directions.
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, future};
+use shared::model::provider::{Call, Endpoint, Failure, Provider as _};
+use shared::model::tokens::Usage;
+
+use crate::aws::{Aws, Recorded, Sent};
+use crate::play::{call, drain, failure, json, lines, same_lines, whole};
+
+const CLIENT: &str = include_str!("../fixtures/bedrock/request-client.json");
+const REPLY: &str = include_str!("../fixtures/bedrock/reply.json");
+const STREAM: &str = include_str!("../fixtures/bedrock/stream.jsonl");
+
+fn chat(body: &str, stream: bool) -> Call {
+    Call { model: "eu.anthropic.claude-opus-4-6-v1".to_owned(), ..call(Endpoint::ChatCompletions, body, stream) }
+}
+
+#[tokio::test]
+async fn a_request_becomes_a_conversation() {
+    let aws = Aws::new(Recorded::json(200, REPLY));
+    aws.bedrock().send(&chat(CLIENT, false)).await.unwrap();
+    let expected = json(include_str!("../fixtures/bedrock/request-provider.json"));
+    let path = "/model/eu.anthropic.claude-opus-4-6-v1/converse".to_owned();
+    let sent = aws.sent();
+    assert_eq!(sent, [Sent { path, body: expected }], "{:#}", sent[0].body);
+}
+
+#[tokio::test]
+async fn a_whole_reply_becomes_a_chat_completion() {
+    let aws = Aws::new(Recorded::json(200, REPLY));
+    let whole = whole(aws.bedrock().send(&chat(CLIENT, false)).await.unwrap());
+    assert_eq!(json(&whole.body), json(include_str!("../fixtures/bedrock/reply-client.json")));
+    let usage = Usage { input: 3_210, cached_input: 3_000, cache_write: 200, output: 50, reasoning: 0 };
+    assert_eq!(whole.usage, Some(usage));
+}
+
+#[tokio::test]
+async fn stop_reasons_have_their_finish_reasons() {
+    let reasons = [
+        ("end_turn", "stop"),
+        ("max_tokens", "length"),
+        ("model_context_window_exceeded", "length"),
+        ("stop_sequence", "stop"),
+        ("content_filtered", "content_filter"),
+        ("guardrail_intervened", "content_filter"),
+        ("refusal", "content_filter"),
+        ("a_later_one", "stop"),
+    ];
+    for (reason, expected) in reasons {
+        let body = REPLY.replace("\"stopReason\": \"tool_use\"", &format!("\"stopReason\": \"{reason}\""));
+        let reply = Aws::new(Recorded::json(200, &body)).bedrock().send(&chat(CLIENT, false)).await.unwrap();
+        assert_eq!(json(whole(reply).body)["choices"][0]["finish_reason"], expected);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_becomes_chunks() {
+    let aws = Aws::new(Recorded::frames(STREAM));
+    let reply = aws.bedrock().send(&chat(CLIENT, true)).await.unwrap();
+    same_lines(&lines(reply).await, include_str!("../fixtures/bedrock/stream-client.jsonl"));
+    assert!(aws.sent()[0].path.ends_with("/converse-stream"));
+}
+
+/// Plays `frames` and returns the words of the failure that ends them.
+async fn end_of(frames: &str) -> String {
+    let reply = Aws::new(Recorded::frames(frames)).bedrock().send(&chat(CLIENT, true)).await.unwrap();
+    drain(reply).await.pop().unwrap().unwrap_err().to_string()
+}
+
+#[tokio::test]
+async fn a_stream_that_does_not_end_well_is_a_failure() {
+    let begun: String = STREAM.split_inclusive('\n').take(4).collect();
+    assert_eq!(end_of(&begun).await, "the provider's answer is not understood: the stream ended before the answer did");
+    let exception = |name| format!("{begun}{{\"exception\":\"{name}\",\"payload\":{{\"message\":\"m\"}}}}\n");
+    assert_eq!(end_of(&exception("throttlingException")).await, "the provider throttles: m");
+    assert_eq!(end_of(&exception("modelStreamErrorException")).await, "the provider answered 500: m");
+    assert_eq!(end_of(&exception("serviceUnavailableException")).await, "the provider answered 503: m");
+}
+
+#[tokio::test]
+async fn errors_of_the_service_are_failures_and_are_not_retried() {
+    let cases = [
+        (400, "ValidationException", "the provider refused with 400: the reason"),
+        (404, "ResourceNotFoundException", "the provider refused with 404: the reason"),
+        (403, "AccessDeniedException", "the provider does not accept its key: the reason"),
+        (403, "ExpiredTokenException", "the provider does not accept its key: the reason"),
+        (429, "ThrottlingException", "the provider throttles: the reason"),
+        (429, "ModelNotReadyException", "the provider answered 503: the reason"),
+        (408, "ModelTimeoutException", "the provider answered 408: the reason"),
+        (424, "ModelErrorException", "the provider answered 500: the reason"),
+        (500, "InternalServerException", "the provider answered 500: the reason"),
+        (503, "ServiceUnavailableException", "the provider answered 503: the reason"),
+    ];
+    for (status, code, expected) in cases {
+        let aws = Aws::new(Recorded::error(status, code));
+        let failure = failure(aws.bedrock().send(&chat(CLIENT, false)).await);
+        assert_eq!((failure.to_string().as_str(), aws.sent().len()), (expected, 1), "{code}");
+    }
+}
+
+/// A function without a role.
+#[derive(Debug)]
+struct Nobody;
+
+impl ProvideCredentials for Nobody {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::ready(Err(CredentialsError::not_loaded("no role")))
+    }
+}
+
+#[tokio::test]
+async fn without_credentials_nothing_is_sent() {
+    let aws = Aws::new(Recorded::json(200, REPLY));
+    let failure = failure(aws.bedrock_as(Nobody).send(&chat(CLIENT, false)).await);
+    assert!(matches!(failure, Failure::Unauthorized { .. }), "{failure}");
+    assert_eq!(aws.sent(), []);
+}
+
+#[tokio::test]
+async fn what_converse_lacks_is_named() {
+    let cases = [
+        (
+            r#""messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://example.com/a.png"}}]}]"#,
+            "messages",
+        ),
+        (
+            r#""messages":[],"tools":[{"type":"function","function":{"name":"a"}}],"parallel_tool_calls":false"#,
+            "parallel_tool_calls",
+        ),
+        (
+            r#""messages":[{"role":"tool","tool_call_id":"1","content":"a"}],"tools":[{"type":"function","function":{"name":"a"}}],"tool_choice":"none""#,
+            "tool_choice",
+        ),
+    ];
+    for (members, expected) in cases {
+        let aws = Aws::new(Recorded::json(200, REPLY));
+        let failure = failure(aws.bedrock().send(&chat(&format!("{{{members}}}"), false)).await);
+        assert!(matches!(&failure, Failure::Unsupported { param: Some(param), .. } if param == expected), "{failure}");
+    }
+}
+
+fn embedding(model: &str, body: &str) -> Call {
+    Call { model: model.to_owned(), ..call(Endpoint::Embeddings, body, false) }
+}
+
+#[tokio::test]
+async fn titan_embeds_one_text_per_call() {
+    let aws = Aws::new(Recorded::json(200, r#"{"embedding":[0.5,-1.0],"inputTextTokenCount":3}"#));
+    let request = embedding("amazon.titan-embed-text-v2:0", r#"{"input":["a","b"],"dimensions":256}"#);
+    let whole = whole(aws.bedrock().send(&request).await.unwrap());
+    let expected = r#"{"object":"list","model":"amazon.titan-embed-text-v2:0","usage":{"prompt_tokens":6,"total_tokens":6},
+        "data":[{"object":"embedding","index":0,"embedding":[0.5,-1.0]},{"object":"embedding","index":1,"embedding":[0.5,-1.0]}]}"#;
+    assert_eq!(json(&whole.body), json(expected));
+    assert_eq!(whole.usage, Some(Usage { input: 6, ..Usage::default() }));
+    let bodies: Vec<_> = aws.sent().into_iter().map(|sent| sent.body).collect();
+    assert_eq!(bodies, [json(r#"{"inputText":"a","dimensions":256}"#), json(r#"{"inputText":"b","dimensions":256}"#)]);
+}
+
+#[tokio::test]
+async fn cohere_embeds_many_texts_and_counts_in_a_header() {
+    let mut recorded = Recorded::json(200, r#"{"embeddings":{"float":[[1.0],[2.0]]},"id":"1"}"#);
+    recorded.headers.push(("x-amzn-bedrock-input-token-count", "9"));
+    let aws = Aws::new(recorded);
+    let request = embedding("cohere.embed-v4:0", r#"{"input":["a","b"],"encoding_format":"base64"}"#);
+    let whole = whole(aws.bedrock().send(&request).await.unwrap());
+    let body = json(&whole.body);
+    // 1.0 and 2.0 as little-endian single precision.
+    assert_eq!(
+        (&body["data"][0]["embedding"], &body["data"][1]["embedding"]),
+        (&"AACAPw==".into(), &"AAAAQA==".into())
+    );
+    assert_eq!(whole.usage, Some(Usage { input: 9, ..Usage::default() }));
+    let expected = json(r#"{"texts":["a","b"],"input_type":"search_document","embedding_types":["float"]}"#);
+    assert_eq!(aws.sent()[0].body, expected);
+}

@@ -1,0 +1,17 @@
+//! Administration: projects with their limits and policies, service accounts and their keys.
+//!
+//! A project is read, changed and written under the condition that its revision is still the one that was read, so that
+//! no change is lost. Limits are in force when the change returns; see `Gateway::apply_limits`.
+
+mod accounts;
+mod change;
+mod page;
+mod projects;
+
+pub use accounts::Issued;
+pub use change::{Edit, LimitsChange, PolicyChange, ProjectChange};
+pub use page::{Cursor, Page};
+pub use projects::NewProject;
+
+/// No id that weir makes is longer; what is cannot exist, and might not even be a key that the table takes.
+const LONGEST_ID: usize = 64;

@@ -1,0 +1,162 @@
+//! Counters summed up by bucket and group. Pure: no table, no clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::buckets::Bucket;
+use crate::data::{Operation, UsageCount, UsageKey};
+use crate::model::clock::Instant;
+
+/// Which counters count, and by what they are grouped. An empty set selects all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// `None`: all operations.
+    pub operation: Option<Operation>,
+    pub projects: BTreeSet<String>,
+    pub api_keys: BTreeSet<String>,
+    pub models: BTreeSet<String>,
+    pub group_by: Grouping,
+}
+
+/// By what counters are kept apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Grouping {
+    pub project: bool,
+    pub model: bool,
+    pub api_key: bool,
+}
+
+/// What the counters of one sum have in common; `None` where they are not grouped by it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Group {
+    pub project_id: Option<String>,
+    pub model: Option<String>,
+    pub api_key_id: Option<String>,
+}
+
+/// The sums of one bucket, in the order of their groups; none if nothing was used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    pub bucket: Bucket,
+    pub sums: Vec<(Group, UsageCount)>,
+}
+
+impl Selection {
+    fn takes(&self, key: &UsageKey) -> bool {
+        let among = |set: &BTreeSet<String>, value: &str| set.is_empty() || set.contains(value);
+        self.operation.is_none_or(|operation| operation == key.operation)
+            && among(&self.projects, &key.project_id)
+            && among(&self.api_keys, &key.api_key_id)
+            && among(&self.models, &key.model)
+    }
+
+    fn group(&self, key: &UsageKey) -> Group {
+        let by = |wanted: bool, value: &str| wanted.then(|| value.to_owned());
+        Group {
+            project_id: by(self.group_by.project, &key.project_id),
+            model: by(self.group_by.model, &key.model),
+            api_key_id: by(self.group_by.api_key, &key.api_key_id),
+        }
+    }
+}
+
+/// Sums up `counters` by bucket and group. Buckets are in order and do not overlap; a counter outside of all is left out.
+pub(super) fn aggregate(buckets: &[Bucket], counters: &[(UsageKey, UsageCount)], selection: &Selection) -> Vec<Tally> {
+    // Hours are compared as text: they sort as time does.
+    let hour = |seconds: u64| Instant(seconds.saturating_mul(1_000)).hour();
+    let hours: Vec<(String, String)> = buckets.iter().map(|bucket| (hour(bucket.start), hour(bucket.end))).collect();
+    let mut sums = vec![BTreeMap::<Group, UsageCount>::new(); buckets.len()];
+    for (key, count) in counters.iter().filter(|(key, _)| selection.takes(key)) {
+        let at = hours.partition_point(|(_, end)| *end <= key.hour);
+        if let (Some(sums), Some((start, _))) = (sums.get_mut(at), hours.get(at))
+            && *start <= key.hour
+        {
+            *sums.entry(selection.group(key)).or_default() += *count;
+        }
+    }
+    buckets.iter().zip(sums).map(|(&bucket, sums)| Tally { bucket, sums: sums.into_iter().collect() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::money::MicroUsd;
+    use crate::model::tokens::Usage;
+
+    /// 2026-01-01T00:00:00Z.
+    const DAY: u64 = 1_767_225_600;
+
+    fn counter(hour: u64, names: [&str; 3], requests: u64) -> (UsageKey, UsageCount) {
+        let [project, model, key] = names.map(str::to_owned);
+        let hour = Instant((DAY + hour * 3_600) * 1_000).hour();
+        let key =
+            UsageKey { project_id: project, hour, operation: Operation::Completions, model, api_key_id: key, shard: 0 };
+        let tokens = Usage { input: requests * 10, cached_input: requests, output: requests * 2, ..Usage::default() };
+        (key, UsageCount { requests, tokens, cost: MicroUsd(requests * 7) })
+    }
+
+    fn bucket(start: u64, end: u64) -> Bucket {
+        Bucket { start: DAY + start * 3_600, end: DAY + end * 3_600 }
+    }
+
+    fn counters() -> Vec<(UsageKey, UsageCount)> {
+        vec![
+            counter(0, ["p1", "m1", "k1"], 1),
+            counter(23, ["p1", "m2", "k1"], 2),
+            counter(24, ["p1", "m1", "k2"], 4),
+            counter(47, ["p2", "m1", "k3"], 8),
+            counter(48, ["p2", "m1", "k3"], 16),
+        ]
+    }
+
+    /// Requests by group, `project/model/key`, bucket by bucket.
+    #[track_caller]
+    fn check(selection: &Selection, expected: &[&[(&str, u64)]]) {
+        let tallies = aggregate(&[bucket(0, 24), bucket(24, 48)], &counters(), selection);
+        let name = |group: &Group| {
+            [&group.project_id, &group.model, &group.api_key_id].map(|part| part.as_deref().unwrap_or("-").to_owned())
+        };
+        let found: Vec<Vec<(String, u64)>> = tallies
+            .iter()
+            .map(|tally| tally.sums.iter().map(|(group, count)| (name(group).join("/"), count.requests)).collect())
+            .collect();
+        let expected: Vec<Vec<(String, u64)>> = expected
+            .iter()
+            .map(|sums| sums.iter().map(|&(name, requests)| (name.to_owned(), requests)).collect())
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn an_hour_belongs_to_the_bucket_it_begins_in() {
+        check(&Selection::default(), &[&[("-/-/-", 3)], &[("-/-/-", 12)]]);
+    }
+
+    #[test]
+    fn groups_are_what_is_asked_for() {
+        let by = |project, model, api_key| Selection {
+            group_by: Grouping { project, model, api_key },
+            ..Selection::default()
+        };
+        check(&by(true, false, false), &[&[("p1/-/-", 3)], &[("p1/-/-", 4), ("p2/-/-", 8)]]);
+        check(&by(false, true, false), &[&[("-/m1/-", 1), ("-/m2/-", 2)], &[("-/m1/-", 12)]]);
+        check(&by(false, false, true), &[&[("-/-/k1", 3)], &[("-/-/k2", 4), ("-/-/k3", 8)]]);
+        check(&by(true, true, true), &[&[("p1/m1/k1", 1), ("p1/m2/k1", 2)], &[("p1/m1/k2", 4), ("p2/m1/k3", 8)]]);
+    }
+
+    #[test]
+    fn filters_leave_out_what_they_do_not_name() {
+        let set = |name: &str| BTreeSet::from([name.to_owned()]);
+        check(&Selection { projects: set("p2"), ..Selection::default() }, &[&[], &[("-/-/-", 8)]]);
+        check(&Selection { models: set("m2"), ..Selection::default() }, &[&[("-/-/-", 2)], &[]]);
+        check(&Selection { api_keys: set("k1"), ..Selection::default() }, &[&[("-/-/-", 3)], &[]]);
+        check(&Selection { operation: Some(Operation::Embeddings), ..Selection::default() }, &[&[], &[]]);
+    }
+
+    #[test]
+    fn every_part_of_a_count_is_summed() {
+        let tallies = aggregate(&[bucket(0, 72)], &counters(), &Selection::default());
+        let tokens = Usage { input: 310, cached_input: 31, output: 62, ..Usage::default() };
+        let sum = UsageCount { requests: 31, tokens, cost: MicroUsd(217) };
+        assert_eq!(tallies, [Tally { bucket: bucket(0, 72), sums: vec![(Group::default(), sum)] }]);
+    }
+}

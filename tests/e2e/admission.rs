@@ -1,0 +1,202 @@
+//! Never over budget: at any moment, settled cost and open holds are within the limit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use kit::{Script, World, send};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use shared::model::money::MicroUsd;
+use shared::model::project::{Limits, Policy, Project};
+use shared::model::tokens::Usage;
+
+use crate::{CHAT, CHAT_COST, CHAT_HOLD, PATH, STREAM, budget, seed};
+
+fn micro(amount: u64) -> Limits {
+    Limits { budget: Some(MicroUsd(amount)), ..Limits::default() }
+}
+
+/// 1,000 concurrent calls that each use exactly what they hold, on a budget for 100.
+async fn thousand_on_a_budget_for_hundred(limits: Limits, body: String, hold: u64) -> (World, Project, usize) {
+    let world = World::new().await;
+    let output = Usage { input: hold, ..Usage::default() };
+    world.first.always(Script::Answer { after: Duration::from_millis(5), text: "x".into(), usage: output });
+    let limit = limits.budget.unwrap().0;
+    let (project, key) = world.project(limits, Policy::default()).await;
+    // Two instances on one store, taking turns.
+    let routers = [world.router(), world.router()];
+    let calls = (0..1_000).map(|n| send(&routers[n % 2], "POST", PATH, &key, &[], body.clone()));
+    let done = Arc::new(tokio::sync::Notify::new());
+    let watch = async {
+        loop {
+            let (spent, held) = world.books(&project).await;
+            assert!(spent + held <= limit, "{spent} spent and {held} held of {limit}");
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(3)) => {}
+                () = done.notified() => return,
+            }
+        }
+    };
+    let run = async {
+        let replies = join_all(calls).await;
+        done.notify_one();
+        replies
+    };
+    let (replies, ()) = tokio::join!(run, watch);
+    for refused in replies.iter().filter(|reply| reply.status != 200) {
+        assert_eq!((refused.status, refused.code().as_str()), (429, "budget_exceeded"), "{}", refused.text());
+        assert_eq!(refused.header("x-should-retry"), "false");
+    }
+    let admitted = replies.iter().filter(|reply| reply.status == 200).count();
+    (world, project, admitted)
+}
+
+#[tokio::test]
+async fn of_a_thousand_concurrent_calls_exactly_those_that_fit_the_budget_succeed() {
+    let limit = CHAT_HOLD * 100 + CHAT_HOLD / 2;
+    let (world, project, admitted) = thousand_on_a_budget_for_hundred(micro(limit), CHAT.to_owned(), CHAT_HOLD).await;
+    assert_eq!(admitted, 100);
+    assert_eq!(world.books(&project).await, (CHAT_HOLD * 100, 0));
+    assert_eq!(world.shards(&project).await.len(), 1);
+}
+
+#[tokio::test]
+async fn shards_refuse_nothing_that_the_whole_budget_could_pay() {
+    // A call that may cost two dollars, on a budget of 200: four dozen calls' worth lies in each of eight shards.
+    let padding = "x".repeat(40_000);
+    let body = format!(
+        r#"{{"model":"priced","messages":[{{"role":"user","content":"{padding}"}}],"max_tokens":4096,"n":250}}"#
+    );
+    let hold = body.len() as u64 + 32 + 2 * 4_096 * 250;
+    let limit = hold * 100 + hold / 2;
+    let (world, project, admitted) = thousand_on_a_budget_for_hundred(micro(limit), body, hold).await;
+    assert_eq!(world.shards(&project).await.len(), 8);
+    assert_eq!(admitted, 100);
+    assert_eq!(world.books(&project).await, (hold * 100, 0));
+}
+
+#[tokio::test]
+async fn a_refusal_says_which_limit_what_is_left_and_when_to_come_back() {
+    let world = World::new().await;
+    let (_, key) = world.project(micro(CHAT_HOLD + CHAT_COST - 1), Policy::default()).await;
+    let router = world.router();
+    assert_eq!(send(&router, "POST", PATH, &key, &[], CHAT).await.status, 200);
+    let refused = send(&router, "POST", PATH, &key, &[], CHAT).await;
+    assert_eq!(refused.status, 429);
+    let error = refused.json()["error"].clone();
+    assert_eq!((error["type"].as_str(), error["code"].as_str()), (Some("insufficient_quota"), Some("budget_exceeded")));
+    let message = error["message"].as_str().unwrap();
+    for part in [
+        format!("budget of ${}", MicroUsd(CHAT_HOLD + CHAT_COST - 1)),
+        format!("${} is left", MicroUsd(CHAT_HOLD - 1)),
+        format!("up to ${}", MicroUsd(CHAT_HOLD)),
+        "first of the month".to_owned(),
+    ] {
+        assert!(message.contains(&part), "{message} lacks {part}");
+    }
+}
+
+#[tokio::test]
+async fn three_requests_per_minute_are_three() {
+    let world = World::new().await;
+    let limits = Limits { requests_per_minute: Some(3), ..Limits::default() };
+    let (_, key) = world.project(limits, Policy::default()).await;
+    let routers = [world.router(), world.router()];
+    let replies = join_all((0..8).map(|n| send(&routers[n % 2], "POST", PATH, &key, &[], CHAT))).await;
+    assert_eq!(replies.iter().filter(|reply| reply.status == 200).count(), 3);
+    let refused = replies.iter().find(|reply| reply.status == 429).unwrap();
+    assert_eq!(refused.code(), "rate_limit_exceeded");
+    assert_eq!(refused.header("retry-after"), "60");
+    assert_eq!(refused.header("x-ratelimit-remaining-requests"), "0");
+    assert_eq!(refused.header("x-ratelimit-reset-requests"), "1m0s");
+    world.clock.advance_ms(60_000);
+    let later = send(&routers[0], "POST", PATH, &key, &[], CHAT).await;
+    assert_eq!((later.status, later.header("x-ratelimit-remaining-requests")), (200, "2"));
+}
+
+#[tokio::test]
+async fn tokens_are_reserved_at_their_worst_and_given_back() {
+    let world = World::new().await;
+    let worst = CHAT.len() as u64 + 32 + 100;
+    let limits = Limits { tokens_per_minute: Some(worst + 15), ..Limits::default() };
+    let (_, key) = world.project(limits, Policy::default()).await;
+    let router = world.router();
+    let first = send(&router, "POST", PATH, &key, &[], CHAT).await;
+    assert_eq!((first.status, first.header("x-ratelimit-remaining-tokens")), (200, "15"));
+    // 15 tokens were used, so exactly the worst case of one more call is left.
+    let second = send(&router, "POST", PATH, &key, &[], CHAT).await;
+    assert_eq!((second.status, second.header("x-ratelimit-remaining-tokens")), (200, "0"));
+    let third = send(&router, "POST", PATH, &key, &[], CHAT).await;
+    assert_eq!((third.status, third.code().as_str()), (429, "rate_limit_exceeded"));
+    let large = CHAT.replace("\"max_tokens\":100", "\"max_tokens\":4000");
+    let too_large = send(&router, "POST", PATH, &key, &[], large).await;
+    assert_eq!((too_large.status, too_large.header("x-should-retry")), (429, "false"));
+}
+
+#[tokio::test]
+async fn a_model_without_a_price_is_refused_where_a_budget_is_set() {
+    let world = World::new().await;
+    let body = CHAT.replace("priced", "unpriced");
+    let (_, with_budget) = world.project(budget(1.0), Policy::default()).await;
+    let (_, without) = world.project(Limits::default(), Policy::default()).await;
+    let router = world.router();
+    let refused = send(&router, "POST", PATH, &with_budget, &[], body.clone()).await;
+    assert_eq!((refused.status, refused.code().as_str()), (400, "model_not_priced"));
+    assert_eq!(send(&router, "POST", PATH, &without, &[], body).await.status, 200);
+    assert_eq!(world.first.call_count(), 1);
+}
+
+#[tokio::test]
+async fn a_new_month_has_a_new_budget() {
+    let world = World::new().await;
+    let (project, key) = world.project(micro(CHAT_HOLD), Policy::default()).await;
+    let router = world.router();
+    assert_eq!(send(&router, "POST", PATH, &key, &[], CHAT).await.status, 200);
+    assert_eq!(send(&router, "POST", PATH, &key, &[], CHAT).await.status, 429);
+    let now = world.clock.now();
+    world.clock.advance_ms(now.until(now.next_month()));
+    assert_eq!(send(&router, "POST", PATH, &key, &[], CHAT).await.status, 200);
+    assert_eq!(world.books(&project).await, (CHAT_COST, 0));
+}
+
+#[tokio::test]
+async fn a_failed_call_costs_nothing_and_holds_nothing() {
+    let world = World::new().await;
+    let (project, key) = world.project(budget(1.0), Policy::default()).await;
+    world
+        .first
+        .then(Script::Fail(|| shared::model::provider::Failure::Refused { status: 400, refusal: Default::default() }));
+    assert_eq!(send(&world.router(), "POST", PATH, &key, &[], CHAT).await.status, 400);
+    assert_eq!(world.books(&project).await, (0, 0));
+}
+
+#[tokio::test]
+async fn seeded_load_of_two_instances_leaves_exact_books() {
+    let seed = seed();
+    let mut rng = StdRng::seed_from_u64(seed);
+    let world = World::new().await;
+    let limit = CHAT_HOLD * 40;
+    let limits = Limits { requests_per_minute: Some(rng.random_range(50..5_000)), ..micro(limit) };
+    let (project, key) = world.project(limits, Policy::default()).await;
+    let routers = [world.router(), world.router()];
+    let mut sent = Vec::new();
+    for n in 0..300 {
+        let body = if rng.random_bool(0.5) { STREAM } else { CHAT };
+        let pause = Duration::from_micros(rng.random_range(0..20_000));
+        let (router, key) = (&routers[n % 2], &key);
+        sent.push(async move {
+            tokio::time::sleep(pause).await;
+            send(router, "POST", PATH, key, &[], body).await
+        });
+    }
+    let replies = join_all(sent).await;
+    let admitted = replies.iter().filter(|reply| reply.status == 200).count() as u64;
+    assert!(replies.iter().all(|reply| matches!(reply.status, 200 | 429)));
+    assert_eq!(world.books(&project).await, (admitted * CHAT_COST, 0));
+    let hours = world.clock.now().hour();
+    let counters = world.stores.table.usage(&project.id, &hours, &hours).await.unwrap();
+    let counted: u64 = counters.iter().map(|(_, count)| count.requests).sum();
+    let cost: u64 = counters.iter().map(|(_, count)| count.cost.0).sum();
+    assert_eq!((counted, cost), (admitted, admitted * CHAT_COST));
+}

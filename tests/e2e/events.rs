@@ -1,0 +1,120 @@
+//! Recorded API Gateway events, replayed through the real routers; every recorded answer is compared whole.
+//!
+//! `events/<function>-<what>.json` is an event; `events/answers/<function>-<what>.json` the answer it must get: status,
+//! content type and body, with what differs from run to run blotted out. `WEIR_RECORD=1` writes the answers anew.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::body::Body;
+use http_body_util::BodyExt as _;
+use kit::{ADMIN_KEY, World};
+use serde_json::{Value, json};
+use shared::app::{Gateway, Parts};
+use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project};
+use shared::model::secret::Secret;
+use tower::ServiceExt as _;
+
+const KEY: &str = "sk-weir-EventProject0000000000000-EventSecret000000000000000000000000000000000";
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../events")
+}
+
+/// The service as the events expect it: the builtin simulator, one project with one key of one service account.
+async fn service() -> axum::Router {
+    let world = World::new().await;
+    let catalog = Arc::new(providers::builtin::builtin_catalog(&|_| false));
+    let gateway = Gateway::new(Parts {
+        providers: providers::registry(&catalog, &|_| None, &world.clock).unwrap(),
+        catalog,
+        stores: world.stores.clone(),
+        clock: world.clock.clone(),
+        admin_key: Some(Secret::new("sk-weir-admin-event")),
+    });
+    assert_ne!(ADMIN_KEY, "sk-weir-admin-event");
+    let key = ApiKeySecret::parse(KEY).unwrap();
+    let created_at = world.clock.now().seconds();
+    let project = Project {
+        id: key.project_id().to_owned(),
+        name: "Events".to_owned(),
+        created_at,
+        archived_at: None,
+        limits: Limits::default(),
+        revision: 1,
+        policy: Policy::default(),
+    };
+    world.stores.table.create_project(&project).await.unwrap();
+    let stored = ApiKey {
+        id: "key_1".to_owned(),
+        hash: key.hash(),
+        project_id: project.id,
+        name: "backend".to_owned(),
+        redacted_value: key.redacted(),
+        created_at,
+        service_account_id: "svc_acct_1".to_owned(),
+    };
+    world.stores.table.create_api_key(&stored).await.unwrap();
+    std::mem::forget(world); // The stores live as long as the test.
+    kit::router_of(&gateway)
+}
+
+/// What differs from run to run: ids and secrets that are made anew.
+fn blotted(body: &str) -> String {
+    let mut out = String::new();
+    for word in body.split_inclusive('"') {
+        let text = word.trim_end_matches('"');
+        let made = [("proj_", 29), ("key_", 28), ("svc_acct_", 33)]
+            .iter()
+            .any(|(prefix, length)| text.starts_with(prefix) && text.len() == *length);
+        let secret = text.starts_with("sk-weir-") && !text.contains("Event");
+        match (made && !text.contains("Event"), secret) {
+            (true, _) => out.push_str(&format!("{}*", &text[..=text.rfind('_').unwrap_or(0)])),
+            (_, true) => out.push_str("sk-weir-*"),
+            _ => out.push_str(text),
+        }
+        out.push_str(&word[text.len()..]);
+    }
+    out
+}
+
+async fn answer(event: &Path) -> Value {
+    let text = std::fs::read_to_string(event).unwrap();
+    let request = lambda_http::request::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", event.display()));
+    let request = request.map(|body| Body::from(body.to_vec()));
+    // The event's path carries the stage, as Lambda sees it; the deployed functions are told to leave it out.
+    let answer = service().await.oneshot(without_stage(request)).await.unwrap();
+    let (parts, body) = answer.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    let body = blotted(std::str::from_utf8(&body).unwrap());
+    let body = serde_json::from_str::<Value>(&body).unwrap_or_else(|_| Value::from(body));
+    let content_type = parts.headers.get("content-type").and_then(|value| value.to_str().ok());
+    json!({ "statusCode": parts.status.as_u16(), "contentType": content_type, "body": body })
+}
+
+fn without_stage(request: axum::http::Request<Body>) -> axum::http::Request<Body> {
+    let (mut parts, body) = request.into_parts();
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    parts.uri = path.strip_prefix("/prod").unwrap_or(path).parse().unwrap();
+    axum::http::Request::from_parts(parts, body)
+}
+
+#[tokio::test]
+async fn recorded_events_get_their_recorded_answers() {
+    let record = shared::edge::config::env("WEIR_RECORD").is_some();
+    let mut replayed = 0;
+    let mut events: Vec<PathBuf> = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    events.sort();
+    for event in events.iter().filter(|path| path.extension().is_some_and(|extension| extension == "json")) {
+        let found = answer(event).await;
+        let recorded = folder().join("answers").join(event.file_name().unwrap());
+        if record {
+            std::fs::write(&recorded, format!("{}\n", serde_json::to_string_pretty(&found).unwrap())).unwrap();
+        }
+        let expected =
+            std::fs::read_to_string(&recorded).unwrap_or_else(|_| panic!("{} has no recorded answer", event.display()));
+        assert_eq!(found, serde_json::from_str::<Value>(&expected).unwrap(), "{}", event.display());
+        replayed += 1;
+    }
+    assert!(replayed >= 28, "{replayed} events");
+}

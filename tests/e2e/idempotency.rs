@@ -1,0 +1,168 @@
+//! Never twice: one key, one provider success, every replay the same bytes.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use kit::{Script, World, send};
+use shared::model::project::{Limits, Policy};
+use shared::model::provider::Failure;
+
+use crate::{CHAT, CHAT_COST, PATH, STREAM, budget};
+
+const KEY: &[(&str, &str)] = &[("idempotency-key", "one")];
+
+fn unavailable() -> Failure {
+    Failure::Unavailable { status: 500, message: "down".into(), retry_after: None }
+}
+
+#[tokio::test]
+async fn twenty_concurrent_callers_with_one_key_are_one_call_and_twenty_equal_answers() {
+    for body in [CHAT, STREAM] {
+        let world = World::new().await;
+        world.first.always(Script::slow(Duration::from_millis(300), "Hello there, all of you.", 10, 5));
+        let (project, key) = world.project(budget(1.0), Policy::default()).await;
+        let routers = [world.router(), world.router()];
+        let replies = join_all((0..20).map(|n| send(&routers[n % 2], "POST", PATH, &key, KEY, body))).await;
+        assert_eq!(world.first.call_count(), 1);
+        assert!(replies.iter().all(|reply| reply.status == 200 && reply.body == replies[0].body));
+        assert_eq!(replies.iter().filter(|reply| reply.header("idempotent-replayed") == "true").count(), 19);
+        assert_eq!(world.books(&project).await, (CHAT_COST, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_replay_is_byte_for_byte_from_any_instance_and_costs_nothing() {
+    let world = World::new().await;
+    let (project, key) = world.project(budget(1.0), Policy::default()).await;
+    for (body, name) in [(CHAT, "json"), (STREAM, "stream")] {
+        let headers = [("idempotency-key", name)];
+        let first = send(&world.router(), "POST", PATH, &key, &headers, body).await;
+        let quoted = format!("\"{name}\"");
+        let again = send(&world.router(), "POST", PATH, &key, &[("idempotency-key", quoted.as_str())], body).await;
+        assert_eq!((again.status, &again.body), (200, &first.body));
+        assert_eq!(again.header("content-type"), first.header("content-type"));
+        assert_eq!((again.header("idempotent-replayed"), again.header("x-weir-cost-usd")), ("true", "0.000000"));
+    }
+    assert_eq!(world.first.call_count(), 2);
+    assert_eq!(world.books(&project).await, (2 * CHAT_COST, 0));
+}
+
+#[tokio::test]
+async fn the_same_key_with_another_body_is_refused_for_good() {
+    let world = World::new().await;
+    let (project, key) = world.project(budget(1.0), Policy::default()).await;
+    let router = world.router();
+    send(&router, "POST", PATH, &key, KEY, CHAT).await;
+    let spaced = CHAT.replace(':', " : ");
+    assert_eq!(send(&router, "POST", PATH, &key, KEY, spaced).await.status, 200, "spacing is no difference");
+    let other = send(&router, "POST", PATH, &key, KEY, CHAT.replace("Hello", "Goodbye")).await;
+    assert_eq!((other.status, other.code().as_str()), (422, "idempotency_key_reused"));
+    assert_eq!(other.header("x-should-retry"), "false");
+    assert_eq!(world.books(&project).await, (CHAT_COST, 0));
+}
+
+#[tokio::test]
+async fn keys_of_two_projects_and_of_two_paths_are_different_keys() {
+    let world = World::new().await;
+    let (_, one) = world.project(Limits::default(), Policy::default()).await;
+    let (_, other) = world.project(Limits::default(), Policy::default()).await;
+    let router = world.router();
+    for key in [&one, &other] {
+        assert_eq!(send(&router, "POST", PATH, key, KEY, CHAT).await.header("idempotent-replayed"), "");
+    }
+    let legacy = r#"{"model":"priced","prompt":"Hello"}"#;
+    assert_eq!(send(&router, "POST", "/v1/completions", &one, KEY, legacy).await.status, 200);
+    assert_eq!(world.first.call_count(), 3);
+}
+
+#[tokio::test]
+async fn a_failure_is_not_kept_but_given_to_those_who_waited() {
+    let world = World::new().await;
+    let (project, key) = world.project(budget(1.0), Policy::default()).await;
+    let router = world.router();
+    for _ in 0..3 {
+        world.first.then(Script::Fail(unavailable));
+    }
+    let replies = join_all((0..5).map(|_| send(&router, "POST", PATH, &key, KEY, CHAT))).await;
+    assert!(replies.iter().all(|reply| reply.status == 503 && reply.code() == "provider_unavailable"), "{replies:?}");
+    assert_eq!(world.first.call_count(), 3, "one run with its retries");
+    let later = send(&router, "POST", PATH, &key, KEY, CHAT).await;
+    assert_eq!((later.status, later.header("idempotent-replayed")), (200, ""));
+    assert_eq!(world.books(&project).await, (CHAT_COST, 0));
+}
+
+#[tokio::test]
+async fn an_answer_is_kept_for_24_hours() {
+    let world = World::new().await;
+    let (_, key) = world.project(Limits::default(), Policy::default()).await;
+    let router = world.router();
+    send(&router, "POST", PATH, &key, KEY, CHAT).await;
+    world.clock.advance_ms(86_399_000);
+    assert_eq!(send(&router, "POST", PATH, &key, KEY, CHAT).await.header("idempotent-replayed"), "true");
+    world.clock.advance_ms(2_000);
+    assert_eq!(send(&router, "POST", PATH, &key, KEY, CHAT).await.header("idempotent-replayed"), "");
+    assert_eq!(world.first.call_count(), 2);
+}
+
+#[tokio::test]
+async fn a_run_that_died_is_taken_over_when_its_lease_has_ended() {
+    let world = World::new().await;
+    let (_, key) = world.project(Limits::default(), Policy::default()).await;
+    world.first.then(Script::Hang);
+    let dead = world.router();
+    // The instance dies with the call: its future is dropped with the runtime's task still running, so a second world
+    // of instances sees a record whose lease nobody renews once the clock has moved on.
+    let hung = tokio::time::timeout(Duration::from_millis(100), send(&dead, "POST", PATH, &key, KEY, CHAT)).await;
+    assert!(hung.is_err());
+    world.clock.advance_ms(31_000);
+    let taken = send(&world.router(), "POST", PATH, &key, KEY, CHAT).await;
+    assert_eq!((taken.status, world.first.call_count()), (200, 2));
+}
+
+#[tokio::test]
+async fn a_large_answer_is_replayed_from_the_bucket() {
+    let world = World::new().await;
+    let (_, key) = world.project(Limits::default(), Policy::default()).await;
+    let text = "lorem ipsum ".repeat(40_000);
+    world.first.always(Script::answer(&text, 10, 5));
+    for (body, name) in [(CHAT, "json"), (STREAM, "stream")] {
+        let headers = [("idempotency-key", name)];
+        let first = send(&world.router(), "POST", PATH, &key, &headers, body).await;
+        assert!(first.body.len() > 400_000);
+        let again = send(&world.router(), "POST", PATH, &key, &headers, body).await;
+        assert_eq!((again.header("idempotent-replayed"), again.body == first.body), ("true", true));
+    }
+}
+
+#[tokio::test]
+async fn retries_of_an_sdk_attach_to_the_request_they_repeat_where_the_project_wants_it() {
+    let world = World::new().await;
+    let wants = Policy { dedupe_retries: true, ..Policy::default() };
+    let (_, key) = world.project(Limits::default(), wants).await;
+    let router = world.router();
+    let retry = [("x-stainless-retry-count", "1")];
+    send(&router, "POST", PATH, &key, &[("x-stainless-retry-count", "0")], CHAT).await;
+    assert_eq!(send(&router, "POST", PATH, &key, &retry, CHAT).await.header("idempotent-replayed"), "true");
+    let again = send(&router, "POST", PATH, &key, &[], CHAT).await;
+    assert_eq!(again.header("idempotent-replayed"), "", "the same request on purpose is a new one");
+    world.clock.advance_ms(601_000);
+    assert_eq!(send(&router, "POST", PATH, &key, &retry, CHAT).await.header("idempotent-replayed"), "");
+    assert_eq!(world.first.call_count(), 3);
+
+    let (_, plain) = world.project(Limits::default(), Policy::default()).await;
+    for _ in 0..2 {
+        assert_eq!(send(&router, "POST", PATH, &plain, &retry, CHAT).await.header("idempotent-replayed"), "");
+    }
+}
+
+#[tokio::test]
+async fn a_replay_is_given_even_when_the_budget_is_spent() {
+    let world = World::new().await;
+    let limits = Limits { requests_per_minute: Some(1), ..Limits::default() };
+    let (_, key) = world.project(limits, Policy::default()).await;
+    let router = world.router();
+    let first = send(&router, "POST", PATH, &key, KEY, CHAT).await;
+    let again = send(&router, "POST", PATH, &key, KEY, CHAT).await;
+    assert_eq!((again.status, again.body), (200, first.body));
+    assert_eq!(send(&router, "POST", PATH, &key, &[], CHAT).await.status, 429);
+}

@@ -1,0 +1,82 @@
+//! No prompt, answer or key in any log line, whatever goes wrong.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use kit::{Script, World, send};
+use shared::model::project::{Limits, Policy};
+use shared::model::provider::{Failure, Refusal};
+
+use crate::{CHAT, PATH, STREAM};
+
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+const PROMPT: &str = "pineapple-secret";
+
+fn quoting() -> Failure {
+    Failure::Refused {
+        status: 400,
+        refusal: Refusal { message: format!("I will not say {PROMPT}"), ..Refusal::default() },
+    }
+}
+
+fn quoting_outage() -> Failure {
+    Failure::Unavailable { status: 500, message: format!("crashed on {PROMPT}"), retry_after: None }
+}
+
+#[tokio::test]
+async fn no_line_holds_a_prompt_an_answer_or_a_key() {
+    let captured = Captured::default();
+    let writer = captured.clone();
+    let subscriber =
+        tracing_subscriber::fmt().json().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone());
+    let _guard = tracing::subscriber::set_default(subscriber.finish());
+
+    let world = World::new().await;
+    let (_, key) = world.project(Limits::default(), Policy { cache_ttl_seconds: Some(60), ..Policy::default() }).await;
+    let gateway = world.gateway();
+    let router = kit::router_of(&gateway);
+    world.first.always(Script::answer(PROMPT, 1, 1));
+    let chat = CHAT.replace("Hello", PROMPT);
+    let headers = [("idempotency-key", PROMPT)];
+    for body in [
+        chat.clone(),
+        STREAM.replace("Hello", PROMPT),
+        CHAT.replace("priced", PROMPT),
+        format!("{{\"{PROMPT}\""),
+        format!(r#"{{"model":"priced","messages":"{PROMPT}"}}"#),
+    ] {
+        send(&router, "POST", PATH, &key, &headers, body.clone()).await;
+        send(&router, "POST", PATH, &key, &[], body.clone()).await;
+        send(&router, "POST", PATH, &format!("{key}x"), &[], body).await;
+    }
+    for script in [
+        Script::Fail(quoting),
+        Script::Fail(quoting_outage),
+        Script::Break { text: format!("{PROMPT} {PROMPT}"), after_chunks: 1 },
+    ] {
+        world.first.then(script);
+        send(&router, "POST", PATH, &key, &[("cache-control", "no-cache")], STREAM.replace("Hello", PROMPT)).await;
+    }
+    gateway.drain().await;
+    let log = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+    // Only weir's own lines: the SDK's and the engine's trace levels are never switched on.
+    let ours: Vec<&str> = log.lines().filter(|line| line.contains(r#""target":"shared"#)).collect();
+    assert!(ours.len() > 15, "{} lines", ours.len());
+    for line in ours {
+        assert!(!line.contains(PROMPT) && !line.contains(&key[20..]), "{line}");
+        assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line}");
+    }
+}

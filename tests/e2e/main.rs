@@ -1,0 +1,47 @@
+//! The whole service: real routers, real embedded stores, a scripted provider.
+#![expect(clippy::unwrap_used, reason = "in a test that is the failure")]
+
+mod admission;
+mod cache;
+mod dispatch;
+mod errors;
+mod events;
+mod idempotency;
+mod layers;
+mod logs;
+mod round_trips;
+mod sdk;
+mod streams;
+mod sweep;
+
+use shared::model::money::MicroUsd;
+use shared::model::project::Limits;
+
+/// A chat request to the model `priced` that may write 100 tokens.
+pub(crate) const CHAT: &str = r#"{"model":"priced","messages":[{"role":"user","content":"Hello"}],"max_tokens":100}"#;
+
+/// `CHAT` as a stream with usage.
+pub(crate) const STREAM: &str = r#"{"model":"priced","messages":[{"role":"user","content":"Hello"}],"max_tokens":100,"stream":true,"stream_options":{"include_usage":true}}"#;
+
+pub(crate) const PATH: &str = "/v1/chat/completions";
+
+pub(crate) fn budget(dollars: f64) -> Limits {
+    Limits { budget: MicroUsd::from_dollars(dollars), ..Limits::default() }
+}
+
+/// What a `CHAT` request holds: the bytes of its body and what templates add, at 1 micro-dollar each, and 100 output
+/// tokens at 2.
+pub(crate) const CHAT_HOLD: u64 = CHAT.len() as u64 + 32 + 200;
+
+/// What it costs: 10 input tokens at 1, 5 output tokens at 2.
+pub(crate) const CHAT_COST: u64 = 20;
+
+/// A seed that is printed when its test fails.
+pub(crate) fn seed() -> u64 {
+    let seed = shared::edge::config::env("WEIR_TEST_SEED").and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
+        use rand::RngExt as _;
+        rand::rng().random()
+    });
+    eprintln!("seed: WEIR_TEST_SEED={seed}");
+    seed
+}

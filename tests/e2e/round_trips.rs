@@ -1,0 +1,99 @@
+//! Never slow because of us: at most two sequential store round trips before the provider, one after.
+//!
+//! Time is virtual and every store call takes 10 ms of it, so elapsed time divided by 10 ms is the number of
+//! sequential round trips.
+
+use std::time::Duration;
+
+use kit::{Script, World, send};
+use shared::model::project::{Limits, Policy};
+use tokio::time::Instant;
+
+use crate::{CHAT, PATH, STREAM, budget};
+
+/// Looks into the cache, so that the look-up is counted, and leaves nothing in it.
+const NO_STORE: (&str, &str) = ("cache-control", "no-store");
+
+const TRIP: Duration = Duration::from_millis(10);
+
+struct Trips {
+    before: u32,
+    after: u32,
+    operations: usize,
+}
+
+/// Counts the round trips of one request, before the provider is called and after it has answered.
+async fn trips(world: &World, router: &axum::Router, key: &str, headers: &[(&str, &str)], body: &'static str) -> Trips {
+    const PROVIDER: Duration = Duration::from_secs(1);
+    world.first.always(Script::slow(PROVIDER, "Hello there.", 10, 5));
+    let _ = world.log.take();
+    let begun = Instant::now();
+    let watched = async {
+        let calls = world.first.call_count();
+        while world.first.call_count() == calls {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        begun.elapsed()
+    };
+    let (reply, before) = tokio::join!(send(router, "POST", PATH, key, headers, body), watched);
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let trips = |time: Duration| u32::try_from((time.as_millis() + 5) / TRIP.as_millis()).unwrap();
+    let after = begun.elapsed().saturating_sub(before).saturating_sub(PROVIDER);
+    Trips { before: trips(before), after: trips(after), operations: world.log.take().len() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_waits_for_the_store_twice_before_the_provider_and_once_after() {
+    let world = World::builder().store_latency(TRIP).build().await;
+    let everything = Limits { requests_per_minute: Some(500), tokens_per_minute: Some(500_000), ..budget(5.0) };
+    let cached = Policy { cache_ttl_seconds: Some(60), ..Policy::default() };
+    for (limits, policy) in
+        [(Limits::default(), Policy::default()), (budget(5.0), Policy::default()), (everything, cached)]
+    {
+        let (_, key) = world.project(limits, policy).await;
+        let router = world.router();
+        trips(&world, &router, &key, &[NO_STORE], CHAT).await; // Opens the month's meter.
+
+        // An instance that has just started, in a window that is open.
+        let cold = world.router();
+        let found = trips(&world, &cold, &key, &[NO_STORE, ("idempotency-key", "cold")], CHAT).await;
+        assert!(
+            found.before <= 2 && found.after == 1,
+            "cold, {limits:?}: {} before, {} after",
+            found.before,
+            found.after
+        );
+
+        // The same when the window has ended in the meantime.
+        world.clock.advance_ms(61_000);
+        let colder = world.router();
+        let found = trips(&world, &colder, &key, &[NO_STORE], CHAT).await;
+        assert!(
+            found.before <= 2 && found.after == 1,
+            "colder, {limits:?}: {} before, {} after",
+            found.before,
+            found.after
+        );
+
+        // An instance that has the key in memory.
+        for (name, headers) in [("plain", vec![NO_STORE]), ("keyed", vec![NO_STORE, ("idempotency-key", "warm")])] {
+            let found = trips(&world, &cold, &key, &headers, STREAM).await;
+            assert!(
+                found.before <= 2 && found.after == 1,
+                "{name}, {limits:?}: {} before, {} after",
+                found.before,
+                found.after
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plain_call_of_a_warm_instance_writes_three_items_and_reads_none() {
+    let world = World::builder().store_latency(TRIP).build().await;
+    let (_, key) = world.project(budget(5.0), Policy::default()).await;
+    let router = world.router();
+    trips(&world, &router, &key, &[], CHAT).await;
+    let found = trips(&world, &router, &key, &[], CHAT).await;
+    assert_eq!((found.before, found.after, found.operations), (1, 1, 3));
+}

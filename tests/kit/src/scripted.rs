@@ -1,0 +1,136 @@
+//! A provider that does as told and remembers what it was asked.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use serde_json::json;
+use shared::model::provider::{Call, Event, Failure, Provider, Reply, Whole};
+use shared::model::tokens::Usage;
+
+/// What the provider does with one call.
+#[derive(Clone)]
+pub enum Script {
+    /// Answers after a while: a chat completion that used these tokens, or its chunks if a stream was asked for.
+    Answer { after: Duration, text: String, usage: Usage },
+    /// Answers with this body, whatever was asked.
+    Body(Bytes),
+    /// Fails.
+    Fail(fn() -> Failure),
+    /// Streams the first words of an answer, then fails.
+    Break { text: String, after_chunks: usize },
+    /// Never answers.
+    Hang,
+}
+
+impl Script {
+    #[must_use]
+    pub fn answer(text: &str, input: u64, output: u64) -> Self {
+        Self::slow(Duration::ZERO, text, input, output)
+    }
+
+    #[must_use]
+    pub fn slow(after: Duration, text: &str, input: u64, output: u64) -> Self {
+        let usage = Usage { input, output, ..Usage::default() };
+        Self::Answer { after, text: text.to_owned(), usage }
+    }
+}
+
+/// Plays the scripts it was given in order, then the default for ever.
+pub struct ScriptedProvider {
+    default: Mutex<Script>,
+    next: Mutex<VecDeque<Script>>,
+    calls: Mutex<Vec<Call>>,
+}
+
+impl ScriptedProvider {
+    #[must_use]
+    pub fn new(default: Script) -> Arc<Self> {
+        Arc::new(Self { default: Mutex::new(default), next: Mutex::default(), calls: Mutex::default() })
+    }
+
+    pub fn then(&self, script: Script) {
+        self.next.lock().unwrap().push_back(script);
+    }
+
+    pub fn always(&self, script: Script) {
+        *self.default.lock().unwrap() = script;
+    }
+
+    /// The calls so far.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.calls.lock().unwrap().clone()
+    }
+
+    #[must_use]
+    pub fn call_count(&self) -> usize {
+        self.calls.lock().unwrap().len()
+    }
+}
+
+#[async_trait]
+impl Provider for ScriptedProvider {
+    async fn send(&self, call: &Call) -> Result<Reply, Failure> {
+        self.calls.lock().unwrap().push(call.clone());
+        let script = self.next.lock().unwrap().pop_front().unwrap_or_else(|| self.default.lock().unwrap().clone());
+        match script {
+            Script::Answer { after, text, usage } => {
+                tokio::time::sleep(after).await;
+                if call.stream {
+                    let events = chat_chunks(&text, &usage).into_iter().map(Ok);
+                    return Ok(Reply::Stream(futures_util::stream::iter(events).then(slowly).boxed()));
+                }
+                Ok(Reply::Whole(Whole { body: chat_answer(&text, &usage), usage: Some(usage) }))
+            }
+            Script::Body(body) => Ok(Reply::Whole(Whole { body, usage: Some(Usage::default()) })),
+            Script::Fail(failure) => Err(failure()),
+            Script::Break { text, after_chunks } => {
+                let events = chat_chunks(&text, &Usage::default()).into_iter().take(after_chunks).map(Ok);
+                let broken = futures_util::stream::iter([Err(Failure::Unreachable("cut".into()))]);
+                Ok(Reply::Stream(futures_util::stream::iter(events).chain(broken).boxed()))
+            }
+            Script::Hang => std::future::pending().await,
+        }
+    }
+}
+
+/// Lets others run between two chunks, as a network does.
+async fn slowly<T>(item: T) -> T {
+    tokio::task::yield_now().await;
+    item
+}
+
+/// A chat completion in OpenAI's shape.
+#[must_use]
+pub fn chat_answer(text: &str, usage: &Usage) -> Bytes {
+    let answer = json!({
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1_790_000_000, "model": "scripted-1",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": usage.input, "completion_tokens": usage.output, "total_tokens": usage.input + usage.output},
+    });
+    answer.to_string().into()
+}
+
+/// The same as chunks: one per word, the end, the usage.
+#[must_use]
+pub fn chat_chunks(text: &str, usage: &Usage) -> Vec<Event> {
+    let chunk = |choices: serde_json::Value, counted: serde_json::Value| {
+        json!({
+            "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_790_000_000, "model": "scripted-1",
+            "choices": choices, "usage": counted,
+        })
+    };
+    let plain = |choices| Event { data: chunk(choices, json!(null)).to_string().into(), usage: None };
+    let mut events: Vec<Event> = text
+        .split_inclusive(' ')
+        .map(|word| plain(json!([{"index": 0, "delta": {"content": word}, "finish_reason": null}])))
+        .collect();
+    events.push(plain(json!([{"index": 0, "delta": {}, "finish_reason": "stop"}])));
+    let counted = json!({"prompt_tokens": usage.input, "completion_tokens": usage.output, "total_tokens": usage.input + usage.output});
+    events.push(Event { data: chunk(json!([]), counted).to_string().into(), usage: Some(*usage) });
+    events
+}

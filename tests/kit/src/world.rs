@@ -1,0 +1,205 @@
+//! The whole service on embedded stores, with a provider and a clock that tests hold in their hands.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
+use axum::Router;
+use embedded::{Engines, Place};
+use shared::app::{Gateway, Parts};
+use shared::data::{Bucket, Shard, Stores, Table, create_table};
+use shared::edge::{Deps, stack};
+use shared::model::catalog::Catalog;
+use shared::model::clock::Clock;
+use shared::model::id;
+use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project};
+use shared::model::provider::Provider;
+use shared::model::secret::Secret;
+
+use crate::connector::{Faults, Instrumented, StoreLog};
+use crate::scripted::{Script, ScriptedProvider};
+
+pub const ADMIN_KEY: &str = "sk-weir-admin-test";
+
+/// 2026-11-22T17:00:00Z, where manual clocks start.
+pub const START_MS: u64 = 1_795_366_800_000;
+
+/// One model per case: priced, unpriced, with a fallback, and for embeddings and moderations.
+const CATALOG: &str = r#"
+[[provider]]
+name = "first"
+kind = "simulator"
+[[provider]]
+name = "second"
+kind = "simulator"
+
+[[model]]
+name = "priced"
+aliases = ["vendor/priced"]
+kind = "chat"
+price = { input = 1.0, cached_input = 0.1, output = 2.0 }
+context_tokens = 128000
+max_output_tokens = 4096
+targets = [{ provider = "first", model = "scripted-1", timeouts = { first_byte_ms = 2000, idle_ms = 2000, total_ms = 20000 } }]
+
+[[model]]
+name = "unpriced"
+kind = "chat"
+targets = [{ provider = "first", model = "scripted-1" }]
+
+[[model]]
+name = "two-targets"
+kind = "chat"
+price = { input = 1.0, output = 2.0 }
+context_tokens = 128000
+max_output_tokens = 4096
+targets = [{ provider = "first", model = "a" }, { provider = "second", model = "b" }]
+
+[[model]]
+name = "embedding"
+kind = "embedding"
+price = { input = 0.1 }
+targets = [{ provider = "first", model = "embedding-1" }]
+
+[[model]]
+name = "moderation"
+kind = "moderation"
+targets = [{ provider = "first", model = "moderation-1" }]
+"#;
+
+pub struct WorldBuilder {
+    latency: Duration,
+    clock: Clock,
+}
+
+impl WorldBuilder {
+    /// Every store call takes this long.
+    #[must_use]
+    pub fn store_latency(mut self, latency: Duration) -> Self {
+        self.latency = latency;
+        self
+    }
+
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    pub async fn build(self) -> World {
+        let engines = Engines::open(&Place::Memory).expect("embedded stores open");
+        let (faults, log) = (Faults::default(), StoreLog::default());
+        let dynamo = Instrumented {
+            inner: engines.dynamo.clone(),
+            faults: faults.clone(),
+            log: log.clone(),
+            latency: self.latency,
+        };
+        let dynamo = embedded::dynamo_client(SharedHttpConnector::new(dynamo));
+        create_table(&dynamo, "weir").await.expect("the table is created");
+        let bucket = Bucket::new(embedded::s3_client(engines.s3.clone()), "weir");
+        bucket.create().await.expect("the bucket is created");
+        let stores = Stores { table: Table::new(dynamo, "weir"), bucket };
+        let first = ScriptedProvider::new(Script::answer("Hello there.", 10, 5));
+        let second = ScriptedProvider::new(Script::answer("From the second.", 10, 5));
+        World { engines, stores, first, second, clock: self.clock, faults, log }
+    }
+}
+
+/// A deployment: stores and providers. Gateways are its instances.
+pub struct World {
+    #[expect(dead_code, reason = "the stores live as long as the engines")]
+    engines: Engines,
+    pub stores: Stores,
+    pub first: Arc<ScriptedProvider>,
+    pub second: Arc<ScriptedProvider>,
+    pub clock: Clock,
+    pub faults: Faults,
+    pub log: StoreLog,
+}
+
+impl World {
+    #[must_use]
+    pub fn builder() -> WorldBuilder {
+        WorldBuilder { latency: Duration::ZERO, clock: Clock::manual(START_MS) }
+    }
+
+    pub async fn new() -> Self {
+        Self::builder().build().await
+    }
+
+    /// One instance: a process that has just started.
+    pub fn gateway(&self) -> Deps {
+        let providers: HashMap<String, Arc<dyn Provider>> = HashMap::from([
+            ("first".to_owned(), self.first.clone() as Arc<dyn Provider>),
+            ("second".to_owned(), self.second.clone() as Arc<dyn Provider>),
+        ]);
+        Gateway::new(Parts {
+            stores: self.stores.clone(),
+            catalog: Arc::new(Catalog::parse(CATALOG).expect("the catalog is right")),
+            providers,
+            clock: self.clock.clone(),
+            admin_key: Some(Secret::new(ADMIN_KEY)),
+        })
+    }
+
+    /// Every route of one instance.
+    pub fn router(&self) -> Router {
+        router_of(&self.gateway())
+    }
+
+    /// A project with one key. Returns both.
+    pub async fn project(&self, limits: Limits, policy: Policy) -> (Project, String) {
+        let project = Project {
+            id: id::new("proj_"),
+            name: "Test".to_owned(),
+            created_at: self.clock.now().seconds(),
+            archived_at: None,
+            limits,
+            revision: 1,
+            policy,
+        };
+        self.stores.table.create_project(&project).await.expect("the project is created");
+        let key = ApiKeySecret::generate(&project.id);
+        self.admit_key(&key).await;
+        (project, key.secret().expose().to_owned())
+    }
+
+    /// Makes a key valid.
+    pub async fn admit_key(&self, key: &ApiKeySecret) {
+        let stored = ApiKey {
+            id: id::new("key_"),
+            hash: key.hash(),
+            project_id: key.project_id().to_owned(),
+            name: "test".to_owned(),
+            redacted_value: key.redacted(),
+            created_at: self.clock.now().seconds(),
+            service_account_id: id::new("svc_acct_"),
+        };
+        self.stores.table.create_api_key(&stored).await.expect("the key is created");
+    }
+
+    /// The shards of a project's meter this month.
+    pub async fn shards(&self, project: &Project) -> Vec<Shard> {
+        let shards = self.stores.table.shards(&project.id, &self.clock.now().month()).await;
+        shards.expect("the meter is read").into_iter().flatten().collect()
+    }
+
+    /// Micro-dollars spent and held over all shards.
+    pub async fn books(&self, project: &Project) -> (u64, u64) {
+        let shards = self.shards(project).await;
+        (shards.iter().map(|shard| shard.spent.0).sum(), shards.iter().map(|shard| shard.held().0).sum())
+    }
+}
+
+/// Every route of an instance.
+pub fn router_of(gateway: &Deps) -> Router {
+    let all = Router::new()
+        .merge(chat::router(gateway.clone()))
+        .merge(embeddings::router(gateway.clone()))
+        .merge(models::router(gateway.clone()))
+        .merge(admin::router(gateway.clone()))
+        .merge(usage::router(gateway.clone()));
+    stack(all)
+}
