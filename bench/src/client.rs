@@ -86,7 +86,8 @@ impl Connection {
         let mut first_chunk = None;
         loop {
             if first_chunk.is_none() && find(&self.buffer[head..], b"\n\n").is_some() {
-                let sent = mock::sent_at(&self.buffer[head..]).ok_or_else(|| Error::other("the first event has no time"))?;
+                let sent =
+                    mock::sent_at(&self.buffer[head..]).ok_or_else(|| Error::other("the first event has no time"))?;
                 first_chunk = Some(FirstChunk { at: Instant::now(), travelled: mock::now().saturating_sub(sent) });
             }
             if self.buffer.ends_with(b"\r\n0\r\n\r\n") {

@@ -105,7 +105,12 @@ impl Bench {
     }
 
     /// Rounds of `load`, on one side and then on the other.
-    fn in_turn(&self, rounds: u32, sides: &Sides, load: impl Fn(&Request) -> Result<Outcome, Failure>) -> Result<Measured, Failure> {
+    fn in_turn(
+        &self,
+        rounds: u32,
+        sides: &Sides,
+        load: impl Fn(&Request) -> Result<Outcome, Failure>,
+    ) -> Result<Measured, Failure> {
         let mut measured = Measured { direct: Outcome::new()?, weir: Outcome::new()?, cpu: Cpu::default() };
         for _ in 0..rounds {
             measured.direct.add(load(&sides.direct)?)?;
@@ -264,7 +269,11 @@ fn memory(folder: &Path, totals: &mut Totals) -> Result<Section, Failure> {
         figures: vec![
             Figure::of_weir("resident when idle", "MiB", idle),
             Figure::of_weir("resident at most", "MiB", most).aim(80.0),
-            Figure::of_weir("calls at the provider at once, at most", "", most_in_flight(bench.provider.ready.address)?),
+            Figure::of_weir(
+                "calls at the provider at once, at most",
+                "",
+                most_in_flight(bench.provider.ready.address)?,
+            ),
             Figure::of_weir("calls that completed", "", f64::from(u32::try_from(outcome.calls - outcome.failed)?)),
             Figure::of_weir("slowest answer", "ms", outcome.whole.ms(100.0)),
         ],

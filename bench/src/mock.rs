@@ -29,7 +29,8 @@ pub(crate) fn request(model: &str, stream: bool) -> String {
     let system = "You are a helpful assistant who answers questions about travel. ".repeat(8);
     let user = "Which sights can I see in one day in Lisbon if I like trams? ".repeat(4);
     let messages = serde_json::json!([{"role": "system", "content": system}, {"role": "user", "content": user}]);
-    let mut body = serde_json::json!({"model": model, "messages": messages, "max_completion_tokens": 300, "temperature": 0.2});
+    let mut body =
+        serde_json::json!({"model": model, "messages": messages, "max_completion_tokens": 300, "temperature": 0.2});
     if stream {
         body["stream"] = true.into();
         body["stream_options"] = serde_json::json!({"include_usage": true});
@@ -60,7 +61,10 @@ struct InFlight {
 pub(crate) fn router() -> Router {
     Router::new()
         .route("/v1/chat/completions", post(answer))
-        .route("/most-in-flight", get(async |State(calls): State<Arc<InFlight>>| calls.most.load(Ordering::Relaxed).to_string()))
+        .route(
+            "/most-in-flight",
+            get(async |State(calls): State<Arc<InFlight>>| calls.most.load(Ordering::Relaxed).to_string()),
+        )
         .with_state(Arc::default())
 }
 
@@ -95,7 +99,8 @@ fn whole() -> Response {
 }
 
 fn events() -> Response {
-    let first = std::future::ready(()).map(|()| chunk(r#"[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]"#, "null"));
+    let first = std::future::ready(())
+        .map(|()| chunk(r#"[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]"#, "null"));
     let words = unfold(0, async |sent| {
         if sent == CHUNKS {
             return None;

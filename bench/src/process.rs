@@ -29,7 +29,8 @@ const START: Duration = Duration::from_secs(20);
 impl Process {
     /// Starts a role and waits until it is ready. What it prints, log lines included, goes to a file in `folder`.
     pub(crate) fn start(folder: &Path, role: &str, arguments: &[&str]) -> Result<Self, Failure> {
-        let output = tempfile::Builder::new().prefix(role).suffix(".log").tempfile_in(folder)?.into_temp_path().keep()?;
+        let output =
+            tempfile::Builder::new().prefix(role).suffix(".log").tempfile_in(folder)?.into_temp_path().keep()?;
         let child = Command::new(std::env::current_exe()?)
             .arg(role)
             .args(arguments)

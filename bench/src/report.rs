@@ -67,15 +67,28 @@ const COLUMN: usize = 13;
 impl Report {
     pub(crate) fn print(&self, out: &mut impl Write) -> Result<()> {
         let Self { processors, load_before, seconds, calls, failed_calls, .. } = self;
-        writeln!(out, "{calls} calls in {seconds} s on {processors} processors; load before: {load_before}; failed: {failed_calls}")?;
+        writeln!(
+            out,
+            "{calls} calls in {seconds} s on {processors} processors; load before: {load_before}; failed: {failed_calls}"
+        )?;
         if let Some(failure) = &self.first_failure {
             writeln!(out, "the first failure: {failure}")?;
         }
         for section in &self.sections {
-            writeln!(out, "\n{:NAME$}{:>COLUMN$}{:>COLUMN$}{:>COLUMN$}  aim", section.title, "direct", "weir", "added")?;
+            writeln!(
+                out,
+                "\n{:NAME$}{:>COLUMN$}{:>COLUMN$}{:>COLUMN$}  aim",
+                section.title, "direct", "weir", "added"
+            )?;
             for figure in &section.figures {
-                let [direct, weir, added] = [figure.direct, figure.weir, figure.added].map(|value| cell(value, figure.unit));
-                write!(out, "  {:width$}{direct:>COLUMN$}{weir:>COLUMN$}{added:>COLUMN$}", figure.name, width = NAME - 2)?;
+                let [direct, weir, added] =
+                    [figure.direct, figure.weir, figure.added].map(|value| cell(value, figure.unit));
+                write!(
+                    out,
+                    "  {:width$}{direct:>COLUMN$}{weir:>COLUMN$}{added:>COLUMN$}",
+                    figure.name,
+                    width = NAME - 2
+                )?;
                 match (figure.aim, figure.met()) {
                     (Some(aim), Some(true)) => writeln!(out, "  <= {aim}: met")?,
                     (Some(aim), Some(false)) => writeln!(out, "  <= {aim}: MISSED")?,

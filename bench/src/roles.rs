@@ -61,7 +61,11 @@ fn catalog(provider: &str) -> String {
              context_tokens = 128000\nmax_output_tokens = 16384\ntargets = [{{ provider = 'mock', model = '{name}' }}]\n\n"
         )
     };
-    format!("[[provider]]\nname = 'mock'\nkind = 'openai'\nbase_url = '{provider}/v1'\n\n{}{}", model(QUICK), model(SLOW))
+    format!(
+        "[[provider]]\nname = 'mock'\nkind = 'openai'\nbase_url = '{provider}/v1'\n\n{}{}",
+        model(QUICK),
+        model(SLOW)
+    )
 }
 
 /// Limits that no run reaches, so that everything is counted and nothing refused.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use shared::app::Gateway;
 use shared::data::StoreError;
 use shared::model::id;
-use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project};
+use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project, ServiceAccount};
 use shared::model::secret::Secret;
 
 use crate::LocalError;
@@ -83,6 +83,12 @@ pub(crate) async fn admit_key(gateway: &Gateway, key: &ApiKeySecret, name: &str)
         table.create_project(&project).await?;
     }
     if table.api_key(&key.hash()).await?.is_none() {
+        let account = ServiceAccount {
+            id: id::new("svc_acct_"),
+            project_id: project.id.clone(),
+            name: name.to_owned(),
+            created_at,
+        };
         let stored = ApiKey {
             id: id::new("key_"),
             hash: key.hash(),
@@ -90,9 +96,9 @@ pub(crate) async fn admit_key(gateway: &Gateway, key: &ApiKeySecret, name: &str)
             name: name.to_owned(),
             redacted_value: key.redacted(),
             created_at,
-            service_account_id: id::new("svc_acct_"),
+            service_account_id: account.id.clone(),
         };
-        table.create_api_key(&stored).await?;
+        table.create_service_account(&account, &stored).await?;
     }
     Ok(())
 }

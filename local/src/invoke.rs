@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::Request;
 use embedded::Place;
 use http_body_util::BodyExt as _;
+use lambda_http::RequestExt as _;
+use lambda_http::request::RequestContext;
 use serde_json::{Value, json};
-use shared::app::{Gateway, Parts};
 use shared::edge::{Deps, bearer, stack};
-use shared::model::clock::Clock;
 use shared::model::project::ApiKeySecret;
 use shared::model::secret::Secret;
 use tower::ServiceExt as _;
 
 use crate::first_run::admit_key;
-use crate::{Data, LocalError, Settings, settings, stores};
+use crate::{Data, LocalError, Settings, stores};
 
 type MakeRouter = fn(Deps) -> Router;
 
@@ -41,24 +42,14 @@ pub async fn invoke(function: &str, event: &Path, settings: &Settings) -> Result
     let (_, router) = FUNCTIONS.into_iter().find(|(name, _)| *name == function).ok_or_else(unknown)?;
     let path = event.display().to_string();
     let text = std::fs::read_to_string(event).map_err(|source| LocalError::Read { path: path.clone(), source })?;
-    let request =
-        lambda_http::request::from_str(&text).map_err(|error| LocalError::Event { path, reason: error.to_string() })?;
+    let request = read_event(&text).map_err(|reason| LocalError::Event { path, reason })?;
     let token = bearer(request.headers()).map(str::to_owned);
 
     let (_engines, stores) = stores::open(&Data::Embedded(Place::Memory)).await?;
-    let catalog = Arc::new(settings.catalog()?);
-    let clock = Clock::system();
-    let gateway = Gateway::new(Parts {
-        providers: providers::registry(&catalog, &settings::provider_key, &clock)?,
-        catalog,
-        stores,
-        clock,
-        admin_key: token.as_deref().map(Secret::new),
-    });
+    let gateway = settings.gateway(stores, token.as_deref().map(Secret::new))?;
     if let Some(key) = token.as_deref().and_then(ApiKeySecret::parse) {
         admit_key(&gateway, &key, "Event").await?;
     }
-    let request = request.map(|body| Body::from(body.to_vec()));
     let answer = match stack(router(Arc::clone(&gateway))).oneshot(request).await {
         Ok(answer) => answer,
         Err(never) => match never {},
@@ -66,6 +57,25 @@ pub async fn invoke(function: &str, event: &Path, settings: &Settings) -> Result
     let shown = show(answer).await;
     gateway.drain().await;
     Ok(shown)
+}
+
+/// The request of a recorded API Gateway event, without the stage in its path: as deployed functions are told to see it.
+///
+/// # Errors
+/// If `text` is no event.
+pub fn read_event(text: &str) -> Result<Request<Body>, String> {
+    let request = lambda_http::request::from_str(text).map_err(|error| error.to_string())?;
+    let stage = match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV1(context)) => context.stage.clone(),
+        _ => None,
+    };
+    let (mut parts, body) = request.into_parts();
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let without = stage.and_then(|stage| path.strip_prefix(&format!("/{stage}")).map(str::to_owned));
+    if let Some(path) = without {
+        parts.uri = path.parse().map_err(|error| format!("its path is no path: {error}"))?;
+    }
+    Ok(Request::from_parts(parts, Body::from(body.to_vec())))
 }
 
 async fn show(answer: axum::response::Response) -> Value {

@@ -6,8 +6,8 @@ mod server;
 mod settings;
 mod stores;
 
-pub use invoke::invoke;
-pub use server::{Running, serve};
+pub use invoke::{invoke, read_event};
+pub use server::{Running, routes, serve};
 pub use settings::{Data, Settings};
 
 /// Why the server could not start or an event could not be replayed. One line, with a way out.
@@ -27,8 +27,8 @@ pub enum LocalError {
         #[source]
         source: std::io::Error,
     },
-    #[error("{path}, {source}")]
-    Models { path: String, source: shared::model::catalog::CatalogError },
+    #[error("{path}, {error}")]
+    Models { path: String, error: shared::model::catalog::CatalogError },
     #[error(transparent)]
     Stores(#[from] embedded::OpenError),
     #[error("could not prepare the stores")]

@@ -1,22 +1,20 @@
 //! The server: every router behind one listener, until it is told to stop.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt as _;
 use embedded::{Engines, Place};
-use shared::app::{Chain, Gateway, Parts};
+use shared::app::Chain;
 use shared::data::Stores;
 use shared::edge::{self, Deps};
-use shared::model::clock::Clock;
 use shared::model::project::ApiKeySecret;
 use shared::model::secret::Secret;
 use tokio::net::TcpListener;
 
 use crate::first_run::{Keys, admit_key};
-use crate::{Data, LocalError, Settings, settings, stores};
+use crate::{Data, LocalError, Settings, stores};
 
 /// A server that listens; [`Running::run`] serves.
 pub struct Running {
@@ -35,7 +33,6 @@ pub struct Running {
 /// # Errors
 /// The port is in use, the models file is wrong, the data folder is locked: see [`LocalError`].
 pub async fn serve(settings: &Settings) -> Result<Running, LocalError> {
-    let catalog = Arc::new(settings.catalog()?);
     let listener = listen(settings.address).await?;
     let (engines, stores) = stores::open(&settings.data).await?;
     let folder = match &settings.data {
@@ -43,14 +40,7 @@ pub async fn serve(settings: &Settings) -> Result<Running, LocalError> {
         Data::Embedded(Place::Memory) | Data::RemoteTable(_) => None,
     };
     let keys = Keys::load(folder, settings.admin_key.as_ref())?;
-    let clock = Clock::system();
-    let gateway = Gateway::new(Parts {
-        providers: providers::registry(&catalog, &settings::provider_key, &clock)?,
-        catalog,
-        stores,
-        clock,
-        admin_key: Some(Secret::new(&keys.admin_key)),
-    });
+    let gateway = settings.gateway(stores, Some(Secret::new(&keys.admin_key)))?;
     let damaged = || LocalError::Keys { path: "keys.json".to_owned(), reason: "`project_key` is no key".to_owned() };
     let project_key = ApiKeySecret::parse(&keys.project_key).ok_or_else(damaged)?;
     admit_key(&gateway, &project_key, "Local").await?;
@@ -65,8 +55,8 @@ pub async fn serve(settings: &Settings) -> Result<Running, LocalError> {
     })
 }
 
-/// Every route of every function.
-pub(crate) fn routes(gateway: &Deps) -> Router {
+/// Every route of every function, without the stack around them.
+pub fn routes(gateway: &Deps) -> Router {
     Router::new()
         .merge(chat::router(gateway.clone()))
         .merge(embeddings::router(gateway.clone()))
@@ -111,7 +101,7 @@ impl Running {
                 tracing::warn!(%error, "TCP_NODELAY not set");
             }
         });
-        let serving = axum::serve(listener, self.router).with_graceful_shutdown(stop);
+        let serving = axum::serve(listener, self.router.into_make_service()).with_graceful_shutdown(stop);
         tokio::select! {
             served = async { serving.await } => served.map_err(LocalError::Serve)?,
             never = sweep(&self.gateway) => match never {},

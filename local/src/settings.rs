@@ -2,9 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use embedded::Place;
+use shared::app::{Gateway, Parts};
+use shared::data::Stores;
+use shared::edge::Deps;
 use shared::model::catalog::{Catalog, KeySource};
+use shared::model::clock::Clock;
 use shared::model::secret::Secret;
 
 use crate::LocalError;
@@ -30,19 +35,27 @@ pub enum Data {
 }
 
 impl Settings {
+    /// A gateway to the models of these settings.
+    pub(crate) fn gateway(&self, stores: Stores, admin_key: Option<Secret>) -> Result<Deps, LocalError> {
+        let catalog = Arc::new(self.catalog()?);
+        let clock = Clock::system();
+        let providers = providers::registry(&catalog, &provider_key, &clock)?;
+        Ok(Gateway::new(Parts { stores, catalog, providers, clock, admin_key }))
+    }
+
     /// The models to serve.
-    pub(crate) fn catalog(&self) -> Result<Catalog, LocalError> {
+    fn catalog(&self) -> Result<Catalog, LocalError> {
         let Some(path) = &self.models else {
             return Ok(providers::builtin::builtin_catalog(&|name| shared::edge::config::env(name).is_some()));
         };
         let shown = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|source| LocalError::Read { path: shown.clone(), source })?;
-        Catalog::parse(&text).map_err(|source| LocalError::Models { path: shown, source })
+        Catalog::parse(&text).map_err(|error| LocalError::Models { path: shown, error })
     }
 }
 
 /// Keys of providers: from the environment. Secrets Manager has none of ours here.
-pub(crate) fn provider_key(source: &KeySource) -> Option<Secret> {
+fn provider_key(source: &KeySource) -> Option<Secret> {
     match source {
         KeySource::Env(name) => shared::edge::config::env(name).map(Secret::new),
         KeySource::None | KeySource::Secret(_) => None,

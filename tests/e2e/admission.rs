@@ -135,6 +135,20 @@ async fn tokens_are_reserved_at_their_worst_and_given_back() {
 }
 
 #[tokio::test]
+async fn a_call_without_a_limit_is_counted_with_what_is_likely_and_then_with_what_it_used() {
+    let world = World::new().await;
+    let body = CHAT.replace(",\"max_tokens\":100", "");
+    let expected = body.len() as u64 + 32 + 4_096;
+    let limits = Limits { tokens_per_minute: Some(expected + 1_000), ..Limits::default() };
+    let (_, key) = world.project(limits, Policy::default()).await;
+    let router = world.router();
+    world.first.then(Script::answer("long", 1_000, 4_096 + 900));
+    let first = send(&router, "POST", PATH, &key, &[], body.clone()).await;
+    assert_eq!((first.status, first.header("x-ratelimit-remaining-tokens")), (200, "1000"));
+    assert_eq!(send(&router, "POST", PATH, &key, &[], body).await.status, 429);
+}
+
+#[tokio::test]
 async fn a_model_without_a_price_is_refused_where_a_budget_is_set() {
     let world = World::new().await;
     let body = CHAT.replace("priced", "unpriced");
@@ -145,6 +159,20 @@ async fn a_model_without_a_price_is_refused_where_a_budget_is_set() {
     assert_eq!((refused.status, refused.code().as_str()), (400, "model_not_priced"));
     assert_eq!(send(&router, "POST", PATH, &without, &[], body).await.status, 200);
     assert_eq!(world.first.call_count(), 1);
+}
+
+#[tokio::test]
+async fn what_is_billed_beside_the_tokens_is_refused_where_a_budget_is_set() {
+    let world = World::new().await;
+    let (_, key) = world.project(budget(1.0), Policy::default()).await;
+    let router = world.router();
+    for (param, value) in [("service_tier", "\"priority\""), ("web_search_options", "{}")] {
+        let body = CHAT.replace("\"max_tokens\"", &format!("\"{param}\":{value},\"max_tokens\""));
+        let refused = send(&router, "POST", PATH, &key, &[], body).await;
+        assert_eq!((refused.status, refused.json()["error"]["param"].as_str()), (400, Some(param)));
+    }
+    let body = CHAT.replace("\"max_tokens\"", "\"service_tier\":\"default\",\"max_tokens\"");
+    assert_eq!(send(&router, "POST", PATH, &key, &[], body).await.status, 200);
 }
 
 #[tokio::test]

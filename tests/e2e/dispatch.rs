@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::Request;
 use kit::{Script, World, send};
 use shared::model::project::{Limits, Policy};
 use shared::model::provider::{Failure, Refusal};
+
+use tower::ServiceExt as _;
 
 use crate::{CHAT, PATH, STREAM};
 
@@ -100,6 +104,20 @@ async fn a_provider_that_hangs_is_given_up() {
     let reply = send(&world.router(), "POST", PATH, &key, &[], CHAT).await;
     assert_eq!((reply.status, reply.code().as_str()), (504, "provider_timeout"));
     assert!(begun.elapsed() <= Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_ends_before_the_function_that_serves_it_is_stopped() {
+    let (world, key) = world().await;
+    world.first.always(Script::Hang);
+    let mut context = lambda_http::Context::default();
+    context.deadline = world.clock.now().plus_ms(4_000).0;
+    let request = Request::post(PATH).header("authorization", format!("Bearer {key}")).extension(context);
+    let begun = tokio::time::Instant::now();
+    let answer = world.router().oneshot(request.body(Body::from(CHAT)).unwrap()).await.unwrap();
+    assert_eq!(answer.status(), 504);
+    // Three of the four seconds are kept back for closing the books.
+    assert!(begun.elapsed() <= Duration::from_millis(1_100), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -104,6 +104,7 @@ async fn routes_methods_and_sizes() {
     for path in POSTS {
         check(&send(&router, "POST", path, &key, &[], vec![b' '; 6 * 1024 * 1024 + 1]).await, 413, "request_too_large");
     }
+    check(&send(&router, "GET", "/v1/models/%FF", &key, &[], "").await, 400, "null");
     assert_eq!(send(&router, "GET", "/healthz", "", &[], "").await.status, 200);
 }
 

@@ -1,10 +1,10 @@
 //! `/v1/organization/projects/{project_id}/service_accounts`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::app::admin::Issued;
-use shared::edge::{Admin, Deps, Input, Params, Rejection};
+use shared::edge::{Admin, Deps, Input, Params, Path, Rejection};
 use shared::model::project::{Name, ServiceAccount};
 use shared::model::request::Invalid;
 

@@ -1,9 +1,9 @@
 //! `/v1/organization/projects/{project_id}/api_keys`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Serialize;
-use shared::edge::{Admin, Deps, Params, Rejection};
+use shared::edge::{Admin, Deps, Params, Path, Rejection};
 use shared::model::project::{ApiKey, Project};
 
 use crate::accounts::{Deleted, ROLE};

@@ -1,12 +1,12 @@
 //! OpenAI's spend limit and rate limits of a project: other words for its `limits`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::app::Error;
 use shared::app::admin::{Edit, LimitsChange, Page, ProjectChange};
-use shared::edge::{Admin, Deps, Input, Rejection};
+use shared::edge::{Admin, Deps, Input, Path, Rejection};
 use shared::model::money::MicroUsd;
 use shared::model::project::Limits;
 use shared::model::request::Invalid;

@@ -1,10 +1,10 @@
 //! `/v1/organization/projects`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::app::admin::{Edit, NewProject, ProjectChange};
-use shared::edge::{Admin, Deps, Input, Params, Rejection};
+use shared::edge::{Admin, Deps, Input, Params, Path, Rejection};
 use shared::model::project::{Limits, Name, Policy, Project};
 
 use crate::list::{List, cursor};

@@ -1,11 +1,11 @@
 //! The models that are served: `/v1/models` and `/v1/models/{model}`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
 use shared::app::Error;
-use shared::edge::{Deps, Rejection};
+use shared::edge::{Deps, Path, Rejection};
 use shared::model::catalog::Model;
 use shared::model::project::Caller;
 

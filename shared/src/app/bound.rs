@@ -29,6 +29,18 @@ pub(super) fn bound(body: &Body, model: &Model, policy: &Policy) -> Bound {
     Bound { input, output: each.saturating_mul(body.choices) }
 }
 
+/// Output tokens that are counted into the rate window for an answer without a limit; its end corrects them.
+const EXPECTED_OUTPUT_TOKENS: u64 = 4_096;
+
+/// The tokens that a call is counted with while it runs: its bound, but where nobody limited the output only what is
+/// likely. Models can write more than whole projects may use in a minute; money is held for all of it nevertheless.
+pub(super) fn expected_tokens(bound: &Bound, body: &Body, policy: &Policy) -> u64 {
+    let limited = body.max_output_tokens.or(policy.default_max_output_tokens).is_some();
+    let likely = EXPECTED_OUTPUT_TOKENS.saturating_mul(body.choices);
+    let output = if limited { bound.output } else { bound.output.min(likely) };
+    bound.input.saturating_add(output)
+}
+
 /// Output tokens of one answer.
 fn output_limit(body: &Body, model: &Model, policy: &Policy) -> u64 {
     let asked = body.max_output_tokens.or(policy.default_max_output_tokens);

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use rand::RngExt as _;
 use serde_json::Value;
 
+use super::answer::{Answer, Facts, Outlet};
 use super::error::Error;
 use super::gateway::Gateway;
-use super::run::{Answer, Facts, Outlet};
 use super::stream;
 use crate::data::{Finished, Lease, Record, RecordKey, RecordState};
 use crate::model::id::Fingerprint;

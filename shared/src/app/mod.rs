@@ -3,6 +3,7 @@
 mod access;
 pub mod admin;
 mod admission;
+mod answer;
 mod bound;
 mod breaker;
 mod cache;
@@ -16,9 +17,10 @@ mod sweep;
 pub mod usage;
 
 pub use admission::{Limit, Rate, RateStatus, Refusal, Terms};
+pub use answer::{Answer, Facts};
 pub use cache::{CacheControl, CacheOutcome};
 pub use dispatch::Chain;
 pub use error::Error;
 pub use gateway::{Gateway, Parts};
-pub use run::{Answer, Facts, Request};
+pub use run::Request;
 pub use sweep::Swept;

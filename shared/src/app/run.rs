@@ -1,15 +1,15 @@
 //! The request path of every model call: claim and admit, call the provider, answer, close the books.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant as Timer;
 
-use super::admission::{Ask, RateStatus, Ticket};
+use super::admission::{Ask, Ticket};
+use super::answer::{Answer, Closing, Facts, Outlet};
 use super::bound;
-use super::cache::{CacheControl, CacheOutcome, CachePlan};
+use super::cache::{CacheControl, CachePlan};
 use super::dispatch::{Begun, Dispatched, Order};
 use super::error::Error;
 use super::gateway::Gateway;
@@ -39,117 +39,6 @@ pub struct Request {
     pub render_error: fn(&Error) -> (u16, Bytes),
 }
 
-/// The answer to a call: its head, and a body that ends when the books are closed.
-pub struct Answer {
-    pub status: u16,
-    pub content_type: String,
-    /// Of the body in bytes, where it is known before.
-    pub length: Option<usize>,
-    pub facts: Facts,
-    pub body: mpsc::Receiver<Bytes>,
-}
-
-/// What weir says about a call beside the answer.
-#[derive(Debug, Clone, Default)]
-pub struct Facts {
-    pub model: String,
-    pub provider: Option<String>,
-    pub attempts: u32,
-    pub cache: CacheOutcome,
-    pub replayed: bool,
-    pub rates: RateStatus,
-    /// Known before the answer's body for all but streams.
-    pub cost: Option<MicroUsd>,
-    /// Store round trips before the provider was called, and the provider's time to the first byte.
-    pub admission: Duration,
-    pub provider_time: Duration,
-    /// Known when the body has ended.
-    pub closing: Arc<OnceLock<Closing>>,
-}
-
-/// The end of a call, for its log line.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Closing {
-    pub usage: Usage,
-    pub cost: MicroUsd,
-    pub failed: bool,
-}
-
-impl Answer {
-    /// A head without the body, which the outlet adds.
-    pub(super) fn head(status: u16, content_type: &str, length: Option<usize>, facts: Facts) -> Head {
-        Head { status, content_type: content_type.to_owned(), length, facts }
-    }
-}
-
-pub(super) struct Head {
-    pub(super) status: u16,
-    pub(super) content_type: String,
-    pub(super) length: Option<usize>,
-    pub(super) facts: Facts,
-}
-
-/// Where an answer goes: to a client that may be gone.
-pub(super) struct Outlet {
-    head: Option<oneshot::Sender<Result<Answer, Error>>>,
-    sender: mpsc::Sender<Bytes>,
-    body: Option<mpsc::Receiver<Bytes>>,
-    deadline: Timer,
-}
-
-/// Chunks that may wait for a slow client.
-const WAITING_CHUNKS: usize = 64;
-
-impl Outlet {
-    fn new(deadline: Timer) -> (Self, oneshot::Receiver<Result<Answer, Error>>) {
-        let (head, answer) = oneshot::channel();
-        let (sender, body) = mpsc::channel(WAITING_CHUNKS);
-        (Self { head: Some(head), sender, body: Some(body), deadline }, answer)
-    }
-
-    pub(super) fn has_begun(&self) -> bool {
-        self.head.is_none()
-    }
-
-    /// Sends the head, once.
-    pub(super) fn begin(&mut self, head: Head) {
-        if let (Some(sender), Some(body)) = (self.head.take(), self.body.take()) {
-            let Head { status, content_type, length, facts } = head;
-            // A client that is gone already gets no answer; the call goes on.
-            let _ = sender.send(Ok(Answer { status, content_type, length, facts, body }));
-        }
-    }
-
-    /// Sends a piece of the body. A client that left, or that takes nothing until the deadline, is passed over.
-    pub(super) async fn send(&mut self, piece: Bytes) {
-        if !piece.is_empty() && !self.sender.is_closed() {
-            let _ = tokio::time::timeout_at(self.deadline, self.sender.send(piece)).await;
-        }
-    }
-
-    /// Lets what was sent leave before the books are closed: that computes for a while before it first waits, and the
-    /// task that writes to the client may be queued behind this one.
-    pub(super) async fn let_go(&self) {
-        tokio::task::yield_now().await;
-    }
-
-    fn fail(mut self, error: Error) {
-        if let Some(sender) = self.head.take() {
-            let _ = sender.send(Err(error));
-        }
-    }
-
-    /// The run that was followed is gone. If its answer had begun there is no way back: says so with `true`.
-    pub(super) fn cut_short(&mut self) -> bool {
-        if self.has_begun() {
-            let _ = self
-                .sender
-                .try_send(stream::error_event("The request that this one followed was interrupted. Send it again."));
-        }
-        self.has_begun()
-    }
-}
-
 /// A call with everything decided that does not need a store.
 pub(super) struct Job {
     pub(super) caller: Caller,
@@ -174,7 +63,7 @@ impl Job {
             project: &self.caller.project,
             model: &self.model.name,
             amount: self.model.price.map_or(MicroUsd(0), |price| price.worst_case(&self.bound)),
-            tokens: self.bound.total(),
+            tokens: bound::expected_tokens(&self.bound, &self.request.body, &self.caller.project.policy),
             lease_until: self.lease_until,
         }
     }
@@ -209,8 +98,8 @@ impl Gateway {
         let body = &request.body;
         let model = self.catalog.model(&body.model).ok_or_else(|| Error::UnknownModel(body.model.clone()))?.clone();
         fits(request.endpoint, &model)?;
-        if caller.project.limits.budget.is_some() && model.price.is_none() {
-            return Err(Error::Unpriced(model.name));
+        if caller.project.limits.budget.is_some() {
+            can_be_accounted(body, &model)?;
         }
         let now = self.clock.now();
         let longest = model.targets.iter().map(|target| target.timeouts.total).max().unwrap_or_default();
@@ -448,6 +337,28 @@ fn fits(endpoint: Endpoint, model: &Model) -> Result<(), Invalid> {
     }
     let message = format!("The model `{}` does not serve /v1{}. Try {path}.", model.name, endpoint.path());
     Err(Invalid { message, param: Some("model".to_owned()), code: Some("model_not_supported") })
+}
+
+/// Whether what a call costs is bounded by the model's price per token.
+fn can_be_accounted(body: &Body, model: &Model) -> Result<(), Error> {
+    if model.price.is_none() {
+        return Err(Error::Unpriced(model.name.clone()));
+    }
+    let tier = body.object.get::<String>("service_tier").unwrap_or_default();
+    let dear = match tier.as_str() {
+        "" | "auto" | "default" | "flex" => body.object.text("web_search_options").map(|_| "web_search_options"),
+        _ => Some("service_tier"),
+    };
+    match dear {
+        None => Ok(()),
+        Some(param) => {
+            let message = format!(
+                "`{param}` is billed beside the price per token, and this project has a budget: what a call costs must be \
+                 known before it is made. Remove `{param}`, or use a project without a budget."
+            );
+            Err(Invalid { message, param: Some(param.to_owned()), code: Some("not_accountable") }.into())
+        }
+    }
 }
 
 fn operation(endpoint: Endpoint) -> Operation {

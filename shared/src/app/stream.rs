@@ -6,11 +6,12 @@ use futures_util::stream::BoxStream;
 use serde_json::value::RawValue;
 use tokio::time::{Duration, Instant as Timer};
 
+use super::answer::{Answer, Outlet};
 use super::bound;
 use super::dispatch::Chain;
 use super::gateway::Gateway;
 use super::idempotency::finished;
-use super::run::{Answer, Job, Outlet, Running};
+use super::run::{Job, Running};
 use crate::model::object::Object;
 use crate::model::provider::{Event, Failure};
 use crate::model::tokens::Usage;

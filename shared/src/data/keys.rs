@@ -117,7 +117,10 @@ mod tests {
     fn a_counter_says_in_its_key_what_it_is_about() {
         for model in ["gpt-4.1", "a#b", "100%", "%23#%25"] {
             let sk = usage("p", "2026-11-22T17", "completions", model, "key_1", 12).sk;
-            assert_eq!(usage_parts(&sk), Some(["2026-11-22T17", "completions", model, "key_1", "12"].map(str::to_owned)));
+            assert_eq!(
+                usage_parts(&sk),
+                Some(["2026-11-22T17", "completions", model, "key_1", "12"].map(str::to_owned))
+            );
         }
         for other in ["PROFILE", "USAGE#2026-11-22T17#completions"] {
             assert_eq!(usage_parts(other), None);

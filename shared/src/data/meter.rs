@@ -160,7 +160,7 @@ impl Table {
     }
 
     /// Settles a hold at its true cost, once: gives back what is left of it and, while the rate window is the one it was
-    /// counted in, the tokens that were not used.
+    /// counted in, the tokens that were not used (less than none: the tokens that were used beside).
     ///
     /// # Errors
     /// If the table fails.
@@ -169,11 +169,11 @@ impl Table {
         at: &MeterKey,
         hold: &Hold,
         cost: MicroUsd,
-        unused_tokens: u64,
+        unused_tokens: i64,
     ) -> Result<Settled, StoreError> {
         let mut update = "SET avail = avail + :back, spent = spent + :cost".to_owned();
         let mut values = vec![(":back", number(hold.amount.signed() - cost.signed())), (":cost", number(cost.0))];
-        if unused_tokens > 0 {
+        if unused_tokens != 0 {
             update.push_str(", toks = toks - :unused");
             values.push((":unused", number(unused_tokens)));
         }

@@ -24,8 +24,8 @@ pub enum ConnectError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    #[error("`{place}` is wrong: {source}")]
-    Catalog { place: String, source: CatalogError },
+    #[error("`{place}` is wrong: {error}")]
+    Catalog { place: String, error: CatalogError },
     #[error("could not read the secret `{name}`")]
     Secret {
         name: String,
@@ -101,7 +101,7 @@ async fn catalog(source: &ModelsSource, s3: &aws_sdk_s3::Client) -> Result<Catal
         ModelsSource::S3 { bucket, key } => (format!("s3://{bucket}/{key}"), read_object(s3, bucket, key).await),
     };
     let text = text.map_err(|source| ConnectError::Models { place: place.clone(), source })?;
-    Catalog::parse(&text).map_err(|source| ConnectError::Catalog { place, source })
+    Catalog::parse(&text).map_err(|error| ConnectError::Catalog { place, error })
 }
 
 fn read_file(path: &str) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {

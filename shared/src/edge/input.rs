@@ -52,6 +52,23 @@ pub(super) fn body(read: Result<Bytes, BytesRejection>) -> Result<Bytes, Rejecti
     })
 }
 
+/// Path segments read as `T`.
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(rejection) => {
+                let message = format!("Invalid URL path: {}.", rejection.body_text());
+                Err(Error::Invalid(Invalid { message, param: None, code: None }).into())
+            }
+        }
+    }
+}
+
 /// Query parameters read as `T`.
 pub struct Query<T>(pub T);
 

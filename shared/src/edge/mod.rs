@@ -14,7 +14,7 @@ mod stack;
 
 pub use call::serve;
 pub use caller::{Admin, bearer};
-pub use input::{Input, Query};
+pub use input::{Input, Path, Query};
 pub use log::init as init_log;
 pub use params::Params;
 pub use reject::{Rejection, render};

@@ -73,13 +73,6 @@ pub struct Bound {
     pub output: u64,
 }
 
-impl Bound {
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        self.input.saturating_add(self.output)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

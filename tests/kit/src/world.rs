@@ -195,11 +195,5 @@ impl World {
 
 /// Every route of an instance.
 pub fn router_of(gateway: &Deps) -> Router {
-    let all = Router::new()
-        .merge(chat::router(gateway.clone()))
-        .merge(embeddings::router(gateway.clone()))
-        .merge(models::router(gateway.clone()))
-        .merge(admin::router(gateway.clone()))
-        .merge(usage::router(gateway.clone()));
-    stack(all)
+    stack(local::routes(gateway))
 }

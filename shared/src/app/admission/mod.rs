@@ -39,7 +39,7 @@ pub(super) struct Ask<'a> {
     pub(super) model: &'a str,
     /// The most it can cost; 0 if the model has no price.
     pub(super) amount: MicroUsd,
-    /// The most tokens it can use.
+    /// The tokens it is counted with until its end.
     pub(super) tokens: u64,
     /// When the sweeper may take the call for dead.
     pub(super) lease_until: Instant,
@@ -176,7 +176,7 @@ impl Gateway {
     /// If the table fails; the sweeper then settles the hold in full when its lease has ended.
     pub(super) async fn settle(&self, ticket: &Ticket, cost: MicroUsd, tokens: u64) -> Result<(), Error> {
         let same_window = self.clock.now() < ticket.window_ends;
-        let unused = if same_window { ticket.tokens.saturating_sub(tokens) } else { 0 };
+        let unused = if same_window && ticket.tokens > 0 { difference(ticket.tokens, tokens) } else { 0 };
         self.stores.table.settle(&ticket.meter, &ticket.hold, cost, unused).await?;
         Ok(())
     }
@@ -217,6 +217,11 @@ impl Gateway {
             self.hints.saw(&meter, shard.window.ends);
         }
     }
+}
+
+/// `counted - used`, below zero if more was used.
+fn difference(counted: u64, used: u64) -> i64 {
+    i64::try_from(counted).unwrap_or(i64::MAX).saturating_sub(i64::try_from(used).unwrap_or(i64::MAX))
 }
 
 fn attempt(ask: &Ask<'_>, terms: &Terms, meter: &MeterKey, window_ends: Instant, now: Instant) -> Attempt {

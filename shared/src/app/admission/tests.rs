@@ -1,1 +1,161 @@
+//! Properties of the plan: money is neither made nor lost, and nothing is refused that the whole budget could pay.
 
+use proptest::prelude::*;
+
+use super::plan::{Demand, Plan, plan};
+use super::{Limit, Terms};
+use crate::data::{MAX_SHARDS, Move, Shard, Window};
+use crate::model::clock::Instant;
+use crate::model::money::MicroUsd;
+use crate::model::project::Limits;
+
+const NOW: Instant = Instant(1_000_000);
+const MONTH_ENDS: Instant = Instant(9_000_000);
+
+fn terms(budget: Option<u64>, requests: Option<u64>, shards: u8) -> Terms {
+    let limits = Limits { requests_per_minute: requests, tokens_per_minute: None, budget: budget.map(MicroUsd) };
+    Terms { limits, revision: 7, shards }
+}
+
+fn demand(amount: u64) -> Demand {
+    Demand { amount: MicroUsd(amount), tokens: 10, now: NOW }
+}
+
+fn shard(revision: i64, avail: i64, limit: Option<u64>) -> Shard {
+    Shard {
+        revision,
+        avail,
+        spent: MicroUsd(0),
+        limit: limit.map(MicroUsd),
+        holds: Vec::new(),
+        window: Window { ends: NOW.plus_ms(1_000), requests: 0, tokens: 0 },
+    }
+}
+
+/// A meter of a revision, filled for a budget.
+fn meter(revision: i64, avails: &[i64], limit: Option<u64>) -> Vec<Option<Shard>> {
+    let mut shards: Vec<_> =
+        avails.iter().enumerate().map(|(n, &avail)| Some(shard(revision, avail, limit.filter(|_| n == 0)))).collect();
+    shards.resize(usize::from(MAX_SHARDS), None);
+    shards
+}
+
+/// Carries moves out as the table would. `None` if a condition does not hold.
+fn apply(shards: &mut [Option<Shard>], moves: &[Move]) -> Option<()> {
+    for step in moves {
+        let place = &mut shards[usize::from(step.shard)];
+        let mut after = match (place.clone(), step.seen) {
+            (None, None) => shard(step.revision, 0, None),
+            (Some(before), Some(seen)) if before.revision == seen => before,
+            _ => return None,
+        };
+        if step.at_least.is_some_and(|least| after.avail < least) {
+            return None;
+        }
+        after.revision = step.revision;
+        after.avail += step.delta;
+        after.limit = step.limit;
+        *place = Some(after);
+    }
+    Some(())
+}
+
+fn total(shards: &[Option<Shard>]) -> i64 {
+    shards.iter().flatten().map(|shard| shard.avail).sum()
+}
+
+proptest! {
+    #[test]
+    fn a_new_meter_holds_exactly_the_budget(budget in 0..1_000_000_u64, count in 1..=MAX_SHARDS) {
+        let mut shards = meter(0, &[], None);
+        let Plan::Refill { moves, .. } = plan(&shards, &terms(Some(budget), None, count), &demand(1), MONTH_ENDS) else {
+            panic!("a meter that does not exist is filled")
+        };
+        prop_assert!(apply(&mut shards, &moves).is_some());
+        prop_assert_eq!(total(&shards), i64::try_from(budget).unwrap());
+        prop_assert!(shards.iter().flatten().all(|shard| shard.avail >= 0 && shard.revision == 7));
+        prop_assert_eq!(shards.iter().flatten().count(), usize::from(count));
+    }
+
+    #[test]
+    fn changed_limits_change_what_is_left_by_their_difference_and_never_leave_room_that_is_not_there(
+        avails in prop::collection::vec(-500..2_000_i64, 1..8),
+        before in prop::option::of(0..10_000_u64),
+        after in prop::option::of(0..10_000_u64),
+        count in 1..=MAX_SHARDS,
+    ) {
+        let mut shards = meter(6, &avails, before);
+        let old = total(&shards) - i64::try_from(before.unwrap_or(0)).unwrap();
+        let terms = terms(after, None, count);
+        let Plan::Refill { moves, .. } = plan(&shards, &terms, &demand(1), MONTH_ENDS) else {
+            panic!("a meter of an old revision is filled")
+        };
+        prop_assert!(apply(&mut shards, &moves).is_some());
+        let left = old + i64::try_from(after.unwrap_or(0)).unwrap();
+        prop_assert_eq!(total(&shards), left);
+        if after.is_some() && left < 0 {
+            prop_assert!(shards.iter().flatten().all(|shard| shard.revision == -7), "nobody is admitted while over");
+        } else if after.is_some() {
+            prop_assert!(shards.iter().flatten().all(|shard| shard.avail >= 0 && shard.revision == 7));
+        }
+    }
+
+    #[test]
+    fn whatever_the_whole_budget_can_pay_is_admitted_after_at_most_one_move(
+        avails in prop::collection::vec(0..1_000_i64, 1..8),
+        amount in 0..5_000_u64,
+    ) {
+        let mut shards = meter(7, &avails, Some(10_000));
+        let terms = terms(Some(10_000), None, u8::try_from(avails.len()).unwrap());
+        let before = total(&shards);
+        let mut planned = plan(&shards, &terms, &demand(amount), MONTH_ENDS);
+        if let Plan::Refill { moves, .. } = &planned {
+            prop_assert!(apply(&mut shards, moves).is_some());
+            prop_assert_eq!(total(&shards), before, "moving neither makes nor loses money");
+            planned = plan(&shards, &terms, &demand(amount), MONTH_ENDS);
+        }
+        match planned {
+            Plan::Try { shard, .. } => {
+                prop_assert!(shards[usize::from(shard)].as_ref().unwrap().avail >= i64::try_from(amount).unwrap());
+            }
+            Plan::Refuse(refusal) => {
+                prop_assert!(before < i64::try_from(amount).unwrap());
+                let left = MicroUsd(u64::try_from(before).unwrap());
+                let budget = Limit::Budget { limit: MicroUsd(10_000), left, requested: MicroUsd(amount) };
+                prop_assert_eq!(refusal.limit, budget);
+            }
+            other => prop_assert!(false, "{:?}", other),
+        }
+    }
+}
+
+#[test]
+fn somebody_who_is_behind_reads_again() {
+    let shards = meter(8, &[5], None);
+    assert_eq!(plan(&shards, &terms(None, None, 1), &demand(1), MONTH_ENDS), Plan::ReadAgain);
+}
+
+#[test]
+fn a_project_that_is_over_its_lowered_limit_is_healed_by_settlements_and_not_before() {
+    let terms = terms(Some(100), None, 2);
+    let over = meter(-7, &[-50, 20], Some(100));
+    assert!(matches!(plan(&over, &terms, &demand(1), MONTH_ENDS), Plan::Refuse(_)));
+    let mut healed = meter(-7, &[-50, 60], Some(100));
+    let Plan::Refill { moves, .. } = plan(&healed, &terms, &demand(1), MONTH_ENDS) else {
+        panic!("it is filled again")
+    };
+    apply(&mut healed, &moves).unwrap();
+    assert_eq!((total(&healed), healed[0].as_ref().unwrap().revision), (10, 7));
+}
+
+#[test]
+fn a_full_rate_window_sends_the_call_to_another_shard_and_then_away() {
+    let terms = terms(None, Some(4), 2);
+    let mut shards = meter(7, &[0, 0], None);
+    shards[0].as_mut().unwrap().window.requests = 2;
+    assert!(matches!(plan(&shards, &terms, &demand(0), MONTH_ENDS), Plan::Try { shard: 1, .. }));
+    shards[1].as_mut().unwrap().window.requests = 2;
+    let Plan::Refuse(refusal) = plan(&shards, &terms, &demand(0), MONTH_ENDS) else { panic!("both are full") };
+    assert_eq!(refusal.limit, Limit::Requests { limit: 4, used: 4 });
+    assert_eq!(refusal.retry_after.unwrap().as_millis(), 1_000);
+}
