@@ -7,6 +7,7 @@ use axum::Router;
 use axum::serve::ListenerExt as _;
 use embedded::{Engines, Place};
 use shared::app::Chain;
+use shared::data::Stores;
 use shared::edge::{self, Deps};
 use shared::model::project::ApiKeySecret;
 use shared::model::secret::Secret;
@@ -83,6 +84,12 @@ impl Running {
         self.listener.local_addr().map_err(LocalError::Serve)
     }
 
+    /// The stores that the server works on.
+    #[must_use]
+    pub fn stores(&self) -> &Stores {
+        self.gateway.stores()
+    }
+
     /// Serves until `stop` resolves, then until every call that was begun has closed its books.
     ///
     /// # Errors
@@ -94,7 +101,7 @@ impl Running {
                 tracing::warn!(%error, "TCP_NODELAY not set");
             }
         });
-        let serving = axum::serve(listener, self.router).with_graceful_shutdown(stop);
+        let serving = axum::serve(listener, self.router.into_make_service()).with_graceful_shutdown(stop);
         tokio::select! {
             served = async { serving.await } => served.map_err(LocalError::Serve)?,
             never = sweep(&self.gateway) => match never {},

@@ -28,7 +28,7 @@ async fn chat_completions(
     parts: Parts,
     body: Sent,
 ) -> Result<Response, Rejection> {
-    serve(gateway, Endpoint::ChatCompletions, caller, &parts, body).await
+    serve(gateway, Endpoint::ChatCompletions, caller, parts, body).await
 }
 
 async fn completions(
@@ -37,7 +37,7 @@ async fn completions(
     parts: Parts,
     body: Sent,
 ) -> Result<Response, Rejection> {
-    serve(gateway, Endpoint::Completions, caller, &parts, body).await
+    serve(gateway, Endpoint::Completions, caller, parts, body).await
 }
 
 async fn moderations(
@@ -46,5 +46,5 @@ async fn moderations(
     parts: Parts,
     body: Sent,
 ) -> Result<Response, Rejection> {
-    serve(gateway, Endpoint::Moderations, caller, &parts, body).await
+    serve(gateway, Endpoint::Moderations, caller, parts, body).await
 }

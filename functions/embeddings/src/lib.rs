@@ -22,5 +22,5 @@ async fn embeddings(
     parts: Parts,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Rejection> {
-    serve(gateway, Endpoint::Embeddings, caller, &parts, body).await
+    serve(gateway, Endpoint::Embeddings, caller, parts, body).await
 }

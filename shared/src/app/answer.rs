@@ -103,6 +103,12 @@ impl Outlet {
         }
     }
 
+    /// Lets what was sent leave before the books are closed: that computes for a while before it first waits, and the
+    /// task that writes to the client may be queued behind this one.
+    pub(super) async fn let_go(&self) {
+        tokio::task::yield_now().await;
+    }
+
     /// Answers with an error, or ends an answer that has begun with an error event.
     pub(super) async fn fail(mut self, error: Error) {
         match self.head.take() {

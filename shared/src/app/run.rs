@@ -252,6 +252,7 @@ impl Gateway {
         let facts = running.facts.clone();
         outlet.begin(Answer::head(200, JSON, Some(whole.body.len()), facts));
         outlet.send(whole.body.clone()).await;
+        outlet.let_go().await;
         let end = finished(200, JSON, whole.body.clone());
         tokio::join!(
             self.close(job, &running, usage, false),
@@ -264,6 +265,7 @@ impl Gateway {
         running.facts.cost = Some(MicroUsd(0));
         outlet.begin(Answer::head(200, &entry.content_type, Some(entry.body.len()), running.facts.clone()));
         outlet.send(entry.body.clone()).await;
+        outlet.let_go().await;
         let end = finished(200, &entry.content_type, entry.body);
         tokio::join!(self.release(&running.ticket), self.conclude(running.lease.as_ref(), true, end));
         tracing::debug!(model = job.model.name, "answered from the cache");

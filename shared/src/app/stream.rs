@@ -103,6 +103,7 @@ impl<'a> Pump<'a> {
             }
         };
         self.emit(last).await;
+        self.outlet.let_go().await;
         self.close(failure.is_some()).await;
     }
 

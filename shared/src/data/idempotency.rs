@@ -132,6 +132,7 @@ impl Stores {
                     .to_owned(),
             condition: condition.to_owned(),
             values,
+            returning: true,
             ..Change::default()
         };
         match self.table.update(keys::idempotency(&key.project_id, key.hash.as_str()), change).await? {

@@ -70,6 +70,14 @@ pub(super) fn usage(project_id: &str, hour: &str, operation: &str, model: &str, 
 
 pub(super) const USAGE_PREFIX: &str = "USAGE#";
 
+/// Hour, operation, model, key id and shard of a usage counter's `sk`; `None` if it is not one's.
+pub(super) fn usage_parts(sk: &str) -> Option<[String; 5]> {
+    let parts: Vec<&str> = sk.strip_prefix(USAGE_PREFIX)?.split('#').collect();
+    let [hour, operation, model, key_id, shard] = parts.try_into().ok()?;
+    let model = model.replace("%23", "#").replace("%25", "%");
+    Some([hour.to_owned(), operation.to_owned(), model, key_id.to_owned(), shard.to_owned()])
+}
+
 /// `pk = IDEM#<project>#<hash of scope and key>`, `sk = IDEM`; its parts lie beside it.
 pub(super) fn idempotency(project_id: &str, hash: &str) -> Key {
     key(format!("IDEM#{project_id}#{hash}"), "IDEM")
@@ -103,6 +111,20 @@ mod tests {
         let one = usage("p", "2026-11-22T17", "completions", "a#b", "k", 0);
         let other = usage("p", "2026-11-22T17", "completions", "a", "b#k", 0);
         assert_ne!(one, other);
+    }
+
+    #[test]
+    fn a_counter_says_in_its_key_what_it_is_about() {
+        for model in ["gpt-4.1", "a#b", "100%", "%23#%25"] {
+            let sk = usage("p", "2026-11-22T17", "completions", model, "key_1", 12).sk;
+            assert_eq!(
+                usage_parts(&sk),
+                Some(["2026-11-22T17", "completions", model, "key_1", "12"].map(str::to_owned))
+            );
+        }
+        for other in ["PROFILE", "USAGE#2026-11-22T17#completions"] {
+            assert_eq!(usage_parts(other), None);
+        }
     }
 
     #[test]

@@ -190,6 +190,7 @@ impl Table {
             condition: "attribute_exists(holds.#hold)".to_owned(),
             values,
             names: vec![("#hold", hold.id.0.clone())],
+            returning: false,
         };
         match self.update(at.key(), change).await? {
             Outcome::Done(_) => Ok(Settled::Now),
@@ -337,6 +338,7 @@ fn admission(attempt: &Attempt) -> Change {
         condition: condition.join(" AND "),
         values,
         names: vec![("#hold", attempt.hold.id.0.clone())],
+        returning: true,
     }
 }
 
@@ -357,7 +359,7 @@ fn shard_change(step: &Move, seen: i64) -> Change {
         update: "SET rev = :new, avail = avail + :delta".to_owned(),
         condition: "rev = :seen".to_owned(),
         values: vec![(":new", number(step.revision)), (":delta", number(step.delta)), (":seen", number(seen))],
-        names: Vec::new(),
+        ..Change::default()
     };
     if let Some(least) = step.at_least {
         change.condition.push_str(" AND avail >= :least");

@@ -32,14 +32,16 @@ pub(super) struct Change {
     pub(super) condition: String,
     pub(super) values: Vec<(&'static str, AttributeValue)>,
     pub(super) names: Vec<(&'static str, String)>,
+    /// Whether the outcome brings items back. They grow with the holds, so only those who read them should ask.
+    pub(super) returning: bool,
 }
 
 /// What became of a conditional write.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// Written; the attributes that changed, with their new values.
+    /// Written; if asked for, the attributes that changed, with their new values.
     Done(Item),
-    /// The condition did not hold; what the table has instead.
+    /// The condition did not hold; if asked for, what the table has instead.
     Refused(Option<Item>),
 }
 
@@ -117,7 +119,7 @@ impl Table {
         Ok(())
     }
 
-    /// A conditional write; a refusal brings back the item that refused, at no extra read.
+    /// A conditional write; a refusal can bring back the item that refused, at no extra read.
     ///
     /// A write that meets a transaction on the same item is repeated: the SDK does not, and nothing was written.
     pub(super) async fn update(&self, key: Key, change: Change) -> Result<Outcome, StoreError> {
@@ -144,8 +146,10 @@ impl Table {
             .set_condition_expression(Some(change.condition).filter(|condition| !condition.is_empty()))
             .set_expression_attribute_values(values(change.values))
             .set_expression_attribute_names(names(change.names))
-            .return_values(ReturnValue::UpdatedNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+            .set_return_values(change.returning.then_some(ReturnValue::UpdatedNew))
+            .set_return_values_on_condition_check_failure(
+                change.returning.then_some(ReturnValuesOnConditionCheckFailure::AllOld),
+            );
         let answer = Box::pin(request.send()).await.map_err(SdkError::into_service_error)?;
         Ok(answer.attributes.unwrap_or_default())
     }

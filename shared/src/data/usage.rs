@@ -3,7 +3,7 @@
 use std::ops::AddAssign;
 
 use super::error::StoreError;
-use super::item::{Item, Reader, number, text};
+use super::item::{Item, Reader, number};
 use super::keys;
 use super::table::{Change, Table};
 use crate::model::clock::Instant;
@@ -78,29 +78,24 @@ impl Table {
     /// # Errors
     /// If the table fails.
     pub async fn add_usage(&self, key: &UsageKey, count: &UsageCount, now: Instant) -> Result<(), StoreError> {
+        let mut update = "SET expires_at = :expires ADD num_requests :requests".to_owned();
+        let mut values =
+            vec![(":expires", number(now.seconds() + KEPT_SECONDS)), (":requests", number(count.requests))];
         let tokens = &count.tokens;
-        let change = Change {
-            update: "SET usage_hour = :hour, usage_operation = :operation, model = :model, api_key_id = :key, \
-                     expires_at = :expires \
-                     ADD num_requests :requests, input_tokens :input, cached_tokens :cached, cache_write_tokens :write, \
-                     output_tokens :output, reasoning_tokens :reasoning, cost_micro_usd :cost"
-                .to_owned(),
-            values: vec![
-                (":hour", text(&key.hour)),
-                (":operation", text(key.operation.name())),
-                (":model", text(&key.model)),
-                (":key", text(&key.api_key_id)),
-                (":expires", number(now.seconds() + KEPT_SECONDS)),
-                (":requests", number(count.requests)),
-                (":input", number(tokens.input)),
-                (":cached", number(tokens.cached_input)),
-                (":write", number(tokens.cache_write)),
-                (":output", number(tokens.output)),
-                (":reasoning", number(tokens.reasoning)),
-                (":cost", number(count.cost.0)),
-            ],
-            ..Change::default()
-        };
+        let counts = [
+            (", input_tokens :input", ":input", tokens.input),
+            (", cached_tokens :cached", ":cached", tokens.cached_input),
+            (", cache_write_tokens :write", ":write", tokens.cache_write),
+            (", output_tokens :output", ":output", tokens.output),
+            (", reasoning_tokens :reasoning", ":reasoning", tokens.reasoning),
+            (", cost_micro_usd :cost", ":cost", count.cost.0),
+        ];
+        // Most calls have several zeros; what is not added costs nothing.
+        for (addition, name, amount) in counts.into_iter().filter(|(_, _, amount)| *amount > 0) {
+            update.push_str(addition);
+            values.push((name, number(amount)));
+        }
+        let change = Change { update, values, ..Change::default() };
         let item =
             keys::usage(&key.project_id, &key.hour, key.operation.name(), &key.model, &key.api_key_id, key.shard);
         self.update(item, change).await.map(drop)
@@ -124,32 +119,29 @@ impl Table {
     }
 }
 
+/// What a counter is about is in its key; a count that was never added to is absent.
 fn counter(project_id: &str, item: &Item) -> Result<(UsageKey, UsageCount), StoreError> {
     let reader = Reader(item);
-    let operation =
-        Operation::of_name(&reader.text("usage_operation")?).ok_or_else(|| reader.damaged("usage_operation"))?;
-    let shard = reader.text("sk")?.rsplit_once('#').and_then(|(_, shard)| shard.parse().ok());
-    let key = UsageKey {
-        project_id: project_id.to_owned(),
-        hour: reader.text("usage_hour")?,
-        operation,
-        model: reader.text("model")?,
-        api_key_id: reader.text("api_key_id")?,
-        shard: shard.ok_or_else(|| reader.damaged("sk"))?,
-    };
+    let count = |name| Ok::<_, StoreError>(reader.maybe_number(name)?.unwrap_or(0));
+    let key = usage_key(project_id, &reader.text("sk")?).ok_or_else(|| reader.damaged("sk"))?;
     let tokens = Usage {
-        input: reader.number("input_tokens")?,
-        cached_input: reader.number("cached_tokens")?,
-        cache_write: reader.number("cache_write_tokens")?,
-        output: reader.number("output_tokens")?,
-        reasoning: reader.number("reasoning_tokens")?,
+        input: count("input_tokens")?,
+        cached_input: count("cached_tokens")?,
+        cache_write: count("cache_write_tokens")?,
+        output: count("output_tokens")?,
+        reasoning: count("reasoning_tokens")?,
     };
-    Ok((
-        key,
-        UsageCount {
-            requests: reader.number("num_requests")?,
-            tokens,
-            cost: MicroUsd(reader.number("cost_micro_usd")?),
-        },
-    ))
+    Ok((key, UsageCount { requests: reader.number("num_requests")?, tokens, cost: MicroUsd(count("cost_micro_usd")?) }))
+}
+
+fn usage_key(project_id: &str, sk: &str) -> Option<UsageKey> {
+    let [hour, operation, model, key_id, shard] = keys::usage_parts(sk)?;
+    Some(UsageKey {
+        project_id: project_id.to_owned(),
+        hour,
+        operation: Operation::of_name(&operation)?,
+        model,
+        api_key_id: key_id,
+        shard: shard.parse().ok()?,
+    })
 }

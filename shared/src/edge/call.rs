@@ -23,7 +23,7 @@ pub async fn serve(
     gateway: Deps,
     endpoint: Endpoint,
     caller: Caller,
-    parts: &Parts,
+    parts: Parts,
     sent: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Rejection> {
     let headers = &parts.headers;
@@ -37,6 +37,7 @@ pub async fn serve(
         traceparent: text(headers, "traceparent").map(str::to_owned),
         render_error: render,
     };
+    drop(parts); // They would keep the connection's read buffer until the answer.
     Ok(respond(gateway.run(caller, request).await?))
 }
 

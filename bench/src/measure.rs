@@ -1,0 +1,319 @@
+//! What is measured, and in which order: rounds of calls directly and through weir in turn, so that noise hits both.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::Failure;
+use crate::client::Request;
+use crate::load::{Outcome, as_fast_as_possible, constant};
+use crate::mock::{QUICK, SLOW, request};
+use crate::process::{Process, own_cpu};
+use crate::report::{Figure, Report, Section};
+
+/// How long each part takes.
+pub(crate) struct Plan {
+    rounds: u32,
+    /// Seconds per round and side, at 100 calls per second, at 500, and of streams.
+    slow: u32,
+    fast: u32,
+    streams: u32,
+    flat_out: Duration,
+}
+
+impl Plan {
+    pub(crate) fn full() -> Self {
+        Self { rounds: 4, slow: 5, fast: 3, streams: 2, flat_out: Duration::from_millis(1_000) }
+    }
+
+    pub(crate) fn quick() -> Self {
+        Self { rounds: 1, slow: 2, fast: 1, streams: 1, flat_out: Duration::from_millis(700) }
+    }
+}
+
+const STREAMS_PER_SECOND: u32 = 50;
+const IN_FLIGHT: u32 = 1_000;
+
+/// The same request, for the provider and for weir.
+struct Sides {
+    direct: Request,
+    weir: Request,
+}
+
+impl Sides {
+    fn new(provider: &Process, weir: &Process, model: &str, stream: bool) -> Self {
+        let to = |process: &Process| Request::new(process.ready.address, &process.ready.key, &request(model, stream));
+        Self { direct: to(provider), weir: to(weir) }
+    }
+}
+
+/// Processor time of everybody who takes part.
+#[derive(Clone, Copy, Default)]
+struct Cpu {
+    weir: Duration,
+    provider: Duration,
+    store: Duration,
+    own: Duration,
+}
+
+/// Everything that takes part in one setting.
+struct Bench {
+    provider: Process,
+    weir: Process,
+    store: Option<Process>,
+}
+
+/// Calls directly and through weir, and the processor time that those through weir took.
+struct Measured {
+    direct: Outcome,
+    weir: Outcome,
+    cpu: Cpu,
+}
+
+impl Bench {
+    fn start(folder: &Path, store_apart: bool) -> Result<Self, Failure> {
+        let provider = Process::start(folder, "provider", &[])?;
+        let store = store_apart.then(|| Process::start(folder, "store", &[])).transpose()?;
+        let (provider_url, store_url) = (provider.url(), store.as_ref().map(Process::url));
+        let mut arguments = vec!["--provider", &provider_url];
+        arguments.extend(store_url.iter().flat_map(|url| ["--store", url]));
+        let weir = Process::start(folder, "weir", &arguments)?;
+        Ok(Self { weir, provider, store })
+    }
+
+    fn warm_up(&self) -> Result<(), Failure> {
+        let sides = self.sides(QUICK, false);
+        constant(&sides.direct, 200, 100, 16)?;
+        as_fast_as_possible(&sides.weir, 32, Duration::from_millis(500))?;
+        Ok(())
+    }
+
+    fn sides(&self, model: &str, stream: bool) -> Sides {
+        Sides::new(&self.provider, &self.weir, model, stream)
+    }
+
+    fn cpu(&self) -> Result<Cpu, Failure> {
+        Ok(Cpu {
+            weir: self.weir.cpu()?,
+            provider: self.provider.cpu()?,
+            store: self.store.as_ref().map(Process::cpu).transpose()?.unwrap_or_default(),
+            own: own_cpu()?,
+        })
+    }
+
+    /// Rounds of `load`, on one side and then on the other.
+    fn in_turn(
+        &self,
+        rounds: u32,
+        sides: &Sides,
+        load: impl Fn(&Request) -> Result<Outcome, Failure>,
+    ) -> Result<Measured, Failure> {
+        let mut measured = Measured { direct: Outcome::new()?, weir: Outcome::new()?, cpu: Cpu::default() };
+        for _ in 0..rounds {
+            measured.direct.add(load(&sides.direct)?)?;
+            let before = self.cpu()?;
+            measured.weir.add(load(&sides.weir)?)?;
+            std::thread::sleep(BOOKS); // They close after the answer.
+            let after = self.cpu()?;
+            measured.cpu.weir += after.weir - before.weir;
+            measured.cpu.provider += after.provider - before.provider;
+            measured.cpu.store += after.store - before.store;
+            measured.cpu.own += after.own - before.own;
+        }
+        Ok(measured)
+    }
+
+    fn at_rate(&self, plan: &Plan, rate: u32, seconds: u32) -> Result<Measured, Failure> {
+        let sides = self.sides(QUICK, false);
+        self.in_turn(plan.rounds, &sides, |side| constant(side, rate, rate * seconds, CONNECTIONS))
+    }
+}
+
+const BOOKS: Duration = Duration::from_millis(30);
+const CONNECTIONS: u32 = 48;
+
+impl Measured {
+    fn cpu_per_call(&self, spent: Duration) -> f64 {
+        let calls = u32::try_from(self.weir.calls).unwrap_or(u32::MAX).max(1);
+        spent.as_secs_f64() * 1_000.0 / f64::from(calls)
+    }
+
+    fn latencies(&self, rate: u32, aims: [Option<f64>; 3]) -> Vec<Figure> {
+        let figure = |(percentile, aim): (f64, Option<f64>)| {
+            let name = format!("answer at {rate}/s, p{percentile}");
+            let figure = Figure::added(name, "ms", self.direct.whole.ms(percentile), self.weir.whole.ms(percentile));
+            Figure { aim, ..figure }
+        };
+        [50.0, 99.0, 99.9].into_iter().zip(aims).map(figure).collect()
+    }
+
+    /// What the load itself costs, as a share of what everybody spent.
+    fn share_of_load(&self, name: &str) -> Figure {
+        let Cpu { weir, provider, store, own } = self.cpu;
+        let share = own.as_secs_f64() / (weir + provider + store + own).as_secs_f64().max(0.01);
+        Figure::of_weir(format!("processor time taken by the load, {name}"), "%", share * 100.0)
+    }
+}
+
+/// Collects what all parts have in common.
+struct Totals {
+    calls: u64,
+    failed: u64,
+    failure: Option<String>,
+}
+
+impl Totals {
+    fn count(&mut self, outcomes: [&Outcome; 2]) {
+        for outcome in outcomes {
+            self.calls += outcome.calls;
+            self.failed += outcome.failed;
+            self.failure = self.failure.take().or_else(|| outcome.failure.clone());
+        }
+    }
+}
+
+/// Measures everything.
+pub(crate) fn run(plan: &Plan) -> Result<Report, Failure> {
+    let begin = Instant::now();
+    let folder = TempDir::new()?;
+    let load_before = std::fs::read_to_string("/proc/loadavg")?.split(' ').take(1).collect();
+    let mut totals = Totals { calls: 0, failed: 0, failure: None };
+    let sections = vec![
+        embedded_store(plan, folder.path(), &mut totals)?,
+        streams(plan, folder.path(), &mut totals)?,
+        memory(folder.path(), &mut totals)?,
+        store_apart(plan, folder.path(), &mut totals)?,
+    ];
+    Ok(Report {
+        processors: std::thread::available_parallelism()?.get(),
+        load_before,
+        seconds: begin.elapsed().as_secs(),
+        calls: totals.calls,
+        failed_calls: totals.failed,
+        first_failure: totals.failure,
+        sections,
+    })
+}
+
+fn embedded_store(plan: &Plan, folder: &Path, totals: &mut Totals) -> Result<Section, Failure> {
+    let bench = Bench::start(folder, false)?;
+    bench.warm_up()?;
+    let mut figures = Vec::new();
+    let slow = bench.at_rate(plan, 100, plan.slow)?;
+    figures.extend(slow.latencies(100, [Some(1.5), Some(4.0), None]));
+    let fast = bench.at_rate(plan, 500, plan.fast)?;
+    figures.extend(fast.latencies(500, [None; 3]));
+    figures.push(Figure::of_weir("processor time per call at 500/s", "ms", fast.cpu_per_call(fast.cpu.weir)));
+    figures.push(fast.share_of_load("500/s"));
+    for connections in [16, 64] {
+        let sides = bench.sides(QUICK, false);
+        let most = bench.in_turn(plan.rounds, &sides, |side| as_fast_as_possible(side, connections, plan.flat_out))?;
+        let name = format!("most calls, {connections} connections");
+        figures.push(Figure::compared(name, "/s", most.direct.per_second(), most.weir.per_second()));
+        let name = format!("processor time per call, {connections} connections");
+        figures.push(Figure::of_weir(name, "ms", most.cpu_per_call(most.cpu.weir)));
+        figures.push(most.share_of_load(&format!("{connections} connections")));
+        totals.count([&most.direct, &most.weir]);
+    }
+    totals.count([&slow.direct, &slow.weir]);
+    totals.count([&fast.direct, &fast.weir]);
+    Ok(Section { title: "store in weir's process", figures })
+}
+
+fn streams(plan: &Plan, folder: &Path, totals: &mut Totals) -> Result<Section, Failure> {
+    let bench = Bench::start(folder, false)?;
+    bench.warm_up()?;
+    let calls = STREAMS_PER_SECOND * plan.streams;
+    let sides = bench.sides(QUICK, true);
+    let all = bench.in_turn(plan.rounds, &sides, |side| constant(side, STREAMS_PER_SECOND, calls, CONNECTIONS))?;
+    let (direct, weir) = (&all.direct, &all.weir);
+    totals.count([direct, weir]);
+    let mut figures = Vec::new();
+    for (percentile, aim) in [(50.0, Some(1.0)), (99.0, None)] {
+        let name = format!("first chunk after the provider's, p{percentile}");
+        let after = Figure::added(name, "ms", direct.travelled.ms(percentile), weir.travelled.ms(percentile));
+        let name = format!("first chunk after the request, p{percentile}");
+        let first = Figure::added(name, "ms", direct.first.ms(percentile), weir.first.ms(percentile));
+        figures.extend([Figure { aim, ..after }, first]);
+    }
+    figures.push(Figure::of_weir("processor time per stream of 23 chunks", "ms", all.cpu_per_call(all.cpu.weir)));
+    Ok(Section { title: "streams, 50/s", figures })
+}
+
+/// A server that has just started, and one that waits for a thousand answers.
+fn memory(folder: &Path, totals: &mut Totals) -> Result<Section, Failure> {
+    let bench = Bench::start(folder, false)?;
+    let idle = bench.weir.resident_mib()?;
+    let sides = bench.sides(SLOW, false);
+    let done = AtomicBool::new(false);
+    let (outcome, most) = std::thread::scope(|threads| {
+        let watch = threads.spawn(|| {
+            let mut most = idle;
+            while !done.load(Ordering::Relaxed) {
+                most = bench.weir.resident_mib().map_or(most, |now| most.max(now));
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            most
+        });
+        let outcome = constant(&sides.weir, IN_FLIGHT, IN_FLIGHT, IN_FLIGHT);
+        done.store(true, Ordering::Relaxed);
+        (outcome, watch.join())
+    });
+    let (outcome, most) = (outcome?, most.map_err(|_| "the watch over the memory panicked")?);
+    totals.count([&outcome, &Outcome::new()?]);
+    Ok(Section {
+        title: "1,000 calls in flight, answered after 2 s",
+        figures: vec![
+            Figure::of_weir("resident when idle", "MiB", idle),
+            Figure::of_weir("resident at most", "MiB", most).aim(80.0),
+            Figure::of_weir(
+                "calls at the provider at once, at most",
+                "",
+                most_in_flight(bench.provider.ready.address)?,
+            ),
+            Figure::of_weir("calls that completed", "", f64::from(u32::try_from(outcome.calls - outcome.failed)?)),
+            Figure::of_weir("slowest answer", "ms", outcome.whole.ms(100.0)),
+        ],
+    })
+}
+
+fn most_in_flight(provider: SocketAddr) -> Result<f64, Failure> {
+    use std::io::{Read as _, Write as _};
+    let mut connection = std::net::TcpStream::connect(provider)?;
+    write!(connection, "GET /most-in-flight HTTP/1.1\r\nhost: {provider}\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer)?;
+    let (_, count) = answer.rsplit_once("\r\n").ok_or("the provider did not say how many calls it had")?;
+    Ok(count.parse()?)
+}
+
+/// weir's own processor time, apart from the store's.
+fn store_apart(plan: &Plan, folder: &Path, totals: &mut Totals) -> Result<Section, Failure> {
+    let bench = Bench::start(folder, true)?;
+    bench.warm_up()?;
+    let slow = bench.at_rate(&Plan { rounds: plan.rounds.div_ceil(2), ..*plan }, 100, plan.slow.div_ceil(2))?;
+    let fast = bench.at_rate(&Plan { rounds: plan.rounds.div_ceil(2), ..*plan }, 500, plan.fast)?;
+    let mut figures = slow.latencies(100, [None; 3]);
+    figures.push(Figure::of_weir("processor time per call at 500/s", "ms", fast.cpu_per_call(fast.cpu.weir)).aim(0.8));
+    figures.push(Figure::of_weir("processor time per call of the store", "ms", fast.cpu_per_call(fast.cpu.store)));
+    totals.count([&slow.direct, &slow.weir]);
+    totals.count([&fast.direct, &fast.weir]);
+    Ok(Section { title: "store in a process of its own", figures })
+}
+
+/// Keeps weir busy at 300 calls per second.
+pub(crate) fn hold(seconds: u64) -> Result<(), Failure> {
+    use std::io::Write as _;
+    let folder = TempDir::new()?;
+    let bench = Bench::start(folder.path(), false)?;
+    bench.warm_up()?;
+    writeln!(std::io::stdout(), "weir runs as process {}", bench.weir.id())?;
+    let calls = u32::try_from(seconds)?.saturating_mul(HOLD_RATE);
+    constant(&bench.sides(QUICK, false).weir, HOLD_RATE, calls, CONNECTIONS)?;
+    Ok(())
+}
+
+const HOLD_RATE: u32 = 300;

@@ -1,0 +1,104 @@
+//! The processes of a run: this binary again, in another role. They end with this one, however it ends.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::Failure;
+
+/// What a process says when it is ready.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Ready {
+    pub(crate) address: SocketAddr,
+    #[serde(default)]
+    pub(crate) key: String,
+}
+
+/// A running process; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) ready: Ready,
+}
+
+const START: Duration = Duration::from_secs(20);
+
+impl Process {
+    /// Starts a role and waits until it is ready. What it prints, log lines included, goes to a file in `folder`.
+    pub(crate) fn start(folder: &Path, role: &str, arguments: &[&str]) -> Result<Self, Failure> {
+        let output =
+            tempfile::Builder::new().prefix(role).suffix(".log").tempfile_in(folder)?.into_temp_path().keep()?;
+        let child = Command::new(std::env::current_exe()?)
+            .arg(role)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(File::create(&output)?)
+            .spawn()?;
+        let nobody = Ready { address: ([0, 0, 0, 0], 0).into(), key: String::new() };
+        let mut process = Self { child, ready: nobody };
+        process.ready = process.wait_until_ready(role, &output)?;
+        Ok(process)
+    }
+
+    fn wait_until_ready(&mut self, role: &str, output: &Path) -> Result<Ready, Failure> {
+        let begin = Instant::now();
+        while begin.elapsed() < START {
+            let printed = std::fs::read_to_string(output)?;
+            if let Some((line, _)) = printed.split_once('\n') {
+                return Ok(serde_json::from_str(line)?);
+            }
+            if let Some(status) = self.child.try_wait()? {
+                return Err(format!("the process `{role}` ended before it was ready: {status}").into());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Err(format!("the process `{role}` was not ready within {START:?}").into())
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.ready.address)
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Time that the process has spent on the processor so far.
+    pub(crate) fn cpu(&self) -> Result<Duration, Failure> {
+        cpu(&self.id().to_string())
+    }
+
+    /// Memory of the process that is in RAM, in MiB.
+    pub(crate) fn resident_mib(&self) -> Result<f64, Failure> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS in /proc")?;
+        let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kib / 1024.0)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Time that this process has spent on the processor so far.
+pub(crate) fn own_cpu() -> Result<Duration, Failure> {
+    cpu("self")
+}
+
+/// Linux counts in /proc in hundredths of a second.
+const TICKS_PER_SECOND: u32 = 100;
+
+fn cpu(process: &str) -> Result<Duration, Failure> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The name, in parentheses, may hold spaces; `utime` and `stime` are the 12th and 13th field after it.
+    let (_, fields) = stat.rsplit_once(')').ok_or("no name in /proc/stat")?;
+    let ticks: Result<Vec<u32>, _> = fields.split_whitespace().skip(11).take(2).map(str::parse).collect();
+    Ok(Duration::from_secs(1) * ticks?.iter().sum() / TICKS_PER_SECOND)
+}

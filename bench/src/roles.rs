@@ -1,0 +1,110 @@
+//! The other processes: the provider, the store, and weir itself.
+
+use std::io::Write as _;
+
+use local::{Data, Settings};
+use shared::data::Stores;
+use shared::model::id;
+use shared::model::money::MicroUsd;
+use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project};
+use tokio::net::TcpListener;
+
+use crate::Failure;
+use crate::mock::{self, QUICK, SLOW};
+use crate::process::Ready;
+
+pub(crate) fn provider() -> Result<(), Failure> {
+    one_thread(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        say(&Ready { address: listener.local_addr()?, key: String::new() })?;
+        let listener = axum::serve::ListenerExt::tap_io(listener, |connection| drop(connection.set_nodelay(true)));
+        Ok(axum::serve(listener, mock::router()).await?)
+    })
+}
+
+pub(crate) fn store() -> Result<(), Failure> {
+    one_thread(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        say(&Ready { address: listener.local_addr()?, key: String::new() })?;
+        Ok(embedded::serve_dynamo(listener).await?)
+    })
+}
+
+fn one_thread(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
+/// weir as `weir serve` runs it, logging included, with a project whose limits are all on.
+pub(crate) fn weir(provider: &str, store: Option<String>) -> Result<(), Failure> {
+    let models = tempfile::NamedTempFile::new()?;
+    std::fs::write(models.path(), catalog(provider))?;
+    let settings = Settings {
+        address: ([127, 0, 0, 1], 0).into(),
+        data: store.map_or(Data::Embedded(embedded::Place::Memory), Data::RemoteTable),
+        models: Some(models.path().to_owned()),
+        admin_key: None,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let running = local::serve(&settings).await?;
+        let key = make_project(running.stores()).await?;
+        say(&Ready { address: running.address()?, key: key.secret().expose().to_owned() })?;
+        shared::edge::init_log("info");
+        Ok(running.run(std::future::pending()).await?)
+    })
+}
+
+fn catalog(provider: &str) -> String {
+    let model = |name: &str| {
+        format!(
+            "[[model]]\nname = '{name}'\nkind = 'chat'\nprice = {{ input = 2.5, cached_input = 1.25, output = 10.0 }}\n\
+             context_tokens = 128000\nmax_output_tokens = 16384\ntargets = [{{ provider = 'mock', model = '{name}' }}]\n\n"
+        )
+    };
+    format!(
+        "[[provider]]\nname = 'mock'\nkind = 'openai'\nbase_url = '{provider}/v1'\n\n{}{}",
+        model(QUICK),
+        model(SLOW)
+    )
+}
+
+/// Limits that no run reaches, so that everything is counted and nothing refused.
+const LIMITS: Limits = Limits {
+    requests_per_minute: Some(10_000_000),
+    tokens_per_minute: Some(100_000_000_000),
+    budget: Some(MicroUsd(1_000_000_000_000)),
+};
+
+async fn make_project(stores: &Stores) -> Result<ApiKeySecret, Failure> {
+    let key = ApiKeySecret::generate(&id::new("proj_"));
+    let project = Project {
+        id: key.project_id().to_owned(),
+        name: "Bench".to_owned(),
+        created_at: mock::now().as_secs(),
+        archived_at: None,
+        limits: LIMITS,
+        revision: 1,
+        policy: Policy::default(),
+    };
+    stores.table.create_project(&project).await?;
+    let stored = ApiKey {
+        id: id::new("key_"),
+        hash: key.hash(),
+        project_id: project.id,
+        name: "Bench".to_owned(),
+        redacted_value: key.redacted(),
+        created_at: project.created_at,
+        service_account_id: id::new("svc_acct_"),
+    };
+    stores.table.create_api_key(&stored).await?;
+    Ok(key)
+}
+
+/// Tells the process that started this one that it can begin, and ends this one when that one ends.
+fn say(ready: &Ready) -> Result<(), Failure> {
+    std::thread::spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::exit(0);
+    });
+    Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string(ready)?)?)
+}
