@@ -3,7 +3,6 @@
 //! The SDK's futures are large (17 KB) and are boxed: a call that waits for its provider must not carry room for them.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -14,7 +13,6 @@ use aws_sdk_dynamodb::types::{
 };
 
 use rand::RngExt as _;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::error::StoreError;
 use super::item::{Item, text};
@@ -25,12 +23,7 @@ use super::keys::Key;
 pub struct Table {
     client: Client,
     name: String,
-    turns: Arc<Semaphore>,
 }
-
-/// Calls of one process that are under way at once. The SDK takes tens of KB for each, and a thousand calls that a
-/// provider answers at the same moment would all settle at once; waiting for a turn takes next to nothing.
-const CALLS_AT_ONCE: usize = 64;
 
 /// An update: expression, condition and their values (names that begin with `:`) and attribute names (`#`).
 #[derive(Debug, Clone, Default)]
@@ -62,12 +55,7 @@ pub(super) enum Write {
 impl Table {
     #[must_use]
     pub fn new(client: Client, name: impl Into<String>) -> Self {
-        Self { client, name: name.into(), turns: Arc::new(Semaphore::new(CALLS_AT_ONCE)) }
-    }
-
-    /// Waits for a turn, which ends when the value is dropped. The semaphore is never closed.
-    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        self.turns.acquire().await.ok()
+        Self { client, name: name.into() }
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -80,7 +68,6 @@ impl Table {
 
     /// A consistent read.
     pub(super) async fn get(&self, key: Key) -> Result<Option<Item>, StoreError> {
-        let _turn = self.turn().await;
         let request =
             self.client.get_item().table_name(&self.name).set_key(Some(key.into_item())).consistent_read(true);
         Ok(Box::pin(request.send()).await.map_err(StoreError::table("get the item"))?.item)
@@ -88,7 +75,6 @@ impl Table {
 
     /// Consistent reads of up to 100 items; those that do not exist are left out.
     pub(super) async fn get_all(&self, keys: Vec<Key>) -> Result<Vec<Item>, StoreError> {
-        let _turn = self.turn().await;
         let mut found = Vec::new();
         let mut wanted: Vec<Item> = keys.into_iter().map(Key::into_item).collect();
         while !wanted.is_empty() {
@@ -104,7 +90,6 @@ impl Table {
     }
 
     pub(super) async fn put(&self, item: Item) -> Result<(), StoreError> {
-        let _turn = self.turn().await;
         let request = self.client.put_item().table_name(&self.name).set_item(Some(item));
         Box::pin(request.send()).await.map_err(StoreError::table("put the item"))?;
         Ok(())
@@ -117,7 +102,6 @@ impl Table {
         condition: &str,
         condition_values: Vec<(&'static str, AttributeValue)>,
     ) -> Result<bool, StoreError> {
-        let _turn = self.turn().await;
         let request =
             self.client.put_item().table_name(&self.name).set_item(Some(item)).condition_expression(condition);
         match Box::pin(request.set_expression_attribute_values(values(condition_values)).send()).await {
@@ -130,7 +114,6 @@ impl Table {
     }
 
     pub(super) async fn delete(&self, key: Key) -> Result<(), StoreError> {
-        let _turn = self.turn().await;
         let request = self.client.delete_item().table_name(&self.name).set_key(Some(key.into_item()));
         Box::pin(request.send()).await.map_err(StoreError::table("delete the item"))?;
         Ok(())
@@ -154,7 +137,6 @@ impl Table {
     }
 
     async fn try_update(&self, key: Key, change: Change) -> Result<Item, UpdateItemError> {
-        let _turn = self.turn().await;
         let request = self
             .client
             .update_item()
@@ -174,7 +156,6 @@ impl Table {
 
     /// Writes all or nothing. `false` if a condition did not hold or another transaction was faster.
     pub(super) async fn transact(&self, writes: Vec<Write>) -> Result<bool, StoreError> {
-        let _turn = self.turn().await;
         let items = writes.into_iter().map(|write| self.transaction_item(write)).collect::<Result<Vec<_>, _>>()?;
         match Box::pin(self.client.transact_write_items().set_transact_items(Some(items)).send()).await {
             Ok(_) => Ok(true),
@@ -212,7 +193,6 @@ impl Table {
 
     /// All items of a partition whose sort key lies between `from` and `to`, both included, in order.
     pub(super) async fn query(&self, pk: &str, from: &str, to: &str) -> Result<Vec<Item>, StoreError> {
-        let _turn = self.turn().await;
         let pages = self
             .client
             .query()
