@@ -63,15 +63,15 @@ async fn of_a_thousand_concurrent_calls_exactly_those_that_fit_the_budget_succee
 
 #[tokio::test]
 async fn shards_refuse_nothing_that_the_whole_budget_could_pay() {
-    // A call that may cost two dollars, on a budget of 200: four dozen calls' worth lies in each of eight shards.
+    // A call that may cost a dollar, on a budget of 106: two dozen calls' worth lies in each of four shards.
     let padding = "x".repeat(40_000);
     let body = format!(
-        r#"{{"model":"priced","messages":[{{"role":"user","content":"{padding}"}}],"max_tokens":4096,"n":250}}"#
+        r#"{{"model":"priced","messages":[{{"role":"user","content":"{padding}"}}],"max_tokens":4096,"n":125}}"#
     );
-    let hold = body.len() as u64 + 32 + 2 * 4_096 * 250;
+    let hold = body.len() as u64 + 32 + 2 * 4_096 * 125;
     let limit = hold * 100 + hold / 2;
     let (world, project, admitted) = thousand_on_a_budget_for_hundred(micro(limit), body, hold).await;
-    assert_eq!(world.shards(&project).await.len(), 8);
+    assert_eq!(world.shards(&project).await.len(), 4);
     assert_eq!(admitted, 100);
     assert_eq!(world.books(&project).await, (hold * 100, 0));
 }

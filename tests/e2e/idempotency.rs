@@ -135,6 +135,35 @@ async fn a_large_answer_is_replayed_from_the_bucket() {
 }
 
 #[tokio::test]
+async fn those_who_waited_for_a_refusal_are_told_like_the_first_whether_to_try_again() {
+    let world = World::new().await;
+    let spent = Limits { budget: Some(shared::model::money::MicroUsd(1)), ..Limits::default() };
+    let (_, key) = world.project(spent, Policy::default()).await;
+    let router = world.router();
+    let replies = join_all((0..4).map(|_| send(&router, "POST", PATH, &key, KEY, CHAT))).await;
+    for reply in replies {
+        assert_eq!((reply.status, reply.header("x-should-retry")), (429, "false"), "{}", reply.text());
+    }
+}
+
+#[tokio::test]
+async fn a_key_used_again_after_a_day_does_not_meet_the_parts_of_its_first_stream() {
+    let world = World::new().await;
+    let (_, key) = world.project(Limits::default(), Policy::default()).await;
+    world.first.then(Script::Paced { text: "one two three four five six".into(), gap: Duration::from_millis(300) });
+    let first = send(&world.router(), "POST", PATH, &key, KEY, STREAM).await;
+    let expected = send(&world.router(), "POST", PATH, &key, KEY, STREAM).await;
+    assert_eq!(first.body, expected.body, "parts and tail make the whole");
+    // DynamoDB deletes the record a day before its parts.
+    world.delete_idempotency_records().await;
+    world.clock.advance_ms(86_401_000);
+    let second = send(&world.router(), "POST", PATH, &key, KEY, STREAM).await;
+    let replay = send(&world.router(), "POST", PATH, &key, KEY, STREAM).await;
+    assert_eq!((second.header("idempotent-replayed"), replay.header("idempotent-replayed")), ("", "true"));
+    assert_eq!(replay.body, second.body);
+}
+
+#[tokio::test]
 async fn retries_of_an_sdk_attach_to_the_request_they_repeat_where_the_project_wants_it() {
     let world = World::new().await;
     let wants = Policy { dedupe_retries: true, ..Policy::default() };

@@ -6,6 +6,7 @@ mod cache;
 mod dispatch;
 mod errors;
 mod events;
+mod faults;
 mod idempotency;
 mod layers;
 mod logs;

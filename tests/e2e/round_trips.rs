@@ -47,9 +47,14 @@ async fn a_call_waits_for_the_store_twice_before_the_provider_and_once_after() {
     let world = World::builder().store_latency(TRIP).build().await;
     let everything = Limits { requests_per_minute: Some(500), tokens_per_minute: Some(500_000), ..budget(5.0) };
     let cached = Policy { cache_ttl_seconds: Some(60), ..Policy::default() };
-    for (limits, policy) in
-        [(Limits::default(), Policy::default()), (budget(5.0), Policy::default()), (everything, cached)]
-    {
+    // Several shards: a cold instance does not know which one it will draw.
+    let sharded = Limits { requests_per_minute: Some(8_000), ..Limits::default() };
+    for (limits, policy) in [
+        (sharded, Policy::default()),
+        (Limits::default(), Policy::default()),
+        (budget(5.0), Policy::default()),
+        (everything, cached),
+    ] {
         let (_, key) = world.project(limits, policy).await;
         let router = world.router();
         trips(&world, &router, &key, &[NO_STORE], CHAT).await; // Opens the month's meter.
@@ -86,6 +91,16 @@ async fn a_call_waits_for_the_store_twice_before_the_provider_and_once_after() {
             );
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_with_a_fallback_waits_no_longer() {
+    let world = World::builder().store_latency(TRIP).build().await;
+    let (_, key) = world.project(budget(5.0), Policy::default()).await;
+    trips(&world, &world.router(), &key, &[], CHAT).await;
+    let body = r#"{"model":"two-targets","messages":[{"role":"user","content":"Hello"}],"max_tokens":100}"#;
+    let found = trips(&world, &world.router(), &key, &[], body).await;
+    assert!(found.before <= 2 && found.after == 1, "{} before, {} after", found.before, found.after);
 }
 
 #[tokio::test(start_paused = true)]

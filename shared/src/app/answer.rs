@@ -9,6 +9,7 @@ use tokio::time::Instant as Timer;
 
 use super::admission::RateStatus;
 use super::cache::CacheOutcome;
+use super::dispatch::Chain;
 use super::error::Error;
 use super::stream;
 use crate::model::money::MicroUsd;
@@ -108,18 +109,22 @@ impl Outlet {
         tokio::task::yield_now().await;
     }
 
-    pub(super) fn fail(mut self, error: Error) {
-        if let Some(sender) = self.head.take() {
-            let _ = sender.send(Err(error));
+    /// Answers with an error, or ends an answer that has begun with an error event.
+    pub(super) async fn fail(mut self, error: Error) {
+        match self.head.take() {
+            Some(sender) => drop(sender.send(Err(error))),
+            None => {
+                tracing::warn!(error = %Chain(&error), "answer broke after it had begun");
+                self.send(stream::error_event("The stream was interrupted. Send the request again.")).await;
+            }
         }
     }
 
     /// The run that was followed is gone. If its answer had begun there is no way back: says so with `true`.
-    pub(super) fn cut_short(&mut self) -> bool {
+    pub(super) async fn cut_short(&mut self) -> bool {
         if self.has_begun() {
-            let _ = self
-                .sender
-                .try_send(stream::error_event("The request that this one followed was interrupted. Send it again."));
+            let message = "The request that this one followed was interrupted. Send it again.";
+            self.send(stream::error_event(message)).await;
         }
         self.has_begun()
     }

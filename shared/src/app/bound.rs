@@ -11,19 +11,21 @@ const TOOL_TOKENS: u64 = 1_024;
 
 /// Bounds a call's tokens.
 ///
-/// Input: every token is at least one byte of text, so the bytes of the body bound its tokens; images and the like count
-/// the model's `image_tokens` each, or the whole context where that is not known. Output: what the request allows, else
+/// Input: every token is at least one byte of text, so the bytes of the body bound its tokens; images count the model's
+/// `image_tokens` each; where that is not known, and for sounds and files, the whole context. Output: what the request allows, else
 /// the project's default, else what the model can write; for each answer asked for.
 pub(super) fn bound(body: &Body, model: &Model, policy: &Policy) -> Bound {
     let tools = if body.has_tools { TOOL_TOKENS } else { 0 };
     let text = body.text_bytes + TEMPLATE_TOKENS + tools;
-    let with_media = match (body.media, model.image_tokens) {
+    let context = model.context_tokens.saturating_mul(body.contexts);
+    let with_media = match (body.images, model.image_tokens) {
+        _ if body.other_media > 0 => context,
         (0, _) => text,
         (count, Some(each)) => text.saturating_add(count.saturating_mul(each)),
-        (_, None) => model.context_tokens,
+        (_, None) => context,
     };
-    // A list of inputs to embed may have many contexts' worth of text; a conversation has one.
-    let input = if model.kind == ModelKind::Chat { with_media.min(model.context_tokens) } else { with_media };
+    // A list of inputs to embed may have many contexts' worth of text.
+    let input = if model.kind == ModelKind::Chat { with_media.min(context) } else { with_media };
     let predicted = if body.has_prediction { body.text_bytes } else { 0 };
     let each = output_limit(body, model, policy).saturating_add(predicted).min(model.context_tokens);
     Bound { input, output: each.saturating_mul(body.choices) }

@@ -49,16 +49,19 @@ impl Gateway {
     /// Reads the shared state of a model's providers where it is old. Runs beside the admission.
     pub(super) async fn refresh_breakers(&self, model: &Model) {
         let now = self.clock.now();
-        for target in &model.targets {
-            let old = self.breakers.with(&target.provider, |known| {
-                let old = known.read_at.plus_ms(FRESH_MS) <= now;
-                known.read_at = if old { now } else { known.read_at };
-                old
-            });
-            // A state that cannot be read is taken to be closed: the call itself will tell.
-            if old && let Ok(shared) = self.stores.table.breaker(&target.provider, now).await {
-                self.breakers.with(&target.provider, |known| known.shared = shared);
-            }
+        let read = model.targets.iter().map(|target| self.refresh_breaker(&target.provider, now));
+        futures_util::future::join_all(read).await;
+    }
+
+    async fn refresh_breaker(&self, provider: &str, now: Instant) {
+        let old = self.breakers.with(provider, |known| {
+            let old = known.read_at.plus_ms(FRESH_MS) <= now;
+            known.read_at = if old { now } else { known.read_at };
+            old
+        });
+        // A state that cannot be read is taken to be closed: the call itself will tell.
+        if old && let Ok(shared) = self.stores.table.breaker(provider, now).await {
+            self.breakers.with(provider, |known| known.shared = shared);
         }
     }
 

@@ -89,7 +89,7 @@ impl Gateway {
                     "provider attempt failed"
                 );
                 let go_on = failure.may_fall_back();
-                last = Some((target.provider.clone(), worse(last.take().map(|(_, failure)| failure), failure)));
+                last = Some(telling(last.take(), (target.provider.clone(), failure)));
                 if !go_on {
                     return Err(failed(last, attempts));
                 }
@@ -196,9 +196,9 @@ fn backoff(failure: &Failure, round: u32, deadline: Instant) -> Option<Duration>
 }
 
 /// Of two failures the one that says more: anything says more than "not asked".
-fn worse(before: Option<Failure>, now: Failure) -> Failure {
+fn telling(before: Option<(String, Failure)>, now: (String, Failure)) -> (String, Failure) {
     match (before, now) {
-        (Some(before), Failure::CircuitOpen { .. } | Failure::Unsupported { .. }) => before,
+        (Some(before), (_, Failure::CircuitOpen { .. } | Failure::Unsupported { .. })) => before,
         (_, now) => now,
     }
 }

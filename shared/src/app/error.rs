@@ -47,8 +47,18 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A failure that an earlier run of the same request met, given again to those who waited for it.
-    #[error("the request this one waited for failed with {status}")]
-    Repeated { status: u16, body: bytes::Bytes },
+    #[error("the request this one waited for failed with {}", .0.status)]
+    Repeated(Rendered),
+}
+
+/// An error as its caller sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    pub status: u16,
+    pub body: bytes::Bytes,
+    pub retry_after: Option<std::time::Duration>,
+    /// `false`: repeating does not mend it.
+    pub should_retry: bool,
 }
 
 impl Error {

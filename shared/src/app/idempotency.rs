@@ -7,10 +7,10 @@ use rand::RngExt as _;
 use serde_json::Value;
 
 use super::answer::{Answer, Facts, Outlet};
-use super::error::Error;
+use super::error::{Error, Rendered};
 use super::gateway::Gateway;
 use super::stream;
-use crate::data::{Finished, Lease, Record, RecordKey, RecordState};
+use crate::data::{Finished, Lease, PartReader, Record, RecordKey, RecordState};
 use crate::model::id::Fingerprint;
 use crate::model::object::Object;
 use crate::model::project::Project;
@@ -76,7 +76,9 @@ pub(super) enum Claim {
 
 /// Hash of what a body means: members in any order, spacing and escapes as they may be.
 pub(super) fn fingerprint(body: &Object) -> Fingerprint {
-    let value: Value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
+    let bytes = body.to_bytes();
+    // What is too deep or too large for a `Value` is compared by its text.
+    let Ok(value) = serde_json::from_slice::<Value>(&bytes) else { return Fingerprint::of([&*bytes]) };
     let mut text = String::new();
     canonical(&value, &mut text);
     Fingerprint::of([text.as_bytes()])
@@ -153,7 +155,7 @@ impl Gateway {
     ) -> Result<bool, Error> {
         let fence = first.fence;
         let mut seen = Some(first);
-        let mut next = 0;
+        let mut reader = PartReader::default();
         let mut waited = 0;
         loop {
             let record = match seen.take() {
@@ -161,18 +163,19 @@ impl Gateway {
                 None => self.stores.record(&plan.key).await?,
             };
             let Some(record) = record.filter(|record| record.fence == fence) else {
-                return Ok(outlet.cut_short());
+                return Ok(outlet.cut_short().await);
             };
             // What is in parts goes out before the end is looked at: the end is written after the last part.
-            let (parts, after) = self.stores.parts(&plan.key, fence, next).await?;
-            next = after;
+            let parts = self.stores.parts(&plan.key, fence, &mut reader).await?;
             match record.state {
                 RecordState::Failed(end) if end.status >= 400 && !outlet.has_begun() => {
-                    let body = self.stores.tail(&end).await?;
-                    return Err(Error::Repeated { status: end.status, body });
+                    let body = self.stores.tail(&end, &mut reader).await?;
+                    let retry_after = end.retry_after_ms.map(Duration::from_millis);
+                    let should_retry = end.should_retry.unwrap_or(true);
+                    return Err(Error::Repeated(Rendered { status: end.status, body, retry_after, should_retry }));
                 }
                 RecordState::Done(end) | RecordState::Failed(end) => {
-                    let tail = self.stores.tail(&end).await?;
+                    let tail = self.stores.tail(&end, &mut reader).await?;
                     let whole = !outlet.has_begun();
                     let length = whole.then_some(parts.len() + tail.len());
                     outlet.begin(Answer::head(end.status, &end.content_type, length, facts));
@@ -185,7 +188,7 @@ impl Gateway {
                         outlet.begin(Answer::head(200, stream::CONTENT_TYPE, None, facts.clone()));
                         outlet.send(parts).await;
                     } else if lease_until <= self.clock.now() {
-                        return Ok(outlet.cut_short());
+                        return Ok(outlet.cut_short().await);
                     }
                 }
             }
@@ -204,7 +207,7 @@ async fn pause(waited: u64) -> u64 {
 
 /// The end of a run with a body that is not in parts.
 pub(super) fn finished(status: u16, content_type: &str, tail: Bytes) -> Finished {
-    Finished { status, content_type: content_type.to_owned(), tail, blob: None }
+    Finished { status, content_type: content_type.to_owned(), tail, ..Finished::default() }
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub use admission::{Limit, Rate, RateStatus, Refusal, Terms};
 pub use answer::{Answer, Facts};
 pub use cache::{CacheControl, CacheOutcome};
 pub use dispatch::Chain;
-pub use error::Error;
+pub use error::{Error, Rendered};
 pub use gateway::{Gateway, Parts};
 pub use run::Request;
 pub use sweep::Swept;

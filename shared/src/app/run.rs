@@ -11,11 +11,11 @@ use super::answer::{Answer, Closing, Facts, Outlet};
 use super::bound;
 use super::cache::{CacheControl, CachePlan};
 use super::dispatch::{Begun, Dispatched, Order};
-use super::error::Error;
+use super::error::{Error, Rendered};
 use super::gateway::Gateway;
 use super::idempotency::{self, Claim, KeyPlan, finished};
 use super::stream::{self, Pump};
-use crate::data::{CacheEntry, Lease, Operation, UsageCount, UsageKey};
+use crate::data::{CacheEntry, Finished, Lease, Operation, UsageCount, UsageKey};
 use crate::model::catalog::{Model, ModelKind};
 use crate::model::clock::Instant;
 use crate::model::money::MicroUsd;
@@ -35,8 +35,8 @@ pub struct Request {
     /// When the function that serves the request is stopped; `None`: never.
     pub deadline: Option<Instant>,
     pub traceparent: Option<String>,
-    /// Writes an error as the caller would see it: status and body. For those who wait for this run.
-    pub render_error: fn(&Error) -> (u16, Bytes),
+    /// Writes an error as the caller would see it. For those who wait for this run.
+    pub render_error: fn(&Error) -> Rendered,
 }
 
 /// A call with everything decided that does not need a store.
@@ -132,7 +132,7 @@ impl Gateway {
     async fn work(&self, job: Job, mut outlet: Outlet) {
         loop {
             match self.start(&job).await {
-                Err(error) => return outlet.fail(error),
+                Err(error) => return outlet.fail(error).await,
                 Ok(Start::Run(running)) => {
                     let lease = running.lease.clone();
                     tokio::select! {
@@ -162,10 +162,10 @@ impl Gateway {
                     match followed {
                         Ok(Ok(true)) => return,
                         Ok(Ok(false)) => {}
-                        Ok(Err(error)) => return outlet.fail(error),
+                        Ok(Err(error)) => return outlet.fail(error).await,
                         Err(_) => {
-                            return outlet
-                                .fail(Error::Contended("this Idempotency-Key's request, which is still running"));
+                            let running = Error::Contended("this Idempotency-Key's request, which is still running");
+                            return outlet.fail(running).await;
                         }
                     }
                 }
@@ -228,7 +228,7 @@ impl Gateway {
         match dispatched {
             Err(error) => {
                 tokio::join!(self.release(&running.ticket), self.conclude_failed(job, running.lease.as_ref(), &error));
-                outlet.fail(error);
+                outlet.fail(error).await;
             }
             Ok(Dispatched { begun, provider, attempts }) => {
                 running.facts.provider = Some(provider);
@@ -312,8 +312,13 @@ impl Gateway {
     }
 
     async fn conclude_failed(&self, job: &Job, lease: Option<&Lease>, error: &Error) {
-        let (status, body) = (job.request.render_error)(error);
-        self.conclude(lease, false, finished(status, JSON, body)).await;
+        let rendered = (job.request.render_error)(error);
+        let end = Finished {
+            retry_after_ms: rendered.retry_after.and_then(|wait| u64::try_from(wait.as_millis()).ok()),
+            should_retry: Some(rendered.should_retry),
+            ..finished(rendered.status, JSON, rendered.body)
+        };
+        self.conclude(lease, false, end).await;
     }
 }
 

@@ -12,22 +12,29 @@ use super::dispatch::Chain;
 use super::gateway::Gateway;
 use super::idempotency::finished;
 use super::run::{Job, Running};
+use crate::data::Finished;
 use crate::model::object::Object;
-use crate::model::provider::{Event, Failure};
+use crate::model::provider::{Endpoint, Event, Failure};
+use crate::model::request::LEGACY_MAX_TOKENS;
 use crate::model::tokens::Usage;
 
 pub(super) const CONTENT_TYPE: &str = "text/event-stream; charset=utf-8";
 
 /// How often what came is written for those who follow.
 const PART_EVERY: Duration = Duration::from_secs(1);
-/// A part is written earlier when it has this size; an item of the table holds 400 KB.
+/// A part is written earlier when it has this size.
 const PART_BYTES: usize = 64 * 1024;
+/// An item of the table holds 400 KB.
+const MAX_PART_BYTES: usize = 350 * 1024;
 
 /// The body for the provider: the caller's, with the project's default limit where it names none.
 pub(super) fn prepared_body(job: &Job) -> Object {
     let mut body = job.request.body.object.clone();
     if let Some(limit) = bound::default_to_send(&job.request.body, &job.model, &job.caller.project.policy) {
         body.set("max_completion_tokens", &limit);
+    }
+    if job.request.endpoint == Endpoint::Completions && body.get::<u64>("max_tokens").is_none() {
+        body.set("max_tokens", &LEGACY_MAX_TOKENS);
     }
     body
 }
@@ -53,8 +60,11 @@ pub(super) struct Pump<'a> {
     copy: Option<BytesMut>,
     /// What has not been written as a part yet, if somebody may follow.
     pending: BytesMut,
+    /// Byte of the stream that `pending` begins with.
+    pending_at: u64,
     parts: u32,
     last_part: Timer,
+    part_failed: bool,
 }
 
 impl<'a> Pump<'a> {
@@ -68,8 +78,10 @@ impl<'a> Pump<'a> {
             received: 0,
             copy: job.cache.as_ref().map(|_| BytesMut::new()),
             pending: BytesMut::new(),
+            pending_at: 0,
             parts: 0,
             last_part: Timer::now(),
+            part_failed: false,
         }
     }
 
@@ -142,22 +154,29 @@ impl<'a> Pump<'a> {
         }
         if self.running.lease.is_some() {
             self.pending.extend_from_slice(&line);
-            if self.pending.len() >= PART_BYTES || self.last_part.elapsed() >= PART_EVERY {
-                self.write_part().await;
-            }
         }
         self.outlet.send(line).await;
+        let large = self.pending.len() >= PART_BYTES && !self.part_failed;
+        let due = large || self.last_part.elapsed() >= PART_EVERY;
+        // What the table could not take for so long goes with the end.
+        if due && (1..=MAX_PART_BYTES).contains(&self.pending.len()) {
+            self.write_part().await;
+        }
     }
 
-    /// Writes what came since the last part. If that fails it stays pending for the next one.
+    /// Writes what came since the last part. If that fails it is written again with the next one, which says where it
+    /// begins, because the failed one may be there all the same.
     async fn write_part(&mut self) {
         let Some(lease) = &self.running.lease else { return };
         self.last_part = Timer::now();
         let part = Bytes::copy_from_slice(&self.pending);
         let expires_at = self.gateway.clock.now().seconds() + 2 * 86_400;
-        match self.gateway.stores.put_part(lease, self.parts, &part, expires_at).await {
+        let written = self.gateway.stores.put_part(lease, self.parts, self.pending_at, &part, expires_at).await;
+        self.parts += 1;
+        self.part_failed = written.is_err();
+        match written {
             Ok(()) => {
-                self.parts += 1;
+                self.pending_at += part.len() as u64;
                 self.pending.clear();
             }
             Err(error) => tracing::warn!(error = %Chain(&error), "part of a stream not written yet"),
@@ -165,14 +184,14 @@ impl<'a> Pump<'a> {
     }
 
     async fn close(self, failed: bool) {
-        let Self { gateway, job, running, outlet, usage, received, copy, pending, .. } = self;
+        let Self { gateway, job, running, outlet, usage, received, copy, pending, pending_at, .. } = self;
         // A stream that broke, or whose provider does not count, is charged at what it may have used at most.
         let usage = usage.unwrap_or_else(|| Usage {
             input: job.bound.input,
             output: received.min(job.bound.output),
             ..Usage::default()
         });
-        let end = finished(200, CONTENT_TYPE, pending.freeze());
+        let end = Finished { tail_at: pending_at, ..finished(200, CONTENT_TYPE, pending.freeze()) };
         let cached = async {
             if let (Some(copy), false) = (copy, failed) {
                 gateway.keep_cached(job, CONTENT_TYPE, copy.freeze()).await;

@@ -1,5 +1,6 @@
 //! The sweep: holds whose call died are settled.
 
+use super::dispatch::Chain;
 use super::error::Error;
 use super::gateway::Gateway;
 use crate::data::{DUE_SHARDS, Hold, MeterKey, Operation, Settled, UsageCount, UsageKey};
@@ -26,7 +27,10 @@ impl Gateway {
         for due_shard in 0..DUE_SHARDS {
             let now = self.clock.now();
             for meter in self.stores.table.due_meters(due_shard, now).await? {
-                self.sweep_meter(&meter, now, &mut swept).await?;
+                // One meter that cannot be read must not keep the others waiting.
+                if let Err(error) = self.sweep_meter(&meter, now, &mut swept).await {
+                    tracing::error!(project.id = meter.project_id, error = %Chain(&error), "meter not swept");
+                }
             }
         }
         Ok(swept)

@@ -13,6 +13,7 @@ use super::item::{Item, Reader, binary, number, text};
 use super::keys;
 use super::table::{Change, Outcome};
 use crate::model::clock::Instant;
+use crate::model::id;
 use crate::model::id::Fingerprint;
 
 /// Which record: the hash of scope (method, path) and key, within a project.
@@ -54,10 +55,34 @@ pub enum RecordState {
 pub struct Finished {
     pub status: u16,
     pub content_type: String,
-    /// What of the body is not in parts.
+    /// The end of the body, from byte `tail_at`; what lies before it is in parts.
     pub tail: Bytes,
+    pub tail_at: u64,
     /// Key of the tail in the bucket, if it is there instead.
     pub blob: Option<String>,
+    /// Of a failure: when to try again, in milliseconds, and whether that can help.
+    pub retry_after_ms: Option<u64>,
+    pub should_retry: Option<bool>,
+}
+
+/// How far a reader of parts is.
+///
+/// A part whose write failed may be there all the same, and its bytes again in the next: parts say where they begin, and a
+/// reader drops what it has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PartReader {
+    next: u32,
+    have: u64,
+}
+
+impl PartReader {
+    /// What of a piece that begins at byte `at` is new.
+    fn beyond(&mut self, at: u64, piece: Bytes) -> Bytes {
+        let known = usize::try_from(self.have.saturating_sub(at)).unwrap_or(usize::MAX).min(piece.len());
+        let new = piece.slice(known..);
+        self.have += new.len() as u64;
+        new
+    }
 }
 
 const RUNNING: &str = "running";
@@ -80,6 +105,7 @@ impl Stores {
         now: Instant,
         afresh: bool,
     ) -> Result<Result<Lease, Record>, StoreError> {
+        let owner = id::random(12);
         let condition = if afresh {
             ""
         } else {
@@ -91,16 +117,18 @@ impl Stores {
             (":fingerprint", text(fingerprint.as_str())),
             (":lease", number(lease_until.0)),
             (":expires", number(expires_at)),
-            (":zero", number(0)),
+            // A record that was deleted must not begin again with the fences, and so the parts, of its predecessor.
+            (":now_s", number(now.seconds())),
+            (":owner", text(&owner)),
             (":one", number(1)),
         ];
         if !afresh {
-            values.extend([(":failed", text(FAILED)), (":now", number(now.0)), (":now_s", number(now.seconds()))]);
+            values.extend([(":failed", text(FAILED)), (":now", number(now.0))]);
         }
         let change = Change {
             update:
                 "SET run_state = :running, fingerprint = :fingerprint, lease_until = :lease, expires_at = :expires, \
-                     fence = if_not_exists(fence, :zero) + :one REMOVE tail, blob_key, content_type, http_status"
+                     claim_owner = :owner, fence = if_not_exists(fence, :now_s) + :one REMOVE tail, tail_at, blob_key, content_type, http_status, retry_after_ms, should_retry"
                     .to_owned(),
             condition: condition.to_owned(),
             values,
@@ -109,7 +137,15 @@ impl Stores {
         };
         match self.table.update(keys::idempotency(&key.project_id, key.hash.as_str()), change).await? {
             Outcome::Done(changed) => Ok(Ok(Lease { key: key.clone(), fence: Reader(&changed).number("fence")? })),
-            Outcome::Refused(item) => Ok(Err(record(&item.unwrap_or_default())?)),
+            Outcome::Refused(item) => {
+                let item = item.unwrap_or_default();
+                let found = record(&item)?;
+                // The SDK repeated a claim that had taken effect: it is ours.
+                if Reader(&item).maybe_text("claim_owner").as_deref() == Some(&owner) {
+                    return Ok(Ok(Lease { key: key.clone(), fence: found.fence }));
+                }
+                Ok(Err(found))
+            }
         }
     }
 
@@ -132,13 +168,22 @@ impl Stores {
             end.blob = Some(self.bucket.put_body(&lease.key.project_id, body).await?);
         }
         let mut update =
-            "SET run_state = :end, http_status = :status, content_type = :content_type, tail = :tail".to_owned();
+            "SET run_state = :end, http_status = :status, content_type = :content_type, tail = :tail, tail_at = :tail_at".to_owned();
         let mut values = vec![
             (":end", text(if success { DONE } else { FAILED })),
             (":status", number(end.status)),
             (":content_type", text(end.content_type)),
             (":tail", binary(&end.tail)),
+            (":tail_at", number(end.tail_at)),
         ];
+        if let Some(wait) = end.retry_after_ms {
+            update.push_str(", retry_after_ms = :wait");
+            values.push((":wait", number(wait)));
+        }
+        if let Some(should_retry) = end.should_retry {
+            update.push_str(", should_retry = :should_retry");
+            values.push((":should_retry", number(u8::from(should_retry))));
+        }
         if let Some(blob) = end.blob {
             update.push_str(", blob_key = :blob");
             values.push((":blob", text(blob)));
@@ -160,14 +205,22 @@ impl Stores {
         Ok(matches!(self.table.update(key, change).await?, Outcome::Done(_)))
     }
 
-    /// Writes the next part of the body of a run.
+    /// Writes a part of the body of a run: what begins at byte `at`.
     ///
     /// # Errors
-    /// If the table fails.
-    pub async fn put_part(&self, lease: &Lease, n: u32, part: &Bytes, expires_at: u64) -> Result<(), StoreError> {
-        let mut item =
-            keys::idempotency_part(&lease.key.project_id, lease.key.hash.as_str(), lease.fence, n).into_item();
+    /// If the table fails; the part may have been written all the same.
+    pub async fn put_part(
+        &self,
+        lease: &Lease,
+        n: u32,
+        at: u64,
+        part: &Bytes,
+        expires_at: u64,
+    ) -> Result<(), StoreError> {
+        let key = keys::idempotency_part(&lease.key.project_id, lease.key.hash.as_str(), lease.fence, n);
+        let mut item = key.into_item();
         item.insert("part".to_owned(), binary(part));
+        item.insert("part_at".to_owned(), number(at));
         item.insert("expires_at".to_owned(), number(expires_at));
         self.table.put(item).await
     }
@@ -181,32 +234,34 @@ impl Stores {
         item.map(|item| record(&item)).transpose()
     }
 
-    /// The parts of a run from number `from` on, joined, and the number that comes next.
+    /// What the parts of a run hold beyond what a reader has; moves the reader on.
     ///
     /// # Errors
     /// If the table fails.
-    pub async fn parts(&self, key: &RecordKey, fence: u64, from: u32) -> Result<(Bytes, u32), StoreError> {
-        let first = keys::idempotency_part(&key.project_id, key.hash.as_str(), fence, from);
+    pub async fn parts(&self, key: &RecordKey, fence: u64, reader: &mut PartReader) -> Result<Bytes, StoreError> {
+        let first = keys::idempotency_part(&key.project_id, key.hash.as_str(), fence, reader.next);
         let last = format!("{}{}", keys::part_prefix(fence), char::MAX);
         let mut body = BytesMut::new();
-        let mut next = from;
         for item in self.table.query(&first.pk, &first.sk, &last).await? {
-            let part = Reader(&item).maybe_binary("part").ok_or_else(|| Reader(&item).damaged("part"))?;
-            body.extend_from_slice(&part);
-            next += 1;
+            let item = Reader(&item);
+            let part = item.maybe_binary("part").ok_or_else(|| item.damaged("part"))?;
+            let number = item.text("sk")?.rsplit_once('#').and_then(|(_, n)| n.parse::<u32>().ok());
+            reader.next = number.ok_or_else(|| item.damaged("sk"))? + 1;
+            body.extend_from_slice(&reader.beyond(item.number("part_at")?, part));
         }
-        Ok((body.freeze(), next))
+        Ok(body.freeze())
     }
 
-    /// What of a finished body is not in parts.
+    /// What of a finished body is beyond what a reader has from its parts.
     ///
     /// # Errors
     /// If the bucket fails.
-    pub async fn tail(&self, end: &Finished) -> Result<Bytes, StoreError> {
-        match &end.blob {
-            Some(blob) => self.bucket.body(blob).await,
-            None => Ok(end.tail.clone()),
-        }
+    pub async fn tail(&self, end: &Finished, reader: &mut PartReader) -> Result<Bytes, StoreError> {
+        let tail = match &end.blob {
+            Some(blob) => self.bucket.body(blob).await?,
+            None => end.tail.clone(),
+        };
+        Ok(reader.beyond(end.tail_at, tail))
     }
 }
 
@@ -231,6 +286,9 @@ fn finished(reader: &Reader) -> Result<Finished, StoreError> {
         status: reader.number("http_status")?,
         content_type: reader.text("content_type")?,
         tail: reader.maybe_binary("tail").unwrap_or_default(),
+        tail_at: reader.number("tail_at")?,
         blob: reader.maybe_text("blob_key"),
+        retry_after_ms: reader.maybe_number("retry_after_ms")?,
+        should_retry: reader.maybe_number::<u8>("should_retry")?.map(|flag| flag == 1),
     })
 }

@@ -18,7 +18,7 @@ pub use breakers::BreakerState;
 pub use bucket::Bucket;
 pub use cache::CacheEntry;
 pub use error::StoreError;
-pub use idempotency::{Finished, Lease, Record, RecordKey, RecordState};
+pub use idempotency::{Finished, Lease, PartReader, Record, RecordKey, RecordState};
 pub use meter::{Attempt, DUE_SHARDS, Hold, HoldId, MAX_SHARDS, MeterKey, Move, Settled, Shard, Window, WindowMove};
 pub use schema::create_table;
 pub use table::Table;

@@ -40,7 +40,7 @@ impl Table {
     /// # Errors
     /// If the table fails or an item is damaged.
     pub async fn projects(&self) -> Result<Vec<Project>, StoreError> {
-        let listed = self.query_prefix(keys::PROJECTS, "").await?;
+        let listed = self.query(keys::PROJECTS, "0", ":").await?;
         let ids = listed.iter().map(|item| Reader(item).text("project_id")).collect::<Result<Vec<_>, _>>()?;
         let mut projects = Vec::with_capacity(ids.len());
         for hundred in ids.chunks(100) {

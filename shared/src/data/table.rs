@@ -3,11 +3,18 @@
 //! The SDK's futures are large (17 KB) and are boxed: a call that waits for its provider must not carry room for them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, KeysAndAttributes, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
+
+use rand::RngExt as _;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::error::StoreError;
 use super::item::{Item, text};
@@ -18,7 +25,12 @@ use super::keys::Key;
 pub struct Table {
     client: Client,
     name: String,
+    turns: Arc<Semaphore>,
 }
+
+/// Calls of one process that are under way at once. The SDK takes tens of KB for each, and a thousand calls that a
+/// provider answers at the same moment would all settle at once; waiting for a turn takes next to nothing.
+const CALLS_AT_ONCE: usize = 64;
 
 /// An update: expression, condition and their values (names that begin with `:`) and attribute names (`#`).
 #[derive(Debug, Clone, Default)]
@@ -50,7 +62,12 @@ pub(super) enum Write {
 impl Table {
     #[must_use]
     pub fn new(client: Client, name: impl Into<String>) -> Self {
-        Self { client, name: name.into() }
+        Self { client, name: name.into(), turns: Arc::new(Semaphore::new(CALLS_AT_ONCE)) }
+    }
+
+    /// Waits for a turn, which ends when the value is dropped. The semaphore is never closed.
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.turns.acquire().await.ok()
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -63,6 +80,7 @@ impl Table {
 
     /// A consistent read.
     pub(super) async fn get(&self, key: Key) -> Result<Option<Item>, StoreError> {
+        let _turn = self.turn().await;
         let request =
             self.client.get_item().table_name(&self.name).set_key(Some(key.into_item())).consistent_read(true);
         Ok(Box::pin(request.send()).await.map_err(StoreError::table("get the item"))?.item)
@@ -70,6 +88,7 @@ impl Table {
 
     /// Consistent reads of up to 100 items; those that do not exist are left out.
     pub(super) async fn get_all(&self, keys: Vec<Key>) -> Result<Vec<Item>, StoreError> {
+        let _turn = self.turn().await;
         let mut found = Vec::new();
         let mut wanted: Vec<Item> = keys.into_iter().map(Key::into_item).collect();
         while !wanted.is_empty() {
@@ -85,6 +104,7 @@ impl Table {
     }
 
     pub(super) async fn put(&self, item: Item) -> Result<(), StoreError> {
+        let _turn = self.turn().await;
         let request = self.client.put_item().table_name(&self.name).set_item(Some(item));
         Box::pin(request.send()).await.map_err(StoreError::table("put the item"))?;
         Ok(())
@@ -97,6 +117,7 @@ impl Table {
         condition: &str,
         condition_values: Vec<(&'static str, AttributeValue)>,
     ) -> Result<bool, StoreError> {
+        let _turn = self.turn().await;
         let request =
             self.client.put_item().table_name(&self.name).set_item(Some(item)).condition_expression(condition);
         match Box::pin(request.set_expression_attribute_values(values(condition_values)).send()).await {
@@ -109,13 +130,31 @@ impl Table {
     }
 
     pub(super) async fn delete(&self, key: Key) -> Result<(), StoreError> {
+        let _turn = self.turn().await;
         let request = self.client.delete_item().table_name(&self.name).set_key(Some(key.into_item()));
         Box::pin(request.send()).await.map_err(StoreError::table("delete the item"))?;
         Ok(())
     }
 
     /// A conditional write; a refusal can bring back the item that refused, at no extra read.
+    ///
+    /// A write that meets a transaction on the same item is repeated: the SDK does not, and nothing was written.
     pub(super) async fn update(&self, key: Key, change: Change) -> Result<Outcome, StoreError> {
+        for tried in 0..CONFLICT_TRIES {
+            match self.try_update(key.clone(), change.clone()).await {
+                Err(UpdateItemError::TransactionConflictException(_)) => conflict_pause(tried).await,
+                Err(UpdateItemError::ConditionalCheckFailedException(refused)) => {
+                    return Ok(Outcome::Refused(refused.item));
+                }
+                Err(error) => return Err(StoreError::table("update the item")(error)),
+                Ok(attributes) => return Ok(Outcome::Done(attributes)),
+            }
+        }
+        Err(StoreError::table("update the item")("transactions on it did not end"))
+    }
+
+    async fn try_update(&self, key: Key, change: Change) -> Result<Item, UpdateItemError> {
+        let _turn = self.turn().await;
         let request = self
             .client
             .update_item()
@@ -129,19 +168,13 @@ impl Table {
             .set_return_values_on_condition_check_failure(
                 change.returning.then_some(ReturnValuesOnConditionCheckFailure::AllOld),
             );
-        match Box::pin(request.send()).await {
-            Ok(answer) => Ok(Outcome::Done(answer.attributes.unwrap_or_default())),
-            Err(error) => match error.into_service_error() {
-                aws_sdk_dynamodb::operation::update_item::UpdateItemError::ConditionalCheckFailedException(refused) => {
-                    Ok(Outcome::Refused(refused.item))
-                }
-                error => Err(StoreError::table("update the item")(error)),
-            },
-        }
+        let answer = Box::pin(request.send()).await.map_err(SdkError::into_service_error)?;
+        Ok(answer.attributes.unwrap_or_default())
     }
 
     /// Writes all or nothing. `false` if a condition did not hold or another transaction was faster.
     pub(super) async fn transact(&self, writes: Vec<Write>) -> Result<bool, StoreError> {
+        let _turn = self.turn().await;
         let items = writes.into_iter().map(|write| self.transaction_item(write)).collect::<Result<Vec<_>, _>>()?;
         match Box::pin(self.client.transact_write_items().set_transact_items(Some(items)).send()).await {
             Ok(_) => Ok(true),
@@ -179,6 +212,7 @@ impl Table {
 
     /// All items of a partition whose sort key lies between `from` and `to`, both included, in order.
     pub(super) async fn query(&self, pk: &str, from: &str, to: &str) -> Result<Vec<Item>, StoreError> {
+        let _turn = self.turn().await;
         let pages = self
             .client
             .query()
@@ -198,6 +232,15 @@ impl Table {
     pub(super) async fn query_prefix(&self, pk: &str, prefix: &str) -> Result<Vec<Item>, StoreError> {
         self.query(pk, prefix, &format!("{prefix}{}", char::MAX)).await
     }
+}
+
+/// A transaction over a meter takes milliseconds.
+const CONFLICT_TRIES: u32 = 10;
+
+async fn conflict_pause(tried: u32) {
+    let most = 4_u64 << tried.min(6);
+    let wait = rand::rng().random_range(most / 2..=most);
+    tokio::time::sleep(Duration::from_millis(wait)).await;
 }
 
 fn values(values: Vec<(&'static str, AttributeValue)>) -> Option<HashMap<String, AttributeValue>> {

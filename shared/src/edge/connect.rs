@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_config::BehaviorVersion;
+use aws_config::timeout::TimeoutConfig;
 
 use super::Deps;
 use super::config::{Config, ModelsSource, env};
@@ -85,7 +87,7 @@ where
     let providers = connect(&catalog, &key, &clock).map_err(|error| ConnectError::Providers(error.into()))?;
     Ok(Gateway::new(Parts {
         stores: Stores {
-            table: Table::new(aws_sdk_dynamodb::Client::new(&aws), &config.table_name),
+            table: Table::new(table_client(&aws), &config.table_name),
             bucket: Bucket::new(s3, &config.bucket_name),
         },
         catalog: Arc::new(catalog),
@@ -93,6 +95,16 @@ where
         clock,
         admin_key: config.admin_key_secret.as_ref().and_then(|name| secrets.get(name)).cloned(),
     }))
+}
+
+/// A client of the table that gives a connection up which a freeze or a NAT has silently cut.
+fn table_client(aws: &aws_config::SdkConfig) -> aws_sdk_dynamodb::Client {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(1))
+        .operation_attempt_timeout(Duration::from_secs(3))
+        .operation_timeout(Duration::from_secs(12));
+    let config = aws_sdk_dynamodb::config::Builder::from(aws).timeout_config(timeouts.build());
+    aws_sdk_dynamodb::Client::from_conf(config.build())
 }
 
 async fn catalog(source: &ModelsSource, s3: &aws_sdk_s3::Client) -> Result<Catalog, ConnectError> {

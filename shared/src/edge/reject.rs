@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::answer::rate_headers;
-use crate::app::{Chain, Error, Limit};
+use crate::app::{Chain, Error, Limit, Rendered};
 use crate::model::provider::Failure;
 
 /// Why a request gets no answer.
@@ -70,7 +70,7 @@ fn classify_app(error: &Error) -> (StatusCode, &'static str, Option<&str>) {
         Error::KeyReused => (S::UNPROCESSABLE_ENTITY, REQUEST, Some("idempotency_key_reused")),
         Error::Provider { source, .. } => classify_provider(source),
         Error::Contended(_) => (S::SERVICE_UNAVAILABLE, SERVER, Some("contended")),
-        Error::Repeated { .. } | Error::Internal { .. } => (S::INTERNAL_SERVER_ERROR, SERVER, Some("internal_error")),
+        Error::Repeated(_) | Error::Internal { .. } => (S::INTERNAL_SERVER_ERROR, SERVER, Some("internal_error")),
     }
 }
 
@@ -127,7 +127,7 @@ fn words(error: &Error) -> (String, Option<String>) {
         Error::Provider { provider, attempts, source } => {
             (format!("The provider `{provider}` gave no answer after {attempts} attempts: {source}."), None)
         }
-        Error::Internal { .. } | Error::Repeated { .. } => (INTERNAL.to_owned(), None),
+        Error::Internal { .. } | Error::Repeated(_) => (INTERNAL.to_owned(), None),
         other => (other.to_string(), None),
     }
 }
@@ -162,22 +162,28 @@ fn envelope(public: &Public) -> Bytes {
     serde_json::to_vec(&Envelope { error }).unwrap_or_default().into()
 }
 
-/// An error as its caller sees it: status and body.
+/// An error as its caller sees it.
 #[must_use]
-pub fn render(error: &Error) -> (u16, Bytes) {
-    match error {
-        Error::Repeated { status, body } => (*status, body.clone()),
-        other => {
-            let public = public_of(other);
-            (public.status.as_u16(), envelope(&public))
-        }
+pub fn render(error: &Error) -> Rendered {
+    if let Error::Repeated(rendered) = error {
+        return rendered.clone();
     }
+    let public = public_of(error);
+    let (retry_after, should_retry) = retry_app(error);
+    Rendered { status: public.status.as_u16(), body: envelope(&public), retry_after, should_retry }
 }
 
 /// Whether and when to try again: `retry-after`, and `x-should-retry: false` for what repeating does not mend.
 fn retry(rejection: &Rejection) -> (Option<Duration>, bool) {
-    let Rejection::App(error) = rejection else { return (None, true) };
-    match &**error {
+    match rejection {
+        Rejection::App(error) => retry_app(error),
+        _ => (None, true),
+    }
+}
+
+fn retry_app(error: &Error) -> (Option<Duration>, bool) {
+    match error {
+        Error::Repeated(rendered) => (rendered.retry_after, rendered.should_retry),
         Error::Refused(refusal) => match (refusal.limit, refusal.retry_after) {
             (Limit::Budget { .. }, _) | (_, None) => (None, false),
             (_, wait) => (wait, true),
@@ -201,14 +207,17 @@ const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
         let json = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Self::App(error) = &self
-            && let Error::Repeated { status, body } = &**error
-        {
-            let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            return (status, [json], body.clone()).into_response();
-        }
-        let public = public(&self);
-        let mut response = (public.status, [json], envelope(&public)).into_response();
+        let (status, body) = match &self {
+            Self::App(error) => {
+                let rendered = render(error);
+                (StatusCode::from_u16(rendered.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), rendered.body)
+            }
+            other => {
+                let public = public(other);
+                (public.status, envelope(&public))
+            }
+        };
+        let mut response = (status, [json], body).into_response();
         let headers = response.headers_mut();
         let (wait, may_help) = retry(&self);
         if let Some(wait) = wait {

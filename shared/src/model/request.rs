@@ -2,6 +2,8 @@
 
 mod shape;
 
+pub(crate) use shape::LEGACY_MAX_TOKENS;
+
 use super::object::Object;
 use super::provider::Endpoint;
 use shape::{ChatShape, CompletionShape, EmbeddingShape, ModerationShape};
@@ -38,8 +40,12 @@ pub struct Body {
     pub max_output_tokens: Option<u64>,
     /// Bytes of everything that is text to the model; a token is at least one byte.
     pub text_bytes: u64,
-    /// Images, sounds and files, whose tokens no length bounds.
-    pub media: u64,
+    /// Images, whose tokens their length does not bound.
+    pub images: u64,
+    /// Sounds and files, of which nothing is known.
+    pub other_media: u64,
+    /// Inputs that each have a context of their own.
+    pub contexts: u64,
     pub has_tools: bool,
     /// Whether text predicted by the caller may be billed as output.
     pub has_prediction: bool,

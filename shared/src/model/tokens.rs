@@ -30,7 +30,8 @@ pub struct Price {
 impl Price {
     /// What `usage` costs, rounded up once to the next micro-dollar.
     ///
-    /// Rounding up means that a sum of charges is never below the provider's bill. Saturates at `u64::MAX`.
+    /// Rounding up means that a sum of charges is never below the provider's bill. Saturates at `i64::MAX`, so that balances
+    /// can hold it.
     ///
     /// ```
     /// # use shared::model::{money::MicroUsd, tokens::{Price, Usage}};
@@ -51,7 +52,7 @@ impl Price {
             (usage.reasoning, self.reasoning),
         ];
         let total: u128 = parts.iter().map(|&(tokens, rate)| u128::from(tokens) * u128::from(rate)).sum();
-        MicroUsd(u64::try_from(total.div_ceil(1_000_000)).unwrap_or(u64::MAX))
+        MicroUsd(i64::try_from(total.div_ceil(1_000_000)).unwrap_or(i64::MAX).unsigned_abs())
     }
 
     /// The most that a call of at most `bound` tokens can cost, whatever the provider's caches do.

@@ -15,6 +15,8 @@ pub enum Fault {
     None,
     /// The engine never sees it; DynamoDB says that it throttles.
     Throttle,
+    /// The engine never sees it; DynamoDB says that a transaction on the item is under way.
+    Conflict,
     /// The engine never sees it; the connection breaks.
     Lose,
     /// The engine does it; the connection breaks before the answer.
@@ -80,7 +82,8 @@ impl HttpConnector for Instrumented {
             }
             match fault {
                 Fault::None => inner.call(request).await,
-                Fault::Throttle => Ok(throttled()),
+                Fault::Throttle => Ok(refused("ProvisionedThroughputExceededException")),
+                Fault::Conflict => Ok(refused("TransactionConflictException")),
                 Fault::Lose => Err(broken()),
                 Fault::LoseAnswer => {
                     inner.call(request).await?;
@@ -91,9 +94,8 @@ impl HttpConnector for Instrumented {
     }
 }
 
-fn throttled() -> HttpResponse {
-    let body =
-        r#"{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException","message":"slow down"}"#;
+fn refused(exception: &str) -> HttpResponse {
+    let body = format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{exception}","message":"not now"}}"#);
     HttpResponse::new(400.try_into().unwrap(), SdkBody::from(body))
 }
 

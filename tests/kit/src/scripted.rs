@@ -22,6 +22,8 @@ pub enum Script {
     Fail(fn() -> Failure),
     /// Streams the first words of an answer, then fails.
     Break { text: String, after_chunks: usize },
+    /// Streams an answer with a pause before each chunk.
+    Paced { text: String, gap: Duration },
     /// Never answers.
     Hang,
 }
@@ -92,6 +94,14 @@ impl Provider for ScriptedProvider {
                 let events = chat_chunks(&text, &Usage::default()).into_iter().take(after_chunks).map(Ok);
                 let broken = futures_util::stream::iter([Err(Failure::Unreachable("cut".into()))]);
                 Ok(Reply::Stream(futures_util::stream::iter(events).chain(broken).boxed()))
+            }
+            Script::Paced { text, gap } => {
+                let events = chat_chunks(&text, &Usage::default()).into_iter().map(Ok);
+                let paced = futures_util::stream::iter(events).then(move |event| async move {
+                    tokio::time::sleep(gap).await;
+                    event
+                });
+                Ok(Reply::Stream(paced.boxed()))
             }
             Script::Hang => std::future::pending().await,
         }

@@ -100,10 +100,10 @@ impl WorldBuilder {
         create_table(&dynamo, "weir").await.expect("the table is created");
         let bucket = Bucket::new(embedded::s3_client(engines.s3.clone()), "weir");
         bucket.create().await.expect("the bucket is created");
-        let stores = Stores { table: Table::new(dynamo, "weir"), bucket };
+        let stores = Stores { table: Table::new(dynamo.clone(), "weir"), bucket };
         let first = ScriptedProvider::new(Script::answer("Hello there.", 10, 5));
         let second = ScriptedProvider::new(Script::answer("From the second.", 10, 5));
-        World { engines, stores, first, second, clock: self.clock, faults, log }
+        World { engines, dynamo, stores, first, second, clock: self.clock, faults, log }
     }
 }
 
@@ -111,6 +111,7 @@ impl WorldBuilder {
 pub struct World {
     #[expect(dead_code, reason = "the stores live as long as the engines")]
     engines: Engines,
+    dynamo: aws_sdk_dynamodb::Client,
     pub stores: Stores,
     pub first: Arc<ScriptedProvider>,
     pub second: Arc<ScriptedProvider>,
@@ -178,6 +179,17 @@ impl World {
             service_account_id: id::new("svc_acct_"),
         };
         self.stores.table.create_api_key(&stored).await.expect("the key is created");
+    }
+
+    /// Deletes every idempotency record, not its parts, as DynamoDB's TTL does in its own time.
+    pub async fn delete_idempotency_records(&self) {
+        let items =
+            self.dynamo.scan().table_name("weir").send().await.expect("the table is scanned").items.unwrap_or_default();
+        for item in items.iter().filter(|item| item["sk"].as_s().is_ok_and(|sk| sk == "IDEM")) {
+            let request = self.dynamo.delete_item().table_name("weir");
+            let request = request.key("pk", item["pk"].clone()).key("sk", item["sk"].clone());
+            request.send().await.expect("the record is deleted");
+        }
     }
 
     /// The shards of a project's meter this month.

@@ -30,11 +30,6 @@ impl Hints {
         }
     }
 
-    /// The remembered shard, or shard 0, which every meter has.
-    pub(super) fn known_home(&self, meter: &MeterKey) -> u8 {
-        self.homes.get(&of_meter(meter)).unwrap_or(0)
-    }
-
     pub(super) fn set_home(&self, meter: &MeterKey) {
         self.homes.insert(of_meter(meter), meter.shard);
     }

@@ -16,7 +16,7 @@ use rand::RngExt as _;
 
 use super::error::Error;
 use super::gateway::Gateway;
-use crate::data::{Attempt, Hold, HoldId, MeterKey, Window, WindowMove};
+use crate::data::{Attempt, Hold, HoldId, MAX_SHARDS, MeterKey, Window, WindowMove};
 use crate::model::clock::Instant;
 use crate::model::money::MicroUsd;
 use crate::model::project::Project;
@@ -127,11 +127,15 @@ impl Gateway {
     async fn reconsider(
         &self,
         ask: &Ask<'_>,
-        terms: Terms,
+        mut terms: Terms,
         demand: &Demand,
         meter: &mut MeterKey,
     ) -> Result<(Terms, Instant), Error> {
         let shards = self.stores.table.shards(&meter.project_id, &meter.period).await?;
+        if shards.iter().all(Option::is_none) {
+            // Nothing in the table says that what is remembered of the project is old: once a month it is read again.
+            terms = Terms::of(&self.reload_project(&ask.project.id).await?);
+        }
         match plan::plan(&shards, &terms, demand, demand.now.next_month()) {
             Plan::Try { shard, window_ends } => {
                 meter.shard = shard;
@@ -210,11 +214,14 @@ impl Gateway {
 
     /// Learns the state of a project's meter before it is needed, beside the reading of the key.
     pub(super) async fn peek_meter(&self, project_id: &str) {
-        let mut meter = MeterKey { project_id: project_id.to_owned(), period: self.clock.now().month(), shard: 0 };
-        meter.shard = self.hints.known_home(&meter);
+        let period = self.clock.now().month();
         // A hint that is missing costs one more round trip later, nothing else.
-        if let Ok(Some(shard)) = self.stores.table.shard(&meter).await {
-            self.hints.saw(&meter, shard.window.ends);
+        let shards = self.stores.table.shards(project_id, &period).await.unwrap_or_default();
+        for (shard, state) in (0..MAX_SHARDS).zip(shards) {
+            let meter = MeterKey { project_id: project_id.to_owned(), period: period.clone(), shard };
+            if let Some(state) = state {
+                self.hints.saw(&meter, state.window.ends);
+            }
         }
     }
 }

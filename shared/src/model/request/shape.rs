@@ -46,7 +46,7 @@ pub(super) struct ChatShape {
     #[serde(default)]
     max_completion_tokens: Option<Count>,
     #[serde(default)]
-    n: Option<Count>,
+    n: Option<Choices>,
     #[serde(default, rename = "temperature")]
     _temperature: Option<f64>,
     #[serde(default, rename = "top_p")]
@@ -62,17 +62,19 @@ pub(super) struct ChatShape {
 impl ChatShape {
     pub(super) fn into_body(self, object: Object, length: usize) -> Body {
         let parts = || self.messages.0.iter().flat_map(|message| &message.content.0);
-        let media = parts().filter(|part| part.is_media());
-        let media_bytes: usize = media.clone().map(|part| part.length).sum();
+        let media_bytes: usize = parts().filter(|part| part.is_media()).map(|part| part.length).sum();
         Body {
             object,
             model: self.model.0,
             stream: self.stream.unwrap_or(false),
             include_usage: self.stream_options.is_some_and(|options| options.include_usage.unwrap_or(false)),
             choices: self.n.map_or(1, |n| n.0),
-            max_output_tokens: self.max_completion_tokens.or(self.max_tokens).map(|count| count.0),
+            // Both are passed on, and providers differ in which one they read.
+            max_output_tokens: self.max_completion_tokens.max(self.max_tokens).map(|count| count.0),
             text_bytes: (length - media_bytes.min(length)) as u64,
-            media: media.count() as u64,
+            images: parts().filter(|part| part.is_image()).count() as u64,
+            other_media: parts().filter(|part| part.is_media() && !part.is_image()).count() as u64,
+            contexts: 1,
             has_tools: self.tools.is_some() || self.functions.is_some(),
             has_prediction: self.prediction.is_some(),
         }
@@ -90,15 +92,15 @@ pub(super) struct CompletionShape {
     #[serde(default)]
     max_tokens: Option<Count>,
     #[serde(default)]
-    n: Option<Count>,
+    n: Option<Choices>,
     #[serde(default)]
-    best_of: Option<Count>,
+    best_of: Option<Choices>,
     #[serde(default)]
     echo: Option<bool>,
 }
 
-/// What OpenAI's legacy endpoint writes if the request does not say.
-const LEGACY_MAX_TOKENS: u64 = 16;
+/// What OpenAI's legacy endpoint writes if the request does not say; other providers are told.
+pub(crate) const LEGACY_MAX_TOKENS: u64 = 16;
 
 impl CompletionShape {
     pub(super) fn into_body(self, object: Object, length: usize) -> Body {
@@ -112,7 +114,9 @@ impl CompletionShape {
             choices: each.saturating_mul(self.prompt.items.max(1)),
             max_output_tokens: Some(self.max_tokens.map_or(LEGACY_MAX_TOKENS, |count| count.0)),
             text_bytes: length as u64,
-            media: 0,
+            images: 0,
+            other_media: 0,
+            contexts: self.prompt.items.max(1),
             has_tools: false,
             has_prediction: self.echo.unwrap_or(false),
         }
@@ -170,7 +174,9 @@ fn input_only(model: String, object: Object, length: usize) -> Body {
         choices: 1,
         max_output_tokens: Some(0),
         text_bytes: length as u64,
-        media: 0,
+        images: 0,
+        other_media: 0,
+        contexts: 1,
         has_tools: false,
         has_prediction: false,
     }
@@ -204,7 +210,7 @@ impl<'de> Deserialize<'de> for Name {
 }
 
 /// A whole number of at least 1.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Count(u64);
 
 impl<'de> Deserialize<'de> for Count {
@@ -212,6 +218,19 @@ impl<'de> Deserialize<'de> for Count {
         match u64::deserialize(deserializer)? {
             0 => Err(serde::de::Error::custom("0 is below the minimum of 1")),
             count => Ok(Self(count)),
+        }
+    }
+}
+
+/// Answers asked for: OpenAI allows 128.
+#[derive(Clone, Copy)]
+struct Choices(u64);
+
+impl<'de> Deserialize<'de> for Choices {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u64::deserialize(deserializer)? {
+            count @ 1..=128 => Ok(Self(count)),
+            count => Err(serde::de::Error::custom(format_args!("{count} is not between 1 and 128"))),
         }
     }
 }
@@ -240,6 +259,10 @@ struct Part {
 }
 
 impl Part {
+    fn is_image(&self) -> bool {
+        matches!(self.kind.as_str(), "image_url" | "input_image")
+    }
+
     fn is_media(&self) -> bool {
         !matches!(self.kind.as_str(), "text" | "input_text" | "output_text" | "refusal")
     }
@@ -423,7 +446,7 @@ mod tests {
             format!(r#"{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{}"}}}}"#, "A".repeat(9_000));
         let json = format!(r#"{{"model":"m","messages":[{{"role":"user","content":[{text},{image}]}}]}}"#);
         let body = Body::parse(Endpoint::ChatCompletions, json.as_bytes()).unwrap();
-        assert_eq!((body.media, body.text_bytes), (1, (json.len() - image.len()) as u64));
+        assert_eq!((body.images, body.text_bytes), (1, (json.len() - image.len()) as u64));
     }
 
     #[test]
