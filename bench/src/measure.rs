@@ -269,6 +269,7 @@ fn memory(folder: &Path, totals: &mut Totals) -> Result<Section, Failure> {
         figures: vec![
             Figure::of_weir("resident when idle", "MiB", idle),
             Figure::of_weir("resident at most", "MiB", most).aim(80.0),
+            Figure::of_weir("of that the program itself", "MiB", bench.weir.program_mib()?),
             Figure::of_weir(
                 "calls at the provider at once, at most",
                 "",

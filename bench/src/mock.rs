@@ -10,8 +10,8 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use futures_util::stream::{iter, unfold};
-use futures_util::{FutureExt as _, StreamExt as _};
+use futures_util::StreamExt as _;
+use futures_util::stream::{iter, once, unfold};
 use serde::Deserialize;
 
 /// Answers at once.
@@ -99,8 +99,7 @@ fn whole() -> Response {
 }
 
 fn events() -> Response {
-    let first = std::future::ready(())
-        .map(|()| chunk(r#"[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]"#, "null"));
+    let first = chunk(r#"[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]"#, "null");
     let words = unfold(0, async |sent| {
         if sent == CHUNKS {
             return None;
@@ -112,7 +111,7 @@ fn events() -> Response {
         let finish = chunk(r#"[{"index":0,"delta":{},"finish_reason":"stop"}]"#, "null");
         finish + &chunk("[]", USAGE) + "data: [DONE]\n\n"
     };
-    let all = iter([first]).then(|first| first).chain(words).chain(futures_util::stream::once(last));
+    let all = iter([first]).chain(words).chain(once(last));
     let body = Body::from_stream(all.map(Ok::<_, std::convert::Infallible>));
     ([(CONTENT_TYPE, "text/event-stream")], body).into_response()
 }

@@ -73,9 +73,18 @@ impl Process {
 
     /// Memory of the process that is in RAM, in MiB.
     pub(crate) fn resident_mib(&self) -> Result<f64, Failure> {
+        self.status_mib("VmRSS:")
+    }
+
+    /// The part of it that is the program itself, as far as it was used.
+    pub(crate) fn program_mib(&self) -> Result<f64, Failure> {
+        self.status_mib("RssFile:")
+    }
+
+    fn status_mib(&self, field: &str) -> Result<f64, Failure> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS in /proc")?;
-        let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
+        let value = status.lines().find_map(|line| line.strip_prefix(field)).ok_or("a field is missing in /proc")?;
+        let kib: f64 = value.trim().trim_end_matches(" kB").parse()?;
         Ok(kib / 1024.0)
     }
 }
