@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use embedded::{Engines, Place};
-use shared::data::{Bucket, Stores, Table, create_table};
+use shared::data::{Bucket, Queues, Stores, Table, create_table};
 
 use crate::{Data, LocalError};
 
@@ -22,7 +22,7 @@ pub(crate) async fn open(data: &Data) -> Result<(Engines, Stores), LocalError> {
     create_table(&dynamo, TABLE).await?;
     let bucket = Bucket::new(embedded::s3_client(engines.s3.clone()), BUCKET);
     bucket.create().await?;
-    Ok((engines, Stores { table: Table::new(dynamo, TABLE), bucket }))
+    Ok((engines, Stores { table: Table::new(dynamo, TABLE), bucket, queues: Queues::default() }))
 }
 
 fn remote(url: &str) -> aws_sdk_dynamodb::Client {

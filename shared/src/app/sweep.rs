@@ -3,7 +3,7 @@
 use super::dispatch::Chain;
 use super::error::Error;
 use super::gateway::Gateway;
-use crate::data::{DUE_SHARDS, Hold, MeterKey, Operation, Settled, UsageCount, UsageKey};
+use crate::data::{DUE_SHARDS, Due, Hold, MeterKey, Operation, Settled, UsageCount, UsageKey};
 use crate::model::catalog::ModelKind;
 use crate::model::clock::Instant;
 use crate::model::money::MicroUsd;
@@ -26,10 +26,14 @@ impl Gateway {
         let mut swept = Swept::default();
         for due_shard in 0..DUE_SHARDS {
             let now = self.clock.now();
-            for meter in self.stores.table.due_meters(due_shard, now).await? {
-                // One meter that cannot be read must not keep the others waiting.
-                if let Err(error) = self.sweep_meter(&meter, now, &mut swept).await {
-                    tracing::error!(project.id = meter.project_id, error = %Chain(&error), "meter not swept");
+            for due in self.stores.table.due(due_shard, now).await? {
+                let done = match &due {
+                    Due::Meter(meter) => self.sweep_meter(meter, now, &mut swept).await,
+                    Due::Response(_) | Due::Delivery(_) => Ok(()),
+                };
+                // One item that cannot be read must not keep the others waiting.
+                if let Err(error) = done {
+                    tracing::error!(due = ?due, error = %Chain(&error), "not swept");
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! How a store fails.
 
-/// A failure of the table or the bucket. The cause is the source.
+/// A failure of the table, the bucket or a queue. The cause is the source.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("the table did not {action}")]
@@ -11,6 +11,12 @@ pub enum StoreError {
     },
     #[error("the bucket did not {action}")]
     Bucket {
+        action: &'static str,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("the queue did not {action}")]
+    Queue {
         action: &'static str,
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -33,5 +39,12 @@ impl StoreError {
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         move |source| Self::Bucket { action, source: source.into() }
+    }
+
+    pub(super) fn queue<E>(action: &'static str) -> impl FnOnce(E) -> Self
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        move |source| Self::Queue { action, source: source.into() }
     }
 }

@@ -102,6 +102,20 @@ pub(super) fn breaker(provider: &str) -> Key {
     key(format!("BREAKER#{provider}"), "BREAKER")
 }
 
+/// `pk = RESP#<project>#<response id>`: a response's record (`META`), request (`REQ`), events (`EVT#...`) and end (`OUT#...`).
+pub(super) fn response_partition(project_id: &str, response_id: &str) -> String {
+    format!("{RESPONSE_PREFIX}{project_id}#{response_id}")
+}
+
+pub(super) const RESPONSE_PREFIX: &str = "RESP#";
+
+/// `pk = HOOK#<project>#<endpoint id>`, `sk = <delivery id>`: ids of deliveries are ordered, one query lists them by time.
+pub(super) fn delivery(project_id: &str, endpoint_id: &str, delivery_id: &str) -> Key {
+    key(format!("{DELIVERY_PREFIX}{project_id}#{endpoint_id}"), delivery_id)
+}
+
+pub(super) const DELIVERY_PREFIX: &str = "HOOK#";
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,10 +14,10 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use super::due::DUE_SHARDS;
 use super::error::StoreError;
 use super::item::{Item, Reader, number, text};
 use super::keys::{self, Key};
-use super::schema::DUE_INDEX;
 use super::table::{Change, Outcome, Table, Write};
 use crate::model::clock::Instant;
 use crate::model::id;
@@ -244,26 +244,6 @@ impl Table {
         self.transact(writes.collect()).await
     }
 
-    /// Meters on which a hold's lease may have ended by `now`, in one shard of the due index.
-    ///
-    /// # Errors
-    /// If the table fails.
-    pub async fn due_meters(&self, due_shard: u8, now: Instant) -> Result<Vec<MeterKey>, StoreError> {
-        let pages = self
-            .client()
-            .query()
-            .table_name(self.name())
-            .index_name(DUE_INDEX)
-            .key_condition_expression("due_shard = :shard AND due_at <= :now")
-            .expression_attribute_values(":shard", text(due_shard.to_string()))
-            .expression_attribute_values(":now", number(now.0))
-            .into_paginator()
-            .items()
-            .send();
-        let items: Vec<Item> = pages.try_collect().await.map_err(StoreError::table("query what is due"))?;
-        Ok(items.iter().filter_map(meter_key).collect())
-    }
-
     /// Sets when the sweeper should come back to a shard: when the next lease ends, or never if nothing is held.
     ///
     /// # Errors
@@ -287,9 +267,6 @@ impl Table {
         self.update(at.key(), change).await.map(drop)
     }
 }
-
-/// Partitions of the due index, so that what is due is written to several.
-pub const DUE_SHARDS: u8 = 4;
 
 fn admission(attempt: &Attempt) -> Change {
     let mut update = vec![
@@ -404,12 +381,4 @@ fn window(reader: &Reader) -> Result<Window, StoreError> {
         // A settlement that gave tokens back just as the window turned may have taken it below zero.
         tokens: u64::try_from(reader.maybe_number::<i64>("toks")?.unwrap_or(0)).unwrap_or(0),
     })
-}
-
-/// Reads `METER#<project>#<shard>` and the month back from an index entry; `None` for what is no meter.
-fn meter_key(item: &Item) -> Option<MeterKey> {
-    let reader = Reader(item);
-    let pk = reader.maybe_text("pk")?;
-    let (project_id, shard) = pk.strip_prefix("METER#")?.rsplit_once('#')?;
-    Some(MeterKey { project_id: project_id.to_owned(), period: reader.maybe_text("sk")?, shard: shard.parse().ok()? })
 }

@@ -1,15 +1,17 @@
-//! The table and the bucket: where everything that must not be lost is kept.
+//! The table and the bucket, where everything that must not be lost is kept, and the queues that wake workers.
 
 mod api_keys;
 mod breakers;
 mod bucket;
 mod cache;
+mod due;
 mod error;
 mod idempotency;
 mod item;
 mod keys;
 mod meter;
 mod projects;
+mod queues;
 mod schema;
 mod table;
 mod usage;
@@ -17,9 +19,11 @@ mod usage;
 pub use breakers::BreakerState;
 pub use bucket::Bucket;
 pub use cache::CacheEntry;
+pub use due::{DUE_SHARDS, Due};
 pub use error::StoreError;
 pub use idempotency::{Finished, Lease, PartReader, Record, RecordKey, RecordState};
-pub use meter::{Attempt, DUE_SHARDS, Hold, HoldId, MAX_SHARDS, MeterKey, Move, Settled, Shard, Window, WindowMove};
+pub use meter::{Attempt, Hold, HoldId, MAX_SHARDS, MeterKey, Move, Settled, Shard, Window, WindowMove};
+pub use queues::{MAX_DELAY, Queue, QueueUrls, Queues};
 pub use schema::create_table;
 pub use table::Table;
 pub use usage::{Operation, UsageCount, UsageKey};
@@ -29,4 +33,5 @@ pub use usage::{Operation, UsageCount, UsageKey};
 pub struct Stores {
     pub table: Table,
     pub bucket: Bucket,
+    pub queues: Queues,
 }

@@ -1,5 +1,7 @@
 //! Settings of a deployed function, read once from the environment.
 
+use crate::data::QueueUrls;
+
 /// Settings of every function.
 ///
 /// | variable | meaning | default |
@@ -8,6 +10,8 @@
 /// | `BUCKET_NAME` | S3 bucket | required |
 /// | `MODELS` | `models.toml`: a path in the package, or `s3://bucket/key` | `models.toml` |
 /// | `ADMIN_KEY_SECRET` | name of the admin key in Secrets Manager | none: no admin API |
+/// | `RESPOND_QUEUE_URL` | queue of responses to be generated in the background | none: this function sends none |
+/// | `DELIVER_QUEUE_URL` | queue of events for webhook endpoints | none: this function sends none |
 /// | `RESPONSE_MODE` | `stream`, or `buffer` where the caller cannot stream (HTTP APIs, ALB, emulators) | `stream` |
 /// | `LOG_LEVEL` | filter of `tracing`, such as `info` or `warn,shared=debug` | `info` |
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +20,7 @@ pub struct Config {
     pub bucket_name: String,
     pub models: ModelsSource,
     pub admin_key_secret: Option<String>,
+    pub queues: QueueUrls,
     pub response_mode: ResponseMode,
     pub log_level: String,
 }
@@ -57,6 +62,7 @@ impl Config {
             bucket_name: required("BUCKET_NAME")?,
             models: models(lookup("MODELS"))?,
             admin_key_secret: lookup("ADMIN_KEY_SECRET"),
+            queues: QueueUrls { respond: lookup("RESPOND_QUEUE_URL"), deliver: lookup("DELIVER_QUEUE_URL") },
             response_mode: response_mode(lookup("RESPONSE_MODE"))?,
             log_level: lookup("LOG_LEVEL").unwrap_or_else(|| "info".to_owned()),
         })

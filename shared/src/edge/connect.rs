@@ -11,7 +11,7 @@ use aws_config::timeout::TimeoutConfig;
 use super::Deps;
 use super::config::{Config, ModelsSource, env};
 use crate::app::{Gateway, Parts};
-use crate::data::{Bucket, Stores, Table};
+use crate::data::{Bucket, QueueUrls, Queues, Stores, Table};
 use crate::model::catalog::{Catalog, CatalogError, KeySource, ProviderConfig};
 use crate::model::clock::Clock;
 use crate::model::provider::Provider;
@@ -89,12 +89,26 @@ where
         stores: Stores {
             table: Table::new(table_client(&aws), &config.table_name),
             bucket: Bucket::new(s3, &config.bucket_name),
+            queues: queues(&aws, &config.queues),
         },
         catalog: Arc::new(catalog),
         providers,
         clock,
         admin_key: config.admin_key_secret.as_ref().and_then(|name| secrets.get(name)).cloned(),
     }))
+}
+
+/// The queues that a function sends to; without any, no client is made.
+fn queues(aws: &aws_config::SdkConfig, urls: &QueueUrls) -> Queues {
+    if *urls == QueueUrls::default() {
+        return Queues::default();
+    }
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(1))
+        .operation_attempt_timeout(Duration::from_secs(3))
+        .operation_timeout(Duration::from_secs(12));
+    let config = aws_sdk_sqs::config::Builder::from(aws).timeout_config(timeouts.build());
+    Queues::new(aws_sdk_sqs::Client::from_conf(config.build()), urls.clone())
 }
 
 /// A client of the table that gives a connection up which a freeze or a NAT has silently cut.

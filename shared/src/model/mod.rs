@@ -3,6 +3,7 @@
 pub mod catalog;
 pub mod clock;
 pub mod id;
+pub mod message;
 pub mod money;
 pub mod object;
 pub mod project;

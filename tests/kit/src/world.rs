@@ -8,7 +8,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use axum::Router;
 use embedded::{Engines, Place};
 use shared::app::{Gateway, Parts};
-use shared::data::{Bucket, Shard, Stores, Table, create_table};
+use shared::data::{Bucket, Queues, Shard, Stores, Table, create_table};
 use shared::edge::{Deps, stack};
 use shared::model::catalog::Catalog;
 use shared::model::clock::Clock;
@@ -100,7 +100,7 @@ impl WorldBuilder {
         create_table(&dynamo, "weir").await.expect("the table is created");
         let bucket = Bucket::new(embedded::s3_client(engines.s3.clone()), "weir");
         bucket.create().await.expect("the bucket is created");
-        let stores = Stores { table: Table::new(dynamo.clone(), "weir"), bucket };
+        let stores = Stores { table: Table::new(dynamo.clone(), "weir"), bucket, queues: Queues::default() };
         let first = ScriptedProvider::new(Script::answer("Hello there.", 10, 5));
         let second = ScriptedProvider::new(Script::answer("From the second.", 10, 5));
         World { engines, dynamo, stores, first, second, clock: self.clock, faults, log }

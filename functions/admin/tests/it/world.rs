@@ -10,7 +10,7 @@ use embedded::{Engines, Place};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use shared::app::{Gateway, Parts};
-use shared::data::{Bucket, Stores, Table, create_table};
+use shared::data::{Bucket, Queues, Stores, Table, create_table};
 use shared::edge::Deps;
 use shared::model::catalog::Catalog;
 use shared::model::clock::Clock;
@@ -35,7 +35,7 @@ impl World {
         let dynamo = embedded::dynamo_client(engines.dynamo.clone());
         create_table(&dynamo, "weir").await.unwrap();
         let bucket = Bucket::new(embedded::s3_client(engines.s3.clone()), "weir");
-        let stores = Stores { table: Table::new(dynamo, "weir"), bucket };
+        let stores = Stores { table: Table::new(dynamo, "weir"), bucket, queues: Queues::default() };
         let clock = Clock::manual(NOW * 1_000);
         let gateway = gateway(&stores, &clock);
         Self { router: router(&gateway), gateway, clock, stores, _engines: engines }

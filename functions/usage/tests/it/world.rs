@@ -11,7 +11,7 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use shared::app::admin::NewProject;
 use shared::app::{Gateway, Parts};
-use shared::data::{Bucket, Operation, Stores, Table, UsageCount, UsageKey, create_table};
+use shared::data::{Bucket, Operation, Queues, Stores, Table, UsageCount, UsageKey, create_table};
 use shared::edge::Deps;
 use shared::model::catalog::Catalog;
 use shared::model::clock::{Clock, Instant};
@@ -44,7 +44,7 @@ impl World {
         create_table(&dynamo, "weir").await.unwrap();
         let bucket = Bucket::new(embedded::s3_client(engines.s3.clone()), "weir");
         let gateway = Gateway::new(Parts {
-            stores: Stores { table: Table::new(dynamo, "weir"), bucket },
+            stores: Stores { table: Table::new(dynamo, "weir"), bucket, queues: Queues::default() },
             catalog: Arc::new(Catalog::parse("").unwrap()),
             providers: HashMap::new(),
             clock: Clock::manual((DAY + 60 * HOUR) * 1_000),
