@@ -68,7 +68,7 @@ impl Body {
     }
 }
 
-fn not_json(error: &serde_json::Error) -> Invalid {
+pub(super) fn not_json(error: &serde_json::Error) -> Invalid {
     let message = match error.classify() {
         serde_json::error::Category::Data => format!("The request body must be a JSON object: {error}."),
         _ => format!("We could not parse the JSON body of your request: {error}."),
