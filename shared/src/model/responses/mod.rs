@@ -10,6 +10,7 @@
 mod answer;
 mod chat;
 mod composer;
+mod count;
 mod create;
 mod event;
 mod fields;
@@ -23,6 +24,7 @@ mod view;
 
 pub use answer::{Bill, cancelled, deleted, failed};
 pub use composer::Composer;
+pub use count::count_tokens;
 pub use create::CreateResponse;
 pub use event::ResponseEvent;
 pub use item::{Item, parse_items};

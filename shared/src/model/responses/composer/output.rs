@@ -102,7 +102,7 @@ impl Output {
         match &self.content {
             Content::Message(parts) => head("message").with("content", &list(parts)).with("role", "assistant"),
             Content::Reasoning(parts) => {
-                head("reasoning").with("summary", &[(); 0]).with("content", &list(parts)).with("encrypted_content", &())
+                head("reasoning").with("summary", &[(); 0]).with("content", &list(parts))
             }
             Content::Call(call) => head("function_call")
                 .with("arguments", &call.arguments)
