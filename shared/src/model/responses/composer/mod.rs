@@ -268,4 +268,6 @@ impl Composer {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -101,9 +101,7 @@ impl Output {
         let list = |parts: &[Text]| parts.iter().map(Text::json).collect::<Vec<_>>();
         match &self.content {
             Content::Message(parts) => head("message").with("content", &list(parts)).with("role", "assistant"),
-            Content::Reasoning(parts) => {
-                head("reasoning").with("summary", &[(); 0]).with("content", &list(parts))
-            }
+            Content::Reasoning(parts) => head("reasoning").with("summary", &[(); 0]).with("content", &list(parts)),
             Content::Call(call) => head("function_call")
                 .with("arguments", &call.arguments)
                 .with("call_id", &call.call_id)

@@ -1,4 +1,3 @@
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -44,7 +43,7 @@ fn line(event: &ResponseEvent) -> String {
     if let Some(response) = data.get::<Object>("response") {
         let mut shown = Object::default();
         for (name, text) in response.members() {
-            let told = ["status", "completed_at", "error", "incomplete_details", "output", "usage"].contains(&name);
+            let told = ["status", "completed_at", "error", "incomplete_details", "output"].contains(&name);
             if told && !["null", "[]"].contains(&text) {
                 shown.set(name, &response.get::<Box<serde_json::value::RawValue>>(name));
             }
@@ -95,63 +94,154 @@ fn check(deltas: &[Value], expected: &str) {
 #[test]
 fn a_text_comes_in_pieces() {
     check(
-        &[json!({"role": "assistant", "content": ""}), json!({"content": "Good "}), json!({"content": "day"}), json!("stop")],
-        r#"@@a_text_comes_in_pieces@@"#,
+        &[
+            json!({"role": "assistant", "content": ""}),
+            json!({"content": "Good "}),
+            json!({"content": "day"}),
+            json!("stop"),
+        ],
+        r#"
+            2 output_item.added {"output_index":0,"item":{"id":"msg_0","type":"message","status":"in_progress","content":[],"role":"assistant"}}
+            3 content_part.added {"item_id":"msg_0","output_index":0,"content_index":0,"part":{"type":"output_text","annotations":[],"logprobs":[],"text":""}}
+            4 output_text.delta {"item_id":"msg_0","output_index":0,"content_index":0,"delta":"Good ","logprobs":[]}
+            5 output_text.delta {"item_id":"msg_0","output_index":0,"content_index":0,"delta":"day","logprobs":[]}
+            6 output_text.done {"item_id":"msg_0","output_index":0,"content_index":0,"text":"Good day","logprobs":[]}
+            7 content_part.done {"item_id":"msg_0","output_index":0,"content_index":0,"part":{"type":"output_text","annotations":[],"logprobs":[],"text":"Good day"}}
+            8 output_item.done {"output_index":0,"item":{"id":"msg_0","type":"message","status":"completed","content":[{"type":"output_text","annotations":[],"logprobs":[],"text":"Good day"}],"role":"assistant"}}
+            9 completed {"status":"completed","completed_at":1790000002,"output":[{"id":"msg_0","type":"message","status":"completed","content":[{"type":"output_text","annotations":[],"logprobs":[],"text":"Good day"}],"role":"assistant"}]}
+        "#,
     );
 }
 
 #[test]
 fn a_function_call_comes_in_pieces() {
     check(
-        &[json!({"tool_calls": [{"index": 0, "id": "call_a", "type": "function", "function": {"name": "f", "arguments": ""}}]}),
+        &[
+            json!({"tool_calls": [{"index": 0, "id": "call_a", "type": "function", "function": {"name": "f", "arguments": ""}}]}),
             json!({"tool_calls": [{"index": 0, "function": {"arguments": "{\"a\":"}}]}),
             json!({"tool_calls": [{"index": 0, "function": {"arguments": "1}"}}]}),
-            json!("tool_calls")],
-        r#"@@a_function_call_comes_in_pieces@@"#,
+            json!("tool_calls"),
+        ],
+        r#"
+            2 output_item.added {"output_index":0,"item":{"id":"fc_0","type":"function_call","status":"in_progress","arguments":"","call_id":"call_a","name":"f"}}
+            3 function_call_arguments.delta {"item_id":"fc_0","output_index":0,"delta":"{\"a\":"}
+            4 function_call_arguments.delta {"item_id":"fc_0","output_index":0,"delta":"1}"}
+            5 function_call_arguments.done {"item_id":"fc_0","output_index":0,"name":"f","arguments":"{\"a\":1}"}
+            6 output_item.done {"output_index":0,"item":{"id":"fc_0","type":"function_call","status":"completed","arguments":"{\"a\":1}","call_id":"call_a","name":"f"}}
+            7 completed {"status":"completed","completed_at":1790000002,"output":[{"id":"fc_0","type":"function_call","status":"completed","arguments":"{\"a\":1}","call_id":"call_a","name":"f"}]}
+        "#,
     );
 }
 
 #[test]
 fn a_text_and_two_calls_follow_each_other() {
     check(
-        &[json!({"content": "Let me see."}),
+        &[
+            json!({"content": "Let me see."}),
             json!({"tool_calls": [{"index": 0, "id": "call_a", "function": {"name": "f", "arguments": "{}"}}]}),
             json!({"tool_calls": [{"index": 1, "id": "call_b", "function": {"name": "g", "arguments": "{\"b\":"}}]}),
             json!({"tool_calls": [{"index": 1, "function": {"arguments": "2}"}}]}),
-            json!("tool_calls")],
-        r#"@@a_text_and_two_calls_follow_each_other@@"#,
+            json!("tool_calls"),
+        ],
+        r#"
+            2 output_item.added {"output_index":0,"item":{"id":"msg_0","type":"message","status":"in_progress","content":[],"role":"assistant"}}
+            3 content_part.added {"item_id":"msg_0","output_index":0,"content_index":0,"part":{"type":"output_text","annotations":[],"logprobs":[],"text":""}}
+            4 output_text.delta {"item_id":"msg_0","output_index":0,"content_index":0,"delta":"Let me see.","logprobs":[]}
+            5 output_text.done {"item_id":"msg_0","output_index":0,"content_index":0,"text":"Let me see.","logprobs":[]}
+            6 content_part.done {"item_id":"msg_0","output_index":0,"content_index":0,"part":{"type":"output_text","annotations":[],"logprobs":[],"text":"Let me see."}}
+            7 output_item.done {"output_index":0,"item":{"id":"msg_0","type":"message","status":"completed","content":[{"type":"output_text","annotations":[],"logprobs":[],"text":"Let me see."}],"role":"assistant"}}
+            8 output_item.added {"output_index":1,"item":{"id":"fc_1","type":"function_call","status":"in_progress","arguments":"","call_id":"call_a","name":"f"}}
+            9 function_call_arguments.delta {"item_id":"fc_1","output_index":1,"delta":"{}"}
+            10 function_call_arguments.done {"item_id":"fc_1","output_index":1,"name":"f","arguments":"{}"}
+            11 output_item.done {"output_index":1,"item":{"id":"fc_1","type":"function_call","status":"completed","arguments":"{}","call_id":"call_a","name":"f"}}
+            12 output_item.added {"output_index":2,"item":{"id":"fc_2","type":"function_call","status":"in_progress","arguments":"","call_id":"call_b","name":"g"}}
+            13 function_call_arguments.delta {"item_id":"fc_2","output_index":2,"delta":"{\"b\":"}
+            14 function_call_arguments.delta {"item_id":"fc_2","output_index":2,"delta":"2}"}
+            15 function_call_arguments.done {"item_id":"fc_2","output_index":2,"name":"g","arguments":"{\"b\":2}"}
+            16 output_item.done {"output_index":2,"item":{"id":"fc_2","type":"function_call","status":"completed","arguments":"{\"b\":2}","call_id":"call_b","name":"g"}}
+            17 completed {"status":"completed","completed_at":1790000002,"output":[{"id":"msg_0","type":"message","status":"completed","content":[{"type":"output_text","annotations":[],"logprobs":[],"text":"Let me see."}],"role":"assistant"},{"id":"fc_1","type":"function_call","status":"completed","arguments":"{}","call_id":"call_a","name":"f"},{"id":"fc_2","type":"function_call","status":"completed","arguments":"{\"b\":2}","call_id":"call_b","name":"g"}]}
+        "#,
     );
 }
 
 #[test]
 fn pieces_of_parallel_calls_may_be_mixed() {
     check(
-        &[json!({"tool_calls": [
+        &[
+            json!({"tool_calls": [
                 {"index": 0, "id": "call_a", "function": {"name": "f"}},
                 {"index": 1, "id": "call_b", "function": {"name": "g"}},
             ]}),
             json!({"tool_calls": [{"index": 1, "function": {"arguments": "{"}}, {"index": 0, "function": {"arguments": "{}"}}]}),
             json!({"tool_calls": [{"index": 1, "function": {"arguments": "}"}}]}),
-            json!("tool_calls")],
-        r#"@@pieces_of_parallel_calls_may_be_mixed@@"#,
+            json!("tool_calls"),
+        ],
+        r#"
+            2 output_item.added {"output_index":0,"item":{"id":"fc_0","type":"function_call","status":"in_progress","arguments":"","call_id":"call_a","name":"f"}}
+            3 output_item.added {"output_index":1,"item":{"id":"fc_1","type":"function_call","status":"in_progress","arguments":"","call_id":"call_b","name":"g"}}
+            4 function_call_arguments.delta {"item_id":"fc_1","output_index":1,"delta":"{"}
+            5 function_call_arguments.delta {"item_id":"fc_0","output_index":0,"delta":"{}"}
+            6 function_call_arguments.delta {"item_id":"fc_1","output_index":1,"delta":"}"}
+            7 function_call_arguments.done {"item_id":"fc_0","output_index":0,"name":"f","arguments":"{}"}
+            8 output_item.done {"output_index":0,"item":{"id":"fc_0","type":"function_call","status":"completed","arguments":"{}","call_id":"call_a","name":"f"}}
+            9 function_call_arguments.done {"item_id":"fc_1","output_index":1,"name":"g","arguments":"{}"}
+            10 output_item.done {"output_index":1,"item":{"id":"fc_1","type":"function_call","status":"completed","arguments":"{}","call_id":"call_b","name":"g"}}
+            11 completed {"status":"completed","completed_at":1790000002,"output":[{"id":"fc_0","type":"function_call","status":"completed","arguments":"{}","call_id":"call_a","name":"f"},{"id":"fc_1","type":"function_call","status":"completed","arguments":"{}","call_id":"call_b","name":"g"}]}
+        "#,
     );
 }
 
 #[test]
 fn calls_without_index_id_or_arguments_are_told_apart() {
     check(
-        &[json!({"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "{}"}}, {"id": "b", "function": {"name": "f"}}]}),
+        &[
+            json!({"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "{}"}}, {"id": "b", "function": {"name": "f"}}]}),
             json!({"tool_calls": [{"index": 0, "function": {"name": "g", "arguments": "{}"}}]}),
-            json!("stop")],
-        r#"@@calls_without_index_id_or_arguments_are_told_apart@@"#,
+            json!("stop"),
+        ],
+        r#"
+            2 output_item.added {"output_index":0,"item":{"id":"fc_0","type":"function_call","status":"in_progress","arguments":"","call_id":"a","name":"f"}}
+            3 function_call_arguments.delta {"item_id":"fc_0","output_index":0,"delta":"{}"}
+            4 function_call_arguments.done {"item_id":"fc_0","output_index":0,"name":"f","arguments":"{}"}
+            5 output_item.done {"output_index":0,"item":{"id":"fc_0","type":"function_call","status":"completed","arguments":"{}","call_id":"a","name":"f"}}
+            6 output_item.added {"output_index":1,"item":{"id":"fc_1","type":"function_call","status":"in_progress","arguments":"","call_id":"b","name":"f"}}
+            7 output_item.added {"output_index":2,"item":{"id":"fc_2","type":"function_call","status":"in_progress","arguments":"","call_id":"call_3","name":"g"}}
+            8 function_call_arguments.delta {"item_id":"fc_2","output_index":2,"delta":"{}"}
+            9 function_call_arguments.delta {"item_id":"fc_1","output_index":1,"delta":"{}"}
+            10 function_call_arguments.done {"item_id":"fc_1","output_index":1,"name":"f","arguments":"{}"}
+            11 output_item.done {"output_index":1,"item":{"id":"fc_1","type":"function_call","status":"completed","arguments":"{}","call_id":"b","name":"f"}}
+            12 function_call_arguments.done {"item_id":"fc_2","output_index":2,"name":"g","arguments":"{}"}
+            13 output_item.done {"output_index":2,"item":{"id":"fc_2","type":"function_call","status":"completed","arguments":"{}","call_id":"call_3","name":"g"}}
+            14 completed {"status":"completed","completed_at":1790000002,"output":[{"id":"fc_0","type":"function_call","status":"completed","arguments":"{}","call_id":"a","name":"f"},{"id":"fc_1","type":"function_call","status":"completed","arguments":"{}","call_id":"b","name":"f"},{"id":"fc_2","type":"function_call","status":"completed","arguments":"{}","call_id":"call_3","name":"g"}]}
+        "#,
     );
 }
 
 #[test]
 fn reasoning_ends_before_the_text_begins() {
     check(
-        &[json!({"reasoning_content": "Hm"}), json!({"reasoning": "."}), json!({"content": "Yes", "reasoning": null}), json!("stop")],
-        r#"@@reasoning_ends_before_the_text_begins@@"#,
+        &[
+            json!({"reasoning_content": "Hm"}),
+            json!({"reasoning": "."}),
+            json!({"content": "Yes", "reasoning": null}),
+            json!("stop"),
+        ],
+        r#"
+            2 output_item.added {"output_index":0,"item":{"id":"rs_0","type":"reasoning","status":"in_progress","summary":[],"content":[]}}
+            3 content_part.added {"item_id":"rs_0","output_index":0,"content_index":0,"part":{"type":"reasoning_text","text":""}}
+            4 reasoning_text.delta {"item_id":"rs_0","output_index":0,"content_index":0,"delta":"Hm"}
+            5 reasoning_text.delta {"item_id":"rs_0","output_index":0,"content_index":0,"delta":"."}
+            6 reasoning_text.done {"item_id":"rs_0","output_index":0,"content_index":0,"text":"Hm."}
+            7 content_part.done {"item_id":"rs_0","output_index":0,"content_index":0,"part":{"type":"reasoning_text","text":"Hm."}}
+            8 output_item.done {"output_index":0,"item":{"id":"rs_0","type":"reasoning","status":"completed","summary":[],"content":[{"type":"reasoning_text","text":"Hm."}]}}
+            9 output_item.added {"output_index":1,"item":{"id":"msg_1","type":"message","status":"in_progress","content":[],"role":"assistant"}}
+            10 content_part.added {"item_id":"msg_1","output_index":1,"content_index":0,"part":{"type":"output_text","annotations":[],"logprobs":[],"text":""}}
+            11 output_text.delta {"item_id":"msg_1","output_index":1,"content_index":0,"delta":"Yes","logprobs":[]}
+            12 output_text.done {"item_id":"msg_1","output_index":1,"content_index":0,"text":"Yes","logprobs":[]}
+            13 content_part.done {"item_id":"msg_1","output_index":1,"content_index":0,"part":{"type":"output_text","annotations":[],"logprobs":[],"text":"Yes"}}
+            14 output_item.done {"output_index":1,"item":{"id":"msg_1","type":"message","status":"completed","content":[{"type":"output_text","annotations":[],"logprobs":[],"text":"Yes"}],"role":"assistant"}}
+            15 completed {"status":"completed","completed_at":1790000002,"output":[{"id":"rs_0","type":"reasoning","status":"completed","summary":[],"content":[{"type":"reasoning_text","text":"Hm."}]},{"id":"msg_1","type":"message","status":"completed","content":[{"type":"output_text","annotations":[],"logprobs":[],"text":"Yes"}],"role":"assistant"}]}
+        "#,
     );
 }
 
@@ -159,7 +249,20 @@ fn reasoning_ends_before_the_text_begins() {
 fn a_refusal_is_a_part_of_its_own() {
     check(
         &[json!({"content": "Oh. "}), json!({"refusal": "I "}), json!({"refusal": "won't."}), json!("stop")],
-        r#"@@a_refusal_is_a_part_of_its_own@@"#,
+        r#"
+            2 output_item.added {"output_index":0,"item":{"id":"msg_0","type":"message","status":"in_progress","content":[],"role":"assistant"}}
+            3 content_part.added {"item_id":"msg_0","output_index":0,"content_index":0,"part":{"type":"output_text","annotations":[],"logprobs":[],"text":""}}
+            4 output_text.delta {"item_id":"msg_0","output_index":0,"content_index":0,"delta":"Oh. ","logprobs":[]}
+            5 output_text.done {"item_id":"msg_0","output_index":0,"content_index":0,"text":"Oh. ","logprobs":[]}
+            6 content_part.done {"item_id":"msg_0","output_index":0,"content_index":0,"part":{"type":"output_text","annotations":[],"logprobs":[],"text":"Oh. "}}
+            7 content_part.added {"item_id":"msg_0","output_index":0,"content_index":1,"part":{"type":"refusal","refusal":""}}
+            8 refusal.delta {"item_id":"msg_0","output_index":0,"content_index":1,"delta":"I "}
+            9 refusal.delta {"item_id":"msg_0","output_index":0,"content_index":1,"delta":"won't."}
+            10 refusal.done {"item_id":"msg_0","output_index":0,"content_index":1,"refusal":"I won't."}
+            11 content_part.done {"item_id":"msg_0","output_index":0,"content_index":1,"part":{"type":"refusal","refusal":"I won't."}}
+            12 output_item.done {"output_index":0,"item":{"id":"msg_0","type":"message","status":"completed","content":[{"type":"output_text","annotations":[],"logprobs":[],"text":"Oh. "},{"type":"refusal","refusal":"I won't."}],"role":"assistant"}}
+            13 completed {"status":"completed","completed_at":1790000002,"output":[{"id":"msg_0","type":"message","status":"completed","content":[{"type":"output_text","annotations":[],"logprobs":[],"text":"Oh. "},{"type":"refusal","refusal":"I won't."}],"role":"assistant"}]}
+        "#,
     );
 }
 
@@ -167,15 +270,32 @@ fn a_refusal_is_a_part_of_its_own() {
 fn what_was_cut_off_is_incomplete() {
     check(
         &[json!({"content": "On"}), json!("length")],
-        r#"@@what_was_cut_off_is_incomplete@@"#,
+        r#"
+            2 output_item.added {"output_index":0,"item":{"id":"msg_0","type":"message","status":"in_progress","content":[],"role":"assistant"}}
+            3 content_part.added {"item_id":"msg_0","output_index":0,"content_index":0,"part":{"type":"output_text","annotations":[],"logprobs":[],"text":""}}
+            4 output_text.delta {"item_id":"msg_0","output_index":0,"content_index":0,"delta":"On","logprobs":[]}
+            5 output_text.done {"item_id":"msg_0","output_index":0,"content_index":0,"text":"On","logprobs":[]}
+            6 content_part.done {"item_id":"msg_0","output_index":0,"content_index":0,"part":{"type":"output_text","annotations":[],"logprobs":[],"text":"On"}}
+            7 output_item.done {"output_index":0,"item":{"id":"msg_0","type":"message","status":"incomplete","content":[{"type":"output_text","annotations":[],"logprobs":[],"text":"On"}],"role":"assistant"}}
+            8 incomplete {"status":"incomplete","incomplete_details":{"reason":"max_output_tokens"},"output":[{"id":"msg_0","type":"message","status":"incomplete","content":[{"type":"output_text","annotations":[],"logprobs":[],"text":"On"}],"role":"assistant"}]}
+        "#,
     );
 }
 
 #[test]
 fn what_was_filtered_is_incomplete() {
     check(
-        &[json!({"tool_calls": [{"index": 0, "id": "call_a", "function": {"name": "f", "arguments": "{"}}]}), json!("content_filter")],
-        r#"@@what_was_filtered_is_incomplete@@"#,
+        &[
+            json!({"tool_calls": [{"index": 0, "id": "call_a", "function": {"name": "f", "arguments": "{"}}]}),
+            json!("content_filter"),
+        ],
+        r#"
+            2 output_item.added {"output_index":0,"item":{"id":"fc_0","type":"function_call","status":"in_progress","arguments":"","call_id":"call_a","name":"f"}}
+            3 function_call_arguments.delta {"item_id":"fc_0","output_index":0,"delta":"{"}
+            4 function_call_arguments.done {"item_id":"fc_0","output_index":0,"name":"f","arguments":"{"}
+            5 output_item.done {"output_index":0,"item":{"id":"fc_0","type":"function_call","status":"incomplete","arguments":"{","call_id":"call_a","name":"f"}}
+            6 incomplete {"status":"incomplete","incomplete_details":{"reason":"content_filter"},"output":[{"id":"fc_0","type":"function_call","status":"incomplete","arguments":"{","call_id":"call_a","name":"f"}]}
+        "#,
     );
 }
 
@@ -183,7 +303,106 @@ fn what_was_filtered_is_incomplete() {
 fn a_stream_that_says_nothing_completes_without_output() {
     check(
         &[json!({"role": "assistant", "content": ""}), json!({"content": null, "refusal": null}), json!("stop")],
-        r#"@@a_stream_that_says_nothing_completes_without_output@@"#,
+        r#"
+            2 completed {"status":"completed","completed_at":1790000002}
+        "#,
     );
 }
 
+#[test]
+fn the_usage_has_its_details_and_its_cost() {
+    let (_, response, status) = composer(0).complete(&bill(), LATER);
+    let expected = r#"{"input_tokens":9,"input_tokens_details":{"cached_tokens":4,"cache_write_tokens":1},"output_tokens":5,"output_tokens_details":{"reasoning_tokens":2},"total_tokens":14,"cost":0.000123}"#;
+    assert_eq!((response.text("usage"), status), (Some(expected), Status::Completed));
+    let (_, response, _) = composer(0).complete(&Bill { cost: None, ..bill() }, LATER);
+    assert!(!response.text("usage").unwrap().contains("cost"));
+}
+
+#[test]
+fn log_probabilities_come_with_their_text() {
+    let chunk = r#"{"choices":[{"index":0,"delta":{"content":"Hi"},"logprobs":{"content":[{"token":"Hi","logprob":-0.5,"bytes":[72,105],"top_logprobs":[{"token":"Hi","logprob":-0.5,"bytes":null}]}]}}]}"#;
+    let mut composer = composer(0);
+    let delta = composer.chunk(chunk.as_bytes()).unwrap().pop().unwrap();
+    let short = r#"[{"token":"Hi","logprob":-0.5,"top_logprobs":[{"token":"Hi","logprob":-0.5}]}]"#;
+    assert_eq!(Object::parse(&delta.data).unwrap().text("logprobs"), Some(short));
+    let (_, response, _) = composer.complete(&bill(), LATER);
+    let whole = r#""logprobs":[{"token":"Hi","logprob":-0.5,"bytes":[72,105],"top_logprobs":[{"token":"Hi","logprob":-0.5,"bytes":[]}]}]"#;
+    assert!(response.text("output").unwrap().contains(whole));
+}
+
+#[test]
+fn a_failure_keeps_what_had_ended() {
+    let mut composer = composer(17);
+    let mut events = vec![composer.created(Status::Queued), composer.queued(), composer.in_progress()];
+    for chunk in chunks(&[json!({"reasoning": "Hm"}), json!({"content": "Ye"})]) {
+        events.extend(composer.chunk(&chunk).unwrap());
+    }
+    assert_eq!(composer.next_sequence(), events.last().unwrap().sequence_number + 1);
+    let (last, response) = composer.fail("server_error", "It broke.", Some(&bill()));
+    events.extend(last);
+    let lines = lines(&events);
+    assert_eq!(
+        lines[..3],
+        [
+            r#"17 created {"status":"queued"}"#,
+            r#"18 queued {"status":"queued"}"#,
+            r#"19 in_progress {"status":"in_progress"}"#
+        ]
+    );
+    let expected = r#"{"status":"failed","error":{"code":"server_error","message":"It broke."},"output":[{"id":"rs_0","type":"reasoning","status":"completed","summary":[],"content":[{"type":"reasoning_text","text":"Hm"}]}]}"#;
+    assert_eq!(*lines.last().unwrap(), format!("{} failed {expected}", 17 + events.len() - 1));
+    assert_eq!(response.get::<Object>("usage").unwrap().get("total_tokens"), Some(14));
+}
+
+#[test]
+fn a_cancelled_response_has_no_last_event() {
+    let mut composer = composer(0);
+    composer.chunk(&chunks(&[json!({"content": "Ye"})])[0]).unwrap();
+    let response = composer.cancel(None);
+    let told = ["status", "output", "usage", "completed_at"].map(|name| response.text(name).unwrap());
+    assert_eq!(told, ["\"cancelled\"", "[]", "null", "null"]);
+}
+
+#[test]
+fn what_is_no_chunk_is_malformed() {
+    for (chunk, expected) in [
+        ("", "the chunk is no chat completion's: EOF while parsing a value at line 1 column 0"),
+        ("[DONE]", "the chunk is no chat completion's: expected value at line 1 column 2"),
+        (
+            r#"{"choices":[{"delta":{"content":5}}]}"#,
+            "the chunk is no chat completion's: invalid type: integer `5`, expected a string at line 1 column 33",
+        ),
+        (r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a"}]}}]}"#, "a tool call begins without a name"),
+        (
+            r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"name":"f","arguments":"{}"}},{"index":1,"function":{"name":"g"}},{"index":0,"function":{"arguments":"{}"}}]}}]}"#,
+            "a tool call goes on after its arguments were whole",
+        ),
+    ] {
+        match composer(0).chunk(chunk.as_bytes()) {
+            Err(Failure::Malformed(message)) => assert_eq!(message, expected),
+            _ => panic!("{chunk}"),
+        }
+    }
+}
+
+#[test]
+fn chunks_that_say_nothing_lead_to_nothing() {
+    for chunk in [
+        "{}",
+        r#"{"choices":[],"usage":{"prompt_tokens":1}}"#,
+        r#"{"choices":null}"#,
+        r#"{"choices":[{"index":1,"delta":{"content":"other"}}]}"#,
+        r#"{"choices":[{"index":0,"delta":null,"finish_reason":null}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"reasoning":{"steps":[]},"tool_calls":null},"logprobs":null}]}"#,
+    ] {
+        assert_eq!(composer(0).chunk(chunk.as_bytes()).unwrap(), [], "{chunk}");
+    }
+}
+
+#[test]
+fn the_service_tier_is_what_the_provider_says() {
+    let mut composer = composer(0);
+    composer.chunk(br#"{"service_tier":"flex","choices":[]}"#).unwrap();
+    let (_, response, _) = composer.complete(&bill(), LATER);
+    assert_eq!(response.text("service_tier"), Some("\"flex\""));
+}
