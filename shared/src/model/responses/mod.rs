@@ -30,3 +30,6 @@ pub use event::ResponseEvent;
 pub use item::{Item, parse_items};
 pub use list::{ListQuery, Order, list};
 pub use status::Status;
+
+#[cfg(test)]
+mod tests;

@@ -60,3 +60,6 @@ fn of_context(error: Invalid) -> Invalid {
     let message = format!("An earlier item cannot be used: {}", error.message);
     Invalid { message, param: None, ..error }
 }
+
+#[cfg(test)]
+mod tests;
