@@ -2,6 +2,7 @@
 
 use super::fields::{Fields, TextOrList, invalid, not_one_of, unsupported};
 use super::item::{Item, parse_items, user_text};
+use super::metadata::metadata;
 use super::settings;
 use crate::model::clock::Instant;
 use crate::model::object::Object;
@@ -164,25 +165,5 @@ fn check_echoed(fields: Fields<'_>) -> Result<(), Invalid> {
     if let Some(options) = fields.optional::<Object>("stream_options")? {
         Fields::new(&options, "stream_options").optional::<bool>("include_obfuscation")?;
     }
-    check_metadata(fields)
-}
-
-/// OpenAI's limits of `metadata`: 16 pairs, keys of 64 characters, values of 512.
-fn check_metadata(fields: Fields<'_>) -> Result<(), Invalid> {
-    let metadata: Object = fields.optional("metadata")?.unwrap_or_default();
-    let count = metadata.members().count();
-    if count > 16 {
-        return Err(invalid("metadata", format_args!("it has {count} pairs, expected at most 16")));
-    }
-    for (key, text) in metadata.members() {
-        let path = format!("metadata.{key}");
-        if key.chars().count() > 64 {
-            return Err(invalid("metadata", format_args!("the key '{key}' has more than 64 characters")));
-        }
-        let value: String = read_at(text.as_bytes(), &path)?;
-        if value.chars().count() > 512 {
-            return Err(invalid(path, "it has more than 512 characters"));
-        }
-    }
-    Ok(())
+    metadata(fields.object()).map(|_| ())
 }

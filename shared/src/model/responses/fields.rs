@@ -23,6 +23,10 @@ impl<'a> Fields<'a> {
         Self { object, at }
     }
 
+    pub(super) fn object(&self) -> &'a Object {
+        self.object
+    }
+
     pub(super) fn path(&self, name: &str) -> String {
         if self.at.is_empty() { name.to_owned() } else { format!("{}.{name}", self.at) }
     }

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use serde_json::value::RawValue;
 
-use super::fields::{Fields, invalid};
-use super::part;
+use super::fields::{Fields, TextOrList, invalid};
+use super::part::{self, Source};
 use super::view::{self, View};
 use crate::model::clock::Instant;
 use crate::model::id;
@@ -49,14 +49,15 @@ impl serde::Serialize for Item {
 /// have a `status`, and contents are lists of parts. References stay as they are.
 ///
 /// # Errors
-/// What is no list, an item that weir does not know or that is wrong in itself, two items with one id: said with the path.
+/// What is no list, an item that weir does not know or that is wrong in itself, two items or two references with one id: said
+/// with the path.
 pub fn parse_items(json: &[u8], path: &str, now: Instant) -> Result<Vec<Item>, Invalid> {
     let list: Vec<Box<RawValue>> = read_at(json, path)?;
     let mut seen = HashSet::new();
     let item = |(index, raw): (usize, Box<RawValue>)| {
         let at = format!("{path}[{index}]");
         let item = normalised(&read_at(raw.get().as_bytes(), &at)?, &at, now)?;
-        if !item.is_reference() && !seen.insert(item.id()) {
+        if !seen.insert((item.is_reference(), item.id())) {
             return Err(invalid(format!("{at}.id"), format_args!("the id '{}' is there twice", item.id())));
         }
         Ok(item)
@@ -97,6 +98,11 @@ fn normalised(object: &Object, at: &str, now: Instant) -> Result<Item, Invalid> 
     item.extend(&rest);
     match &view {
         View::Message { source, .. } => item.set("content", &part::normalised(&fields.required("content")?, *source)),
+        View::Output { .. } => {
+            if let output @ TextOrList::List(_) = fields.required("output")? {
+                item.set("output", &part::normalised(&output, Source::ToolOutput));
+            }
+        }
         View::Reasoning if fields.text("summary").is_none() => item.set("summary", &[(); 0]),
         _ => {}
     }

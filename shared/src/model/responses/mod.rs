@@ -16,6 +16,7 @@ mod event;
 mod fields;
 mod item;
 mod list;
+mod metadata;
 mod part;
 mod settings;
 mod skeleton;
@@ -29,6 +30,7 @@ pub use create::CreateResponse;
 pub use event::ResponseEvent;
 pub use item::{Item, parse_items};
 pub use list::{ListQuery, Order, list};
+pub use metadata::metadata;
 pub use status::Status;
 
 #[cfg(test)]

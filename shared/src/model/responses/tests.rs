@@ -237,6 +237,10 @@ fn items_are_normalised() {
             r#"{"type":"function_call_output","call_id":"c","output":"1"}"#,
             r#"{"id":"fco_*","type":"function_call_output","status":"completed","call_id":"c","output":"1"}"#,
         ),
+        (
+            r#"{"type":"function_call_output","call_id":"c","output":[{"type":"input_image","image_url":"u"}]}"#,
+            r#"{"id":"fco_*","type":"function_call_output","status":"completed","call_id":"c","output":[{"type":"input_image","image_url":"u","detail":"auto"}]}"#,
+        ),
         (r#"{"type":"reasoning"}"#, r#"{"id":"rs_*","type":"reasoning","summary":[]}"#),
         (r#"{"id":"msg_1"}"#, r#"{"id":"msg_1","type":"item_reference"}"#),
     ] {

@@ -2,6 +2,8 @@
 
 mod messages;
 
+use std::collections::HashSet;
+
 use messages::Messages;
 
 use super::create::CreateResponse;
@@ -16,7 +18,8 @@ impl CreateResponse {
     /// The chat call that answers this. `context` are the items of earlier turns, oldest first.
     ///
     /// The call is a stream that ends with its usage. `instructions` become a `system` message before everything else.
-    /// Reasoning items are left out. A reference to an item of the context or the input is left out too, as the item is there.
+    /// Reasoning items are left out. So is what the context has under the same id, and a reference to an item of the input: the
+    /// item is there already.
     ///
     /// # Errors
     /// A reference to an item that is not there, a function call without output or an output without call, or nothing to answer.
@@ -28,13 +31,14 @@ impl CreateResponse {
         for (index, item) in context.iter().enumerate() {
             messages.add(item, &format!("context[{index}]")).map_err(of_context)?;
         }
-        for (index, item) in self.input.iter().enumerate() {
+        let known: HashSet<String> = context.iter().map(Item::id).collect();
+        let unknown = self.references();
+        for (index, item) in self.input.iter().enumerate().filter(|(_, item)| !known.contains(&item.id())) {
             let at = format!("input[{index}]");
-            if !item.is_reference() {
-                messages.add(item, &at)?;
-            } else if !self.has(&item.id(), context) {
+            if unknown.contains(&item.id()) {
                 return Err(invalid(format!("{at}.id"), format_args!("there is no item '{}'", item.id())));
             }
+            messages.add(item, &at)?;
         }
         let messages = messages.finish()?;
         if messages.is_empty() {
@@ -47,11 +51,6 @@ impl CreateResponse {
         // Everything was checked above, so what goes wrong here has no place in the caller's body.
         let internal = |error: Invalid| Invalid { param: None, ..error };
         Body::parse(Endpoint::ChatCompletions, &chat.to_bytes()).map_err(internal)
-    }
-
-    fn has(&self, id: &str, context: &[Item]) -> bool {
-        let mut items = context.iter().chain(self.input.iter().filter(|item| !item.is_reference()));
-        items.any(|item| item.id() == id)
     }
 }
 
