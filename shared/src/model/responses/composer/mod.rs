@@ -268,6 +268,4 @@ impl Composer {
 }
 
 #[cfg(test)]
-mod properties;
-#[cfg(test)]
 mod tests;
