@@ -9,5 +9,6 @@ pub mod object;
 pub mod project;
 pub mod provider;
 pub mod request;
+pub mod responses;
 pub mod secret;
 pub mod tokens;

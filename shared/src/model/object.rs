@@ -43,11 +43,25 @@ impl Object {
         self.set_raw(name, text);
     }
 
+    /// The object with a member set, for building one from the start.
+    #[must_use]
+    pub fn with<T: Serialize + ?Sized>(mut self, name: &str, value: &T) -> Self {
+        self.set(name, value);
+        self
+    }
+
     /// Sets a member to JSON text that was read before.
     pub fn set_raw(&mut self, name: &str, text: Box<RawValue>) {
         match self.0.iter_mut().find(|(key, _)| key == name) {
             Some((_, value)) => *value = text,
             None => self.0.push((name.to_owned(), text)),
+        }
+    }
+
+    /// Sets all members of `other`.
+    pub fn extend(&mut self, other: &Self) {
+        for (name, value) in &other.0 {
+            self.set_raw(name, value.clone());
         }
     }
 

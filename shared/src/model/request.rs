@@ -1,5 +1,6 @@
 //! Request bodies that were checked: what weir needs to know of them, beside their exact text.
 
+pub(in crate::model) mod parts;
 mod shape;
 
 pub(crate) use shape::LEGACY_MAX_TOKENS;
@@ -59,15 +60,15 @@ impl Body {
     pub fn parse(endpoint: Endpoint, json: &[u8]) -> Result<Self, Invalid> {
         let object = Object::parse(json).map_err(|error| not_json(&error))?;
         match endpoint {
-            Endpoint::ChatCompletions => Ok(shape::read::<ChatShape>(json)?.into_body(object, json.len())),
-            Endpoint::Completions => Ok(shape::read::<CompletionShape>(json)?.into_body(object, json.len())),
-            Endpoint::Embeddings => Ok(shape::read::<EmbeddingShape>(json)?.into_body(object, json.len())),
-            Endpoint::Moderations => Ok(shape::read::<ModerationShape>(json)?.into_body(object, json.len())),
+            Endpoint::ChatCompletions => Ok(parts::read::<ChatShape>(json)?.into_body(object, json.len())),
+            Endpoint::Completions => Ok(parts::read::<CompletionShape>(json)?.into_body(object, json.len())),
+            Endpoint::Embeddings => Ok(parts::read::<EmbeddingShape>(json)?.into_body(object, json.len())),
+            Endpoint::Moderations => Ok(parts::read::<ModerationShape>(json)?.into_body(object, json.len())),
         }
     }
 }
 
-fn not_json(error: &serde_json::Error) -> Invalid {
+pub(super) fn not_json(error: &serde_json::Error) -> Invalid {
     let message = match error.classify() {
         serde_json::error::Category::Data => format!("The request body must be a JSON object: {error}."),
         _ => format!("We could not parse the JSON body of your request: {error}."),

@@ -1,0 +1,222 @@
+//! The values that request bodies are made of, each checked as it is read.
+
+use std::fmt;
+
+use serde::de::{DeserializeOwned, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::Invalid;
+
+/// Reads a shape; an error names the path of the field.
+pub(in crate::model) fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, Invalid> {
+    read_at(json, "")
+}
+
+/// Reads a shape that is found at the path `at` of the body; an error names the whole path of the field.
+pub(in crate::model) fn read_at<T: DeserializeOwned>(json: &[u8], at: &str) -> Result<T, Invalid> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let reason = error.inner().to_string();
+        let reason = reason.split(" at line ").next().unwrap_or_default();
+        let path = joined(at, &error.path().to_string());
+        match reason.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+            Some(field) => missing(&joined(&path, field)),
+            None => Invalid {
+                message: format!("Invalid value for '{path}': {reason}."),
+                param: Some(path),
+                code: Some("invalid_type"),
+            },
+        }
+    })
+}
+
+/// A field that must be there and is not.
+pub(in crate::model) fn missing(param: &str) -> Invalid {
+    Invalid {
+        message: format!("Missing required parameter: '{param}'."),
+        param: Some(param.to_owned()),
+        code: Some("missing_required_parameter"),
+    }
+}
+
+/// The path of `inner` within `outer`; `.` is the whole.
+fn joined(outer: &str, inner: &str) -> String {
+    match (outer, inner) {
+        ("" | ".", inner) => inner.to_owned(),
+        (outer, ".") => outer.to_owned(),
+        (outer, inner) if inner.starts_with('[') => format!("{outer}{inner}"),
+        (outer, inner) => format!("{outer}.{inner}"),
+    }
+}
+
+/// A string with something in it.
+pub(in crate::model) struct Name(pub(in crate::model) String);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() {
+            return Err(serde::de::Error::custom("it must not be empty"));
+        }
+        Ok(Self(text))
+    }
+}
+
+/// A whole number of at least 1.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::model) struct Count(pub(in crate::model) u64);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u64::deserialize(deserializer)? {
+            0 => Err(serde::de::Error::custom("0 is below the minimum of 1")),
+            count => Ok(Self(count)),
+        }
+    }
+}
+
+/// Answers asked for: OpenAI allows 128.
+#[derive(Clone, Copy)]
+pub(super) struct Choices(pub(super) u64);
+
+impl<'de> Deserialize<'de> for Choices {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u64::deserialize(deserializer)? {
+            count @ 1..=128 => Ok(Self(count)),
+            count => Err(serde::de::Error::custom(format_args!("{count} is not between 1 and 128"))),
+        }
+    }
+}
+
+/// A list with at least one element.
+pub(super) struct NonEmpty<T>(pub(super) Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for NonEmpty<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let list = Vec::deserialize(deserializer)?;
+        if list.is_empty() {
+            return Err(serde::de::Error::custom("it must have at least one element"));
+        }
+        Ok(Self(list))
+    }
+}
+
+/// A string, or a list of parts; a string is a list without media.
+#[derive(Default)]
+pub(super) struct Content(pub(super) Vec<Part>);
+
+/// One content part: only its kind and the length of its JSON matter here.
+pub(super) struct Part {
+    kind: String,
+    pub(super) length: usize,
+}
+
+impl Part {
+    pub(super) fn is_image(&self) -> bool {
+        matches!(self.kind.as_str(), "image_url" | "input_image")
+    }
+
+    pub(super) fn is_media(&self) -> bool {
+        !matches!(self.kind.as_str(), "text" | "input_text" | "output_text" | "refusal")
+    }
+}
+
+impl<'de> Deserialize<'de> for Part {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Kind {
+            r#type: String,
+        }
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        if text.get().starts_with('"') {
+            // A moderation's input is a list of strings.
+            return Ok(Self { kind: "text".to_owned(), length: text.get().len() });
+        }
+        let kind: Kind = serde_json::from_str(text.get())
+            .map_err(|_| serde::de::Error::custom("a content part is an object with a string `type`"))?;
+        Ok(Self { kind: kind.r#type, length: text.get().len() })
+    }
+}
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrParts;
+        impl<'de> Visitor<'de> for TextOrParts {
+            type Value = Content;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a list of content parts")
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Content, E> {
+                Ok(Content::default())
+            }
+
+            fn visit_unit<E>(self) -> Result<Content, E> {
+                Ok(Content::default())
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Content, A::Error> {
+                let mut parts = Vec::new();
+                while let Some(part) = list.next_element()? {
+                    parts.push(part);
+                }
+                Ok(Content(parts))
+            }
+        }
+        deserializer.deserialize_any(TextOrParts)
+    }
+}
+
+/// A string, a list of strings, a list of tokens, or a list of lists of tokens; not empty.
+pub(super) struct TextOrTokens {
+    /// Inputs in the list; a list of tokens is one input.
+    pub(super) items: u64,
+}
+
+impl<'de> Deserialize<'de> for TextOrTokens {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Inputs)
+    }
+}
+
+struct Inputs;
+
+impl<'de> Visitor<'de> for Inputs {
+    type Value = TextOrTokens;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string, a list of strings, a list of tokens or a list of lists of tokens")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<TextOrTokens, E> {
+        if text.is_empty() {
+            return Err(E::custom("it must not be empty"));
+        }
+        Ok(TextOrTokens { items: 1 })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<TextOrTokens, A::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "expected strings, tokens or lists of tokens")]
+        enum One {
+            Text(#[expect(dead_code, reason = "only the type is checked")] String),
+            Token(#[expect(dead_code, reason = "only the type is checked")] u64),
+            Tokens(#[expect(dead_code, reason = "only the type is checked")] Vec<u64>),
+        }
+        let (mut items, mut tokens) = (0, 0);
+        while let Some(one) = list.next_element()? {
+            match one {
+                One::Text(_) | One::Tokens(_) => items += 1,
+                One::Token(_) => tokens += 1,
+            }
+        }
+        match (items, tokens) {
+            (0, 0) => Err(serde::de::Error::custom("it must not be empty")),
+            (0, _) => Ok(TextOrTokens { items: 1 }),
+            (items, 0) => Ok(TextOrTokens { items }),
+            _ => Err(serde::de::Error::custom("it mixes tokens with other inputs")),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The response object at its end.
+
+use serde_json::value::RawValue;
+
+use super::status::Status;
+use crate::model::clock::Instant;
+use crate::model::money::MicroUsd;
+use crate::model::object::Object;
+use crate::model::tokens::Usage;
+
+/// What a response used and cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bill {
+    pub usage: Usage,
+    /// Shown as `cost` in dollars; `None` leaves it out.
+    pub cost: Option<MicroUsd>,
+}
+
+impl Bill {
+    /// OpenAI's `ResponseUsage`, with weir's `cost`.
+    pub(super) fn json(&self) -> Object {
+        let Usage { input, cached_input, cache_write, output, reasoning } = self.usage;
+        let cached = Object::default().with("cached_tokens", &cached_input).with("cache_write_tokens", &cache_write);
+        let mut usage = Object::default()
+            .with("input_tokens", &input)
+            .with("input_tokens_details", &cached)
+            .with("output_tokens", &output)
+            .with("output_tokens_details", &Object::default().with("reasoning_tokens", &reasoning))
+            .with("total_tokens", &input.saturating_add(output));
+        if let Some(cost) = self.cost.and_then(|cost| RawValue::from_string(cost.to_string()).ok()) {
+            usage.set_raw("cost", cost);
+        }
+        usage
+    }
+}
+
+/// The response `skeleton` after it failed without any output. `code` is one of OpenAI's, `server_error` or
+/// `rate_limit_exceeded`.
+#[must_use]
+pub fn failed(skeleton: &Object, code: &str, message: &str) -> Object {
+    let error = Object::default().with("code", code).with("message", message);
+    ended(skeleton, Status::Failed).with("error", &error)
+}
+
+/// The response `skeleton` after it was cancelled without any output.
+#[must_use]
+pub fn cancelled(skeleton: &Object) -> Object {
+    ended(skeleton, Status::Cancelled)
+}
+
+/// The response with another status.
+pub(super) fn ended(response: &Object, status: Status) -> Object {
+    response.clone().with("status", status.name())
+}
+
+/// The response after it completed at `now`.
+pub(super) fn completed(response: &Object, now: Instant) -> Object {
+    ended(response, Status::Completed).with("completed_at", &now.seconds())
+}
+
+/// The answer to the deletion of a response.
+#[must_use]
+pub fn deleted(id: &str) -> Object {
+    Object::default().with("id", id).with("object", "response").with("deleted", &true)
+}

@@ -1,0 +1,126 @@
+//! Output items in the making.
+
+use super::chunk::Logprob;
+use crate::model::object::Object;
+
+/// An output item. Its place in the list is its `output_index`.
+pub(super) struct Output {
+    pub id: String,
+    pub content: Content,
+    /// The item as it ended; `None` while it grows.
+    pub done: Option<Object>,
+}
+
+pub(super) enum Content {
+    Message(Vec<Text>),
+    Reasoning(Vec<Text>),
+    Call(Call),
+}
+
+/// A content part in the making.
+pub(super) struct Text {
+    pub kind: TextKind,
+    pub text: String,
+    pub logprobs: Vec<Logprob>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TextKind {
+    Output,
+    Refusal,
+    Reasoning,
+}
+
+/// A function call in the making.
+pub(super) struct Call {
+    /// What the provider calls it by; both may be missing.
+    pub index: Option<u64>,
+    pub provider_id: Option<String>,
+    pub call_id: String,
+    pub name: String,
+    pub arguments: String,
+}
+
+impl TextKind {
+    pub(super) fn delta_event(self) -> &'static str {
+        match self {
+            Self::Output => "response.output_text.delta",
+            Self::Refusal => "response.refusal.delta",
+            Self::Reasoning => "response.reasoning_text.delta",
+        }
+    }
+
+    pub(super) fn done_event(self) -> &'static str {
+        match self {
+            Self::Output => "response.output_text.done",
+            Self::Refusal => "response.refusal.done",
+            Self::Reasoning => "response.reasoning_text.done",
+        }
+    }
+
+    /// The member that has the text, in a part and in the event of its end.
+    pub(super) fn member(self) -> &'static str {
+        if self == Self::Refusal { "refusal" } else { "text" }
+    }
+}
+
+impl Text {
+    pub(super) fn new(kind: TextKind) -> Self {
+        Self { kind, text: String::new(), logprobs: Vec::new() }
+    }
+
+    pub(super) fn json(&self) -> Object {
+        let part = Object::default();
+        match self.kind {
+            TextKind::Output => part
+                .with("type", "output_text")
+                .with("annotations", &[(); 0])
+                .with("logprobs", &self.logprobs)
+                .with("text", &self.text),
+            TextKind::Refusal => part.with("type", "refusal").with("refusal", &self.text),
+            TextKind::Reasoning => part.with("type", "reasoning_text").with("text", &self.text),
+        }
+    }
+}
+
+impl Call {
+    /// Whether the arguments are a whole JSON object, so that nothing can follow.
+    pub(super) fn is_whole(&self) -> bool {
+        Object::parse(self.arguments.as_bytes()).is_ok()
+    }
+}
+
+impl Output {
+    pub(super) fn new(id: String, content: Content) -> Self {
+        Self { id, content, done: None }
+    }
+
+    /// The item with what it has so far.
+    pub(super) fn json(&self, status: &str) -> Object {
+        let head = |kind: &str| Object::default().with("id", &self.id).with("type", kind).with("status", status);
+        let list = |parts: &[Text]| parts.iter().map(Text::json).collect::<Vec<_>>();
+        match &self.content {
+            Content::Message(parts) => head("message").with("content", &list(parts)).with("role", "assistant"),
+            Content::Reasoning(parts) => head("reasoning").with("summary", &[(); 0]).with("content", &list(parts)),
+            Content::Call(call) => head("function_call")
+                .with("arguments", &call.arguments)
+                .with("call_id", &call.call_id)
+                .with("name", &call.name),
+        }
+    }
+
+    /// The parts of a message or of reasoning.
+    pub(super) fn texts(&mut self) -> Option<&mut Vec<Text>> {
+        match &mut self.content {
+            Content::Message(parts) | Content::Reasoning(parts) => Some(parts),
+            Content::Call(_) => None,
+        }
+    }
+
+    pub(super) fn call(&self) -> Option<&Call> {
+        match &self.content {
+            Content::Call(call) => Some(call),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,177 @@
+mod properties;
+mod sequences;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::model::money::MicroUsd;
+use crate::model::responses::CreateResponse;
+use crate::model::tokens::Usage;
+
+const NOW: Instant = Instant(1_790_000_000_000);
+const LATER: Instant = Instant(1_790_000_002_500);
+
+fn composer(first_sequence: u64) -> Composer {
+    let request = CreateResponse::parse(br#"{"model":"m","input":"hi"}"#, NOW).unwrap();
+    Composer::new(request.skeleton("resp_1", NOW, Status::InProgress), first_sequence, NOW)
+}
+
+fn bill() -> Bill {
+    let usage = Usage { input: 9, cached_input: 4, cache_write: 1, output: 5, reasoning: 2 };
+    Bill { usage, cost: Some(MicroUsd(123)) }
+}
+
+/// Chunks of a choice with these deltas; a string is the reason of the end.
+fn chunks(deltas: &[Value]) -> Vec<Vec<u8>> {
+    let choice = |delta: &Value| match delta.as_str() {
+        Some(reason) => json!({"index": 0, "delta": {}, "finish_reason": reason}),
+        None => json!({"index": 0, "delta": delta, "finish_reason": null}),
+    };
+    let chunk = |delta| json!({"object": "chat.completion.chunk", "choices": [choice(delta)], "usage": null});
+    deltas.iter().map(|delta| chunk(delta).to_string().into_bytes()).collect()
+}
+
+/// The events as lines: number, name without `response.`, and what is new in it. Made ids become `msg_0`, `fc_1`.
+fn lines(events: &[ResponseEvent]) -> Vec<String> {
+    let mut ids: Vec<String> = Vec::new();
+    events.iter().map(|event| with_short_ids(&line(event), &mut ids)).collect()
+}
+
+fn line(event: &ResponseEvent) -> String {
+    let mut data = Object::parse(&event.data).unwrap();
+    assert_eq!(data.get::<String>("type").as_deref(), Some(event.name));
+    assert_eq!(data.get::<u64>("sequence_number"), Some(event.sequence_number));
+    data.remove("type");
+    data.remove("sequence_number");
+    if let Some(response) = data.get::<Object>("response") {
+        let mut shown = Object::default();
+        for (name, text) in response.members() {
+            let told = ["status", "completed_at", "error", "incomplete_details", "output"].contains(&name);
+            if told && !["null", "[]"].contains(&text) {
+                shown.set(name, &response.get::<Box<serde_json::value::RawValue>>(name));
+            }
+        }
+        data = shown;
+    }
+    let name = event.name.strip_prefix("response.").unwrap();
+    let data = data.to_bytes();
+    format!("{} {name} {}", event.sequence_number, String::from_utf8_lossy(&data))
+}
+
+fn with_short_ids(line: &str, ids: &mut Vec<String>) -> String {
+    let mut line = line.to_owned();
+    for prefix in ["msg_", "fc_", "rs_", "call_"] {
+        let mut from = 0;
+        while let Some(at) = line[from..].find(&format!("\"{prefix}")).map(|at| from + at + 1) {
+            let end = at + line[at..].find('"').unwrap();
+            let id = line[at..end].to_owned();
+            from = at + prefix.len();
+            if id.len() == prefix.len() + 24 {
+                let known = ids.iter().position(|known| *known == id).unwrap_or_else(|| {
+                    ids.push(id.clone());
+                    ids.len() - 1
+                });
+                line.replace_range(at..end, &format!("{prefix}{known}"));
+            }
+        }
+    }
+    line
+}
+
+#[test]
+fn the_usage_has_its_details_and_its_cost() {
+    let (_, response, status) = composer(0).complete(&bill(), LATER);
+    let expected = r#"{"input_tokens":9,"input_tokens_details":{"cached_tokens":4,"cache_write_tokens":1},"output_tokens":5,"output_tokens_details":{"reasoning_tokens":2},"total_tokens":14,"cost":0.000123}"#;
+    assert_eq!((response.text("usage"), status), (Some(expected), Status::Completed));
+    let (_, response, _) = composer(0).complete(&Bill { cost: None, ..bill() }, LATER);
+    assert!(!response.text("usage").unwrap().contains("cost"));
+}
+
+#[test]
+fn log_probabilities_come_with_their_text() {
+    let chunk = r#"{"choices":[{"index":0,"delta":{"content":"Hi"},"logprobs":{"content":[{"token":"Hi","logprob":-0.5,"bytes":[72,105],"top_logprobs":[{"token":"Hi","logprob":-0.5,"bytes":null}]}]}}]}"#;
+    let mut composer = composer(0);
+    let delta = composer.chunk(chunk.as_bytes()).unwrap().pop().unwrap();
+    let short = r#"[{"token":"Hi","logprob":-0.5,"top_logprobs":[{"token":"Hi","logprob":-0.5}]}]"#;
+    assert_eq!(Object::parse(&delta.data).unwrap().text("logprobs"), Some(short));
+    let (_, response, _) = composer.complete(&bill(), LATER);
+    let whole = r#""logprobs":[{"token":"Hi","logprob":-0.5,"bytes":[72,105],"top_logprobs":[{"token":"Hi","logprob":-0.5,"bytes":[]}]}]"#;
+    assert!(response.text("output").unwrap().contains(whole));
+}
+
+#[test]
+fn a_failure_keeps_what_had_ended() {
+    let mut composer = composer(17);
+    let mut events = vec![composer.created(Status::Queued), composer.queued(), composer.in_progress()];
+    for chunk in chunks(&[json!({"reasoning": "Hm"}), json!({"content": "Ye"})]) {
+        events.extend(composer.chunk(&chunk).unwrap());
+    }
+    assert_eq!(composer.next_sequence(), events.last().unwrap().sequence_number + 1);
+    let (last, response) = composer.fail("server_error", "It broke.", Some(&bill()));
+    events.extend(last);
+    let lines = lines(&events);
+    assert_eq!(
+        lines[..3],
+        [
+            r#"17 created {"status":"queued"}"#,
+            r#"18 queued {"status":"queued"}"#,
+            r#"19 in_progress {"status":"in_progress"}"#
+        ]
+    );
+    let expected = r#"{"status":"failed","error":{"code":"server_error","message":"It broke."},"output":[{"id":"rs_0","type":"reasoning","status":"completed","summary":[],"content":[{"type":"reasoning_text","text":"Hm"}]}]}"#;
+    assert_eq!(*lines.last().unwrap(), format!("{} failed {expected}", 17 + events.len() - 1));
+    assert_eq!(response.get::<Object>("usage").unwrap().get("total_tokens"), Some(14));
+}
+
+#[test]
+fn a_cancelled_response_has_no_last_event() {
+    let mut composer = composer(0);
+    composer.chunk(&chunks(&[json!({"content": "Ye"})])[0]).unwrap();
+    let response = composer.cancel(None);
+    let told = ["status", "output", "usage", "completed_at"].map(|name| response.text(name).unwrap());
+    assert_eq!(told, ["\"cancelled\"", "[]", "null", "null"]);
+}
+
+#[test]
+fn what_is_no_chunk_is_malformed() {
+    for (chunk, expected) in [
+        ("", "the chunk is no chat completion's: EOF while parsing a value at line 1 column 0"),
+        ("[DONE]", "the chunk is no chat completion's: expected value at line 1 column 2"),
+        (
+            r#"{"choices":[{"delta":{"content":5}}]}"#,
+            "the chunk is no chat completion's: invalid type: integer `5`, expected a string at line 1 column 33",
+        ),
+        (r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a"}]}}]}"#, "a tool call begins without a name"),
+        (
+            r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"name":"f","arguments":"{}"}},{"index":1,"function":{"name":"g"}},{"index":0,"function":{"arguments":"{}"}}]}}]}"#,
+            "a tool call goes on after its arguments were whole",
+        ),
+    ] {
+        match composer(0).chunk(chunk.as_bytes()) {
+            Err(Failure::Malformed(message)) => assert_eq!(message, expected),
+            _ => panic!("{chunk}"),
+        }
+    }
+}
+
+#[test]
+fn chunks_that_say_nothing_lead_to_nothing() {
+    for chunk in [
+        "{}",
+        r#"{"choices":[],"usage":{"prompt_tokens":1}}"#,
+        r#"{"choices":null}"#,
+        r#"{"choices":[{"index":1,"delta":{"content":"other"}}]}"#,
+        r#"{"choices":[{"index":0,"delta":null,"finish_reason":null}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"reasoning":{"steps":[]},"tool_calls":null},"logprobs":null}]}"#,
+    ] {
+        assert_eq!(composer(0).chunk(chunk.as_bytes()).unwrap(), [], "{chunk}");
+    }
+}
+
+#[test]
+fn the_service_tier_is_what_the_provider_says() {
+    let mut composer = composer(0);
+    composer.chunk(br#"{"service_tier":"flex","choices":[]}"#).unwrap();
+    let (_, response, _) = composer.complete(&bill(), LATER);
+    assert_eq!(response.text("service_tier"), Some("\"flex\""));
+}

@@ -1,0 +1,79 @@
+//! The events themselves, with every member that OpenAI's have.
+
+use super::output::TextKind;
+use super::{Composer, Content, ResponseEvent, Status};
+use crate::model::object::Object;
+
+impl Composer {
+    pub(super) fn emit(&mut self, name: &'static str, members: &Object) {
+        self.events.push(ResponseEvent::new(name, self.next_sequence, members));
+        self.next_sequence += 1;
+    }
+
+    pub(super) fn announce(&mut self, name: &'static str, status: Status) -> ResponseEvent {
+        self.response.set("status", status.name());
+        let event = ResponseEvent::new(name, self.next_sequence, &Object::default().with("response", &self.response));
+        self.next_sequence += 1;
+        event
+    }
+
+    pub(super) fn item_added(&mut self, index: usize) {
+        let item = self.outputs[index].json("in_progress");
+        self.emit("response.output_item.added", &Object::default().with("output_index", &index).with("item", &item));
+    }
+
+    pub(super) fn item_done(&mut self, index: usize, status: Status) {
+        let item = self.outputs[index].json(status.name());
+        self.emit("response.output_item.done", &Object::default().with("output_index", &index).with("item", &item));
+        self.outputs[index].done = Some(item);
+    }
+
+    /// Announces the last part of an item.
+    pub(super) fn part_added(&mut self, index: usize) {
+        let members = self.at_last_part(index);
+        let Some(part) = self.outputs[index].texts().and_then(|parts| parts.last()) else { return };
+        let members = members.with("part", &part.json());
+        self.emit("response.content_part.added", &members);
+    }
+
+    pub(super) fn text_delta(&mut self, index: usize, kind: TextKind, delta: &str, logprobs: &[Object]) {
+        let mut members = self.at_last_part(index).with("delta", delta);
+        if kind == TextKind::Output {
+            members.set("logprobs", logprobs);
+        }
+        self.emit(kind.delta_event(), &members);
+    }
+
+    /// Ends the last part of an item.
+    pub(super) fn part_done(&mut self, index: usize) {
+        let at = self.at_last_part(index);
+        let Some(part) = self.outputs[index].texts().and_then(|parts| parts.last()) else { return };
+        let mut members = at.clone().with(part.kind.member(), &part.text);
+        if part.kind == TextKind::Output {
+            members.set("logprobs", &part.logprobs.iter().map(|logprob| logprob.in_event()).collect::<Vec<_>>());
+        }
+        let (name, whole) = (part.kind.done_event(), at.with("part", &part.json()));
+        self.emit(name, &members);
+        self.emit("response.content_part.done", &whole);
+    }
+
+    pub(super) fn arguments_delta(&mut self, index: usize, delta: &str) {
+        let members = self.at(index).with("delta", delta);
+        self.emit("response.function_call_arguments.delta", &members);
+    }
+
+    pub(super) fn arguments_done(&mut self, index: usize) {
+        let Content::Call(call) = &self.outputs[index].content else { return };
+        let members = self.at(index).with("name", &call.name).with("arguments", &call.arguments);
+        self.emit("response.function_call_arguments.done", &members);
+    }
+
+    fn at(&self, index: usize) -> Object {
+        Object::default().with("item_id", &self.outputs[index].id).with("output_index", &index)
+    }
+
+    fn at_last_part(&mut self, index: usize) -> Object {
+        let count = self.outputs[index].texts().map_or(0, |parts| parts.len());
+        self.at(index).with("content_index", &count.saturating_sub(1))
+    }
+}

@@ -1,0 +1,169 @@
+//! The body of a request for a response.
+
+use super::fields::{Fields, TextOrList, invalid, not_one_of, unsupported};
+use super::item::{Item, parse_items, user_text};
+use super::metadata::metadata;
+use super::settings;
+use crate::model::clock::Instant;
+use crate::model::object::Object;
+use crate::model::request::Invalid;
+use crate::model::request::parts::{Name, missing, read_at};
+
+/// A checked body of `POST /v1/responses`.
+#[derive(Debug, Clone)]
+pub struct CreateResponse {
+    /// The body as it was sent.
+    pub object: Object,
+    /// Empty only in a body that was read by [`CreateResponse::parse_to_count`].
+    pub model: String,
+    pub stream: bool,
+    pub background: bool,
+    /// Whether the response may be fetched later; yes unless the caller says no.
+    pub store: bool,
+    pub previous_response_id: Option<String>,
+    /// Id of the conversation that the response belongs to.
+    pub conversation: Option<String>,
+    /// Normalised as [`parse_items`] says; a string is one message of the user. May hold references.
+    pub input: Vec<Item>,
+    pub(super) instructions: Option<String>,
+    /// Members of the chat call other than the messages.
+    pub(super) settings: Object,
+}
+
+/// Members that change the answer and that weir has nothing for; each with what to do instead.
+const UNSUPPORTED: [(&str, &str); 3] = [
+    ("prompt", "Stored prompts are not supported: send their text in 'instructions' and 'input'."),
+    ("moderation", "Moderation within a response is not supported: use '/v1/moderations'."),
+    ("context_management", "Context management is not supported: send a shorter 'input'."),
+];
+
+/// What `include` may ask for. Only log probabilities have an effect: the others belong to tools that weir does not have.
+const INCLUDABLE: [&str; 8] = [
+    "file_search_call.results",
+    "web_search_call.results",
+    "web_search_call.action.sources",
+    "message.input_image.image_url",
+    "computer_call_output.output.image_url",
+    "code_interpreter_call.outputs",
+    "reasoning.encrypted_content",
+    "message.output_text.logprobs",
+];
+
+impl CreateResponse {
+    /// Reads and checks a body. Items without an id get one made from `now`.
+    ///
+    /// `truncation` is echoed and nothing else: weir never shortens the input, so `auto` acts as `disabled`. `max_tool_calls`
+    /// counts calls of built-in tools, of which there are none. Obfuscation of streams is not done.
+    ///
+    /// # Errors
+    /// Not JSON, not an object, a member that is missing, of the wrong type or not supported: said with its path.
+    pub fn parse(json: &[u8], now: Instant) -> Result<Self, Invalid> {
+        let object = Object::parse(json).map_err(|error| crate::model::request::not_json(&error))?;
+        let model = Fields::new(&object, "").required::<Name>("model")?.0;
+        Self::read(object, model, now)
+    }
+
+    /// Reads a body of `POST /v1/responses/input_tokens`, which need not name a model.
+    ///
+    /// # Errors
+    /// As [`CreateResponse::parse`].
+    pub fn parse_to_count(json: &[u8], now: Instant) -> Result<Self, Invalid> {
+        let object = Object::parse(json).map_err(|error| crate::model::request::not_json(&error))?;
+        let model = Fields::new(&object, "").optional::<Name>("model")?.map_or_else(String::new, |name| name.0);
+        Self::read(object, model, now)
+    }
+
+    fn read(object: Object, model: String, now: Instant) -> Result<Self, Invalid> {
+        let fields = Fields::new(&object, "");
+        for (name, message) in UNSUPPORTED {
+            if fields.text(name).is_some() {
+                return Err(unsupported(name, message, "unsupported_parameter"));
+            }
+        }
+        let flag = |name, default| fields.optional(name).map(|value| value.unwrap_or(default));
+        let settings = settings::read(fields, included(fields)?)?;
+        check_echoed(fields)?;
+        let read = Self {
+            model,
+            stream: flag("stream", false)?,
+            background: flag("background", false)?,
+            store: flag("store", true)?,
+            previous_response_id: fields.optional::<Name>("previous_response_id")?.map(|name| name.0),
+            conversation: conversation(fields)?,
+            input: input(fields, now)?,
+            instructions: fields.optional("instructions")?,
+            settings,
+            object,
+        };
+        read.check_together()?;
+        Ok(read)
+    }
+
+    fn check_together(&self) -> Result<(), Invalid> {
+        if self.background && !self.store {
+            return Err(invalid("background", "a background response must be stored, so 'store' cannot be false"));
+        }
+        let continues = self.previous_response_id.is_some() || self.conversation.is_some();
+        if self.previous_response_id.is_some() && self.conversation.is_some() {
+            return Err(invalid("previous_response_id", "it cannot be used together with 'conversation'"));
+        }
+        if self.input.is_empty() && !continues {
+            return Err(missing("input"));
+        }
+        Ok(())
+    }
+
+    /// The ids that the input refers to and that stand for no item of the input itself.
+    #[must_use]
+    pub fn references(&self) -> Vec<String> {
+        let own = |id: &String| self.input.iter().any(|item| !item.is_reference() && item.id() == *id);
+        self.input.iter().filter(|item| item.is_reference()).map(Item::id).filter(|id| !own(id)).collect()
+    }
+
+    /// Puts `known` items in the place of the references to them.
+    pub fn resolve(&mut self, known: &[Item]) {
+        for item in self.input.iter_mut().filter(|item| item.is_reference()) {
+            if let Some(found) = known.iter().find(|known| known.id() == item.id()) {
+                *item = found.clone();
+            }
+        }
+    }
+}
+
+fn input(fields: Fields<'_>, now: Instant) -> Result<Vec<Item>, Invalid> {
+    let Some(text) = fields.text("input") else { return Ok(Vec::new()) };
+    match read_at::<TextOrList>(text.as_bytes(), "input")? {
+        TextOrList::Text(text) => Ok(vec![user_text(&text, now)]),
+        TextOrList::List(_) => parse_items(text.as_bytes(), "input", now),
+    }
+}
+
+fn conversation(fields: Fields<'_>) -> Result<Option<String>, Invalid> {
+    let Some(text) = fields.text("conversation") else { return Ok(None) };
+    if text.starts_with('{') {
+        let object: Object = fields.required("conversation")?;
+        return Ok(Some(Fields::new(&object, "conversation").required::<Name>("id")?.0));
+    }
+    Ok(Some(fields.required::<Name>("conversation")?.0))
+}
+
+/// Whether log probabilities are to be included.
+fn included(fields: Fields<'_>) -> Result<bool, Invalid> {
+    let names: Vec<String> = fields.optional("include")?.unwrap_or_default();
+    for (index, name) in names.iter().enumerate() {
+        if !INCLUDABLE.contains(&name.as_str()) {
+            return Err(not_one_of(format!("include[{index}]"), name, &INCLUDABLE));
+        }
+    }
+    Ok(names.iter().any(|name| name == "message.output_text.logprobs"))
+}
+
+/// Members that only come back in the response.
+fn check_echoed(fields: Fields<'_>) -> Result<(), Invalid> {
+    fields.one_of("truncation", &["auto", "disabled"])?;
+    fields.optional::<u64>("max_tool_calls")?;
+    if let Some(options) = fields.optional::<Object>("stream_options")? {
+        Fields::new(&options, "stream_options").optional::<bool>("include_obfuscation")?;
+    }
+    metadata(fields.object()).map(|_| ())
+}

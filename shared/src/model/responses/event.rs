@@ -1,0 +1,67 @@
+//! One event of a response's stream.
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+
+use crate::model::object::Object;
+
+/// One event of a response's stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResponseEvent {
+    /// The value of `type`, `response.output_text.delta`.
+    pub name: &'static str,
+    /// Position in the response's stream. Clients resume after it.
+    pub sequence_number: u64,
+    /// The event as JSON without line breaks.
+    pub data: Bytes,
+}
+
+impl ResponseEvent {
+    /// An event with its members behind `type` and `sequence_number`.
+    pub(super) fn new(name: &'static str, sequence_number: u64, members: &Object) -> Self {
+        let mut data = Object::default().with("type", name).with("sequence_number", &sequence_number);
+        data.extend(members);
+        Self { name, sequence_number, data: data.to_bytes() }
+    }
+
+    /// `response.failed`, for a response that ends without a [`super::Composer`].
+    #[must_use]
+    pub fn failed(sequence_number: u64, response: &Object) -> Self {
+        Self::new("response.failed", sequence_number, &Object::default().with("response", response))
+    }
+
+    /// `error`, for a stream that cannot go on and whose response is not known to have ended.
+    #[must_use]
+    pub fn error(sequence_number: u64, code: &str, message: &str, param: Option<&str>) -> Self {
+        let members = Object::default().with("code", code).with("message", message).with("param", &param);
+        Self::new("error", sequence_number, &members)
+    }
+
+    /// The event as it goes to the client. Streams of responses have no `[DONE]`.
+    #[must_use]
+    pub fn sse(&self) -> Bytes {
+        let mut text = BytesMut::with_capacity(self.data.len() + self.name.len() + 17);
+        text.put_slice(b"event: ");
+        text.put_slice(self.name.as_bytes());
+        text.put_slice(b"\ndata: ");
+        text.put_slice(&self.data);
+        text.put_slice(b"\n\n");
+        text.freeze()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_an_event_is_its_type() {
+        let event = ResponseEvent::failed(7, &Object::default().with("id", "resp_1"));
+        let expected = "event: response.failed\n\
+            data: {\"type\":\"response.failed\",\"sequence_number\":7,\"response\":{\"id\":\"resp_1\"}}\n\n";
+        assert_eq!(event.sse(), expected);
+        let event = ResponseEvent::error(8, "server_error", "a\nb", None);
+        let expected = "event: error\ndata: {\"type\":\"error\",\"sequence_number\":8,\"code\":\"server_error\",\
+            \"message\":\"a\\nb\",\"param\":null}\n\n";
+        assert_eq!(event.sse(), expected);
+    }
+}

@@ -1,0 +1,119 @@
+//! Items: what goes into a response and what comes out of it.
+
+use std::collections::HashSet;
+
+use serde_json::value::RawValue;
+
+use super::fields::{Fields, TextOrList, invalid};
+use super::part::{self, Source};
+use super::view::{self, View};
+use crate::model::clock::Instant;
+use crate::model::id;
+use crate::model::object::Object;
+use crate::model::request::Invalid;
+use crate::model::request::parts::read_at;
+
+/// One input or output item, with `id` and `type`.
+#[derive(Debug, Clone, Default)]
+pub struct Item(pub Object);
+
+impl Item {
+    /// Empty only in items that did not come from [`parse_items`] or a [`super::Composer`].
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.0.get("id").unwrap_or_default()
+    }
+
+    /// The value of `type`: `message`, `function_call`, `function_call_output`, `reasoning` or `item_reference`.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        self.0.get("type").unwrap_or_default()
+    }
+
+    /// Whether this stands for an item that was stored before and has the same id.
+    #[must_use]
+    pub fn is_reference(&self) -> bool {
+        self.kind() == view::REFERENCE
+    }
+}
+
+impl serde::Serialize for Item {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+/// Reads a JSON list of items that is found at `path` of a body.
+///
+/// Items are normalised: every item has an `id` (one made from `now` where the caller gave none) and a `type`, all but reasoning
+/// have a `status`, and contents are lists of parts. References stay as they are.
+///
+/// # Errors
+/// What is no list, an item that weir does not know or that is wrong in itself, two items or two references with one id: said
+/// with the path.
+pub fn parse_items(json: &[u8], path: &str, now: Instant) -> Result<Vec<Item>, Invalid> {
+    let list: Vec<Box<RawValue>> = read_at(json, path)?;
+    let mut seen = HashSet::new();
+    let item = |(index, raw): (usize, Box<RawValue>)| {
+        let at = format!("{path}[{index}]");
+        let item = normalised(&read_at(raw.get().as_bytes(), &at)?, &at, now)?;
+        if !seen.insert((item.is_reference(), item.id())) {
+            return Err(invalid(format!("{at}.id"), format_args!("the id '{}' is there twice", item.id())));
+        }
+        Ok(item)
+    };
+    list.into_iter().enumerate().map(item).collect()
+}
+
+/// A user's message of one text, which is what a string means as input.
+pub(super) fn user_text(text: &str, now: Instant) -> Item {
+    let content = [Object::default().with("type", "input_text").with("text", text)];
+    let head = Object::default().with("id", &id::ordered("msg_", now)).with("type", view::MESSAGE);
+    Item(head.with("status", "completed").with("role", "user").with("content", &content))
+}
+
+fn normalised(object: &Object, at: &str, now: Instant) -> Result<Item, Invalid> {
+    let fields = Fields::new(object, at);
+    let kind = view::kind(fields)?;
+    let view = View::read(object, at)?;
+    if let View::Reference { id } = &view {
+        return Ok(Item(Object::default().with("id", id).with("type", view::REFERENCE)));
+    }
+    let given = fields.optional::<String>("id")?;
+    if let Some(id) = &given {
+        check_id(id, fields.path("id"))?;
+    }
+    let mut item = Object::default();
+    item.set("id", &given.unwrap_or_else(|| id::ordered(view.prefix(), now)));
+    item.set("type", &kind);
+    let status = fields.one_of("status", &["in_progress", "completed", "incomplete"])?;
+    match (&view, status) {
+        (View::Reasoning, None) => {}
+        (_, status) => item.set("status", status.as_deref().unwrap_or("completed")),
+    }
+    let mut rest = object.clone();
+    for name in ["id", "type", "status"] {
+        rest.remove(name);
+    }
+    item.extend(&rest);
+    match &view {
+        View::Message { source, .. } => item.set("content", &part::normalised(&fields.required("content")?, *source)),
+        View::Output { .. } => {
+            if let output @ TextOrList::List(_) = fields.required("output")? {
+                item.set("output", &part::normalised(&output, Source::ToolOutput));
+            }
+        }
+        View::Reasoning if fields.text("summary").is_none() => item.set("summary", &[(); 0]),
+        _ => {}
+    }
+    Ok(Item(item))
+}
+
+/// Ids become parts of keys: they are short and have no separators.
+fn check_id(id: &str, path: String) -> Result<(), Invalid> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if (1..=128).contains(&id.len()) && id.bytes().all(fits) {
+        return Ok(());
+    }
+    Err(invalid(path, "expected 1 to 128 letters, digits, '_' and '-'"))
+}

@@ -1,0 +1,136 @@
+//! A page of a response's input items.
+
+use super::fields::quoted;
+use super::item::Item;
+use crate::model::object::Object;
+use crate::model::request::Invalid;
+
+/// Which end of the items a list begins with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Oldest first.
+    Ascending,
+    #[default]
+    Descending,
+}
+
+impl Order {
+    /// Reads the query parameter `order`.
+    ///
+    /// # Errors
+    /// If it is neither `asc` nor `desc`.
+    pub fn parse(text: Option<&str>) -> Result<Self, Invalid> {
+        match text {
+            None | Some("desc") => Ok(Self::Descending),
+            Some("asc") => Ok(Self::Ascending),
+            Some(other) => {
+                let known = quoted(&["asc", "desc"]);
+                Err(Invalid::field("order", format!("`order` is `{other}`, expected one of {known}.")))
+            }
+        }
+    }
+}
+
+/// Which items to list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListQuery {
+    pub order: Order,
+    /// Id of the item that the page begins after.
+    pub after: Option<String>,
+    /// Items on the page, 1 to 100.
+    pub limit: usize,
+}
+
+impl Default for ListQuery {
+    fn default() -> Self {
+        Self { order: Order::default(), after: None, limit: 20 }
+    }
+}
+
+impl ListQuery {
+    /// Reads the query parameters `order`, `after` and `limit`.
+    ///
+    /// # Errors
+    /// An unknown order, or a limit that is not between 1 and 100.
+    pub fn parse(order: Option<&str>, after: Option<&str>, limit: Option<u64>) -> Result<Self, Invalid> {
+        let limit = limit.unwrap_or(20);
+        if !(1..=100).contains(&limit) {
+            return Err(Invalid::field("limit", format!("`limit` is {limit}, expected 1 to 100.")));
+        }
+        let limit = usize::try_from(limit).unwrap_or(100);
+        Ok(Self { order: Order::parse(order)?, after: after.map(str::to_owned), limit })
+    }
+}
+
+/// A page of `items`, which are given oldest first. `first_id` and `last_id` are `null` on an empty page.
+///
+/// # Errors
+/// If no item has the id `after`.
+pub fn list(items: &[Item], query: &ListQuery) -> Result<Object, Invalid> {
+    let mut ordered: Vec<&Item> = items.iter().collect();
+    if query.order == Order::Descending {
+        ordered.reverse();
+    }
+    let start = match &query.after {
+        None => 0,
+        Some(after) => {
+            let found = ordered.iter().position(|item| item.id() == *after);
+            let wrong = || Invalid::field("after", format!("`after` is `{after}`, which is no item of this list."));
+            found.ok_or_else(wrong)? + 1
+        }
+    };
+    let rest = ordered.get(start..).unwrap_or_default();
+    let page = rest.get(..query.limit).unwrap_or(rest);
+    let end = |item: Option<&&Item>| item.map(|item| item.id());
+    Ok(Object::default()
+        .with("object", "list")
+        .with("data", page)
+        .with("first_id", &end(page.first()))
+        .with("last_id", &end(page.last()))
+        .with("has_more", &(rest.len() > page.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The ids of the page of five items, `+` if there are more; or the parameter that is wrong.
+    fn page(order: Option<&str>, after: Option<&str>, limit: Option<u64>) -> String {
+        let items: Vec<Item> = (1..=5).map(|id| Item(Object::default().with("id", &format!("m{id}")))).collect();
+        let list = match ListQuery::parse(order, after, limit).and_then(|query| list(&items, &query)) {
+            Ok(list) => list,
+            Err(error) => return error.param.unwrap_or_default(),
+        };
+        let data: Vec<Object> = list.get("data").unwrap();
+        let ids: Vec<String> = data.iter().map(|item| item.get("id").unwrap()).collect();
+        assert_eq!((ids.first(), ids.last()), (list.get("first_id").as_ref(), list.get("last_id").as_ref()));
+        let more = if list.get("has_more").unwrap() { "+" } else { "" };
+        format!("{}{more}", ids.join(" "))
+    }
+
+    #[test]
+    fn pages_go_on_after_an_item_in_either_order() {
+        for (order, after, limit, expected) in [
+            (None, None, None, "m5 m4 m3 m2 m1"),
+            (None, None, Some(2), "m5 m4+"),
+            (Some("desc"), Some("m4"), Some(2), "m3 m2+"),
+            (Some("desc"), Some("m2"), Some(2), "m1"),
+            (Some("asc"), None, Some(5), "m1 m2 m3 m4 m5"),
+            (Some("asc"), Some("m3"), Some(1), "m4+"),
+            (Some("asc"), Some("m5"), None, ""),
+            (Some("up"), None, None, "order"),
+            (None, Some("m6"), None, "after"),
+            (None, None, Some(0), "limit"),
+            (None, None, Some(101), "limit"),
+        ] {
+            assert_eq!(page(order, after, limit), expected, "{order:?} {after:?} {limit:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_list_has_no_ends() {
+        let list = list(&[], &ListQuery::default()).unwrap();
+        let expected = r#"{"object":"list","data":[],"first_id":null,"last_id":null,"has_more":false}"#;
+        assert_eq!(list.to_bytes(), expected);
+    }
+}

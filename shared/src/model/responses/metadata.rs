@@ -1,0 +1,33 @@
+//! The caller's notes on a response or a conversation.
+
+use super::fields::{Fields, invalid};
+use crate::model::object::Object;
+use crate::model::request::Invalid;
+use crate::model::request::parts::read_at;
+
+const MAX_PAIRS: usize = 16;
+const MAX_KEY: usize = 64;
+const MAX_VALUE: usize = 512;
+
+/// The member `metadata` of a body; empty if it is absent or `null`.
+///
+/// # Errors
+/// More than 16 pairs, a key of more than 64 characters, or a value that is no string of at most 512: said with the path.
+pub fn metadata(body: &Object) -> Result<Object, Invalid> {
+    let metadata: Object = Fields::new(body, "").optional("metadata")?.unwrap_or_default();
+    let count = metadata.members().count();
+    if count > MAX_PAIRS {
+        return Err(invalid("metadata", format_args!("it has {count} pairs, expected at most {MAX_PAIRS}")));
+    }
+    for (key, text) in metadata.members() {
+        let path = format!("metadata.{key}");
+        if key.chars().count() > MAX_KEY {
+            return Err(invalid("metadata", format_args!("the key '{key}' has more than {MAX_KEY} characters")));
+        }
+        let value: String = read_at(text.as_bytes(), &path)?;
+        if value.chars().count() > MAX_VALUE {
+            return Err(invalid(path, format_args!("it has more than {MAX_VALUE} characters")));
+        }
+    }
+    Ok(metadata)
+}

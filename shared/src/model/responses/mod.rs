@@ -1,0 +1,37 @@
+//! The Responses API as a way to ask for a chat completion: requests, items, answers and their events.
+//!
+//! Providers are asked for chat completions, so a request becomes a chat call ([`CreateResponse::chat`]) and the chunks of its
+//! stream become the events of a response ([`Composer`]). Everything here is pure: stores, streams and clocks are elsewhere.
+//!
+//! What chat completions cannot express is refused where it is named: tools other than functions, items other than
+//! messages, function calls and their outputs, uploaded files, stored prompts. Reasoning items are kept and listed but not sent,
+//! because no chat call takes them.
+
+mod answer;
+mod chat;
+mod composer;
+mod count;
+mod create;
+mod event;
+mod fields;
+mod item;
+mod list;
+mod metadata;
+mod part;
+mod settings;
+mod skeleton;
+mod status;
+mod view;
+
+pub use answer::{Bill, cancelled, deleted, failed};
+pub use composer::Composer;
+pub use count::count_tokens;
+pub use create::CreateResponse;
+pub use event::ResponseEvent;
+pub use item::{Item, parse_items};
+pub use list::{ListQuery, Order, list};
+pub use metadata::metadata;
+pub use status::Status;
+
+#[cfg(test)]
+mod tests;

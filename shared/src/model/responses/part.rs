@@ -1,0 +1,152 @@
+//! Content parts of items.
+
+use serde_json::value::RawValue;
+
+use super::fields::{Fields, TextOrList, invalid, not_one_of, unsupported};
+use crate::model::object::Object;
+use crate::model::request::Invalid;
+use crate::model::request::parts::read_at;
+
+/// What weir reads of a content part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Part {
+    Text(String),
+    Refusal(String),
+    Image {
+        url: String,
+        detail: Option<String>,
+    },
+    /// `data` is base64 or a data URL in base64.
+    File {
+        name: String,
+        data: String,
+    },
+}
+
+/// Whose content it is: what parts it may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    User,
+    Assistant,
+    /// `system` and `developer` messages.
+    Instructions,
+    ToolOutput,
+}
+
+impl Source {
+    fn kinds(self) -> &'static [&'static str] {
+        match self {
+            Self::User | Self::ToolOutput => &["input_text", "input_image", "input_file"],
+            Self::Assistant => &["output_text", "refusal", "input_text"],
+            Self::Instructions => &["input_text"],
+        }
+    }
+
+    /// The kind of part that a plain string is.
+    fn text_kind(self) -> &'static str {
+        if self == Self::Assistant { "output_text" } else { "input_text" }
+    }
+}
+
+/// Reads the parts of a content; a string is one text.
+pub(super) fn read(content: &TextOrList, at: &str, source: Source) -> Result<Vec<Part>, Invalid> {
+    match content {
+        TextOrList::Text(text) => Ok(vec![Part::Text(text.clone())]),
+        TextOrList::List(list) => {
+            let parts = list.iter().enumerate();
+            parts.map(|(index, part)| read_part(part, &format!("{at}[{index}]"), source)).collect()
+        }
+    }
+}
+
+/// The content as a list of parts with every member that OpenAI's answers have. The content was read before.
+pub(super) fn normalised(content: &TextOrList, source: Source) -> Vec<Object> {
+    match content {
+        TextOrList::Text(text) => {
+            vec![with_defaults(Object::default().with("type", source.text_kind()).with("text", text))]
+        }
+        TextOrList::List(list) => {
+            list.iter().filter_map(|part| Object::parse(part.get().as_bytes()).ok()).map(with_defaults).collect()
+        }
+    }
+}
+
+fn with_defaults(mut part: Object) -> Object {
+    match part.get::<String>("type").as_deref() {
+        Some("output_text") => {
+            for name in ["annotations", "logprobs"] {
+                if part.text(name).is_none_or(|text| text == "null") {
+                    part.set(name, &[(); 0]);
+                }
+            }
+        }
+        Some("input_image") if part.get::<String>("detail").is_none() => part.set("detail", "auto"),
+        _ => {}
+    }
+    part
+}
+
+fn read_part(raw: &RawValue, at: &str, source: Source) -> Result<Part, Invalid> {
+    let object: Object = read_at(raw.get().as_bytes(), at)?;
+    let fields = Fields::new(&object, at);
+    let kind: String = fields.required("type")?;
+    if !source.kinds().contains(&kind.as_str()) {
+        return Err(not_one_of(fields.path("type"), &kind, source.kinds()));
+    }
+    match kind.as_str() {
+        "refusal" => Ok(Part::Refusal(fields.required("refusal")?)),
+        "input_image" => image(fields),
+        "input_file" => file(fields),
+        _ => Ok(Part::Text(fields.required("text")?)),
+    }
+}
+
+fn image(fields: Fields<'_>) -> Result<Part, Invalid> {
+    let detail = fields.one_of("detail", &["low", "high", "auto", "original"])?;
+    if fields.text("image_url").is_none() {
+        refuse_file_id(fields, "Send the image in 'image_url', as a URL or a data URL.")?;
+    }
+    let url: String = fields.required("image_url")?;
+    if url.is_empty() {
+        return Err(invalid(fields.path("image_url"), "it must not be empty"));
+    }
+    Ok(Part::Image { url, detail })
+}
+
+fn file(fields: Fields<'_>) -> Result<Part, Invalid> {
+    let hint = "Send the file in 'file_data', as base64, with a 'filename'.";
+    if fields.text("file_data").is_none() {
+        refuse_file_id(fields, hint)?;
+        if fields.text("file_url").is_some() {
+            let message = format!("Files by URL are not supported. {hint}");
+            return Err(unsupported(fields.path("file_url"), message, "unsupported_file"));
+        }
+    }
+    let data: String = fields.required("file_data")?;
+    if !is_base64(&data) {
+        return Err(invalid(fields.path("file_data"), "expected base64 or a data URL in base64"));
+    }
+    let name: String = fields.required("filename")?;
+    if name.is_empty() {
+        return Err(invalid(fields.path("filename"), "it must not be empty"));
+    }
+    Ok(Part::File { name, data })
+}
+
+fn refuse_file_id(fields: Fields<'_>, hint: &str) -> Result<(), Invalid> {
+    if fields.text("file_id").is_none() {
+        return Ok(());
+    }
+    let message = format!("Uploaded files are not supported as input. {hint}");
+    Err(unsupported(fields.path("file_id"), message, "unsupported_file"))
+}
+
+/// Whether this can be base64, with or without the head of a data URL.
+fn is_base64(data: &str) -> bool {
+    let digits = match data.strip_prefix("data:") {
+        Some(rest) => rest.split_once(";base64,").map_or("", |(_, digits)| digits),
+        None => data,
+    };
+    let digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_');
+    !digits.is_empty() && digits.trim_end_matches('=').bytes().all(digit)
+}

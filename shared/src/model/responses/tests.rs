@@ -1,0 +1,294 @@
+//! What a request may say, and what is said of it when it may not.
+
+use super::*;
+use crate::model::clock::Instant;
+
+const NOW: Instant = Instant(1_790_000_000_000);
+
+/// What is wrong with a body that is fine but for these members: its path, code and message.
+#[track_caller]
+fn refused(members: &str, param: &str, code: Option<&str>, message: &str) {
+    let body = format!(r#"{{"model":"m",{members}}}"#);
+    let error = CreateResponse::parse(body.as_bytes(), NOW).unwrap_err();
+    assert_eq!((error.param.as_deref(), error.code, error.message.as_str()), (Some(param), code, message), "{members}");
+}
+
+/// The same for a value with the usual code and words.
+#[track_caller]
+fn invalid(members: &str, param: &str, reason: &str) {
+    refused(members, param, Some("invalid_value"), &format!("Invalid value for '{param}': {reason}."));
+}
+
+#[track_caller]
+fn mistyped(members: &str, param: &str, reason: &str) {
+    refused(members, param, Some("invalid_type"), &format!("Invalid value for '{param}': {reason}."));
+}
+
+#[track_caller]
+fn missing(members: &str, param: &str) {
+    let message = format!("Missing required parameter: '{param}'.");
+    refused(members, param, Some("missing_required_parameter"), &message);
+}
+
+#[test]
+fn wrong_types_are_named_with_their_path() {
+    mistyped(r#""input":5"#, "input", "invalid type: integer `5`, expected a string or a list");
+    mistyped(r#""input":["a"]"#, "input[0]", "invalid type: string \"a\", expected a JSON object");
+    mistyped(
+        r#""input":[{"role":"user","content":7}]"#,
+        "input[0].content",
+        "invalid type: integer `7`, expected a string or a list",
+    );
+    mistyped(
+        r#""input":[{"role":"user","content":["a"]}]"#,
+        "input[0].content[0]",
+        "invalid type: string \"a\", expected a JSON object",
+    );
+    mistyped(
+        r#""input":[{"role":"user","content":[{"type":"input_text","text":"a"},{"type":"input_image","image_url":{"url":"u"}}]}]"#,
+        "input[0].content[1].image_url",
+        "invalid type: map, expected a string",
+    );
+    mistyped(r#""input":"a","stream":"yes""#, "stream", "invalid type: string \"yes\", expected a boolean");
+    mistyped(r#""input":"a","tools":{}"#, "tools", "invalid type: map, expected a sequence");
+    mistyped(
+        r#""input":"a","tools":[{"type":"function","name":"f","strict":1}]"#,
+        "tools[0].strict",
+        "invalid type: integer `1`, expected a boolean",
+    );
+    mistyped(r#""input":"a","reasoning":"low""#, "reasoning", "invalid type: string \"low\", expected a JSON object");
+    mistyped(r#""input":"a","max_output_tokens":0"#, "max_output_tokens", "0 is below the minimum of 1");
+    mistyped(r#""input":"a","metadata":{"a":1}"#, "metadata.a", "invalid type: integer `1`, expected a string");
+    mistyped(
+        r#""input":"a","conversation":{"id":1}"#,
+        "conversation.id",
+        "invalid type: integer `1`, expected a string",
+    );
+    mistyped(r#""input":"a","previous_response_id":"""#, "previous_response_id", "it must not be empty");
+}
+
+#[test]
+fn missing_members_are_named_with_their_path() {
+    missing(r#""instructions":"a""#, "input");
+    missing(r#""input":[]"#, "input");
+    missing(r#""input":[{}]"#, "input[0].type");
+    missing(r#""input":[{"role":"user"}]"#, "input[0].content");
+    missing(r#""input":[{"type":"message","content":"a"}]"#, "input[0].role");
+    missing(r#""input":[{"role":"user","content":[{"type":"input_text"}]}]"#, "input[0].content[0].text");
+    missing(r#""input":[{"role":"user","content":[{"type":"input_image"}]}]"#, "input[0].content[0].image_url");
+    missing(
+        r#""input":[{"role":"user","content":[{"type":"input_file","file_data":"AAAA"}]}]"#,
+        "input[0].content[0].filename",
+    );
+    missing(r#""input":[{"type":"function_call","call_id":"a","name":"f"}]"#, "input[0].arguments");
+    missing(r#""input":[{"type":"function_call_output","output":"a"}]"#, "input[0].call_id");
+    missing(r#""input":"a","tools":[{"type":"function"}]"#, "tools[0].name");
+    missing(r#""input":"a","text":{"format":{"type":"json_schema","name":"n"}}"#, "text.format.schema");
+    let error = CreateResponse::parse(br#"{"input":"a"}"#, NOW).unwrap_err();
+    assert_eq!(error.param.as_deref(), Some("model"));
+    assert!(CreateResponse::parse_to_count(br#"{"input":"a"}"#, NOW).is_ok());
+    assert!(
+        CreateResponse::parse(b"[1]", NOW).unwrap_err().message.starts_with("The request body must be a JSON object")
+    );
+}
+
+#[test]
+fn values_out_of_range_are_named_with_what_is_expected() {
+    invalid(r#""input":"a","temperature":2.5"#, "temperature", "2.5 is not between 0 and 2");
+    invalid(r#""input":"a","top_logprobs":21"#, "top_logprobs", "21 is not between 0 and 20");
+    invalid(
+        r#""input":"a","text":{"verbosity":"loud"}"#,
+        "text.verbosity",
+        "'loud' is not supported, expected one of 'low', 'medium', 'high'",
+    );
+    invalid(
+        r#""input":"a","text":{"format":{"type":"xml"}}"#,
+        "text.format.type",
+        "'xml' is not supported, expected one of 'text', 'json_object', 'json_schema'",
+    );
+    invalid(
+        r#""input":"a","tool_choice":"any""#,
+        "tool_choice",
+        "'any' is not supported, expected one of 'auto', 'none', 'required'",
+    );
+    invalid(
+        r#""input":"a","tool_choice":"required""#,
+        "tool_choice",
+        "'required' needs at least one function in 'tools'",
+    );
+    invalid(
+        r#""input":"a","tool_choice":{"type":"function","name":"f"}"#,
+        "tool_choice.name",
+        "there is no function 'f' in 'tools'",
+    );
+    invalid(
+        r#""input":[{"role":"tool","content":"a"}]"#,
+        "input[0].role",
+        "'tool' is no role, expected one of 'user', 'assistant', 'system', 'developer'",
+    );
+    invalid(
+        r#""input":[{"role":"user","content":[{"type":"input_audio"}]}]"#,
+        "input[0].content[0].type",
+        "'input_audio' is not supported, expected one of 'input_text', 'input_image', 'input_file'",
+    );
+    invalid(
+        r#""input":[{"role":"system","content":[{"type":"input_image","image_url":"u"}]}]"#,
+        "input[0].content[0].type",
+        "'input_image' is not supported, expected one of 'input_text'",
+    );
+    invalid(
+        r#""input":[{"role":"user","content":[{"type":"input_file","filename":"a","file_data":"data:text/plain,a"}]}]"#,
+        "input[0].content[0].file_data",
+        "expected base64 or a data URL in base64",
+    );
+    invalid(
+        r##""input":[{"id":"a#b","role":"user","content":"a"}]"##,
+        "input[0].id",
+        "expected 1 to 128 letters, digits, '_' and '-'",
+    );
+    let twice = r#""input":[{"id":"a","role":"user","content":"a"},{"id":"a","role":"user","content":"b"}]"#;
+    invalid(twice, "input[1].id", "the id 'a' is there twice");
+}
+
+#[test]
+fn members_that_contradict_each_other_are_refused() {
+    let reason = "a background response must be stored, so 'store' cannot be false";
+    invalid(r#""input":"a","background":true,"store":false"#, "background", reason);
+    invalid(
+        r#""input":"a","previous_response_id":"resp_1","conversation":"conv_1""#,
+        "previous_response_id",
+        "it cannot be used together with 'conversation'",
+    );
+}
+
+#[test]
+fn metadata_has_openais_limits() {
+    let pairs: Vec<String> = (0..17).map(|key| format!(r#""k{key}":"v""#)).collect();
+    let many = format!(r#""input":"a","metadata":{{{}}}"#, pairs.join(","));
+    invalid(&many, "metadata", "it has 17 pairs, expected at most 16");
+    let key = "k".repeat(65);
+    let long_key = format!(r#""input":"a","metadata":{{"{key}":"v"}}"#);
+    invalid(&long_key, "metadata", &format!("the key '{key}' has more than 64 characters"));
+    let long_value = format!(r#""input":"a","metadata":{{"a":"{}"}}"#, "\u{e9}".repeat(513));
+    invalid(&long_value, "metadata.a", "it has more than 512 characters");
+    let fits = format!(r#"{{"model":"m","input":"a","metadata":{{"a":"{}"}}}}"#, "\u{e9}".repeat(512));
+    assert!(CreateResponse::parse(fits.as_bytes(), NOW).is_ok());
+}
+
+#[test]
+fn what_weir_has_nothing_for_is_refused() {
+    for kind in ["web_search", "file_search", "code_interpreter", "mcp", "image_generation", "computer", "custom"] {
+        let message = format!("Tools of the type '{kind}' are not supported, only 'function'.");
+        let members = format!(r#""input":"a","tools":[{{"type":"function","name":"f"}},{{"type":"{kind}"}}]"#);
+        refused(&members, "tools[1].type", Some("unsupported_tool"), &message);
+    }
+    refused(
+        r#""input":"a","tool_choice":{"type":"web_search"}"#,
+        "tool_choice.type",
+        Some("unsupported_tool"),
+        "Choices of the type 'web_search' are not supported, only 'function' and 'allowed_tools'.",
+    );
+    refused(
+        r#""input":[{"type":"web_search_call","id":"ws_1"}]"#,
+        "input[0].type",
+        Some("unsupported_item"),
+        "Invalid value for 'input[0].type': items of the type 'web_search_call' are not supported, only 'message', 'function_call', 'function_call_output', 'reasoning', 'item_reference'.",
+    );
+    refused(
+        r#""input":[{"role":"user","content":[{"type":"input_image","file_id":"file-1"}]}]"#,
+        "input[0].content[0].file_id",
+        Some("unsupported_file"),
+        "Uploaded files are not supported as input. Send the image in 'image_url', as a URL or a data URL.",
+    );
+    refused(
+        r#""input":[{"role":"user","content":[{"type":"input_file","file_url":"https://a/b.pdf"}]}]"#,
+        "input[0].content[0].file_url",
+        Some("unsupported_file"),
+        "Files by URL are not supported. Send the file in 'file_data', as base64, with a 'filename'.",
+    );
+    refused(
+        r#""prompt":{"id":"pmpt_1"}"#,
+        "prompt",
+        Some("unsupported_parameter"),
+        "Stored prompts are not supported: send their text in 'instructions' and 'input'.",
+    );
+}
+
+#[test]
+fn items_are_normalised() {
+    for (item, expected) in [
+        (
+            r#"{"role":"user","content":"a"}"#,
+            r#"{"id":"msg_*","type":"message","status":"completed","role":"user","content":[{"type":"input_text","text":"a"}]}"#,
+        ),
+        (
+            r#"{"role":"assistant","content":"a","phase":"commentary"}"#,
+            r#"{"id":"msg_*","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"a","annotations":[],"logprobs":[]}],"phase":"commentary"}"#,
+        ),
+        (
+            r#"{"id":null,"status":"incomplete","role":"user","content":[{"type":"input_image","image_url":"u"}]}"#,
+            r#"{"id":"msg_*","type":"message","status":"incomplete","role":"user","content":[{"type":"input_image","image_url":"u","detail":"auto"}]}"#,
+        ),
+        (
+            r#"{"type":"function_call","id":"fc_1","call_id":"c","name":"f","arguments":"{}"}"#,
+            r#"{"id":"fc_1","type":"function_call","status":"completed","call_id":"c","name":"f","arguments":"{}"}"#,
+        ),
+        (
+            r#"{"type":"function_call_output","call_id":"c","output":"1"}"#,
+            r#"{"id":"fco_*","type":"function_call_output","status":"completed","call_id":"c","output":"1"}"#,
+        ),
+        (
+            r#"{"type":"function_call_output","call_id":"c","output":[{"type":"input_image","image_url":"u"}]}"#,
+            r#"{"id":"fco_*","type":"function_call_output","status":"completed","call_id":"c","output":[{"type":"input_image","image_url":"u","detail":"auto"}]}"#,
+        ),
+        (r#"{"type":"reasoning"}"#, r#"{"id":"rs_*","type":"reasoning","summary":[]}"#),
+        (r#"{"id":"msg_1"}"#, r#"{"id":"msg_1","type":"item_reference"}"#),
+    ] {
+        let found = parse_items(format!("[{item}]").as_bytes(), "items", NOW).unwrap().remove(0);
+        let id = found.id();
+        let made = id.split_once('_').map(|(prefix, rest)| (prefix, rest.len()));
+        let shown = match made {
+            Some((prefix, 24)) => String::from_utf8_lossy(&found.0.to_bytes()).replace(&id, &format!("{prefix}_*")),
+            _ => String::from_utf8_lossy(&found.0.to_bytes()).into_owned(),
+        };
+        assert_eq!(shown, expected, "{item}");
+        // What is normal stays as it is.
+        let again = parse_items(&serde_json::to_vec(&[&found]).unwrap(), "items", NOW).unwrap().remove(0);
+        assert_eq!(again.0.to_bytes(), found.0.to_bytes());
+    }
+}
+
+#[test]
+fn a_body_is_read_with_its_defaults() {
+    let plain = CreateResponse::parse(br#"{"model":"m","input":"a","store":null}"#, NOW).unwrap();
+    assert_eq!((plain.stream, plain.background, plain.store), (false, false, true));
+    assert_eq!((plain.previous_response_id, plain.conversation, plain.input.len()), (None, None, 1));
+    for conversation in [r#""conv_1""#, r#"{"id":"conv_1"}"#] {
+        let body = format!(r#"{{"model":"m","stream":true,"background":true,"conversation":{conversation}}}"#);
+        let read = CreateResponse::parse(body.as_bytes(), NOW).unwrap();
+        assert_eq!((read.stream, read.background, read.conversation.as_deref()), (true, true, Some("conv_1")));
+        assert!(read.input.is_empty());
+    }
+}
+
+#[test]
+fn a_skeleton_has_every_member() {
+    let plain = CreateResponse::parse(br#"{"model":"m","input":"a"}"#, NOW).unwrap();
+    let expected = r#"{"id":"resp_1","object":"response","created_at":1790000000,"status":"in_progress","background":false,"completed_at":null,"conversation":null,"error":null,"incomplete_details":null,"instructions":null,"max_output_tokens":null,"max_tool_calls":null,"model":"m","output":[],"parallel_tool_calls":true,"previous_response_id":null,"prompt_cache_key":null,"prompt_cache_retention":null,"reasoning":{"effort":null,"summary":null},"safety_identifier":null,"service_tier":"auto","store":true,"temperature":1.0,"text":{"format":{"type":"text"},"verbosity":"medium"},"tool_choice":"auto","tools":[],"top_logprobs":0,"top_p":1.0,"truncation":"disabled","usage":null,"user":null,"metadata":{}}"#;
+    assert_eq!(plain.skeleton("resp_1", NOW, Status::InProgress).to_bytes(), expected);
+    let full = r#"{"model":"m","input":"a","background":true,"conversation":"conv_1","instructions":"i","max_output_tokens":9,"temperature":0.50,"reasoning":{"effort":"low"},"text":{"format":{"type":"json_object"}},"tools":[{"type":"function","name":"f","strict":true}],"tool_choice":"none","truncation":"auto","metadata":{"a":"b"},"user":"u"}"#;
+    let full = CreateResponse::parse(full.as_bytes(), NOW).unwrap();
+    let expected = r#"{"id":"resp_1","object":"response","created_at":1790000000,"status":"queued","background":true,"completed_at":null,"conversation":{"id":"conv_1"},"error":null,"incomplete_details":null,"instructions":"i","max_output_tokens":9,"max_tool_calls":null,"model":"m","output":[],"parallel_tool_calls":true,"previous_response_id":null,"prompt_cache_key":null,"prompt_cache_retention":null,"reasoning":{"effort":"low","summary":null},"safety_identifier":null,"service_tier":"auto","store":true,"temperature":0.50,"text":{"format":{"type":"json_object"},"verbosity":"medium"},"tool_choice":"none","tools":[{"type":"function","name":"f","strict":true,"description":null,"parameters":null}],"top_logprobs":0,"top_p":1.0,"truncation":"auto","usage":null,"user":"u","metadata":{"a":"b"}}"#;
+    assert_eq!(full.skeleton("resp_1", NOW, Status::Queued).to_bytes(), expected);
+}
+
+#[test]
+fn a_response_can_end_without_a_stream() {
+    let skeleton =
+        CreateResponse::parse(br#"{"model":"m","input":"a"}"#, NOW).unwrap().skeleton("r", NOW, Status::Queued);
+    let failed = failed(&skeleton, "server_error", "It broke.");
+    let told = ["status", "error", "output"].map(|name| failed.text(name).unwrap());
+    assert_eq!(told, ["\"failed\"", r#"{"code":"server_error","message":"It broke."}"#, "[]"]);
+    assert_eq!(cancelled(&skeleton).text("status"), Some("\"cancelled\""));
+    assert_eq!(deleted("resp_1").to_bytes(), r#"{"id":"resp_1","object":"response","deleted":true}"#);
+}
