@@ -83,6 +83,11 @@ impl Outlet {
         (Self { head: Some(head), sender, body: Some(body), deadline }, answer)
     }
 
+    /// Whether the client has left.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.sender.is_closed()
+    }
+
     pub(super) fn has_begun(&self) -> bool {
         self.head.is_none()
     }

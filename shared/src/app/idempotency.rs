@@ -14,7 +14,6 @@ use crate::data::{Finished, Lease, PartReader, Record, RecordKey, RecordState};
 use crate::model::id::Fingerprint;
 use crate::model::object::Object;
 use crate::model::project::Project;
-use crate::model::provider::Endpoint;
 
 /// How long a runner may be silent before another takes over; it renews three times in that time.
 pub(super) const LEASE_MS: u64 = 30_000;
@@ -37,14 +36,14 @@ impl KeyPlan {
     /// From the caller's key; else, where the project wants it, from the body itself. `None`: not safe to repeat.
     pub(super) fn new(
         project: &Project,
-        endpoint: Endpoint,
+        path: &str,
         key: Option<&str>,
         retry_count: u32,
         fingerprint: impl FnOnce() -> Fingerprint,
     ) -> Option<Self> {
         let scope = |kind: &str, key: &str| RecordKey {
             project_id: project.id.clone(),
-            hash: Fingerprint::of([b"POST".as_slice(), endpoint.path().as_bytes(), kind.as_bytes(), key.as_bytes()]),
+            hash: Fingerprint::of([b"POST".as_slice(), path.as_bytes(), kind.as_bytes(), key.as_bytes()]),
         };
         match key {
             Some(key) => Some(Self {
@@ -72,6 +71,17 @@ pub(super) enum Claim {
     Follow(Record),
     /// The key belongs to another request.
     Reused,
+}
+
+/// What came of following another run.
+#[derive(Debug)]
+pub(super) enum Followed {
+    /// The caller got its answer.
+    Told,
+    /// That run died before it said anything: this caller may try.
+    Died,
+    /// The answer is the event stream of this response.
+    Response(String),
 }
 
 /// Hash of what a body means: members in any order, spacing and escapes as they may be.
@@ -145,14 +155,14 @@ impl Gateway {
         }
     }
 
-    /// Gives a caller what another run of the same request produces. `false`: that run died, this caller may try.
+    /// Gives a caller what another run of the same request produces.
     pub(super) async fn follow(
         &self,
         plan: &KeyPlan,
         first: Record,
         outlet: &mut Outlet,
         facts: Facts,
-    ) -> Result<bool, Error> {
+    ) -> Result<Followed, Error> {
         let fence = first.fence;
         let mut seen = Some(first);
         let mut reader = PartReader::default();
@@ -163,8 +173,11 @@ impl Gateway {
                 None => self.stores.record(&plan.key).await?,
             };
             let Some(record) = record.filter(|record| record.fence == fence) else {
-                return Ok(outlet.cut_short().await);
+                return Ok(died(outlet).await);
             };
+            if let Some(response_id) = record.response_id.filter(|_| !matches!(record.state, RecordState::Failed(_))) {
+                return Ok(Followed::Response(response_id));
+            }
             // What is in parts goes out before the end is looked at: the end is written after the last part.
             let parts = self.stores.parts(&plan.key, fence, &mut reader).await?;
             match record.state {
@@ -181,14 +194,14 @@ impl Gateway {
                     outlet.begin(Answer::head(end.status, &end.content_type, length, facts));
                     outlet.send(parts).await;
                     outlet.send(tail).await;
-                    return Ok(true);
+                    return Ok(Followed::Told);
                 }
                 RecordState::Running { lease_until } => {
                     if !parts.is_empty() {
                         outlet.begin(Answer::head(200, stream::CONTENT_TYPE, None, facts.clone()));
                         outlet.send(parts).await;
                     } else if lease_until <= self.clock.now() {
-                        return Ok(outlet.cut_short().await);
+                        return Ok(died(outlet).await);
                     }
                 }
             }
@@ -197,8 +210,13 @@ impl Gateway {
     }
 }
 
+/// The run that was followed is gone: if nothing was said yet, this caller may try.
+async fn died(outlet: &mut Outlet) -> Followed {
+    if outlet.cut_short().await { Followed::Told } else { Followed::Died }
+}
+
 /// Waits longer each time, up to half a second.
-async fn pause(waited: u64) -> u64 {
+pub(super) async fn pause(waited: u64) -> u64 {
     let next = (waited * 3 / 2).clamp(20, 500);
     let jittered = rand::rng().random_range(next / 2..=next);
     tokio::time::sleep(Duration::from_millis(jittered)).await;
@@ -208,6 +226,15 @@ async fn pause(waited: u64) -> u64 {
 /// The end of a run with a body that is not in parts.
 pub(super) fn finished(status: u16, content_type: &str, tail: Bytes) -> Finished {
     Finished { status, content_type: content_type.to_owned(), tail, ..Finished::default() }
+}
+
+/// The end of a run that failed, as those who wait for it are told.
+pub(super) fn refused(error: &Rendered) -> Finished {
+    Finished {
+        retry_after_ms: error.retry_after.and_then(|wait| u64::try_from(wait.as_millis()).ok()),
+        should_retry: Some(error.should_retry),
+        ..finished(error.status, "application/json", error.body.clone())
+    }
 }
 
 #[cfg(test)]

@@ -8,14 +8,15 @@ use tokio::time::Instant as Timer;
 
 use super::admission::{Ask, Ticket};
 use super::answer::{Answer, Closing, Facts, Outlet};
+use super::books::Account;
 use super::bound;
 use super::cache::{CacheControl, CachePlan};
 use super::dispatch::{Begun, Dispatched, Order};
 use super::error::{Error, Rendered};
 use super::gateway::Gateway;
-use super::idempotency::{self, Claim, KeyPlan, finished};
+use super::idempotency::{self, Claim, Followed, KeyPlan, finished, refused};
 use super::stream::{self, Pump};
-use crate::data::{CacheEntry, Finished, Lease, Operation, UsageCount, UsageKey};
+use crate::data::{CacheEntry, Lease, Operation};
 use crate::model::catalog::{Model, ModelKind};
 use crate::model::clock::Instant;
 use crate::model::money::MicroUsd;
@@ -28,10 +29,16 @@ use crate::model::tokens::{Bound, Price, Usage};
 pub struct Request {
     pub endpoint: Endpoint,
     pub body: Body,
+    pub cache_control: CacheControl,
+    pub terms: CallTerms,
+}
+
+/// How a call is to be run: what the headers of its request say.
+#[derive(Debug, Clone)]
+pub struct CallTerms {
     pub idempotency_key: Option<String>,
     /// `x-stainless-retry-count`.
     pub retry_count: u32,
-    pub cache_control: CacheControl,
     /// When the function that serves the request is stopped; `None`: never.
     pub deadline: Option<Instant>,
     pub traceparent: Option<String>,
@@ -104,16 +111,16 @@ impl Gateway {
         let now = self.clock.now();
         let longest = model.targets.iter().map(|target| target.timeouts.total).max().unwrap_or_default();
         let left =
-            request.deadline.map(|deadline| Duration::from_millis(now.until(deadline).saturating_sub(CLOSING_MS)));
+            request.terms.deadline.map(|deadline| Duration::from_millis(now.until(deadline).saturating_sub(CLOSING_MS)));
         let allowed = left.map_or(longest, |left| left.min(longest));
         let fingerprint = || idempotency::fingerprint(&body.object);
-        let key = request.idempotency_key.as_deref();
+        let key = request.terms.idempotency_key.as_deref();
         let allowed_ms = u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX / 2);
         Ok(Job {
             bound: bound::bound(body, &model, &caller.project.policy),
             deadline: Timer::now() + allowed,
             lease_until: now.plus_ms(allowed_ms).plus_ms(GRACE_MS),
-            key: KeyPlan::new(&caller.project, request.endpoint, key, request.retry_count, fingerprint),
+            key: KeyPlan::new(&caller.project, request.endpoint.path(), key, request.terms.retry_count, fingerprint),
             cache: CachePlan::new(&caller.project, request.cache_control, || {
                 let request_text = idempotency::fingerprint(&body.object);
                 crate::model::id::Fingerprint::of([
@@ -160,8 +167,8 @@ impl Gateway {
                         self.release(ticket).await;
                     }
                     match followed {
-                        Ok(Ok(true)) => return,
-                        Ok(Ok(false)) => {}
+                        Ok(Ok(Followed::Died)) => {}
+                        Ok(Ok(Followed::Told | Followed::Response(_))) => return,
                         Ok(Err(error)) => return outlet.fail(error).await,
                         Err(_) => {
                             let running = Error::Contended("this Idempotency-Key's request, which is still running");
@@ -220,7 +227,7 @@ impl Gateway {
             body: &body,
             stream: job.request.body.stream,
             deadline: job.deadline,
-            traceparent: job.request.traceparent.as_deref(),
+            traceparent: job.request.terms.traceparent.as_deref(),
         };
         let sent_at = Timer::now();
         let dispatched = self.dispatch(&order).await;
@@ -275,33 +282,13 @@ impl Gateway {
     pub(super) async fn close(&self, job: &Job, running: &Running, usage: Usage, failed: bool) {
         let cost = job.cost(&usage);
         let _ = running.facts.closing.set(Closing { usage, cost, failed });
-        let now = self.clock.now();
-        let key = UsageKey {
-            project_id: job.caller.project.id.clone(),
-            hour: now.hour(),
+        let account = Account {
+            project_id: &job.caller.project.id,
+            api_key_id: &job.caller.api_key_id,
+            model: &job.model.name,
             operation: operation(job.request.endpoint),
-            model: job.model.name.clone(),
-            api_key_id: job.caller.api_key_id.clone(),
-            shard: running.ticket.meter.shard,
         };
-        let count = UsageCount { requests: 1, tokens: usage, cost };
-        let (settled, counted) = tokio::join!(
-            self.settle(&running.ticket, cost, usage.input + usage.output),
-            self.stores.table.add_usage(&key, &count, now),
-        );
-        if let Err(error) = settled {
-            tracing::error!(error = %super::dispatch::Chain(&error), "hold not settled, the sweeper will");
-        }
-        if let Err(error) = counted {
-            tracing::error!(error = %super::dispatch::Chain(&error), "usage not counted");
-        }
-    }
-
-    /// Gives a hold back: nothing was used.
-    async fn release(&self, ticket: &Ticket) {
-        if let Err(error) = self.settle(ticket, MicroUsd(0), 0).await {
-            tracing::error!(error = %super::dispatch::Chain(&error), "hold not released, the sweeper will settle it");
-        }
+        self.book(&account, &running.ticket, &usage, cost).await;
     }
 
     pub(super) async fn keep_cached(&self, job: &Job, content_type: &str, body: Bytes) {
@@ -312,13 +299,7 @@ impl Gateway {
     }
 
     async fn conclude_failed(&self, job: &Job, lease: Option<&Lease>, error: &Error) {
-        let rendered = (job.request.render_error)(error);
-        let end = Finished {
-            retry_after_ms: rendered.retry_after.and_then(|wait| u64::try_from(wait.as_millis()).ok()),
-            should_retry: Some(rendered.should_retry),
-            ..finished(rendered.status, JSON, rendered.body)
-        };
-        self.conclude(lease, false, end).await;
+        self.conclude(lease, false, refused(&(job.request.terms.render_error)(error))).await;
     }
 }
 
@@ -331,7 +312,7 @@ enum Start {
 const JSON: &str = "application/json";
 
 /// Whether a model can do what an endpoint asks.
-fn fits(endpoint: Endpoint, model: &Model) -> Result<(), Invalid> {
+pub(super) fn fits(endpoint: Endpoint, model: &Model) -> Result<(), Invalid> {
     let (expected, path) = match endpoint {
         Endpoint::ChatCompletions | Endpoint::Completions => (ModelKind::Chat, "/v1/embeddings or /v1/moderations"),
         Endpoint::Embeddings => (ModelKind::Embedding, "/v1/chat/completions"),
@@ -345,7 +326,7 @@ fn fits(endpoint: Endpoint, model: &Model) -> Result<(), Invalid> {
 }
 
 /// Whether what a call costs is bounded by the model's price per token.
-fn can_be_accounted(body: &Body, model: &Model) -> Result<(), Error> {
+pub(super) fn can_be_accounted(body: &Body, model: &Model) -> Result<(), Error> {
     if model.price.is_none() {
         return Err(Error::Unpriced(model.name.clone()));
     }

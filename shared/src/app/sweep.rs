@@ -29,7 +29,8 @@ impl Gateway {
             for due in self.stores.table.due(due_shard, now).await? {
                 let done = match &due {
                     Due::Meter(meter) => self.sweep_meter(meter, now, &mut swept).await,
-                    Due::Response(_) | Due::Delivery(_) => Ok(()),
+                    Due::Response(key) => self.sweep_response(key, now).await,
+                    Due::Delivery(_) => Ok(()),
                 };
                 // One item that cannot be read must not keep the others waiting.
                 if let Err(error) = done {

@@ -37,15 +37,24 @@ impl Bucket {
         Ok(())
     }
 
-    /// Stores a body of a project and returns its key: the same body of the same project has the same key.
+    /// Stores a body of a project for 32 days and returns its key: the same body of the same project has the same key.
     pub(super) async fn put_body(&self, project_id: &str, body: Bytes) -> Result<String, StoreError> {
-        let key = format!("bodies/{project_id}/{}", Fingerprint::of([&*body]).as_str());
+        self.put_under("bodies", project_id, body).await
+    }
+
+    /// Stores a body of a project for good.
+    pub(super) async fn keep_body(&self, project_id: &str, body: Bytes) -> Result<String, StoreError> {
+        self.put_under("kept", project_id, body).await
+    }
+
+    async fn put_under(&self, folder: &str, project_id: &str, body: Bytes) -> Result<String, StoreError> {
+        let key = format!("{folder}/{project_id}/{}", Fingerprint::of([&*body]).as_str());
         let request = self.client.put_object().bucket(&self.name).key(&key).body(ByteStream::from(body));
         Box::pin(request.send()).await.map_err(StoreError::bucket("put the body"))?;
         Ok(key)
     }
 
-    /// Reads a body by the key that `put_body` gave.
+    /// Reads a body by the key that it was given.
     pub(super) async fn body(&self, key: &str) -> Result<Bytes, StoreError> {
         let answer = Box::pin(self.client.get_object().bucket(&self.name).key(key).send()).await;
         let answer = answer.map_err(StoreError::bucket("get the body"))?;

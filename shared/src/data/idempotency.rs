@@ -11,7 +11,7 @@ use super::bucket::INLINE_BYTES;
 use super::error::StoreError;
 use super::item::{Item, Reader, binary, number, text};
 use super::keys;
-use super::table::{Change, Outcome};
+use super::table::{Change, Outcome, Returning};
 use crate::model::clock::Instant;
 use crate::model::id;
 use crate::model::id::Fingerprint;
@@ -35,6 +35,8 @@ pub struct Lease {
 pub struct Record {
     pub fingerprint: String,
     pub fence: u64,
+    /// The response that the run writes its events to, if it does: whoever follows the run follows that.
+    pub response_id: Option<String>,
     pub state: RecordState,
     /// Unix seconds; a record past it counts as absent.
     pub expires_at: u64,
@@ -128,11 +130,11 @@ impl Stores {
         let change = Change {
             update:
                 "SET run_state = :running, fingerprint = :fingerprint, lease_until = :lease, expires_at = :expires, \
-                     claim_owner = :owner, fence = if_not_exists(fence, :now_s) + :one REMOVE tail, tail_at, blob_key, content_type, http_status, retry_after_ms, should_retry"
+                     claim_owner = :owner, fence = if_not_exists(fence, :now_s) + :one REMOVE tail, tail_at, blob_key, content_type, http_status, retry_after_ms, should_retry, response_id"
                     .to_owned(),
             condition: condition.to_owned(),
             values,
-            returning: true,
+            returning: Returning::Changed,
             ..Change::default()
         };
         match self.table.update(keys::idempotency(&key.project_id, key.hash.as_str()), change).await? {
@@ -156,6 +158,14 @@ impl Stores {
     pub async fn renew(&self, lease: &Lease, until: Instant) -> Result<bool, StoreError> {
         let update = "SET lease_until = :until".to_owned();
         self.fenced(lease, update, vec![(":until", number(until.0))]).await
+    }
+
+    /// Says that the run's answer is the event stream of a response. `false` if the lease was lost to another run.
+    ///
+    /// # Errors
+    /// If the table fails.
+    pub async fn point(&self, lease: &Lease, response_id: &str) -> Result<bool, StoreError> {
+        self.fenced(lease, "SET response_id = :response".to_owned(), vec![(":response", text(response_id))]).await
     }
 
     /// Ends a run. `false` if the lease was lost to another run; nothing is written then.
@@ -276,6 +286,7 @@ fn record(item: &Item) -> Result<Record, StoreError> {
     Ok(Record {
         fingerprint: reader.text("fingerprint")?,
         fence: reader.number("fence")?,
+        response_id: reader.maybe_text("response_id"),
         state,
         expires_at: reader.number("expires_at")?,
     })

@@ -102,10 +102,54 @@ pub(super) fn breaker(provider: &str) -> Key {
     key(format!("BREAKER#{provider}"), "BREAKER")
 }
 
-/// `pk = RESP#<project>#<response id>`: a response's record (`META`), request (`REQ`), events (`EVT#...`) and end (`OUT#...`).
-pub(super) fn response_partition(project_id: &str, response_id: &str) -> String {
-    format!("{RESPONSE_PREFIX}{project_id}#{response_id}")
+/// `pk = RESP#<project>#<response id>`, `sk = META`: a response's state. Its events sort before it, `OUT` and `REQ` after.
+pub(super) fn response(project_id: &str, response_id: &str) -> Key {
+    key(format!("{RESPONSE_PREFIX}{project_id}#{response_id}"), RESPONSE_STATE)
 }
+
+pub(super) const RESPONSE_STATE: &str = "META";
+
+/// `sk = OUT`: the response object as it ended.
+pub(super) fn response_end(project_id: &str, response_id: &str) -> Key {
+    key(response(project_id, response_id).pk, "OUT")
+}
+
+/// `sk = REQ`: what was asked, and the turns before it.
+pub(super) fn response_request(project_id: &str, response_id: &str) -> Key {
+    key(response(project_id, response_id).pk, RESPONSE_REQUEST)
+}
+
+pub(super) const RESPONSE_REQUEST: &str = "REQ";
+
+/// `sk = EVT#<first sequence number, 10 digits>#<fence, 10 digits>`: events in order.
+pub(super) fn response_events(project_id: &str, response_id: &str, first: u64, fence: u64) -> Key {
+    key(response(project_id, response_id).pk, format!("{EVENTS_PREFIX}{first:010}#{fence:010}"))
+}
+
+pub(super) const EVENTS_PREFIX: &str = "EVT#";
+
+/// First sequence number and fence of a chunk of events; `None` if `sk` is not one's.
+pub(super) fn events_parts(sk: &str) -> Option<(u64, u64)> {
+    let (first, fence) = sk.strip_prefix(EVENTS_PREFIX)?.split_once('#')?;
+    Some((first.parse().ok()?, fence.parse().ok()?))
+}
+
+/// `pk = JOBS#<project>`, `sk = <response id>`: ids are ordered, so one query lists a project's background responses.
+pub(super) fn job(project_id: &str, response_id: &str) -> Key {
+    key(format!("JOBS#{project_id}"), response_id)
+}
+
+/// `pk = CONV#<project>#<conversation id>`, `sk = CONV`; its items lie beside it.
+pub(super) fn conversation(project_id: &str, conversation_id: &str) -> Key {
+    key(format!("CONV#{project_id}#{conversation_id}"), "CONV")
+}
+
+/// `sk = ITEM#<place, 20 digits>`: the items of a conversation in order.
+pub(super) fn conversation_item(project_id: &str, conversation_id: &str, place: u64) -> Key {
+    key(conversation(project_id, conversation_id).pk, format!("{ITEM_PREFIX}{place:020}"))
+}
+
+pub(super) const ITEM_PREFIX: &str = "ITEM#";
 
 pub(super) const RESPONSE_PREFIX: &str = "RESP#";
 

@@ -18,7 +18,7 @@ use super::due::DUE_SHARDS;
 use super::error::StoreError;
 use super::item::{Item, Reader, number, text};
 use super::keys::{self, Key};
-use super::table::{Change, Outcome, Table, Write};
+use super::table::{Change, Outcome, Returning, Table, Write};
 use crate::model::clock::Instant;
 use crate::model::id;
 use crate::model::money::MicroUsd;
@@ -52,6 +52,16 @@ impl HoldId {
     #[must_use]
     pub fn new(lease_until: Instant) -> Self {
         Self(format!("{:08x}{}", lease_until.0.div_ceil(1_000), id::random(8)))
+    }
+
+    /// An identifier that was stored.
+    pub(super) fn stored(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 
     /// When the sweeper may settle the hold.
@@ -190,7 +200,7 @@ impl Table {
             condition: "attribute_exists(holds.#hold)".to_owned(),
             values,
             names: vec![("#hold", hold.id.0.clone())],
-            returning: false,
+            returning: Returning::Nothing,
         };
         match self.update(at.key(), change).await? {
             Outcome::Done(_) => Ok(Settled::Now),
@@ -315,7 +325,7 @@ fn admission(attempt: &Attempt) -> Change {
         condition: condition.join(" AND "),
         values,
         names: vec![("#hold", attempt.hold.id.0.clone())],
-        returning: true,
+        returning: Returning::Changed,
     }
 }
 

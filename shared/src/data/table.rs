@@ -32,23 +32,37 @@ pub(super) struct Change {
     pub(super) condition: String,
     pub(super) values: Vec<(&'static str, AttributeValue)>,
     pub(super) names: Vec<(&'static str, String)>,
-    /// Whether the outcome brings items back. They grow with the holds, so only those who read them should ask.
-    pub(super) returning: bool,
+    pub(super) returning: Returning,
+}
+
+/// What the outcome of an update brings back. Items can be large, so only those who read them should ask. A refusal
+/// brings the item as it is to all who ask.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Returning {
+    #[default]
+    Nothing,
+    /// The attributes that changed, with their new values.
+    Changed,
+    /// The whole item.
+    All,
 }
 
 /// What became of a conditional write.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// Written; if asked for, the attributes that changed, with their new values.
+    /// Written; with what was asked for.
     Done(Item),
     /// The condition did not hold; if asked for, what the table has instead.
     Refused(Option<Item>),
 }
 
 /// One write of a transaction.
+#[derive(Clone)]
 pub(super) enum Write {
     /// Puts an item that must not exist.
     Create(Item),
+    /// Puts an item, whatever is there.
+    Put(Item),
     Change(Key, Change),
 }
 
@@ -146,9 +160,13 @@ impl Table {
             .set_condition_expression(Some(change.condition).filter(|condition| !condition.is_empty()))
             .set_expression_attribute_values(values(change.values))
             .set_expression_attribute_names(names(change.names))
-            .set_return_values(change.returning.then_some(ReturnValue::UpdatedNew))
+            .set_return_values(match change.returning {
+                Returning::Nothing => None,
+                Returning::Changed => Some(ReturnValue::UpdatedNew),
+                Returning::All => Some(ReturnValue::AllNew),
+            })
             .set_return_values_on_condition_check_failure(
-                change.returning.then_some(ReturnValuesOnConditionCheckFailure::AllOld),
+                (change.returning != Returning::Nothing).then_some(ReturnValuesOnConditionCheckFailure::AllOld),
             );
         let answer = Box::pin(request.send()).await.map_err(SdkError::into_service_error)?;
         Ok(answer.attributes.unwrap_or_default())
@@ -175,6 +193,10 @@ impl Table {
             Write::Create(new) => {
                 let put = Put::builder().table_name(&self.name).set_item(Some(new));
                 let put = put.condition_expression("attribute_not_exists(pk)").build();
+                item.put(put.map_err(StoreError::table("write the transaction"))?)
+            }
+            Write::Put(new) => {
+                let put = Put::builder().table_name(&self.name).set_item(Some(new)).build();
                 item.put(put.map_err(StoreError::table("write the transaction"))?)
             }
             Write::Change(key, change) => {
@@ -206,6 +228,22 @@ impl Table {
             .items()
             .send();
         Box::pin(pages.try_collect()).await.map_err(StoreError::table("query the items"))
+    }
+
+    /// Up to `limit` items of a partition whose sort key lies below `below`, the last first.
+    pub(super) async fn query_newest(&self, pk: &str, below: &str, limit: usize) -> Result<Vec<Item>, StoreError> {
+        let request = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .key_condition_expression("pk = :pk AND sk < :below")
+            .expression_attribute_values(":pk", text(pk))
+            .expression_attribute_values(":below", text(below))
+            .consistent_read(true)
+            .scan_index_forward(false)
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
+        let answer = Box::pin(request.send()).await.map_err(StoreError::table("query the items"))?;
+        Ok(answer.items.unwrap_or_default())
     }
 
     /// All items of a partition whose sort key begins with `prefix`, in order.

@@ -10,7 +10,8 @@ use futures_util::stream::{StreamExt as _, unfold};
 use crate::app::{Answer, Facts, Rate, RateStatus};
 
 /// The answer to a model call. Its body never fails: Lambda's runtime would write the error's text into it.
-pub(super) fn respond(answer: Answer) -> Response {
+#[must_use]
+pub fn respond(answer: Answer) -> Response {
     let chunks = unfold(answer.body, async |mut body| Some((body.recv().await?, body)));
     let body = Body::from_stream(chunks.map(Ok::<_, std::convert::Infallible>));
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);

@@ -9,7 +9,7 @@ use super::Deps;
 use super::answer::respond;
 use super::input::body;
 use super::reject::{Rejection, render};
-use crate::app::{CacheControl, Request};
+use crate::app::{CacheControl, CallTerms, Request};
 use crate::model::clock::Instant;
 use crate::model::project::Caller;
 use crate::model::provider::Endpoint;
@@ -26,19 +26,37 @@ pub async fn serve(
     parts: Parts,
     sent: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Rejection> {
-    let headers = &parts.headers;
     let request = Request {
         endpoint,
         body: Body::parse(endpoint, &body(sent)?).map_err(crate::app::Error::from)?,
-        idempotency_key: idempotency_key(headers).map_err(crate::app::Error::from)?,
-        retry_count: text(headers, "x-stainless-retry-count").and_then(|count| count.parse().ok()).unwrap_or(0),
-        cache_control: text(headers, "cache-control").map(CacheControl::parse).unwrap_or_default(),
-        deadline: parts.extensions.get::<lambda_http::Context>().map(|context| Instant(context.deadline)),
-        traceparent: text(headers, "traceparent").map(str::to_owned),
-        render_error: render,
+        cache_control: text(&parts.headers, "cache-control").map(CacheControl::parse).unwrap_or_default(),
+        terms: CallTerms::read(&parts)?,
     };
     drop(parts); // They would keep the connection's read buffer until the answer.
     Ok(respond(gateway.run(caller, request).await?))
+}
+
+impl CallTerms {
+    /// What the headers of a request say about how it is to be run.
+    ///
+    /// # Errors
+    /// If its `Idempotency-Key` cannot be one.
+    pub fn read(parts: &Parts) -> Result<Self, Rejection> {
+        let headers = &parts.headers;
+        Ok(Self {
+            idempotency_key: idempotency_key(headers).map_err(crate::app::Error::from)?,
+            retry_count: text(headers, "x-stainless-retry-count").and_then(|count| count.parse().ok()).unwrap_or(0),
+            deadline: function_ends(parts),
+            traceparent: text(headers, "traceparent").map(str::to_owned),
+            render_error: render,
+        })
+    }
+}
+
+/// When the function that serves a request is stopped; `None`: never.
+#[must_use]
+pub fn function_ends(parts: &Parts) -> Option<Instant> {
+    parts.extensions.get::<lambda_http::Context>().map(|context| Instant(context.deadline))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -38,7 +38,10 @@ fn unreadable(error: &serde_json::Error, param: Option<String>) -> Error {
 }
 
 /// Bytes of a body, or why there are none.
-pub(super) fn body(read: Result<Bytes, BytesRejection>) -> Result<Bytes, Rejection> {
+///
+/// # Errors
+/// `TooLarge`, or that the connection broke.
+pub fn body(read: Result<Bytes, BytesRejection>) -> Result<Bytes, Rejection> {
     read.map_err(|rejection| {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             return Rejection::TooLarge;

@@ -12,9 +12,10 @@ mod params;
 mod reject;
 mod stack;
 
-pub use call::serve;
+pub use answer::respond;
+pub use call::{function_ends, serve};
 pub use caller::{Admin, bearer};
-pub use input::{Input, Path, Query};
+pub use input::{Input, body, Path, Query};
 pub use log::init as init_log;
 pub use params::Params;
 pub use reject::{Rejection, render};

@@ -12,3 +12,4 @@ pub mod request;
 pub mod responses;
 pub mod secret;
 pub mod tokens;
+pub mod webhook;

@@ -16,10 +16,11 @@ use rand::RngExt as _;
 
 use super::error::Error;
 use super::gateway::Gateway;
-use crate::data::{Attempt, Hold, HoldId, MAX_SHARDS, MeterKey, Window, WindowMove};
+use crate::data::{Attempt, Hold, HoldId, Holding, MAX_SHARDS, MeterKey, Settled, Window, WindowMove};
 use crate::model::clock::Instant;
 use crate::model::money::MicroUsd;
 use crate::model::project::Project;
+use crate::model::tokens::Bound;
 
 pub(super) use hints::Hints;
 use plan::{Demand, Plan};
@@ -54,6 +55,33 @@ pub(super) struct Ticket {
     tokens: u64,
     window_ends: Instant,
     pub(super) rates: RateStatus,
+}
+
+impl Ticket {
+    /// The ticket as a record keeps it, for the run with this fence.
+    pub(super) fn kept(&self, fence: u64, bound: Bound) -> Holding {
+        Holding {
+            fence,
+            period: self.meter.period.clone(),
+            shard: self.meter.shard,
+            id: self.hold.id.clone(),
+            amount: self.hold.amount,
+            tokens: self.tokens,
+            window_ends: self.window_ends,
+            bound,
+        }
+    }
+
+    /// A ticket that a record kept.
+    pub(super) fn of_kept(holding: &Holding, project_id: &str, model: &str) -> Self {
+        Self {
+            meter: holding.meter(project_id),
+            hold: holding.hold(model),
+            tokens: holding.tokens,
+            window_ends: holding.window_ends,
+            rates: RateStatus::default(),
+        }
+    }
 }
 
 /// The state of the rate limits after a call, for `x-ratelimit-*`. `None` where there is no limit.
@@ -174,15 +202,14 @@ impl Gateway {
         }
     }
 
-    /// Settles a ticket at its true cost. Safe to repeat.
+    /// Settles a ticket at its true cost. Safe to repeat: the answer says whether it was settled before.
     ///
     /// # Errors
     /// If the table fails; the sweeper then settles the hold in full when its lease has ended.
-    pub(super) async fn settle(&self, ticket: &Ticket, cost: MicroUsd, tokens: u64) -> Result<(), Error> {
+    pub(super) async fn settle(&self, ticket: &Ticket, cost: MicroUsd, tokens: u64) -> Result<Settled, Error> {
         let same_window = self.clock.now() < ticket.window_ends;
         let unused = if same_window && ticket.tokens > 0 { difference(ticket.tokens, tokens) } else { 0 };
-        self.stores.table.settle(&ticket.meter, &ticket.hold, cost, unused).await?;
-        Ok(())
+        Ok(self.stores.table.settle(&ticket.meter, &ticket.hold, cost, unused).await?)
     }
 
     /// Brings changed limits into force at once: fills this month's meter, if there is one, for the new revision.

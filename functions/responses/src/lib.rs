@@ -1,0 +1,84 @@
+//! Responses: `/v1/responses` and what hangs on it.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::header;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use shared::app::{CallTerms, Error, ResponseRequest};
+use shared::edge::{Deps, Params, Path, Rejection, body, function_ends, respond};
+use shared::model::object::Object;
+use shared::model::project::Caller;
+use shared::model::responses::{CreateResponse, ListQuery, list};
+
+/// The routes of this function.
+pub fn router(gateway: Deps) -> Router {
+    Router::new()
+        .route("/v1/responses", post(create))
+        .route("/v1/responses/input_tokens", post(input_tokens))
+        .route("/v1/responses/{id}", get(retrieve).delete(delete))
+        .route("/v1/responses/{id}/cancel", post(cancel))
+        .route("/v1/responses/{id}/input_items", get(input_items))
+        .with_state(gateway)
+}
+
+type Sent = Result<Bytes, BytesRejection>;
+
+async fn create(
+    State(gateway): State<Deps>,
+    caller: Caller,
+    parts: Parts,
+    sent: Sent,
+) -> Result<Response, Rejection> {
+    let create = CreateResponse::parse(&body(sent)?, gateway.clock().now()).map_err(Error::from)?;
+    let request = ResponseRequest { create, terms: CallTerms::read(&parts)? };
+    drop(parts); // They would keep the connection's read buffer until the answer.
+    Ok(respond(gateway.create_response(caller, request).await?))
+}
+
+async fn input_tokens(State(gateway): State<Deps>, caller: Caller, sent: Sent) -> Result<Response, Rejection> {
+    let create = CreateResponse::parse_to_count(&body(sent)?, gateway.clock().now()).map_err(Error::from)?;
+    let count = gateway.count_input_tokens(&caller, create).await?;
+    Ok(json(&Object::default().with("object", "response.input_tokens").with("input_tokens", &count)))
+}
+
+async fn retrieve(
+    State(gateway): State<Deps>,
+    caller: Caller,
+    Path(id): Path<String>,
+    params: Params,
+    parts: Parts,
+) -> Result<Response, Rejection> {
+    if params.flag("stream").map_err(Error::from)? {
+        let after = params.number("starting_after").map_err(Error::from)?;
+        return Ok(respond(gateway.stream_response(&caller, &id, after, function_ends(&parts)).await?));
+    }
+    Ok(json(&gateway.response(&caller, &id).await?))
+}
+
+async fn cancel(State(gateway): State<Deps>, caller: Caller, Path(id): Path<String>) -> Result<Response, Rejection> {
+    Ok(json(&gateway.cancel_response(&caller, &id).await?))
+}
+
+async fn delete(State(gateway): State<Deps>, caller: Caller, Path(id): Path<String>) -> Result<Response, Rejection> {
+    Ok(json(&gateway.delete_response(&caller, &id).await?))
+}
+
+async fn input_items(
+    State(gateway): State<Deps>,
+    caller: Caller,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Response, Rejection> {
+    let limit = params.number("limit").map_err(Error::from)?;
+    let query = ListQuery::parse(params.text("order"), params.text("after"), limit).map_err(Error::from)?;
+    let items = gateway.input_items(&caller, &id).await?;
+    Ok(json(&list(&items, &query).map_err(Error::from)?))
+}
+
+fn json(object: &Object) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], object.to_bytes()).into_response()
+}

@@ -1,0 +1,188 @@
+//! The one parallel round trip before a response is made or queued: claim the idempotency key, admit.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::foreground::Running;
+use super::keep::record;
+use super::stored::StoredRequest;
+use super::{GRACE_MS, Job, LIFETIME_MS};
+use crate::app::admission::{Ask, Ticket};
+use crate::app::answer::{Answer, Facts, Outlet};
+use crate::app::bound;
+use crate::app::dispatch::Chain;
+use crate::app::error::Error;
+use crate::app::gateway::Gateway;
+use crate::app::idempotency::{Claim, Followed, finished, refused};
+use crate::app::stream;
+use crate::data::{EventReader, NewResponse, Queue, Record, ResponseRecord};
+use crate::model::message::{Message, ResponseKey};
+use crate::model::money::MicroUsd;
+use crate::model::responses::{Composer, Status};
+
+/// A message that was lost is found after this time.
+pub(super) const LOST_AFTER_MS: u64 = 60_000;
+/// Who asks for a stream follows it at least this long.
+pub(super) const WATCH_MS: u64 = 30_000;
+
+const JSON: &str = "application/json";
+
+enum Start {
+    Run(Running),
+    Follow(Record, Option<Ticket>),
+}
+
+impl Gateway {
+    /// Runs a request for a response to its end; whatever happens, the caller gets an answer or an error.
+    pub(super) async fn answer_response(&self, job: Job, mut outlet: Outlet) {
+        loop {
+            match self.start_response(&job).await {
+                Err(error) => return outlet.fail(error).await,
+                Ok(Start::Run(running)) if job.request.create.background => {
+                    return Box::pin(self.accept(&job, running, outlet)).await;
+                }
+                Ok(Start::Run(running)) => {
+                    let lease = running.lease.clone();
+                    tokio::select! {
+                        () = Box::pin(self.make_response(&job, running, outlet)) => return,
+                        never = self.keep(lease.as_ref()) => match never {},
+                    }
+                }
+                Ok(Start::Follow(record, ticket)) => match self.repeat(&job, record, ticket, &mut outlet).await {
+                    Ok(Followed::Died) => {}
+                    Ok(Followed::Told | Followed::Response(_)) => return,
+                    Err(error) => return outlet.fail(error).await,
+                },
+            }
+        }
+    }
+
+    async fn start_response(&self, job: &Job) -> Result<Start, Error> {
+        let background = job.request.create.background;
+        let queued_until = job.created_at.plus_ms(LIFETIME_MS).plus_ms(GRACE_MS);
+        let ask = Ask {
+            project: &job.caller.project,
+            model: &job.model.name,
+            amount: job.model.price.map_or(MicroUsd(0), |price| price.worst_case(&job.bound)),
+            tokens: bound::expected_tokens(&job.bound, &job.chat, &job.caller.project.policy),
+            lease_until: if background { queued_until } else { job.over_at },
+        };
+        let begun_at = tokio::time::Instant::now();
+        let (claim, ticket, ()) = tokio::join!(
+            self.claim(job.plan.as_ref()),
+            self.admit(&ask),
+            self.refresh_breakers(&job.model),
+        );
+        let (lease, ticket) = match (claim, ticket) {
+            (Ok(Claim::Run(lease)), Ok(ticket)) => (lease, ticket),
+            // A replay costs nothing: it is given even to those who could not pay for the call.
+            (Ok(Claim::Follow(record)), ticket) => return Ok(Start::Follow(record, ticket.ok())),
+            (Ok(Claim::Run(lease)), Err(error)) => {
+                self.conclude(lease.as_ref(), false, refused(&(job.request.terms.render_error)(&error))).await;
+                return Err(error);
+            }
+            (claim, ticket) => {
+                if let Ok(ticket) = &ticket {
+                    self.release(ticket).await;
+                }
+                return Err(claim.err().unwrap_or(Error::KeyReused));
+            }
+        };
+        let facts = Facts {
+            model: job.model.name.clone(),
+            rates: ticket.rates,
+            admission: begun_at.elapsed(),
+            ..Facts::default()
+        };
+        Ok(Start::Run(Running { ticket, lease, facts }))
+    }
+
+    /// Gives a caller what another request with its key got or gets.
+    async fn repeat(
+        &self,
+        job: &Job,
+        record: Record,
+        ticket: Option<Ticket>,
+        outlet: &mut Outlet,
+    ) -> Result<Followed, Error> {
+        let Some(plan) = &job.plan else { return Ok(Followed::Told) };
+        if let Some(ticket) = &ticket {
+            self.release(ticket).await; // Nothing is held while waiting.
+        }
+        let facts = Facts {
+            replayed: true,
+            cost: Some(MicroUsd(0)),
+            model: job.model.name.clone(),
+            rates: ticket.as_ref().map(|ticket| ticket.rates).unwrap_or_default(),
+            ..Facts::default()
+        };
+        let waiting = tokio::time::timeout_at(job.deadline, self.follow(plan, record, outlet, facts.clone()));
+        let Ok(followed) = waiting.await else {
+            return Err(Error::Contended("this Idempotency-Key's request, which is still running"));
+        };
+        if let Followed::Response(response_id) = followed? {
+            let key = ResponseKey { response_id, ..job.key.clone() };
+            outlet.begin(Answer::head(200, stream::CONTENT_TYPE, None, facts));
+            self.follow_events(&key, EventReader::after(None), job.deadline, outlet).await;
+        }
+        Ok(Followed::Told)
+    }
+
+    /// Accepts a response to be made in the background: from here on it ends in a terminal status, whatever dies.
+    async fn accept(&self, job: &Job, running: Running, mut outlet: Outlet) {
+        let skeleton = job.request.create.skeleton(&job.key.response_id, job.created_at, Status::Queued);
+        let mut composer = Composer::new(skeleton.clone(), 0, job.created_at);
+        let first = [composer.created(Status::Queued), composer.queued()];
+        let stream = job.request.create.stream;
+        let record = ResponseRecord {
+            fence: 0,
+            next_sequence: first.len() as u64,
+            watched_until: if stream { job.created_at.plus_ms(WATCH_MS) } else { job.created_at },
+            due_at: Some(job.created_at.plus_ms(LOST_AFTER_MS)),
+            holding: Some(running.ticket.kept(1, job.bound)),
+            ..record(job, Status::Queued)
+        };
+        let events: Vec<u8> = first.iter().flat_map(|event| event.sse().to_vec()).collect();
+        let request = StoredRequest::new(&job.request.create, &job.context, skeleton.clone(), job.limit).to_bytes();
+        let new = NewResponse { record, request, events: events.into(), response: None };
+        if let Err(error) = self.stores.create_response(&new).await {
+            let error = Error::from(error);
+            let end = refused(&(job.request.terms.render_error)(&error));
+            tokio::join!(self.release(&running.ticket), self.conclude(running.lease.as_ref(), false, end));
+            return outlet.fail(error).await;
+        }
+        let body = skeleton.to_bytes();
+        let told = async {
+            let end = if stream {
+                // Whoever repeats the request follows the response, as this caller does.
+                if let Some(lease) = &running.lease
+                    && let Err(error) = self.stores.point(lease, &job.key.response_id).await
+                {
+                    tracing::error!(error = %Chain(&error), "response cannot be found by its idempotency key");
+                }
+                finished(200, stream::CONTENT_TYPE, Bytes::new())
+            } else {
+                finished(200, JSON, body.clone())
+            };
+            self.conclude(running.lease.as_ref(), true, end).await;
+        };
+        tokio::join!(self.wake(&new.record, Duration::ZERO), told);
+        if stream {
+            outlet.begin(Answer::head(200, stream::CONTENT_TYPE, None, running.facts));
+            self.follow_events(&job.key, EventReader::after(None), job.deadline, &mut outlet).await;
+        } else {
+            outlet.begin(Answer::head(200, JSON, Some(body.len()), running.facts));
+            outlet.send(body).await;
+        }
+    }
+
+    /// Sends the message that wakes a worker. If it is lost the due index finds the response.
+    pub(super) async fn wake(&self, record: &ResponseRecord, delay: Duration) {
+        let message = Message::new(record.key.clone(), record.traceparent.clone()).to_json();
+        let sent = self.stores.queues.send(Queue::Respond, &record.key.project_id, message, delay).await;
+        if let Err(error) = sent {
+            tracing::error!(error = %Chain(&error), "worker not woken, the sweeper will");
+        }
+    }
+}

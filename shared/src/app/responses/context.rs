@@ -1,0 +1,50 @@
+//! The turns before a response: of the response that it continues, or of its conversation.
+
+use super::stored::{StoredRequest, output};
+use crate::app::error::Error;
+use crate::app::gateway::Gateway;
+use crate::model::message::ResponseKey;
+use crate::model::request::Invalid;
+use crate::model::responses::{CreateResponse, Item, Status};
+
+impl Gateway {
+    /// The items that come before the input, oldest first; references in the input are resolved among them.
+    pub(super) async fn context(&self, project_id: &str, create: &mut CreateResponse) -> Result<Vec<Item>, Error> {
+        let context = match (&create.previous_response_id, &create.conversation) {
+            (Some(id), _) => self.turns_of(project_id, id).await?,
+            (None, Some(id)) => self.conversation_items(project_id, id).await?,
+            (None, None) => Vec::new(),
+        };
+        create.resolve(&context);
+        if let Some(unknown) = create.references().first() {
+            let message = format!("Item with id '{unknown}' not found in the input or in the turns before it.");
+            return Err(Invalid { message, param: Some("input".to_owned()), code: Some("item_not_found") }.into());
+        }
+        Ok(context)
+    }
+
+    /// Everything that was said up to the end of a response.
+    async fn turns_of(&self, project_id: &str, response_id: &str) -> Result<Vec<Item>, Error> {
+        let wrong = |message: String, code| {
+            Error::Invalid(Invalid { message, param: Some("previous_response_id".to_owned()), code: Some(code) })
+        };
+        let key = ResponseKey { project_id: project_id.to_owned(), response_id: response_id.to_owned() };
+        let found = self.stores.whole_response(&key, self.clock.now()).await?;
+        let Some(found) = found.filter(|found| found.record.stored && !found.record.deleted) else {
+            let message = format!("Previous response with id '{response_id}' not found.");
+            return Err(wrong(message, "previous_response_not_found"));
+        };
+        let (Status::Completed | Status::Incomplete, Some(response)) = (found.record.status, found.response) else {
+            let message = format!(
+                "Previous response '{response_id}' is {}; only a response that completed can be continued.",
+                found.record.status.name()
+            );
+            return Err(wrong(message, "previous_response_not_completed"));
+        };
+        let request = StoredRequest::read(&found.request)?;
+        let mut turns = request.context();
+        turns.extend(request.input());
+        turns.extend(output(&response)?);
+        Ok(turns)
+    }
+}

@@ -1,0 +1,149 @@
+//! Where the events of a running response go: to the client that waits, and into the record for all others.
+
+use bytes::BytesMut;
+use tokio::time::{Duration, Instant as Timer};
+
+use super::LEASE_MS;
+use crate::app::answer::Outlet;
+use crate::app::dispatch::Chain;
+use crate::app::gateway::Gateway;
+use crate::data::ResponseRecord;
+use crate::model::clock::Instant;
+use crate::model::responses::ResponseEvent;
+
+/// How often events are written down while somebody follows, and while nobody does.
+const WATCHED: Duration = Duration::from_millis(250);
+const UNWATCHED: Duration = Duration::from_secs(2);
+/// How often a run says that it lives while it has nothing to write.
+const BEAT: Duration = Duration::from_millis(LEASE_MS / 3);
+/// A chunk is written earlier when it has this size.
+const CHUNK_BYTES: usize = 512 * 1024;
+
+/// A run that may not go on: its response was ended or deleted by somebody else, or another run took it over. The record
+/// as it is then.
+#[derive(Debug)]
+pub(super) struct Stopped(pub(super) Option<Box<ResponseRecord>>);
+
+/// Where events go.
+pub(super) struct Emitter {
+    pub(super) outlet: Option<Outlet>,
+    pub(super) journal: Option<Journal>,
+}
+
+impl Emitter {
+    /// Tells the events, and writes them down if it is time to.
+    pub(super) async fn emit(&mut self, gateway: &Gateway, events: &[ResponseEvent]) -> Result<(), Stopped> {
+        self.tell(events).await;
+        match &mut self.journal {
+            Some(journal) if journal.is_due() => journal.write(gateway).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells the events; they are written down with the next ones, or with the end.
+    pub(super) async fn tell(&mut self, events: &[ResponseEvent]) {
+        for event in events {
+            if let Some(journal) = &mut self.journal {
+                journal.add(event);
+            }
+            if let Some(outlet) = &mut self.outlet {
+                outlet.send(event.sse()).await;
+            }
+        }
+    }
+
+    /// Resolves when the journal is to be written although nothing came; never without a journal.
+    pub(super) async fn quiet(&self) {
+        match &self.journal {
+            Some(journal) => tokio::time::sleep_until(journal.due_at()).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Writes what the journal has, or only that the run lives.
+    pub(super) async fn beat(&mut self, gateway: &Gateway) -> Result<(), Stopped> {
+        match &mut self.journal {
+            Some(journal) => journal.write(gateway).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What the run has received so far, in bytes of the provider's chunks.
+    pub(super) fn received(&mut self, bytes: u64) {
+        if let Some(journal) = &mut self.journal {
+            journal.output_bytes = bytes;
+        }
+    }
+}
+
+/// Writes the events of a run into its record, and keeps the run's lease.
+pub(super) struct Journal {
+    /// The run: its key and its fence.
+    pub(super) run: ResponseRecord,
+    pending: BytesMut,
+    /// The number of the first event of `pending`, and of the next one that will come.
+    first: u64,
+    next: u64,
+    output_bytes: u64,
+    /// When something was written last.
+    last: Timer,
+    /// How long events may wait.
+    pace: Duration,
+}
+
+impl Journal {
+    /// A journal that goes on after the events that the record has. Its first events are written at once if somebody
+    /// follows.
+    pub(super) fn new(run: ResponseRecord, now: Instant) -> Self {
+        let next = run.next_sequence;
+        let watched = run.watched_until > now;
+        let (last, pace) = if watched { (Timer::now() - WATCHED, WATCHED) } else { (Timer::now(), UNWATCHED) };
+        Self { run, pending: BytesMut::new(), first: next, next, output_bytes: 0, last, pace }
+    }
+
+    fn add(&mut self, event: &ResponseEvent) {
+        self.pending.extend_from_slice(&event.sse());
+        self.next = event.sequence_number + 1;
+    }
+
+    /// The events that are not written yet: their text, the number of the first, and the number after the last.
+    pub(super) fn rest(&mut self) -> (bytes::Bytes, u64, u64) {
+        (std::mem::take(&mut self.pending).freeze(), self.first, self.next)
+    }
+
+    fn is_due(&self) -> bool {
+        Timer::now() >= self.due_at() || self.pending.len() >= CHUNK_BYTES
+    }
+
+    fn due_at(&self) -> Timer {
+        self.last + if self.pending.is_empty() { BEAT } else { self.pace }
+    }
+
+    /// Writes a chunk, then makes it count and renews the lease. What a store that fails did not take is written again
+    /// with the next chunk; while it fails for long the lease ends.
+    async fn write(&mut self, gateway: &Gateway) -> Result<(), Stopped> {
+        self.last = Timer::now();
+        let now = gateway.clock.now();
+        let stores = &gateway.stores;
+        if !self.pending.is_empty() {
+            let chunk = bytes::Bytes::copy_from_slice(&self.pending);
+            if let Err(error) = stores.put_events(&self.run, self.first, &chunk).await {
+                tracing::warn!(error = %Chain(&error), "events of a response not written yet");
+                return Ok(());
+            }
+        }
+        match stores.commit_events(&self.run, self.next, self.output_bytes, now.plus_ms(LEASE_MS)).await {
+            Ok(Ok(record)) => {
+                self.first = self.next;
+                self.pending.clear();
+                self.pace = if record.watched_until > now { WATCHED } else { UNWATCHED };
+                Ok(())
+            }
+            Ok(Err(found)) => Err(Stopped(found.map(Box::new))),
+            Err(error) => {
+                tracing::warn!(error = %Chain(&error), "events of a response not counted yet");
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Responses that are made while the caller waits.
+
+use super::emit::{Emitter, Journal, Stopped};
+use super::keep::account;
+use super::perform::{Attempt, Flow, Flowed, NotBegun};
+use super::{Job, prepared};
+use crate::app::admission::Ticket;
+use crate::app::answer::{Answer, Closing, Facts, Outlet};
+use crate::app::dispatch::Chain;
+use crate::app::error::Error;
+use crate::app::gateway::Gateway;
+use crate::app::idempotency::{finished, refused};
+use crate::app::stream;
+use crate::data::Lease;
+use crate::model::money::MicroUsd;
+use crate::model::object::Object;
+use crate::model::responses::{Bill, Composer, ResponseEvent, Status};
+use crate::model::tokens::Usage;
+
+/// A response that was admitted and is to be made.
+pub(super) struct Running {
+    pub(super) ticket: Ticket,
+    pub(super) lease: Option<Lease>,
+    pub(super) facts: Facts,
+}
+
+/// A response that is being made: the provider's stream has begun.
+struct Making<'a> {
+    job: &'a Job,
+    running: Running,
+    attempt: Attempt<'a>,
+    flow: Flow,
+    composer: Composer,
+}
+
+/// A response as it ended, with the events that say so.
+pub(super) struct Ended {
+    events: Vec<ResponseEvent>,
+    pub(super) response: Object,
+    pub(super) status: Status,
+    pub(super) usage: Usage,
+}
+
+const JSON: &str = "application/json";
+
+impl Gateway {
+    /// Makes a response. The caller gets events or the whole response; the books are closed before the answer ends.
+    pub(super) async fn make_response(&self, job: &Job, mut running: Running, outlet: Outlet) {
+        let skeleton = job.request.create.skeleton(&job.key.response_id, job.created_at, Status::InProgress);
+        let mut composer = Composer::new(skeleton.clone(), 0, job.created_at);
+        let first = [composer.created(Status::InProgress), composer.in_progress()];
+        let chat = prepared(&job.chat, job.limit);
+        let attempt = Attempt {
+            model: &job.model,
+            chat: &chat,
+            bound: job.bound,
+            deadline: job.deadline,
+            traceparent: job.request.terms.traceparent.as_deref(),
+        };
+        let sent_at = tokio::time::Instant::now();
+        let mut nowhere = Emitter { outlet: None, journal: None };
+        // The record is written while the provider thinks.
+        let (begun, journal) = tokio::join!(
+            self.begin_flow(&attempt, &mut nowhere),
+            self.open_journal(job, &running, &skeleton, &first)
+        );
+        running.facts.provider_time = sent_at.elapsed();
+        match begun {
+            Err(not_begun) => self.answer_refused(job, &running, journal, not_begun, outlet).await,
+            Ok(flow) => {
+                running.facts.provider = Some(flow.provider.clone());
+                running.facts.attempts = flow.attempts;
+                let making = Making { job, running, attempt, flow, composer };
+                if job.request.create.stream {
+                    Box::pin(self.answer_stream(making, &first, journal, outlet)).await;
+                } else {
+                    Box::pin(self.answer_whole_response(making, outlet)).await;
+                }
+            }
+        }
+    }
+
+    /// Carries the events to the caller and the record, then closes the books, then lets the body end.
+    async fn answer_stream(
+        &self,
+        making: Making<'_>,
+        first: &[ResponseEvent],
+        journal: Option<Journal>,
+        mut outlet: Outlet,
+    ) {
+        let Making { job, running, attempt, mut flow, mut composer } = making;
+        outlet.begin(Answer::head(200, stream::CONTENT_TYPE, None, running.facts.clone()));
+        for event in first {
+            outlet.send(event.sse()).await;
+        }
+        let mut emitter = Emitter { outlet: Some(outlet), journal };
+        let flowed = self.flow(&attempt, &mut flow, &mut composer, &mut emitter).await;
+        let ended = self.end(job, flowed, composer);
+        emitter.tell(&ended.events).await;
+        if let Some(outlet) = &emitter.outlet {
+            outlet.let_go().await;
+        }
+        let (account, cost) = (account(job), job.cost(&ended.usage));
+        let failed = ended.status == Status::Failed;
+        let _ = running.facts.closing.set(Closing { usage: ended.usage, cost, failed });
+        tokio::join!(
+            self.book(&account, &running.ticket, &ended.usage, cost),
+            self.conclude(running.lease.as_ref(), !failed, finished(200, stream::CONTENT_TYPE, bytes::Bytes::new())),
+            self.finish_journal(emitter.journal.as_mut(), &ended, cost),
+            self.remember_turn(job, &ended),
+        );
+        drop(emitter); // Ends the body: nothing of this call is left to do.
+    }
+
+    /// Collects the whole response, answers with it, closes the books.
+    async fn answer_whole_response(&self, making: Making<'_>, mut outlet: Outlet) {
+        let Making { job, mut running, attempt, mut flow, mut composer } = making;
+        let mut nowhere = Emitter { outlet: None, journal: None };
+        let flowed = self.flow(&attempt, &mut flow, &mut composer, &mut nowhere).await;
+        if let Flowed::Broke(source, usage) = flowed {
+            let error = Error::Provider { provider: flow.provider.into(), attempts: flow.attempts, source };
+            let end = refused(&(job.request.terms.render_error)(&error));
+            let (account, cost) = (account(job), job.cost(&usage));
+            let _ = running.facts.closing.set(Closing { usage, cost, failed: true });
+            tokio::join!(
+                self.book(&account, &running.ticket, &usage, cost),
+                self.conclude(running.lease.as_ref(), false, end)
+            );
+            return outlet.fail(error).await;
+        }
+        let ended = self.end(job, flowed, composer);
+        let (account, cost) = (account(job), job.cost(&ended.usage));
+        running.facts.cost = Some(cost);
+        let _ = running.facts.closing.set(Closing { usage: ended.usage, cost, failed: false });
+        let body = ended.response.to_bytes();
+        outlet.begin(Answer::head(200, JSON, Some(body.len()), running.facts.clone()));
+        outlet.send(body.clone()).await;
+        outlet.let_go().await;
+        tokio::join!(
+            self.book(&account, &running.ticket, &ended.usage, cost),
+            self.conclude(running.lease.as_ref(), true, finished(200, JSON, body)),
+            self.keep_response(job, &ended, cost),
+            self.remember_turn(job, &ended),
+        );
+        drop(outlet); // Ends the body: nothing of this call is left to do.
+    }
+
+    fn end(&self, job: &Job, flowed: Flowed, composer: Composer) -> Ended {
+        let bill = |usage: Usage| Bill { usage, cost: Some(job.cost(&usage)) };
+        let (message, usage) = match flowed {
+            Flowed::Done(usage) => {
+                let (events, response, status) = composer.complete(&bill(usage), self.clock.now());
+                return Ended { events, response, status, usage };
+            }
+            Flowed::Broke(failure, usage) => {
+                tracing::warn!(error = failure.summary(), "stream broke after it had begun");
+                (format!("The stream was interrupted: {failure}. Send the request again."), usage)
+            }
+            Flowed::Stopped(_, usage) => {
+                ("The response was given up: its record could not be written. Send the request again.".to_owned(), usage)
+            }
+        };
+        let (events, response) = composer.fail("server_error", &message, Some(&bill(usage)));
+        Ended { events, response, status: Status::Failed, usage }
+    }
+
+    /// The provider gave nothing: the caller gets an error, nothing is charged, nothing is kept.
+    async fn answer_refused(
+        &self,
+        job: &Job,
+        running: &Running,
+        journal: Option<Journal>,
+        not_begun: NotBegun,
+        outlet: Outlet,
+    ) {
+        let error = match not_begun {
+            NotBegun::Refused(error) => *error,
+            NotBegun::Stopped(Stopped(_)) => Error::Contended("the response"),
+        };
+        let end = refused(&(job.request.terms.render_error)(&error));
+        let forget = async {
+            if let Some(journal) = &journal {
+                let ended = Ended {
+                    events: Vec::new(),
+                    response: Object::default(),
+                    status: Status::Failed,
+                    usage: Usage::default(),
+                };
+                // It ends before it is deleted, so that the sweeper finds nothing to settle.
+                self.finish_journal(Some(&mut Journal::new(journal.run.clone(), self.clock.now())), &ended, MicroUsd(0)).await;
+                if let Err(error) = self.stores.delete_response(&job.key, self.clock.now()).await {
+                    tracing::error!(error = %Chain(&error), "record of a refused response not deleted");
+                }
+            }
+        };
+        tokio::join!(self.release(&running.ticket), self.conclude(running.lease.as_ref(), false, end), forget);
+        outlet.fail(error).await;
+    }
+
+}

@@ -1,0 +1,148 @@
+//! Writing down responses that are made while the caller waits: for those who follow, and for later.
+
+use bytes::Bytes;
+
+use super::emit::Journal;
+use super::foreground::{Ended, Running};
+use super::stored::{StoredRequest, output};
+use super::{Job, LEASE_MS};
+use crate::app::books::Account;
+use crate::app::dispatch::Chain;
+use crate::app::gateway::Gateway;
+use crate::data::{End, NewResponse, Operation, ResponseRecord};
+use crate::model::money::MicroUsd;
+use crate::model::object::Object;
+use crate::model::responses::{ResponseEvent, Status};
+use crate::model::tokens::Usage;
+
+impl Gateway {
+    /// The journal of a stream that others can follow, with the first events in it.
+    pub(super) async fn open_journal(
+        &self,
+        job: &Job,
+        running: &Running,
+        skeleton: &Object,
+        first: &[ResponseEvent],
+    ) -> Option<Journal> {
+        if !job.is_followed() {
+            return None;
+        }
+        let now = self.clock.now();
+        let until = now.plus_ms(LEASE_MS).max(job.over_at);
+        let record = ResponseRecord {
+            next_sequence: first.len() as u64,
+            lease_until: until,
+            due_at: Some(until),
+            holding: Some(running.ticket.kept(1, job.bound)),
+            ..record(job, Status::InProgress)
+        };
+        let events: Vec<u8> = first.iter().flat_map(|event| event.sse().to_vec()).collect();
+        let request = StoredRequest::new(&job.request.create, &job.context, skeleton.clone(), job.limit).to_bytes();
+        let new = NewResponse { record, request, events: events.into(), response: None };
+        let written = async {
+            self.stores.create_response(&new).await?;
+            match &running.lease {
+                Some(lease) => self.stores.point(lease, &job.key.response_id).await.map(drop),
+                None => Ok(()),
+            }
+        };
+        match written.await {
+            Ok(()) => Some(Journal::new(new.record, now)),
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), "response cannot be followed, its record was not written");
+                None
+            }
+        }
+    }
+
+    pub(super) async fn finish_journal(&self, journal: Option<&mut Journal>, ended: &Ended, cost: MicroUsd) {
+        let Some(journal) = journal else { return };
+        let (events, first_sequence, next_sequence) = journal.rest();
+        let end = End {
+            status: ended.status,
+            response: ended.response.to_bytes(),
+            events,
+            first_sequence,
+            next_sequence,
+            usage: ended.usage,
+            cost,
+            finished_at: self.clock.now(),
+            due_at: None,
+            event_id: None,
+        };
+        match self.stores.finish_response(&journal.run, &end).await {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!("response was ended by somebody else"),
+            Err(error) => tracing::error!(error = %Chain(&error), "end of a response not written, the sweeper will"),
+        }
+    }
+
+    /// Keeps a response that was made whole, if it is to be kept.
+    pub(super) async fn keep_response(&self, job: &Job, ended: &Ended, cost: MicroUsd) {
+        if !job.request.create.store {
+            return;
+        }
+        let now = self.clock.now();
+        let record = ResponseRecord {
+            finished_at: Some(now),
+            usage: ended.usage,
+            cost,
+            ..record(job, ended.status)
+        };
+        let skeleton = job.request.create.skeleton(&job.key.response_id, job.created_at, Status::InProgress);
+        let request = StoredRequest::new(&job.request.create, &job.context, skeleton, job.limit).to_bytes();
+        let response = Some(ended.response.to_bytes());
+        let new = NewResponse { record, request, events: Bytes::new(), response };
+        if let Err(error) = self.stores.create_response(&new).await {
+            tracing::error!(error = %Chain(&error), "response not kept");
+        }
+    }
+
+    /// Adds the turn to the response's conversation.
+    pub(super) async fn remember_turn(&self, job: &Job, ended: &Ended) {
+        let Some(id) = job.request.create.conversation.as_ref().filter(|_| ended.status != Status::Failed) else { return };
+        let mut items = job.request.create.input.clone();
+        items.extend(output(&ended.response.to_bytes()).unwrap_or_default());
+        if let Err(error) = self.append_turn(&job.key.project_id, id, job.created_at, items).await {
+            tracing::error!(error = %Chain(&error), "turn not added to its conversation");
+        }
+    }
+}
+
+/// The record of a response as it begins.
+pub(super) fn record(job: &Job, status: Status) -> ResponseRecord {
+    let create = &job.request.create;
+    ResponseRecord {
+        key: job.key.clone(),
+        status,
+        background: create.background,
+        stored: create.store,
+        deleted: false,
+        fence: 1,
+        lease_until: job.created_at,
+        not_before: job.created_at,
+        due_at: None,
+        next_sequence: 0,
+        watched_until: job.created_at,
+        created_at: job.created_at,
+        finished_at: None,
+        model: job.model.name.clone(),
+        api_key_id: job.caller.api_key_id.clone(),
+        conversation_id: create.conversation.clone(),
+        traceparent: job.request.terms.traceparent.clone(),
+        holding: None,
+        output_bytes: 0,
+        usage: Usage::default(),
+        cost: MicroUsd(0),
+        event_id: None,
+    }
+}
+
+pub(super) fn account(job: &Job) -> Account<'_> {
+    Account {
+        project_id: &job.key.project_id,
+        api_key_id: &job.caller.api_key_id,
+        model: &job.model.name,
+        operation: Operation::Completions,
+    }
+}

@@ -1,0 +1,58 @@
+//! The request of a response, as it is kept: to be run by a worker, to be continued, to be listed.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::app::error::Error;
+use crate::model::clock::Instant;
+use crate::model::object::Object;
+use crate::model::responses::{CreateResponse, Item};
+
+/// What is kept of a request.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct StoredRequest {
+    /// The body as it was sent, but with the input as items that have ids.
+    body: Object,
+    /// Items of the turns before.
+    context: Vec<Object>,
+    /// The response before anything was generated.
+    pub(super) skeleton: Object,
+    /// The limit of output tokens that the project's policy added.
+    pub(super) limit: Option<u64>,
+}
+
+impl StoredRequest {
+    pub(super) fn new(create: &CreateResponse, context: &[Item], skeleton: Object, limit: Option<u64>) -> Self {
+        let body = create.object.clone().with("input", &create.input);
+        Self { body, context: context.iter().map(|item| item.0.clone()).collect(), skeleton, limit }
+    }
+
+    pub(super) fn to_bytes(&self) -> Bytes {
+        serde_json::to_vec(self).unwrap_or_default().into()
+    }
+
+    /// Reads what was kept.
+    pub(super) fn read(kept: &[u8]) -> Result<Self, Error> {
+        serde_json::from_slice(kept).map_err(Error::internal("read the request of a response"))
+    }
+
+    /// The request, as it was checked.
+    pub(super) fn create(&self, now: Instant) -> Result<CreateResponse, Error> {
+        Ok(CreateResponse::parse(&self.body.to_bytes(), now)?)
+    }
+
+    pub(super) fn context(&self) -> Vec<Item> {
+        self.context.iter().cloned().map(Item).collect()
+    }
+
+    /// The items that were sent with the request.
+    pub(super) fn input(&self) -> Vec<Item> {
+        self.body.get::<Vec<Object>>("input").unwrap_or_default().into_iter().map(Item).collect()
+    }
+}
+
+/// The output items of a response object.
+pub(super) fn output(response: &[u8]) -> Result<Vec<Item>, Error> {
+    let response = Object::parse(response).map_err(Error::internal("read a response"))?;
+    Ok(response.get::<Vec<Object>>("output").unwrap_or_default().into_iter().map(Item).collect())
+}

@@ -1,0 +1,302 @@
+//! Responses: one record with a fence each, its request, its events in chunks, and its end.
+//!
+//! A record is small, because every write is billed by the size of the item and a running response is written to every
+//! two seconds. Whoever runs a response holds its fence; all its writes are conditional on it.
+
+mod events;
+mod reading;
+mod running;
+
+use bytes::Bytes;
+
+pub use events::EventReader;
+pub use reading::WholeResponse;
+pub use running::{Claim, End};
+
+use super::Stores;
+use super::due::due_shard;
+use super::error::StoreError;
+use super::item::{Item, Reader, number, text};
+use super::keys;
+use super::meter::{Hold, HoldId, MeterKey};
+use super::table::Write;
+use crate::model::clock::Instant;
+use crate::model::message::ResponseKey;
+use crate::model::money::MicroUsd;
+use crate::model::responses::Status;
+use crate::model::tokens::{Bound, Usage};
+
+/// How long a response is kept, in seconds: OpenAI's 30 days.
+const KEPT_SECONDS: u64 = 30 * 86_400;
+
+/// The state of a response, as the table holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResponseRecord {
+    pub key: ResponseKey,
+    pub status: Status,
+    /// Whether a worker runs it; else the request that made it does.
+    pub background: bool,
+    /// Whether it can be retrieved; else it is there only for those who repeat its request.
+    pub stored: bool,
+    pub deleted: bool,
+    /// Counts the runs. A run writes only while this is its number.
+    pub fence: u64,
+    pub lease_until: Instant,
+    /// A queued response is not begun before.
+    pub not_before: Instant,
+    /// When the sweeper looks at it; `None`: nothing is left to do.
+    pub due_at: Option<Instant>,
+    /// Events that count: those below it.
+    pub next_sequence: u64,
+    /// Somebody follows it until then: its events are written more often.
+    pub watched_until: Instant,
+    pub created_at: Instant,
+    pub finished_at: Option<Instant>,
+    pub model: String,
+    pub api_key_id: String,
+    pub conversation_id: Option<String>,
+    pub traceparent: Option<String>,
+    pub holding: Option<Holding>,
+    /// What the running attempt is known to have written, in bytes: bounds its output tokens if it dies.
+    pub output_bytes: u64,
+    /// At the end: what the last attempt used and cost.
+    pub usage: Usage,
+    pub cost: MicroUsd,
+    /// At the end: id of the event that tells webhooks.
+    pub event_id: Option<String>,
+}
+
+/// The hold of the attempt that runs or will run next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holding {
+    /// The run that it is for. A run with a higher fence knows by it that the hold was another's.
+    pub fence: u64,
+    pub period: String,
+    pub shard: u8,
+    pub id: HoldId,
+    pub amount: MicroUsd,
+    /// Counted into the rate window that ends then.
+    pub tokens: u64,
+    pub window_ends: Instant,
+    /// The most that the attempt can use.
+    pub bound: Bound,
+}
+
+impl Holding {
+    /// Where the hold lies.
+    #[must_use]
+    pub fn meter(&self, project_id: &str) -> MeterKey {
+        MeterKey { project_id: project_id.to_owned(), period: self.period.clone(), shard: self.shard }
+    }
+
+    #[must_use]
+    pub fn hold(&self, model: &str) -> Hold {
+        Hold { id: self.id.clone(), amount: self.amount, model: model.to_owned() }
+    }
+
+    fn to_text(&self) -> String {
+        let Self { fence, period, shard, id, amount, tokens, window_ends, bound } = self;
+        let Bound { input, output } = bound;
+        format!("{fence} {period} {shard} {} {} {tokens} {} {input} {output}", id.as_str(), amount.0, window_ends.0)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let parts: Vec<&str> = text.split(' ').collect();
+        let [fence, period, shard, id, amount, tokens, window_ends, input, output] = parts.try_into().ok()?;
+        Some(Self {
+            fence: fence.parse().ok()?,
+            period: period.to_owned(),
+            shard: shard.parse().ok()?,
+            id: HoldId::stored(id),
+            amount: MicroUsd(amount.parse().ok()?),
+            tokens: tokens.parse().ok()?,
+            window_ends: Instant(window_ends.parse().ok()?),
+            bound: Bound { input: input.parse().ok()?, output: output.parse().ok()? },
+        })
+    }
+}
+
+/// A response to be written for the first time.
+pub struct NewResponse {
+    pub record: ResponseRecord,
+    /// What was asked, as JSON.
+    pub request: Bytes,
+    /// Its first events, as they go to a client.
+    pub events: Bytes,
+    /// The response object, if it has ended already.
+    pub response: Option<Bytes>,
+}
+
+impl Stores {
+    /// Writes a new response, all of it or nothing.
+    ///
+    /// # Errors
+    /// If a store fails.
+    pub async fn create_response(&self, new: &NewResponse) -> Result<(), StoreError> {
+        let ResponseKey { project_id, response_id } = &new.record.key;
+        let expires_at = expires_at(&new.record);
+        let mut writes = vec![Write::Create(record_item(&new.record))];
+        let mut add = async |key: keys::Key, body: &Bytes| {
+            let mut item = key.into_item();
+            self.pack(project_id, &mut item, body).await?;
+            item.insert("expires_at".to_owned(), number(expires_at));
+            writes.push(Write::Create(item));
+            Ok::<_, StoreError>(())
+        };
+        add(keys::response_request(project_id, response_id), &new.request).await?;
+        if !new.events.is_empty() {
+            add(keys::response_events(project_id, response_id, 0, 0), &new.events).await?;
+        }
+        if let Some(response) = &new.response {
+            add(keys::response_end(project_id, response_id), response).await?;
+        }
+        if new.record.background {
+            let mut pointer = keys::job(project_id, response_id).into_item();
+            pointer.insert("expires_at".to_owned(), number(expires_at));
+            writes.push(Write::Create(pointer));
+        }
+        // Its id is new: if it exists, the SDK repeated a write that had taken effect.
+        if self.table.transact(writes).await? || self.response(&new.record.key).await?.is_some() {
+            return Ok(());
+        }
+        Err(StoreError::table("create the response")("its transaction was cancelled"))
+    }
+}
+
+fn expires_at(record: &ResponseRecord) -> u64 {
+    record.created_at.seconds() + KEPT_SECONDS
+}
+
+fn record_item(record: &ResponseRecord) -> Item {
+    let ResponseKey { project_id, response_id } = &record.key;
+    let mut item = keys::response(project_id, response_id).into_item();
+    let flag = |value: bool| number(u8::from(value));
+    item.extend(
+        [
+            ("run_status", text(record.status.name())),
+            ("background", flag(record.background)),
+            ("stored", flag(record.stored)),
+            ("fence", number(record.fence)),
+            ("lease_until", number(record.lease_until.0)),
+            ("not_before", number(record.not_before.0)),
+            ("next_sequence", number(record.next_sequence)),
+            ("watched_until", number(record.watched_until.0)),
+            ("created_ms", number(record.created_at.0)),
+            ("model_name", text(&record.model)),
+            ("api_key_id", text(&record.api_key_id)),
+            ("output_bytes", number(record.output_bytes)),
+            ("tokens_used", usage_text(&record.usage)),
+            ("cost", number(record.cost.0)),
+            ("expires_at", number(expires_at(record))),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    );
+    let optional = [
+        ("finished_ms", record.finished_at.map(|at| number(at.0))),
+        ("conversation_id", record.conversation_id.as_ref().map(text)),
+        ("traceparent", record.traceparent.as_ref().map(text)),
+        ("holding", record.holding.as_ref().map(|holding| text(holding.to_text()))),
+        ("due_at", record.due_at.map(|at| number(at.0))),
+        ("due_shard", record.due_at.map(|_| text(due_shard(response_id)))),
+        ("event_id", record.event_id.as_ref().map(text)),
+    ];
+    item.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    item
+}
+
+/// Reads a record; `None` for one that has expired.
+fn record(item: &Item, now: Option<Instant>) -> Result<Option<ResponseRecord>, StoreError> {
+    let reader = Reader(item);
+    if let Some(now) = now
+        && reader.number::<u64>("expires_at")? <= now.seconds()
+    {
+        return Ok(None);
+    }
+    let pk = reader.text("pk")?;
+    let rest = pk.strip_prefix(keys::RESPONSE_PREFIX).and_then(|rest| rest.split_once('#'));
+    let (project_id, response_id) = rest.ok_or_else(|| reader.damaged("pk"))?;
+    let status = Status::parse(&reader.text("run_status")?).ok_or_else(|| reader.damaged("run_status"))?;
+    let flag = |name| Ok::<_, StoreError>(reader.maybe_number::<u8>(name)?.unwrap_or(0) == 1);
+    let time = |name| Ok::<_, StoreError>(reader.maybe_number(name)?.map(Instant));
+    let holding = reader.maybe_text("holding").map(|text| Holding::parse(&text).ok_or_else(|| reader.damaged("holding")));
+    Ok(Some(ResponseRecord {
+        key: ResponseKey { project_id: project_id.to_owned(), response_id: response_id.to_owned() },
+        status,
+        background: flag("background")?,
+        stored: flag("stored")?,
+        deleted: flag("deleted")?,
+        fence: reader.number("fence")?,
+        lease_until: Instant(reader.number("lease_until")?),
+        not_before: Instant(reader.number("not_before")?),
+        due_at: time("due_at")?,
+        next_sequence: reader.number("next_sequence")?,
+        watched_until: Instant(reader.number("watched_until")?),
+        created_at: Instant(reader.number("created_ms")?),
+        finished_at: time("finished_ms")?,
+        model: reader.text("model_name")?,
+        api_key_id: reader.text("api_key_id")?,
+        conversation_id: reader.maybe_text("conversation_id"),
+        traceparent: reader.maybe_text("traceparent"),
+        holding: holding.transpose()?,
+        output_bytes: reader.number("output_bytes")?,
+        usage: usage(&reader.text("tokens_used")?).ok_or_else(|| reader.damaged("tokens_used"))?,
+        cost: MicroUsd(reader.number("cost")?),
+        event_id: reader.maybe_text("event_id"),
+    }))
+}
+
+fn usage_text(usage: &Usage) -> aws_sdk_dynamodb::types::AttributeValue {
+    let Usage { input, cached_input, cache_write, output, reasoning } = usage;
+    text(format!("{input} {cached_input} {cache_write} {output} {reasoning}"))
+}
+
+fn usage(text: &str) -> Option<Usage> {
+    let numbers: Vec<u64> = text.split(' ').map(str::parse).collect::<Result<_, _>>().ok()?;
+    let [input, cached_input, cache_write, output, reasoning] = numbers.try_into().ok()?;
+    Some(Usage { input, cached_input, cache_write, output, reasoning })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_reads_back() {
+        let written = ResponseRecord {
+            key: ResponseKey { project_id: "proj_1".into(), response_id: "resp_1".into() },
+            status: Status::InProgress,
+            background: true,
+            stored: true,
+            deleted: false,
+            fence: 3,
+            lease_until: Instant(30_000),
+            not_before: Instant(1),
+            due_at: Some(Instant(30_000)),
+            next_sequence: 17,
+            watched_until: Instant(2),
+            created_at: Instant(1_000),
+            finished_at: None,
+            model: "m".into(),
+            api_key_id: "key_1".into(),
+            conversation_id: Some("conv_1".into()),
+            traceparent: None,
+            holding: Some(Holding {
+                fence: 3,
+                period: "2026-11".into(),
+                shard: 2,
+                id: HoldId::new(Instant(99_000)),
+                amount: MicroUsd(70),
+                tokens: 8,
+                window_ends: Instant(60_000),
+                bound: Bound { input: 5, output: 6 },
+            }),
+            output_bytes: 12,
+            usage: Usage { input: 1, cached_input: 2, cache_write: 3, output: 4, reasoning: 5 },
+            cost: MicroUsd(9),
+            event_id: None,
+        };
+        let item = record_item(&written);
+        assert_eq!(record(&item, None).unwrap(), Some(written));
+        assert_eq!(record(&item, Some(Instant((KEPT_SECONDS + 1) * 1_000))).unwrap(), None);
+    }
+}
