@@ -21,11 +21,12 @@ use crate::{Data, LocalError, Settings, stores};
 
 type MakeRouter = fn(Deps) -> Router;
 
-const FUNCTIONS: [(&str, MakeRouter); 5] = [
+const FUNCTIONS: [(&str, MakeRouter); 6] = [
     ("chat", chat::router),
     ("embeddings", embeddings::router),
     ("models", models::router),
     ("admin", admin::router),
+    ("responses", responses::router),
     ("usage", usage::router),
 ];
 

@@ -62,6 +62,7 @@ pub fn routes(gateway: &Deps) -> Router {
         .merge(embeddings::router(gateway.clone()))
         .merge(models::router(gateway.clone()))
         .merge(admin::router(gateway.clone()))
+        .merge(responses::router(gateway.clone()))
         .merge(usage::router(gateway.clone()))
 }
 
