@@ -8,6 +8,7 @@ mod errors;
 mod events;
 mod faults;
 mod idempotency;
+mod jobs;
 mod layers;
 mod logs;
 mod round_trips;
