@@ -21,12 +21,13 @@ use crate::{Data, LocalError, Settings, stores};
 
 type MakeRouter = fn(Deps) -> Router;
 
-const FUNCTIONS: [(&str, MakeRouter); 5] = [
+const FUNCTIONS: [(&str, MakeRouter); 6] = [
     ("chat", chat::router),
     ("embeddings", embeddings::router),
     ("models", models::router),
     ("admin", admin::router),
     ("usage", usage::router),
+    ("webhooks", webhooks::router),
 ];
 
 /// Sends the API Gateway event in a file through one function, on empty stores in memory, and returns its answer as API

@@ -63,6 +63,7 @@ pub fn routes(gateway: &Deps) -> Router {
         .merge(models::router(gateway.clone()))
         .merge(admin::router(gateway.clone()))
         .merge(usage::router(gateway.clone()))
+        .merge(webhooks::router(gateway.clone()))
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, LocalError> {

@@ -11,3 +11,4 @@ pub mod provider;
 pub mod request;
 pub mod secret;
 pub mod tokens;
+pub mod webhook;
