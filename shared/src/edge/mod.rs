@@ -1,4 +1,4 @@
-//! HTTP: what happens before an operation decides, and how its outcome becomes an answer.
+//! Where calls and messages come in: what happens before an operation decides, and how its outcome becomes an answer.
 
 mod answer;
 mod call;
@@ -12,6 +12,7 @@ mod log;
 mod params;
 mod reject;
 mod stack;
+pub mod worker;
 
 pub use call::serve;
 pub use caller::{Admin, bearer};

@@ -1,0 +1,153 @@
+//! The shell around a worker's job: a batch of messages in, the messages to be delivered again out.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+pub use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::app::Chain;
+use crate::model::message::Message;
+
+/// Runs `work` for every message of a batch, all at once, and reports those to be delivered again: what cannot be read,
+/// what failed, what panicked. After as many deliveries as the queue allows they are dead letters.
+///
+/// `function` names the worker in the log: one line per message, which never holds a body.
+///
+/// The event source needs `FunctionResponseTypes: [ReportBatchItemFailures]`; without it SQS deletes what failed too.
+/// `work` must bear to get any message twice, late, or while another worker has it.
+pub async fn batch<K, F, E>(function: &'static str, event: SqsEvent, work: impl Fn(Message<K>) -> F) -> SqsBatchResponse
+where
+    K: Serialize + DeserializeOwned,
+    F: Future<Output = Result<(), E>>,
+    E: std::error::Error + 'static,
+{
+    let jobs = event.records.iter().map(|message| one(function, message, &work));
+    let mut response = SqsBatchResponse::default();
+    for (message, outcome) in event.records.iter().zip(join_all(jobs).await) {
+        if outcome == Outcome::Done {
+            continue;
+        }
+        let mut failure = BatchItemFailure::default();
+        failure.item_identifier = message.message_id.clone().unwrap_or_default();
+        response.batch_item_failures.push(failure);
+    }
+    response
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    Failed,
+    Panicked,
+    Unreadable,
+}
+
+impl Outcome {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Panicked => "panicked",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+async fn one<K, F, E>(function: &str, message: &SqsMessage, work: &impl Fn(Message<K>) -> F) -> Outcome
+where
+    K: Serialize + DeserializeOwned,
+    F: Future<Output = Result<(), E>>,
+    E: std::error::Error + 'static,
+{
+    let begun = Instant::now();
+    let (outcome, error) = match Message::parse(message.body.as_deref().unwrap_or_default()) {
+        // The kind only: the text of a parser's error may quote the body.
+        Err(_) => (Outcome::Unreadable, None),
+        // The worker holds nothing that a panic could leave half-done: its state is in the table.
+        Ok(parsed) => match AssertUnwindSafe(async { work(parsed).await }).catch_unwind().await {
+            Ok(Ok(())) => (Outcome::Done, None),
+            Ok(Err(error)) => (Outcome::Failed, Some(Chain(&error).to_string())),
+            Err(_) => (Outcome::Panicked, None),
+        },
+    };
+    log(function, message, outcome, error.as_deref(), begun);
+    outcome
+}
+
+fn log(function: &str, message: &SqsMessage, outcome: Outcome, error: Option<&str>, begun: Instant) {
+    let receive_count = message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse::<u64>().ok());
+    let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                function,
+                outcome = outcome.name(),
+                message.id = message.message_id,
+                receive_count,
+                duration_ms,
+                error,
+                "message"
+            )
+        };
+    }
+    match outcome {
+        Outcome::Done => line!(info),
+        Outcome::Failed => line!(warn),
+        Outcome::Panicked | Outcome::Unreadable => line!(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::message::ResponseKey;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("not today")]
+    struct NotToday;
+
+    fn event(bodies: &[&str]) -> SqsEvent {
+        let records = bodies.iter().enumerate().map(|(n, body)| {
+            serde_json::json!({ "messageId": format!("m{n}"), "body": body, "attributes": {"ApproximateReceiveCount": "1"} })
+        });
+        serde_json::from_value(serde_json::json!({ "Records": records.collect::<Vec<_>>() })).unwrap()
+    }
+
+    fn message(response_id: &str) -> String {
+        Message::new(ResponseKey { project_id: "p".into(), response_id: response_id.into() }, None).to_json()
+    }
+
+    fn failed(response: &SqsBatchResponse) -> Vec<&str> {
+        response.batch_item_failures.iter().map(|failure| failure.item_identifier.as_str()).collect()
+    }
+
+    #[tokio::test]
+    async fn only_what_failed_is_delivered_again() {
+        let event = event(&[&message("good"), "{}", &message("bad"), &message("worse"), &message("good")]);
+        let response = batch("respond", event, async |message: Message<ResponseKey>| match &*message.key.response_id {
+            "good" => Ok(()),
+            "bad" => Err(NotToday),
+            _ => panic!("a bug"),
+        });
+        assert_eq!(failed(&response.await), ["m1", "m2", "m3"]);
+    }
+
+    #[tokio::test]
+    async fn all_messages_run_at_once() {
+        let bodies: Vec<String> = (0..50).map(|n| message(&n.to_string())).collect();
+        let event = event(&bodies.iter().map(String::as_str).collect::<Vec<_>>());
+        let all_are_here = &tokio::sync::Barrier::new(50);
+        let response = batch("respond", event, async |_: Message<ResponseKey>| {
+            all_are_here.wait().await;
+            Ok::<_, NotToday>(())
+        });
+        let response = tokio::time::timeout(Duration::from_secs(10), response).await.unwrap();
+        assert_eq!(failed(&response), [""; 0]);
+    }
+}
