@@ -28,6 +28,7 @@ const FUNCTIONS: [(&str, MakeRouter); 6] = [
     ("admin", admin::router),
     ("responses", responses::router),
     ("usage", usage::router),
+    ("webhooks", webhooks::router),
 ];
 
 /// Sends the API Gateway event in a file through one function, on empty stores in memory, and returns its answer as API

@@ -28,7 +28,7 @@ enum Command {
     Serve(ServeArgs),
     /// Send a recorded API Gateway event through one function and print its answer
     Invoke {
-        /// chat, embeddings, models, admin or usage
+        /// chat, embeddings, models, admin, usage or webhooks
         function: String,
         /// A file of `events/`
         event: PathBuf,

@@ -64,6 +64,7 @@ pub fn routes(gateway: &Deps) -> Router {
         .merge(admin::router(gateway.clone()))
         .merge(responses::router(gateway.clone()))
         .merge(usage::router(gateway.clone()))
+        .merge(webhooks::router(gateway.clone()))
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, LocalError> {

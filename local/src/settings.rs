@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use embedded::Place;
+use outbound::Outbound;
 use shared::app::{Gateway, Parts};
 use shared::data::Stores;
 use shared::edge::Deps;
 use shared::model::catalog::{Catalog, KeySource};
 use shared::model::clock::Clock;
 use shared::model::secret::Secret;
+use shared::model::webhook::Receivers;
 
 use crate::LocalError;
 
@@ -40,7 +42,10 @@ impl Settings {
         let catalog = Arc::new(self.catalog()?);
         let clock = Clock::system();
         let providers = providers::registry(&catalog, &provider_key, &clock)?;
-        Ok(Gateway::new(Parts { stores, catalog, providers, clock, admin_key }))
+        // Its user's own machine is where its receivers are tried out.
+        let receivers = Outbound::new(true).map_err(|error| LocalError::Receivers(error.into()))?;
+        let receivers: Option<Arc<dyn Receivers>> = Some(Arc::new(receivers));
+        Ok(Gateway::new(Parts { stores, catalog, providers, clock, receivers, admin_key }))
     }
 
     /// The models to serve.

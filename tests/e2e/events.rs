@@ -29,6 +29,7 @@ async fn service() -> (World, axum::Router) {
         catalog,
         stores: world.stores.clone(),
         clock: world.clock.clone(),
+        receivers: None,
         admin_key: Some(Secret::new("sk-weir-admin-event")),
     });
     assert_ne!(ADMIN_KEY, "sk-weir-admin-event");

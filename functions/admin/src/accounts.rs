@@ -4,11 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::app::admin::Issued;
-use shared::edge::{Admin, Deps, Input, Params, Path, Rejection};
+use shared::edge::{Admin, Deps, Input, List, Params, Path, Rejection, cursor};
 use shared::model::project::{Name, ServiceAccount};
 use shared::model::request::Invalid;
-
-use crate::list::{List, cursor};
 
 /// Every service account may call models and nothing else.
 pub(crate) const ROLE: &str = "member";

@@ -3,11 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
-use shared::edge::{Admin, Deps, Params, Path, Rejection};
+use shared::edge::{Admin, Deps, List, Params, Path, Rejection, cursor};
 use shared::model::project::{ApiKey, Project};
 
 use crate::accounts::{Deleted, ROLE};
-use crate::list::{List, cursor};
 
 #[derive(Serialize)]
 pub(crate) struct KeyObject {

@@ -3,7 +3,6 @@
 mod accounts;
 mod keys;
 mod limits;
-mod list;
 mod projects;
 mod wire;
 

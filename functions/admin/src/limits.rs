@@ -4,14 +4,13 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::app::Error;
-use shared::app::admin::{Edit, LimitsChange, Page, ProjectChange};
-use shared::edge::{Admin, Deps, Input, Path, Rejection};
+use shared::app::admin::{Edit, LimitsChange, ProjectChange};
+use shared::app::{Error, Page};
+use shared::edge::{Admin, Deps, Input, List, Path, Rejection};
 use shared::model::money::MicroUsd;
 use shared::model::project::Limits;
 use shared::model::request::Invalid;
 
-use crate::list::List;
 use crate::wire;
 
 #[derive(Serialize)]

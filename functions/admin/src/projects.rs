@@ -4,10 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::app::admin::{Edit, NewProject, ProjectChange};
-use shared::edge::{Admin, Deps, Input, Params, Path, Rejection};
+use shared::edge::{Admin, Deps, Input, List, Params, Path, Rejection, cursor};
 use shared::model::project::{Limits, Name, Policy, Project};
 
-use crate::list::{List, cursor};
 use crate::wire::{self, LimitsBody, LimitsObject, PolicyBody};
 
 #[derive(Serialize)]

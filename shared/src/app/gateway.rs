@@ -14,6 +14,7 @@ use crate::model::catalog::Catalog;
 use crate::model::clock::Clock;
 use crate::model::provider::Provider;
 use crate::model::secret::Secret;
+use crate::model::webhook::Receivers;
 
 /// What a gateway is made of.
 pub struct Parts {
@@ -22,6 +23,8 @@ pub struct Parts {
     /// By the name of the provider in the catalog.
     pub providers: HashMap<String, Arc<dyn Provider>>,
     pub clock: Clock,
+    /// The way to webhook endpoints; `None` in functions that neither register nor deliver.
+    pub receivers: Option<Arc<dyn Receivers>>,
     /// The key of the admin API; `None` refuses every use of it.
     pub admin_key: Option<Secret>,
 }
@@ -32,6 +35,7 @@ pub struct Gateway {
     pub(super) catalog: Arc<Catalog>,
     pub(super) providers: HashMap<String, Arc<dyn Provider>>,
     pub(super) clock: Clock,
+    pub(super) receivers: Option<Arc<dyn Receivers>>,
     pub(super) admin_key: Option<Secret>,
     pub(super) keys: KeyCache,
     pub(super) hints: Hints,
@@ -48,6 +52,7 @@ impl Gateway {
             catalog: parts.catalog,
             providers: parts.providers,
             clock: parts.clock,
+            receivers: parts.receivers,
             admin_key: parts.admin_key,
             keys: KeyCache::new(),
             hints: Hints::new(),

@@ -1,4 +1,4 @@
-//! The sweep: holds whose call died are settled.
+//! The sweep: holds whose call died are settled, and deliveries that are due get a message.
 
 use super::dispatch::Chain;
 use super::error::Error;
@@ -17,8 +17,10 @@ pub struct Swept {
 }
 
 impl Gateway {
-    /// Settles every hold whose lease has ended, at its full amount: what its call used is not known, and the provider
-    /// may have run it to the end. Any number of sweeps may run at once.
+    /// Does what is due: settles every hold whose lease has ended, wakes workers for deliveries.
+    ///
+    /// A hold is settled at its full amount: what its call used is not known, and the provider may have run it to the
+    /// end. Any number of sweeps may run at once.
     ///
     /// # Errors
     /// `Internal` if the table failed; the next sweep goes on.
@@ -30,7 +32,7 @@ impl Gateway {
                 let done = match &due {
                     Due::Meter(meter) => self.sweep_meter(meter, now, &mut swept).await,
                     Due::Response(key) => self.sweep_response(key, now).await,
-                    Due::Delivery(_) => Ok(()),
+                    Due::Delivery(delivery) => self.sweep_delivery(delivery, now).await,
                 };
                 // One item that cannot be read must not keep the others waiting.
                 if let Err(error) = done {

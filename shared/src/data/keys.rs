@@ -55,6 +55,13 @@ pub(super) fn service_account(project_id: &str, id: &str) -> Key {
 
 pub(super) const SERVICE_ACCOUNT_PREFIX: &str = "ACCOUNT#";
 
+/// `pk = PROJECT#<id>`, `sk = ENDPOINT#<endpoint id>`: one query lists a project's webhook endpoints.
+pub(super) fn webhook_endpoint(project_id: &str, id: &str) -> Key {
+    key(project_partition(project_id), format!("{ENDPOINT_PREFIX}{id}"))
+}
+
+pub(super) const ENDPOINT_PREFIX: &str = "ENDPOINT#";
+
 /// `pk = METER#<project>#<shard>`, `sk = <month>`: shards of one project lie in different partitions.
 pub(super) fn meter(project_id: &str, period: &str, shard: u8) -> Key {
     key(format!("METER#{project_id}#{shard}"), period)
@@ -155,7 +162,12 @@ pub(super) const RESPONSE_PREFIX: &str = "RESP#";
 
 /// `pk = HOOK#<project>#<endpoint id>`, `sk = <delivery id>`: ids of deliveries are ordered, one query lists them by time.
 pub(super) fn delivery(project_id: &str, endpoint_id: &str, delivery_id: &str) -> Key {
-    key(format!("{DELIVERY_PREFIX}{project_id}#{endpoint_id}"), delivery_id)
+    key(delivery_partition(project_id, endpoint_id), delivery_id)
+}
+
+/// The partition with the deliveries of one endpoint.
+pub(super) fn delivery_partition(project_id: &str, endpoint_id: &str) -> String {
+    format!("{DELIVERY_PREFIX}{project_id}#{endpoint_id}")
 }
 
 pub(super) const DELIVERY_PREFIX: &str = "HOOK#";

@@ -16,6 +16,7 @@ use crate::model::catalog::{Catalog, CatalogError, KeySource, ProviderConfig};
 use crate::model::clock::Clock;
 use crate::model::provider::Provider;
 use crate::model::secret::Secret;
+use crate::model::webhook::Receivers;
 
 /// Why a function could not start.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +54,7 @@ pub async fn gateway<E>(
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    open(config, Catalog::providers, connect).await
+    open(config, Catalog::providers, connect, None).await
 }
 
 /// Connects a function that calls no provider. It reads no provider's key: its role may not.
@@ -61,13 +62,22 @@ where
 /// # Errors
 /// If the models or a secret cannot be read.
 pub async fn gateway_without_providers(config: &Config) -> Result<Deps, ConnectError> {
-    open(config, |_| &[], |_, _, _| Ok::<_, Infallible>(Providers::new())).await
+    open(config, |_| &[], |_, _, _| Ok::<_, Infallible>(Providers::new()), None).await
+}
+
+/// Connects a function that sends to webhook endpoints or registers them, and calls no provider.
+///
+/// # Errors
+/// If the models or a secret cannot be read.
+pub async fn gateway_with_receivers(config: &Config, receivers: Arc<dyn Receivers>) -> Result<Deps, ConnectError> {
+    open(config, |_| &[], |_, _, _| Ok::<_, Infallible>(Providers::new()), Some(receivers)).await
 }
 
 async fn open<E>(
     config: &Config,
     called: fn(&Catalog) -> &[ProviderConfig],
     connect: impl FnOnce(&Catalog, &dyn Fn(&KeySource) -> Option<Secret>, &Clock) -> Result<Providers, E>,
+    receivers: Option<Arc<dyn Receivers>>,
 ) -> Result<Deps, ConnectError>
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -94,6 +104,7 @@ where
         catalog: Arc::new(catalog),
         providers,
         clock,
+        receivers,
         admin_key: config.admin_key_secret.as_ref().and_then(|name| secrets.get(name)).cloned(),
     }))
 }

@@ -20,13 +20,40 @@ pub fn new(prefix: &str) -> String {
 /// Lists that are ordered by such ids can go on after an item that was deleted.
 #[must_use]
 pub fn ordered(prefix: &str, now: Instant) -> String {
-    let mut left = now.0;
+    format!("{prefix}{}{}", time_digits(now), random(16))
+}
+
+/// 8 letters and digits that sort as time does.
+fn time_digits(time: Instant) -> String {
+    let mut left = time.0;
     let mut digits = [0_u8; 8];
     for digit in digits.iter_mut().rev() {
         *digit = ALPHABET[(left % 62) as usize];
         left /= 62;
     }
-    format!("{prefix}{}{}", String::from_utf8_lossy(&digits), random(16))
+    String::from_utf8_lossy(&digits).into_owned()
+}
+
+/// The identifier that follows from `parts`: `prefix` and 24 letters and digits of their hash. Always the same one.
+#[must_use]
+pub fn derived(prefix: &str, parts: &[&str]) -> String {
+    format!("{prefix}{}", hashed(parts, 24))
+}
+
+/// The identifier that follows from `time` and `parts`, and sorts as [`ordered`] ones do. Always the same one.
+#[must_use]
+pub fn ordered_derived(prefix: &str, time: Instant, parts: &[&str]) -> String {
+    format!("{prefix}{}{}", time_digits(time), hashed(parts, 16))
+}
+
+/// `length` letters and digits, at most 32, of a hash.
+fn hashed(parts: &[&str], length: usize) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize().iter().take(length).map(|byte| char::from(ALPHABET[usize::from(byte % 62)])).collect()
 }
 
 /// `length` random letters and digits, from the operating system's generator by way of `rand`.
@@ -89,6 +116,16 @@ mod tests {
         let made = times.map(|ms| ordered("key_", Instant(ms)));
         assert!(made.is_sorted(), "{made:?}");
         assert!(made.iter().all(|id| id.len() == 28), "{made:?}");
+    }
+
+    #[test]
+    fn derived_identifiers_are_always_the_same_and_sort_by_time() {
+        let made = |ms, part| ordered_derived("wh_", Instant(ms), &["evt_1", part]);
+        assert_eq!(made(1_767_225_600_000, "we_1"), made(1_767_225_600_000, "we_1"));
+        assert_ne!(made(1_767_225_600_000, "we_1"), made(1_767_225_600_000, "we_2"));
+        assert!(made(1_767_225_600_000, "we_2") < made(1_767_225_600_001, "we_1"));
+        assert_eq!((made(0, "we_1").len(), derived("evt_", &["a", "b"]).len()), (27, 28));
+        assert_ne!(derived("evt_", &["ab", "c"]), derived("evt_", &["a", "bc"]));
     }
 
     #[test]

@@ -78,6 +78,7 @@ fn gateway(stores: &Stores, clock: &Clock) -> Deps {
         catalog: Arc::new(Catalog::parse("").unwrap()),
         providers: HashMap::new(),
         clock: clock.clone(),
+        receivers: None,
         admin_key: Some(Secret::new(ADMIN_KEY)),
     })
 }

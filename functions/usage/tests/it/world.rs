@@ -48,6 +48,7 @@ impl World {
             catalog: Arc::new(Catalog::parse("").unwrap()),
             providers: HashMap::new(),
             clock: Clock::manual((DAY + 60 * HOUR) * 1_000),
+            receivers: None,
             admin_key: Some(Secret::new(ADMIN_KEY)),
         });
         let projects = [project(&gateway).await, project(&gateway).await];

@@ -1,6 +1,6 @@
 //! Service accounts and API keys. A service account is made with one key, which is shown once.
 
-use super::{Cursor, LONGEST_ID, Page};
+use crate::app::page::{Cursor, LONGEST_ID, Page};
 use crate::app::{Error, Gateway};
 use crate::model::id;
 use crate::model::project::{ApiKey, ApiKeySecret, Name, Project, ServiceAccount};

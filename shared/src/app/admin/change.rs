@@ -24,7 +24,9 @@ impl<T: Copy> Edit<T> {
             Self::Set(value) => Some(value),
         }
     }
+}
 
+impl<T> Edit<T> {
     /// The edit with its value checked or converted.
     ///
     /// # Errors

@@ -5,13 +5,8 @@
 
 mod accounts;
 mod change;
-mod page;
 mod projects;
 
 pub use accounts::Issued;
 pub use change::{Edit, LimitsChange, PolicyChange, ProjectChange};
-pub use page::{Cursor, Page};
 pub use projects::NewProject;
-
-/// No id that weir makes is longer; what is cannot exist, and might not even be a key that the table takes.
-const LONGEST_ID: usize = 64;

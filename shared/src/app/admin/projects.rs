@@ -1,7 +1,8 @@
 //! Projects: create, read, change, archive.
 
-use super::{Cursor, LONGEST_ID, Page, ProjectChange};
+use super::ProjectChange;
 use crate::app::admission::pause;
+use crate::app::page::{Cursor, LONGEST_ID, Page};
 use crate::app::{Error, Gateway};
 use crate::model::id;
 use crate::model::project::{Limits, Name, Policy, Project};

@@ -1,13 +1,14 @@
 //! Lists: reading where a page begins, writing the page.
 
 use serde::Serialize;
-use shared::app::admin::{Cursor, Page};
-use shared::edge::Params;
-use shared::model::request::Invalid;
+
+use super::Params;
+use crate::app::{Cursor, Page};
+use crate::model::request::Invalid;
 
 /// A page as OpenAI writes it.
 #[derive(Serialize)]
-pub(crate) struct List<T> {
+pub struct List<T> {
     object: &'static str,
     data: Vec<T>,
     first_id: Option<String>,
@@ -17,7 +18,7 @@ pub(crate) struct List<T> {
 
 impl<T> List<T> {
     /// Writes each item of a page; `id` is that of an item.
-    pub(crate) fn of<I>(page: Page<I>, id: fn(&I) -> &str, write: impl Fn(I) -> T) -> Self {
+    pub fn of<I>(page: Page<I>, id: fn(&I) -> &str, write: impl Fn(I) -> T) -> Self {
         let id = |item: Option<&I>| item.map(|item| id(item).to_owned());
         Self {
             object: "list",
@@ -29,10 +30,14 @@ impl<T> List<T> {
     }
 }
 
+/// Items of a page that names no limit.
 const DEFAULT_LIMIT: usize = 20;
 
 /// Reads `after` and `limit`.
-pub(crate) fn cursor(params: &Params) -> Result<Cursor, Invalid> {
+///
+/// # Errors
+/// If `limit` is not 1 to 100.
+pub fn cursor(params: &Params) -> Result<Cursor, Invalid> {
     let limit = match params.number("limit")? {
         None => DEFAULT_LIMIT,
         Some(limit @ 1..=100) => usize::try_from(limit).unwrap_or(DEFAULT_LIMIT),

@@ -1,4 +1,4 @@
-//! Pages of lists, oldest first.
+//! Pages of lists.
 
 /// Where a page begins and how long it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,6 +8,9 @@ pub struct Cursor {
     pub limit: usize,
 }
 
+/// No id that weir makes is longer; what is cannot exist, and might not even be a key that the table takes.
+pub(super) const LONGEST_ID: usize = 64;
+
 /// A part of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
@@ -16,13 +19,25 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// The page of `all` that `cursor` names. Ids sort as they were made; see `model::id::ordered`.
+    /// The page of `all` that `cursor` names, oldest first. Ids sort as they were made; see `model::id::ordered`.
     pub(super) fn of(mut all: Vec<T>, cursor: &Cursor, id: fn(&T) -> &str) -> Self {
         all.retain(|item| cursor.after.as_deref().is_none_or(|after| id(item) > after));
         all.sort_by(|a, b| id(a).cmp(id(b)));
-        let has_more = all.len() > cursor.limit;
-        all.truncate(cursor.limit);
-        Self { items: all, has_more }
+        Self::cut(all, cursor.limit)
+    }
+
+    /// The same, newest first.
+    pub(super) fn newest_first(mut all: Vec<T>, cursor: &Cursor, id: fn(&T) -> &str) -> Self {
+        all.retain(|item| cursor.after.as_deref().is_none_or(|after| id(item) < after));
+        all.sort_by(|a, b| id(b).cmp(id(a)));
+        Self::cut(all, cursor.limit)
+    }
+
+    /// The page that `found` begins with; whoever read it read one more than the page holds.
+    pub(super) fn cut(mut found: Vec<T>, limit: usize) -> Self {
+        let has_more = found.len() > limit;
+        found.truncate(limit);
+        Self { items: found, has_more }
     }
 }
 
@@ -43,6 +58,16 @@ mod tests {
         check(Some("c"), 2, &["e"], false);
         check(Some("e"), 2, &[], false);
         check(None, 3, &["a", "c", "e"], false);
+    }
+
+    #[test]
+    fn the_newest_can_come_first() {
+        let page = |after: Option<&str>| {
+            let all = ["c", "a", "e"].map(str::to_owned).to_vec();
+            Page::newest_first(all, &Cursor { after: after.map(str::to_owned), limit: 2 }, String::as_str)
+        };
+        assert_eq!(page(None), Page { items: vec!["e".to_owned(), "c".to_owned()], has_more: true });
+        assert_eq!(page(Some("b")), Page { items: vec!["a".to_owned()], has_more: false });
     }
 
     #[test]

@@ -1,0 +1,14 @@
+//! Lambda entry point. Wiring only: everything testable lives in the library.
+
+use std::sync::Arc;
+
+use outbound::Outbound;
+use shared::edge::{self, config::Config, connect, lambda};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    let config = Config::from_env()?;
+    edge::init_log(&config.log_level);
+    let gateway = connect::gateway_with_receivers(&config, Arc::new(Outbound::new(false)?)).await?;
+    lambda::run_worker(gateway, deliver::job).await
+}

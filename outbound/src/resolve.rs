@@ -1,0 +1,85 @@
+//! Names to addresses, every one of them checked.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use reqwest::dns::{Addrs, Name, Resolving};
+
+use crate::address::is_allowed;
+
+/// Where addresses of names come from. What it says is checked by those who ask.
+#[async_trait]
+pub trait Resolve: Send + Sync {
+    /// The addresses of a name.
+    ///
+    /// # Errors
+    /// If it has none, or nobody can be asked.
+    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>>;
+}
+
+/// The operating system's resolver.
+pub struct SystemResolver;
+
+#[async_trait]
+impl Resolve for SystemResolver {
+    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect())
+    }
+}
+
+/// A resolver that gives out only names whose every address is allowed.
+///
+/// A name with one address that is not allowed is refused as a whole: no honest one has both.
+#[derive(Clone)]
+pub(crate) struct Checked {
+    pub(crate) resolver: Arc<dyn Resolve>,
+    pub(crate) permit_loopback: bool,
+}
+
+/// Why a name cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unusable {
+    /// It has no address.
+    Name,
+    /// It has one that is not allowed.
+    Address,
+}
+
+impl std::fmt::Display for Unusable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Name => "the name has no address",
+            Self::Address => "the name has an address that is not allowed",
+        })
+    }
+}
+
+impl std::error::Error for Unusable {}
+
+impl Checked {
+    pub(crate) async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, Unusable> {
+        let found = self.resolver.resolve(name).await.map_err(|_| Unusable::Name)?;
+        if found.is_empty() {
+            return Err(Unusable::Name);
+        }
+        if found.iter().all(|address| is_allowed(*address, self.permit_loopback)) {
+            Ok(found)
+        } else {
+            Err(Unusable::Address)
+        }
+    }
+}
+
+impl reqwest::dns::Resolve for Checked {
+    fn resolve(&self, name: Name) -> Resolving {
+        let names = self.clone();
+        Box::pin(async move {
+            let found = names.addresses(name.as_str()).await?;
+            // Port 0 stands for the URL's.
+            let addresses: Addrs = Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0)));
+            Ok(addresses)
+        })
+    }
+}

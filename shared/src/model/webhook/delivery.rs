@@ -1,0 +1,334 @@
+//! A delivery: one event on its way to one endpoint, and every step it can take.
+//!
+//! Each step returns the delivery as it is to be stored, under a new revision; the table takes it only if nobody was
+//! faster. A delivery is pending until it ends as delivered or failed; only its owner can start it again.
+
+use serde::{Deserialize, Serialize};
+
+use super::endpoint::Endpoint;
+use super::event::WebhookEvent;
+use super::receivers::SendError;
+use super::schedule::{MAX_ATTEMPTS, delay_after};
+use crate::model::clock::Instant;
+use crate::model::id;
+use crate::model::message::DeliveryKey;
+
+/// How long a worker has for an attempt: 15 seconds are the receiver's, the rest is for a slow table.
+const LEASE_MS: u64 = 60_000;
+
+/// How long a message may take before the sweeper sends another.
+const NET_MS: u64 = 60_000;
+
+/// What SQS keeps back; an attempt that is further away is the sweeper's to start.
+pub const LONGEST_MESSAGE_DELAY_MS: u64 = 900_000;
+
+/// Attempts that a delivery shows.
+const KEPT_ATTEMPTS: usize = 10;
+
+/// How long a delivery is kept, from when it was made or last sent again.
+const KEPT_SECONDS: u64 = 30 * 86_400;
+
+/// One event on its way to one endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    pub key: DeliveryKey,
+    pub event_id: String,
+    /// Name of the event's type.
+    pub event_type: String,
+    /// What is signed and sent, byte for byte the same in every attempt.
+    pub body: String,
+    /// When the event happened.
+    pub created_at: Instant,
+    pub state: State,
+    /// Attempts that were begun since it was made or last sent again.
+    pub tries: u32,
+    /// The last of them, oldest first, with those before it was sent again.
+    pub attempts: Vec<Attempt>,
+    /// A random word of the last change.
+    pub revision: String,
+    /// Unix seconds.
+    pub expires_at: u64,
+    /// W3C trace context of what caused the event.
+    pub traceparent: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    Pending(Pending),
+    Delivered,
+    /// A dead letter, until its owner sends it again.
+    Failed(Failed),
+}
+
+/// A delivery that is not over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    pub next_attempt_at: Instant,
+    /// Who makes an attempt, if anybody does.
+    pub claim: Option<Claim>,
+    /// When the sweeper looks at it if nothing happens before.
+    pub due_at: Instant,
+}
+
+/// A worker's right to make an attempt and to record what came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// A random word that only this worker knows.
+    pub by: String,
+    /// When others may take over.
+    pub until: Instant,
+}
+
+/// Why a delivery failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failed {
+    /// No attempt of the schedule succeeded.
+    Exhausted,
+    /// The receiver answered 410 Gone.
+    Gone,
+    EndpointDisabled,
+    EndpointDeleted,
+}
+
+impl Failed {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exhausted => "attempts_exhausted",
+            Self::Gone => "gone",
+            Self::EndpointDisabled => "endpoint_disabled",
+            Self::EndpointDeleted => "endpoint_deleted",
+        }
+    }
+
+    /// The reason with that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        let all = [Self::Exhausted, Self::Gone, Self::EndpointDisabled, Self::EndpointDeleted];
+        all.into_iter().find(|reason| reason.name() == name)
+    }
+}
+
+/// What came of one attempt: a status or an error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Unix milliseconds at which it began.
+    pub at_ms: u64,
+    pub duration_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<SendError>,
+}
+
+impl State {
+    /// `pending`, `delivered` or `failed`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Pending(_) => "pending",
+            Self::Delivered => "delivered",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+impl Delivery {
+    /// The delivery of an event to an endpoint. Its id follows from both, so that an event that is told of twice is
+    /// delivered once.
+    #[must_use]
+    pub fn new(event: &WebhookEvent, endpoint: &Endpoint, traceparent: Option<&str>, now: Instant) -> Self {
+        let delivery_id = id::ordered_derived("wh_", event.created_at, &[&event.id, &endpoint.id]);
+        Self {
+            key: DeliveryKey { project_id: endpoint.project_id.clone(), endpoint_id: endpoint.id.clone(), delivery_id },
+            event_id: event.id.clone(),
+            event_type: event.event_type.name().to_owned(),
+            body: event.body(),
+            created_at: event.created_at,
+            state: State::Pending(starting(now)),
+            tries: 0,
+            attempts: Vec::new(),
+            revision: id::random(16),
+            expires_at: now.seconds() + KEPT_SECONDS,
+            traceparent: traceparent.map(str::to_owned),
+        }
+    }
+
+    #[must_use]
+    pub fn pending(&self) -> Option<&Pending> {
+        match &self.state {
+            State::Pending(pending) => Some(pending),
+            State::Delivered | State::Failed(_) => None,
+        }
+    }
+
+    /// Whether an attempt is to be made and nobody makes one.
+    #[must_use]
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.pending().is_some_and(|pending| {
+            pending.next_attempt_at <= now && pending.claim.as_ref().is_none_or(|claim| claim.until <= now)
+        })
+    }
+
+    /// Whether no attempt is left: the worker of the last one died.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.tries >= MAX_ATTEMPTS
+    }
+
+    /// A worker begins an attempt. It counts even if the worker dies, so that what kills workers ends.
+    #[must_use]
+    pub fn claimed(mut self, by: String, now: Instant) -> Self {
+        let until = now.plus_ms(LEASE_MS);
+        self.tries += 1;
+        self.revision = id::random(16);
+        self.state = State::Pending(Pending { next_attempt_at: now, claim: Some(Claim { by, until }), due_at: until });
+        self
+    }
+
+    /// An attempt came back at `now`. `retry_after_ms` is what the receiver asked for.
+    #[must_use]
+    pub fn answered(mut self, attempt: Attempt, retry_after_ms: Option<u64>, now: Instant) -> Self {
+        let next = delay_after(self.tries, &self.key.delivery_id, retry_after_ms);
+        self.revision = id::random(16);
+        self.state = match (attempt.status, next) {
+            (Some(200..=299), _) => State::Delivered,
+            (Some(410), _) => State::Failed(Failed::Gone),
+            (_, None) => State::Failed(Failed::Exhausted),
+            (_, Some(delay)) => {
+                let next_attempt_at = now.plus_ms(delay);
+                let net = if delay <= LONGEST_MESSAGE_DELAY_MS { NET_MS } else { 0 };
+                State::Pending(Pending { next_attempt_at, claim: None, due_at: next_attempt_at.plus_ms(net) })
+            }
+        };
+        self.attempts.push(attempt);
+        let surplus = self.attempts.len().saturating_sub(KEPT_ATTEMPTS);
+        self.attempts.drain(..surplus);
+        self
+    }
+
+    /// It ends without an attempt.
+    #[must_use]
+    pub fn failed(mut self, reason: Failed) -> Self {
+        self.revision = id::random(16);
+        self.state = State::Failed(reason);
+        self
+    }
+
+    /// Its owner sends it again, by a new schedule and under the same id.
+    #[must_use]
+    pub fn restarted(mut self, now: Instant) -> Self {
+        self.revision = id::random(16);
+        self.tries = 0;
+        self.state = State::Pending(starting(now));
+        self.expires_at = now.seconds() + KEPT_SECONDS;
+        self
+    }
+
+    /// The sweeper sends a message for it and looks again if that is lost. `None` if it is not due.
+    #[must_use]
+    pub fn swept(mut self, now: Instant) -> Option<Self> {
+        let State::Pending(pending) = &mut self.state else { return None };
+        if pending.due_at > now {
+            return None;
+        }
+        pending.due_at = now.plus_ms(NET_MS);
+        self.revision = id::random(16);
+        Some(self)
+    }
+}
+
+fn starting(now: Instant) -> Pending {
+    Pending { next_attempt_at: now, claim: None, due_at: now.plus_ms(NET_MS) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{EventType, SigningSecrets, Status};
+    use super::*;
+
+    const NOW: Instant = Instant(1_795_366_800_000);
+
+    fn delivery() -> Delivery {
+        let endpoint = Endpoint {
+            id: "we_1".into(),
+            project_id: "proj_1".into(),
+            url: "https://example.com/".into(),
+            event_types: vec![EventType::ResponseCompleted],
+            description: None,
+            created_at: 7,
+            status: Status::Enabled,
+            secrets: SigningSecrets::generate(),
+            revision: "r".into(),
+        };
+        Delivery::new(&WebhookEvent::new(EventType::ResponseCompleted, "resp_1", Instant(7)), &endpoint, None, NOW)
+    }
+
+    fn status(status: u16) -> Attempt {
+        Attempt { at_ms: NOW.0, duration_ms: 1, status: Some(status), error: None }
+    }
+
+    fn answered(code: u16, retry_after_ms: Option<u64>) -> Delivery {
+        delivery().claimed("w".into(), NOW).answered(status(code), retry_after_ms, NOW)
+    }
+
+    #[test]
+    fn one_event_makes_one_delivery_per_endpoint() {
+        assert_eq!(delivery().key, delivery().key);
+    }
+
+    #[test]
+    fn a_claim_keeps_others_out_until_its_end() {
+        let claimed = delivery().claimed("w".into(), NOW);
+        assert!(delivery().is_due(NOW) && !claimed.is_due(NOW.plus_ms(LEASE_MS - 1)));
+        assert!(claimed.is_due(NOW.plus_ms(LEASE_MS)));
+        assert!(claimed.clone().swept(NOW.plus_ms(LEASE_MS - 1)).is_none());
+        assert!(claimed.swept(NOW.plus_ms(LEASE_MS)).is_some());
+    }
+
+    #[test]
+    fn only_a_2xx_is_delivered() {
+        for code in [200, 204, 299] {
+            assert_eq!(answered(code, None).state, State::Delivered, "{code}");
+        }
+        for code in [100, 199, 300, 301, 302, 400, 404, 429, 500, 503] {
+            assert!(answered(code, None).pending().is_some(), "{code}");
+        }
+        assert_eq!(answered(410, None).state, State::Failed(Failed::Gone));
+    }
+
+    #[test]
+    fn the_sweeper_is_a_net_for_messages_and_starts_what_no_message_can() {
+        let near = answered(500, None);
+        let pending = near.pending().unwrap();
+        assert_eq!(pending.next_attempt_at.until(pending.due_at), NET_MS);
+        let far = answered(503, Some(LONGEST_MESSAGE_DELAY_MS + 1));
+        let pending = far.pending().unwrap();
+        assert_eq!((pending.next_attempt_at, pending.due_at), (NOW.plus_ms(900_001), NOW.plus_ms(900_001)));
+    }
+
+    #[test]
+    fn the_last_attempt_decides_and_another_start_begins_anew() {
+        let mut delivery = delivery();
+        for _ in 1..MAX_ATTEMPTS {
+            delivery = delivery.claimed("w".into(), NOW).answered(status(500), None, NOW);
+            assert!(delivery.pending().is_some());
+        }
+        let delivery = delivery.claimed("w".into(), NOW).answered(status(500), None, NOW);
+        assert_eq!(delivery.state, State::Failed(Failed::Exhausted));
+        let again = delivery.clone().restarted(NOW).claimed("w".into(), NOW).answered(status(200), None, NOW);
+        assert_eq!((again.state, again.key, again.body), (State::Delivered, delivery.key, delivery.body));
+        assert_eq!((again.tries, again.attempts.len()), (1, KEPT_ATTEMPTS));
+        assert_eq!(again.attempts.last(), Some(&status(200)));
+    }
+
+    #[test]
+    fn workers_that_die_use_attempts_up() {
+        let mut delivery = delivery();
+        for _ in 0..MAX_ATTEMPTS {
+            assert!(!delivery.is_spent());
+            delivery = delivery.claimed("w".into(), NOW);
+        }
+        assert!(delivery.is_spent());
+    }
+}

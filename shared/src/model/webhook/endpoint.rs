@@ -1,0 +1,156 @@
+//! Endpoints: where a project wants its events.
+
+use super::event::EventType;
+use super::secret::SigningSecrets;
+use crate::model::request::Invalid;
+
+/// Endpoints of one project. Each event is sent to all that want it, so the number bounds what one event costs.
+pub const MAX_ENDPOINTS: usize = 20;
+
+/// A URL that gets a project's events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// `we_` and 24 letters and digits.
+    pub id: String,
+    pub project_id: String,
+    /// Checked by `Receivers::check` when it was set.
+    pub url: String,
+    pub event_types: Vec<EventType>,
+    pub description: Option<String>,
+    /// Unix seconds.
+    pub created_at: u64,
+    pub status: Status,
+    pub secrets: SigningSecrets,
+    /// A random word of the last change: whoever changes an endpoint names the one it has read.
+    pub revision: String,
+}
+
+/// Whether an endpoint gets events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    Enabled,
+    Disabled(DisabledReason),
+}
+
+/// Why an endpoint gets no events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DisabledReason {
+    /// Its owner disabled it.
+    Requested,
+    /// It answered 410 Gone.
+    Gone,
+}
+
+impl DisabledReason {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Gone => "gone",
+        }
+    }
+
+    /// The reason with that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Requested, Self::Gone].into_iter().find(|reason| reason.name() == name)
+    }
+}
+
+impl Endpoint {
+    #[must_use]
+    pub fn wants(&self, event_type: EventType) -> bool {
+        self.status == Status::Enabled && self.event_types.contains(&event_type)
+    }
+}
+
+/// Event types that were checked: known, at least one, none twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventTypes(Vec<EventType>);
+
+impl TryFrom<Vec<String>> for EventTypes {
+    type Error = Invalid;
+
+    fn try_from(names: Vec<String>) -> Result<Self, Invalid> {
+        let known = || EventType::ALL.map(EventType::name).join(", ");
+        if names.is_empty() {
+            return Err(Invalid::field("event_types", format!("`event_types` is empty; choose from: {}.", known())));
+        }
+        let mut types = Vec::new();
+        for (index, name) in names.iter().enumerate() {
+            let wrong = || {
+                let message = format!("`event_types[{index}]` is no event that is sent; there are: {}.", known());
+                Invalid::field(format!("event_types[{index}]"), message)
+            };
+            let event_type = EventType::parse(name).ok_or_else(wrong)?;
+            if !types.contains(&event_type) {
+                types.push(event_type);
+            }
+        }
+        Ok(Self(types))
+    }
+}
+
+impl From<EventTypes> for Vec<EventType> {
+    fn from(types: EventTypes) -> Self {
+        types.0
+    }
+}
+
+/// A description that was checked: at most 200 characters, no surrounding space.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description(String);
+
+impl TryFrom<String> for Description {
+    type Error = Invalid;
+
+    fn try_from(raw: String) -> Result<Self, Invalid> {
+        let text = raw.trim();
+        match text.chars().count() {
+            0..=200 => Ok(Self(text.to_owned())),
+            length => {
+                let message = format!("The description has {length} characters, expected at most 200.");
+                Err(Invalid::field("description", message))
+            }
+        }
+    }
+}
+
+impl From<Description> for Option<String> {
+    /// An empty description is none.
+    fn from(description: Description) -> Self {
+        Some(description.0).filter(|text| !text.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn types(names: &[&str]) -> Result<Vec<EventType>, Invalid> {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        EventTypes::try_from(names).map(Vec::from)
+    }
+
+    #[test]
+    fn event_types_are_known_and_counted_once() {
+        let twice = ["response.failed", "response.completed", "response.failed"];
+        assert_eq!(types(&twice), Ok(vec![EventType::ResponseFailed, EventType::ResponseCompleted]));
+        let error = types(&["response.failed", "response.*"]).unwrap_err();
+        assert_eq!(error.param.as_deref(), Some("event_types[1]"));
+        assert!(
+            error
+                .message
+                .ends_with("there are: response.completed, response.failed, response.incomplete, response.cancelled.")
+        );
+        assert_eq!(types(&[]).unwrap_err().param.as_deref(), Some("event_types"));
+    }
+
+    #[test]
+    fn a_description_is_trimmed_and_bounded() {
+        let read = |text: &str| Description::try_from(text.to_owned()).map(Option::from);
+        assert_eq!(read(" Orders "), Ok(Some("Orders".to_owned())));
+        assert_eq!(read("  "), Ok(None));
+        assert!(read(&"é".repeat(200)).is_ok() && read(&"a".repeat(201)).is_err());
+    }
+}

@@ -1,0 +1,136 @@
+//! What deliveries are signed with: Standard Webhooks, `v1`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use rand::RngExt as _;
+use sha2::Sha256;
+
+use crate::model::clock::Instant;
+use crate::model::secret::Secret;
+
+/// How long a secret that was replaced still signs.
+pub const ROTATION_MS: u64 = 24 * 3_600_000;
+
+/// Replaced secrets that may sign at once.
+pub const MAX_RETIRED: usize = 4;
+
+const PREFIX: &str = "whsec_";
+
+/// A secret that deliveries are signed with: `whsec_` and the base64 of its 32 bytes.
+///
+/// The table keeps it as it is, for it must sign: the table is encrypted at rest. It is shown once, when it is made, and
+/// never logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningSecret(Secret);
+
+impl SigningSecret {
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(Secret::new(format!("{PREFIX}{}", STANDARD.encode(rand::rng().random::<[u8; 32]>()))))
+    }
+
+    /// A secret that was stored.
+    pub(crate) fn stored(text: String) -> Self {
+        Self(Secret::new(text))
+    }
+
+    /// As the receiver configures it.
+    #[must_use]
+    pub fn secret(&self) -> &Secret {
+        &self.0
+    }
+
+    /// `v1,<base64 HMAC-SHA256 of "{id}.{timestamp}.{body}">`.
+    fn sign(&self, id: &str, timestamp: u64, body: &str) -> String {
+        let key = STANDARD.decode(self.0.expose().trim_start_matches(PREFIX)).unwrap_or_default();
+        // An HMAC takes keys of every length.
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&key) else { return String::new() };
+        mac.update(format!("{id}.{timestamp}.{body}").as_bytes());
+        format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+    }
+}
+
+/// The secrets of an endpoint: the one that was shown last, and those that still sign beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningSecrets {
+    pub current: SigningSecret,
+    /// Those that were replaced, with the time each stops to sign.
+    pub retired: Vec<(SigningSecret, Instant)>,
+}
+
+impl SigningSecrets {
+    #[must_use]
+    pub fn generate() -> Self {
+        Self { current: SigningSecret::generate(), retired: Vec::new() }
+    }
+
+    /// Makes a new current secret; the one before signs for [`ROTATION_MS`] more. Several can be retired at once: an
+    /// answer with a new secret may be lost, and then it is the one before that receivers know.
+    ///
+    /// `None` if [`MAX_RETIRED`] still sign.
+    #[must_use]
+    pub fn rotated(&self, now: Instant) -> Option<Self> {
+        let mut retired: Vec<_> = self.retired.iter().filter(|(_, until)| now < *until).cloned().collect();
+        if retired.len() >= MAX_RETIRED {
+            return None;
+        }
+        retired.push((self.current.clone(), now.plus_ms(ROTATION_MS)));
+        Some(Self { current: SigningSecret::generate(), retired })
+    }
+
+    /// The value of `webhook-signature` at `now`: one signature per secret that signs, the current one's first.
+    #[must_use]
+    pub fn signature(&self, id: &str, now: Instant, body: &str) -> String {
+        let still = self.retired.iter().filter(|(_, until)| now < *until).map(|(secret, _)| secret);
+        let signing = std::iter::once(&self.current).chain(still);
+        signing.map(|secret| secret.sign(id, now.seconds(), body)).collect::<Vec<_>>().join(" ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signs_as_the_standards_example_does() {
+        let secret = SigningSecret::stored("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned());
+        assert_eq!(
+            secret.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, r#"{"test": 2432232314}"#),
+            "v1,g0hM9SsE+OTPJTt/tmKtSyNSE3uFJELVlNIOLJ1OdfQ="
+        );
+    }
+
+    #[test]
+    fn a_secret_has_32_bytes_and_does_not_print_itself() {
+        let secret = SigningSecret::generate();
+        let encoded = secret.secret().expose().strip_prefix("whsec_").unwrap().to_owned();
+        assert_eq!(STANDARD.decode(&encoded).unwrap().len(), 32);
+        assert!(!format!("{secret:?}").contains(&encoded));
+        assert_ne!(secret, SigningSecret::generate());
+    }
+
+    #[test]
+    fn a_replaced_secret_signs_for_a_day() {
+        let first = SigningSecrets::generate();
+        let second = first.rotated(Instant(1_000)).unwrap();
+        let [before, after] = [ROTATION_MS + 999, ROTATION_MS + 1_000].map(Instant);
+        let both = second.signature("wh_1", before, "{}");
+        let (new, old) = both.split_once(' ').unwrap();
+        assert_eq!(old, first.signature("wh_1", before, "{}"));
+        assert_eq!(second.signature("wh_1", after, "{}").split(' ').count(), 1);
+        assert_eq!(new, second.current.sign("wh_1", before.seconds(), "{}"));
+    }
+
+    #[test]
+    fn no_secret_stops_to_sign_because_of_a_lost_answer() {
+        let mut secrets = SigningSecrets::generate();
+        let known = secrets.current.clone();
+        for _ in 0..MAX_RETIRED {
+            secrets = secrets.rotated(Instant(0)).unwrap();
+        }
+        assert!(secrets.retired.iter().any(|(secret, _)| *secret == known));
+        assert_eq!(secrets.rotated(Instant(1)), None);
+        assert_eq!(secrets.rotated(Instant(ROTATION_MS)).unwrap().retired.len(), 1);
+    }
+}
