@@ -27,12 +27,7 @@ pub fn router(gateway: Deps) -> Router {
 
 type Sent = Result<Bytes, BytesRejection>;
 
-async fn create(
-    State(gateway): State<Deps>,
-    caller: Caller,
-    parts: Parts,
-    sent: Sent,
-) -> Result<Response, Rejection> {
+async fn create(State(gateway): State<Deps>, caller: Caller, parts: Parts, sent: Sent) -> Result<Response, Rejection> {
     let create = CreateResponse::parse(&body(sent)?, gateway.clock().now()).map_err(Error::from)?;
     let request = ResponseRequest { create, terms: CallTerms::read(&parts)? };
     drop(parts); // They would keep the connection's read buffer until the answer.

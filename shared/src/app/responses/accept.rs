@@ -69,11 +69,8 @@ impl Gateway {
             lease_until: if background { queued_until } else { job.over_at },
         };
         let begun_at = tokio::time::Instant::now();
-        let (claim, ticket, ()) = tokio::join!(
-            self.claim(job.plan.as_ref()),
-            self.admit(&ask),
-            self.refresh_breakers(&job.model),
-        );
+        let (claim, ticket, ()) =
+            tokio::join!(self.claim(job.plan.as_ref()), self.admit(&ask), self.refresh_breakers(&job.model),);
         let (lease, ticket) = match (claim, ticket) {
             (Ok(Claim::Run(lease)), Ok(ticket)) => (lease, ticket),
             // A replay costs nothing: it is given even to those who could not pay for the call.

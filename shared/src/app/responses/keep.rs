@@ -68,7 +68,6 @@ impl Gateway {
             cost,
             finished_at: self.clock.now(),
             due_at: None,
-            event_id: None,
         };
         match self.stores.finish_response(&journal.run, &end).await {
             Ok(true) => {}
@@ -83,12 +82,7 @@ impl Gateway {
             return;
         }
         let now = self.clock.now();
-        let record = ResponseRecord {
-            finished_at: Some(now),
-            usage: ended.usage,
-            cost,
-            ..record(job, ended.status)
-        };
+        let record = ResponseRecord { finished_at: Some(now), usage: ended.usage, cost, ..record(job, ended.status) };
         let skeleton = job.request.create.skeleton(&job.key.response_id, job.created_at, Status::InProgress);
         let request = StoredRequest::new(&job.request.create, &job.context, skeleton, job.limit).to_bytes();
         let response = Some(ended.response.to_bytes());
@@ -100,7 +94,9 @@ impl Gateway {
 
     /// Adds the turn to the response's conversation.
     pub(super) async fn remember_turn(&self, job: &Job, ended: &Ended) {
-        let Some(id) = job.request.create.conversation.as_ref().filter(|_| ended.status != Status::Failed) else { return };
+        let Some(id) = job.request.create.conversation.as_ref().filter(|_| ended.status != Status::Failed) else {
+            return;
+        };
         let mut items = job.request.create.input.clone();
         items.extend(output(&ended.response.to_bytes()).unwrap_or_default());
         if let Err(error) = self.append_turn(&job.key.project_id, id, job.created_at, items).await {
@@ -134,7 +130,6 @@ pub(super) fn record(job: &Job, status: Status) -> ResponseRecord {
         output_bytes: 0,
         usage: Usage::default(),
         cost: MicroUsd(0),
-        event_id: None,
     }
 }
 
