@@ -11,6 +11,7 @@ mod idempotency;
 mod jobs;
 mod layers;
 mod logs;
+mod queues;
 mod round_trips;
 mod sdk;
 mod streams;

@@ -40,7 +40,6 @@ async fn a_worker_that_dies_at_any_step_loses_nothing_and_doubles_nothing() {
             jobs.world.faults.clear();
             jobs.settle().await;
             let context = format!("{fault:?} at step {step}");
-            println!("{context}");
             let response = jobs.ended(&id, "completed").await;
             assert_eq!(response["output"][0]["content"][0]["text"], TEXT, "{context}");
             let (spent, held) = jobs.books().await;
