@@ -33,7 +33,10 @@ pub(crate) const FUNCTIONS: [(&str, Function); 10] = [
     ("responses", Function::Http(responses::router)),
     ("usage", Function::Http(usage::router)),
     ("webhooks", Function::Http(webhooks::router)),
-    ("respond", Function::Worker(|gateway| worker(move |event, ends| respond::job(event, Arc::clone(&gateway), Some(ends))))),
+    (
+        "respond",
+        Function::Worker(|gateway| worker(move |event, ends| respond::job(event, Arc::clone(&gateway), Some(ends)))),
+    ),
     ("deliver", Function::Worker(|gateway| worker(move |event, _| deliver::job(event, Arc::clone(&gateway))))),
     ("sweep", Function::Timer(|gateway| Box::pin(sweep::job(gateway)))),
 ];

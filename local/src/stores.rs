@@ -27,11 +27,11 @@ pub(crate) async fn open(data: &Data) -> Result<(Engines, Stores), LocalError> {
     let bucket = Bucket::new(embedded::s3_client(engines.s3.clone()), BUCKET);
     bucket.create().await?;
     let urls = QueueUrls {
-            respond: Some(queue_url("respond")),
-            deliver: Some(queue_url("deliver")),
-            respond_dead_letters: Some(queue_url("respond-dead-letters")),
-            deliver_dead_letters: Some(queue_url("deliver-dead-letters")),
-        };
+        respond: Some(queue_url("respond")),
+        deliver: Some(queue_url("deliver")),
+        respond_dead_letters: Some(queue_url("respond-dead-letters")),
+        deliver_dead_letters: Some(queue_url("deliver-dead-letters")),
+    };
     let queues = Queues::new(embedded::sqs_client(engines.sqs.connector()), urls);
     Ok((engines, Stores { table: Table::new(dynamo, TABLE), bucket, queues }))
 }

@@ -37,7 +37,7 @@ impl From<ResponseRecord> for JobObject {
             model: record.model,
             created_at: record.created_at.seconds(),
             finished_at: record.finished_at.map(shared::model::clock::Instant::seconds),
-            runs: record.fence,
+            runs: record.runs,
             due_at: record.due_at.map(shared::model::clock::Instant::seconds),
             events: record.next_sequence,
             cost_usd: record.status.is_terminal().then(|| record.cost.to_string()),

@@ -33,7 +33,7 @@ pub use error::StoreError;
 pub use idempotency::{Finished, Lease, PartReader, Record, RecordKey, RecordState};
 pub use meter::{Attempt, Hold, HoldId, MAX_SHARDS, MeterKey, Move, Settled, Shard, Window, WindowMove};
 pub use queues::{MAX_DELAY, Queue, QueueUrls, Queues};
-pub use responses::{Claim, End, EventReader, Holding, NewResponse, ResponseRecord, WholeResponse};
+pub use responses::{Claim, End, EventReader, GivenBack, Holding, NewResponse, ResponseRecord, WholeResponse};
 pub use schema::create_table;
 pub use table::Table;
 pub use usage::{Operation, UsageCount, UsageKey};

@@ -96,7 +96,7 @@ async fn an_operator_sees_and_cancels_the_jobs_of_all_projects() {
         jobs.world.clock.advance_ms(1);
         jobs.accept().await
     });
-    jobs.world.take_messages(Queue::Respond);
+    let _taken = jobs.world.take_messages(Queue::Respond); // By a worker that never comes back.
     let router = jobs.world.router();
     let get = async |path: &str| send(&router, "GET", path, ADMIN_KEY, &[], "").await.json();
     jobs.work().await;

@@ -124,4 +124,3 @@ async fn a_deleted_response_is_gone_its_worker_stops_and_its_hold_is_settled() {
     let again = send(&jobs.world.router(), "DELETE", &format!("{RESPONSES}/{id}"), &jobs.key, &[], "").await;
     assert_eq!(again.status, 404);
 }
-

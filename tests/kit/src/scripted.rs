@@ -67,7 +67,12 @@ impl Drop for Unread {
 impl ScriptedProvider {
     #[must_use]
     pub fn new(default: Script) -> Arc<Self> {
-        Arc::new(Self { default: Mutex::new(default), next: Mutex::default(), calls: Mutex::default(), dropped: Arc::default() })
+        Arc::new(Self {
+            default: Mutex::new(default),
+            next: Mutex::default(),
+            calls: Mutex::default(),
+            dropped: Arc::default(),
+        })
     }
 
     pub fn then(&self, script: Script) {
@@ -120,12 +125,15 @@ impl Provider for ScriptedProvider {
             Script::Paced { text, gap } => {
                 let events = chat_chunks(&text, &Usage { input: 10, output: 5, ..Usage::default() });
                 let unread = Unread { dropped: Arc::clone(&self.dropped), left: events.len() };
-                let paced = futures_util::stream::unfold((events.into_iter(), unread), move |(mut events, mut unread)| async move {
-                    let event = events.next()?;
-                    tokio::time::sleep(gap).await;
-                    unread.left -= 1;
-                    Some((Ok(event), (events, unread)))
-                });
+                let paced = futures_util::stream::unfold(
+                    (events.into_iter(), unread),
+                    move |(mut events, mut unread)| async move {
+                        let event = events.next()?;
+                        tokio::time::sleep(gap).await;
+                        unread.left -= 1;
+                        Some((Ok(event), (events, unread)))
+                    },
+                );
                 Ok(Reply::Stream(paced.boxed()))
             }
             Script::Hang => std::future::pending().await,

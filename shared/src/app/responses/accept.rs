@@ -134,6 +134,7 @@ impl Gateway {
         let stream = job.request.create.stream;
         let record = ResponseRecord {
             fence: 0,
+            runs: 0,
             next_sequence: first.len() as u64,
             watched_until: if stream { job.created_at.plus_ms(WATCH_MS) } else { job.created_at },
             due_at: Some(job.created_at.plus_ms(LOST_AFTER_MS)),

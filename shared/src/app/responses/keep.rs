@@ -115,6 +115,7 @@ pub(super) fn record(job: &Job, status: Status) -> ResponseRecord {
         stored: create.store,
         deleted: false,
         fence: 1,
+        runs: 1,
         lease_until: job.created_at,
         not_before: job.created_at,
         due_at: None,

@@ -7,11 +7,11 @@ use super::emit::{Emitter, Journal, Stopped};
 use super::perform::{Attempt, Flowed, NotBegun};
 use super::stored::StoredRequest;
 use super::{GRACE_MS, LEASE_MS, cost, prepared};
-use crate::app::admission::Ask;
+use crate::app::admission::{Ask, Limit};
 use crate::app::bound;
 use crate::app::error::Error;
 use crate::app::gateway::Gateway;
-use crate::data::{Claim, End, Holding, MAX_DELAY, ResponseRecord};
+use crate::data::{Claim, End, GivenBack, Holding, MAX_DELAY, ResponseRecord};
 use crate::model::catalog::Model;
 use crate::model::clock::Instant;
 use crate::model::message::ResponseKey;
@@ -61,7 +61,7 @@ impl Gateway {
         let Claim::Yours(record) = claim? else { return Ok(()) };
         let request = request?.ok_or("the request is gone").map_err(Error::internal("run the response"))?;
         let request = StoredRequest::read(&request)?;
-        if record.fence > MAX_RUNS {
+        if record.runs > MAX_RUNS {
             let message = format!("The response was begun {MAX_RUNS} times and never ended.");
             return self.end_unrun(&record, &request, &message).await;
         }
@@ -72,9 +72,11 @@ impl Gateway {
         match self.holding_of(&run, function_ends).await {
             Ok(Some(holding)) => self.run_job(run, holding, function_ends).await,
             Ok(None) => Ok(()),
-            Err(Error::Refused(refusal)) => match refusal.retry_after {
-                Some(wait) => self.give_back(&run.record, wait, false).await,
-                None => self.end_unrun(&run.record, &request, &Error::Refused(refusal).to_string()).await,
+            Err(Error::Refused(refusal)) => match (refusal.limit, refusal.retry_after) {
+                (Limit::Budget { .. }, _) | (_, None) => {
+                    self.end_unrun(&run.record, &request, &refusal.to_string()).await
+                }
+                (_, Some(wait)) => self.give_back(&run.record, wait, GivenBack::NotAdmitted).await,
             },
             Err(error) => Err(error),
         }
@@ -154,9 +156,9 @@ impl Gateway {
             Flowed::Broke(failure, usage) => {
                 tracing::warn!(error = failure.summary(), run = run.record.fence, "stream broke after it had begun");
                 let cost = cost(&run.model, &usage);
-                if run.record.fence < MAX_RUNS {
+                if run.record.runs < MAX_RUNS {
                     self.settle_response(&run.record, &usage, cost).await?;
-                    return self.give_back(&run.record, delay(run.record.fence, &failure), false).await;
+                    return self.give_back(&run.record, delay(run.record.runs, &failure), GivenBack::Used).await;
                 }
                 let bill = Bill { usage, cost: Some(cost) };
                 let (events, response) = composer.fail("server_error", &failure.to_string(), Some(&bill));
@@ -173,9 +175,9 @@ impl Gateway {
     async fn refused(&self, run: &Run, composer: Composer, emitter: Emitter, error: Error) -> Result<(), Error> {
         if let Error::Provider { source, .. } = &error
             && (source.is_retryable() || matches!(source, Failure::CircuitOpen { .. }))
-            && run.record.fence < MAX_RUNS
+            && run.record.runs < MAX_RUNS
         {
-            return self.give_back(&run.record, delay(run.record.fence, source), true).await;
+            return self.give_back(&run.record, delay(run.record.runs, source), GivenBack::Unused).await;
         }
         let (code, message) = told(&error);
         let (events, response) = composer.fail(code, &message, None);
@@ -183,13 +185,13 @@ impl Gateway {
         self.end_run(run, emitter, Ended { status: Status::Failed, response, events, usage, cost }).await
     }
 
-    /// Puts a response back into the queue. `unused` says that its hold was not used.
-    async fn give_back(&self, record: &ResponseRecord, wait: Duration, unused: bool) -> Result<(), Error> {
+    /// Puts a response back into the queue.
+    async fn give_back(&self, record: &ResponseRecord, wait: Duration, why: GivenBack) -> Result<(), Error> {
         let wait = wait.min(MAX_DELAY);
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         let not_before = self.clock.now().plus_ms(wait_ms);
         let due_at = not_before.plus_ms(LOST_AFTER_MS);
-        if self.stores.requeue_response(record, not_before, due_at, unused).await? {
+        if self.stores.requeue_response(record, not_before, due_at, why).await? {
             self.wake(record, wait).await;
         }
         Ok(())

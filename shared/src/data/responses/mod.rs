@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 pub use events::EventReader;
 pub use reading::WholeResponse;
-pub use running::{Claim, End};
+pub use running::{Claim, End, GivenBack};
 
 use super::Stores;
 use super::due::due_shard;
@@ -39,8 +39,10 @@ pub struct ResponseRecord {
     /// Whether it can be retrieved; else it is there only for those who repeat its request.
     pub stored: bool,
     pub deleted: bool,
-    /// Counts the runs. A run writes only while this is its number.
+    /// Counts the claims. Whoever claimed it writes only while this is its number.
     pub fence: u64,
+    /// Claims that came to call a provider, or died.
+    pub runs: u64,
     pub lease_until: Instant,
     /// A queued response is not begun before.
     pub not_before: Instant,
@@ -175,6 +177,7 @@ fn record_item(record: &ResponseRecord) -> Item {
             ("background", flag(record.background)),
             ("stored", flag(record.stored)),
             ("fence", number(record.fence)),
+            ("runs", number(record.runs)),
             ("lease_until", number(record.lease_until.0)),
             ("not_before", number(record.not_before.0)),
             ("next_sequence", number(record.next_sequence)),
@@ -224,6 +227,7 @@ fn record(item: &Item, now: Option<Instant>) -> Result<Option<ResponseRecord>, S
         stored: flag("stored")?,
         deleted: flag("deleted")?,
         fence: reader.number("fence")?,
+        runs: reader.number("runs")?,
         lease_until: Instant(reader.number("lease_until")?),
         not_before: Instant(reader.number("not_before")?),
         due_at: time("due_at")?,
@@ -266,6 +270,7 @@ mod tests {
             stored: true,
             deleted: false,
             fence: 3,
+            runs: 2,
             lease_until: Instant(30_000),
             not_before: Instant(1),
             due_at: Some(Instant(30_000)),

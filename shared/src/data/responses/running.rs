@@ -27,6 +27,17 @@ pub enum Claim {
     Absent,
 }
 
+/// Why a run gives a response back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GivenBack {
+    /// The provider did nothing: the next run uses the same hold.
+    Unused,
+    /// The provider broke off; its hold is settled.
+    Used,
+    /// The run got no hold. It does not count.
+    NotAdmitted,
+}
+
 /// How a run ends.
 #[derive(Debug, Clone)]
 pub struct End {
@@ -60,7 +71,7 @@ impl Stores {
     ) -> Result<Claim, StoreError> {
         let owner = id::random(12);
         let change = Change {
-            update: "SET run_status = :running, fence = fence + :one, lease_until = :lease, claim_owner = :owner, \
+            update: "SET run_status = :running, fence = fence + :one, runs = runs + :one, lease_until = :lease, claim_owner = :owner, \
                      due_at = :lease, due_shard = :shard"
                 .to_owned(),
             condition: "attribute_exists(pk) AND background = :one AND ((run_status = :queued AND not_before <= :now) \
@@ -211,8 +222,6 @@ impl Stores {
 
     /// Gives a response back to the queue, to be begun again at `not_before`. `false` if the run lost its fence.
     ///
-    /// `keep_hold` says that the provider did nothing: the next run uses the same hold.
-    ///
     /// # Errors
     /// If the table fails.
     pub async fn requeue_response(
@@ -220,7 +229,7 @@ impl Stores {
         run: &ResponseRecord,
         not_before: Instant,
         due_at: Instant,
-        keep_hold: bool,
+        why: GivenBack,
     ) -> Result<bool, StoreError> {
         let mut update = "SET run_status = :queued, not_before = :before, due_at = :due, due_shard = :shard".to_owned();
         let mut values = vec![
@@ -229,7 +238,11 @@ impl Stores {
             (":due", number(due_at.0)),
             (":shard", text(due_shard(&run.key.response_id))),
         ];
-        match run.holding.clone().filter(|_| keep_hold) {
+        if why == GivenBack::NotAdmitted {
+            update.push_str(", runs = runs - :one");
+            values.push((":one", number(1)));
+        }
+        match run.holding.clone().filter(|_| why == GivenBack::Unused) {
             Some(holding) => {
                 update.push_str(", holding = :holding");
                 values.push((":holding", text(Holding { fence: run.fence + 1, ..holding }.to_text())));
