@@ -7,6 +7,7 @@ use std::time::Duration;
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use axum::Router;
 use embedded::{Engines, Place};
+use outbound::{Options, Outbound};
 use shared::app::{Gateway, Parts};
 use shared::data::{Bucket, Queues, Shard, Stores, Table, create_table};
 use shared::edge::{Deps, stack};
@@ -16,8 +17,10 @@ use shared::model::id;
 use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project};
 use shared::model::provider::Provider;
 use shared::model::secret::Secret;
+use shared::model::webhook::Receivers;
 
 use crate::connector::{Faults, Instrumented, StoreLog};
+use crate::hook::Names;
 use crate::scripted::{Script, ScriptedProvider};
 
 pub const ADMIN_KEY: &str = "sk-weir-admin-test";
@@ -103,7 +106,7 @@ impl WorldBuilder {
         let stores = Stores { table: Table::new(dynamo.clone(), "weir"), bucket, queues: Queues::default() };
         let first = ScriptedProvider::new(Script::answer("Hello there.", 10, 5));
         let second = ScriptedProvider::new(Script::answer("From the second.", 10, 5));
-        World { engines, dynamo, stores, first, second, clock: self.clock, faults, log }
+        World { engines, dynamo, stores, first, second, clock: self.clock, faults, log, names: Names::default() }
     }
 }
 
@@ -118,6 +121,8 @@ pub struct World {
     pub clock: Clock,
     pub faults: Faults,
     pub log: StoreLog,
+    /// What the names of webhook receivers mean.
+    pub names: Names,
 }
 
 impl World {
@@ -141,8 +146,14 @@ impl World {
             catalog: Arc::new(Catalog::parse(CATALOG).expect("the catalog is right")),
             providers,
             clock: self.clock.clone(),
+            receivers: Some(self.receivers(Options { permit_loopback: true, ..Options::default() })),
             admin_key: Some(Secret::new(ADMIN_KEY)),
         })
+    }
+
+    /// The way to webhook receivers, whose names are those of this world.
+    pub fn receivers(&self, options: Options) -> Arc<dyn Receivers> {
+        Arc::new(Outbound::with_resolver(Arc::new(self.names.clone()), options).expect("the client is built"))
     }
 
     /// Every route of one instance.
