@@ -146,7 +146,7 @@ impl World {
             catalog: Arc::new(Catalog::parse(CATALOG).expect("the catalog is right")),
             providers,
             clock: self.clock.clone(),
-            receivers: Some(self.receivers(Options { permit_loopback: true, ..Options::default() })),
+            receivers: Some(self.local_receivers()),
             admin_key: Some(Secret::new(ADMIN_KEY)),
         })
     }
@@ -154,6 +154,11 @@ impl World {
     /// The way to webhook receivers, whose names are those of this world.
     pub fn receivers(&self, options: Options) -> Arc<dyn Receivers> {
         Arc::new(Outbound::with_resolver(Arc::new(self.names.clone()), options).expect("the client is built"))
+    }
+
+    /// The same for receivers on this machine.
+    pub fn local_receivers(&self) -> Arc<dyn Receivers> {
+        self.receivers(Options { permit_loopback: true, ..Options::default() })
     }
 
     /// Every route of one instance.
