@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use embedded::Place;
-use outbound::Outbound;
+use outbound::{Options, Outbound};
 use shared::app::{Gateway, Parts};
 use shared::data::Stores;
 use shared::edge::Deps;
@@ -43,7 +43,8 @@ impl Settings {
         let clock = Clock::system();
         let providers = providers::registry(&catalog, &provider_key, &clock)?;
         // Its user's own machine is where its receivers are tried out.
-        let receivers = Outbound::new(true).map_err(|error| LocalError::Receivers(error.into()))?;
+        let options = Options { permit_loopback: true, ..Options::default() };
+        let receivers = Outbound::new(options).map_err(|error| LocalError::Receivers(error.into()))?;
         let receivers: Option<Arc<dyn Receivers>> = Some(Arc::new(receivers));
         Ok(Gateway::new(Parts { stores, catalog, providers, clock, receivers, admin_key }))
     }

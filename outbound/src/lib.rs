@@ -22,12 +22,25 @@ use resolve::{Checked, Unusable};
 pub use resolve::{Resolve, SystemResolver};
 use target::Target;
 
-/// Time for one attempt, from the resolution of the name to the end of the answer.
-const TOTAL: Duration = Duration::from_secs(15);
 /// Time until there is a connection.
 const CONNECT: Duration = Duration::from_secs(5);
 /// What is read of an answer; the rest is not waited for.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// What differs between a deployment, a developer's machine and a test. The default is a deployment's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Also allows `http` and loopback addresses: for a server on a developer's own machine.
+    pub permit_loopback: bool,
+    /// Time for one attempt, from the resolution of the name to the end of the answer.
+    pub timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { permit_loopback: false, timeout: Duration::from_secs(15) }
+    }
+}
 
 /// Sends over HTTPS to public addresses.
 pub struct Outbound {
@@ -37,20 +50,20 @@ pub struct Outbound {
 }
 
 impl Outbound {
-    /// With the system's resolver. `permit_loopback` also allows `http` and loopback addresses: for a server on a
-    /// developer's own machine.
+    /// With the system's resolver.
     ///
     /// # Errors
     /// If the trusted roots cannot be loaded.
-    pub fn new(permit_loopback: bool) -> Result<Self, reqwest::Error> {
-        Self::with_resolver(Arc::new(SystemResolver), permit_loopback)
+    pub fn new(options: Options) -> Result<Self, reqwest::Error> {
+        Self::with_resolver(Arc::new(SystemResolver), options)
     }
 
     /// With a resolver of one's own, whose addresses are checked as well.
     ///
     /// # Errors
     /// If the trusted roots cannot be loaded.
-    pub fn with_resolver(resolver: Arc<dyn Resolve>, permit_loopback: bool) -> Result<Self, reqwest::Error> {
+    pub fn with_resolver(resolver: Arc<dyn Resolve>, options: Options) -> Result<Self, reqwest::Error> {
+        let Options { permit_loopback, timeout } = options;
         let names = Checked { resolver, permit_loopback };
         let client = reqwest::Client::builder()
             .dns_resolver(Arc::new(names.clone()))
@@ -59,7 +72,7 @@ impl Outbound {
             .retry(reqwest::retry::never())
             .pool_max_idle_per_host(0)
             .connect_timeout(CONNECT)
-            .timeout(TOTAL)
+            .timeout(timeout)
             .tcp_nodelay(true)
             .user_agent(concat!("weir-webhooks/", env!("CARGO_PKG_VERSION")))
             .build()?;

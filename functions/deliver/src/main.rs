@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use outbound::Outbound;
+use outbound::{Options, Outbound};
 use shared::edge::{self, config::Config, connect, lambda};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     let config = Config::from_env()?;
     edge::init_log(&config.log_level);
-    let gateway = connect::gateway_with_receivers(&config, Arc::new(Outbound::new(false)?)).await?;
-    lambda::run_worker(gateway, deliver::job).await
+    let receivers = Arc::new(Outbound::new(Options::default())?);
+    let gateway = connect::gateway_with_receivers(&config, receivers).await?;
+    lambda::run_worker(|event, _| deliver::job(event, Arc::clone(&gateway))).await
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use axum::Router;
 use embedded::{Engines, Place, Sqs, queue_url};
+use outbound::{Options, Outbound};
 use shared::app::{Gateway, Parts};
 use shared::data::{Bucket, Queue, QueueUrls, Queues, Shard, Stores, Table, create_table};
 use shared::edge::worker::{SqsBatchResponse, SqsEvent};
@@ -17,8 +18,10 @@ use shared::model::id;
 use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project};
 use shared::model::provider::Provider;
 use shared::model::secret::Secret;
+use shared::model::webhook::Receivers;
 
 use crate::connector::{Faults, Instrumented, StoreLog};
+use crate::hook::Names;
 use crate::scripted::{Script, ScriptedProvider};
 
 pub const ADMIN_KEY: &str = "sk-weir-admin-test";
@@ -112,7 +115,8 @@ impl WorldBuilder {
         let first = ScriptedProvider::new(Script::answer("Hello there.", 10, 5));
         let second = ScriptedProvider::new(Script::answer("From the second.", 10, 5));
         let queues = engines.sqs.clone();
-        World { engines, dynamo, stores, queues, first, second, clock: self.clock, faults, log }
+        let names = Names::default();
+        World { engines, dynamo, stores, queues, first, second, clock: self.clock, faults, log, names }
     }
 }
 
@@ -129,6 +133,8 @@ pub struct World {
     pub clock: Clock,
     pub faults: Faults,
     pub log: StoreLog,
+    /// What the names of webhook receivers mean.
+    pub names: Names,
 }
 
 impl World {
@@ -152,9 +158,19 @@ impl World {
             catalog: Arc::new(Catalog::parse(CATALOG).expect("the catalog is right")),
             providers,
             clock: self.clock.clone(),
-            receivers: None,
+            receivers: Some(self.local_receivers()),
             admin_key: Some(Secret::new(ADMIN_KEY)),
         })
+    }
+
+    /// The way to webhook receivers, whose names are those of this world.
+    pub fn receivers(&self, options: Options) -> Arc<dyn Receivers> {
+        Arc::new(Outbound::with_resolver(Arc::new(self.names.clone()), options).expect("the client is built"))
+    }
+
+    /// The same for receivers on this machine.
+    pub fn local_receivers(&self) -> Arc<dyn Receivers> {
+        self.receivers(Options { permit_loopback: true, ..Options::default() })
     }
 
     /// Every route of one instance.
