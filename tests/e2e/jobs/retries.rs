@@ -25,7 +25,7 @@ async fn a_provider_that_fails_before_its_answer_is_asked_again_later_for_the_sa
     assert_eq!(jobs.work().await, 0, "its message waits");
     jobs.world.first.always(Script::answer("Hello there.", 10, 5));
     jobs.world.clock.advance_ms(5_000);
-    assert_eq!(jobs.work().await, 1);
+    jobs.work().await;
     jobs.ended(&id, "completed").await;
     assert_eq!(jobs.books().await, (COST, 0));
 }

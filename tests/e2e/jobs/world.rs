@@ -1,11 +1,17 @@
 //! A project with background responses, and the platform around its workers.
 
-use kit::{Reply, World, send};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use kit::{Reply, World, router_of, send};
 use serde_json::{Value, json};
 use shared::app::Chain;
 use shared::data::{Due, Queue};
+use shared::edge::Deps;
 use shared::model::clock::Instant;
 use shared::model::project::{Limits, Policy, Project};
+use shared::model::webhook::{Answer, Post, Receivers, RefusedUrl, SendError};
 
 use crate::budget;
 
@@ -26,7 +32,27 @@ pub(crate) struct Jobs {
     pub(crate) world: World,
     pub(crate) project: Project,
     pub(crate) key: String,
+    told: Arc<Told>,
 }
+
+/// Webhook receivers that take everything and remember it: the `webhook-id` and the body.
+#[derive(Default)]
+struct Told(Mutex<Vec<(String, String)>>);
+
+#[async_trait]
+impl Receivers for Told {
+    async fn check(&self, _: &str) -> Result<(), RefusedUrl> {
+        Ok(())
+    }
+
+    async fn post(&self, post: &Post) -> Result<Answer, SendError> {
+        self.0.lock().unwrap().push((post.id.clone(), post.body.clone()));
+        Ok(Answer { status: 200, retry_after: None })
+    }
+}
+
+/// Webhook endpoints of the project that want every event.
+const ENDPOINTS: usize = 2;
 
 impl Jobs {
     pub(crate) async fn new() -> Self {
@@ -36,7 +62,20 @@ impl Jobs {
     pub(crate) async fn with(limits: Limits) -> Self {
         let world = World::new().await;
         let (project, key) = world.project(limits, Policy::default()).await;
-        Self { world, project, key }
+        let jobs = Self { world, project, key, told: Arc::default() };
+        let all = ["response.completed", "response.failed", "response.incomplete", "response.cancelled"];
+        for n in 0..ENDPOINTS {
+            let body = json!({"url": format!("https://receiver-{n}.example/"), "event_types": all}).to_string();
+            let router = router_of(&jobs.deliverer());
+            let made = send(&router, "POST", "/v1/webhook_endpoints", &jobs.key, &[], body).await;
+            assert_eq!(made.status, 200, "{}", made.text());
+        }
+        jobs
+    }
+
+    /// A process that delivers to this project's receivers.
+    fn deliverer(&self) -> Deps {
+        self.world.gateway_to(self.told.clone())
     }
 
     pub(crate) async fn post(&self, body: &Value, headers: &[(&str, &str)]) -> Reply {
@@ -71,9 +110,24 @@ impl Jobs {
 
     /// Gives the visible messages of both queues to workers of a new process. Returns how many there were.
     pub(crate) async fn work(&self) -> usize {
-        let (respond, deliver) = (self.world.gateway(), self.world.gateway());
-        self.world.work_once(Queue::Respond, |event| respond::job(event, respond, None)).await
-            + self.world.work_once(Queue::Deliver, |event| deliver::job(event, deliver)).await
+        let gateway = self.world.gateway();
+        self.world.work_once(Queue::Respond, |event| respond::job(event, gateway, None)).await + self.deliver().await
+    }
+
+    async fn deliver(&self) -> usize {
+        let gateway = self.deliverer();
+        self.world.work_once(Queue::Deliver, |event| deliver::job(event, gateway)).await
+    }
+
+    /// Checks that every endpoint was told of the end of a background response: of one event, perhaps more than once.
+    async fn was_told(&self, id: &str, status: &str) {
+        while self.deliver().await > 0 {}
+        let told = self.told.0.lock().unwrap();
+        let about: BTreeSet<_> = told.iter().filter(|(_, body)| body.contains(id)).collect();
+        assert_eq!(about.len(), ENDPOINTS, "{id}: {about:?}");
+        let event = format!(r#""type":"response.{status}""#);
+        assert!(about.iter().all(|(_, body)| body.contains(&event)), "{event}: {about:?}");
+        assert_eq!(about.iter().map(|(_, body)| body).collect::<BTreeSet<_>>().len(), 1, "one event: {about:?}");
     }
 
     pub(crate) async fn sweep(&self) {
@@ -83,7 +137,7 @@ impl Jobs {
     }
 
     /// Lets everything happen that has to happen: messages are worked on, time passes, the sweeper comes, until nothing
-    /// of a response is due any more.
+    /// of a response or a delivery is due any more.
     pub(crate) async fn settle(&self) {
         for _ in 0..200 {
             while self.work().await > 0 {}
@@ -96,12 +150,12 @@ impl Jobs {
         panic!("still due: {:?}", self.due().await);
     }
 
-    /// What is due of responses, now or at any time.
+    /// What is due of responses and deliveries, now or at any time.
     pub(crate) async fn due(&self) -> Vec<Due> {
         let mut due = Vec::new();
         for shard in 0..shared::data::DUE_SHARDS {
             let all = self.world.stores.table.due(shard, Instant(u64::MAX / 2)).await.unwrap();
-            due.extend(all.into_iter().filter(|due| matches!(due, Due::Response(_))));
+            due.extend(all.into_iter().filter(|due| !matches!(due, Due::Meter(_))));
         }
         due
     }
@@ -122,6 +176,9 @@ impl Jobs {
         let ends = names(&stream).iter().filter(|name| terminal.contains(&name.as_str())).count();
         assert_eq!(ends, usize::from(status != "cancelled"), "it ends once: {stream}");
         assert_eq!(self.books().await.1, 0, "nothing is held any more");
+        if response["background"] == true {
+            self.was_told(id, status).await;
+        }
         response
     }
 }

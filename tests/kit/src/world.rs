@@ -1,7 +1,7 @@
 //! The whole service on embedded stores, with a provider and a clock that tests hold in their hands.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
@@ -116,7 +116,19 @@ impl WorldBuilder {
         let second = ScriptedProvider::new(Script::answer("From the second.", 10, 5));
         let queues = engines.sqs.clone();
         let names = Names::default();
-        World { engines, dynamo, stores, queues, first, second, clock: self.clock, faults, log, names }
+        World {
+            engines,
+            dynamo,
+            stores,
+            queues,
+            first,
+            second,
+            clock: self.clock,
+            faults,
+            log,
+            names,
+            local_receivers: OnceLock::new(),
+        }
     }
 }
 
@@ -135,6 +147,7 @@ pub struct World {
     pub log: StoreLog,
     /// What the names of webhook receivers mean.
     pub names: Names,
+    local_receivers: OnceLock<Arc<dyn Receivers>>,
 }
 
 impl World {
@@ -149,6 +162,11 @@ impl World {
 
     /// One instance: a process that has just started.
     pub fn gateway(&self) -> Deps {
+        self.gateway_to(self.local_receivers())
+    }
+
+    /// One instance that reaches webhook endpoints another way.
+    pub fn gateway_to(&self, receivers: Arc<dyn Receivers>) -> Deps {
         let providers: HashMap<String, Arc<dyn Provider>> = HashMap::from([
             ("first".to_owned(), self.first.clone() as Arc<dyn Provider>),
             ("second".to_owned(), self.second.clone() as Arc<dyn Provider>),
@@ -158,7 +176,7 @@ impl World {
             catalog: Arc::new(Catalog::parse(CATALOG).expect("the catalog is right")),
             providers,
             clock: self.clock.clone(),
-            receivers: Some(self.local_receivers()),
+            receivers: Some(receivers),
             admin_key: Some(Secret::new(ADMIN_KEY)),
         })
     }
@@ -168,9 +186,10 @@ impl World {
         Arc::new(Outbound::with_resolver(Arc::new(self.names.clone()), options).expect("the client is built"))
     }
 
-    /// The same for receivers on this machine.
+    /// The same for receivers on this machine. Made once: an HTTP client takes long to make.
     pub fn local_receivers(&self) -> Arc<dyn Receivers> {
-        self.receivers(Options { permit_loopback: true, ..Options::default() })
+        let make = || self.receivers(Options { permit_loopback: true, ..Options::default() });
+        Arc::clone(self.local_receivers.get_or_init(make))
     }
 
     /// Every route of one instance.
