@@ -27,7 +27,7 @@ fn lacks(folder: &str, words: &[&str]) {
 
 #[test]
 fn layers_point_one_way() {
-    lacks("model", &["axum", "aws_sdk", "lambda_http", "crate::data", "crate::app", "crate::edge"]);
+    lacks("model", &["axum", "reqwest", "aws_sdk", "lambda_http", "crate::data", "crate::app", "crate::edge"]);
     lacks("data", &["axum", "lambda_http", "crate::app", "crate::edge"]);
-    lacks("app", &["axum", "aws_sdk", "lambda_http", "crate::edge"]);
+    lacks("app", &["axum", "reqwest", "aws_sdk", "lambda_http", "crate::edge"]);
 }

@@ -93,11 +93,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signs_as_the_standards_example_does() {
-        let secret = SigningSecret::stored("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned());
+    fn signs_as_the_standards_own_library_does() {
+        let secret = SigningSecret::stored("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD".to_owned());
+        let body = r#"{"email":"test@example.com","username":"test_user"}"#;
         assert_eq!(
-            secret.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, r#"{"test": 2432232314}"#),
-            "v1,g0hM9SsE+OTPJTt/tmKtSyNSE3uFJELVlNIOLJ1OdfQ="
+            secret.sign("msg_27UH4WbU6Z5A5EzD8u03UvzRbpk", 1_649_367_553, body),
+            "v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw="
         );
     }
 
