@@ -69,11 +69,8 @@ impl Gateway {
             lease_until: if background { queued_until } else { job.over_at },
         };
         let begun_at = tokio::time::Instant::now();
-        let (claim, ticket, ()) = tokio::join!(
-            self.claim(job.plan.as_ref()),
-            self.admit(&ask),
-            self.refresh_breakers(&job.model),
-        );
+        let (claim, ticket, ()) =
+            tokio::join!(self.claim(job.plan.as_ref()), self.admit(&ask), self.refresh_breakers(&job.model),);
         let (lease, ticket) = match (claim, ticket) {
             (Ok(Claim::Run(lease)), Ok(ticket)) => (lease, ticket),
             // A replay costs nothing: it is given even to those who could not pay for the call.
@@ -144,7 +141,7 @@ impl Gateway {
             ..record(job, Status::Queued)
         };
         let events: Vec<u8> = first.iter().flat_map(|event| event.sse().to_vec()).collect();
-        let request = StoredRequest::new(&job.request.create, &job.context, skeleton.clone(), job.limit).to_bytes();
+        let request = StoredRequest::of(job, skeleton.clone()).to_bytes();
         let new = NewResponse { record, request, events: events.into(), response: None };
         if let Err(error) = self.stores.create_response(&new).await {
             let error = Error::from(error);

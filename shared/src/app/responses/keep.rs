@@ -9,7 +9,7 @@ use super::{Job, LEASE_MS};
 use crate::app::books::Account;
 use crate::app::dispatch::Chain;
 use crate::app::gateway::Gateway;
-use crate::data::{End, NewResponse, Operation, ResponseRecord};
+use crate::data::{End, NewResponse, Operation, ResponseRecord, Turn};
 use crate::model::money::MicroUsd;
 use crate::model::object::Object;
 use crate::model::responses::{ResponseEvent, Status};
@@ -37,7 +37,7 @@ impl Gateway {
             ..record(job, Status::InProgress)
         };
         let events: Vec<u8> = first.iter().flat_map(|event| event.sse().to_vec()).collect();
-        let request = StoredRequest::new(&job.request.create, &job.context, skeleton.clone(), job.limit).to_bytes();
+        let request = StoredRequest::of(job, skeleton.clone()).to_bytes();
         let new = NewResponse { record, request, events: events.into(), response: None };
         let written = async {
             self.stores.create_response(&new).await?;
@@ -83,14 +83,9 @@ impl Gateway {
             return;
         }
         let now = self.clock.now();
-        let record = ResponseRecord {
-            finished_at: Some(now),
-            usage: ended.usage,
-            cost,
-            ..record(job, ended.status)
-        };
+        let record = ResponseRecord { finished_at: Some(now), usage: ended.usage, cost, ..record(job, ended.status) };
         let skeleton = job.request.create.skeleton(&job.key.response_id, job.created_at, Status::InProgress);
-        let request = StoredRequest::new(&job.request.create, &job.context, skeleton, job.limit).to_bytes();
+        let request = StoredRequest::of(job, skeleton).to_bytes();
         let response = Some(ended.response.to_bytes());
         let new = NewResponse { record, request, events: Bytes::new(), response };
         if let Err(error) = self.stores.create_response(&new).await {
@@ -100,10 +95,13 @@ impl Gateway {
 
     /// Adds the turn to the response's conversation.
     pub(super) async fn remember_turn(&self, job: &Job, ended: &Ended) {
-        let Some(id) = job.request.create.conversation.as_ref().filter(|_| ended.status != Status::Failed) else { return };
+        let Some(id) = job.request.create.conversation.as_ref().filter(|_| ended.status != Status::Failed) else {
+            return;
+        };
         let mut items = job.request.create.input.clone();
         items.extend(output(&ended.response.to_bytes()).unwrap_or_default());
-        if let Err(error) = self.append_turn(&job.key.project_id, id, job.created_at, items).await {
+        let turn = Turn { at: job.turn_at, id: job.key.response_id.clone() };
+        if let Err(error) = self.append_turn(&job.key.project_id, id, &turn, &items).await {
             tracing::error!(error = %Chain(&error), "turn not added to its conversation");
         }
     }
