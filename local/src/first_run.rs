@@ -40,6 +40,11 @@ impl Keys {
         Ok(keys)
     }
 
+    /// The keys of a data folder, if there are any.
+    pub(crate) fn kept(folder: &Path) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(folder.join("keys.json")).ok()?).ok()
+    }
+
     fn of_folder(folder: &Path) -> Result<Self, LocalError> {
         let path = folder.join("keys.json");
         let shown = path.display().to_string();

@@ -21,7 +21,7 @@ use crate::{Data, LocalError, Settings, stores};
 
 type MakeRouter = fn(Deps) -> Router;
 
-const FUNCTIONS: [(&str, MakeRouter); 6] = [
+const FUNCTIONS: [(&str, MakeRouter); 7] = [
     ("chat", chat::router),
     ("embeddings", embeddings::router),
     ("models", models::router),

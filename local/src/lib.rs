@@ -2,11 +2,13 @@
 
 mod first_run;
 mod invoke;
+mod jobs;
 mod server;
 mod settings;
 mod stores;
 
 pub use invoke::{invoke, read_event};
+pub use jobs::{Deployment, JobsCommand, JobsError, jobs};
 pub use server::{Running, routes, serve};
 pub use settings::{Data, Settings};
 

@@ -1,4 +1,4 @@
-//! The command line: `weir`, `weir serve`, `weir invoke`, `weir models import`.
+//! The command line: `weir`, `weir serve`, `weir invoke`, `weir jobs`, `weir models import`.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use embedded::Place;
-use local::{Data, Running, Settings, invoke, serve};
+use local::{Data, Deployment, JobsCommand, Running, Settings, invoke, jobs, serve};
 use providers::import::Import;
 use shared::app::Chain;
 use shared::model::clock::Clock;
@@ -35,6 +35,13 @@ enum Command {
         /// The models to serve; without it the builtin ones
         #[arg(long, env = "WEIR_MODELS")]
         models: Option<PathBuf>,
+    },
+    /// Look at background responses and dead letters of a deployment, this machine's or another
+    Jobs {
+        #[command(flatten)]
+        deployment: Deployment,
+        #[command(subcommand)]
+        command: JobsCommand,
     },
     /// Work with lists of models
     Models {
@@ -112,6 +119,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
             };
             let answer = runtime.block_on(invoke(&function, &event, &settings))?;
             Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&answer)?)?)
+        }
+        Command::Jobs { deployment, command } => {
+            let printed = runtime.block_on(jobs(&command, &deployment))?;
+            Ok(write!(std::io::stdout(), "{printed}")?)
         }
         Command::Models { command: ModelsCommand::Import { file, provider } } => import(&file, &provider),
     }

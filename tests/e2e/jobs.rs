@@ -39,6 +39,7 @@ async fn a_background_response_is_queued_then_made_by_a_worker_and_paid_once() {
     assert_eq!(world.first.call_count(), 1);
     let stream = send(&world.router(), "GET", &format!("{RESPONSES}/{id}?stream=true"), &key, &[], "").await;
     println!("{}", stream.text());
-    let after = send(&world.router(), "GET", &format!("{RESPONSES}/{id}?stream=true&starting_after=3"), &key, &[], "").await;
+    let after =
+        send(&world.router(), "GET", &format!("{RESPONSES}/{id}?stream=true&starting_after=3"), &key, &[], "").await;
     assert!(stream.text().ends_with(after.text()) && after.text().contains("\"sequence_number\":4"));
 }

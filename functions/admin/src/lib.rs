@@ -1,6 +1,7 @@
 //! The admin API: projects with their limits, service accounts and API keys. Every route takes the admin key.
 
 mod accounts;
+mod jobs;
 mod keys;
 mod limits;
 mod projects;
@@ -27,6 +28,11 @@ pub fn router(gateway: Deps) -> Router {
         .route("/rate_limits/{rate_limit_id}", post(limits::set_rate_limit));
     Router::new()
         .route("/v1/organization/projects", get(projects::list).post(projects::create))
+        .route("/v1/organization/jobs", get(jobs::list))
+        .route("/v1/organization/jobs/{id}", get(jobs::retrieve))
+        .route("/v1/organization/jobs/{id}/cancel", post(jobs::cancel))
+        .route("/v1/organization/dead_letters", get(jobs::dead_letters))
+        .route("/v1/organization/dead_letters/replay", post(jobs::replay))
         .nest("/v1/organization/projects/{project_id}", project)
         .with_state(gateway)
 }

@@ -2,7 +2,6 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use shared::app::Error;
 use shared::edge::{Deps, Params, Path, Rejection, body};
 use shared::model::project::Caller;
 use shared::model::responses::{NewConversation, changed_metadata, check_include, sent_items};
@@ -10,7 +9,7 @@ use shared::model::responses::{NewConversation, changed_metadata, check_include,
 use crate::{Sent, json, list_query};
 
 pub(crate) async fn create(State(gateway): State<Deps>, caller: Caller, sent: Sent) -> Result<Response, Rejection> {
-    let new = NewConversation::parse(&body(sent)?, gateway.clock().now()).map_err(Error::from)?;
+    let new = NewConversation::parse(&body(sent)?, gateway.clock().now())?;
     Ok(json(&gateway.create_conversation(&caller, new).await?))
 }
 
@@ -28,7 +27,7 @@ pub(crate) async fn update(
     Path(id): Path<String>,
     sent: Sent,
 ) -> Result<Response, Rejection> {
-    let metadata = changed_metadata(&body(sent)?).map_err(Error::from)?;
+    let metadata = changed_metadata(&body(sent)?)?;
     Ok(json(&gateway.update_conversation(&caller, &id, &metadata).await?))
 }
 
@@ -47,8 +46,8 @@ pub(crate) async fn add_items(
     params: Params,
     sent: Sent,
 ) -> Result<Response, Rejection> {
-    check_include(&params.list("include")).map_err(Error::from)?;
-    let items = sent_items(&body(sent)?, gateway.clock().now()).map_err(Error::from)?;
+    check_include(&params.list("include"))?;
+    let items = sent_items(&body(sent)?, gateway.clock().now())?;
     Ok(json(&gateway.add_items(&caller, &id, items).await?))
 }
 
@@ -68,7 +67,7 @@ pub(crate) async fn retrieve_item(
     Path((id, item_id)): Path<(String, String)>,
     params: Params,
 ) -> Result<Response, Rejection> {
-    check_include(&params.list("include")).map_err(Error::from)?;
+    check_include(&params.list("include"))?;
     Ok(json(&gateway.item(&caller, &id, &item_id).await?))
 }
 

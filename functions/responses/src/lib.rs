@@ -10,7 +10,7 @@ use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use shared::app::{CallTerms, Error, ResponseRequest};
+use shared::app::{CallTerms, ResponseRequest};
 use shared::edge::{Deps, Params, Path, Rejection, body, function_ends, respond};
 use shared::model::object::Object;
 use shared::model::project::Caller;
@@ -40,14 +40,14 @@ pub fn router(gateway: Deps) -> Router {
 type Sent = Result<Bytes, BytesRejection>;
 
 async fn create(State(gateway): State<Deps>, caller: Caller, parts: Parts, sent: Sent) -> Result<Response, Rejection> {
-    let create = CreateResponse::parse(&body(sent)?, gateway.clock().now()).map_err(Error::from)?;
+    let create = CreateResponse::parse(&body(sent)?, gateway.clock().now())?;
     let request = ResponseRequest { create, terms: CallTerms::read(&parts)? };
     drop(parts); // They would keep the connection's read buffer until the answer.
     Ok(respond(gateway.create_response(caller, request).await?))
 }
 
 async fn input_tokens(State(gateway): State<Deps>, caller: Caller, sent: Sent) -> Result<Response, Rejection> {
-    let create = CreateResponse::parse_to_count(&body(sent)?, gateway.clock().now()).map_err(Error::from)?;
+    let create = CreateResponse::parse_to_count(&body(sent)?, gateway.clock().now())?;
     let count = gateway.count_input_tokens(&caller, create).await?;
     Ok(json(&Object::default().with("object", "response.input_tokens").with("input_tokens", &count)))
 }
@@ -59,8 +59,8 @@ async fn retrieve(
     params: Params,
     parts: Parts,
 ) -> Result<Response, Rejection> {
-    if params.flag("stream").map_err(Error::from)? {
-        let after = params.number("starting_after").map_err(Error::from)?;
+    if params.flag("stream")? {
+        let after = params.number("starting_after")?;
         return Ok(respond(gateway.stream_response(&caller, &id, after, function_ends(&parts)).await?));
     }
     Ok(json(&gateway.response(&caller, &id).await?))
@@ -82,12 +82,12 @@ async fn input_items(
 ) -> Result<Response, Rejection> {
     let query = list_query(&params)?;
     let items = gateway.input_items(&caller, &id).await?;
-    let (page, has_more) = query.page(items, Item::id, |_| true).map_err(Error::from)?;
+    let (page, has_more) = query.page(items, Item::id, |_| true)?;
     Ok(json(&list(&page, has_more)))
 }
 
 /// Reads the parameters of a list of items.
-fn list_query(params: &Params) -> Result<ListQuery, Error> {
+fn list_query(params: &Params) -> Result<ListQuery, Rejection> {
     check_include(&params.list("include"))?;
     Ok(ListQuery::parse(params.text("order"), params.text("after"), params.number("limit")?)?)
 }

@@ -19,8 +19,10 @@ pub(super) struct Account<'a> {
 impl Gateway {
     /// Settles and counts at once, in one round trip: for a call that nobody else can settle but the sweeper, long after.
     pub(super) async fn book(&self, account: &Account<'_>, ticket: &Ticket, usage: &Usage, cost: MicroUsd) {
-        let (settled, counted) =
-            tokio::join!(self.settle(ticket, cost, usage.input + usage.output), self.count(account, ticket, usage, cost));
+        let (settled, counted) = tokio::join!(
+            self.settle(ticket, cost, usage.input + usage.output),
+            self.count(account, ticket, usage, cost)
+        );
         if let Err(error) = settled {
             tracing::error!(error = %Chain(&error), "hold not settled, the sweeper will");
         }
@@ -53,13 +55,7 @@ impl Gateway {
         }
     }
 
-    async fn count(
-        &self,
-        account: &Account<'_>,
-        ticket: &Ticket,
-        usage: &Usage,
-        cost: MicroUsd,
-    ) -> Result<(), Error> {
+    async fn count(&self, account: &Account<'_>, ticket: &Ticket, usage: &Usage, cost: MicroUsd) -> Result<(), Error> {
         let now = self.clock.now();
         let key = UsageKey {
             project_id: account.project_id.to_owned(),

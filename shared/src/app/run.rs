@@ -110,8 +110,10 @@ impl Gateway {
         }
         let now = self.clock.now();
         let longest = model.targets.iter().map(|target| target.timeouts.total).max().unwrap_or_default();
-        let left =
-            request.terms.deadline.map(|deadline| Duration::from_millis(now.until(deadline).saturating_sub(CLOSING_MS)));
+        let left = request
+            .terms
+            .deadline
+            .map(|deadline| Duration::from_millis(now.until(deadline).saturating_sub(CLOSING_MS)));
         let allowed = left.map_or(longest, |left| left.min(longest));
         let fingerprint = || idempotency::fingerprint(&body.object);
         let key = request.terms.idempotency_key.as_deref();

@@ -33,6 +33,8 @@ impl Queue {
 pub struct QueueUrls {
     pub respond: Option<String>,
     pub deliver: Option<String>,
+    pub respond_dead_letters: Option<String>,
+    pub deliver_dead_letters: Option<String>,
 }
 
 impl QueueUrls {
@@ -40,6 +42,13 @@ impl QueueUrls {
         match queue {
             Queue::Respond => self.respond.as_deref(),
             Queue::Deliver => self.deliver.as_deref(),
+        }
+    }
+
+    fn dead_letters_of(&self, queue: Queue) -> Option<&str> {
+        match queue {
+            Queue::Respond => self.respond_dead_letters.as_deref(),
+            Queue::Deliver => self.deliver_dead_letters.as_deref(),
         }
     }
 }
@@ -59,6 +68,13 @@ impl Queues {
     #[must_use]
     pub fn new(client: Client, urls: QueueUrls) -> Self {
         Self { client: Some(client), urls }
+    }
+
+    /// Where the dead letters of a queue are, and how to reach them.
+    pub(super) fn dead(&self, queue: Queue) -> Result<(&Client, &str), StoreError> {
+        let known = self.client.as_ref().zip(self.urls.dead_letters_of(queue));
+        let unknown = || format!("no URL of the dead letters of {} is set", queue.name());
+        known.ok_or_else(|| StoreError::queue("give its dead letters")(unknown()))
     }
 
     /// Sends a message that is seen after `delay`, at most [`MAX_DELAY`].

@@ -12,6 +12,7 @@ use crate::data::QueueUrls;
 /// | `ADMIN_KEY_SECRET` | name of the admin key in Secrets Manager | none: no admin API |
 /// | `RESPOND_QUEUE_URL` | queue of responses to be generated in the background | none: this function sends none |
 /// | `DELIVER_QUEUE_URL` | queue of events for webhook endpoints | none: this function sends none |
+/// | `RESPOND_DEAD_LETTERS_URL`, `DELIVER_DEAD_LETTERS_URL` | dead letters of the two | none: this function looks at none |
 /// | `RESPONSE_MODE` | `stream`, or `buffer` where the caller cannot stream (HTTP APIs, ALB, emulators) | `stream` |
 /// | `LOG_LEVEL` | filter of `tracing`, such as `info` or `warn,shared=debug` | `info` |
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +63,12 @@ impl Config {
             bucket_name: required("BUCKET_NAME")?,
             models: models(lookup("MODELS"))?,
             admin_key_secret: lookup("ADMIN_KEY_SECRET"),
-            queues: QueueUrls { respond: lookup("RESPOND_QUEUE_URL"), deliver: lookup("DELIVER_QUEUE_URL") },
+            queues: QueueUrls {
+                respond: lookup("RESPOND_QUEUE_URL"),
+                deliver: lookup("DELIVER_QUEUE_URL"),
+                respond_dead_letters: lookup("RESPOND_DEAD_LETTERS_URL"),
+                deliver_dead_letters: lookup("DELIVER_DEAD_LETTERS_URL"),
+            },
             response_mode: response_mode(lookup("RESPONSE_MODE"))?,
             log_level: lookup("LOG_LEVEL").unwrap_or_else(|| "info".to_owned()),
         })

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod change;
+mod jobs;
 mod projects;
 
 pub use accounts::Issued;

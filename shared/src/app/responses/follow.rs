@@ -42,7 +42,8 @@ impl Gateway {
             );
             return Err(Invalid::field("stream", message).into());
         }
-        let left = function_ends.map(|ends| Duration::from_millis(self.clock.now().until(ends).saturating_sub(CLOSING_MS)));
+        let left =
+            function_ends.map(|ends| Duration::from_millis(self.clock.now().until(ends).saturating_sub(CLOSING_MS)));
         let deadline = Timer::now() + left.unwrap_or(LONGEST);
         let (mut outlet, answer) = Outlet::new(deadline);
         let facts = Facts { model: found.record.model, ..Facts::default() };

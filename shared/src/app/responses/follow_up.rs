@@ -14,7 +14,7 @@ use crate::model::clock::Instant;
 use crate::model::money::MicroUsd;
 use crate::model::responses::Status;
 use crate::model::tokens::{Bound, Usage};
-use crate::model::webhook::{EventKind, WebhookEvent};
+use crate::model::webhook::{EventType, WebhookEvent};
 
 impl Gateway {
     /// Does what follows the end of a response, and marks it as done.
@@ -86,16 +86,15 @@ impl Gateway {
     }
 
     async fn tell_webhooks(&self, record: &ResponseRecord) -> Result<(), Error> {
-        let (Some(id), Some(finished_at)) = (&record.event_id, record.finished_at) else { return Ok(()) };
-        let kind = match record.status {
-            Status::Completed => EventKind::ResponseCompleted,
-            Status::Incomplete => EventKind::ResponseIncomplete,
-            Status::Failed => EventKind::ResponseFailed,
-            Status::Cancelled => EventKind::ResponseCancelled,
+        let Some(finished_at) = record.finished_at.filter(|_| record.background) else { return Ok(()) };
+        let event_type = match record.status {
+            Status::Completed => EventType::ResponseCompleted,
+            Status::Incomplete => EventType::ResponseIncomplete,
+            Status::Failed => EventType::ResponseFailed,
+            Status::Cancelled => EventType::ResponseCancelled,
             Status::Queued | Status::InProgress => return Ok(()),
         };
-        let event =
-            WebhookEvent { id: id.clone(), kind, created_at: finished_at, data_id: record.key.response_id.clone() };
+        let event = WebhookEvent::new(event_type, &record.key.response_id, finished_at);
         self.announce(&record.key.project_id, &event, record.traceparent.as_deref()).await
     }
 

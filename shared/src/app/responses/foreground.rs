@@ -60,10 +60,8 @@ impl Gateway {
         let sent_at = tokio::time::Instant::now();
         let mut nowhere = Emitter { outlet: None, journal: None };
         // The record is written while the provider thinks.
-        let (begun, journal) = tokio::join!(
-            self.begin_flow(&attempt, &mut nowhere),
-            self.open_journal(job, &running, &skeleton, &first)
-        );
+        let (begun, journal) =
+            tokio::join!(self.begin_flow(&attempt, &mut nowhere), self.open_journal(job, &running, &skeleton, &first));
         running.facts.provider_time = sent_at.elapsed();
         match begun {
             Err(not_begun) => self.answer_refused(job, &running, journal, not_begun, outlet).await,
@@ -156,9 +154,10 @@ impl Gateway {
                 tracing::warn!(error = failure.summary(), "stream broke after it had begun");
                 (format!("The stream was interrupted: {failure}. Send the request again."), usage)
             }
-            Flowed::Stopped(_, usage) => {
-                ("The response was given up: its record could not be written. Send the request again.".to_owned(), usage)
-            }
+            Flowed::Stopped(_, usage) => (
+                "The response was given up: its record could not be written. Send the request again.".to_owned(),
+                usage,
+            ),
         };
         let (events, response) = composer.fail("server_error", &message, Some(&bill(usage)));
         Ended { events, response, status: Status::Failed, usage }
@@ -187,7 +186,12 @@ impl Gateway {
                     usage: Usage::default(),
                 };
                 // It ends before it is deleted, so that the sweeper finds nothing to settle.
-                self.finish_journal(Some(&mut Journal::new(journal.run.clone(), self.clock.now())), &ended, MicroUsd(0)).await;
+                self.finish_journal(
+                    Some(&mut Journal::new(journal.run.clone(), self.clock.now())),
+                    &ended,
+                    MicroUsd(0),
+                )
+                .await;
                 if let Err(error) = self.stores.delete_response(&job.key, self.clock.now()).await {
                     tracing::error!(error = %Chain(&error), "record of a refused response not deleted");
                 }
@@ -196,5 +200,4 @@ impl Gateway {
         tokio::join!(self.release(&running.ticket), self.conclude(running.lease.as_ref(), false, end), forget);
         outlet.fail(error).await;
     }
-
 }

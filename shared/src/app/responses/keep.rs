@@ -68,7 +68,6 @@ impl Gateway {
             cost,
             finished_at: self.clock.now(),
             due_at: None,
-            event_id: None,
         };
         match self.stores.finish_response(&journal.run, &end).await {
             Ok(true) => {}
@@ -132,7 +131,6 @@ pub(super) fn record(job: &Job, status: Status) -> ResponseRecord {
         output_bytes: 0,
         usage: Usage::default(),
         cost: MicroUsd(0),
-        event_id: None,
     }
 }
 

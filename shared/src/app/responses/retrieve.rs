@@ -4,7 +4,6 @@ use super::stored::StoredRequest;
 use crate::app::error::Error;
 use crate::app::gateway::Gateway;
 use crate::data::WholeResponse;
-use crate::model::id;
 use crate::model::message::ResponseKey;
 use crate::model::object::Object;
 use crate::model::project::Caller;
@@ -53,7 +52,7 @@ impl Gateway {
     pub(crate) async fn cancel_job(&self, key: &ResponseKey) -> Result<(), Error> {
         let now = self.clock.now();
         let due_at = now.plus_ms(super::LEASE_MS);
-        match self.stores.cancel_response(key, now, due_at, &id::new("evt_")).await? {
+        match self.stores.cancel_response(key, now, due_at).await? {
             Ok(record) => self.follow_up_cancel(&record).await,
             Err(None) => Err(not_found(&key.response_id)),
             Err(Some(record)) if record.status == Status::Cancelled => Ok(()),

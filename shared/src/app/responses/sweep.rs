@@ -24,7 +24,9 @@ impl Gateway {
         }
         let age = record.created_at.until(now);
         match record.status {
-            Status::Completed | Status::Incomplete | Status::Failed | Status::Cancelled => self.follow_up(&record).await,
+            Status::Completed | Status::Incomplete | Status::Failed | Status::Cancelled => {
+                self.follow_up(&record).await
+            }
             Status::Queued | Status::InProgress if !record.background => {
                 self.abandon(&record, "The server stopped while it made the response. Send the request again.").await
             }

@@ -14,7 +14,6 @@ use crate::app::gateway::Gateway;
 use crate::data::{Claim, End, Holding, MAX_DELAY, ResponseRecord};
 use crate::model::catalog::Model;
 use crate::model::clock::Instant;
-use crate::model::id;
 use crate::model::message::ResponseKey;
 use crate::model::money::MicroUsd;
 use crate::model::object::Object;
@@ -211,7 +210,6 @@ impl Gateway {
             cost: ended.cost,
             finished_at: now,
             due_at: Some(now.plus_ms(LOST_AFTER_MS)),
-            event_id: Some(id::new("evt_")),
         };
         if self.stores.finish_response(&run.record, &end).await? {
             return self.follow_up(&finished(&run.record, &end)).await;
@@ -265,7 +263,6 @@ impl Gateway {
             cost,
             finished_at: now,
             due_at: Some(now.plus_ms(LOST_AFTER_MS)),
-            event_id: record.background.then(|| id::new("evt_")),
         }
     }
 }
@@ -278,7 +275,6 @@ pub(super) fn finished(record: &ResponseRecord, end: &End) -> ResponseRecord {
         finished_at: Some(end.finished_at),
         usage: end.usage,
         cost: end.cost,
-        event_id: end.event_id.clone(),
         due_at: end.due_at,
         ..record.clone()
     }

@@ -62,8 +62,6 @@ pub struct ResponseRecord {
     /// At the end: what the last attempt used and cost.
     pub usage: Usage,
     pub cost: MicroUsd,
-    /// At the end: id of the event that tells webhooks.
-    pub event_id: Option<String>,
 }
 
 /// The hold of the attempt that runs or will run next.
@@ -198,7 +196,6 @@ fn record_item(record: &ResponseRecord) -> Item {
         ("holding", record.holding.as_ref().map(|holding| text(holding.to_text()))),
         ("due_at", record.due_at.map(|at| number(at.0))),
         ("due_shard", record.due_at.map(|_| text(due_shard(response_id)))),
-        ("event_id", record.event_id.as_ref().map(text)),
     ];
     item.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     item
@@ -218,7 +215,8 @@ fn record(item: &Item, now: Option<Instant>) -> Result<Option<ResponseRecord>, S
     let status = Status::parse(&reader.text("run_status")?).ok_or_else(|| reader.damaged("run_status"))?;
     let flag = |name| Ok::<_, StoreError>(reader.maybe_number::<u8>(name)?.unwrap_or(0) == 1);
     let time = |name| Ok::<_, StoreError>(reader.maybe_number(name)?.map(Instant));
-    let holding = reader.maybe_text("holding").map(|text| Holding::parse(&text).ok_or_else(|| reader.damaged("holding")));
+    let holding =
+        reader.maybe_text("holding").map(|text| Holding::parse(&text).ok_or_else(|| reader.damaged("holding")));
     Ok(Some(ResponseRecord {
         key: ResponseKey { project_id: project_id.to_owned(), response_id: response_id.to_owned() },
         status,
@@ -241,7 +239,6 @@ fn record(item: &Item, now: Option<Instant>) -> Result<Option<ResponseRecord>, S
         output_bytes: reader.number("output_bytes")?,
         usage: usage(&reader.text("tokens_used")?).ok_or_else(|| reader.damaged("tokens_used"))?,
         cost: MicroUsd(reader.number("cost")?),
-        event_id: reader.maybe_text("event_id"),
     }))
 }
 
@@ -293,7 +290,6 @@ mod tests {
             output_bytes: 12,
             usage: Usage { input: 1, cached_input: 2, cache_write: 3, output: 4, reasoning: 5 },
             cost: MicroUsd(9),
-            event_id: None,
         };
         let item = record_item(&written);
         assert_eq!(record(&item, None).unwrap(), Some(written));

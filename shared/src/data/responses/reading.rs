@@ -104,12 +104,31 @@ impl Stores {
         for pointer in &pointers {
             ids.push(Reader(pointer).text("sk")?);
         }
-        let states = ids.iter().map(|id| keys::response(project_id, id)).collect();
-        let mut records = Vec::with_capacity(ids.len());
-        for item in self.table.get_all(states).await? {
+        let mut records = self.records(ids.iter().map(|id| keys::response(project_id, id)).collect()).await?;
+        records.sort_by(|one, other| other.key.response_id.cmp(&one.key.response_id));
+        Ok(records)
+    }
+
+    /// The background response with this id in one of the projects.
+    ///
+    /// # Errors
+    /// If the table fails or an item is damaged.
+    pub async fn find_job(&self, projects: &[&str], response_id: &str) -> Result<Option<ResponseRecord>, StoreError> {
+        for some in projects.chunks(100) {
+            let states = some.iter().map(|project| keys::response(project, response_id)).collect();
+            let found = self.records(states).await?.into_iter().find(|record| record.background);
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    async fn records(&self, keys: Vec<Key>) -> Result<Vec<ResponseRecord>, StoreError> {
+        let mut records = Vec::with_capacity(keys.len());
+        for item in self.table.get_all(keys).await? {
             records.extend(record(&item, None)?);
         }
-        records.sort_by(|one, other| other.key.response_id.cmp(&one.key.response_id));
         Ok(records)
     }
 }

@@ -42,7 +42,6 @@ pub struct End {
     pub finished_at: Instant,
     /// When the sweeper looks whether all that follows was done; `None`: nothing follows.
     pub due_at: Option<Instant>,
-    pub event_id: Option<String>,
 }
 
 /// Nothing but the holder of the fence writes to a running response.
@@ -125,11 +124,8 @@ impl Stores {
         let mut update = "SET next_sequence = :next, output_bytes = :bytes, lease_until = :lease".to_owned();
         // A run that the sweeper takes for dead while it lives would be run twice: the lease is what is due.
         update.push_str(", due_at = :lease");
-        let values = vec![
-            (":next", number(next_sequence)),
-            (":bytes", number(output_bytes)),
-            (":lease", number(lease_until.0)),
-        ];
+        let values =
+            vec![(":next", number(next_sequence)), (":bytes", number(output_bytes)), (":lease", number(lease_until.0))];
         let changed = self.run_update(run, update, values).await?;
         Ok(match changed {
             Ok(item) => match record(&item, None)? {
@@ -154,8 +150,7 @@ impl Stores {
     /// If a store fails.
     pub async fn abandon_response(&self, seen: &ResponseRecord, end: &End) -> Result<bool, StoreError> {
         let condition = "fence = :fence AND run_status = :status AND lease_until = :lease".to_owned();
-        let values =
-            vec![(":status", text(seen.status.name())), (":lease", number(seen.lease_until.0))];
+        let values = vec![(":status", text(seen.status.name())), (":lease", number(seen.lease_until.0))];
         self.end_response(seen, end, condition, values).await
     }
 
@@ -180,10 +175,6 @@ impl Stores {
             (":cost", number(end.cost.0)),
             (":owner", text(&owner)),
         ]);
-        if let Some(event_id) = &end.event_id {
-            update.push_str(", event_id = :event");
-            values.push((":event", text(event_id)));
-        }
         match end.due_at {
             Some(due_at) => {
                 update.push_str(", due_at = :due, due_shard = :shard");
@@ -195,8 +186,7 @@ impl Stores {
         let mut out = keys::response_end(project_id, response_id).into_item();
         self.pack(project_id, &mut out, &end.response).await?;
         out.insert("expires_at".to_owned(), number(expires_at(run)));
-        let mut writes =
-            vec![Write::Change(keys::response(project_id, response_id), change), Write::Create(out)];
+        let mut writes = vec![Write::Change(keys::response(project_id, response_id), change), Write::Create(out)];
         if end.next_sequence > end.first_sequence {
             writes.push(Write::Put(self.events_item(run, end.first_sequence, &end.events).await?));
         }
@@ -232,8 +222,7 @@ impl Stores {
         due_at: Instant,
         keep_hold: bool,
     ) -> Result<bool, StoreError> {
-        let mut update =
-            "SET run_status = :queued, not_before = :before, due_at = :due, due_shard = :shard".to_owned();
+        let mut update = "SET run_status = :queued, not_before = :before, due_at = :due, due_shard = :shard".to_owned();
         let mut values = vec![
             (":queued", text(Status::Queued.name())),
             (":before", number(not_before.0)),
@@ -260,11 +249,12 @@ impl Stores {
         key: &ResponseKey,
         now: Instant,
         due_at: Instant,
-        event_id: &str,
     ) -> Result<Result<ResponseRecord, Option<ResponseRecord>>, StoreError> {
+        let owner = id::random(12);
         let change = Change {
-            update: "SET run_status = :cancelled, finished_ms = :now, due_at = :due, due_shard = :shard, event_id = :event"
-                .to_owned(),
+            update:
+                "SET run_status = :cancelled, finished_ms = :now, due_at = :due, due_shard = :shard, end_owner = :owner"
+                    .to_owned(),
             condition: "attribute_exists(pk) AND background = :one AND run_status IN (:queued, :running)".to_owned(),
             values: vec![
                 (":cancelled", text(Status::Cancelled.name())),
@@ -274,7 +264,7 @@ impl Stores {
                 (":now", number(now.0)),
                 (":due", number(due_at.0)),
                 (":shard", text(due_shard(&key.response_id))),
-                (":event", text(event_id)),
+                (":owner", text(&owner)),
             ],
             returning: Returning::All,
             ..Change::default()
@@ -282,10 +272,11 @@ impl Stores {
         Ok(match self.table.update(keys::response(&key.project_id, &key.response_id), change).await? {
             Outcome::Done(item) => Ok(record(&item, None)?.ok_or_else(|| Reader(&item).damaged("pk"))?),
             Outcome::Refused(item) => {
-                let found = item.map(|item| record(&item, Some(now))).transpose()?.flatten();
-                match found {
+                let mine =
+                    item.as_ref().and_then(|item| Reader(item).maybe_text("end_owner")).as_deref() == Some(&owner);
+                match item.map(|item| record(&item, Some(now))).transpose()?.flatten() {
                     // The SDK repeated a write that had taken effect.
-                    Some(mine) if mine.event_id.as_deref() == Some(event_id) => Ok(mine),
+                    Some(cancelled) if mine => Ok(cancelled),
                     other => Err(other),
                 }
             }
@@ -300,10 +291,7 @@ impl Stores {
         let change = Change {
             update: "REMOVE due_at, due_shard".to_owned(),
             condition: "attribute_exists(pk) AND NOT run_status IN (:queued, :running)".to_owned(),
-            values: vec![
-                (":queued", text(Status::Queued.name())),
-                (":running", text(Status::InProgress.name())),
-            ],
+            values: vec![(":queued", text(Status::Queued.name())), (":running", text(Status::InProgress.name()))],
             ..Change::default()
         };
         self.table.update(keys::response(&key.project_id, &key.response_id), change).await.map(drop)
@@ -347,13 +335,8 @@ impl Stores {
         mut values: Vec<(&'static str, AttributeValue)>,
     ) -> Result<Result<Item, Option<Item>>, StoreError> {
         values.extend([(":fence", number(run.fence)), (":running", text(Status::InProgress.name()))]);
-        let change = Change {
-            update,
-            condition: RUNNING.to_owned(),
-            values,
-            returning: Returning::All,
-            ..Change::default()
-        };
+        let change =
+            Change { update, condition: RUNNING.to_owned(), values, returning: Returning::All, ..Change::default() };
         Ok(match self.table.update(keys::response(&run.key.project_id, &run.key.response_id), change).await? {
             Outcome::Done(item) => Ok(item),
             Outcome::Refused(item) => Err(item),

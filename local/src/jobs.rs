@@ -1,0 +1,185 @@
+//! `weir jobs`: looking at background responses and dead letters of a deployment, over its admin API.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::first_run::Keys;
+
+/// Which deployment, and the right to look at it.
+#[derive(Args, Clone)]
+pub struct Deployment {
+    /// Base URL of the deployment, ending in /v1
+    #[arg(long, global = true, env = "WEIR_BASE_URL", default_value = "http://127.0.0.1:8080/v1")]
+    base_url: String,
+    /// Its admin key; without it that of the data folder
+    #[arg(long, global = true, env = "WEIR_ADMIN_KEY", hide_env_values = true)]
+    admin_key: Option<String>,
+    /// Folder of a local server's data, for its admin key
+    #[arg(long, global = true, env = "WEIR_DATA", default_value = ".weir")]
+    data: String,
+}
+
+#[derive(Subcommand)]
+pub enum JobsCommand {
+    /// List background responses, the newest first
+    List {
+        /// queued, `in_progress`, completed, incomplete, failed or cancelled
+        #[arg(long)]
+        status: Option<String>,
+        /// Of this project only
+        #[arg(long)]
+        project: Option<String>,
+        /// At most this many, up to 100
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+        /// Those older than this one
+        #[arg(long)]
+        after: Option<String>,
+    },
+    /// Show one
+    Show { id: String },
+    /// Cancel one that has not ended
+    Cancel { id: String },
+    /// List messages that no worker could finish
+    DeadLetters {
+        /// respond or deliver; without it both
+        #[arg(long)]
+        queue: Option<String>,
+    },
+    /// Give dead letters to their queue again
+    Replay {
+        /// respond or deliver
+        queue: String,
+        /// Only these; without any, all
+        ids: Vec<String>,
+    },
+}
+
+/// Why the deployment did not answer as it should.
+#[derive(Debug, thiserror::Error)]
+pub enum JobsError {
+    #[error(
+        "no admin key: pass --admin-key, set WEIR_ADMIN_KEY, or name the data folder of a local server with --data"
+    )]
+    NoKey,
+    #[error("could not reach {url}; is the server running, and is --base-url right?")]
+    Unreachable {
+        url: String,
+        #[source]
+        source: reqwest::Error,
+    },
+    #[error("{status}: {message}")]
+    Refused { status: u16, message: String },
+    #[error("{url} is no weir: its answer is not JSON")]
+    NotWeir { url: String },
+}
+
+/// Runs a command and returns what it prints.
+///
+/// # Errors
+/// If the deployment cannot be reached or refuses.
+pub async fn jobs(command: &JobsCommand, deployment: &Deployment) -> Result<String, JobsError> {
+    let client = Client::new(deployment)?;
+    match command {
+        JobsCommand::List { status, project, limit, after } => {
+            let limit = Some(limit.to_string());
+            let query = [("status", status), ("project_id", project), ("limit", &limit), ("after", after)];
+            Ok(job_table(&client.get("/organization/jobs", &query).await?))
+        }
+        JobsCommand::Show { id } => Ok(pretty(&client.get(&format!("/organization/jobs/{id}"), &[]).await?)),
+        JobsCommand::Cancel { id } => {
+            Ok(pretty(&client.post(&format!("/organization/jobs/{id}/cancel"), &json!({})).await?))
+        }
+        JobsCommand::DeadLetters { queue } => {
+            Ok(letter_table(&client.get("/organization/dead_letters", &[("queue", queue)]).await?))
+        }
+        JobsCommand::Replay { queue, ids } => {
+            let mut body = json!({"queue": queue});
+            if !ids.is_empty() {
+                body["ids"] = json!(ids);
+            }
+            let answer = client.post("/organization/dead_letters/replay", &body).await?;
+            Ok(format!("replayed {}\n", answer["replayed"]))
+        }
+    }
+}
+
+struct Client {
+    http: reqwest::Client,
+    base_url: String,
+    key: String,
+}
+
+impl Client {
+    fn new(deployment: &Deployment) -> Result<Self, JobsError> {
+        let kept = || Keys::kept(Path::new(&deployment.data)).map(|keys| keys.admin_key);
+        Ok(Self {
+            http: reqwest::Client::new(),
+            base_url: deployment.base_url.trim_end_matches('/').to_owned(),
+            key: deployment.admin_key.clone().or_else(kept).ok_or(JobsError::NoKey)?,
+        })
+    }
+
+    async fn get(&self, path: &str, query: &[(&str, &Option<String>)]) -> Result<Value, JobsError> {
+        let given: Vec<(&str, &String)> =
+            query.iter().filter_map(|(name, value)| Some((*name, value.as_ref()?))).collect();
+        let url = reqwest::Url::parse_with_params(&format!("{}{path}", self.base_url), given);
+        let url = url.map_err(|_| JobsError::NotWeir { url: self.base_url.clone() })?;
+        self.send(self.http.get(url)).await
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Result<Value, JobsError> {
+        let request = self.http.post(format!("{}{path}", self.base_url));
+        self.send(request.header("content-type", "application/json").body(body.to_string())).await
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Value, JobsError> {
+        let unreachable = |source| JobsError::Unreachable { url: self.base_url.clone(), source };
+        let answer = request.bearer_auth(&self.key).send().await.map_err(unreachable)?;
+        let status = answer.status();
+        let text = answer.text().await.map_err(unreachable)?;
+        let json: Value = serde_json::from_str(&text).map_err(|_| JobsError::NotWeir { url: self.base_url.clone() })?;
+        if status.is_success() {
+            return Ok(json);
+        }
+        let message = json["error"]["message"].as_str().unwrap_or("no reason given").to_owned();
+        Err(JobsError::Refused { status: status.as_u16(), message })
+    }
+}
+
+fn job_table(list: &Value) -> String {
+    let mut table = format!("{:<30}{:<13}{:<30}{:>5}{:>12}  {}\n", "ID", "STATUS", "PROJECT", "RUNS", "COST", "MODEL");
+    for job in list["data"].as_array().into_iter().flatten() {
+        let text = |name: &str| job[name].as_str().unwrap_or("-").to_owned();
+        let _ = writeln!(
+            table,
+            "{:<30}{:<13}{:<30}{:>5}{:>12}  {}",
+            text("id"),
+            text("status"),
+            text("project_id"),
+            job["runs"],
+            text("cost_usd"),
+            text("model")
+        );
+    }
+    if list["has_more"] == true {
+        let _ = writeln!(table, "more: --after {}", list["last_id"].as_str().unwrap_or_default());
+    }
+    table
+}
+
+fn letter_table(list: &Value) -> String {
+    let mut table = format!("{:<40}{:<10}{}\n", "ID", "QUEUE", "MESSAGE");
+    for letter in list["data"].as_array().into_iter().flatten() {
+        let text = |name: &str| letter[name].as_str().unwrap_or("-").to_owned();
+        let _ = writeln!(table, "{:<40}{:<10}{}", text("id"), text("queue"), text("body"));
+    }
+    table
+}
+
+fn pretty(json: &Value) -> String {
+    serde_json::to_string_pretty(json).unwrap_or_default() + "\n"
+}
