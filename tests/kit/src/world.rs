@@ -142,6 +142,7 @@ impl World {
             catalog: Arc::new(Catalog::parse(CATALOG).expect("the catalog is right")),
             providers,
             clock: self.clock.clone(),
+            receivers: None,
             admin_key: Some(Secret::new(ADMIN_KEY)),
         })
     }
