@@ -55,13 +55,26 @@ async fn a_function_call_is_answered_in_the_next_turn() {
     let world = World::new().await;
     let (_, key) = world.project(Limits::default(), Policy::default()).await;
     let router = world.router();
-    let input = json!([
-        {"role": "user", "content": "Weather?"},
-        {"type": "function_call", "call_id": "call_1", "name": "weather", "arguments": "{}"},
-    ]);
-    let first = make(&router, &key, ask_with(json!({"input": input}))).await;
+    let call = json!({
+        "id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "usage": null,
+        "choices": [{"index": 0, "finish_reason": "tool_calls", "delta": {"tool_calls": [{
+            "index": 0, "id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}"},
+        }]}}],
+    });
+    world.first.then(Script::Chunks(vec![call.to_string()]));
+    let tools = json!([{"type": "function", "name": "weather", "parameters": {"type": "object"}}]);
+    let first = send(&router, "POST", PATH, &key, &[], ask_with(json!({"tools": tools})).to_string()).await.json();
+    let called = &first["output"][0];
+    assert_eq!(
+        (called["type"].as_str(), called["call_id"].as_str()),
+        (Some("function_call"), Some("call_1")),
+        "{first}"
+    );
+    let unanswered = ask_with(json!({"previous_response_id": first["id"]}));
+    let refused = send(&router, "POST", PATH, &key, &[], unanswered.to_string()).await;
+    assert_eq!((refused.status, refused.json()["error"]["param"].as_str()), (400, Some("input")));
     let output = json!([{"type": "function_call_output", "call_id": "call_1", "output": "rain"}]);
-    make(&router, &key, ask_with(json!({"input": output, "previous_response_id": first}))).await;
+    make(&router, &key, ask_with(json!({"input": output, "previous_response_id": first["id"]}))).await;
     assert!(asked(&world).contains(&"tool: rain".to_owned()), "{:?}", asked(&world));
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use kit::{Script, World, send};
+use kit::{Fault, Script, World, send};
 use serde_json::json;
 use shared::model::project::{Limits, Policy};
 use shared::model::provider::Failure;
@@ -78,8 +78,9 @@ async fn a_failure_is_not_kept_but_given_to_those_who_waited() {
             world.first.then(Script::Fail(unavailable));
         }
         let replies = join_all((0..5).map(|_| send(&router, "POST", PATH, &key, KEY, body.clone()))).await;
-        let told = replies.iter().map(|reply| (reply.status, reply.text().to_owned())).collect::<Vec<_>>();
-        assert!(told.iter().all(|told| told.0 == 503 && told.1 == told.0.to_string() || told.0 == 503), "{told:?}");
+        for reply in replies {
+            assert_eq!((reply.status, reply.code().as_str()), (503, "provider_unavailable"), "{}", reply.text());
+        }
         assert_eq!(world.first.call_count(), 3, "one run with its retries");
         let later = send(&router, "POST", PATH, &key, KEY, body).await;
         assert_eq!((later.status, later.header("idempotent-replayed")), (200, ""));
@@ -109,4 +110,33 @@ async fn a_request_that_is_repeated_in_the_background_is_one_job() {
     let again = send(&world.router(), "POST", PATH, &key, KEY, body).await;
     assert_eq!((again.status, &again.body), (200, &first.body));
     assert_eq!(again.header("idempotent-replayed"), "true");
+}
+
+#[tokio::test]
+async fn those_who_waited_for_a_stream_that_broke_get_the_same_stream() {
+    let world = World::new().await;
+    let (project, key) = world.project(budget(1.0), Policy::default()).await;
+    world.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
+    let router = world.router();
+    let body = ask_with(json!({"stream": true})).to_string();
+    let replies = join_all((0..5).map(|_| send(&router, "POST", PATH, &key, KEY, body.clone()))).await;
+    assert!(replies[0].text().contains("event: response.failed"));
+    assert!(replies.iter().all(|reply| reply.status == 200 && reply.body == replies[0].body), "{replies:?}");
+    assert_eq!(world.first.call_count(), 1);
+    assert_eq!(world.books(&project).await.1, 0);
+}
+
+#[tokio::test]
+async fn a_stream_that_could_not_be_written_down_is_no_success_for_others() {
+    let world = World::new().await;
+    let (_, key) = world.project(Limits::default(), Policy::default()).await;
+    let body = ask_with(json!({"stream": true})).to_string();
+    send(&world.router(), "POST", PATH, &key, &[], ask().to_string()).await; // Opens the month's meter.
+    world.faults.set(|operation| if operation == "TransactWriteItems" { Fault::Throttle } else { Fault::None });
+    let first = send(&world.router(), "POST", PATH, &key, KEY, body.clone()).await;
+    assert!(first.text().contains("event: response.completed"), "the caller is served all the same");
+    world.faults.clear();
+    let again = send(&world.router(), "POST", PATH, &key, KEY, body).await;
+    assert_eq!(again.header("idempotent-replayed"), "");
+    assert!(again.text().contains("event: response.completed"));
 }

@@ -21,6 +21,41 @@ fn id_of(stream: &str) -> String {
     events(stream.split_inclusive("\n\n").next().unwrap(), 0)[0]["response"]["id"].as_str().unwrap().to_owned()
 }
 
+/// A response as far as it is; what is in capitals differs from event to event.
+const RESPONSE: &str = r#"{"id":"resp_1","object":"response","created_at":1795366800,"status":STATE,"background":false,"completed_at":ENDED,"conversation":null,"error":null,"incomplete_details":null,"instructions":null,"max_output_tokens":100,"max_tool_calls":null,"model":"priced","output":OUTPUT,"parallel_tool_calls":true,"previous_response_id":null,"prompt_cache_key":null,"prompt_cache_retention":null,"reasoning":{"effort":null,"summary":null},"safety_identifier":null,"service_tier":"auto","store":true,"temperature":1.0,"text":{"format":{"type":"text"},"verbosity":"medium"},"tool_choice":"auto","tools":[],"top_logprobs":0,"top_p":1.0,"truncation":"disabled","usage":USAGE,"user":null,"metadata":{}}"#;
+
+/// The whole stream of the answer `Hello there.`
+fn expected_stream() -> String {
+    let response = |state: &str, ended: &str, output: &str, usage: &str| {
+        let filled = RESPONSE.replace("STATE", state).replace("ENDED", ended);
+        format!(r#""response":{}"#, filled.replace("OUTPUT", output).replace("USAGE", usage))
+    };
+    let begun = response(r#""in_progress""#, "null", "[]", "null");
+    let part = |text: &str| format!(r#"{{"type":"output_text","annotations":[],"logprobs":[],"text":"{text}"}}"#);
+    let item = |status: &str, content: &str| {
+        format!(r#"{{"id":"msg_2","type":"message","status":"{status}","content":[{content}],"role":"assistant"}}"#)
+    };
+    let done = item("completed", &part("Hello there."));
+    let usage = r#"{"input_tokens":10,"input_tokens_details":{"cached_tokens":0,"cache_write_tokens":0},"output_tokens":5,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":15,"cost":0.000020}"#;
+    let at = r#""item_id":"msg_2","output_index":0,"content_index":0"#;
+    let events = [
+        ("response.created", begun.clone()),
+        ("response.in_progress", begun),
+        ("response.output_item.added", format!(r#""output_index":0,"item":{}"#, item("in_progress", ""))),
+        ("response.content_part.added", format!(r#"{at},"part":{}"#, part(""))),
+        ("response.output_text.delta", format!(r#"{at},"delta":"Hello ","logprobs":[]"#)),
+        ("response.output_text.delta", format!(r#"{at},"delta":"there.","logprobs":[]"#)),
+        ("response.output_text.done", format!(r#"{at},"text":"Hello there.","logprobs":[]"#)),
+        ("response.content_part.done", format!(r#"{at},"part":{}"#, part("Hello there."))),
+        ("response.output_item.done", format!(r#""output_index":0,"item":{done}"#)),
+        ("response.completed", response(r#""completed""#, "1795366800", &format!("[{done}]"), usage)),
+    ];
+    let event = |(n, (name, rest)): (usize, &(&str, String))| {
+        format!("event: {name}\ndata: {{\"type\":\"{name}\",\"sequence_number\":{n},{rest}}}\n\n")
+    };
+    events.iter().enumerate().map(event).collect()
+}
+
 #[tokio::test]
 async fn a_stream_says_everything_and_its_response_is_kept() {
     let world = World::new().await;
@@ -29,7 +64,7 @@ async fn a_stream_says_everything_and_its_response_is_kept() {
     let stream = send(&router, "POST", PATH, &key, &[], streamed()).await;
     assert_eq!((stream.status, stream.header("content-type")), (200, "text/event-stream; charset=utf-8"));
     let told = blotted(stream.text());
-    println!("{told}");
+    assert_eq!(told, expected_stream());
     let all = events(stream.text(), 0);
     assert_eq!(streamed_text(&all), "Hello there.");
     let kept = send(&world.router(), "GET", &format!("{PATH}/{}", id_of(stream.text())), &key, &[], "").await.json();

@@ -9,7 +9,7 @@ use super::{Job, LEASE_MS};
 use crate::app::books::Account;
 use crate::app::dispatch::Chain;
 use crate::app::gateway::Gateway;
-use crate::data::{End, NewResponse, Operation, ResponseRecord, Turn};
+use crate::data::{End, Lease, NewResponse, Operation, ResponseRecord, Turn};
 use crate::model::money::MicroUsd;
 use crate::model::object::Object;
 use crate::model::responses::{ResponseEvent, Status};
@@ -39,20 +39,23 @@ impl Gateway {
         let events: Vec<u8> = first.iter().flat_map(|event| event.sse().to_vec()).collect();
         let request = StoredRequest::of(job, skeleton.clone()).to_bytes();
         let new = NewResponse { record, request, events: events.into(), response: None };
-        let written = async {
-            self.stores.create_response(&new).await?;
-            match &running.lease {
-                Some(lease) => self.stores.point(lease, &job.key.response_id).await.map(drop),
-                None => Ok(()),
-            }
-        };
-        match written.await {
+        match self.stores.create_response(&new).await {
             Ok(()) => Some(Journal::new(new.record, now)),
             Err(error) => {
                 tracing::error!(error = %Chain(&error), "response cannot be followed, its record was not written");
                 None
             }
         }
+    }
+
+    /// Lets those who repeat the request follow the response, once there is something to follow: until then they wait for
+    /// what becomes of it. `false` if they cannot.
+    pub(super) async fn show(&self, job: &Job, lease: Option<&Lease>, is_written: bool) -> bool {
+        let Some(lease) = lease.filter(|_| is_written) else { return false };
+        self.stores.point(lease, &job.key.response_id).await.unwrap_or_else(|error| {
+            tracing::error!(error = %Chain(&error), "response cannot be found by its idempotency key");
+            false
+        })
     }
 
     pub(super) async fn finish_journal(&self, journal: Option<&mut Journal>, ended: &Ended, cost: MicroUsd) {
