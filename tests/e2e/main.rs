@@ -13,6 +13,7 @@ mod jobs;
 mod layers;
 mod logs;
 mod responses;
+mod queues;
 mod round_trips;
 mod sdk;
 mod streams;

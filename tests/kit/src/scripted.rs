@@ -1,6 +1,7 @@
 //! A provider that does as told and remembers what it was asked.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -48,12 +49,27 @@ pub struct ScriptedProvider {
     default: Mutex<Script>,
     next: Mutex<VecDeque<Script>>,
     calls: Mutex<Vec<Call>>,
+    dropped: Arc<AtomicUsize>,
+}
+
+/// Counts a stream that its reader left before its end.
+struct Unread {
+    dropped: Arc<AtomicUsize>,
+    left: usize,
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        if self.left > 0 {
+            self.dropped.fetch_add(1, Ordering::SeqCst);
+        }
+    }
 }
 
 impl ScriptedProvider {
     #[must_use]
     pub fn new(default: Script) -> Arc<Self> {
-        Arc::new(Self { default: Mutex::new(default), next: Mutex::default(), calls: Mutex::default() })
+        Arc::new(Self { default: Mutex::new(default), next: Mutex::default(), calls: Mutex::default(), dropped: Arc::default() })
     }
 
     pub fn then(&self, script: Script) {
@@ -68,6 +84,12 @@ impl ScriptedProvider {
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.calls.lock().unwrap().clone()
+    }
+
+    /// Streams with pauses whose reader left before the end.
+    #[must_use]
+    pub fn dropped(&self) -> usize {
+        self.dropped.load(Ordering::SeqCst)
     }
 
     #[must_use]
@@ -98,10 +120,13 @@ impl Provider for ScriptedProvider {
                 Ok(Reply::Stream(futures_util::stream::iter(events).chain(broken).boxed()))
             }
             Script::Paced { text, gap } => {
-                let events = chat_chunks(&text, &Usage::default()).into_iter().map(Ok);
-                let paced = futures_util::stream::iter(events).then(move |event| async move {
+                let events = chat_chunks(&text, &Usage { input: 10, output: 5, ..Usage::default() });
+                let unread = Unread { dropped: Arc::clone(&self.dropped), left: events.len() };
+                let paced = futures_util::stream::unfold((events.into_iter(), unread), move |(mut events, mut unread)| async move {
+                    let event = events.next()?;
                     tokio::time::sleep(gap).await;
-                    event
+                    unread.left -= 1;
+                    Some((Ok(event), (events, unread)))
                 });
                 Ok(Reply::Stream(paced.boxed()))
             }

@@ -1,0 +1,140 @@
+//! Workers and sweepers that die at each of their steps, before and after each took effect.
+
+use std::time::Duration;
+
+use kit::{Fault, Script};
+use serde_json::json;
+use shared::data::{Due, Queue};
+
+use super::world::{COST, Jobs, RESPONSES, background};
+
+const TEXT: &str = "one two three four five six";
+
+/// What an attempt of `TEXT` costs if it is charged by rule at most: all of its input, all of its output.
+const BY_RULE: u64 = 700;
+
+/// A job whose events are written in several chunks, because somebody follows it.
+async fn followed() -> (Jobs, String) {
+    let jobs = Jobs::new().await;
+    jobs.world.first.always(Script::Paced { text: TEXT.to_owned(), gap: Duration::from_millis(300) });
+    let mut body = background();
+    body["stream"] = json!(true);
+    // The client leaves after the first events.
+    let posting = async { tokio::time::timeout(Duration::from_millis(50), jobs.post(&body, &[])).await.is_err() };
+    assert!(posting.await);
+    let listed = jobs.world.stores.jobs(&jobs.project.id, None, 10).await.unwrap();
+    let id = listed[0].key.response_id.clone();
+    (jobs, id)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_dies_at_any_step_loses_nothing_and_doubles_nothing() {
+    for fault in [Fault::Hang, Fault::HangAfter] {
+        let mut deaths = 0;
+        for step in 0.. {
+            let (jobs, id) = followed().await;
+            let gateway = jobs.world.gateway();
+            jobs.world.faults.at(step, fault);
+            jobs.world.work_once(Queue::Respond, |event| respond::job(event, gateway, None)).await;
+            let died = jobs.world.faults.hangs();
+            jobs.world.faults.clear();
+            jobs.settle().await;
+            let context = format!("{fault:?} at step {step}");
+            let response = jobs.ended(&id, "completed").await;
+            assert_eq!(response["output"][0]["content"][0]["text"], TEXT, "{context}");
+            let (spent, held) = jobs.books().await;
+            let calls = jobs.world.first.call_count() as u64;
+            assert!(held == 0 && spent <= calls * BY_RULE, "{context}: {spent} for {calls} calls");
+            if !died {
+                assert_eq!(calls, 1, "{context}: nobody died");
+                break;
+            }
+            deaths += 1;
+            assert!((1..=2).contains(&calls), "{context}: {calls} calls");
+        }
+        assert!(deaths > 10, "a run has more steps than {deaths}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweeper_that_dies_at_any_step_leaves_the_rest_to_the_next() {
+    for fault in [Fault::Hang, Fault::HangAfter] {
+        for step in 0.. {
+            let jobs = Jobs::new().await;
+            // Its message is lost.
+            jobs.world.faults.set(|operation| if operation == "SendMessage" { Fault::Lose } else { Fault::None });
+            let waiting = jobs.accept().await;
+            jobs.world.faults.clear();
+            // This one's worker dies when it has ended, before what follows.
+            let ended = jobs.accept().await;
+            let gateway = jobs.world.gateway();
+            let mut finished = false;
+            jobs.world.faults.set(move |operation| {
+                let dies = finished;
+                finished |= operation == "TransactWriteItems";
+                if dies { Fault::Hang } else { Fault::None }
+            });
+            jobs.world.work_once(Queue::Respond, |event| respond::job(event, gateway, None)).await;
+            jobs.world.clock.advance_ms(61_000);
+            jobs.world.faults.at(step, fault);
+            let gateway = jobs.world.gateway();
+            let _ = jobs.world.faults.or_die(gateway.sweep()).await;
+            let died = jobs.world.faults.hangs();
+            jobs.world.faults.clear();
+            jobs.settle().await;
+            jobs.ended(&waiting, "completed").await;
+            jobs.ended(&ended, "completed").await;
+            assert_eq!(jobs.books().await, (2 * COST, 0), "{fault:?} at step {step}");
+            assert_eq!(jobs.world.first.call_count(), 2, "{fault:?} at step {step}");
+            if !died {
+                assert!(step > 5, "a sweep has more steps than {step}");
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_only_seemed_dead_writes_nothing_when_it_wakes() {
+    let (jobs, id) = followed().await;
+    jobs.world.first.then(Script::Paced { text: TEXT.to_owned(), gap: Duration::from_secs(1) });
+    let (slow, fast) = (jobs.world.gateway(), jobs.world.gateway());
+    let event = jobs.world.take_messages(Queue::Respond);
+    let sleeper = respond::job(event.clone(), slow, None);
+    let other = async {
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        jobs.world.clock.advance_ms(31_000);
+        respond::job(event.clone(), fast, None).await;
+        (jobs.get(&id).await.text().to_owned(), jobs.stream(&id, None).await)
+    };
+    let (response, (seen, stream)) = tokio::join!(sleeper, other);
+    assert!(response.batch_item_failures.is_empty());
+    assert_eq!(jobs.world.first.call_count(), 2);
+    assert_eq!((jobs.get(&id).await.text(), jobs.stream(&id, None).await.as_str()), (seen.as_str(), stream.as_str()));
+    jobs.settle().await;
+    jobs.ended(&id, "completed").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreground_stream_whose_process_died_ends_as_failed_and_is_charged() {
+    let jobs = Jobs::new().await;
+    jobs.world.first.always(Script::Paced { text: TEXT.to_owned(), gap: Duration::from_secs(1) });
+    let (key, router) = (jobs.key.clone(), jobs.world.router());
+    let body = json!({"model": "priced", "input": "Hello", "max_output_tokens": 100, "stream": true}).to_string();
+    let doomed = std::thread::spawn(move || {
+        // A process of its own: when its runtime goes, everything that ran in it is gone.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let sending = kit::send(&router, "POST", RESPONSES, &key, &[("idempotency-key", "one")], body);
+            tokio::time::timeout(Duration::from_millis(2_500), sending).await.is_err()
+        })
+    });
+    assert!(doomed.join().unwrap());
+    let due = jobs.due().await;
+    let Due::Response(response) = &due[0] else { panic!("{due:?}") };
+    jobs.settle().await;
+    let failed = jobs.ended(&response.response_id, "failed").await;
+    assert_eq!(failed["error"]["code"], "server_error");
+    let (spent, _) = jobs.books().await;
+    assert!(spent > 0 && spent <= BY_RULE, "{spent}");
+}

@@ -1,0 +1,70 @@
+//! Stores and queues that throttle, conflict, lose requests and lose answers while jobs run; clients that cancel.
+
+use std::time::Duration;
+
+use kit::{Fault, Script};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use shared::model::provider::Failure;
+
+use super::world::Jobs;
+
+const JOBS: usize = 8;
+
+fn throttled() -> Failure {
+    Failure::Throttled { message: "slow down".into(), retry_after: Some(Duration::from_millis(50)) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_end_once_whatever_the_stores_and_the_provider_do() {
+    let seed = crate::seed();
+    for round in 0..6 {
+        let mut random = StdRng::seed_from_u64(seed.wrapping_add(round));
+        let jobs = Jobs::new().await;
+        let mut ids = Vec::new();
+        for _ in 0..JOBS {
+            ids.push(jobs.accept().await);
+        }
+        for _ in 0..2 * JOBS {
+            jobs.world.first.then(match random.random_range(0..5) {
+                0 => Script::Fail(throttled),
+                1 => Script::Break { text: "one two three".into(), after_chunks: 2 },
+                2 => Script::Paced { text: "one two three four".into(), gap: Duration::from_millis(900) },
+                _ => Script::answer("Hello there.", 10, 5),
+            });
+        }
+        let mut dice = StdRng::seed_from_u64(random.random());
+        jobs.world.faults.set(move |_| match dice.random_range(0..40) {
+            0 => Fault::Throttle,
+            1 => Fault::Conflict,
+            2 => Fault::Lose,
+            3 => Fault::LoseAnswer,
+            _ => Fault::None,
+        });
+        for step in 0..12 {
+            let worked = jobs.work();
+            if step % 3 == 1 {
+                let id = &ids[random.random_range(0..JOBS)];
+                let wait = Duration::from_millis(random.random_range(0..3_000));
+                tokio::join!(worked, async {
+                    tokio::time::sleep(wait).await;
+                    jobs.cancel(id).await
+                });
+            } else {
+                worked.await;
+            }
+            jobs.world.clock.advance_ms(random.random_range(0..100_000));
+            let _ = jobs.world.gateway().sweep().await;
+        }
+        jobs.world.faults.clear();
+        jobs.settle().await;
+        jobs.world.clock.advance_ms(26 * 3_600_000); // Holds that a lost answer left behind are settled by their lease.
+        jobs.sweep().await;
+        for id in &ids {
+            let status = jobs.get(id).await.json()["status"].as_str().unwrap().to_owned();
+            jobs.ended(id, &status).await;
+        }
+        let (spent, held) = jobs.books().await;
+        assert_eq!(held, 0);
+        assert!(spent <= 1_000_000, "the budget holds: {spent}");
+    }
+}

@@ -1,0 +1,102 @@
+//! Providers that fail a worker: again later, at most four times, never for nothing.
+
+use std::time::Duration;
+
+use kit::Script;
+use shared::data::Queue;
+use shared::model::clock::Instant;
+use shared::model::provider::{Failure, Refusal};
+
+use super::world::{COST, Jobs, names};
+
+fn unavailable() -> Failure {
+    Failure::Unavailable { status: 500, message: "down".into(), retry_after: None }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_fails_before_its_answer_is_asked_again_later_for_the_same_hold() {
+    let jobs = Jobs::new().await;
+    jobs.world.first.always(Script::Fail(unavailable));
+    let id = jobs.accept().await;
+    let held = jobs.books().await.1;
+    jobs.work().await;
+    assert_eq!(jobs.get(&id).await.json()["status"], "queued");
+    assert_eq!(jobs.books().await, (0, held), "nothing was used, all is held");
+    assert_eq!(jobs.work().await, 0, "its message waits");
+    jobs.world.first.always(Script::answer("Hello there.", 10, 5));
+    jobs.world.clock.advance_ms(5_000);
+    assert_eq!(jobs.work().await, 1);
+    jobs.ended(&id, "completed").await;
+    assert_eq!(jobs.books().await, (COST, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_never_answers_fails_the_response_after_four_runs_for_free() {
+    let jobs = Jobs::new().await;
+    jobs.world.first.always(Script::Fail(unavailable));
+    let id = jobs.accept().await;
+    jobs.settle().await;
+    let failed = jobs.ended(&id, "failed").await;
+    assert_eq!(failed["error"]["code"], "server_error");
+    assert!(failed["error"]["message"].as_str().unwrap().contains("down"), "{failed}");
+    assert_eq!(jobs.books().await, (0, 0));
+    let runs = names(&jobs.stream(&id, None).await).iter().filter(|name| *name == "response.in_progress").count();
+    assert_eq!(runs, 0, "nothing of the runs but the end was worth telling");
+}
+
+#[tokio::test]
+async fn a_request_that_the_provider_refuses_fails_at_once() {
+    let jobs = Jobs::new().await;
+    fn refused() -> Failure {
+        let refusal = Refusal { message: "That prompt is not allowed.".into(), ..Refusal::default() };
+        Failure::Refused { status: 400, refusal }
+    }
+    jobs.world.first.always(Script::Fail(refused));
+    let id = jobs.accept().await;
+    jobs.work().await;
+    let failed = jobs.ended(&id, "failed").await;
+    assert_eq!(failed["error"]["code"], "invalid_prompt");
+    assert_eq!(failed["error"]["message"], "That prompt is not allowed.");
+    assert_eq!((jobs.world.first.call_count(), jobs.books().await), (1, (0, 0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_breaks_is_run_again_and_both_runs_are_paid() {
+    let jobs = Jobs::new().await;
+    jobs.world.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
+    let id = jobs.accept().await;
+    jobs.work().await;
+    let (spent, held) = jobs.books().await;
+    assert!(spent > 0 && held == 0, "the first run is paid: {spent} {held}");
+    jobs.settle().await;
+    let response = jobs.ended(&id, "completed").await;
+    assert_eq!(response["output"][0]["content"][0]["text"], "Hello there.");
+    assert_eq!(jobs.books().await, (spent + COST, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_ends_before_its_function_does_and_another_goes_on() {
+    let jobs = Jobs::new().await;
+    jobs.world.first.then(Script::Paced { text: "word ".repeat(100), gap: Duration::from_secs(1) });
+    let id = jobs.accept().await;
+    let ends = Instant(jobs.world.clock.now().0 + 10_000);
+    let begun = tokio::time::Instant::now();
+    let gateway = jobs.world.gateway();
+    jobs.world.work_once(Queue::Respond, |event| respond::job(event, gateway, Some(ends))).await;
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert_eq!(jobs.get(&id).await.json()["status"], "queued");
+    jobs.settle().await;
+    jobs.ended(&id, "completed").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_the_budget_does_not_allow_any_more_fails_the_response() {
+    let jobs = Jobs::with(crate::budget(0.0006)).await;
+    jobs.world.first.then(Script::Break { text: "one two three four five six".into(), after_chunks: 5 });
+    let id = jobs.accept().await;
+    jobs.settle().await;
+    let failed = jobs.ended(&id, "failed").await;
+    assert!(failed["error"]["message"].as_str().unwrap().contains("budget"), "{failed}");
+    assert_eq!(jobs.world.first.call_count(), 1, "no provider is called without a hold");
+    assert!(jobs.books().await.0 <= 600);
+}

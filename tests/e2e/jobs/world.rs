@@ -1,0 +1,148 @@
+//! A project with background responses, and the platform around its workers.
+
+use kit::{Reply, World, send};
+use serde_json::{Value, json};
+use shared::app::Chain;
+use shared::data::{Due, Queue};
+use shared::model::clock::Instant;
+use shared::model::project::{Limits, Policy, Project};
+
+use crate::budget;
+
+pub(crate) const RESPONSES: &str = "/v1/responses";
+
+/// A background response of the model `priced` that may write 100 tokens.
+pub(crate) fn background() -> Value {
+    json!({"model": "priced", "input": "Hello", "max_output_tokens": 100, "background": true})
+}
+
+/// What it costs: 10 input tokens at 1 micro-dollar, 5 output tokens at 2.
+pub(crate) const COST: u64 = 20;
+
+/// Longer than any lease, than the time after which a lost message is sent again, and than any delay between runs.
+const A_WHILE_MS: u64 = 181_000;
+
+pub(crate) struct Jobs {
+    pub(crate) world: World,
+    pub(crate) project: Project,
+    pub(crate) key: String,
+}
+
+impl Jobs {
+    pub(crate) async fn new() -> Self {
+        Self::with(budget(1.0)).await
+    }
+
+    pub(crate) async fn with(limits: Limits) -> Self {
+        let world = World::new().await;
+        let (project, key) = world.project(limits, Policy::default()).await;
+        Self { world, project, key }
+    }
+
+    pub(crate) async fn post(&self, body: &Value, headers: &[(&str, &str)]) -> Reply {
+        send(&self.world.router(), "POST", RESPONSES, &self.key, headers, body.to_string()).await
+    }
+
+    /// Accepts a job and returns its id.
+    pub(crate) async fn accept(&self) -> String {
+        let reply = self.post(&background(), &[]).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        reply.json()["id"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn get(&self, id: &str) -> Reply {
+        send(&self.world.router(), "GET", &format!("{RESPONSES}/{id}"), &self.key, &[], "").await
+    }
+
+    pub(crate) async fn cancel(&self, id: &str) -> Reply {
+        send(&self.world.router(), "POST", &format!("{RESPONSES}/{id}/cancel"), &self.key, &[], "").await
+    }
+
+    /// The events of a response, as any instance gives them.
+    pub(crate) async fn stream(&self, id: &str, after: Option<u64>) -> String {
+        let after = after.map(|number| format!("&starting_after={number}")).unwrap_or_default();
+        let path = format!("{RESPONSES}/{id}?stream=true{after}");
+        send(&self.world.router(), "GET", &path, &self.key, &[], "").await.text().to_owned()
+    }
+
+    pub(crate) async fn books(&self) -> (u64, u64) {
+        self.world.books(&self.project).await
+    }
+
+    /// Gives the visible messages of both queues to workers of a new process. Returns how many there were.
+    pub(crate) async fn work(&self) -> usize {
+        let (respond, deliver) = (self.world.gateway(), self.world.gateway());
+        self.world.work_once(Queue::Respond, |event| respond::job(event, respond, None)).await
+            + self.world.work_once(Queue::Deliver, |event| deliver::job(event, deliver)).await
+    }
+
+    pub(crate) async fn sweep(&self) {
+        if let Err(error) = self.world.gateway().sweep().await {
+            panic!("the sweep failed: {}", Chain(&error));
+        }
+    }
+
+    /// Lets everything happen that has to happen: messages are worked on, time passes, the sweeper comes, until nothing
+    /// of a response is due any more.
+    pub(crate) async fn settle(&self) {
+        for _ in 0..200 {
+            while self.work().await > 0 {}
+            if self.due().await.is_empty() {
+                return;
+            }
+            self.world.clock.advance_ms(A_WHILE_MS);
+            self.sweep().await;
+        }
+        panic!("still due: {:?}", self.due().await);
+    }
+
+    /// What is due of responses, now or at any time.
+    pub(crate) async fn due(&self) -> Vec<Due> {
+        let mut due = Vec::new();
+        for shard in 0..shared::data::DUE_SHARDS {
+            let all = self.world.stores.table.due(shard, Instant(u64::MAX / 2)).await.unwrap();
+            due.extend(all.into_iter().filter(|due| matches!(due, Due::Response(_))));
+        }
+        due
+    }
+
+    /// Checks a response that has ended: its status, its events without a gap, its hold settled. Returns it.
+    pub(crate) async fn ended(&self, id: &str, status: &str) -> Value {
+        let response = self.get(id).await.json();
+        assert_eq!(response["status"], status, "{response}");
+        let stream = self.stream(id, None).await;
+        let numbers = numbers(&stream);
+        assert_eq!(numbers, (0..numbers.len() as u64).collect::<Vec<_>>(), "{stream}");
+        let last = names(&stream).pop().unwrap_or_default();
+        let terminal = ["response.completed", "response.incomplete", "response.failed"];
+        match status {
+            "cancelled" => assert!(!terminal.contains(&last.as_str()), "{stream}"),
+            _ => assert_eq!(last, format!("response.{status}"), "{stream}"),
+        }
+        let ends = names(&stream).iter().filter(|name| terminal.contains(&name.as_str())).count();
+        assert_eq!(ends, usize::from(status != "cancelled"), "it ends once: {stream}");
+        assert_eq!(self.books().await.1, 0, "nothing is held any more");
+        response
+    }
+}
+
+/// The names of the events of a stream.
+pub(crate) fn names(stream: &str) -> Vec<String> {
+    stream.lines().filter_map(|line| line.strip_prefix("event: ")).map(str::to_owned).collect()
+}
+
+/// The sequence numbers of a stream.
+pub(crate) fn numbers(stream: &str) -> Vec<u64> {
+    events(stream).iter().filter_map(|event| event["sequence_number"].as_u64()).collect()
+}
+
+/// The events of a stream.
+pub(crate) fn events(stream: &str) -> Vec<Value> {
+    let data = stream.lines().filter_map(|line| line.strip_prefix("data: "));
+    data.map(|json| serde_json::from_str(json).unwrap()).collect()
+}
+
+/// The id of the response that a stream is about.
+pub(crate) fn created(stream: &str) -> String {
+    events(stream)[0]["response"]["id"].as_str().unwrap().to_owned()
+}
