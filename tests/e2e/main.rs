@@ -3,6 +3,7 @@
 
 mod admission;
 mod cache;
+mod conversations;
 mod dispatch;
 mod errors;
 mod events;
@@ -11,6 +12,7 @@ mod idempotency;
 mod jobs;
 mod layers;
 mod logs;
+mod responses;
 mod queues;
 mod round_trips;
 mod sdk;

@@ -6,10 +6,11 @@
 use std::time::Duration;
 
 use kit::{Script, World, send};
+use serde_json::{Value, json};
 use shared::model::project::{Limits, Policy};
 use tokio::time::Instant;
 
-use crate::{CHAT, PATH, STREAM, budget};
+use crate::{CHAT, PATH, STREAM, budget, responses};
 
 /// Looks into the cache, so that the look-up is counted, and leaves nothing in it.
 const NO_STORE: (&str, &str) = ("cache-control", "no-store");
@@ -22,8 +23,19 @@ struct Trips {
     operations: usize,
 }
 
-/// Counts the round trips of one request, before the provider is called and after it has answered.
+/// Counts the round trips of one chat request, before the provider is called and after it has answered.
 async fn trips(world: &World, router: &axum::Router, key: &str, headers: &[(&str, &str)], body: &'static str) -> Trips {
+    trips_to(PATH, world, router, key, headers, body.to_owned()).await
+}
+
+async fn trips_to(
+    path: &str,
+    world: &World,
+    router: &axum::Router,
+    key: &str,
+    headers: &[(&str, &str)],
+    body: String,
+) -> Trips {
     const PROVIDER: Duration = Duration::from_secs(1);
     world.first.always(Script::slow(PROVIDER, "Hello there.", 10, 5));
     let _ = world.log.take();
@@ -35,7 +47,7 @@ async fn trips(world: &World, router: &axum::Router, key: &str, headers: &[(&str
         }
         begun.elapsed()
     };
-    let (reply, before) = tokio::join!(send(router, "POST", PATH, key, headers, body), watched);
+    let (reply, before) = tokio::join!(send(router, "POST", path, key, headers, body), watched);
     assert_eq!(reply.status, 200, "{}", reply.text());
     let trips = |time: Duration| u32::try_from((time.as_millis() + 5) / TRIP.as_millis()).unwrap();
     let after = begun.elapsed().saturating_sub(before).saturating_sub(PROVIDER);
@@ -111,4 +123,36 @@ async fn a_plain_call_of_a_warm_instance_writes_three_items_and_reads_none() {
     trips(&world, &router, &key, &[], CHAT).await;
     let found = trips(&world, &router, &key, &[], CHAT).await;
     assert_eq!((found.before, found.after, found.operations), (1, 1, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_waits_for_the_store_no_longer_than_a_chat_call() {
+    let world = World::builder().store_latency(TRIP).build().await;
+    let (_, key) = world.project(budget(5.0), Policy::default()).await;
+    let router = world.router();
+    let trips = async |router: &axum::Router, headers: &[(&str, &str)], members: Value| {
+        let found =
+            trips_to(responses::PATH, &world, router, &key, headers, responses::ask_with(members).to_string()).await;
+        (found.before, found.after)
+    };
+    trips(&router, &[], json!({})).await; // Opens the month's meter.
+    let keyed = [("idempotency-key", "one")];
+    let streamed = [("idempotency-key", "two")];
+    for (router, headers, members, expected) in [
+        (&router, &[] as &[_], json!({}), (1, 1)),
+        (&router, &keyed, json!({"metadata": {"n": "1"}}), (1, 1)),
+        (&router, &[], json!({"stream": true}), (1, 1)),
+        (&router, &streamed, json!({"stream": true}), (1, 2)),
+        (&router, &[], json!({"store": false}), (1, 1)),
+    ] {
+        assert_eq!(trips(router, headers, members.clone()).await, expected, "{headers:?} {members}");
+    }
+    let (before, after) = trips(&world.router(), &[], json!({})).await;
+    assert!(before <= 2 && after == 1, "cold: {before} before, {after} after");
+
+    // What it continues is read before.
+    let previous = responses::make(&router, &key, responses::ask()).await;
+    assert_eq!(trips(&router, &[], json!({"previous_response_id": previous})).await, (2, 1));
+    let conversation = send(&router, "POST", "/v1/conversations", &key, &[], "{}").await.json();
+    assert_eq!(trips(&router, &[], json!({"conversation": conversation["id"]})).await, (2, 2));
 }

@@ -1,4 +1,6 @@
-//! Responses: `/v1/responses` and what hangs on it.
+//! Responses: `/v1/responses` and `/v1/conversations`, and what hangs on them.
+
+mod conversations;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -8,11 +10,11 @@ use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use shared::app::{CallTerms, Error, ResponseRequest};
+use shared::app::{CallTerms, ResponseRequest};
 use shared::edge::{Deps, Params, Path, Rejection, body, function_ends, respond};
 use shared::model::object::Object;
 use shared::model::project::Caller;
-use shared::model::responses::{CreateResponse, ListQuery, list};
+use shared::model::responses::{CreateResponse, Item, ListQuery, check_include, list};
 
 /// The routes of this function.
 pub fn router(gateway: Deps) -> Router {
@@ -22,20 +24,30 @@ pub fn router(gateway: Deps) -> Router {
         .route("/v1/responses/{id}", get(retrieve).delete(delete))
         .route("/v1/responses/{id}/cancel", post(cancel))
         .route("/v1/responses/{id}/input_items", get(input_items))
+        .route("/v1/conversations", post(conversations::create))
+        .route(
+            "/v1/conversations/{id}",
+            get(conversations::retrieve).post(conversations::update).delete(conversations::delete),
+        )
+        .route("/v1/conversations/{id}/items", get(conversations::list_items).post(conversations::add_items))
+        .route(
+            "/v1/conversations/{id}/items/{item_id}",
+            get(conversations::retrieve_item).delete(conversations::delete_item),
+        )
         .with_state(gateway)
 }
 
 type Sent = Result<Bytes, BytesRejection>;
 
 async fn create(State(gateway): State<Deps>, caller: Caller, parts: Parts, sent: Sent) -> Result<Response, Rejection> {
-    let create = CreateResponse::parse(&body(sent)?, gateway.clock().now()).map_err(Error::from)?;
+    let create = CreateResponse::parse(&body(sent)?, gateway.clock().now())?;
     let request = ResponseRequest { create, terms: CallTerms::read(&parts)? };
     drop(parts); // They would keep the connection's read buffer until the answer.
     Ok(respond(gateway.create_response(caller, request).await?))
 }
 
 async fn input_tokens(State(gateway): State<Deps>, caller: Caller, sent: Sent) -> Result<Response, Rejection> {
-    let create = CreateResponse::parse_to_count(&body(sent)?, gateway.clock().now()).map_err(Error::from)?;
+    let create = CreateResponse::parse_to_count(&body(sent)?, gateway.clock().now())?;
     let count = gateway.count_input_tokens(&caller, create).await?;
     Ok(json(&Object::default().with("object", "response.input_tokens").with("input_tokens", &count)))
 }
@@ -47,8 +59,8 @@ async fn retrieve(
     params: Params,
     parts: Parts,
 ) -> Result<Response, Rejection> {
-    if params.flag("stream").map_err(Error::from)? {
-        let after = params.number("starting_after").map_err(Error::from)?;
+    if params.flag("stream")? {
+        let after = params.number("starting_after")?;
         return Ok(respond(gateway.stream_response(&caller, &id, after, function_ends(&parts)).await?));
     }
     Ok(json(&gateway.response(&caller, &id).await?))
@@ -68,10 +80,16 @@ async fn input_items(
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Response, Rejection> {
-    let limit = params.number("limit").map_err(Error::from)?;
-    let query = ListQuery::parse(params.text("order"), params.text("after"), limit).map_err(Error::from)?;
+    let query = list_query(&params)?;
     let items = gateway.input_items(&caller, &id).await?;
-    Ok(json(&list(&items, &query).map_err(Error::from)?))
+    let (page, has_more) = query.page(items, Item::id, |_| true)?;
+    Ok(json(&list(&page, has_more)))
+}
+
+/// Reads the parameters of a list of items.
+fn list_query(params: &Params) -> Result<ListQuery, Rejection> {
+    check_include(&params.list("include"))?;
+    Ok(ListQuery::parse(params.text("order"), params.text("after"), params.number("limit")?)?)
 }
 
 fn json(object: &Object) -> Response {

@@ -175,7 +175,8 @@ impl Gateway {
             let Some(record) = record.filter(|record| record.fence == fence) else {
                 return Ok(died(outlet).await);
             };
-            if let Some(response_id) = record.response_id.filter(|_| !matches!(record.state, RecordState::Failed(_))) {
+            let refused = matches!(&record.state, RecordState::Failed(end) if end.status >= 400);
+            if let Some(response_id) = record.response_id.filter(|_| !refused) {
                 return Ok(Followed::Response(response_id));
             }
             // What is in parts goes out before the end is looked at: the end is written after the last part.

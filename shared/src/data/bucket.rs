@@ -42,13 +42,20 @@ impl Bucket {
         self.put_under("bodies", project_id, body).await
     }
 
-    /// Stores a body of a project for good.
-    pub(super) async fn keep_body(&self, project_id: &str, body: Bytes) -> Result<String, StoreError> {
-        self.put_under("kept", project_id, body).await
+    /// Stores a body until it is deleted. The same body in the same folder has the same key.
+    pub(super) async fn keep_body(&self, folder: &str, body: Bytes) -> Result<String, StoreError> {
+        self.put_under("kept", folder, body).await
     }
 
-    async fn put_under(&self, folder: &str, project_id: &str, body: Bytes) -> Result<String, StoreError> {
-        let key = format!("{folder}/{project_id}/{}", Fingerprint::of([&*body]).as_str());
+    /// Deletes a body by the key that it was given.
+    pub(super) async fn delete_body(&self, key: &str) -> Result<(), StoreError> {
+        let request = self.client.delete_object().bucket(&self.name).key(key);
+        Box::pin(request.send()).await.map_err(StoreError::bucket("delete the body"))?;
+        Ok(())
+    }
+
+    async fn put_under(&self, root: &str, folder: &str, body: Bytes) -> Result<String, StoreError> {
+        let key = format!("{root}/{folder}/{}", Fingerprint::of([&*body]).as_str());
         let request = self.client.put_object().bucket(&self.name).key(&key).body(ByteStream::from(body));
         Box::pin(request.send()).await.map_err(StoreError::bucket("put the body"))?;
         Ok(key)

@@ -151,9 +151,9 @@ pub(super) fn conversation(project_id: &str, conversation_id: &str) -> Key {
     key(format!("CONV#{project_id}#{conversation_id}"), "CONV")
 }
 
-/// `sk = ITEM#<place, 20 digits>`: the items of a conversation in order.
-pub(super) fn conversation_item(project_id: &str, conversation_id: &str, place: u64) -> Key {
-    key(conversation(project_id, conversation_id).pk, format!("{ITEM_PREFIX}{place:020}"))
+/// `sk = ITEM#<item id>`: an id is there once. The order of the items is in the attribute `place`.
+pub(super) fn conversation_item(project_id: &str, conversation_id: &str, item_id: &str) -> Key {
+    key(conversation(project_id, conversation_id).pk, format!("{ITEM_PREFIX}{item_id}"))
 }
 
 pub(super) const ITEM_PREFIX: &str = "ITEM#";

@@ -25,7 +25,7 @@ mod webhooks;
 pub use breakers::BreakerState;
 pub use bucket::Bucket;
 pub use cache::CacheEntry;
-pub use conversations::{Conversation, MAX_TURN, PlacedItem};
+pub use conversations::{Added, Conversation, KeptItem, NewItem, Turn};
 pub use dead_letters::DeadLetter;
 pub use deliveries::Guard;
 pub use due::{DUE_SHARDS, Due};

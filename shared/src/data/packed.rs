@@ -27,12 +27,20 @@ impl Stores {
         Ok(())
     }
 
-    /// As [`Stores::pack`], for items that do not expire.
-    pub(super) async fn pack_for_good(&self, project_id: &str, item: &mut Item, body: &[u8]) -> Result<(), StoreError> {
+    /// As [`Stores::pack`], for items that do not expire: the body lies in the folder until [`Stores::drop_kept`].
+    pub(super) async fn pack_for_good(&self, folder: &str, item: &mut Item, body: &[u8]) -> Result<(), StoreError> {
         if let Some(large) = inline(item, body) {
-            item.insert(BLOB.to_owned(), text(self.bucket.keep_body(project_id, large).await?));
+            item.insert(BLOB.to_owned(), text(self.bucket.keep_body(folder, large).await?));
         }
         Ok(())
+    }
+
+    /// Deletes what an item of [`Stores::pack_for_good`] has in the bucket.
+    pub(super) async fn drop_kept(&self, item: &Item) -> Result<(), StoreError> {
+        match Reader(item).maybe_text(BLOB) {
+            Some(key) => self.bucket.delete_body(&key).await,
+            None => Ok(()),
+        }
     }
 
     /// Reads the body of an item.

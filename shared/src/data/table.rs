@@ -230,6 +230,21 @@ impl Table {
         Box::pin(pages.try_collect()).await.map_err(StoreError::table("query the items"))
     }
 
+    /// All items of a partition in order of their sort keys.
+    pub(super) async fn partition(&self, pk: &str) -> Result<Vec<Item>, StoreError> {
+        let pages = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", text(pk))
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send();
+        Box::pin(pages.try_collect()).await.map_err(StoreError::table("query the items"))
+    }
+
     /// Up to `limit` items of a partition whose sort key lies below `below`, the last first.
     pub(super) async fn query_newest(&self, pk: &str, below: &str, limit: usize) -> Result<Vec<Item>, StoreError> {
         let request = self
@@ -246,7 +261,7 @@ impl Table {
         Ok(answer.items.unwrap_or_default())
     }
 
-    /// All items of a partition whose sort key begins with `prefix`, in order.
+    /// All items of a partition whose sort key begins with `prefix`, which is not empty, in order.
     pub(super) async fn query_prefix(&self, pk: &str, prefix: &str) -> Result<Vec<Item>, StoreError> {
         self.query(pk, prefix, &format!("{prefix}{}", char::MAX)).await
     }
@@ -255,7 +270,7 @@ impl Table {
 /// A transaction over a meter takes milliseconds.
 const CONFLICT_TRIES: u32 = 10;
 
-async fn conflict_pause(tried: u32) {
+pub(super) async fn conflict_pause(tried: u32) {
     let most = 4_u64 << tried.min(6);
     let wait = rand::rng().random_range(most / 2..=most);
     tokio::time::sleep(Duration::from_millis(wait)).await;

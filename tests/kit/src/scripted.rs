@@ -25,6 +25,8 @@ pub enum Script {
     Break { text: String, after_chunks: usize },
     /// Streams an answer with a pause before each chunk.
     Paced { text: String, gap: Duration },
+    /// Streams these chunks and nothing else.
+    Chunks(Vec<String>),
     /// Never answers.
     Hang,
 }
@@ -135,6 +137,10 @@ impl Provider for ScriptedProvider {
                     },
                 );
                 Ok(Reply::Stream(paced.boxed()))
+            }
+            Script::Chunks(chunks) => {
+                let event = |data: String| Ok(Event { data: data.into(), usage: None });
+                Ok(Reply::Stream(futures_util::stream::iter(chunks.into_iter().map(event)).boxed()))
             }
             Script::Hang => std::future::pending().await,
         }

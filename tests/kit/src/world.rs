@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use axum::Router;
 use embedded::{Engines, Place, Sqs, queue_url};
@@ -237,6 +238,14 @@ impl World {
             let request = request.key("pk", item["pk"].clone()).key("sk", item["sk"].clone());
             request.send().await.expect("the record is deleted");
         }
+    }
+
+    /// Responses that can be read: their records, without those that were deleted.
+    pub async fn stored_responses(&self) -> usize {
+        let items =
+            self.dynamo.scan().table_name("weir").send().await.expect("the table is scanned").items.unwrap_or_default();
+        let is = |item: &HashMap<String, AttributeValue>, sk: &str| item["sk"].as_s().is_ok_and(|found| found == sk);
+        items.iter().filter(|item| is(item, "META") && !item.contains_key("deleted")).count()
     }
 
     /// The event that a worker gets of all visible messages of its queue; they are hidden from then on.

@@ -8,26 +8,11 @@ import OpenAI from "openai";
 import { zodResponseFormat } from "openai/helpers/zod";
 import { z } from "zod";
 
-const baseURL = process.env.WEIR_BASE_URL;
+import { all, baseURL, project, rejected } from "./project.mjs";
+
 const messages = [{ role: "user", content: "Hello, weir" }];
 const hello = { model: "acme/chat", messages };
 const keyed = () => ({ headers: { "Idempotency-Key": randomUUID() } });
-const organization = new OpenAI({ baseURL, apiKey: null, adminAPIKey: process.env.WEIR_ADMIN_KEY }).admin.organization;
-
-/** Makes a project with a key; returns a function that makes clients of it. */
-async function project({ requests, cents, policy } = {}) {
-  const { projects } = organization;
-  const { id } = await projects.create({ name: "sdk", ...(policy && { policy }) });
-  if (requests !== undefined) {
-    const limits = await projects.rateLimits.listRateLimits(id);
-    await projects.rateLimits.updateRateLimit(limits.data[0].id, { project_id: id, max_requests_per_1_minute: requests });
-  }
-  if (cents !== undefined) {
-    await projects.spendLimit.update(id, { currency: "USD", interval: "month", threshold_amount: cents });
-  }
-  const account = await projects.serviceAccounts.create(id, { name: "tests" });
-  return (options = {}) => new OpenAI({ baseURL, apiKey: account.api_key.value, ...options });
-}
 
 /** Counts the calls; loses the first `lost` answers after the server gave them. */
 function counting(lost = 0) {
@@ -40,18 +25,6 @@ function counting(lost = 0) {
   };
   counter.calls = 0;
   return counter;
-}
-
-async function rejected(promise, kind) {
-  let error;
-  await assert.rejects(promise, (thrown) => ((error = thrown), thrown instanceof kind));
-  return error;
-}
-
-async function all(stream) {
-  const chunks = [];
-  for await (const chunk of stream) chunks.push(chunk);
-  return chunks;
 }
 
 let client;

@@ -142,7 +142,7 @@ impl Gateway {
             ..record(job, Status::Queued)
         };
         let events: Vec<u8> = first.iter().flat_map(|event| event.sse().to_vec()).collect();
-        let request = StoredRequest::new(&job.request.create, &job.context, skeleton.clone(), job.limit).to_bytes();
+        let request = StoredRequest::of(job, skeleton.clone()).to_bytes();
         let new = NewResponse { record, request, events: events.into(), response: None };
         if let Err(error) = self.stores.create_response(&new).await {
             let error = Error::from(error);

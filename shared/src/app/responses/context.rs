@@ -3,24 +3,33 @@
 use super::stored::{StoredRequest, output};
 use crate::app::error::Error;
 use crate::app::gateway::Gateway;
+use crate::model::clock::Instant;
 use crate::model::message::ResponseKey;
 use crate::model::request::Invalid;
 use crate::model::responses::{CreateResponse, Item, Status};
 
+/// The turns before a response.
+pub(super) struct Context {
+    /// Oldest first.
+    pub(super) items: Vec<Item>,
+    /// When the last of a conversation was added.
+    pub(super) last_at: Instant,
+}
+
 impl Gateway {
-    /// The items that come before the input, oldest first; references in the input are resolved among them.
-    pub(super) async fn context(&self, project_id: &str, create: &mut CreateResponse) -> Result<Vec<Item>, Error> {
-        let context = match (&create.previous_response_id, &create.conversation) {
-            (Some(id), _) => self.turns_of(project_id, id).await?,
-            (None, Some(id)) => self.conversation_items(project_id, id).await?,
-            (None, None) => Vec::new(),
+    /// What comes before the input; references in the input are resolved among it.
+    pub(super) async fn context(&self, project_id: &str, create: &mut CreateResponse) -> Result<Context, Error> {
+        let (items, last_at) = match (&create.previous_response_id, &create.conversation) {
+            (Some(id), _) => (self.turns_of(project_id, id).await?, Instant::default()),
+            (None, Some(id)) => self.said(project_id, id).await?,
+            (None, None) => (Vec::new(), Instant::default()),
         };
-        create.resolve(&context);
+        create.resolve(&items);
         if let Some(unknown) = create.references().first() {
             let message = format!("Item with id '{unknown}' not found in the input or in the turns before it.");
             return Err(Invalid { message, param: Some("input".to_owned()), code: Some("item_not_found") }.into());
         }
-        Ok(context)
+        Ok(Context { items, last_at })
     }
 
     /// Everything that was said up to the end of a response.

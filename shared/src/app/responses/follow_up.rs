@@ -9,7 +9,8 @@ use crate::app::books::Account;
 use crate::app::dispatch::Chain;
 use crate::app::error::Error;
 use crate::app::gateway::Gateway;
-use crate::data::{Holding, Operation, ResponseRecord};
+use crate::data::{Holding, Operation, ResponseRecord, Turn};
+use crate::model::clock::Instant;
 use crate::model::money::MicroUsd;
 use crate::model::responses::Status;
 use crate::model::tokens::{Bound, Usage};
@@ -104,8 +105,10 @@ impl Gateway {
             return Ok(());
         };
         let Some(whole) = self.stores.whole_response(&record.key, self.clock.now()).await? else { return Ok(()) };
-        let mut items = StoredRequest::read(&whole.request)?.input();
+        let request = StoredRequest::read(&whole.request)?;
+        let mut items = request.input();
         items.extend(whole.response.map(|response| output(&response)).transpose()?.unwrap_or_default());
-        self.append_turn(&record.key.project_id, conversation_id, record.created_at, items).await
+        let turn = Turn { at: Instant(request.turn_at), id: record.key.response_id.clone() };
+        self.append_turn(&record.key.project_id, conversation_id, &turn, &items).await
     }
 }

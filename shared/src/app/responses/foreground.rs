@@ -92,7 +92,11 @@ impl Gateway {
             outlet.send(event.sse()).await;
         }
         let mut emitter = Emitter { outlet: Some(outlet), journal };
-        let flowed = self.flow(&attempt, &mut flow, &mut composer, &mut emitter).await;
+        let is_written = emitter.journal.is_some();
+        let (flowed, shown) = tokio::join!(
+            self.flow(&attempt, &mut flow, &mut composer, &mut emitter),
+            self.show(job, running.lease.as_ref(), is_written)
+        );
         let ended = self.end(job, flowed, composer);
         emitter.tell(&ended.events).await;
         if let Some(outlet) = &emitter.outlet {
@@ -100,10 +104,15 @@ impl Gateway {
         }
         let (account, cost) = (account(job), job.cost(&ended.usage));
         let failed = ended.status == Status::Failed;
+        let end = if shown {
+            finished(200, stream::CONTENT_TYPE, bytes::Bytes::new())
+        } else {
+            refused(&(job.request.terms.render_error)(&Error::Contended("the response")))
+        };
         let _ = running.facts.closing.set(Closing { usage: ended.usage, cost, failed });
         tokio::join!(
             self.book(&account, &running.ticket, &ended.usage, cost),
-            self.conclude(running.lease.as_ref(), !failed, finished(200, stream::CONTENT_TYPE, bytes::Bytes::new())),
+            self.conclude(running.lease.as_ref(), !failed && shown, end),
             self.finish_journal(emitter.journal.as_mut(), &ended, cost),
             self.remember_turn(job, &ended),
         );

@@ -9,7 +9,7 @@ use super::{Job, LEASE_MS};
 use crate::app::books::Account;
 use crate::app::dispatch::Chain;
 use crate::app::gateway::Gateway;
-use crate::data::{End, NewResponse, Operation, ResponseRecord};
+use crate::data::{End, Lease, NewResponse, Operation, ResponseRecord, Turn};
 use crate::model::money::MicroUsd;
 use crate::model::object::Object;
 use crate::model::responses::{ResponseEvent, Status};
@@ -37,22 +37,25 @@ impl Gateway {
             ..record(job, Status::InProgress)
         };
         let events: Vec<u8> = first.iter().flat_map(|event| event.sse().to_vec()).collect();
-        let request = StoredRequest::new(&job.request.create, &job.context, skeleton.clone(), job.limit).to_bytes();
+        let request = StoredRequest::of(job, skeleton.clone()).to_bytes();
         let new = NewResponse { record, request, events: events.into(), response: None };
-        let written = async {
-            self.stores.create_response(&new).await?;
-            match &running.lease {
-                Some(lease) => self.stores.point(lease, &job.key.response_id).await.map(drop),
-                None => Ok(()),
-            }
-        };
-        match written.await {
+        match self.stores.create_response(&new).await {
             Ok(()) => Some(Journal::new(new.record, now)),
             Err(error) => {
                 tracing::error!(error = %Chain(&error), "response cannot be followed, its record was not written");
                 None
             }
         }
+    }
+
+    /// Lets those who repeat the request follow the response, once there is something to follow: until then they wait for
+    /// what becomes of it. `false` if they cannot.
+    pub(super) async fn show(&self, job: &Job, lease: Option<&Lease>, is_written: bool) -> bool {
+        let Some(lease) = lease.filter(|_| is_written) else { return false };
+        self.stores.point(lease, &job.key.response_id).await.unwrap_or_else(|error| {
+            tracing::error!(error = %Chain(&error), "response cannot be found by its idempotency key");
+            false
+        })
     }
 
     pub(super) async fn finish_journal(&self, journal: Option<&mut Journal>, ended: &Ended, cost: MicroUsd) {
@@ -84,7 +87,7 @@ impl Gateway {
         let now = self.clock.now();
         let record = ResponseRecord { finished_at: Some(now), usage: ended.usage, cost, ..record(job, ended.status) };
         let skeleton = job.request.create.skeleton(&job.key.response_id, job.created_at, Status::InProgress);
-        let request = StoredRequest::new(&job.request.create, &job.context, skeleton, job.limit).to_bytes();
+        let request = StoredRequest::of(job, skeleton).to_bytes();
         let response = Some(ended.response.to_bytes());
         let new = NewResponse { record, request, events: Bytes::new(), response };
         if let Err(error) = self.stores.create_response(&new).await {
@@ -99,7 +102,8 @@ impl Gateway {
         };
         let mut items = job.request.create.input.clone();
         items.extend(output(&ended.response.to_bytes()).unwrap_or_default());
-        if let Err(error) = self.append_turn(&job.key.project_id, id, job.created_at, items).await {
+        let turn = Turn { at: job.turn_at, id: job.key.response_id.clone() };
+        if let Err(error) = self.append_turn(&job.key.project_id, id, &turn, &items).await {
             tracing::error!(error = %Chain(&error), "turn not added to its conversation");
         }
     }

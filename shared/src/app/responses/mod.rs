@@ -62,6 +62,8 @@ struct Job {
     request: ResponseRequest,
     key: ResponseKey,
     created_at: Instant,
+    /// Where its turn stands in its conversation: after all that it is made from.
+    turn_at: Instant,
     model: Model,
     /// Items of the turns before.
     context: Vec<Item>,
@@ -110,7 +112,7 @@ impl Gateway {
         let model = self.chat_model(&request.create.model)?.clone();
         let fingerprint = idempotency::fingerprint(&request.create.object);
         let context = self.context(&caller.project.id, &mut request.create).await?;
-        let chat = request.create.chat(&context)?;
+        let chat = request.create.chat(&context.items)?;
         if caller.project.limits.budget.is_some() {
             can_be_accounted(&chat, &model)?;
         }
@@ -123,13 +125,14 @@ impl Gateway {
                 response_id: crate::model::id::ordered("resp_", now),
             },
             created_at: now,
+            turn_at: now.max(context.last_at.plus_ms(1)),
             limit: bound::default_to_send(&chat, &model, &caller.project.policy),
             bound: bound::bound(&chat, &model, &caller.project.policy),
             plan: KeyPlan::new(&caller.project, PATH, key, request.terms.retry_count, || fingerprint),
             deadline,
             over_at,
             chat,
-            context,
+            context: context.items,
             model,
             request,
             caller,

@@ -33,7 +33,7 @@ impl Gateway {
     /// `Invalid` if what it continues does not exist; `Internal`.
     pub async fn count_input_tokens(&self, caller: &Caller, mut create: CreateResponse) -> Result<u64, Error> {
         let context = self.context(&caller.project.id, &mut create).await?;
-        Ok(count_tokens(&create, &context))
+        Ok(count_tokens(&create, &context.items))
     }
 
     /// Cancels a background response. One that was cancelled before is given again.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::Job;
 use crate::app::error::Error;
 use crate::model::clock::Instant;
 use crate::model::object::Object;
@@ -19,12 +20,20 @@ pub(super) struct StoredRequest {
     pub(super) skeleton: Object,
     /// The limit of output tokens that the project's policy added.
     pub(super) limit: Option<u64>,
+    /// Where the turn stands in its conversation, in Unix milliseconds.
+    pub(super) turn_at: u64,
 }
 
 impl StoredRequest {
-    pub(super) fn new(create: &CreateResponse, context: &[Item], skeleton: Object, limit: Option<u64>) -> Self {
-        let body = create.object.clone().with("input", &create.input);
-        Self { body, context: context.iter().map(|item| item.0.clone()).collect(), skeleton, limit }
+    pub(super) fn of(job: &Job, skeleton: Object) -> Self {
+        let create = &job.request.create;
+        Self {
+            body: create.object.clone().with("input", &create.input),
+            context: job.context.iter().map(|item| item.0.clone()).collect(),
+            skeleton,
+            limit: job.limit,
+            turn_at: job.turn_at.0,
+        }
     }
 
     pub(super) fn to_bytes(&self) -> Bytes {

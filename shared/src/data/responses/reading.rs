@@ -77,7 +77,7 @@ impl Stores {
             ..Change::default()
         };
         self.table.update(state.clone(), tombstone).await?;
-        let items = self.table.query_prefix(&state.pk, "").await?;
+        let items = self.table.partition(&state.pk).await?;
         let mut gone = vec![self.table.delete(keys::job(&key.project_id, &key.response_id))];
         for item in &items {
             let sk = Reader(item).text("sk")?;

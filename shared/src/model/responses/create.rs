@@ -150,12 +150,21 @@ fn conversation(fields: Fields<'_>) -> Result<Option<String>, Invalid> {
 /// Whether log probabilities are to be included.
 fn included(fields: Fields<'_>) -> Result<bool, Invalid> {
     let names: Vec<String> = fields.optional("include")?.unwrap_or_default();
-    for (index, name) in names.iter().enumerate() {
-        if !INCLUDABLE.contains(&name.as_str()) {
+    check_include(&names)?;
+    Ok(names.iter().any(|name| name == "message.output_text.logprobs"))
+}
+
+/// Checks the names of `include`. Where kept items are read it changes nothing: they are shown with all that they have.
+///
+/// # Errors
+/// If a name is none of OpenAI's.
+pub fn check_include(names: &[impl AsRef<str>]) -> Result<(), Invalid> {
+    for (index, name) in names.iter().map(AsRef::as_ref).enumerate() {
+        if !INCLUDABLE.contains(&name) {
             return Err(not_one_of(format!("include[{index}]"), name, &INCLUDABLE));
         }
     }
-    Ok(names.iter().any(|name| name == "message.output_text.logprobs"))
+    Ok(())
 }
 
 /// Members that only come back in the response.

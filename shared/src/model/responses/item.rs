@@ -109,10 +109,16 @@ fn normalised(object: &Object, at: &str, now: Instant) -> Result<Item, Invalid> 
     Ok(Item(item))
 }
 
-/// Ids become parts of keys: they are short and have no separators.
-fn check_id(id: &str, path: String) -> Result<(), Invalid> {
+/// Whether `text` can be an id of an item or a conversation. They become parts of keys, so they are short and have no
+/// separators.
+#[must_use]
+pub fn is_id(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    if (1..=128).contains(&id.len()) && id.bytes().all(fits) {
+    (1..=128).contains(&text.len()) && text.bytes().all(fits)
+}
+
+fn check_id(id: &str, path: String) -> Result<(), Invalid> {
+    if is_id(id) {
         return Ok(());
     }
     Err(invalid(path, "expected 1 to 128 letters, digits, '_' and '-'"))

@@ -1,4 +1,4 @@
-//! A page of a response's input items.
+//! Pages of items: of a response's input, of a conversation.
 
 use super::fields::quoted;
 use super::item::Item;
@@ -62,43 +62,58 @@ impl ListQuery {
     }
 }
 
-/// A page of `items`, which are given oldest first. `first_id` and `last_id` are `null` on an empty page.
-///
-/// # Errors
-/// If no item has the id `after`.
-pub fn list(items: &[Item], query: &ListQuery) -> Result<Object, Invalid> {
-    let mut ordered: Vec<&Item> = items.iter().collect();
-    if query.order == Order::Descending {
-        ordered.reverse();
-    }
-    let start = match &query.after {
-        None => 0,
-        Some(after) => {
-            let found = ordered.iter().position(|item| item.id() == *after);
-            let wrong = || Invalid::field("after", format!("`after` is `{after}`, which is no item of this list."));
-            found.ok_or_else(wrong)? + 1
+impl ListQuery {
+    /// The part of `all`, given oldest first, that the query asks for, and whether there is more after it. Only what is
+    /// `shown` is on a page, but a page can begin after any.
+    ///
+    /// # Errors
+    /// If nothing has the id `after`.
+    pub fn page<T>(
+        &self,
+        mut all: Vec<T>,
+        id: impl Fn(&T) -> String,
+        shown: impl Fn(&T) -> bool,
+    ) -> Result<(Vec<T>, bool), Invalid> {
+        if self.order == Order::Descending {
+            all.reverse();
         }
-    };
-    let rest = ordered.get(start..).unwrap_or_default();
-    let page = rest.get(..query.limit).unwrap_or(rest);
-    let end = |item: Option<&&Item>| item.map(|item| item.id());
-    Ok(Object::default()
+        let start = match &self.after {
+            None => 0,
+            Some(after) => {
+                let found = all.iter().position(|item| id(item) == *after);
+                let wrong = || Invalid::field("after", format!("`after` is `{after}`, which is no item of this list."));
+                found.ok_or_else(wrong)? + 1
+            }
+        };
+        let mut rest = all.into_iter().skip(start).filter(shown);
+        let page: Vec<T> = rest.by_ref().take(self.limit).collect();
+        let has_more = rest.next().is_some();
+        Ok((page, has_more))
+    }
+}
+
+/// A page as OpenAI writes it. `first_id` and `last_id` are `null` on an empty page.
+#[must_use]
+pub fn list(page: &[Item], has_more: bool) -> Object {
+    let end = |item: Option<&Item>| item.map(Item::id);
+    Object::default()
         .with("object", "list")
         .with("data", page)
         .with("first_id", &end(page.first()))
         .with("last_id", &end(page.last()))
-        .with("has_more", &(rest.len() > page.len())))
+        .with("has_more", &has_more)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The ids of the page of five items, `+` if there are more; or the parameter that is wrong.
+    /// The ids of the page of six items, of which the last is not shown, `+` if there are more; or the parameter that is wrong.
     fn page(order: Option<&str>, after: Option<&str>, limit: Option<u64>) -> String {
-        let items: Vec<Item> = (1..=5).map(|id| Item(Object::default().with("id", &format!("m{id}")))).collect();
-        let list = match ListQuery::parse(order, after, limit).and_then(|query| list(&items, &query)) {
-            Ok(list) => list,
+        let items: Vec<Item> = (1..=6).map(|id| Item(Object::default().with("id", &format!("m{id}")))).collect();
+        let shown = |item: &Item| item.id() != "m6";
+        let list = match ListQuery::parse(order, after, limit).and_then(|query| query.page(items, Item::id, shown)) {
+            Ok((page, has_more)) => list(&page, has_more),
             Err(error) => return error.param.unwrap_or_default(),
         };
         let data: Vec<Object> = list.get("data").unwrap();
@@ -114,12 +129,13 @@ mod tests {
             (None, None, None, "m5 m4 m3 m2 m1"),
             (None, None, Some(2), "m5 m4+"),
             (Some("desc"), Some("m4"), Some(2), "m3 m2+"),
+            (Some("desc"), Some("m6"), Some(1), "m5+"),
             (Some("desc"), Some("m2"), Some(2), "m1"),
             (Some("asc"), None, Some(5), "m1 m2 m3 m4 m5"),
             (Some("asc"), Some("m3"), Some(1), "m4+"),
             (Some("asc"), Some("m5"), None, ""),
             (Some("up"), None, None, "order"),
-            (None, Some("m6"), None, "after"),
+            (None, Some("m7"), None, "after"),
             (None, None, Some(0), "limit"),
             (None, None, Some(101), "limit"),
         ] {
@@ -129,7 +145,7 @@ mod tests {
 
     #[test]
     fn an_empty_list_has_no_ends() {
-        let list = list(&[], &ListQuery::default()).unwrap();
+        let list = list(&[], false);
         let expected = r#"{"object":"list","data":[],"first_id":null,"last_id":null,"has_more":false}"#;
         assert_eq!(list.to_bytes(), expected);
     }

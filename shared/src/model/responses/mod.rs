@@ -10,6 +10,7 @@
 mod answer;
 mod chat;
 mod composer;
+mod conversation;
 mod count;
 mod create;
 mod event;
@@ -25,10 +26,11 @@ mod view;
 
 pub use answer::{Bill, cancelled, deleted, failed};
 pub use composer::Composer;
+pub use conversation::{NewConversation, changed_metadata, conversation, conversation_deleted, sent_items};
 pub use count::count_tokens;
-pub use create::CreateResponse;
+pub use create::{CreateResponse, check_include};
 pub use event::ResponseEvent;
-pub use item::{Item, parse_items};
+pub use item::{Item, is_id, parse_items};
 pub use list::{ListQuery, Order, list};
 pub use metadata::metadata;
 pub use status::Status;

@@ -1,0 +1,114 @@
+//! Conversations: items that responses are made from and added to, in order.
+//!
+//! An item is found by its id, so that no id is there twice, and carries its place. Whatever is added stands after all that
+//! was there when it was begun, whichever clocks were asked: the conversation remembers the last place that was taken.
+
+mod items;
+
+use futures_util::future::try_join_all;
+
+pub use items::{Added, KeptItem, NewItem, Turn};
+
+use super::Stores;
+use super::error::StoreError;
+use super::item::{Item, Reader, number, text};
+use super::keys;
+use super::table::{Change, Outcome, Returning, Write};
+use crate::model::clock::Instant;
+
+/// A conversation without its items.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conversation {
+    pub project_id: String,
+    pub id: String,
+    /// Unix seconds.
+    pub created_at: u64,
+    /// As JSON.
+    pub metadata: String,
+    /// Nothing in it was added later.
+    pub last_at: Instant,
+}
+
+impl Stores {
+    /// Creates a conversation with its first items, all or nothing.
+    ///
+    /// # Errors
+    /// If a store fails.
+    pub async fn create_conversation(&self, new: &Conversation, items: &[NewItem]) -> Result<(), StoreError> {
+        let mut head = keys::conversation(&new.project_id, &new.id).into_item();
+        head.insert("created_at".to_owned(), number(new.created_at));
+        head.insert("metadata".to_owned(), text(&new.metadata));
+        head.insert("last_at".to_owned(), number(new.last_at.0));
+        let turn = Turn { at: new.last_at, id: new.id.clone() };
+        let items = self.packed_items(&new.project_id, &new.id, &turn, items).await?;
+        let writes = std::iter::once(head).chain(items).map(Write::Put).collect();
+        if self.table.transact(writes).await? {
+            return Ok(());
+        }
+        Err(StoreError::table("create the conversation")("its transaction was cancelled"))
+    }
+
+    /// A conversation.
+    ///
+    /// # Errors
+    /// If the table fails or the item is damaged.
+    pub async fn conversation(&self, project_id: &str, id: &str) -> Result<Option<Conversation>, StoreError> {
+        let item = self.table.get(keys::conversation(project_id, id)).await?;
+        item.map(|item| conversation(project_id, id, &item)).transpose()
+    }
+
+    /// Changes the metadata of a conversation; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// If the table fails or the item is damaged.
+    pub async fn set_conversation_metadata(
+        &self,
+        project_id: &str,
+        id: &str,
+        metadata: &str,
+    ) -> Result<Option<Conversation>, StoreError> {
+        let change = Change {
+            update: "SET metadata = :metadata".to_owned(),
+            condition: "attribute_exists(pk)".to_owned(),
+            values: vec![(":metadata", text(metadata))],
+            returning: Returning::All,
+            ..Change::default()
+        };
+        match self.table.update(keys::conversation(project_id, id), change).await? {
+            Outcome::Done(item) => conversation(project_id, id, &item).map(Some),
+            Outcome::Refused(_) => Ok(None),
+        }
+    }
+
+    /// Deletes a conversation and its items; the conversation first, so that it is gone at once.
+    ///
+    /// # Errors
+    /// If a store fails; doing it again goes on.
+    pub async fn delete_conversation(&self, project_id: &str, id: &str) -> Result<(), StoreError> {
+        let key = keys::conversation(project_id, id);
+        self.table.delete(key.clone()).await?;
+        let items = self.table.query_prefix(&key.pk, keys::ITEM_PREFIX).await?;
+        for some in items.chunks(MOST_AT_ONCE) {
+            let gone = some.iter().map(async |item| {
+                self.drop_kept(item).await?;
+                self.table.delete(keys::Key { pk: key.pk.clone(), sk: Reader(item).text("sk")? }).await
+            });
+            try_join_all(gone).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes of one request that run at once.
+const MOST_AT_ONCE: usize = 50;
+
+fn conversation(project_id: &str, id: &str, item: &Item) -> Result<Conversation, StoreError> {
+    let reader = Reader(item);
+    Ok(Conversation {
+        project_id: project_id.to_owned(),
+        id: id.to_owned(),
+        created_at: reader.number("created_at")?,
+        metadata: reader.text("metadata")?,
+        last_at: Instant(reader.number("last_at")?),
+    })
+}

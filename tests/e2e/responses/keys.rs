@@ -1,0 +1,142 @@
+//! Idempotency keys: one key, one response.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use kit::{Fault, Script, World, send};
+use serde_json::json;
+use shared::model::project::{Limits, Policy};
+use shared::model::provider::Failure;
+
+use super::{COST, PATH, ask, ask_with, status};
+use crate::budget;
+
+const KEY: &[(&str, &str)] = &[("idempotency-key", "one")];
+
+#[tokio::test]
+async fn a_replay_is_the_same_response_byte_for_byte_and_costs_nothing() {
+    let world = World::new().await;
+    let (project, key) = world.project(budget(1.0), Policy::default()).await;
+    for (n, (stream, store)) in [(false, true), (true, true), (false, false), (true, false)].into_iter().enumerate() {
+        let name = format!("key {n}");
+        let headers = [("idempotency-key", name.as_str())];
+        let body = ask_with(json!({"stream": stream, "store": store})).to_string();
+        let first = send(&world.router(), "POST", PATH, &key, &headers, body.clone()).await;
+        let again = send(&world.router(), "POST", PATH, &key, &headers, body.clone()).await;
+        assert_eq!((first.status, again.status, &again.body), (200, 200, &first.body), "{body}");
+        assert_eq!(again.header("content-type"), first.header("content-type"));
+        assert_eq!((first.header("idempotent-replayed"), again.header("idempotent-replayed")), ("", "true"));
+        assert_eq!(world.first.call_count(), n + 1);
+        let id = first.text()[first.text().find("resp_").unwrap()..].split('"').next().unwrap().to_owned();
+        let found = status(&world.router(), &key, &format!("{PATH}/{id}")).await;
+        assert_eq!(found, if store { 200 } else { 404 }, "{body}");
+    }
+    assert_eq!(world.books(&project).await, (4 * COST, 0));
+}
+
+#[tokio::test]
+async fn twenty_concurrent_callers_with_one_key_are_one_call_and_twenty_equal_answers() {
+    for stream in [false, true] {
+        let world = World::new().await;
+        world.first.always(Script::slow(Duration::from_millis(300), "Hello there, all of you.", 10, 5));
+        let (project, key) = world.project(budget(1.0), Policy::default()).await;
+        let routers = [world.router(), world.router()];
+        let body = ask_with(json!({"stream": stream})).to_string();
+        let calls = (0..20).map(|n| send(&routers[n % 2], "POST", PATH, &key, KEY, body.clone()));
+        let replies = join_all(calls).await;
+        assert_eq!(world.first.call_count(), 1);
+        assert!(replies.iter().all(|reply| reply.status == 200 && reply.body == replies[0].body));
+        assert_eq!(replies.iter().filter(|reply| reply.header("idempotent-replayed") == "true").count(), 19);
+        assert_eq!(world.books(&project).await, (COST, 0));
+    }
+}
+
+#[tokio::test]
+async fn the_same_key_with_another_body_is_refused_for_good() {
+    let world = World::new().await;
+    let (_, key) = world.project(Limits::default(), Policy::default()).await;
+    let router = world.router();
+    send(&router, "POST", PATH, &key, KEY, ask().to_string()).await;
+    let other = send(&router, "POST", PATH, &key, KEY, ask_with(json!({"input": "Goodbye"})).to_string()).await;
+    assert_eq!((other.status, other.code().as_str()), (422, "idempotency_key_reused"));
+    assert_eq!(other.header("x-should-retry"), "false");
+    let chat = send(&router, "POST", crate::PATH, &key, KEY, crate::CHAT).await;
+    assert_eq!((chat.status, chat.header("idempotent-replayed")), (200, ""), "a key belongs to its path");
+}
+
+#[tokio::test]
+async fn a_failure_is_not_kept_but_given_to_those_who_waited() {
+    fn unavailable() -> Failure {
+        Failure::Unavailable { status: 500, message: "down".into(), retry_after: None }
+    }
+    for stream in [false, true] {
+        let world = World::new().await;
+        let (project, key) = world.project(budget(1.0), Policy::default()).await;
+        let router = world.router();
+        let body = ask_with(json!({"stream": stream})).to_string();
+        for _ in 0..3 {
+            world.first.then(Script::Fail(unavailable));
+        }
+        let replies = join_all((0..5).map(|_| send(&router, "POST", PATH, &key, KEY, body.clone()))).await;
+        for reply in replies {
+            assert_eq!((reply.status, reply.code().as_str()), (503, "provider_unavailable"), "{}", reply.text());
+        }
+        assert_eq!(world.first.call_count(), 3, "one run with its retries");
+        let later = send(&router, "POST", PATH, &key, KEY, body).await;
+        assert_eq!((later.status, later.header("idempotent-replayed")), (200, ""));
+        assert_eq!(world.books(&project).await, (COST, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_broke_is_no_success_and_runs_again() {
+    let world = World::new().await;
+    let (_, key) = world.project(Limits::default(), Policy::default()).await;
+    world.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
+    let body = ask_with(json!({"stream": true})).to_string();
+    let broken = send(&world.router(), "POST", PATH, &key, KEY, body.clone()).await;
+    assert!(broken.text().contains("event: response.failed"));
+    let again = send(&world.router(), "POST", PATH, &key, KEY, body).await;
+    assert_eq!(again.header("idempotent-replayed"), "");
+    assert!(again.text().contains("event: response.completed"));
+}
+
+#[tokio::test]
+async fn a_request_that_is_repeated_in_the_background_is_one_job() {
+    let world = World::new().await;
+    let (_, key) = world.project(Limits::default(), Policy::default()).await;
+    let body = ask_with(json!({"background": true})).to_string();
+    let first = send(&world.router(), "POST", PATH, &key, KEY, body.clone()).await;
+    let again = send(&world.router(), "POST", PATH, &key, KEY, body).await;
+    assert_eq!((again.status, &again.body), (200, &first.body));
+    assert_eq!(again.header("idempotent-replayed"), "true");
+}
+
+#[tokio::test]
+async fn those_who_waited_for_a_stream_that_broke_get_the_same_stream() {
+    let world = World::new().await;
+    let (project, key) = world.project(budget(1.0), Policy::default()).await;
+    world.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
+    let router = world.router();
+    let body = ask_with(json!({"stream": true})).to_string();
+    let replies = join_all((0..5).map(|_| send(&router, "POST", PATH, &key, KEY, body.clone()))).await;
+    assert!(replies[0].text().contains("event: response.failed"));
+    assert!(replies.iter().all(|reply| reply.status == 200 && reply.body == replies[0].body), "{replies:?}");
+    assert_eq!(world.first.call_count(), 1);
+    assert_eq!(world.books(&project).await.1, 0);
+}
+
+#[tokio::test]
+async fn a_stream_that_could_not_be_written_down_is_no_success_for_others() {
+    let world = World::new().await;
+    let (_, key) = world.project(Limits::default(), Policy::default()).await;
+    let body = ask_with(json!({"stream": true})).to_string();
+    send(&world.router(), "POST", PATH, &key, &[], ask().to_string()).await; // Opens the month's meter.
+    world.faults.set(|operation| if operation == "TransactWriteItems" { Fault::Throttle } else { Fault::None });
+    let first = send(&world.router(), "POST", PATH, &key, KEY, body.clone()).await;
+    assert!(first.text().contains("event: response.completed"), "the caller is served all the same");
+    world.faults.clear();
+    let again = send(&world.router(), "POST", PATH, &key, KEY, body).await;
+    assert_eq!(again.header("idempotent-replayed"), "");
+    assert!(again.text().contains("event: response.completed"));
+}
