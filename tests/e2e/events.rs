@@ -10,9 +10,14 @@ use std::sync::Arc;
 use kit::{ADMIN_KEY, World};
 use serde_json::{Value, json};
 use shared::app::{Gateway, Parts};
+use shared::data::{Conversation, NewItem, NewResponse, ResponseRecord};
 use shared::edge::Deps;
+use shared::model::message::ResponseKey;
+use shared::model::money::MicroUsd;
 use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project, ServiceAccount};
+use shared::model::responses::Status;
 use shared::model::secret::Secret;
+use shared::model::tokens::Usage;
 
 const KEY: &str = "sk-weir-EventProject0000000000000-EventSecret000000000000000000000000000000000";
 
@@ -61,7 +66,68 @@ async fn service() -> (World, Deps) {
         created_at,
     };
     world.stores.table.create_service_account(&account, &stored).await.unwrap();
+    keep_responses(&world, key.project_id()).await;
     (world, gateway)
+}
+
+/// A conversation with two items, a response that has ended, and one that waits in the background.
+async fn keep_responses(world: &World, project_id: &str) {
+    let now = world.clock.now();
+    let message = |id: &str, text: &str| {
+        let content = json!([{"type": "input_text", "text": text}]);
+        json!({"id": id, "type": "message", "status": "completed", "role": "user", "content": content})
+    };
+    let conversation = Conversation {
+        project_id: project_id.to_owned(),
+        id: "conv_1".to_owned(),
+        created_at: now.seconds(),
+        metadata: r#"{"topic":"demo"}"#.to_owned(),
+        last_at: now,
+    };
+    let item = |id: &str, text: &str| NewItem { id: id.to_owned(), body: message(id, text).to_string().into() };
+    let items = [item("msg_1", "Be brief."), item("msg_2", "Be kind.")];
+    world.stores.create_conversation(&conversation, &items).await.unwrap();
+    for (id, status) in [("resp_1", Status::Completed), ("resp_2", Status::Queued)] {
+        let response = json!({
+            "id": id, "object": "response", "created_at": now.seconds(), "status": status.name(), "model": "simulator",
+            "background": status == Status::Queued, "output": [], "metadata": {},
+        });
+        let input = json!([message("msg_3", "Hello"), message("msg_4", "Hello again")]);
+        let body = json!({"model": "simulator", "input": input});
+        let request = json!({"body": body, "context": [], "skeleton": response, "limit": null, "turn_at": now.0});
+        let has_ended = status == Status::Completed;
+        let record = ResponseRecord {
+            key: ResponseKey { project_id: project_id.to_owned(), response_id: id.to_owned() },
+            status,
+            background: !has_ended,
+            stored: true,
+            deleted: false,
+            fence: 0,
+            lease_until: now,
+            not_before: now,
+            due_at: None,
+            next_sequence: u64::from(!has_ended),
+            watched_until: now,
+            created_at: now,
+            finished_at: has_ended.then_some(now),
+            model: "simulator".to_owned(),
+            api_key_id: "key_1".to_owned(),
+            conversation_id: None,
+            traceparent: None,
+            holding: None,
+            output_bytes: 0,
+            usage: Usage::default(),
+            cost: MicroUsd(0),
+            runs: 0,
+        };
+        let new = NewResponse {
+            record,
+            request: request.to_string().into(),
+            events: bytes::Bytes::new(),
+            response: has_ended.then(|| response.to_string().into()),
+        };
+        world.stores.create_response(&new).await.unwrap();
+    }
 }
 
 /// What differs from run to run: ids and secrets that are made anew.
@@ -69,9 +135,10 @@ fn blotted(body: &str) -> String {
     let mut out = String::new();
     for word in body.split_inclusive('"') {
         let text = word.trim_end_matches('"');
-        let made = [("proj_", 29), ("key_", 28), ("svc_acct_", 33), ("we_", 27)]
-            .iter()
-            .any(|(prefix, length)| text.starts_with(prefix) && text.len() == *length);
+        let made =
+            [("proj_", 29), ("key_", 28), ("svc_acct_", 33), ("we_", 27), ("resp_", 29), ("msg_", 28), ("conv_", 29)]
+                .iter()
+                .any(|(prefix, length)| text.starts_with(prefix) && text.len() == *length);
         let secret = ["sk-weir-", "whsec_"].into_iter().find(|prefix| text.starts_with(prefix));
         match (made && !text.contains("Event"), secret) {
             (true, _) => out.push_str(&format!("{}*", &text[..=text.rfind('_').unwrap_or(0)])),

@@ -8,6 +8,7 @@ use async_openai::types::chat::{
     CreateChatCompletionRequestArgs,
 };
 use async_openai::types::embeddings::CreateEmbeddingRequestArgs;
+use async_openai::types::responses::{CreateResponseArgs, ResponseStreamEvent, Status};
 use futures_util::StreamExt as _;
 use local::{Data, Settings};
 
@@ -84,4 +85,26 @@ async fn chat_stream_embeddings_models_and_errors() {
     unknown.model = "nope".into();
     let Err(OpenAIError::ApiError(error)) = client.chat().create(unknown).await else { panic!("an error of the API") };
     assert_eq!(error.api_error.code.as_deref(), Some("model_not_found"));
+}
+
+#[tokio::test]
+async fn responses_whole_and_streamed() {
+    let (client, _stop) = client().await;
+    let request = CreateResponseArgs::default().model("simulator").input("Hello").build().unwrap();
+    let made = client.responses().create(request.clone()).await.unwrap();
+    assert_eq!(made.status, Status::Completed);
+    let text = made.output_text().unwrap();
+    assert!(text.contains("simulator"), "{text}");
+    assert_eq!(client.responses().retrieve(&made.id).await.unwrap().output_text(), Some(text.clone()));
+
+    let mut events = client.responses().create_stream(request).await.unwrap();
+    let (mut streamed, mut last) = (String::new(), None);
+    while let Some(event) = events.next().await {
+        match event.unwrap() {
+            ResponseStreamEvent::ResponseOutputTextDelta(delta) => streamed.push_str(&delta.delta),
+            ResponseStreamEvent::ResponseCompleted(completed) => last = Some(completed.response),
+            _ => {}
+        }
+    }
+    assert_eq!((&streamed, last.unwrap().output_text().as_ref()), (&text, Some(&text)));
 }
