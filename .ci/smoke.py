@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Starts each built function as Lambda would and sends it GET /healthz: .ci/smoke.py <target/lambda> <function>...
+"""Starts each built function as Lambda would and invokes it once: .ci/smoke.py <target/lambda> <function>...
 
-A function that cannot start still deploys; it is found out here. This process plays Lambda's runtime API.
+A function that cannot start still deploys; it is found out here. One that serves requests gets GET /healthz; a worker or a
+timer gets its event in events/. This process plays Lambda's runtime API, and an AWS whose table and queues are empty.
 """
 
 import json
@@ -14,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EVENT = {
+HEALTH = {
     "resource": "/healthz",
     "path": "/healthz",
     "httpMethod": "GET",
@@ -31,7 +32,7 @@ EVENT = {
 
 
 class Runtime(BaseHTTPRequestHandler):
-    """One invocation, then silence; the answer goes to `server.answer`."""
+    """One invocation, with `server.event`, then silence; the answer goes to `server.answer`."""
 
     protocol_version = "HTTP/1.1"
 
@@ -41,7 +42,7 @@ class Runtime(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.server.given.set()
-        body = json.dumps(EVENT).encode()
+        body = json.dumps(self.server.event).encode()
         self.send_response(200)
         self.send_header("Lambda-Runtime-Aws-Request-Id", "1")
         self.send_header("Lambda-Runtime-Deadline-Ms", str(int(time.time() * 1000) + 10_000))
@@ -59,26 +60,42 @@ class Runtime(BaseHTTPRequestHandler):
             self.rfile.readline()
         else:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if "X-Amz-Target" in self.headers:
+            self.answer(200, b'{"Items": [], "Count": 0, "ScannedCount": 0}')
+            return
         self.server.answer = (self.path, body)
-        self.send_response(202)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
+        self.answer(202, b"")
         self.server.done.set()
+
+    def answer(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, *_):
         pass
 
 
-def healthy(binary, mode):
-    """Milliseconds from the start to the answer, or raises with what came instead."""
+def background(function):
+    """The event of a worker or a timer; nothing for a function that serves requests."""
+    events = (json.loads(path.read_text()) for path in sorted((ROOT / "events").glob(f"{function}-*.json")))
+    return next((event for event in events if "httpMethod" not in event), None)
+
+
+def invoked(binary, event, mode):
+    """Milliseconds from the start to the answer, and the answer; raises if none came."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Runtime)
     server.daemon_threads, server.given, server.done, server.answer = True, threading.Event(), threading.Event(), None
+    server.event = event
     server.handle_error = lambda *_: None  # The function is killed while it waits for its next invocation.
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
     environment = {
         "AWS_ACCESS_KEY_ID": "none",
         "AWS_SECRET_ACCESS_KEY": "none",
         "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": url,
         "AWS_LAMBDA_FUNCTION_NAME": "smoke",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
         "AWS_LAMBDA_FUNCTION_VERSION": "1",
@@ -88,8 +105,10 @@ def healthy(binary, mode):
         "AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH": "true",
         "TABLE_NAME": "none",
         "BUCKET_NAME": "none",
+        "RESPOND_QUEUE_URL": f"{url}/000000000000/respond",
+        "DELIVER_QUEUE_URL": f"{url}/000000000000/deliver",
         "MODELS": str(ROOT / "models" / "models.toml"),
-        "RESPONSE_MODE": mode,
+        "RESPONSE_MODE": mode if mode != "event" else "",
         "LOG_LEVEL": "warn",
         "PATH": os.environ["PATH"],
     }
@@ -107,11 +126,23 @@ def healthy(binary, mode):
         process.wait()
         server.shutdown()
     path, body = server.answer
+    if not path.endswith("/response"):
+        raise RuntimeError(f"answered {path}: {body!r}")
+    return took, body
+
+
+def check(function, binary, mode):
+    """Milliseconds from the start to the right answer; raises with what came instead."""
+    event = background(function)
+    took, body = invoked(binary, event or HEALTH, mode)
+    if event is not None:
+        json.loads(body)
+        return took
     head, separator, rest = body.partition(b"\0" * 8)
     answer = json.loads(head)
     text = rest.decode() if separator else answer.get("body")
-    if not path.endswith("/response") or answer["statusCode"] != 200 or text != "ok\n" or bool(separator) != (mode == "stream"):
-        raise RuntimeError(f"answered {path}: {body!r}")
+    if answer["statusCode"] != 200 or text != "ok\n" or bool(separator) != (mode == "stream"):
+        raise RuntimeError(f"answered {body!r}")
     return took
 
 
@@ -120,10 +151,10 @@ def main():
     failed = False
     for function in functions:
         binary = Path(folder).resolve() / function / "bootstrap"
-        for mode in ("stream", "buffer"):
+        for mode in ("stream", "buffer") if background(function) is None else ("event",):
             try:
                 size = binary.stat().st_size / 1e6
-                print(f"{function:12} {mode:7} {healthy(str(binary), mode):4.0f} ms  {size:.1f} MB")
+                print(f"{function:12} {mode:7} {check(function, str(binary), mode):4.0f} ms  {size:.1f} MB")
             except (OSError, RuntimeError, ValueError) as error:
                 print(f"{function:12} {mode:7} FAILED: {error}")
                 failed = True

@@ -1,10 +1,11 @@
-//! DynamoDB and S3 inside the process: `dynoxide-rs` and `s3s-fs` behind the real AWS SDK clients.
+//! DynamoDB, S3 and SQS inside the process: `dynoxide-rs`, `s3s-fs` and queues in memory behind the real AWS SDK clients.
 //!
 //! The SDK's HTTP connector is replaced by one that calls the engine directly, so that requests, retries and errors are
 //! the SDK's own and no port is opened. Tests wrap the connector to inject faults.
 
 mod dynamo;
 mod s3;
+mod sqs;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use aws_smithy_runtime_api::client::http::{SharedHttpConnector, http_client_fn};
 
 pub use dynamo::serve_dynamo;
+pub use sqs::{Counts, NowMs, QUEUES, QueueSettings, Received, Refusal, Sqs, queue_arn, queue_url};
 
 /// Where the stores keep their data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,28 +48,30 @@ pub enum OpenError {
 pub struct Engines {
     pub dynamo: SharedHttpConnector,
     pub s3: SharedHttpConnector,
+    pub sqs: Sqs,
     _lock: Option<File>,
     _temporary: Option<tempfile::TempDir>,
 }
 
 impl Engines {
-    /// Opens or creates the stores.
+    /// Opens or creates the stores. The queues go by the time that `now` tells, and start empty wherever the others are.
     ///
     /// # Errors
     /// `Locked` if another process has the folder; the others if the disk or an engine fails.
-    pub fn open(place: &Place) -> Result<Self, OpenError> {
+    pub fn open(place: &Place, now: NowMs) -> Result<Self, OpenError> {
+        let sqs = Sqs::new(now);
         match place {
             Place::Memory => {
                 let temporary = tempfile::tempdir().map_err(folder("create", Path::new("a temporary folder")))?;
                 let s3 = s3::connector(temporary.path())?;
-                Ok(Self { dynamo: dynamo::in_memory()?, s3, _lock: None, _temporary: Some(temporary) })
+                Ok(Self { dynamo: dynamo::in_memory()?, s3, sqs, _lock: None, _temporary: Some(temporary) })
             }
             Place::Folder(path) => {
                 let bucket = path.join("s3");
                 std::fs::create_dir_all(&bucket).map_err(folder("create", &bucket))?;
                 let lock = lock(path)?;
                 let dynamo = dynamo::in_file(&path.join("dynamodb.sqlite"))?;
-                Ok(Self { dynamo, s3: s3::connector(&bucket)?, _lock: Some(lock), _temporary: None })
+                Ok(Self { dynamo, s3: s3::connector(&bucket)?, sqs, _lock: Some(lock), _temporary: None })
             }
         }
     }
@@ -117,4 +121,19 @@ pub fn s3_client(connector: SharedHttpConnector) -> aws_sdk_s3::Client {
         .http_client(http_client_fn(move |_, _| connector.clone()))
         .build();
     aws_sdk_s3::Client::from_conf(config)
+}
+
+/// An SQS client that talks through `connector`.
+#[must_use]
+pub fn sqs_client(connector: SharedHttpConnector) -> aws_sdk_sqs::Client {
+    use aws_sdk_sqs::config::{BehaviorVersion, Builder, Region, retry::RetryConfig};
+    let config = Builder::new()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .allow_no_auth()
+        .endpoint_url("http://sqs.embedded")
+        .retry_config(RetryConfig::standard())
+        .http_client(http_client_fn(move |_, _| connector.clone()))
+        .build();
+    aws_sdk_sqs::Client::from_conf(config)
 }

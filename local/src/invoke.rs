@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use embedded::Place;
@@ -17,54 +16,64 @@ use shared::model::secret::Secret;
 use tower::ServiceExt as _;
 
 use crate::first_run::admit_key;
+use crate::functions::{FUNCTIONS, Function};
 use crate::{Data, LocalError, Settings, stores};
 
-type MakeRouter = fn(Deps) -> Router;
-
-const FUNCTIONS: [(&str, MakeRouter); 6] = [
-    ("chat", chat::router),
-    ("embeddings", embeddings::router),
-    ("models", models::router),
-    ("admin", admin::router),
-    ("usage", usage::router),
-    ("webhooks", webhooks::router),
-];
-
-/// Sends the API Gateway event in a file through one function, on empty stores in memory, and returns its answer as API
-/// Gateway would get it: `statusCode`, `headers`, `body`.
+/// Sends the event in a file through one function, on empty stores in memory, and returns its answer: for an API Gateway
+/// event as API Gateway would get it (`statusCode`, `headers`, `body`), for messages of a queue which of them failed, for
+/// a schedule nothing.
 ///
-/// The key that the event carries is valid: of a project of its own, or as the admin key if it is no project's key.
+/// The key that a request carries is valid: of a project of its own, or as the admin key if it is no project's key.
 ///
 /// # Errors
-/// If there is no such function, or the file holds no event.
+/// If there is no such function, the file holds no event of its, or a timer's job failed.
 pub async fn invoke(function: &str, event: &Path, settings: &Settings) -> Result<Value, LocalError> {
-    let unknown =
-        || LocalError::UnknownFunction { name: function.to_owned(), known: FUNCTIONS.map(|(name, _)| name).join(", ") };
-    let (_, router) = FUNCTIONS.into_iter().find(|(name, _)| *name == function).ok_or_else(unknown)?;
     let path = event.display().to_string();
-    let text = std::fs::read_to_string(event).map_err(|source| LocalError::Read { path: path.clone(), source })?;
-    let request = read_event(&text).map_err(|reason| LocalError::Event { path, reason })?;
-    let token = bearer(request.headers()).map(str::to_owned);
+    let text = std::fs::read_to_string(event).map_err(|source| LocalError::Read { path, source })?;
+    let token = read_event(&text).ok().and_then(|request| bearer(request.headers()).map(str::to_owned));
 
     let (_engines, stores) = stores::open(&Data::Embedded(Place::Memory)).await?;
     let gateway = settings.gateway(stores, token.as_deref().map(Secret::new))?;
     if let Some(key) = token.as_deref().and_then(ApiKeySecret::parse) {
         admit_key(&gateway, &key, "Event").await?;
     }
-    let answer = match stack(router(Arc::clone(&gateway))).oneshot(request).await {
-        Ok(answer) => answer,
-        Err(never) => match never {},
-    };
-    let shown = show(answer).await;
+    let answer = invoke_on(&gateway, function, &text).await;
     gateway.drain().await;
-    Ok(shown)
+    answer
+}
+
+/// As [`invoke`], on a gateway that is there: `text` is the event.
+///
+/// # Errors
+/// If there is no such function, `text` is no event of its, or a timer's job failed.
+pub async fn invoke_on(gateway: &Deps, function: &str, text: &str) -> Result<Value, LocalError> {
+    let found = FUNCTIONS.into_iter().find(|(name, _)| *name == function);
+    let (_, start) = found.ok_or_else(|| LocalError::UnknownFunction {
+        name: function.to_owned(),
+        known: FUNCTIONS.map(|(name, _)| name).join(", "),
+    })?;
+    let gateway = Arc::clone(gateway);
+    match start {
+        Function::Http(router) => {
+            let request = read_event(text).map_err(LocalError::Event)?;
+            let answer = stack(router(gateway)).oneshot(request).await;
+            Ok(show(answer.unwrap_or_else(|never| match never {})).await)
+        }
+        Function::Worker(worker) => {
+            let event = serde_json::from_str(text).map_err(|error| LocalError::Event(error.to_string()))?;
+            let deadline = gateway.clock().now().plus_ms(900_000);
+            Ok(json!(worker(gateway)(event, deadline).await))
+        }
+        Function::Timer(job) => {
+            let _: Value = serde_json::from_str(text).map_err(|error| LocalError::Event(error.to_string()))?;
+            job(gateway).await?;
+            Ok(Value::Null)
+        }
+    }
 }
 
 /// The request of a recorded API Gateway event, without the stage in its path: as deployed functions are told to see it.
-///
-/// # Errors
-/// If `text` is no event.
-pub fn read_event(text: &str) -> Result<Request<Body>, String> {
+fn read_event(text: &str) -> Result<Request<Body>, String> {
     let request = lambda_http::request::from_str(text).map_err(|error| error.to_string())?;
     let stage = match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV1(context)) => context.stage.clone(),

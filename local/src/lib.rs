@@ -1,14 +1,18 @@
-//! The whole service in one process: every router on embedded stores. What `cargo run` starts.
+//! The whole service in one process: every router and worker on embedded stores. What `cargo run` starts.
 
 mod first_run;
+mod functions;
 mod invoke;
 mod server;
 mod settings;
 mod stores;
+mod workers;
 
-pub use invoke::{invoke, read_event};
-pub use server::{Running, routes, serve};
+pub use functions::{Worker, routes, worker};
+pub use invoke::{invoke, invoke_on};
+pub use server::{Running, serve};
 pub use settings::{Data, Settings};
+pub use workers::{acknowledge, event_of};
 
 /// Why the server could not start or an event could not be replayed. One line, with a way out.
 #[derive(Debug, thiserror::Error)]
@@ -47,8 +51,10 @@ pub enum LocalError {
     Providers(#[from] providers::ConnectError),
     #[error("no function is named `{name}`; there are: {known}")]
     UnknownFunction { name: String, known: String },
-    #[error("`{path}` is no API Gateway event: {reason}")]
-    Event { path: String, reason: String },
+    #[error("the file holds no event of this function: {0}")]
+    Event(String),
+    #[error("the job failed")]
+    Job(#[from] shared::app::Error),
     #[error("the server stopped")]
     Serve(#[source] std::io::Error),
 }

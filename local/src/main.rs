@@ -26,9 +26,9 @@ struct Cli {
 enum Command {
     /// Serve everything in this process, on embedded stores (the default)
     Serve(ServeArgs),
-    /// Send a recorded API Gateway event through one function and print its answer
+    /// Send a recorded event through one function and print its answer
     Invoke {
-        /// chat, embeddings, models, admin, usage or webhooks
+        /// chat, embeddings, models, admin, usage, webhooks, deliver or sweep
         function: String,
         /// A file of `events/`
         event: PathBuf,

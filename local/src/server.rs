@@ -1,27 +1,27 @@
-//! The server: every router behind one listener, until it is told to stop.
+//! The server: every router behind one listener, every worker behind its queue, until it is told to stop.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt as _;
 use embedded::{Engines, Place};
-use shared::app::Chain;
 use shared::data::Stores;
 use shared::edge::{self, Deps};
 use shared::model::project::ApiKeySecret;
 use shared::model::secret::Secret;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::first_run::{Keys, admit_key};
-use crate::{Data, LocalError, Settings, stores};
+use crate::functions::routes;
+use crate::{Data, LocalError, Settings, stores, workers};
 
 /// A server that listens; [`Running::run`] serves.
 pub struct Running {
     listener: TcpListener,
     router: Router,
     gateway: Deps,
-    _engines: Engines,
+    engines: Engines,
     /// Of a project that was made for trying things out.
     pub project_key: Secret,
     pub admin_key: Secret,
@@ -49,21 +49,10 @@ pub async fn serve(settings: &Settings) -> Result<Running, LocalError> {
         router: edge::stack(routes(&gateway)),
         model_names: gateway.catalog().models().iter().map(|model| model.name.clone()).collect(),
         gateway,
-        _engines: engines,
+        engines,
         project_key: project_key.secret().clone(),
         admin_key: Secret::new(keys.admin_key),
     })
-}
-
-/// Every route of every function, without the stack around them.
-pub fn routes(gateway: &Deps) -> Router {
-    Router::new()
-        .merge(chat::router(gateway.clone()))
-        .merge(embeddings::router(gateway.clone()))
-        .merge(models::router(gateway.clone()))
-        .merge(admin::router(gateway.clone()))
-        .merge(usage::router(gateway.clone()))
-        .merge(webhooks::router(gateway.clone()))
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, LocalError> {
@@ -72,9 +61,6 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, LocalError> {
         _ => LocalError::Listen { port: address.port(), source },
     })
 }
-
-/// How often expired holds are looked for; on AWS a schedule does it.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 impl Running {
     /// The address that the server listens on.
@@ -91,7 +77,7 @@ impl Running {
         self.gateway.stores()
     }
 
-    /// Serves until `stop` resolves, then until every call that was begun has closed its books.
+    /// Serves and works until `stop` resolves, then until every call and job that was begun has closed its books.
     ///
     /// # Errors
     /// If the listener fails.
@@ -102,21 +88,20 @@ impl Running {
                 tracing::warn!(%error, "TCP_NODELAY not set");
             }
         });
-        let serving = axum::serve(listener, self.router.into_make_service()).with_graceful_shutdown(stop);
-        tokio::select! {
-            served = async { serving.await } => served.map_err(LocalError::Serve)?,
-            never = sweep(&self.gateway) => match never {},
-        }
+        let stopping = CancellationToken::new();
+        let stopped = stopping.clone();
+        let stop = async move {
+            stop.await;
+            stopped.cancel();
+        };
+        let serving = async {
+            let serving = axum::serve(listener, self.router.into_make_service()).with_graceful_shutdown(stop);
+            let served = serving.await;
+            stopping.cancel(); // Also if the listener failed.
+            served
+        };
+        let (served, ()) = tokio::join!(serving, workers::run(&self.gateway, &self.engines.sqs, &stopping));
         self.gateway.drain().await;
-        Ok(())
-    }
-}
-
-async fn sweep(gateway: &Deps) -> std::convert::Infallible {
-    loop {
-        tokio::time::sleep(SWEEP_EVERY).await;
-        if let Err(error) = gateway.sweep().await {
-            tracing::error!(error = %Chain(&error), "sweep failed");
-        }
+        served.map_err(LocalError::Serve)
     }
 }

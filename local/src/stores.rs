@@ -1,8 +1,11 @@
 //! The stores of the local server.
 
+use std::sync::Arc;
+
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use embedded::{Engines, Place};
-use shared::data::{Bucket, Queues, Stores, Table, create_table};
+use embedded::{Engines, Place, queue_url};
+use shared::data::{Bucket, QueueUrls, Queues, Stores, Table, create_table};
+use shared::model::clock::Clock;
 
 use crate::{Data, LocalError};
 
@@ -11,18 +14,21 @@ const BUCKET: &str = "weir";
 
 /// Opens the stores and makes the table and the bucket if they are new. The engines must outlive the stores.
 pub(crate) async fn open(data: &Data) -> Result<(Engines, Stores), LocalError> {
+    let now = Arc::new(|| Clock::system().now().0);
     let (engines, dynamo) = match data {
         Data::Embedded(place) => {
-            let engines = Engines::open(place)?;
+            let engines = Engines::open(place, now)?;
             let client = embedded::dynamo_client(engines.dynamo.clone());
             (engines, client)
         }
-        Data::RemoteTable(url) => (Engines::open(&Place::Memory)?, remote(url)),
+        Data::RemoteTable(url) => (Engines::open(&Place::Memory, now)?, remote(url)),
     };
     create_table(&dynamo, TABLE).await?;
     let bucket = Bucket::new(embedded::s3_client(engines.s3.clone()), BUCKET);
     bucket.create().await?;
-    Ok((engines, Stores { table: Table::new(dynamo, TABLE), bucket, queues: Queues::default() }))
+    let urls = QueueUrls { respond: Some(queue_url("respond")), deliver: Some(queue_url("deliver")) };
+    let queues = Queues::new(embedded::sqs_client(engines.sqs.connector()), urls);
+    Ok((engines, Stores { table: Table::new(dynamo, TABLE), bucket, queues }))
 }
 
 fn remote(url: &str) -> aws_sdk_dynamodb::Client {

@@ -10,6 +10,7 @@ mod faults;
 mod idempotency;
 mod layers;
 mod logs;
+mod queues;
 mod round_trips;
 mod sdk;
 mod streams;

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use axum::Router;
-use embedded::{Engines, Place};
+use embedded::{Engines, Place, Sqs, queue_url};
 use outbound::{Options, Outbound};
 use shared::app::{Gateway, Parts};
-use shared::data::{Bucket, Queues, Shard, Stores, Table, create_table};
+use shared::data::{Bucket, Queue, QueueUrls, Queues, Shard, Stores, Table, create_table};
+use shared::edge::worker::{SqsBatchResponse, SqsEvent};
 use shared::edge::{Deps, stack};
 use shared::model::catalog::Catalog;
 use shared::model::clock::Clock;
@@ -77,7 +78,7 @@ pub struct WorldBuilder {
 }
 
 impl WorldBuilder {
-    /// Every store call takes this long.
+    /// Every call of the table and of a queue takes this long.
     #[must_use]
     pub fn store_latency(mut self, latency: Duration) -> Self {
         self.latency = latency;
@@ -91,22 +92,36 @@ impl WorldBuilder {
     }
 
     pub async fn build(self) -> World {
-        let engines = Engines::open(&Place::Memory).expect("embedded stores open");
+        let clock = self.clock.clone();
+        let engines = Engines::open(&Place::Memory, Arc::new(move || clock.now().0)).expect("embedded stores open");
         let (faults, log) = (Faults::default(), StoreLog::default());
-        let dynamo = Instrumented {
-            inner: engines.dynamo.clone(),
-            faults: faults.clone(),
-            log: log.clone(),
-            latency: self.latency,
+        let instrumented = |inner: SharedHttpConnector| {
+            let (faults, log, latency) = (faults.clone(), log.clone(), self.latency);
+            SharedHttpConnector::new(Instrumented { inner, faults, log, latency })
         };
-        let dynamo = embedded::dynamo_client(SharedHttpConnector::new(dynamo));
+        let dynamo = embedded::dynamo_client(instrumented(engines.dynamo.clone()));
+        let sqs = embedded::sqs_client(instrumented(engines.sqs.connector()));
         create_table(&dynamo, "weir").await.expect("the table is created");
         let bucket = Bucket::new(embedded::s3_client(engines.s3.clone()), "weir");
         bucket.create().await.expect("the bucket is created");
-        let stores = Stores { table: Table::new(dynamo.clone(), "weir"), bucket, queues: Queues::default() };
+        let urls = QueueUrls { respond: Some(queue_url("respond")), deliver: Some(queue_url("deliver")) };
+        let queues = Queues::new(sqs, urls);
+        let stores = Stores { table: Table::new(dynamo.clone(), "weir"), bucket, queues };
         let first = ScriptedProvider::new(Script::answer("Hello there.", 10, 5));
         let second = ScriptedProvider::new(Script::answer("From the second.", 10, 5));
-        World { engines, dynamo, stores, first, second, clock: self.clock, faults, log, names: Names::default() }
+        let queues = engines.sqs.clone();
+        World {
+            engines,
+            dynamo,
+            stores,
+            queues,
+            first,
+            second,
+            clock: self.clock,
+            faults,
+            log,
+            names: Names::default(),
+        }
     }
 }
 
@@ -116,6 +131,8 @@ pub struct World {
     engines: Engines,
     dynamo: aws_sdk_dynamodb::Client,
     pub stores: Stores,
+    /// What the platform sees of the queues: on the clock of this world, and without faults.
+    pub queues: Sqs,
     pub first: Arc<ScriptedProvider>,
     pub second: Arc<ScriptedProvider>,
     pub clock: Clock,
@@ -206,6 +223,32 @@ impl World {
             let request = request.key("pk", item["pk"].clone()).key("sk", item["sk"].clone());
             request.send().await.expect("the record is deleted");
         }
+    }
+
+    /// The event that a worker gets of all visible messages of its queue; they are hidden from then on.
+    #[must_use]
+    pub fn take_messages(&self, queue: Queue) -> SqsEvent {
+        local::event_of(queue.name(), self.queues.receive(queue.name(), usize::MAX).expect("the queue is known"))
+    }
+
+    /// Deletes the messages of an event that its worker is done with, as the platform does.
+    pub fn acknowledge(&self, queue: Queue, event: &SqsEvent, response: &SqsBatchResponse) {
+        local::acknowledge(&self.queues, queue.name(), &event.records, response).expect("the queue is known");
+    }
+
+    /// Gives the visible messages of a queue to a worker and deletes what it is done with, as the platform does. Returns
+    /// how many there were. If the worker dies ([`Faults::or_die`]) they stay hidden until their time has passed.
+    pub async fn work_once<F>(&self, queue: Queue, worker: impl FnOnce(SqsEvent) -> F) -> usize
+    where
+        F: Future<Output = SqsBatchResponse>,
+    {
+        let event = self.take_messages(queue);
+        if !event.records.is_empty()
+            && let Some(response) = self.faults.or_die(worker(event.clone())).await
+        {
+            self.acknowledge(queue, &event, &response);
+        }
+        event.records.len()
     }
 
     /// The shards of a project's meter this month.

@@ -31,7 +31,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let engines = Engines::open(&Place::Memory).unwrap();
+        let engines = Engines::open(&Place::Memory, Arc::new(|| NOW * 1_000)).unwrap();
         let dynamo = embedded::dynamo_client(engines.dynamo.clone());
         create_table(&dynamo, "weir").await.unwrap();
         let bucket = Bucket::new(embedded::s3_client(engines.s3.clone()), "weir");

@@ -39,7 +39,7 @@ impl World {
     /// the first project called `chat` with `key_a` in hours 0, 23 and 24 and `embed` in hour 1; the second project
     /// called `chat` with `key_b` in hour 24 and `moderate` in hour 50.
     pub(crate) async fn new() -> Self {
-        let engines = Engines::open(&Place::Memory).unwrap();
+        let engines = Engines::open(&Place::Memory, Arc::new(|| (DAY + 60 * HOUR) * 1_000)).unwrap();
         let dynamo = embedded::dynamo_client(engines.dynamo.clone());
         create_table(&dynamo, "weir").await.unwrap();
         let bucket = Bucket::new(embedded::s3_client(engines.s3.clone()), "weir");
