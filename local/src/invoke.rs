@@ -66,7 +66,7 @@ pub async fn invoke_on(gateway: &Deps, function: &str, text: &str) -> Result<Val
         }
         Function::Timer(job) => {
             let _: Value = serde_json::from_str(text).map_err(|error| LocalError::Event(error.to_string()))?;
-            job(gateway).await?;
+            job(gateway).await.map_err(|error| LocalError::Job(Box::new(error)))?;
             Ok(Value::Null)
         }
     }

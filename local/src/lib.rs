@@ -54,7 +54,7 @@ pub enum LocalError {
     #[error("the file holds no event of this function: {0}")]
     Event(String),
     #[error("the job failed")]
-    Job(#[from] shared::app::Error),
+    Job(#[source] Box<shared::app::Error>),
     #[error("the server stopped")]
     Serve(#[source] std::io::Error),
 }
