@@ -1,9 +1,15 @@
 //! Whole answers: made, kept, read, deleted; and what is refused.
 
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Request;
+use http_body_util::BodyExt as _;
 use kit::{Script, World, send};
 use serde_json::{Value, json};
 use shared::model::project::{Limits, Policy};
 use shared::model::provider::Failure;
+use tower::ServiceExt as _;
 
 use super::{COST, PATH, ask, ask_with, asked, blotted, make, status};
 use crate::budget;
@@ -197,12 +203,12 @@ async fn the_worst_case_is_held_and_the_true_cost_is_charged_once() {
     assert_eq!((world.first.call_count(), world.books(&project).await), (0, (0, 0)));
 
     let (project, key) = world.project(budget(1.0), Policy::default()).await;
-    world.first.then(Script::slow(std::time::Duration::from_millis(200), "Hello there.", 10, 5));
+    world.first.then(Script::slow(Duration::from_millis(200), "Hello there.", 10, 5));
     let router = world.router();
     let body = ask().to_string();
     let waiting = send(&router, "POST", PATH, &key, &[], body.clone());
     let held = async {
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
         world.books(&project).await
     };
     let (made, (spent, held)) = tokio::join!(waiting, held);
@@ -293,4 +299,24 @@ async fn instructions_tools_and_formats_reach_the_provider_as_chat() {
     assert_eq!(sent["response_format"]["json_schema"]["name"], "s");
     assert_eq!((&sent["max_completion_tokens"], &sent["reasoning_effort"]), (&json!(9), &json!("low")));
     assert_eq!(sent["temperature"], json!(0.5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_has_the_answer_or_reads_that_it_ended_can_continue_it() {
+    let world = World::builder().store_latency(Duration::from_millis(10)).build().await;
+    let (_, key) = world.project(budget(1.0), Policy::default()).await;
+    let router = world.router();
+    for stream in [false, true] {
+        let body = Body::from(ask_with(json!({"stream": stream})).to_string());
+        let request = Request::post(PATH).header("authorization", format!("Bearer {key}")).body(body).unwrap();
+        let mut body = router.clone().oneshot(request).await.unwrap().into_body();
+        let mut read = String::new();
+        // A client may act as soon as it has read this; it need not wait for the end of the body.
+        while !read.contains(r#""status":"completed","background""#) {
+            let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            read.push_str(std::str::from_utf8(&frame).unwrap());
+        }
+        let id = read[read.find("resp_").unwrap()..].split('"').next().unwrap();
+        make(&router, &key, ask_with(json!({"previous_response_id": id}))).await;
+    }
 }

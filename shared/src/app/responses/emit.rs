@@ -42,11 +42,21 @@ impl Emitter {
 
     /// Tells the events; they are written down with the next ones, or with the end.
     pub(super) async fn tell(&mut self, events: &[ResponseEvent]) {
-        for event in events {
-            if let Some(journal) = &mut self.journal {
-                journal.add(event);
-            }
-            if let Some(outlet) = &mut self.outlet {
+        self.note(events);
+        self.send(events).await;
+    }
+
+    /// Puts the events where they are written down with the next ones, or with the end.
+    pub(super) fn note(&mut self, events: &[ResponseEvent]) {
+        if let Some(journal) = &mut self.journal {
+            events.iter().for_each(|event| journal.add(event));
+        }
+    }
+
+    /// Sends the events to the client.
+    pub(super) async fn send(&mut self, events: &[ResponseEvent]) {
+        if let Some(outlet) = &mut self.outlet {
+            for event in events {
                 outlet.send(event.sse()).await;
             }
         }

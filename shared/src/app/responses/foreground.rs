@@ -78,7 +78,8 @@ impl Gateway {
         }
     }
 
-    /// Carries the events to the caller and the record, then closes the books, then lets the body end.
+    /// Carries the events to the caller and the record. The last ones leave when the books are closed: whoever reads that
+    /// the response has ended can continue it.
     async fn answer_stream(
         &self,
         making: Making<'_>,
@@ -98,10 +99,7 @@ impl Gateway {
             self.show(job, running.lease.as_ref(), is_written)
         );
         let ended = self.end(job, flowed, composer);
-        emitter.tell(&ended.events).await;
-        if let Some(outlet) = &emitter.outlet {
-            outlet.let_go().await;
-        }
+        emitter.note(&ended.events);
         let (account, cost) = (account(job), job.cost(&ended.usage));
         let failed = ended.status == Status::Failed;
         let end = if shown {
@@ -116,10 +114,10 @@ impl Gateway {
             self.finish_journal(emitter.journal.as_mut(), &ended, cost),
             self.remember_turn(job, &ended),
         );
-        drop(emitter); // Ends the body: nothing of this call is left to do.
+        emitter.send(&ended.events).await;
     }
 
-    /// Collects the whole response, answers with it, closes the books.
+    /// Collects the whole response, closes the books, answers: whoever has the answer can read and continue it.
     async fn answer_whole_response(&self, making: Making<'_>, mut outlet: Outlet) {
         let Making { job, mut running, attempt, mut flow, mut composer } = making;
         let mut nowhere = Emitter { outlet: None, journal: None };
@@ -140,16 +138,14 @@ impl Gateway {
         running.facts.cost = Some(cost);
         let _ = running.facts.closing.set(Closing { usage: ended.usage, cost, failed: false });
         let body = ended.response.to_bytes();
-        outlet.begin(Answer::head(200, JSON, Some(body.len()), running.facts.clone()));
-        outlet.send(body.clone()).await;
-        outlet.let_go().await;
         tokio::join!(
             self.book(&account, &running.ticket, &ended.usage, cost),
-            self.conclude(running.lease.as_ref(), true, finished(200, JSON, body)),
+            self.conclude(running.lease.as_ref(), true, finished(200, JSON, body.clone())),
             self.keep_response(job, &ended, cost),
             self.remember_turn(job, &ended),
         );
-        drop(outlet); // Ends the body: nothing of this call is left to do.
+        outlet.begin(Answer::head(200, JSON, Some(body.len()), running.facts));
+        outlet.send(body).await;
     }
 
     fn end(&self, job: &Job, flowed: Flowed, composer: Composer) -> Ended {
