@@ -111,13 +111,15 @@ pub fn dynamo_client(connector: SharedHttpConnector) -> aws_sdk_dynamodb::Client
 /// An S3 client that talks through `connector`.
 #[must_use]
 pub fn s3_client(connector: SharedHttpConnector) -> aws_sdk_s3::Client {
-    use aws_sdk_s3::config::{BehaviorVersion, Builder, Credentials, Region};
+    use aws_sdk_s3::config::{BehaviorVersion, Builder, Credentials, Region, StalledStreamProtectionConfig};
     let config = Builder::new()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new(s3::ACCESS_KEY, s3::SECRET_KEY, None, None, "embedded"))
         .endpoint_url("http://s3.embedded")
         .force_path_style(true)
+        // Nothing stalls here but a busy machine.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .http_client(http_client_fn(move |_, _| connector.clone()))
         .build();
     aws_sdk_s3::Client::from_conf(config)

@@ -33,13 +33,18 @@ pub(crate) const FUNCTIONS: [(&str, Function); 10] = [
     ("responses", Function::Http(responses::router)),
     ("usage", Function::Http(usage::router)),
     ("webhooks", Function::Http(webhooks::router)),
-    (
-        "respond",
-        Function::Worker(|gateway| worker(move |event, ends| respond::job(event, Arc::clone(&gateway), Some(ends)))),
-    ),
-    ("deliver", Function::Worker(|gateway| worker(move |event, _| deliver::job(event, Arc::clone(&gateway))))),
+    ("respond", Function::Worker(respond)),
+    ("deliver", Function::Worker(deliver)),
     ("sweep", Function::Timer(|gateway| Box::pin(sweep::job(gateway)))),
 ];
+
+fn respond(gateway: Deps) -> Worker {
+    worker(move |event, ends| respond::job(event, Arc::clone(&gateway), Some(ends)))
+}
+
+fn deliver(gateway: Deps) -> Worker {
+    worker(move |event, _| deliver::job(event, Arc::clone(&gateway)))
+}
 
 /// Makes a worker of a function's job.
 #[must_use]

@@ -180,5 +180,5 @@ async fn recorded_events_get_their_recorded_answers() {
         assert_eq!(found, serde_json::from_str::<Value>(&expected).unwrap(), "{}", event.display());
         replayed += 1;
     }
-    assert!(replayed >= 38, "{replayed} events");
+    assert!(replayed >= 39, "{replayed} events");
 }

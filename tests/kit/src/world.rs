@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use axum::Router;
@@ -19,7 +20,7 @@ use shared::model::id;
 use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project};
 use shared::model::provider::Provider;
 use shared::model::secret::Secret;
-use shared::model::webhook::Receivers;
+use shared::model::webhook::{Answer, Post, Receivers, RefusedUrl, SendError};
 
 use crate::connector::{Faults, Instrumented, StoreLog};
 use crate::hook::Names;
@@ -117,19 +118,33 @@ impl WorldBuilder {
         let second = ScriptedProvider::new(Script::answer("From the second.", 10, 5));
         let queues = engines.sqs.clone();
         let names = Names::default();
-        World {
-            engines,
-            dynamo,
-            stores,
-            queues,
-            first,
-            second,
-            clock: self.clock,
-            faults,
-            log,
-            names,
-            local_receivers: OnceLock::new(),
-        }
+        let local_receivers = Arc::new(LocalReceivers { names: names.clone(), made: OnceLock::new() });
+        World { engines, dynamo, stores, queues, first, second, clock: self.clock, faults, log, names, local_receivers }
+    }
+}
+
+/// Receivers on this machine. The client is made at its first use: that takes long, and few tests send.
+struct LocalReceivers {
+    names: Names,
+    made: OnceLock<Outbound>,
+}
+
+impl LocalReceivers {
+    fn made(&self) -> &Outbound {
+        let options = Options { permit_loopback: true, ..Options::default() };
+        let make = || Outbound::with_resolver(Arc::new(self.names.clone()), options).expect("the client is built");
+        self.made.get_or_init(make)
+    }
+}
+
+#[async_trait]
+impl Receivers for LocalReceivers {
+    async fn check(&self, url: &str) -> Result<(), RefusedUrl> {
+        self.made().check(url).await
+    }
+
+    async fn post(&self, post: &Post) -> Result<Answer, SendError> {
+        self.made().post(post).await
     }
 }
 
@@ -148,7 +163,7 @@ pub struct World {
     pub log: StoreLog,
     /// What the names of webhook receivers mean.
     pub names: Names,
-    local_receivers: OnceLock<Arc<dyn Receivers>>,
+    local_receivers: Arc<LocalReceivers>,
 }
 
 impl World {
@@ -187,10 +202,9 @@ impl World {
         Arc::new(Outbound::with_resolver(Arc::new(self.names.clone()), options).expect("the client is built"))
     }
 
-    /// The same for receivers on this machine. Made once: an HTTP client takes long to make.
+    /// The same for receivers on this machine.
     pub fn local_receivers(&self) -> Arc<dyn Receivers> {
-        let make = || self.receivers(Options { permit_loopback: true, ..Options::default() });
-        Arc::clone(self.local_receivers.get_or_init(make))
+        Arc::clone(&self.local_receivers) as Arc<dyn Receivers>
     }
 
     /// Every route of one instance.
