@@ -3,6 +3,7 @@
 //! The provider, weir and, for some figures, the store run in processes of their own: this binary again, in another role.
 
 mod client;
+mod jobs;
 mod load;
 mod measure;
 mod mock;

@@ -22,15 +22,17 @@ pub(crate) struct Plan {
     fast: u32,
     streams: u32,
     flat_out: Duration,
+    /// Background responses that are made.
+    jobs: usize,
 }
 
 impl Plan {
     pub(crate) fn full() -> Self {
-        Self { rounds: 4, slow: 5, fast: 3, streams: 2, flat_out: Duration::from_millis(1_000) }
+        Self { rounds: 4, slow: 5, fast: 3, streams: 2, flat_out: Duration::from_millis(1_000), jobs: 1_000 }
     }
 
     pub(crate) fn quick() -> Self {
-        Self { rounds: 1, slow: 2, fast: 1, streams: 1, flat_out: Duration::from_millis(700) }
+        Self { rounds: 1, slow: 2, fast: 1, streams: 1, flat_out: Duration::from_millis(700), jobs: 200 }
     }
 }
 
@@ -186,6 +188,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Report, Failure> {
         streams(plan, folder.path(), &mut totals)?,
         memory(folder.path(), &mut totals)?,
         store_apart(plan, folder.path(), &mut totals)?,
+        crate::jobs::section(plan.jobs)?,
     ];
     Ok(Report {
         processors: std::thread::available_parallelism()?.get(),

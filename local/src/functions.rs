@@ -63,27 +63,3 @@ pub fn routes(gateway: &Deps) -> Router {
     });
     routers.fold(Router::new(), Router::merge)
 }
-
-#[cfg(test)]
-mod tests {
-    use shared::edge::worker::batch;
-    use shared::model::message::{Message, ResponseKey};
-
-    use super::*;
-
-    async fn sweep_for(gateway: &Deps, _: Message<ResponseKey>) -> Result<(), Error> {
-        gateway.sweep().await.map(drop)
-    }
-
-    async fn job(event: SqsEvent, _: Instant, gateway: Deps) -> SqsBatchResponse {
-        batch("respond", event, |message| sweep_for(&gateway, message)).await
-    }
-
-    /// As a line of [`FUNCTIONS`] will be: what matters is that it compiles.
-    #[test]
-    fn a_job_in_the_shell_of_workers_is_a_worker() {
-        let start =
-            Function::Worker(|gateway| worker(move |event, deadline| job(event, deadline, Arc::clone(&gateway))));
-        assert!(matches!(start, Function::Worker(_)));
-    }
-}
