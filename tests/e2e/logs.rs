@@ -4,9 +4,12 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use kit::{Script, World, send};
+use serde_json::json;
+use shared::data::Queue;
 use shared::model::project::{Limits, Policy};
 use shared::model::provider::{Failure, Refusal};
 
+use crate::jobs::RESPONSES;
 use crate::{CHAT, PATH, STREAM};
 
 #[derive(Clone, Default)]
@@ -40,9 +43,11 @@ fn quoting_outage() -> Failure {
 async fn no_line_holds_a_prompt_an_answer_or_a_key() {
     let captured = Captured::default();
     let writer = captured.clone();
+    // For all threads and tests: what `tracing` remembers of who listens is shared by all of them, and a subscriber of one
+    // thread would miss what others met first.
     let subscriber =
-        tracing_subscriber::fmt().json().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone());
-    let _guard = tracing::subscriber::set_default(subscriber.finish());
+        tracing_subscriber::fmt().json().with_env_filter("shared=trace").with_writer(move || writer.clone());
+    tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
 
     let world = World::new().await;
     let (_, key) = world.project(Limits::default(), Policy { cache_ttl_seconds: Some(60), ..Policy::default() }).await;
@@ -70,6 +75,18 @@ async fn no_line_holds_a_prompt_an_answer_or_a_key() {
         world.first.then(script);
         send(&router, "POST", PATH, &key, &[("cache-control", "no-cache")], STREAM.replace("Hello", PROMPT)).await;
     }
+    let ask = json!({"model": "priced", "input": PROMPT, "instructions": PROMPT});
+    for more in [json!({}), json!({"stream": true}), json!({"background": true}), json!({"tools": PROMPT})] {
+        let mut body = ask.clone();
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        send(&router, "POST", RESPONSES, &key, &[], body.to_string()).await;
+    }
+    for script in [Script::Fail(quoting), Script::Fail(quoting_outage)] {
+        world.first.then(script);
+        send(&router, "POST", RESPONSES, &key, &[], ask.to_string()).await;
+    }
+    world.first.then(Script::Break { text: format!("{PROMPT} {PROMPT}"), after_chunks: 1 });
+    world.work_once(Queue::Respond, |event| respond::job(event, gateway.clone(), None)).await;
     gateway.drain().await;
     let log = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
     // Only weir's own lines: the SDK's and the engine's trace levels are never switched on.

@@ -12,7 +12,8 @@ use std::time::Duration;
 use kit::{Script, send};
 use serde_json::json;
 
-use world::{COST, Jobs, RESPONSES, background};
+pub(crate) use world::RESPONSES;
+use world::{COST, Jobs, background};
 
 use crate::budget;
 
