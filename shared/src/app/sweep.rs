@@ -3,7 +3,7 @@
 use super::dispatch::Chain;
 use super::error::Error;
 use super::gateway::Gateway;
-use crate::data::{DUE_SHARDS, Due, Hold, MeterKey, Operation, Settled, UsageCount, UsageKey};
+use crate::data::{DUE_SHARDS, Due, Hold, LOOKED_AT_MS, MeterKey, Operation, Settled, UsageCount, UsageKey};
 use crate::model::catalog::ModelKind;
 use crate::model::clock::Instant;
 use crate::model::money::MicroUsd;
@@ -55,6 +55,7 @@ impl Gateway {
             }
         }
         let next = running.iter().map(|hold| hold.id.lease_until()).min();
+        let next = next.map(|next| next.min(now.plus_ms(LOOKED_AT_MS)));
         self.stores.table.set_meter_due(meter, next).await?;
         Ok(())
     }

@@ -16,6 +16,9 @@ use crate::model::message::{DeliveryKey, ResponseKey};
 /// Partitions of the due index, so that what is due is written to several.
 pub const DUE_SHARDS: u8 = 4;
 
+/// Entries of a shard that one sweep handles; the next goes on after them.
+const AT_ONCE: i32 = 1_000;
+
 /// Something that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Due {
@@ -28,12 +31,13 @@ pub enum Due {
 }
 
 impl Table {
-    /// What is due by `now`, in one shard of the index. The index is behind the table by moments.
+    /// What has been due longest by `now`, in one shard of the index: as much as one sweep can take. The index is behind the
+    /// table by moments.
     ///
     /// # Errors
     /// If the table fails.
     pub async fn due(&self, due_shard: u8, now: Instant) -> Result<Vec<Due>, StoreError> {
-        let pages = self
+        let page = self
             .client()
             .query()
             .table_name(self.name())
@@ -41,11 +45,10 @@ impl Table {
             .key_condition_expression("due_shard = :shard AND due_at <= :now")
             .expression_attribute_values(":shard", text(due_shard.to_string()))
             .expression_attribute_values(":now", number(now.0))
-            .into_paginator()
-            .items()
+            .limit(AT_ONCE)
             .send();
-        let items: Vec<Item> = Box::pin(pages.try_collect()).await.map_err(StoreError::table("query what is due"))?;
-        Ok(items.iter().filter_map(due).collect())
+        let answer = Box::pin(page).await.map_err(StoreError::table("query what is due"))?;
+        Ok(answer.items.unwrap_or_default().iter().filter_map(due).collect())
     }
 }
 

@@ -4,14 +4,15 @@
 //! written in parts while it is produced, so that others can follow it; what remains is in the record itself, or in the
 //! bucket if it is large.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::{Bytes, BytesMut};
 
 use super::Stores;
 use super::bucket::INLINE_BYTES;
 use super::error::StoreError;
 use super::item::{Item, Reader, binary, number, text};
-use super::keys;
-use super::table::{Change, Outcome, Returning};
+use super::keys::{self, Key};
+use super::table::{Change, Outcome, Returning, Write};
 use crate::model::clock::Instant;
 use crate::model::id;
 use crate::model::id::Fingerprint;
@@ -172,7 +173,29 @@ impl Stores {
     ///
     /// # Errors
     /// If a store fails.
-    pub async fn finish(&self, lease: &Lease, success: bool, mut end: Finished) -> Result<bool, StoreError> {
+    pub async fn finish(&self, lease: &Lease, success: bool, end: Finished) -> Result<bool, StoreError> {
+        let (update, values) = self.ending(lease, success, end).await?;
+        self.fenced(lease, update, values).await
+    }
+
+    /// The write that ends a run with success, for a transaction: whoever repeats the request gets `end`, or follows the
+    /// response that is named.
+    pub(super) async fn end_of_run(
+        &self,
+        lease: &Lease,
+        end: Finished,
+        response_id: Option<&str>,
+    ) -> Result<Write, StoreError> {
+        let (mut update, mut values) = self.ending(lease, true, end).await?;
+        if let Some(response_id) = response_id {
+            update.push_str(", response_id = :response");
+            values.push((":response", text(response_id)));
+        }
+        let (key, change) = fenced_change(lease, update, values);
+        Ok(Write::Change(key, change))
+    }
+
+    async fn ending(&self, lease: &Lease, success: bool, mut end: Finished) -> Result<Ending, StoreError> {
         if end.tail.len() > INLINE_BYTES {
             let body = std::mem::take(&mut end.tail);
             end.blob = Some(self.bucket.put_body(&lease.key.project_id, body).await?);
@@ -198,7 +221,7 @@ impl Stores {
             update.push_str(", blob_key = :blob");
             values.push((":blob", text(blob)));
         }
-        self.fenced(lease, update, values).await
+        Ok((update, values))
     }
 
     /// A write of the runner: only while the record is running under its fence.
@@ -206,12 +229,9 @@ impl Stores {
         &self,
         lease: &Lease,
         update: String,
-        mut values: Vec<(&'static str, aws_sdk_dynamodb::types::AttributeValue)>,
+        values: Vec<(&'static str, AttributeValue)>,
     ) -> Result<bool, StoreError> {
-        values.extend([(":fence", number(lease.fence)), (":running", text(RUNNING))]);
-        let condition = "fence = :fence AND run_state = :running".to_owned();
-        let change = Change { update, condition, values, ..Change::default() };
-        let key = keys::idempotency(&lease.key.project_id, lease.key.hash.as_str());
+        let (key, change) = fenced_change(lease, update, values);
         Ok(matches!(self.table.update(key, change).await?, Outcome::Done(_)))
     }
 
@@ -273,6 +293,16 @@ impl Stores {
         };
         Ok(reader.beyond(end.tail_at, tail))
     }
+}
+
+/// An update and its values.
+type Ending = (String, Vec<(&'static str, AttributeValue)>);
+
+fn fenced_change(lease: &Lease, update: String, mut values: Vec<(&'static str, AttributeValue)>) -> (Key, Change) {
+    values.extend([(":fence", number(lease.fence)), (":running", text(RUNNING))]);
+    let condition = "fence = :fence AND run_state = :running".to_owned();
+    let key = keys::idempotency(&lease.key.project_id, lease.key.hash.as_str());
+    (key, Change { update, condition, values, ..Change::default() })
 }
 
 fn record(item: &Item) -> Result<Record, StoreError> {

@@ -278,6 +278,13 @@ impl Table {
     }
 }
 
+/// A shard that holds something is looked at this often, however long the leases of its jobs are: one hold with a long lease
+/// must not hide another whose call died. Calls are leased for as long as a function can run, and a minute.
+pub const LOOKED_AT_MS: u64 = 16 * 60_000;
+
+/// Holds that a shard carries: an item has 400 KB at most, and every admission is billed by its size.
+const MAX_HOLDS: u32 = 4_000;
+
 fn admission(attempt: &Attempt) -> Change {
     let mut update = vec![
         "avail = avail - :held",
@@ -285,13 +292,14 @@ fn admission(attempt: &Attempt) -> Change {
         "due_shard = if_not_exists(due_shard, :due_shard)",
         "due_at = if_not_exists(due_at, :due_at)",
     ];
-    let mut condition = vec!["rev = :rev", "attribute_not_exists(holds.#hold)"];
+    let mut condition = vec!["rev = :rev", "attribute_not_exists(holds.#hold)", "size(holds) < :max_holds"];
     let mut values = vec![
         (":held", number(attempt.hold.amount.0)),
         (":hold", text(format!("{} {}", attempt.hold.amount.0, attempt.hold.model))),
         (":due_shard", text((attempt.now.0 % u64::from(DUE_SHARDS)).to_string())),
-        (":due_at", number(attempt.hold.id.lease_until().0)),
+        (":due_at", number(attempt.hold.id.lease_until().0.min(attempt.now.0 + LOOKED_AT_MS))),
         (":rev", number(attempt.revision)),
+        (":max_holds", number(MAX_HOLDS)),
     ];
     if attempt.budgeted {
         condition.push("avail >= :held");

@@ -270,6 +270,7 @@ impl Table {
 /// A transaction over a meter takes milliseconds.
 const CONFLICT_TRIES: u32 = 10;
 
+/// Waits for a transaction to end, the longer the more often it was met.
 pub(super) async fn conflict_pause(tried: u32) {
     let most = 4_u64 << tried.min(6);
     let wait = rand::rng().random_range(most / 2..=most);

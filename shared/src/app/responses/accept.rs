@@ -16,7 +16,7 @@ use crate::app::error::Error;
 use crate::app::gateway::Gateway;
 use crate::app::idempotency::{Claim, Followed, finished, refused};
 use crate::app::stream;
-use crate::data::{EventReader, NewResponse, Queue, Record, ResponseRecord};
+use crate::data::{Claimed, EventReader, NewResponse, Queue, Record, ResponseRecord};
 use crate::model::message::{Message, ResponseKey};
 use crate::model::money::MicroUsd;
 use crate::model::responses::{Composer, Status};
@@ -120,6 +120,8 @@ impl Gateway {
         };
         if let Followed::Response(response_id) = followed? {
             let key = ResponseKey { response_id, ..job.key.clone() };
+            let found = self.stores.response(&key).await?.filter(|found| !found.deleted);
+            found.ok_or_else(|| Error::NotFound { kind: "response", id: key.response_id.clone() })?;
             outlet.begin(Answer::head(200, stream::CONTENT_TYPE, None, facts));
             self.follow_events(&key, EventReader::after(None), job.deadline, outlet).await;
         }
@@ -143,29 +145,17 @@ impl Gateway {
         };
         let events: Vec<u8> = first.iter().flat_map(|event| event.sse().to_vec()).collect();
         let request = StoredRequest::of(job, skeleton.clone()).to_bytes();
-        let new = NewResponse { record, request, events: events.into(), response: None };
-        if let Err(error) = self.stores.create_response(&new).await {
-            let error = Error::from(error);
+        let body = skeleton.to_bytes();
+        let end =
+            if stream { finished(200, stream::CONTENT_TYPE, Bytes::new()) } else { finished(200, JSON, body.clone()) };
+        let claim = running.lease.clone().map(|lease| Claimed { lease, end, follows: stream });
+        let new = NewResponse { record, request, events: events.into(), response: None, claim };
+        if let Err(error) = self.write_job(&new, &running).await {
             let end = refused(&(job.request.terms.render_error)(&error));
-            tokio::join!(self.release(&running.ticket), self.conclude(running.lease.as_ref(), false, end));
+            self.conclude(running.lease.as_ref(), false, end).await;
             return outlet.fail(error).await;
         }
-        let body = skeleton.to_bytes();
-        let told = async {
-            let end = if stream {
-                // Whoever repeats the request follows the response, as this caller does.
-                if let Some(lease) = &running.lease
-                    && let Err(error) = self.stores.point(lease, &job.key.response_id).await
-                {
-                    tracing::error!(error = %Chain(&error), "response cannot be found by its idempotency key");
-                }
-                finished(200, stream::CONTENT_TYPE, Bytes::new())
-            } else {
-                finished(200, JSON, body.clone())
-            };
-            self.conclude(running.lease.as_ref(), true, end).await;
-        };
-        tokio::join!(self.wake(&new.record, Duration::ZERO), told);
+        self.wake(&new.record, Duration::ZERO).await;
         if stream {
             outlet.begin(Answer::head(200, stream::CONTENT_TYPE, None, running.facts));
             self.follow_events(&job.key, EventReader::after(None), job.deadline, &mut outlet).await;
@@ -173,6 +163,22 @@ impl Gateway {
             outlet.begin(Answer::head(200, JSON, Some(body.len()), running.facts));
             outlet.send(body).await;
         }
+    }
+
+    /// Writes an accepted response, together with the end of its idempotency key's run: one key makes one response. If it
+    /// was not written its hold is given back; while nobody knows whether it was, the hold stays.
+    async fn write_job(&self, new: &NewResponse, running: &Running) -> Result<(), Error> {
+        let failure = match self.stores.create_response(new).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => Error::Contended("this Idempotency-Key's request"),
+            Err(error) => match self.stores.void_response(&new.record).await {
+                Ok(true) => error.into(),
+                Ok(false) => return Ok(()), // It was written all the same.
+                Err(_) => return Err(error.into()),
+            },
+        };
+        self.release(&running.ticket).await;
+        Err(failure)
     }
 
     /// Sends the message that wakes a worker. If it is lost the due index finds the response.

@@ -33,10 +33,30 @@ pub(super) struct Emitter {
 impl Emitter {
     /// Tells the events, and writes them down if it is time to.
     pub(super) async fn emit(&mut self, gateway: &Gateway, events: &[ResponseEvent]) -> Result<(), Stopped> {
-        self.tell(events).await;
+        self.note(events);
+        for event in events {
+            self.send_beating(gateway, event).await?;
+        }
         match &mut self.journal {
             Some(journal) if journal.is_due() => journal.write(gateway).await,
             _ => Ok(()),
+        }
+    }
+
+    /// Sends an event to a client that may be slow: the run gives its signs of life meanwhile.
+    async fn send_beating(&mut self, gateway: &Gateway, event: &ResponseEvent) -> Result<(), Stopped> {
+        let Some(outlet) = &mut self.outlet else { return Ok(()) };
+        let Some(journal) = &mut self.journal else {
+            outlet.send(event.sse()).await;
+            return Ok(());
+        };
+        loop {
+            // A piece that was not sent when the time for a sign of life came is sent anew.
+            tokio::select! {
+                biased;
+                () = outlet.send(event.sse()) => return Ok(()),
+                () = tokio::time::sleep_until(journal.due_at()) => journal.write(gateway).await?,
+            }
         }
     }
 

@@ -69,6 +69,7 @@ impl Gateway {
         while !outlet.is_abandoned() && Timer::now() < deadline {
             match self.stores.follow_response(key, &mut reader).await {
                 Ok(None) => return,
+                Ok(Some((record, _))) if record.deleted => return,
                 Ok(Some((record, events))) => {
                     if !events.is_empty() {
                         outlet.send(events).await;

@@ -27,8 +27,9 @@ impl Gateway {
             _ => (record.usage, record.cost),
         };
         self.settle_response(record, &usage, cost).await?;
-        self.tell_webhooks(record).await?;
+        // Whoever is told of the end may go on with the conversation.
         self.add_turn(record).await?;
+        self.tell_webhooks(record).await?;
         Ok(self.stores.close_response(&record.key).await?)
     }
 

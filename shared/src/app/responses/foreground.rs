@@ -108,8 +108,17 @@ impl Gateway {
             refused(&(job.request.terms.render_error)(&Error::Contended("the response")))
         };
         let _ = running.facts.closing.set(Closing { usage: ended.usage, cost, failed });
+        let book = async {
+            if !is_written {
+                return self.book(&account, &running.ticket, &ended.usage, cost).await;
+            }
+            // The sweeper may have taken this run for dead, and settled.
+            if let Err(error) = self.book_once(&account, &running.ticket, &ended.usage, cost).await {
+                tracing::error!(error = %Chain(&error), "hold not settled, the sweeper will");
+            }
+        };
         tokio::join!(
-            self.book(&account, &running.ticket, &ended.usage, cost),
+            book,
             self.conclude(running.lease.as_ref(), !failed && shown, end),
             self.finish_journal(emitter.journal.as_mut(), &ended, cost),
             self.remember_turn(job, &ended),

@@ -38,9 +38,10 @@ impl Gateway {
         };
         let events: Vec<u8> = first.iter().flat_map(|event| event.sse().to_vec()).collect();
         let request = StoredRequest::of(job, skeleton.clone()).to_bytes();
-        let new = NewResponse { record, request, events: events.into(), response: None };
+        let new = NewResponse { record, request, events: events.into(), response: None, claim: None };
         match self.stores.create_response(&new).await {
-            Ok(()) => Some(Journal::new(new.record, now)),
+            Ok(true) => Some(Journal::new(new.record, now)),
+            Ok(false) => None,
             Err(error) => {
                 tracing::error!(error = %Chain(&error), "response cannot be followed, its record was not written");
                 None
@@ -89,7 +90,7 @@ impl Gateway {
         let skeleton = job.request.create.skeleton(&job.key.response_id, job.created_at, Status::InProgress);
         let request = StoredRequest::of(job, skeleton).to_bytes();
         let response = Some(ended.response.to_bytes());
-        let new = NewResponse { record, request, events: Bytes::new(), response };
+        let new = NewResponse { record, request, events: Bytes::new(), response, claim: None };
         if let Err(error) = self.stores.create_response(&new).await {
             tracing::error!(error = %Chain(&error), "response not kept");
         }

@@ -90,6 +90,11 @@ impl Job {
     }
 }
 
+/// The longest that a call of the model may take.
+fn longest(model: &Model) -> Duration {
+    model.targets.iter().map(|target| target.timeouts.total).max().unwrap_or_default()
+}
+
 fn cost(model: &Model, usage: &Usage) -> MicroUsd {
     model.price.map_or(MicroUsd(0), |price: Price| price.cost(usage))
 }
@@ -149,7 +154,7 @@ impl Gateway {
     /// Until when a run may go on: as long as the model may take, and the function lives; and when that is certainly over.
     fn time_for(&self, model: &Model, function_ends: Option<Instant>) -> (Timer, Instant) {
         let now = self.clock.now();
-        let longest = model.targets.iter().map(|target| target.timeouts.total).max().unwrap_or_default();
+        let longest = longest(model);
         let left = function_ends.map(|ends| Duration::from_millis(now.until(ends).saturating_sub(CLOSING_MS)));
         let allowed = left.map_or(longest, |left| left.min(longest));
         let allowed_ms = u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX / 2);

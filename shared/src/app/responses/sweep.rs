@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::LIFETIME_MS;
 use super::accept::LOST_AFTER_MS;
-use super::stored::StoredRequest;
-use super::worker::finished;
+use super::worker::{TOO_OLD, finished, skeleton_of};
+use crate::app::dispatch::Chain;
 use crate::app::error::Error;
 use crate::app::gateway::Gateway;
 use crate::data::ResponseRecord;
@@ -30,9 +30,7 @@ impl Gateway {
             Status::Queued | Status::InProgress if !record.background => {
                 self.abandon(&record, "The server stopped while it made the response. Send the request again.").await
             }
-            Status::Queued | Status::InProgress if age >= LIFETIME_MS => {
-                self.abandon(&record, "The response did not end within 24 hours.").await
-            }
+            Status::Queued | Status::InProgress if age >= LIFETIME_MS => self.abandon(&record, TOO_OLD).await,
             Status::Queued | Status::InProgress => {
                 // The longer it waits, the rarer it is sent again: the queue may be long.
                 let until = now.plus_ms(LOST_AFTER_MS.max(age / 2));
@@ -47,10 +45,13 @@ impl Gateway {
 
     /// Ends a response that nobody runs.
     async fn abandon(&self, record: &ResponseRecord, message: &str) -> Result<(), Error> {
-        let request = self.stores.response_request(&record.key).await?;
-        let skeleton = request.map(|kept| StoredRequest::read(&kept)).transpose()?.map(|request| request.skeleton);
+        let request = self.stores.response_request(&record.key).await;
+        if let Err(error) = &request {
+            tracing::error!(error = %Chain(error), "request of a response cannot be read");
+        }
+        let skeleton = skeleton_of(request.ok().flatten().as_ref());
         let (usage, cost) = self.charge(record);
-        let end = self.failed_end(record, &skeleton.unwrap_or_default(), message, usage, cost);
+        let end = self.failed_end(record, &skeleton, message, usage, cost);
         if self.stores.abandon_response(record, &end).await? {
             return self.follow_up(&finished(record, &end)).await;
         }

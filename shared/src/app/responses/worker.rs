@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use tokio::time::Instant as Timer;
+
 use super::accept::LOST_AFTER_MS;
 use super::emit::{Emitter, Journal, Stopped};
 use super::perform::{Attempt, Flowed, NotBegun};
 use super::stored::StoredRequest;
-use super::{GRACE_MS, LEASE_MS, cost, prepared};
+use super::{GRACE_MS, LEASE_MS, LIFETIME_MS, cost, longest, prepared};
 use crate::app::admission::{Ask, Limit};
 use crate::app::bound;
+use crate::app::dispatch::Chain;
 use crate::app::error::Error;
 use crate::app::gateway::Gateway;
 use crate::data::{Claim, End, GivenBack, Holding, MAX_DELAY, ResponseRecord};
@@ -22,6 +26,8 @@ use crate::model::request::Body;
 use crate::model::responses::{Bill, Composer, ResponseEvent, Status};
 use crate::model::tokens::Usage;
 
+/// What a response says that was given up for its age.
+pub(super) const TOO_OLD: &str = "The response did not end within 24 hours.";
 /// Times that a response is begun at most.
 const MAX_RUNS: u64 = 4;
 /// How long to wait before the next run, by the number of the one that failed.
@@ -59,22 +65,33 @@ impl Gateway {
             self.stores.response_request(key)
         );
         let Claim::Yours(record) = claim? else { return Ok(()) };
-        let request = request?.ok_or("the request is gone").map_err(Error::internal("run the response"))?;
-        let request = StoredRequest::read(&request)?;
+        let skeleton = skeleton_of(request.as_ref().ok().and_then(Option::as_ref));
         if record.runs > MAX_RUNS {
             let message = format!("The response was begun {MAX_RUNS} times and never ended.");
-            return self.end_unrun(&record, &request, &message).await;
+            return self.end_unrun(&record, &skeleton, &message).await;
         }
+        if record.created_at.until(now) >= LIFETIME_MS {
+            return self.end_unrun(&record, &skeleton, TOO_OLD).await;
+        }
+        let request = match request?.map(|kept| StoredRequest::read(&kept)) {
+            Some(Ok(request)) => request,
+            unreadable => {
+                tracing::error!(is_there = unreadable.is_some(), "request of a response cannot be read");
+                return self
+                    .end_unrun(&record, &skeleton, "The request of this response cannot be read any more.")
+                    .await;
+            }
+        };
         let run = match self.run_of(*record.clone(), &request) {
             Ok(run) => run,
-            Err(error) => return self.end_unrun(&record, &request, &told(&error).1).await,
+            Err(error) => return self.end_unrun(&record, &skeleton, &told(&error).1).await,
         };
         match self.holding_of(&run, function_ends).await {
             Ok(Some(holding)) => self.run_job(run, holding, function_ends).await,
             Ok(None) => Ok(()),
             Err(Error::Refused(refusal)) => match (refusal.limit, refusal.retry_after) {
                 (Limit::Budget { .. }, _) | (_, None) => {
-                    self.end_unrun(&run.record, &request, &refusal.to_string()).await
+                    self.end_unrun(&run.record, &skeleton, &refusal.to_string()).await
                 }
                 (_, Some(wait)) => self.give_back(&run.record, wait, GivenBack::NotAdmitted).await,
             },
@@ -122,6 +139,7 @@ impl Gateway {
         run.record.holding = Some(holding.clone());
         let chat = prepared(&run.chat, run.limit);
         let (deadline, _) = self.time_for(&run.model, function_ends);
+        let begun_at = Timer::now();
         let traceparent = run.record.traceparent.clone();
         let attempt = Attempt {
             model: &run.model,
@@ -156,7 +174,8 @@ impl Gateway {
             Flowed::Broke(failure, usage) => {
                 tracing::warn!(error = failure.summary(), run = run.record.fence, "stream broke after it had begun");
                 let cost = cost(&run.model, &usage);
-                if run.record.runs < MAX_RUNS {
+                // A run that had all the time that its model may take would end no better another time.
+                if run.record.runs < MAX_RUNS && begun_at.elapsed() < longest(&run.model) {
                     self.settle_response(&run.record, &usage, cost).await?;
                     return self.give_back(&run.record, delay(run.record.runs, &failure), GivenBack::Used).await;
                 }
@@ -213,11 +232,23 @@ impl Gateway {
             finished_at: now,
             due_at: Some(now.plus_ms(LOST_AFTER_MS)),
         };
-        if self.stores.finish_response(&run.record, &end).await? {
+        if self.finish_patiently(&run.record, &end).await? {
             return self.follow_up(&finished(&run.record, &end)).await;
         }
         let found = self.stores.response(&run.record.key).await?;
         self.stopped(run, Stopped(found.map(Box::new)), ended.usage, ended.cost).await
+    }
+
+    /// Writes the end of a run, again if the store fails: what was generated is paid for.
+    async fn finish_patiently(&self, record: &ResponseRecord, end: &End) -> Result<bool, Error> {
+        for _ in 0..2 {
+            match self.stores.finish_response(record, end).await {
+                Ok(written) => return Ok(written),
+                Err(error) => tracing::warn!(error = %Chain(&error), "end of a response not written yet"),
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        Ok(self.stores.finish_response(record, end).await?)
     }
 
     /// The run may not go on. If its response was cancelled, the run knows best what it had used; if another run took
@@ -232,12 +263,12 @@ impl Gateway {
     }
 
     /// Ends a response as failed that no provider was called for in this run.
-    async fn end_unrun(&self, record: &ResponseRecord, request: &StoredRequest, message: &str) -> Result<(), Error> {
+    async fn end_unrun(&self, record: &ResponseRecord, skeleton: &Object, message: &str) -> Result<(), Error> {
         let (usage, cost) = self.charge(record);
         // The hold that waited for this run was not used; one of a run before was.
         let fresh = record.holding.as_ref().is_some_and(|holding| holding.fence == record.fence);
         let (usage, cost) = if fresh { (Usage::default(), MicroUsd(0)) } else { (usage, cost) };
-        let end = self.failed_end(record, &request.skeleton, message, usage, cost);
+        let end = self.failed_end(record, skeleton, message, usage, cost);
         if self.stores.finish_response(record, &end).await? {
             return self.follow_up(&finished(record, &end)).await;
         }
@@ -267,6 +298,11 @@ impl Gateway {
             due_at: Some(now.plus_ms(LOST_AFTER_MS)),
         }
     }
+}
+
+/// The response before anything was generated, from what was kept of its request; empty if that cannot be read.
+pub(super) fn skeleton_of(kept: Option<&Bytes>) -> Object {
+    kept.and_then(|kept| StoredRequest::read(kept).ok()).map(|request| request.skeleton).unwrap_or_default()
 }
 
 /// The record as an end that was written left it.

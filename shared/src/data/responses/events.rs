@@ -68,6 +68,10 @@ impl Stores {
             read.push(Chunk { first, fence, events: split(&self.unpack(item).await?) });
         }
         let events = take(&read, reader, record.next_sequence);
+        // The next event is in the latest run's chunk that begins at or before it, or in one that is yet to come.
+        let begun =
+            read.iter().filter(|chunk| chunk.first <= reader.next).max_by_key(|chunk| (chunk.fence, chunk.first));
+        reader.from = begun.map_or(reader.from, |chunk| chunk.first);
         Ok(Some((record, events)))
     }
 }

@@ -16,10 +16,11 @@ pub use running::{Claim, End, GivenBack};
 use super::Stores;
 use super::due::due_shard;
 use super::error::StoreError;
+use super::idempotency::{Finished, Lease};
 use super::item::{Item, Reader, number, text};
 use super::keys;
 use super::meter::{Hold, HoldId, MeterKey};
-use super::table::Write;
+use super::table::{Write, conflict_pause};
 use crate::model::clock::Instant;
 use crate::model::message::ResponseKey;
 use crate::model::money::MicroUsd;
@@ -28,6 +29,10 @@ use crate::model::tokens::{Bound, Usage};
 
 /// How long a response is kept, in seconds: OpenAI's 30 days.
 const KEPT_SECONDS: u64 = 30 * 86_400;
+/// How long one that is not to be stored is kept: longer than any idempotency key.
+const REPEATED_SECONDS: u64 = 2 * 86_400;
+/// A transaction is cancelled by another on the same items at the same moment.
+const CREATE_TRIES: u32 = 4;
 
 /// The state of a response, as the table holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,14 +130,24 @@ pub struct NewResponse {
     pub events: Bytes,
     /// The response object, if it has ended already.
     pub response: Option<Bytes>,
+    /// The run of an idempotency key that ends with this: one key never makes two responses.
+    pub claim: Option<Claimed>,
+}
+
+/// The run of an idempotency key, and what those get who repeat its request.
+pub struct Claimed {
+    pub lease: Lease,
+    pub end: Finished,
+    /// Whether they follow the response instead.
+    pub follows: bool,
 }
 
 impl Stores {
-    /// Writes a new response, all of it or nothing.
+    /// Writes a new response, all of it or nothing. `false` if the idempotency key belongs to another run by now.
     ///
     /// # Errors
-    /// If a store fails.
-    pub async fn create_response(&self, new: &NewResponse) -> Result<(), StoreError> {
+    /// If a store fails; it may have been written all the same, see [`Stores::void_response`].
+    pub async fn create_response(&self, new: &NewResponse) -> Result<bool, StoreError> {
         let ResponseKey { project_id, response_id } = &new.record.key;
         let expires_at = expires_at(&new.record);
         let mut writes = vec![Write::Create(record_item(&new.record))];
@@ -155,16 +170,35 @@ impl Stores {
             pointer.insert("expires_at".to_owned(), number(expires_at));
             writes.push(Write::Create(pointer));
         }
-        // Its id is new: if it exists, the SDK repeated a write that had taken effect.
-        if self.table.transact(writes).await? || self.response(&new.record.key).await?.is_some() {
-            return Ok(());
+        if let Some(Claimed { lease, end, follows }) = &new.claim {
+            let followed = follows.then_some(response_id.as_str());
+            writes.push(self.end_of_run(lease, end.clone(), followed).await?);
         }
-        Err(StoreError::table("create the response")("its transaction was cancelled"))
+        for tried in 0..CREATE_TRIES {
+            // Its id is new: if it exists, the SDK repeated a write that had taken effect.
+            if self.table.transact(writes.clone()).await? || self.response(&new.record.key).await?.is_some() {
+                return Ok(true);
+            }
+            conflict_pause(tried).await;
+        }
+        Ok(false)
+    }
+
+    /// Makes sure that a response whose writing failed does not exist and never will. `false` if it does.
+    ///
+    /// # Errors
+    /// If the table fails: then nobody knows.
+    pub async fn void_response(&self, record: &ResponseRecord) -> Result<bool, StoreError> {
+        let void = ResponseRecord { status: Status::Failed, due_at: None, holding: None, ..record.clone() };
+        let mut item = record_item(&void);
+        item.insert("deleted".to_owned(), number(1));
+        self.table.put_if(item, "attribute_not_exists(pk)", Vec::new()).await
     }
 }
 
+/// What is not stored is there only for those who repeat its request.
 fn expires_at(record: &ResponseRecord) -> u64 {
-    record.created_at.seconds() + KEPT_SECONDS
+    record.created_at.seconds() + if record.stored { KEPT_SECONDS } else { REPEATED_SECONDS }
 }
 
 fn record_item(record: &ResponseRecord) -> Item {

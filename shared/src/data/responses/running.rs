@@ -9,7 +9,7 @@ use crate::data::due::due_shard;
 use crate::data::error::StoreError;
 use crate::data::item::{Item, Reader, number, text};
 use crate::data::keys;
-use crate::data::table::{Change, Outcome, Returning, Write};
+use crate::data::table::{Change, Outcome, Returning, Write, conflict_pause};
 use crate::model::clock::Instant;
 use crate::model::id;
 use crate::model::message::ResponseKey;
@@ -56,7 +56,7 @@ pub struct End {
 }
 
 /// Nothing but the holder of the fence writes to a running response.
-const RUNNING: &str = "fence = :fence AND run_status = :running";
+const RUNNING: &str = "fence = :fence AND run_status = :running AND attribute_not_exists(deleted)";
 
 impl Stores {
     /// Claims a background response that is queued, or whose run died.
@@ -160,9 +160,15 @@ impl Stores {
     /// # Errors
     /// If a store fails.
     pub async fn abandon_response(&self, seen: &ResponseRecord, end: &End) -> Result<bool, StoreError> {
-        let condition = "fence = :fence AND run_status = :status AND lease_until = :lease".to_owned();
-        let values = vec![(":status", text(seen.status.name())), (":lease", number(seen.lease_until.0))];
-        self.end_response(seen, end, condition, values).await
+        // The run that is given up may still write a chunk: under its own fence, which is below this one's.
+        let mine = ResponseRecord { fence: seen.fence + 1, ..seen.clone() };
+        let condition = "fence = :before AND run_status = :status AND lease_until = :lease".to_owned();
+        let values = vec![
+            (":before", number(seen.fence)),
+            (":status", text(seen.status.name())),
+            (":lease", number(seen.lease_until.0)),
+        ];
+        self.end_response(&mine, end, condition, values).await
     }
 
     async fn end_response(
@@ -173,9 +179,10 @@ impl Stores {
         mut values: Vec<(&'static str, AttributeValue)>,
     ) -> Result<bool, StoreError> {
         let ResponseKey { project_id, response_id } = &run.key;
-        let mut update = "SET run_status = :end, next_sequence = :next, finished_ms = :now, tokens_used = :usage, \
+        let mut update =
+            "SET run_status = :end, fence = :fence, next_sequence = :next, finished_ms = :now, tokens_used = :usage, \
                           cost = :cost, end_owner = :owner"
-            .to_owned();
+                .to_owned();
         let owner = id::random(12);
         values.extend([
             (":fence", number(run.fence)),
@@ -201,7 +208,10 @@ impl Stores {
         if end.next_sequence > end.first_sequence {
             writes.push(Write::Put(self.events_item(run, end.first_sequence, &end.events).await?));
         }
-        for _ in 0..END_TRIES {
+        for tried in 0..END_TRIES {
+            if tried > 0 {
+                conflict_pause(tried).await;
+            }
             if self.table.transact(writes.clone()).await? {
                 return Ok(true);
             }
