@@ -125,6 +125,7 @@ async fn keep_responses(world: &World, project_id: &str) {
             request: request.to_string().into(),
             events: bytes::Bytes::new(),
             response: has_ended.then(|| response.to_string().into()),
+            claim: None,
         };
         world.stores.create_response(&new).await.unwrap();
     }

@@ -17,7 +17,8 @@ pub(super) struct Account<'a> {
 }
 
 impl Gateway {
-    /// Settles and counts at once, in one round trip: for a call that nobody else can settle but the sweeper, long after.
+    /// Settles and counts at once, in one round trip: for a call that nobody else settles while it lives. Should the sweeper
+    /// have taken it for dead, the hold is settled once and the counter counts twice.
     pub(super) async fn book(&self, account: &Account<'_>, ticket: &Ticket, usage: &Usage, cost: MicroUsd) {
         let (settled, counted) = tokio::join!(
             self.settle(ticket, cost, usage.input + usage.output),
@@ -31,7 +32,8 @@ impl Gateway {
         }
     }
 
-    /// Settles, and counts if it had not been settled before: for a call that others may settle at the same time.
+    /// Settles, and counts if it had not been settled before: for a call that others may settle at the same time. A settlement
+    /// whose answer was lost looks like another's and is not counted.
     ///
     /// # Errors
     /// If the table fails; repeat it.

@@ -108,17 +108,8 @@ impl Gateway {
             refused(&(job.request.terms.render_error)(&Error::Contended("the response")))
         };
         let _ = running.facts.closing.set(Closing { usage: ended.usage, cost, failed });
-        let book = async {
-            if !is_written {
-                return self.book(&account, &running.ticket, &ended.usage, cost).await;
-            }
-            // The sweeper may have taken this run for dead, and settled.
-            if let Err(error) = self.book_once(&account, &running.ticket, &ended.usage, cost).await {
-                tracing::error!(error = %Chain(&error), "hold not settled, the sweeper will");
-            }
-        };
         tokio::join!(
-            book,
+            self.book(&account, &running.ticket, &ended.usage, cost),
             self.conclude(running.lease.as_ref(), !failed && shown, end),
             self.finish_journal(emitter.journal.as_mut(), &ended, cost),
             self.remember_turn(job, &ended),
