@@ -6,6 +6,7 @@
 mod accept;
 mod context;
 mod emit;
+mod ends;
 mod follow;
 mod follow_up;
 mod foreground;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::LIFETIME_MS;
 use super::accept::LOST_AFTER_MS;
-use super::worker::{TOO_OLD, finished, skeleton_of};
+use super::ends::{TOO_OLD, finished, skeleton_of};
 use crate::app::dispatch::Chain;
 use crate::app::error::Error;
 use crate::app::gateway::Gateway;

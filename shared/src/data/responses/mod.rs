@@ -3,15 +3,17 @@
 //! A record is small, because every write is billed by the size of the item and a running response is written to every
 //! two seconds. Whoever runs a response holds its fence; all its writes are conditional on it.
 
+mod ending;
 mod events;
 mod reading;
 mod running;
 
 use bytes::Bytes;
 
+pub use ending::End;
 pub use events::EventReader;
 pub use reading::WholeResponse;
-pub use running::{Claim, End, GivenBack};
+pub use running::{Claim, GivenBack};
 
 use super::Stores;
 use super::due::due_shard;

@@ -1,0 +1,161 @@
+//! How a worker's run of a response ends, and what a response says that failed.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::accept::LOST_AFTER_MS;
+use super::emit::{Emitter, Stopped};
+use super::stored::StoredRequest;
+use crate::app::dispatch::Chain;
+use crate::app::error::Error;
+use crate::app::gateway::Gateway;
+use crate::data::{End, ResponseRecord};
+use crate::model::money::MicroUsd;
+use crate::model::object::Object;
+use crate::model::provider::Failure;
+use crate::model::responses::{ResponseEvent, Status};
+use crate::model::tokens::Usage;
+
+/// What a response says that was given up for its age.
+pub(super) const TOO_OLD: &str = "The response did not end within 24 hours.";
+
+/// A response as a run ended it.
+pub(super) struct Ended {
+    pub(super) status: Status,
+    pub(super) response: Object,
+    pub(super) events: Vec<ResponseEvent>,
+    pub(super) usage: Usage,
+    pub(super) cost: MicroUsd,
+}
+impl Gateway {
+    pub(super) async fn end_run(&self, run: &ResponseRecord, mut emitter: Emitter, ended: Ended) -> Result<(), Error> {
+        emitter.tell(&ended.events).await;
+        let Some(mut journal) = emitter.journal.take() else { return Ok(()) };
+        let (events, first_sequence, next_sequence) = journal.rest();
+        let now = self.clock.now();
+        let end = End {
+            status: ended.status,
+            response: ended.response.to_bytes(),
+            events,
+            first_sequence,
+            next_sequence,
+            usage: ended.usage,
+            cost: ended.cost,
+            finished_at: now,
+            due_at: Some(now.plus_ms(LOST_AFTER_MS)),
+        };
+        if self.finish_patiently(run, &end).await? {
+            return self.follow_up(&finished(run, &end)).await;
+        }
+        let found = self.stores.response(&run.key).await?;
+        self.stopped(run, Stopped(found.map(Box::new)), ended.usage, ended.cost).await
+    }
+
+    /// Writes the end of a run, again if the store fails: what was generated is paid for.
+    async fn finish_patiently(&self, record: &ResponseRecord, end: &End) -> Result<bool, Error> {
+        for _ in 0..2 {
+            match self.stores.finish_response(record, end).await {
+                Ok(written) => return Ok(written),
+                Err(error) => tracing::warn!(error = %Chain(&error), "end of a response not written yet"),
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        Ok(self.stores.finish_response(record, end).await?)
+    }
+
+    /// The run may not go on. If its response was cancelled, the run knows best what it had used; if another run took
+    /// over, that one has settled.
+    pub(super) async fn stopped(
+        &self,
+        run: &ResponseRecord,
+        found: Stopped,
+        usage: Usage,
+        cost: MicroUsd,
+    ) -> Result<(), Error> {
+        let Some(found) = found.0.filter(|found| found.fence == run.fence && found.status.is_terminal()) else {
+            tracing::warn!(run = run.fence, "run lost its response to another");
+            return Ok(());
+        };
+        self.settle_response(run, &usage, cost).await?;
+        self.follow_up(&found).await
+    }
+
+    /// Ends a response as failed that no provider was called for in this run.
+    pub(super) async fn end_unrun(
+        &self,
+        record: &ResponseRecord,
+        skeleton: &Object,
+        message: &str,
+    ) -> Result<(), Error> {
+        let (usage, cost) = self.charge(record);
+        // The hold that waited for this run was not used; one of a run before was.
+        let fresh = record.holding.as_ref().is_some_and(|holding| holding.fence == record.fence);
+        let (usage, cost) = if fresh { (Usage::default(), MicroUsd(0)) } else { (usage, cost) };
+        let end = self.failed_end(record, skeleton, message, usage, cost);
+        if self.stores.finish_response(record, &end).await? {
+            return self.follow_up(&finished(record, &end)).await;
+        }
+        Ok(())
+    }
+
+    /// The end of a response that failed without a stream of its own.
+    pub(super) fn failed_end(
+        &self,
+        record: &ResponseRecord,
+        skeleton: &Object,
+        message: &str,
+        usage: Usage,
+        cost: MicroUsd,
+    ) -> End {
+        let response = crate::model::responses::failed(skeleton, "server_error", message);
+        let now = self.clock.now();
+        End {
+            status: Status::Failed,
+            events: ResponseEvent::failed(record.next_sequence, &response).sse(),
+            response: response.to_bytes(),
+            first_sequence: record.next_sequence,
+            next_sequence: record.next_sequence + 1,
+            usage,
+            cost,
+            finished_at: now,
+            due_at: Some(now.plus_ms(LOST_AFTER_MS)),
+        }
+    }
+}
+
+/// The response before anything was generated, from what was kept of its request; empty if that cannot be read.
+pub(super) fn skeleton_of(kept: Option<&Bytes>) -> Object {
+    kept.and_then(|kept| StoredRequest::read(kept).ok()).map(|request| request.skeleton).unwrap_or_default()
+}
+
+/// The record as an end that was written left it.
+pub(super) fn finished(record: &ResponseRecord, end: &End) -> ResponseRecord {
+    ResponseRecord {
+        status: end.status,
+        next_sequence: end.next_sequence,
+        finished_at: Some(end.finished_at),
+        usage: end.usage,
+        cost: end.cost,
+        due_at: end.due_at,
+        ..record.clone()
+    }
+}
+/// What a response that failed says of it: OpenAI's code, and a message.
+pub(super) fn told(error: &Error) -> (&'static str, String) {
+    match error {
+        Error::Provider { source: Failure::Throttled { .. }, .. } => ("rate_limit_exceeded", error_text(error)),
+        Error::Provider { source: Failure::Refused { refusal, .. }, .. } => ("invalid_prompt", refusal.message.clone()),
+        other => ("server_error", error_text(other)),
+    }
+}
+
+fn error_text(error: &Error) -> String {
+    match error {
+        Error::Provider { provider, attempts, source } => {
+            format!("The provider `{provider}` gave no answer after {attempts} attempts: {source}.")
+        }
+        Error::Internal { .. } => "The server had an error while making the response.".to_owned(),
+        other => other.to_string(),
+    }
+}
