@@ -21,8 +21,10 @@ use crate::report::{Figure, Section};
 
 /// What Lambda gives a worker at once.
 const BATCH: usize = 10;
-/// A job that waits for its provider, for comparing how many share an invocation.
-const WAITING: Duration = Duration::from_secs(10);
+/// A job of 10 s for comparing how many share an invocation: its provider writes 20 words, with a pause before each and
+/// before the two chunks of the end.
+const WORDS: usize = 20;
+const PAUSE: Duration = Duration::from_millis(455);
 const EVENTS: usize = 5_000;
 const STREAMS: usize = 40;
 
@@ -105,7 +107,7 @@ async fn throughput(jobs: usize) -> Vec<Figure> {
 /// What Lambda bills for a job of 10 s, by how many jobs share an invocation.
 async fn shared_invocations() -> Vec<Figure> {
     let measured = futures_util::future::join_all([1, 10, 50].map(async |together| {
-        let service = Service::new(Script::slow(WAITING, "Hello there.", 10, 5)).await;
+        let service = Service::new(Script::Paced { text: "word ".repeat(WORDS), gap: PAUSE }).await;
         for _ in 0..together {
             service.accept().await;
         }

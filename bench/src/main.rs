@@ -33,6 +33,9 @@ struct Cli {
     /// Also write the figures to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Only background responses
+    #[arg(long)]
+    jobs: bool,
     /// Keep weir under one steady load for this many seconds instead, for a profiler; prints its process id
     #[arg(long, value_name = "SECONDS")]
     hold: Option<u64>,
@@ -82,7 +85,7 @@ fn measure(cli: &Cli) -> Result<ExitCode, Failure> {
         measure::hold(seconds)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let report = measure::run(&plan)?;
+    let report = if cli.jobs { measure::run_jobs(&plan)? } else { measure::run(&plan)? };
     report.print(&mut std::io::stdout().lock())?;
     if let Some(path) = &cli.json {
         std::fs::write(path, serde_json::to_vec_pretty(&report)?)?;

@@ -179,17 +179,30 @@ impl Totals {
 
 /// Measures everything.
 pub(crate) fn run(plan: &Plan) -> Result<Report, Failure> {
-    let begin = Instant::now();
+    report(|totals| everything(plan, totals))
+}
+
+/// Measures background responses only.
+pub(crate) fn run_jobs(plan: &Plan) -> Result<Report, Failure> {
+    report(|_| Ok(vec![crate::jobs::section(plan.jobs)?]))
+}
+
+fn everything(plan: &Plan, totals: &mut Totals) -> Result<Vec<Section>, Failure> {
     let folder = TempDir::new()?;
+    Ok(vec![
+        embedded_store(plan, folder.path(), totals)?,
+        streams(plan, folder.path(), totals)?,
+        memory(folder.path(), totals)?,
+        store_apart(plan, folder.path(), totals)?,
+        crate::jobs::section(plan.jobs)?,
+    ])
+}
+
+fn report(measure: impl FnOnce(&mut Totals) -> Result<Vec<Section>, Failure>) -> Result<Report, Failure> {
+    let begin = Instant::now();
     let load_before = std::fs::read_to_string("/proc/loadavg")?.split(' ').take(1).collect();
     let mut totals = Totals { calls: 0, failed: 0, failure: None };
-    let sections = vec![
-        embedded_store(plan, folder.path(), &mut totals)?,
-        streams(plan, folder.path(), &mut totals)?,
-        memory(folder.path(), &mut totals)?,
-        store_apart(plan, folder.path(), &mut totals)?,
-        crate::jobs::section(plan.jobs)?,
-    ];
+    let sections = measure(&mut totals)?;
     Ok(Report {
         processors: std::thread::available_parallelism()?.get(),
         load_before,
