@@ -1,4 +1,4 @@
-//! The sweep: holds whose call died are settled, and deliveries that are due get a message.
+//! The sweep: holds whose call died are settled, responses and deliveries that are due go on.
 
 use super::dispatch::Chain;
 use super::error::Error;
@@ -17,7 +17,8 @@ pub struct Swept {
 }
 
 impl Gateway {
-    /// Does what is due: settles every hold whose lease has ended, wakes workers for deliveries.
+    /// Does what is due: settles every hold whose lease has ended, wakes workers for responses and deliveries, ends and
+    /// follows up what nobody works on any more.
     ///
     /// A hold is settled at its full amount: what its call used is not known, and the provider may have run it to the
     /// end. Any number of sweeps may run at once.

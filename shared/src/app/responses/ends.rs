@@ -5,12 +5,13 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::accept::LOST_AFTER_MS;
-use super::emit::{Emitter, Stopped};
+use super::emit::{Emitter, Journal, Stopped};
 use super::stored::StoredRequest;
 use crate::app::dispatch::Chain;
 use crate::app::error::Error;
 use crate::app::gateway::Gateway;
 use crate::data::{End, ResponseRecord};
+use crate::model::clock::Instant;
 use crate::model::money::MicroUsd;
 use crate::model::object::Object;
 use crate::model::provider::Failure;
@@ -28,23 +29,31 @@ pub(super) struct Ended {
     pub(super) usage: Usage,
     pub(super) cost: MicroUsd,
 }
+
+impl Ended {
+    /// The end as it is written: with the events that the journal has not written yet.
+    pub(super) fn written(&self, journal: &mut Journal, finished_at: Instant, due_at: Option<Instant>) -> End {
+        let (events, first_sequence, next_sequence) = journal.rest();
+        End {
+            status: self.status,
+            response: self.response.to_bytes(),
+            events,
+            first_sequence,
+            next_sequence,
+            usage: self.usage,
+            cost: self.cost,
+            finished_at,
+            due_at,
+        }
+    }
+}
+
 impl Gateway {
     pub(super) async fn end_run(&self, run: &ResponseRecord, mut emitter: Emitter, ended: Ended) -> Result<(), Error> {
         emitter.tell(&ended.events).await;
         let Some(mut journal) = emitter.journal.take() else { return Ok(()) };
-        let (events, first_sequence, next_sequence) = journal.rest();
         let now = self.clock.now();
-        let end = End {
-            status: ended.status,
-            response: ended.response.to_bytes(),
-            events,
-            first_sequence,
-            next_sequence,
-            usage: ended.usage,
-            cost: ended.cost,
-            finished_at: now,
-            due_at: Some(now.plus_ms(LOST_AFTER_MS)),
-        };
+        let end = ended.written(&mut journal, now, Some(now.plus_ms(LOST_AFTER_MS)));
         if self.finish_patiently(run, &end).await? {
             return self.follow_up(&finished(run, &end)).await;
         }

@@ -34,17 +34,13 @@ impl Gateway {
     }
 
     /// Follows up a response that was cancelled just now. What its worker used is known only to the worker: it settles, or
-    /// the sweeper if it died.
-    ///
-    /// # Errors
-    /// None: what fails here is done by the sweeper.
-    pub(super) async fn follow_up_cancel(&self, record: &ResponseRecord) -> Result<(), Error> {
+    /// the sweeper if it died. What fails here is done by the sweeper, too.
+    pub(super) async fn follow_up_cancel(&self, record: &ResponseRecord) {
         let runs = record.holding.as_ref().is_none_or(|holding| holding.fence <= record.fence);
         let done = if runs { self.tell_webhooks(record).await } else { self.follow_up(record).await };
         if let Err(error) = done {
             tracing::error!(error = %Chain(&error), "cancelled response not followed up, the sweeper will");
         }
-        Ok(())
     }
 
     /// Settles the hold of a response, once.

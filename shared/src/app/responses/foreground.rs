@@ -1,6 +1,7 @@
 //! Responses that are made while the caller waits.
 
 use super::emit::{Emitter, Journal, Stopped};
+use super::ends::Ended;
 use super::keep::account;
 use super::perform::{Attempt, Flow, Flowed, NotBegun};
 use super::{Job, prepared};
@@ -31,14 +32,6 @@ struct Making<'a> {
     attempt: Attempt<'a>,
     flow: Flow,
     composer: Composer,
-}
-
-/// A response as it ended, with the events that say so.
-pub(super) struct Ended {
-    events: Vec<ResponseEvent>,
-    pub(super) response: Object,
-    pub(super) status: Status,
-    pub(super) usage: Usage,
 }
 
 const JSON: &str = "application/json";
@@ -100,7 +93,7 @@ impl Gateway {
         );
         let ended = self.end(job, flowed, composer);
         emitter.note(&ended.events);
-        let (account, cost) = (account(job), job.cost(&ended.usage));
+        let (account, cost) = (account(job), ended.cost);
         let failed = ended.status == Status::Failed;
         let end = if shown {
             finished(200, stream::CONTENT_TYPE, bytes::Bytes::new())
@@ -111,7 +104,7 @@ impl Gateway {
         tokio::join!(
             self.book(&account, &running.ticket, &ended.usage, cost),
             self.conclude(running.lease.as_ref(), !failed && shown, end),
-            self.finish_journal(emitter.journal.as_mut(), &ended, cost),
+            self.finish_journal(emitter.journal.as_mut(), &ended),
             self.remember_turn(job, &ended),
         );
         emitter.send(&ended.events).await;
@@ -134,14 +127,14 @@ impl Gateway {
             return outlet.fail(error).await;
         }
         let ended = self.end(job, flowed, composer);
-        let (account, cost) = (account(job), job.cost(&ended.usage));
+        let (account, cost) = (account(job), ended.cost);
         running.facts.cost = Some(cost);
         let _ = running.facts.closing.set(Closing { usage: ended.usage, cost, failed: false });
         let body = ended.response.to_bytes();
         tokio::join!(
             self.book(&account, &running.ticket, &ended.usage, cost),
             self.conclude(running.lease.as_ref(), true, finished(200, JSON, body.clone())),
-            self.keep_response(job, &ended, cost),
+            self.keep_response(job, &ended),
             self.remember_turn(job, &ended),
         );
         outlet.begin(Answer::head(200, JSON, Some(body.len()), running.facts));
@@ -153,7 +146,8 @@ impl Gateway {
         let (message, usage) = match flowed {
             Flowed::Done(usage) => {
                 let (events, response, status) = composer.complete(&bill(usage), self.clock.now());
-                return Ended { events, response, status, usage };
+                let cost = job.cost(&usage);
+                return Ended { status, response, events, usage, cost };
             }
             Flowed::Broke(failure, usage) => {
                 tracing::warn!(error = failure.summary(), "stream broke after it had begun");
@@ -165,7 +159,7 @@ impl Gateway {
             ),
         };
         let (events, response) = composer.fail("server_error", &message, Some(&bill(usage)));
-        Ended { events, response, status: Status::Failed, usage }
+        Ended { status: Status::Failed, response, events, usage, cost: job.cost(&usage) }
     }
 
     /// The provider gave nothing: the caller gets an error, nothing is charged, nothing is kept.
@@ -189,14 +183,11 @@ impl Gateway {
                     response: Object::default(),
                     status: Status::Failed,
                     usage: Usage::default(),
+                    cost: MicroUsd(0),
                 };
                 // It ends before it is deleted, so that the sweeper finds nothing to settle.
-                self.finish_journal(
-                    Some(&mut Journal::new(journal.run.clone(), self.clock.now())),
-                    &ended,
-                    MicroUsd(0),
-                )
-                .await;
+                let journal = &mut Journal::new(journal.run.clone(), self.clock.now());
+                self.finish_journal(Some(journal), &ended).await;
                 if let Err(error) = self.stores.delete_response(&job.key, self.clock.now()).await {
                     tracing::error!(error = %Chain(&error), "record of a refused response not deleted");
                 }

@@ -3,13 +3,14 @@
 use bytes::Bytes;
 
 use super::emit::Journal;
-use super::foreground::{Ended, Running};
+use super::ends::Ended;
+use super::foreground::Running;
 use super::stored::{StoredRequest, output};
 use super::{Job, LEASE_MS};
 use crate::app::books::Account;
 use crate::app::dispatch::Chain;
 use crate::app::gateway::Gateway;
-use crate::data::{End, Lease, NewResponse, Operation, ResponseRecord, Turn};
+use crate::data::{Lease, NewResponse, Operation, ResponseRecord, Turn};
 use crate::model::money::MicroUsd;
 use crate::model::object::Object;
 use crate::model::responses::{ResponseEvent, Status};
@@ -59,20 +60,9 @@ impl Gateway {
         })
     }
 
-    pub(super) async fn finish_journal(&self, journal: Option<&mut Journal>, ended: &Ended, cost: MicroUsd) {
+    pub(super) async fn finish_journal(&self, journal: Option<&mut Journal>, ended: &Ended) {
         let Some(journal) = journal else { return };
-        let (events, first_sequence, next_sequence) = journal.rest();
-        let end = End {
-            status: ended.status,
-            response: ended.response.to_bytes(),
-            events,
-            first_sequence,
-            next_sequence,
-            usage: ended.usage,
-            cost,
-            finished_at: self.clock.now(),
-            due_at: None,
-        };
+        let end = ended.written(journal, self.clock.now(), None);
         match self.stores.finish_response(&journal.run, &end).await {
             Ok(true) => {}
             Ok(false) => tracing::warn!("response was ended by somebody else"),
@@ -81,12 +71,17 @@ impl Gateway {
     }
 
     /// Keeps a response that was made whole, if it is to be kept.
-    pub(super) async fn keep_response(&self, job: &Job, ended: &Ended, cost: MicroUsd) {
+    pub(super) async fn keep_response(&self, job: &Job, ended: &Ended) {
         if !job.request.create.store {
             return;
         }
         let now = self.clock.now();
-        let record = ResponseRecord { finished_at: Some(now), usage: ended.usage, cost, ..record(job, ended.status) };
+        let record = ResponseRecord {
+            finished_at: Some(now),
+            usage: ended.usage,
+            cost: ended.cost,
+            ..record(job, ended.status)
+        };
         let skeleton = job.request.create.skeleton(&job.key.response_id, job.created_at, Status::InProgress);
         let request = StoredRequest::of(job, skeleton).to_bytes();
         let response = Some(ended.response.to_bytes());

@@ -53,7 +53,10 @@ impl Gateway {
         let now = self.clock.now();
         let due_at = now.plus_ms(super::LEASE_MS);
         match self.stores.cancel_response(key, now, due_at).await? {
-            Ok(record) => self.follow_up_cancel(&record).await,
+            Ok(record) => {
+                self.follow_up_cancel(&record).await;
+                Ok(())
+            }
             Err(None) => Err(not_found(&key.response_id)),
             Err(Some(record)) if record.status == Status::Cancelled => Ok(()),
             Err(Some(record)) => {
