@@ -6,6 +6,7 @@ use bytes::Bytes;
 use rand::RngExt as _;
 use serde_json::Value;
 
+use super::admission::Ticket;
 use super::answer::{Answer, Facts, Outlet};
 use super::error::{Error, Rendered};
 use super::gateway::Gateway;
@@ -73,6 +74,14 @@ pub(super) enum Claim {
     Reused,
 }
 
+/// What a request does after its claim and its admission.
+pub(super) enum Decided {
+    /// It is run, under this hold.
+    Run(Option<Lease>, Ticket),
+    /// Somebody else runs it or ran it. The hold, if there is one, is to be given back.
+    Follow(Record, Option<Ticket>),
+}
+
 /// What came of following another run.
 #[derive(Debug)]
 pub(super) enum Followed {
@@ -131,6 +140,33 @@ impl Gateway {
             Ok(lease) => Ok(Claim::Run(Some(lease))),
             Err(record) if record.fingerprint != plan.fingerprint.as_str() => Ok(Claim::Reused),
             Err(record) => Ok(Claim::Follow(record)),
+        }
+    }
+
+    /// Decides from claim and admission, which were asked for at once. Who may not run keeps neither.
+    ///
+    /// # Errors
+    /// Those of the admission and the claim; `KeyReused`.
+    pub(super) async fn decide(
+        &self,
+        claim: Result<Claim, Error>,
+        ticket: Result<Ticket, Error>,
+        render_error: fn(&Error) -> Rendered,
+    ) -> Result<Decided, Error> {
+        match (claim, ticket) {
+            (Ok(Claim::Run(lease)), Ok(ticket)) => Ok(Decided::Run(lease, ticket)),
+            // A replay costs nothing: it is given even to those who could not pay for the call.
+            (Ok(Claim::Follow(record)), ticket) => Ok(Decided::Follow(record, ticket.ok())),
+            (Ok(Claim::Run(lease)), Err(error)) => {
+                self.conclude(lease.as_ref(), false, refused(&render_error(&error))).await;
+                Err(error)
+            }
+            (claim, ticket) => {
+                if let Ok(ticket) = &ticket {
+                    self.release(ticket).await;
+                }
+                Err(claim.err().unwrap_or(Error::KeyReused))
+            }
         }
     }
 

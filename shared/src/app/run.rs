@@ -14,7 +14,7 @@ use super::cache::{CacheControl, CachePlan};
 use super::dispatch::{Begun, Dispatched, Order};
 use super::error::{Error, Rendered};
 use super::gateway::Gateway;
-use super::idempotency::{self, Claim, Followed, KeyPlan, finished, refused};
+use super::idempotency::{self, Decided, Followed, KeyPlan, finished, refused};
 use super::stream::{self, Pump};
 use crate::data::{CacheEntry, Lease, Operation};
 use crate::model::catalog::{Model, ModelKind};
@@ -192,20 +192,9 @@ impl Gateway {
             self.look_up(project_id, job.cache.as_ref()),
             self.refresh_breakers(&job.model),
         );
-        let (lease, ticket) = match (claim, ticket) {
-            (Ok(Claim::Run(lease)), Ok(ticket)) => (lease, ticket),
-            // A replay costs nothing: it is given even to those who could not pay for the call.
-            (Ok(Claim::Follow(record)), ticket) => return Ok(Start::Follow(record, ticket.ok())),
-            (Ok(Claim::Run(lease)), Err(error)) => {
-                self.conclude_failed(job, lease.as_ref(), &error).await;
-                return Err(error);
-            }
-            (claim, ticket) => {
-                if let Ok(ticket) = &ticket {
-                    self.release(ticket).await;
-                }
-                return Err(claim.err().unwrap_or(Error::KeyReused));
-            }
+        let (lease, ticket) = match self.decide(claim, ticket, job.request.terms.render_error).await? {
+            Decided::Run(lease, ticket) => (lease, ticket),
+            Decided::Follow(record, ticket) => return Ok(Start::Follow(record, ticket)),
         };
         let facts = Facts {
             model: job.model.name.clone(),

@@ -14,7 +14,7 @@ use crate::app::bound;
 use crate::app::dispatch::Chain;
 use crate::app::error::Error;
 use crate::app::gateway::Gateway;
-use crate::app::idempotency::{Claim, Followed, finished, refused};
+use crate::app::idempotency::{Decided, Followed, finished, refused};
 use crate::app::stream;
 use crate::data::{Claimed, EventReader, NewResponse, Queue, Record, ResponseRecord};
 use crate::model::message::{Message, ResponseKey};
@@ -71,20 +71,9 @@ impl Gateway {
         let begun_at = tokio::time::Instant::now();
         let (claim, ticket, ()) =
             tokio::join!(self.claim(job.plan.as_ref()), self.admit(&ask), self.refresh_breakers(&job.model),);
-        let (lease, ticket) = match (claim, ticket) {
-            (Ok(Claim::Run(lease)), Ok(ticket)) => (lease, ticket),
-            // A replay costs nothing: it is given even to those who could not pay for the call.
-            (Ok(Claim::Follow(record)), ticket) => return Ok(Start::Follow(record, ticket.ok())),
-            (Ok(Claim::Run(lease)), Err(error)) => {
-                self.conclude(lease.as_ref(), false, refused(&(job.request.terms.render_error)(&error))).await;
-                return Err(error);
-            }
-            (claim, ticket) => {
-                if let Ok(ticket) = &ticket {
-                    self.release(ticket).await;
-                }
-                return Err(claim.err().unwrap_or(Error::KeyReused));
-            }
+        let (lease, ticket) = match self.decide(claim, ticket, job.request.terms.render_error).await? {
+            Decided::Run(lease, ticket) => (lease, ticket),
+            Decided::Follow(record, ticket) => return Ok(Start::Follow(record, ticket)),
         };
         let facts = Facts {
             model: job.model.name.clone(),

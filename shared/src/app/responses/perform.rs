@@ -102,7 +102,8 @@ impl Gateway {
     }
 }
 
-/// What a stream that was not counted has used at most: all of its input, and a token for every byte that came.
+/// What a stream that was not counted has used, as far as it can be seen: all of its input, and a token for every byte that
+/// came. Reasoning that a provider hides leaves no bytes; see decision 5.
 pub(super) fn at_most(bound: Bound, received: u64) -> Usage {
     Usage { input: bound.input, output: received.min(bound.output), ..Usage::default() }
 }
