@@ -8,6 +8,7 @@ mod dispatch;
 mod errors;
 mod events;
 mod faults;
+mod fuzz;
 mod idempotency;
 mod jobs;
 mod layers;

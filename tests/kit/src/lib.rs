@@ -4,11 +4,13 @@
 mod client;
 mod connector;
 mod hook;
+mod mutate;
 mod scripted;
 mod world;
 
 pub use client::{Reply, send};
 pub use connector::{Fault, Faults, StoreLog};
 pub use hook::{Hook, HookReply, Names, Received};
+pub use mutate::{Bytes as FuzzedBytes, mutated_json, mutated_text};
 pub use scripted::{Script, ScriptedProvider, chat_answer, chat_chunks};
 pub use world::{ADMIN_KEY, START_MS, World, WorldBuilder, router_of};
