@@ -12,7 +12,7 @@ fn every_models_file_is_read_or_refused_with_its_line() {
     corpus.extend(super::files("tests/sdk", "toml"));
     assert!(corpus.len() >= 5);
     let clock = Clock::system();
-    let tried = super::runner("fuzz/corpus/catalog.txt").run(&mutated_text(corpus), |file| {
+    let tried = super::runner("e2e/fuzz/corpus/catalog.txt").run(&mutated_text(corpus), |file| {
         let text = String::from_utf8_lossy(&file.0);
         match Catalog::parse(&text) {
             Err(error) => {

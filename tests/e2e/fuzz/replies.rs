@@ -155,7 +155,7 @@ fn every_whole_answer_of_a_provider_is_passed_on_or_is_an_error() {
         let json = mutated_json(corpus).prop_map(|reply| FuzzedBytes(reply.to_string().into_bytes()));
         let answers = prop_oneof![3 => json, 1 => mutated_text(texts)];
         let cases = (answers, proptest::sample::select(&PATHS[..]));
-        let tried = super::runner_for_slow("fuzz/corpus/replies.txt", REPEATED)
+        let tried = super::runner_for_slow("e2e/fuzz/corpus/replies.txt", REPEATED)
             .run(&cases, |(answer, path)| service.check(path, kind, false, &answer, 4_096));
         tried.unwrap_or_else(|failed| panic!("{kind}: {failed}"));
     }
@@ -168,7 +168,7 @@ fn every_stream_of_a_provider_is_passed_on_to_an_end_or_an_error() {
         let corpus = super::files(&format!("providers/tests/fixtures/{kind}"), "sse");
         assert!(!corpus.is_empty());
         let cases = (mutated_text(corpus), proptest::sample::select(&PATHS[..]), 1_usize..200);
-        let tried = super::runner_for_slow("fuzz/corpus/streams.txt", REPEATED)
+        let tried = super::runner_for_slow("e2e/fuzz/corpus/streams.txt", REPEATED)
             .run(&cases, |(answer, path, size)| service.check(path, kind, true, &answer, size));
         tried.unwrap_or_else(|failed| panic!("{kind}: {failed}"));
     }

@@ -91,7 +91,7 @@ fn check(request: &Value, reply: &Reply) -> Result<(), TestCaseError> {
 #[test]
 fn every_json_body_gets_an_answer() {
     let service = Service::new();
-    let tried = super::runner("fuzz/corpus/requests.txt").run(&mutated_json(corpus()), |request| {
+    let tried = super::runner("e2e/fuzz/corpus/requests.txt").run(&mutated_json(corpus()), |request| {
         // Edits may hit where it goes instead: that is another test's business.
         prop_assume!(
             corpus().iter().any(|known| known["path"] == request["path"] && known["method"] == request["method"])
@@ -107,7 +107,7 @@ fn every_text_for_a_body_gets_an_answer() {
     let corpus = corpus();
     let bodies: Vec<String> = corpus.iter().map(|request| request["body"].to_string()).collect();
     let any_route = proptest::sample::select(corpus);
-    let tried = super::runner("fuzz/corpus/requests.txt")
+    let tried = super::runner("e2e/fuzz/corpus/requests.txt")
         .run(&(any_route, mutated_text(bodies)), |(request, body)| check(&request, &service.send(&request, body.0)));
     tried.unwrap_or_else(|failed| panic!("{failed}"));
 }

@@ -63,7 +63,7 @@ fn what_passes_the_check_is_public_and_https() {
     let outbound = Outbound::with_resolver(Arc::new(names), Options::default()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let corpus = CORPUS.map(str::to_owned).to_vec();
-    let tried = super::runner("fuzz/corpus/urls.txt").run(&mutated_text(corpus), |url| {
+    let tried = super::runner("e2e/fuzz/corpus/urls.txt").run(&mutated_text(corpus), |url| {
         let text = String::from_utf8_lossy(&url.0);
         let checked = runtime.block_on(outbound.check(&text));
         let Ok(()) = checked else { return Ok(()) };
