@@ -4,6 +4,7 @@
 mod admission;
 mod cache;
 mod conversations;
+mod deployment;
 mod dispatch;
 mod errors;
 mod events;
