@@ -55,6 +55,20 @@ where
     Arc::new(move |event, deadline| Box::pin(job(event, deadline)))
 }
 
+/// The names of all functions.
+pub fn function_names() -> impl Iterator<Item = &'static str> {
+    FUNCTIONS.iter().map(|(name, _)| *name)
+}
+
+/// The routes of one function, without the stack around them; `None` if it serves no requests.
+#[must_use]
+pub fn router(function: &str, gateway: &Deps) -> Option<Router> {
+    FUNCTIONS.iter().find_map(|(name, started_by)| match started_by {
+        Function::Http(router) if *name == function => Some(router(Arc::clone(gateway))),
+        Function::Http(_) | Function::Worker(_) | Function::Timer(_) => None,
+    })
+}
+
 /// Every route of every function, without the stack around them.
 pub fn routes(gateway: &Deps) -> Router {
     let routers = FUNCTIONS.iter().filter_map(|(_, function)| match function {

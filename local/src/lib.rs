@@ -9,7 +9,7 @@ mod settings;
 mod stores;
 mod workers;
 
-pub use functions::{Worker, routes, worker};
+pub use functions::{Worker, function_names, router, routes, worker};
 pub use invoke::{invoke, invoke_on};
 pub use jobs::{Deployment, JobsCommand, JobsError, jobs};
 pub use server::{Running, serve};

@@ -4,10 +4,12 @@
 mod admission;
 mod cache;
 mod conversations;
+mod deployment;
 mod dispatch;
 mod errors;
 mod events;
 mod faults;
+mod fuzz;
 mod idempotency;
 mod jobs;
 mod layers;

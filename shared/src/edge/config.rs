@@ -55,8 +55,11 @@ impl Config {
         Self::read(env)
     }
 
-    /// The look-up is a parameter, so that tests never touch the process environment.
-    fn read(lookup: impl Fn(&'static str) -> Option<String>) -> Result<Self, ConfigError> {
+    /// Reads settings from wherever `lookup` looks, so that tests never touch the process environment.
+    ///
+    /// # Errors
+    /// Names the variable that is missing or wrong.
+    pub fn read(lookup: impl Fn(&'static str) -> Option<String>) -> Result<Self, ConfigError> {
         let required = |name| lookup(name).ok_or(ConfigError::Missing(name));
         Ok(Self {
             table_name: required("TABLE_NAME")?,

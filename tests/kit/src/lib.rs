@@ -1,14 +1,20 @@
 //! What tests share: stores that count and fail, a scripted provider, and the whole service around them.
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a fixture that cannot be made is a failed test")]
 
+mod calls;
 mod client;
 mod connector;
 mod hook;
+mod mutate;
+mod routes;
 mod scripted;
 mod world;
 
+pub use calls::{AwsCall, AwsCalls};
 pub use client::{Reply, send};
 pub use connector::{Fault, Faults, StoreLog};
 pub use hook::{Hook, HookReply, Names, Received};
+pub use mutate::{Bytes as FuzzedBytes, mutated_json, mutated_text};
+pub use routes::routes_of;
 pub use scripted::{Script, ScriptedProvider, chat_answer, chat_chunks};
 pub use world::{ADMIN_KEY, START_MS, World, WorldBuilder, router_of};

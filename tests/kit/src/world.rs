@@ -22,6 +22,7 @@ use shared::model::provider::Provider;
 use shared::model::secret::Secret;
 use shared::model::webhook::{Answer, Post, Receivers, RefusedUrl, SendError};
 
+use crate::calls::AwsCalls;
 use crate::connector::{Faults, Instrumented, StoreLog};
 use crate::hook::Names;
 use crate::scripted::{Script, ScriptedProvider};
@@ -101,25 +102,46 @@ impl WorldBuilder {
             let (faults, log, latency) = (faults.clone(), log.clone(), self.latency);
             SharedHttpConnector::new(Instrumented { inner, faults, log, latency })
         };
-        let dynamo = embedded::dynamo_client(instrumented(engines.dynamo.clone()));
-        let sqs = embedded::sqs_client(instrumented(engines.sqs.connector()));
+        let connectors = Connectors {
+            dynamo: instrumented(engines.dynamo.clone()),
+            s3: engines.s3.clone(),
+            sqs: instrumented(engines.sqs.connector()),
+        };
+        let dynamo = embedded::dynamo_client(connectors.dynamo.clone());
         create_table(&dynamo, "weir").await.expect("the table is created");
-        let bucket = Bucket::new(embedded::s3_client(engines.s3.clone()), "weir");
-        bucket.create().await.expect("the bucket is created");
+        let stores = connectors.stores(|connector| connector);
+        stores.bucket.create().await.expect("the bucket is created");
+        let first = ScriptedProvider::new(Script::answer("Hello there.", 10, 5));
+        let second = ScriptedProvider::new(Script::answer("From the second.", 10, 5));
+        let queues = engines.sqs.clone();
+        let names = Names::default();
+        let local_receivers = Arc::new(LocalReceivers { names: names.clone(), made: OnceLock::new() });
+        let (clock, calls) = (self.clock, AwsCalls::default());
+        World { engines, connectors, dynamo, stores, queues, first, second, clock, faults, log, calls, names, local_receivers }
+    }
+}
+
+/// What SDK clients talk through.
+struct Connectors {
+    dynamo: SharedHttpConnector,
+    s3: SharedHttpConnector,
+    sqs: SharedHttpConnector,
+}
+
+impl Connectors {
+    /// The stores, each behind a connector of its own.
+    fn stores(&self, wrap: impl Fn(SharedHttpConnector) -> SharedHttpConnector) -> Stores {
         let urls = QueueUrls {
             respond: Some(queue_url("respond")),
             deliver: Some(queue_url("deliver")),
             respond_dead_letters: Some(queue_url("respond-dead-letters")),
             deliver_dead_letters: Some(queue_url("deliver-dead-letters")),
         };
-        let queues = Queues::new(sqs, urls);
-        let stores = Stores { table: Table::new(dynamo.clone(), "weir"), bucket, queues };
-        let first = ScriptedProvider::new(Script::answer("Hello there.", 10, 5));
-        let second = ScriptedProvider::new(Script::answer("From the second.", 10, 5));
-        let queues = engines.sqs.clone();
-        let names = Names::default();
-        let local_receivers = Arc::new(LocalReceivers { names: names.clone(), made: OnceLock::new() });
-        World { engines, dynamo, stores, queues, first, second, clock: self.clock, faults, log, names, local_receivers }
+        Stores {
+            table: Table::new(embedded::dynamo_client(wrap(self.dynamo.clone())), "weir"),
+            bucket: Bucket::new(embedded::s3_client(wrap(self.s3.clone())), "weir"),
+            queues: Queues::new(embedded::sqs_client(wrap(self.sqs.clone())), urls),
+        }
     }
 }
 
@@ -152,6 +174,7 @@ impl Receivers for LocalReceivers {
 pub struct World {
     #[expect(dead_code, reason = "the stores live as long as the engines")]
     engines: Engines,
+    connectors: Connectors,
     dynamo: aws_sdk_dynamodb::Client,
     pub stores: Stores,
     /// What the platform sees of the queues: on the clock of this world, and without faults.
@@ -161,6 +184,8 @@ pub struct World {
     pub clock: Clock,
     pub faults: Faults,
     pub log: StoreLog,
+    /// What instances of single functions asked of AWS.
+    pub calls: AwsCalls,
     /// What the names of webhook receivers mean.
     pub names: Names,
     local_receivers: Arc<LocalReceivers>,
@@ -183,12 +208,22 @@ impl World {
 
     /// One instance that reaches webhook endpoints another way.
     pub fn gateway_to(&self, receivers: Arc<dyn Receivers>) -> Deps {
+        self.gateway_on(self.stores.clone(), receivers)
+    }
+
+    /// One instance of one function of the deployment, whose calls are remembered under its name.
+    pub fn gateway_of(&self, function: &str) -> Deps {
+        let stores = self.connectors.stores(|connector| self.calls.of(function, connector));
+        self.gateway_on(stores, self.local_receivers())
+    }
+
+    fn gateway_on(&self, stores: Stores, receivers: Arc<dyn Receivers>) -> Deps {
         let providers: HashMap<String, Arc<dyn Provider>> = HashMap::from([
             ("first".to_owned(), self.first.clone() as Arc<dyn Provider>),
             ("second".to_owned(), self.second.clone() as Arc<dyn Provider>),
         ]);
         Gateway::new(Parts {
-            stores: self.stores.clone(),
+            stores,
             catalog: Arc::new(Catalog::parse(CATALOG).expect("the catalog is right")),
             providers,
             clock: self.clock.clone(),

@@ -74,7 +74,9 @@ impl Gateway {
             Ok(run) => run,
             Err(error) => return self.end_unrun(&record, &skeleton, &told(&error).1).await,
         };
-        match self.holding_of(&run, function_ends).await {
+        // A provider that others found broken is not asked again by every worker.
+        let (holding, ()) = tokio::join!(self.holding_of(&run, function_ends), self.refresh_breakers(&run.model));
+        match holding {
             Ok(Some(holding)) => self.run_job(run, holding, function_ends).await,
             Ok(None) => Ok(()),
             Err(Error::Refused(refusal)) => match (refusal.limit, refusal.retry_after) {

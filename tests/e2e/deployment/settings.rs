@@ -1,0 +1,80 @@
+//! The variables of each function are those that `Config` reads, and what each needs is there.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use shared::edge::config::Config;
+
+use super::template::Template;
+
+/// Read by `lambda_http` and by OpenTelemetry's SDK.
+const READ_BY_OTHERS: [&str; 2] = ["AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "OTEL_EXPORTER_OTLP_HEADERS"];
+
+/// For emulators, for collectors that want more than an address, and for those who opt in by hand.
+const LEFT_OUT: [&str; 6] = [
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "OTEL_SDK_DISABLED",
+    "OTEL_SERVICE_NAME",
+    "WEBHOOKS_PERMIT_LOOPBACK",
+];
+
+/// The variables that `Config` reads, seen while it reads them.
+fn read_by_config() -> BTreeSet<&'static str> {
+    let seen = RefCell::new(BTreeSet::new());
+    let lookup = |name| {
+        seen.borrow_mut().insert(name);
+        ["TABLE_NAME", "BUCKET_NAME"].contains(&name).then(|| "name".to_owned())
+    };
+    Config::read(&lookup).unwrap();
+    seen.into_inner()
+}
+
+const OF_ALL: [&str; 3] = ["TABLE_NAME", "LOG_LEVEL", "METRICS_NAMESPACE"];
+
+#[test]
+fn variables_of_the_template_are_read_and_those_of_config_are_set() {
+    let template = Template::read();
+    let read = read_by_config();
+    let known: BTreeSet<&str> = read.iter().copied().chain(READ_BY_OTHERS).collect();
+    let mut set = BTreeSet::new();
+    for (name, function) in template.functions() {
+        let variables = template.variables(function);
+        for variable in variables.keys() {
+            assert!(known.contains(&**variable), "`{name}` is given {variable}, which nothing reads");
+        }
+        for needed in OF_ALL {
+            assert!(variables.contains_key(needed), "`{name}` is not given {needed}");
+        }
+        let serves = function.properties["Events"].as_object().into_iter().flatten().any(|(_, of)| of["Type"] == "Api");
+        assert_eq!(variables.contains_key("RESPONSE_MODE"), serves, "`{name}`");
+        set.extend(variables.into_keys());
+    }
+    let unset: BTreeSet<_> = known.into_iter().filter(|variable| !set.contains(*variable)).collect();
+    assert_eq!(unset, BTreeSet::from(LEFT_OUT), "what `Config` reads and no function is given");
+}
+
+/// The documentation of `Config` is its operator's manual.
+#[test]
+fn every_variable_is_documented() {
+    let source = std::fs::read_to_string(super::template::root().join("shared/src/edge/config.rs")).unwrap();
+    for variable in read_by_config() {
+        let documented = source.lines().any(|line| line.starts_with("/// |") && line.contains(&format!("`{variable}`")));
+        assert!(documented, "{variable} is not in the table above `Config`");
+    }
+}
+
+#[test]
+fn every_function_has_a_log_that_ends_and_an_alarm() {
+    let template = Template::read();
+    let alarms = std::fs::read_to_string(super::template::root().join("infra/alarms.yaml")).unwrap();
+    for (name, function) in template.functions() {
+        let group = function.properties["LoggingConfig"]["LogGroup"]["Ref"].as_str();
+        let group = group.unwrap_or_else(|| panic!("`{name}` has no log group of its own"));
+        let retention = &template.resource(group).properties["RetentionInDays"];
+        assert_eq!(retention, &json!({"Ref": "LogRetentionDays"}), "`{name}`");
+        assert!(alarms.contains(function.name), "no alarm of infra/alarms.yaml watches {}", function.name);
+    }
+}

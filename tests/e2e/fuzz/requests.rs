@@ -1,0 +1,113 @@
+//! Bodies that are almost right, on every route that takes one: each gets an answer, in the envelope if it is an error, is
+//! counted, and holds nothing afterwards.
+//!
+//! The corpus are the recorded events.
+
+use kit::{ADMIN_KEY, Reply, World, mutated_json, mutated_text, send};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use shared::edge::Deps;
+use shared::model::project::{Limits, Policy, Project};
+use tokio::runtime::Runtime;
+
+use crate::budget;
+
+/// A recorded request: where it goes and what it says, as `{"method", "path", "body"}`.
+fn corpus() -> Vec<Value> {
+    let events = super::files("events", "json").into_iter().map(|event| serde_json::from_str(&event).unwrap());
+    let requests: Vec<_> = events.filter_map(|event| request_of(&event)).collect();
+    assert!(requests.len() >= 15, "{} recorded bodies", requests.len());
+    requests
+}
+
+fn request_of(event: &Value) -> Option<Value> {
+    let body = serde_json::from_str::<Value>(event["body"].as_str()?).ok()?;
+    let model = match body["model"].as_str() {
+        Some(name) if name.contains("embedding") => "embedding",
+        Some(name) if name.contains("moderation") => "moderation",
+        _ => "priced",
+    };
+    let text = body.to_string().replace(body["model"].as_str().unwrap_or("\u{0}"), model);
+    Some(
+        json!({ "method": event["httpMethod"], "path": event["path"], "body": serde_json::from_str::<Value>(&text).unwrap() }),
+    )
+}
+
+/// A service with one project, whose budget no case can spend, and one that nobody may touch.
+struct Service {
+    runtime: Runtime,
+    world: World,
+    gateway: Deps,
+    project: Project,
+    other: Project,
+    key: String,
+}
+
+impl Service {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let (world, project, other, key) = runtime.block_on(async {
+            let world = World::new().await;
+            let (project, key) = world.project(budget(1e6), Policy::default()).await;
+            let (other, _) = world.project(Limits::default(), Policy::default()).await;
+            (world, project, other, key)
+        });
+        let gateway = world.gateway();
+        Self { runtime, world, gateway, project, other, key }
+    }
+
+    fn send(&self, request: &Value, body: Vec<u8>) -> Reply {
+        let (method, path) = (request["method"].as_str().unwrap(), request["path"].as_str().unwrap());
+        let key = if path.starts_with("/v1/organization") { ADMIN_KEY } else { &self.key };
+        let path = path.replace("proj_EventProject0000000000000", &self.project.id);
+        self.runtime.block_on(async {
+            let (_, held) = self.world.books(&self.project).await;
+            let reply = send(&kit::router_of(&self.gateway), method, &path, key, &[], body).await;
+            let (_, holds) = self.world.books(&self.project).await;
+            // Only a response in the background keeps its hold, until it is made.
+            assert!(holds == held || path == "/v1/responses", "{path} left a hold of {}", holds - held);
+            assert_eq!(self.world.books(&self.other).await, (0, 0));
+            reply
+        })
+    }
+}
+
+/// Every answer is one: no failure of our own, and the whole envelope if it is an error.
+fn check(request: &Value, reply: &Reply) -> Result<(), TestCaseError> {
+    let text = String::from_utf8_lossy(&reply.body);
+    prop_assert!(reply.status < 500, "{} {}: {} {text}", request["method"], request["path"], reply.status);
+    prop_assert!(reply.header("x-request-id").starts_with("req_"));
+    if reply.status < 400 {
+        return Ok(());
+    }
+    let error = &serde_json::from_str::<Value>(&text).unwrap_or_default()["error"];
+    let mut members: Vec<_> = error.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    members.sort_unstable();
+    prop_assert_eq!(members, ["code", "message", "param", "type"], "{}", text);
+    prop_assert!(error["message"].as_str().is_some_and(|message| message.len() > 10), "{}", text);
+    Ok(())
+}
+
+#[test]
+fn every_json_body_gets_an_answer() {
+    let service = Service::new();
+    let tried = super::runner("e2e/fuzz/corpus/requests.txt").run(&mutated_json(corpus()), |request| {
+        // Edits may hit where it goes instead: that is another test's business.
+        prop_assume!(
+            corpus().iter().any(|known| known["path"] == request["path"] && known["method"] == request["method"])
+        );
+        check(&request, &service.send(&request, request["body"].to_string().into_bytes()))
+    });
+    tried.unwrap_or_else(|failed| panic!("{failed}"));
+}
+
+#[test]
+fn every_text_for_a_body_gets_an_answer() {
+    let service = Service::new();
+    let corpus = corpus();
+    let bodies: Vec<String> = corpus.iter().map(|request| request["body"].to_string()).collect();
+    let any_route = proptest::sample::select(corpus);
+    let tried = super::runner("e2e/fuzz/corpus/requests.txt")
+        .run(&(any_route, mutated_text(bodies)), |(request, body)| check(&request, &service.send(&request, body.0)));
+    tried.unwrap_or_else(|failed| panic!("{failed}"));
+}
