@@ -20,6 +20,7 @@ mod round_trips;
 mod sdk;
 mod streams;
 mod sweep;
+mod tenancy;
 
 use shared::model::money::MicroUsd;
 use shared::model::project::Limits;

@@ -11,10 +11,9 @@ use super::template::Template;
 /// Read by `lambda_http` and by OpenTelemetry's SDK.
 const READ_BY_OTHERS: [&str; 2] = ["AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "OTEL_EXPORTER_OTLP_HEADERS"];
 
-/// For emulators, for collectors that want more than an address, and for those who opt in by hand.
-const LEFT_OUT: [&str; 6] = [
+/// For emulators, and for collectors that want more than an address.
+const LEFT_OUT: [&str; 5] = [
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-    "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
     "OTEL_RESOURCE_ATTRIBUTES",
     "OTEL_SDK_DISABLED",
     "OTEL_SERVICE_NAME",

@@ -1,0 +1,303 @@
+//! Every route with every kind of key and every kind of id: nothing of a project is reached with another's key, and what
+//! belongs to somebody else looks like what does not exist.
+//!
+//! The routes are the routers' own; one without a row here fails.
+
+use std::collections::BTreeSet;
+
+use axum::Router;
+use kit::{ADMIN_KEY, Reply, World, router_of, routes_of, send};
+use serde_json::{Value, json};
+use shared::edge::Deps;
+use shared::model::project::{ApiKeySecret, Limits, Policy, Project};
+use shared::model::webhook::{EventType, WebhookEvent};
+
+use crate::PATH;
+
+/// Whom a route serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum For {
+    Everybody,
+    /// Callers with the key of a project; what its path names is theirs alone.
+    Project,
+    /// The operator of the deployment.
+    Admin,
+}
+
+/// Route, whom it serves, and a body that it takes.
+type Row = (&'static str, For, &'static str);
+
+const ROWS: [Row; 61] = [
+    ("GET /healthz", For::Everybody, ""),
+    ("POST /v1/chat/completions", For::Project, r#"{"model":"priced","messages":[{"role":"user","content":"Hi"}]}"#),
+    ("POST /v1/completions", For::Project, r#"{"model":"priced","prompt":"Hi"}"#),
+    ("POST /v1/moderations", For::Project, r#"{"model":"moderation","input":"Hi"}"#),
+    ("POST /v1/embeddings", For::Project, r#"{"model":"embedding","input":"Hi"}"#),
+    ("GET /v1/models", For::Project, ""),
+    ("GET /v1/models/{*model}", For::Project, ""),
+    ("POST /v1/responses", For::Project, r#"{"model":"priced","input":"Hi"}"#),
+    ("POST /v1/responses/input_tokens", For::Project, r#"{"model":"priced","input":"Hi"}"#),
+    ("GET /v1/responses/{id}", For::Project, ""),
+    ("DELETE /v1/responses/{id}", For::Project, ""),
+    ("POST /v1/responses/{id}/cancel", For::Project, ""),
+    ("GET /v1/responses/{id}/input_items", For::Project, ""),
+    ("POST /v1/conversations", For::Project, "{}"),
+    ("GET /v1/conversations/{id}", For::Project, ""),
+    ("POST /v1/conversations/{id}", For::Project, r#"{"metadata":{}}"#),
+    ("DELETE /v1/conversations/{id}", For::Project, ""),
+    ("GET /v1/conversations/{id}/items", For::Project, ""),
+    ("POST /v1/conversations/{id}/items", For::Project, r#"{"items":[{"type":"message","role":"user","content":"Hi"}]}"#),
+    ("GET /v1/conversations/{id}/items/{item_id}", For::Project, ""),
+    ("DELETE /v1/conversations/{id}/items/{item_id}", For::Project, ""),
+    ("GET /v1/webhook_endpoints", For::Project, ""),
+    ("POST /v1/webhook_endpoints", For::Project, r#"{"url":"http://127.0.0.1:9/","event_types":["response.completed"]}"#),
+    ("GET /v1/webhook_endpoints/{endpoint_id}", For::Project, ""),
+    ("POST /v1/webhook_endpoints/{endpoint_id}", For::Project, r#"{"description":"x"}"#),
+    ("DELETE /v1/webhook_endpoints/{endpoint_id}", For::Project, ""),
+    ("POST /v1/webhook_endpoints/{endpoint_id}/rotate_secret", For::Project, ""),
+    ("GET /v1/webhook_endpoints/{endpoint_id}/deliveries", For::Project, ""),
+    ("GET /v1/webhook_endpoints/{endpoint_id}/deliveries/{delivery_id}", For::Project, ""),
+    ("POST /v1/webhook_endpoints/{endpoint_id}/deliveries/{delivery_id}/redeliver", For::Project, ""),
+    ("GET /v1/organization/projects", For::Admin, ""),
+    ("POST /v1/organization/projects", For::Admin, r#"{"name":"New"}"#),
+    ("GET /v1/organization/projects/{project_id}", For::Admin, ""),
+    ("POST /v1/organization/projects/{project_id}", For::Admin, r#"{"name":"Other"}"#),
+    ("POST /v1/organization/projects/{project_id}/archive", For::Admin, ""),
+    ("GET /v1/organization/projects/{project_id}/service_accounts", For::Admin, ""),
+    ("POST /v1/organization/projects/{project_id}/service_accounts", For::Admin, r#"{"name":"app"}"#),
+    ("GET /v1/organization/projects/{project_id}/service_accounts/{account_id}", For::Admin, ""),
+    ("DELETE /v1/organization/projects/{project_id}/service_accounts/{account_id}", For::Admin, ""),
+    ("GET /v1/organization/projects/{project_id}/api_keys", For::Admin, ""),
+    ("GET /v1/organization/projects/{project_id}/api_keys/{key_id}", For::Admin, ""),
+    ("DELETE /v1/organization/projects/{project_id}/api_keys/{key_id}", For::Admin, ""),
+    ("GET /v1/organization/projects/{project_id}/spend_limit", For::Admin, ""),
+    ("POST /v1/organization/projects/{project_id}/spend_limit", For::Admin, r#"{"threshold_amount":1,"currency":"USD","interval":"month"}"#),
+    ("DELETE /v1/organization/projects/{project_id}/spend_limit", For::Admin, ""),
+    ("GET /v1/organization/projects/{project_id}/rate_limits", For::Admin, ""),
+    ("POST /v1/organization/projects/{project_id}/rate_limits/{rate_limit_id}", For::Admin, r#"{"max_requests_per_1_minute":9}"#),
+    ("GET /v1/organization/jobs", For::Admin, ""),
+    ("GET /v1/organization/jobs/{id}", For::Admin, ""),
+    ("POST /v1/organization/jobs/{id}/cancel", For::Admin, ""),
+    ("GET /v1/organization/dead_letters", For::Admin, ""),
+    ("POST /v1/organization/dead_letters/replay", For::Admin, r#"{"queue":"respond"}"#),
+    ("GET /v1/organization/usage/completions", For::Admin, ""),
+    ("GET /v1/organization/usage/embeddings", For::Admin, ""),
+    ("GET /v1/organization/usage/moderations", For::Admin, ""),
+    ("GET /v1/organization/costs", For::Admin, ""),
+    // Ids that are in bodies.
+    ("POST /v1/responses previous_response_id", For::Project, r#"{"model":"priced","input":"Hi","previous_response_id":"{id}"}"#),
+    ("POST /v1/responses conversation", For::Project, r#"{"model":"priced","input":"Hi","conversation":"{conversation}"}"#),
+    ("POST /v1/responses background", For::Project, r#"{"model":"priced","input":"Hi","background":true,"previous_response_id":"{id}"}"#),
+    ("POST /v1/responses stream", For::Project, r#"{"model":"priced","input":"Hi","stream":true,"previous_response_id":"{id}"}"#),
+    ("POST /v1/responses/input_tokens previous_response_id", For::Project, r#"{"model":"priced","input":"Hi","previous_response_id":"{id}"}"#),
+];
+
+/// A project with one of everything, and the key of its first service account.
+struct Tenant {
+    project: Project,
+    key: String,
+    response: String,
+    job: String,
+    conversation: String,
+    item: String,
+    endpoint: String,
+    delivery: String,
+    account: String,
+    account_key: String,
+}
+
+/// What ids a request names: those of a tenant, or such as nobody has.
+type Names = Vec<(&'static str, String)>;
+
+async fn made(router: &Router, key: &str, path: &str, body: Value) -> Value {
+    let reply = send(router, "POST", path, key, &[], body.to_string()).await;
+    assert_eq!(reply.status, 200, "{path}: {}", reply.text());
+    reply.json()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+impl Tenant {
+    async fn new(world: &World, gateway: &Deps) -> Self {
+        let (project, key) = world.project(Limits::default(), Policy::default()).await;
+        let router = &router_of(gateway);
+        let accounts = format!("/v1/organization/projects/{}/service_accounts", project.id);
+        let account = made(router, ADMIN_KEY, &accounts, json!({"name": "app"})).await;
+        let response = made(router, &key, "/v1/responses", json!({"model": "priced", "input": "Hi"})).await;
+        let background = json!({"model": "priced", "input": "Hi", "background": true});
+        let job = made(router, &key, "/v1/responses", background).await;
+        let message = json!({"type": "message", "role": "user", "content": "Hi"});
+        let conversation = made(router, &key, "/v1/conversations", json!({"items": [message]})).await;
+        let conversation = text(&conversation["id"]);
+        let items = send(router, "GET", &format!("/v1/conversations/{conversation}/items"), &key, &[], "").await;
+        let hook = json!({"url": "http://127.0.0.1:9/", "event_types": ["response.completed"]});
+        let endpoint = text(&made(router, &key, "/v1/webhook_endpoints", hook).await["id"]);
+        let event = WebhookEvent::new(EventType::ResponseCompleted, "resp_1", world.clock.now());
+        gateway.announce(&project.id, &event, None).await.unwrap();
+        let path = format!("/v1/webhook_endpoints/{endpoint}/deliveries");
+        let deliveries = send(router, "GET", &path, &key, &[], "").await;
+        Self {
+            response: text(&response["id"]),
+            job: text(&job["id"]),
+            item: text(&items.json()["data"][0]["id"]),
+            delivery: text(&deliveries.json()["data"][0]["id"]),
+            account: text(&account["id"]),
+            account_key: text(&account["api_key"]["id"]),
+            conversation,
+            endpoint,
+            project,
+            key,
+        }
+    }
+
+    fn names(&self, route: &str) -> Names {
+        let id = match route {
+            route if route.contains("/jobs/") || route.ends_with("/cancel") => &self.job,
+            route if route.contains("/conversations/") => &self.conversation,
+            _ => &self.response,
+        };
+        vec![
+            ("{id}", id.clone()),
+            ("{conversation}", self.conversation.clone()),
+            ("{item_id}", self.item.clone()),
+            ("{endpoint_id}", self.endpoint.clone()),
+            ("{delivery_id}", self.delivery.clone()),
+            ("{project_id}", self.project.id.clone()),
+            ("{account_id}", self.account.clone()),
+            ("{key_id}", self.account_key.clone()),
+            ("{rate_limit_id}", "rl_all".to_owned()),
+            ("{*model}", "priced".to_owned()),
+        ]
+    }
+}
+
+/// Ids of the same form that nobody has.
+fn unknown(names: &Names) -> Names {
+    let other = |id: &str| match id.split_once('_') {
+        Some((kind, rest)) if kind != "rl" => format!("{kind}_{}", "x".repeat(rest.len())),
+        _ => id.to_owned(),
+    };
+    names.iter().map(|(name, id)| (*name, other(id))).collect()
+}
+
+fn filled(template: &str, names: &Names) -> String {
+    names.iter().fold(template.to_owned(), |text, (name, id)| text.replace(name, id))
+}
+
+/// What an answer says, with the ids of the request blotted out.
+fn said(reply: &Reply, names: &Names) -> (u16, String) {
+    let text = names.iter().fold(reply.text().to_owned(), |text, (name, id)| text.replace(id.as_str(), name));
+    (reply.status, text)
+}
+
+struct Case<'a> {
+    router: Router,
+    row: &'a Row,
+}
+
+impl Case<'_> {
+    async fn send(&self, key: &str, names: &Names) -> Reply {
+        let mut words = self.row.0.split(' ');
+        let (method, path) = (words.next().unwrap(), words.next().unwrap());
+        let body = filled(self.row.2, names);
+        // `{}` alone is a body, not a name.
+        send(&self.router, method, &filled(path, names), key, &[], body).await
+    }
+
+    async fn refuses(&self, key: &str, what: &str, names: &Names) {
+        let reply = self.send(key, names).await;
+        let context = format!("{} with {what}: {}", self.row.0, reply.text());
+        assert_eq!((reply.status, &*reply.code()), (401, "invalid_api_key"), "{context}");
+    }
+
+    /// Whether what the request names belongs to somebody.
+    fn names_something(&self) -> bool {
+        let named = format!("{}{}", self.row.0, self.row.2);
+        named.contains("{id}") || named.contains("_id}") || named.contains("{conversation}")
+    }
+}
+
+async fn check(row: &Row) {
+    let world = World::new().await;
+    let gateway = world.gateway();
+    let (own, other) = (Tenant::new(&world, &gateway).await, Tenant::new(&world, &gateway).await);
+    let revoked = {
+        let router = router_of(&gateway);
+        let accounts = format!("/v1/organization/projects/{}/service_accounts", own.project.id);
+        let account = made(&router, ADMIN_KEY, &accounts, json!({"name": "old"})).await;
+        let key = text(&account["api_key"]["value"]);
+        assert_eq!(send(&router, "GET", "/v1/models", &key, &[], "").await.status, 200);
+        let path = format!("/v1/organization/projects/{}/api_keys/{}", own.project.id, text(&account["api_key"]["id"]));
+        assert_eq!(send(&router, "DELETE", &path, ADMIN_KEY, &[], "").await.status, 200);
+        key
+    };
+    world.clock.advance_ms(31_000); // Processes remember keys for 30 s.
+    let case = Case { router: router_of(&gateway), row };
+    let (own_names, other_names) = (own.names(row.0), other.names(row.0));
+    let unknown_names = unknown(&own_names);
+    let stranger = ApiKeySecret::generate(&own.project.id);
+    let without = [("no key", ""), ("a wrong key", stranger.secret().expose()), ("a revoked key", &revoked)];
+    for names in [&own_names, &other_names, &unknown_names] {
+        for (what, key) in without {
+            match row.1 {
+                For::Everybody => assert_eq!(case.send(key, names).await.status, 200),
+                For::Project | For::Admin => case.refuses(key, what, names).await,
+            }
+        }
+        match row.1 {
+            For::Everybody => {}
+            For::Project => case.refuses(ADMIN_KEY, "the admin key", names).await,
+            For::Admin => {
+                case.refuses(&own.key, "a project's key", names).await;
+                case.refuses(&other.key, "another project's key", names).await;
+            }
+        }
+    }
+    let key = if row.1 == For::Admin { ADMIN_KEY } else { &own.key };
+    if case.names_something() {
+        let absent = said(&case.send(key, &unknown_names).await, &unknown_names);
+        assert!([400, 404].contains(&absent.0), "{} with an unknown id: {absent:?}", row.0);
+        if row.1 == For::Project {
+            let foreign = said(&case.send(key, &other_names).await, &other_names);
+            assert_eq!(foreign, absent, "{}: what is another's must look as if it did not exist", row.0);
+            let stolen = said(&case.send(&other.key, &own_names).await, &own_names);
+            assert_eq!(stolen, absent, "{} with another project's key", row.0);
+        }
+    }
+    let reply = case.send(key, &own_names).await;
+    assert!(reply.status < 400 || reply.code() == "delivery_pending", "{}: {}", row.0, reply.text());
+    untouched(&case.router, &other).await;
+}
+
+/// Nothing of a project has changed by what was sent with other keys.
+async fn untouched(router: &Router, tenant: &Tenant) {
+    for path in [
+        format!("/v1/responses/{}", tenant.response),
+        format!("/v1/responses/{}", tenant.job),
+        format!("/v1/conversations/{}/items/{}", tenant.conversation, tenant.item),
+        format!("/v1/webhook_endpoints/{}/deliveries/{}", tenant.endpoint, tenant.delivery),
+    ] {
+        let reply = send(router, "GET", &path, &tenant.key, &[], "").await;
+        assert_eq!(reply.status, 200, "{path}: {}", reply.text());
+        assert_ne!(reply.json()["status"], "cancelled", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn no_key_reaches_what_is_another_s() {
+    for row in &ROWS {
+        check(row).await;
+    }
+}
+
+#[tokio::test]
+async fn every_route_has_a_row() {
+    let routes = routes_of(&World::new().await.router()).await;
+    let routes: BTreeSet<String> = routes.iter().map(|(method, path)| format!("{method} {path}")).collect();
+    let rows: BTreeSet<String> =
+        ROWS.iter().map(|row| row.0.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(routes, rows);
+    assert!(rows.iter().any(|row| row.ends_with(PATH)));
+}
