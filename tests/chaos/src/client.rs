@@ -22,58 +22,67 @@ const FLEET: u32 = 3;
 /// No client waits longer.
 const PATIENCE: Duration = Duration::from_secs(100);
 
-pub struct Client {
-    pub deployment: Arc<Deployment>,
+pub(crate) struct Client {
+    pub(crate) deployment: Arc<Deployment>,
     /// The number of its operation.
-    pub operation: usize,
-    pub chance: StdRng,
+    pub(crate) operation: usize,
+    pub(crate) chance: StdRng,
 }
 
 /// A request.
 #[derive(Debug, Clone, Default)]
-pub struct Ask {
-    pub method: &'static str,
-    pub path: String,
-    pub bearer: String,
-    pub headers: Vec<(&'static str, String)>,
-    pub body: String,
+pub(crate) struct Ask {
+    pub(crate) method: &'static str,
+    pub(crate) path: String,
+    pub(crate) bearer: String,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: String,
     /// When the client hangs up.
-    pub patience: Option<Duration>,
+    pub(crate) patience: Option<Duration>,
+}
+
+impl Ask {
+    /// A model call of a tenant.
+    #[must_use]
+    pub(crate) fn of_tenant(tenant: usize, is_written: bool) -> Self {
+        Self { headers: vec![("traceparent", prompt::traceparent(tenant, is_written))], ..Self::default() }
+    }
 }
 
 /// What came of a request.
 #[derive(Debug, Clone)]
-pub struct Reply {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub body: Bytes,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
     /// The body came to its end.
-    pub is_whole: bool,
+    pub(crate) is_whole: bool,
 }
 
 impl Reply {
     /// A whole answer of success.
     #[must_use]
-    pub fn is_ok(&self) -> bool {
+    pub(crate) fn is_ok(&self) -> bool {
         self.is_whole && self.status == 200
     }
 
     #[must_use]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
     #[must_use]
-    pub fn is_replay(&self) -> bool {
+    pub(crate) fn is_replay(&self) -> bool {
         self.headers.get("idempotent-replayed").is_some_and(|value| value == "true")
     }
 }
 
 impl Client {
     /// Sends a request; `None` if the connection broke or the client hung up before an answer began.
-    pub async fn send(&mut self, ask: &Ask) -> Option<Reply> {
+    pub(crate) async fn send(&mut self, ask: &Ask) -> Option<Reply> {
         let process = self.deployment.process(&format!("web-{}", self.chance.random_range(0..FLEET)));
-        let mut request = Request::builder().method(ask.method).uri(&ask.path).header("content-type", "application/json");
+        let mut request =
+            Request::builder().method(ask.method).uri(&ask.path).header("content-type", "application/json");
         if !ask.bearer.is_empty() {
             request = request.header("authorization", format!("Bearer {}", ask.bearer));
         }
@@ -95,7 +104,7 @@ impl Client {
 
     /// A key of a project that is never revoked.
     #[must_use]
-    pub fn own_key(&self, project: usize) -> String {
+    pub(crate) fn own_key(&self, project: usize) -> String {
         self.deployment.sim.ledger().tenants[project].keys[0].0.clone()
     }
 
@@ -107,14 +116,14 @@ impl Client {
     }
 
     /// A background response of a project that somebody knows.
-    pub fn some_job(&mut self, project: usize) -> Option<String> {
+    pub(crate) fn some_job(&mut self, project: usize) -> Option<String> {
         let jobs = self.deployment.sim.ledger().jobs(project);
         (!jobs.is_empty()).then(|| jobs[self.chance.random_range(0..jobs.len())].clone())
     }
 
     /// Makes a model call, again if it did not succeed, under the same idempotency key if it has one. The last answer.
     /// `output` is the most tokens that it can lead to.
-    pub async fn insist(
+    pub(crate) async fn insist(
         &mut self,
         project: usize,
         mut ask: Ask,
@@ -131,6 +140,12 @@ impl Client {
             let most = prompt::cost(5 * (ask.body.len() as u64 + prompt::MARGIN), output);
             self.deployment.sim.ledger().asked.push((project, most));
             last = self.send(&ask).await;
+            if last.as_ref().is_some_and(|reply| prompt::is_for_another(project, &reply.body)) {
+                self.deployment
+                    .sim
+                    .ledger()
+                    .violation("tenancy", format!("tenant {project} got the answer of another"));
+            }
             if let (Some(keyed), Some(reply)) = (&keyed, &last) {
                 keep(&mut self.deployment.sim.ledger(), keyed, reply);
             }
@@ -143,7 +158,7 @@ impl Client {
     }
 
     /// Does what must be done, until it is. `false` if it never was.
-    pub async fn until_done(&mut self, ask: &Ask) -> bool {
+    pub(crate) async fn until_done(&mut self, ask: &Ask) -> bool {
         for _ in 0..10 {
             if self.send(ask).await.is_some_and(|reply| matches!(reply.status, 200 | 404)) {
                 return true;
@@ -175,7 +190,8 @@ const RETRY_COUNT: &str = "x-stainless-retry-count";
 
 /// Writes down a success under a key, if it came whole.
 fn keep(ledger: &mut Ledger, keyed: &KeyedRequest, reply: &Reply) {
-    let is_stream = reply.headers.get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    let is_stream =
+        reply.headers.get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
     let is_complete = !is_stream || ends_well(&reply.body);
     if reply.is_ok() && is_complete {
         let replies = ledger.keyed.entry(keyed.clone()).or_default();

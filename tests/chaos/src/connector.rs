@@ -19,13 +19,13 @@ use crate::sim::{Sim, Site};
 
 /// Which store a call goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Service {
+pub(crate) enum Service {
     Table,
     Bucket,
     Queue,
 }
 
-pub type Answer = Result<HttpResponse, ConnectorError>;
+pub(crate) type Answer = Result<HttpResponse, ConnectorError>;
 
 /// The way of one process to one store.
 pub(crate) struct Connector {
@@ -43,20 +43,20 @@ impl fmt::Debug for Connector {
 }
 
 /// One call on its way.
-pub struct Call {
-    pub service: Service,
+pub(crate) struct Call {
+    pub(crate) service: Service,
     /// `UpdateItem`, `SendMessage`, `PUT` and the like.
-    pub operation: String,
-    pub request: HttpRequest,
-    pub life: Life,
+    pub(crate) operation: String,
+    pub(crate) request: HttpRequest,
+    pub(crate) life: Life,
     /// What the queue's platform can do.
-    pub sqs: Sqs,
+    pub(crate) sqs: Sqs,
     inner: SharedHttpConnector,
 }
 
 impl Call {
     /// Does it.
-    pub async fn perform(self) -> Answer {
+    pub(crate) async fn perform(self) -> Answer {
         match self.service {
             // The bucket's engine works in threads of its own: it is waited for where it stands, so that no other task
             // runs in between, now sooner and now later.
@@ -67,7 +67,7 @@ impl Call {
 
     /// The same call once more.
     #[must_use]
-    pub fn again(&self) -> Option<Self> {
+    pub(crate) fn again(&self) -> Option<Self> {
         let (operation, life, sqs) = (self.operation.clone(), self.life.clone(), self.sqs.clone());
         let request = self.request.try_clone()?;
         Some(Self { service: self.service, operation, request, life, sqs, inner: self.inner.clone() })

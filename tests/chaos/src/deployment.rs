@@ -60,22 +60,22 @@ pub(crate) fn queue_urls() -> QueueUrls {
     }
 }
 
-pub struct Deployment {
-    pub sim: Arc<Sim>,
-    pub engines: Engines,
+pub(crate) struct Deployment {
+    pub(crate) sim: Arc<Sim>,
+    pub(crate) engines: Engines,
     /// The stores as nobody disturbs them: for those who check.
-    pub stores: Stores,
-    pub dynamo: aws_sdk_dynamodb::Client,
+    pub(crate) stores: Stores,
+    pub(crate) dynamo: aws_sdk_dynamodb::Client,
     /// The living process of each role, and how many there were before it.
     processes: Mutex<BTreeMap<String, (u32, Process)>>,
 }
 
-pub const TENANTS: usize = 3;
+pub(crate) const TENANTS: usize = 3;
 
 impl Deployment {
     /// Opens empty stores.
     #[expect(clippy::expect_used, reason = "a simulation without its stores says nothing")]
-    pub async fn open(sim: &Arc<Sim>) -> Arc<Self> {
+    pub(crate) async fn open(sim: &Arc<Sim>) -> Arc<Self> {
         let clock = sim.clock.clone();
         let engines = Engines::open(&Place::Memory, Arc::new(move || clock.now().0)).expect("the stores open");
         let dynamo = embedded::dynamo_client(engines.dynamo.clone());
@@ -88,7 +88,7 @@ impl Deployment {
     }
 
     /// The process of a role; another one if it has died.
-    pub fn process(&self, role: &str) -> Process {
+    pub(crate) fn process(&self, role: &str) -> Process {
         let mut processes = locked(&self.processes);
         let before = match processes.get(role) {
             Some((_, process)) if !process.life.is_over() => return process.clone(),
@@ -101,7 +101,7 @@ impl Deployment {
     }
 
     /// Makes the tenants: with tight budgets, some with rate limits or a cache, with two webhook endpoints each.
-    pub async fn settle_in(&self) {
+    pub(crate) async fn settle_in(&self) {
         for n in 0..TENANTS {
             let tenant = self.tenant(n).await;
             self.sim.ledger().tenants.push(tenant);

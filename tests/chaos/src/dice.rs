@@ -7,23 +7,23 @@ use rand::rngs::StdRng;
 
 /// All chance of one run.
 #[derive(Debug, Clone, Copy)]
-pub struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
     #[must_use]
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// The chance at the place number `n` of a kind.
     #[must_use]
-    pub fn at(self, kind: &str, n: u64) -> StdRng {
+    pub(crate) fn at(self, kind: &str, n: u64) -> StdRng {
         StdRng::seed_from_u64(self.number(kind, n))
     }
 
     /// A number that belongs to a place.
     #[must_use]
-    pub fn number(self, kind: &str, n: u64) -> u64 {
+    pub(crate) fn number(self, kind: &str, n: u64) -> u64 {
         let begun = mixed(self.0 ^ 0x9e37_79b9_7f4a_7c15);
         let named = kind.bytes().fold(begun, |state, byte| mixed(state ^ u64::from(byte)));
         mixed(named ^ n)

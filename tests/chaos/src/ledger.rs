@@ -14,54 +14,54 @@ pub struct Violation {
 
 /// Everything that was seen.
 #[derive(Default)]
-pub struct Ledger {
-    pub tenants: Vec<Tenant>,
-    pub calls: Vec<ProviderCall>,
+pub(crate) struct Ledger {
+    pub(crate) tenants: Vec<Tenant>,
+    pub(crate) calls: Vec<ProviderCall>,
     /// The most that each request that was sent could cost: project and micro-dollars.
-    pub asked: Vec<(usize, u64)>,
-    pub keyed: BTreeMap<KeyedRequest, Vec<KeyedReply>>,
+    pub(crate) asked: Vec<(usize, u64)>,
+    pub(crate) keyed: BTreeMap<KeyedRequest, Vec<KeyedReply>>,
     /// By the response's id.
-    pub responses: BTreeMap<String, SeenResponse>,
+    pub(crate) responses: BTreeMap<String, SeenResponse>,
     /// Posts that a receiver took: its URL and the `webhook-id`.
-    pub taken: Vec<(String, String)>,
+    pub(crate) taken: Vec<(String, String)>,
     /// Budgets that somebody tried to set: project and micro-dollars.
-    pub budgets: Vec<(usize, u64)>,
-    pub violations: Vec<Violation>,
+    pub(crate) budgets: Vec<(usize, u64)>,
+    pub(crate) violations: Vec<Violation>,
 }
 
 /// A project and what its owner knows.
-pub struct Tenant {
-    pub project: Project,
+pub(crate) struct Tenant {
+    pub(crate) project: Project,
     /// The key and its id. The first is never revoked.
-    pub keys: Vec<(String, String)>,
+    pub(crate) keys: Vec<(String, String)>,
     /// Keys whose revocation was confirmed, by their place in `keys`.
-    pub revoked: BTreeSet<usize>,
-    pub endpoints: Vec<Endpoint>,
-    pub conversation: String,
+    pub(crate) revoked: BTreeSet<usize>,
+    pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) conversation: String,
 }
 
-pub struct Endpoint {
-    pub id: String,
+pub(crate) struct Endpoint {
+    pub(crate) id: String,
     /// Nobody has changed it: it gets every event.
-    pub is_untouched: bool,
+    pub(crate) is_untouched: bool,
 }
 
 /// One call of a provider.
 #[derive(Debug, Clone, Copy)]
-pub struct ProviderCall {
-    pub project: usize,
+pub(crate) struct ProviderCall {
+    pub(crate) project: usize,
     /// It was made for a response whose events are written down, so that its run is charged by them if it dies.
-    pub is_written: bool,
+    pub(crate) is_written: bool,
     /// What was used: the tokens' price, and that of the input alone.
-    pub cost: u64,
-    pub input_cost: u64,
+    pub(crate) cost: u64,
+    pub(crate) input_cost: u64,
     /// The most that it can be charged with.
-    pub most: u64,
-    pub state: CallState,
+    pub(crate) most: u64,
+    pub(crate) state: CallState,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CallState {
+pub(crate) enum CallState {
     /// Nothing came back yet.
     Asked,
     /// It said no before anything came.
@@ -80,44 +80,44 @@ pub enum CallState {
 
 /// A request with an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct KeyedRequest {
-    pub project: usize,
-    pub path: &'static str,
-    pub key: String,
-    pub body: String,
+pub(crate) struct KeyedRequest {
+    pub(crate) project: usize,
+    pub(crate) path: &'static str,
+    pub(crate) key: String,
+    pub(crate) body: String,
 }
 
 #[derive(Debug, Clone)]
-pub struct KeyedReply {
-    pub is_replay: bool,
-    pub body: Bytes,
+pub(crate) struct KeyedReply {
+    pub(crate) is_replay: bool,
+    pub(crate) body: Bytes,
 }
 
 /// A response that a client knows.
 #[derive(Default)]
-pub struct SeenResponse {
-    pub project: usize,
-    pub is_background: bool,
-    pub is_deleted: bool,
-    pub conversation: bool,
+pub(crate) struct SeenResponse {
+    pub(crate) project: usize,
+    pub(crate) is_background: bool,
+    pub(crate) is_deleted: bool,
+    pub(crate) conversation: bool,
     /// What readers got, by sequence number.
-    pub events: BTreeMap<u64, Bytes>,
+    pub(crate) events: BTreeMap<u64, Bytes>,
 }
 
 impl Ledger {
-    pub fn violation(&mut self, invariant: &'static str, what: impl Into<String>) {
+    pub(crate) fn violation(&mut self, invariant: &'static str, what: impl Into<String>) {
         self.violations.push(Violation { invariant, what: what.into() });
     }
 
     /// A response that a client knows the id of.
-    pub fn response(&mut self, id: &str, project: usize) -> &mut SeenResponse {
+    pub(crate) fn response(&mut self, id: &str, project: usize) -> &mut SeenResponse {
         let seen = self.responses.entry(id.to_owned()).or_default();
         seen.project = project;
         seen
     }
 
     /// Background responses of a project that were accepted and not deleted.
-    pub fn jobs(&self, project: usize) -> Vec<String> {
+    pub(crate) fn jobs(&self, project: usize) -> Vec<String> {
         let of_project = |seen: &SeenResponse| seen.project == project && seen.is_background && !seen.is_deleted;
         self.responses.iter().filter(|(_, seen)| of_project(seen)).map(|(id, _)| id.clone()).collect()
     }

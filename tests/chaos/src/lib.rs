@@ -1,15 +1,15 @@
 //! The promises under seeded faults: the real routers and workers on the real embedded stores, on a simulated clock, while
 //! stores, queues, providers, receivers, processes and clients fail by chance.
 //!
-//! A seed decides everything. What fails is a file in [`faults`], what clients do one in `load`, what must hold one in
-//! [`invariants`].
+//! A seed decides everything. What fails is a file in `faults`, what clients do one in `load`, what must hold one in
+//! `invariants`.
 
 mod client;
 mod connector;
 mod deployment;
 mod dice;
-pub mod faults;
-pub mod invariants;
+mod faults;
+mod invariants;
 mod ledger;
 mod load;
 mod platform;

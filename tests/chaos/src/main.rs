@@ -68,19 +68,21 @@ fn many(out: &mut impl Write, cli: &Cli) -> io::Result<Vec<u64>> {
     let count = cli.seeds.0.end() - cli.seeds.0.start() + 1;
     let begun = Instant::now();
     let shows = io::stderr().is_terminal();
-    let progress = |played: u64| {
+    let progress = |played: u64, seed: u64, outcome: &Outcome| {
+        let _ = print_violation(&mut io::stderr(), seed, outcome);
         if shows || played.is_multiple_of(500) {
             let end = if shows { '\r' } else { '\n' };
             let _ = write!(io::stderr(), "{played} of {count}, {:.1} seeds/s{end}", speed(played, begun));
         }
     };
     let broken = play_all(&cli.seeds, threads, cli.all, progress)?;
-    for (seed, outcome) in &broken {
-        print_violation(out, *seed, outcome)?;
-    }
     let seconds = begun.elapsed().as_secs_f64();
     if broken.is_empty() {
-        writeln!(out, "{count} seeds passed in {seconds:.1} s on {threads} threads: {:.1} seeds/s", speed(count, begun))?;
+        writeln!(
+            out,
+            "{count} seeds passed in {seconds:.1} s on {threads} threads: {:.1} seeds/s",
+            speed(count, begun)
+        )?;
     } else {
         writeln!(out, "{} seeds failed", broken.len())?;
     }

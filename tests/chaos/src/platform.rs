@@ -19,13 +19,13 @@ const MINUTE: Duration = Duration::from_secs(60);
 const BATCH: usize = 10;
 
 /// Workers and timers, until this is dropped.
-pub struct Platform {
+pub(crate) struct Platform {
     running: JoinSet<()>,
 }
 
 impl Platform {
     #[must_use]
-    pub fn start(deployment: &Arc<Deployment>) -> Self {
+    pub(crate) fn start(deployment: &Arc<Deployment>) -> Self {
         let mut platform = Self::workers(deployment);
         platform.running.spawn(minutes(Arc::clone(deployment)));
         platform
@@ -33,7 +33,7 @@ impl Platform {
 
     /// Without the timers.
     #[must_use]
-    pub fn workers(deployment: &Arc<Deployment>) -> Self {
+    pub(crate) fn workers(deployment: &Arc<Deployment>) -> Self {
         let mut running = JoinSet::new();
         for queue in Queue::ALL {
             running.spawn(work(Arc::clone(deployment), queue));
@@ -133,7 +133,7 @@ async fn minutes(deployment: Arc<Deployment>) {
 }
 
 /// One sweep, to its end or its process's.
-pub async fn sweep(deployment: &Deployment, role: &str) {
+pub(crate) async fn sweep(deployment: &Deployment, role: &str) {
     let process = deployment.process(role);
     tokio::select! {
         biased;

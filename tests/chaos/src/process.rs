@@ -23,8 +23,8 @@ use crate::receivers::ReceiversByChance;
 
 /// Whether a process lives.
 #[derive(Clone)]
-pub struct Life {
-    pub name: Arc<str>,
+pub(crate) struct Life {
+    pub(crate) name: Arc<str>,
     dead: CancellationToken,
 }
 
@@ -39,22 +39,22 @@ impl Life {
         Self { name: name.into(), dead: CancellationToken::new() }
     }
 
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         self.dead.cancel();
     }
 
     #[must_use]
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.dead.is_cancelled()
     }
 
     /// Resolves when the process dies.
-    pub async fn ended(&self) {
+    pub(crate) async fn ended(&self) {
         self.dead.cancelled().await;
     }
 
     /// What the process does: never comes back once it is dead.
-    pub async fn live<T>(&self, work: impl Future<Output = T>) -> T {
+    pub(crate) async fn live<T>(&self, work: impl Future<Output = T>) -> T {
         match self.dead.run_until_cancelled(work).await {
             Some(done) => done,
             None => std::future::pending().await,
@@ -64,20 +64,21 @@ impl Life {
 
 /// One instance of the service.
 #[derive(Clone)]
-pub struct Process {
-    pub life: Life,
-    pub gateway: Deps,
-    pub router: Router,
+pub(crate) struct Process {
+    pub(crate) life: Life,
+    pub(crate) gateway: Deps,
+    pub(crate) router: Router,
 }
 
 impl Process {
     /// Starts one, with clients and caches of its own.
     #[must_use]
-    pub fn start(deployment: &Deployment, name: String) -> Self {
+    pub(crate) fn start(deployment: &Deployment, name: String) -> Self {
         let life = Life::new(name);
         let sim = &deployment.sim;
-        let provider =
-            |name: &'static str| Arc::new(ScriptedByChance::new(name, Arc::clone(sim), life.clone())) as Arc<dyn Provider>;
+        let provider = |name: &'static str| {
+            Arc::new(ScriptedByChance::new(name, Arc::clone(sim), life.clone())) as Arc<dyn Provider>
+        };
         let gateway = Gateway::new(Parts {
             stores: stores(deployment, &life),
             catalog: catalog(),
@@ -110,4 +111,3 @@ fn stores(deployment: &Deployment, life: &Life) -> Stores {
         queues: Queues::new(aws_sdk_sqs::Client::from_conf(sqs), queue_urls()),
     }
 }
-

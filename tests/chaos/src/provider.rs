@@ -72,7 +72,7 @@ impl ScriptedByChance {
         let usage = used(call, &body, &mut chance);
         let entry = Entry::of(&self.sim, entry(call, &body, &usage));
         let after = Duration::from_millis(chance.random_range(20..1_600));
-        let text = words(&mut chance);
+        let text = words(asked_by(call).0, &mut chance);
         let gap = Duration::from_millis(chance.random_range(1..900));
         let turn = if open { drawn(&self.sim.weather, &mut chance) } else { Turn::Answer };
         if turn != Turn::Answer {
@@ -156,13 +156,18 @@ fn used(call: &Call, body: &str, chance: &mut StdRng) -> Usage {
     Usage { input, output, ..Usage::default() }
 }
 
+/// The tenant, and whether the answer is written down while it comes.
+fn asked_by(call: &Call) -> (usize, bool) {
+    call.traceparent.as_deref().and_then(prompt::read).unwrap_or_default()
+}
+
 fn most_output(call: &Call) -> u64 {
     let asked = ["max_completion_tokens", "max_tokens"].iter().find_map(|name| call.body.get::<u64>(name));
     asked.unwrap_or(prompt::MODEL_OUTPUT)
 }
 
 fn entry(call: &Call, body: &str, usage: &Usage) -> ProviderCall {
-    let (project, is_written) = prompt::read(body);
+    let (project, is_written) = asked_by(call);
     let output = if call.endpoint == Endpoint::Embeddings { 0 } else { most_output(call) };
     ProviderCall {
         project,
@@ -175,7 +180,7 @@ fn entry(call: &Call, body: &str, usage: &Usage) -> ProviderCall {
 }
 
 /// A few words, now and then so many that the answer takes longer than any lease.
-fn words(chance: &mut StdRng) -> String {
+fn words(tenant: usize, chance: &mut StdRng) -> String {
     let count = if chance.random_ratio(1, 12) { 60 } else { chance.random_range(1..10) };
-    (0..count).map(|n| format!("w{n} ")).collect()
+    (0..count).fold(prompt::addressed(tenant), |text, n| text + &format!("w{n} "))
 }

@@ -47,13 +47,7 @@ pub fn play(case: &Case, keeps_trace: bool) -> std::io::Result<Outcome> {
     let runtime = runtime(clock)?;
     let violation = runtime.block_on(run(case, &sim));
     let operations = planned(case).into_iter().map(|planned| (planned.number, format!("{planned:?}"))).collect();
-    Ok(Outcome {
-        violation,
-        hash: sim.trace.hash(),
-        operations,
-        faults: sim.injected(),
-        trace: sim.trace.lines(),
-    })
+    Ok(Outcome { violation, hash: sim.trace.hash(), operations, faults: sim.injected(), trace: sim.trace.lines() })
 }
 
 /// A runtime of this thread whose time is simulated, with a clock that goes with it.

@@ -31,7 +31,7 @@ impl FromStr for Seeds {
 pub type Broken = (u64, Outcome);
 
 /// Plays all seeds on `threads` threads, to the end or to the first that breaks something. Those that broke, in order.
-/// `progress` is told how many were played.
+/// `progress` is told how many were played, and the last of them.
 ///
 /// # Errors
 /// If a runtime cannot be made.
@@ -39,7 +39,7 @@ pub fn play_all(
     seeds: &Seeds,
     threads: usize,
     goes_on: bool,
-    progress: impl Fn(u64) + Sync,
+    progress: impl Fn(u64, u64, &Outcome) + Sync,
 ) -> std::io::Result<Vec<Broken>> {
     let next = AtomicU64::new(*seeds.0.start());
     let (played, stop) = (AtomicU64::new(0), AtomicBool::new(false));
@@ -51,11 +51,11 @@ pub fn play_all(
                 return Ok(());
             }
             let outcome = play(&Case::of_seed(seed), false)?;
+            progress(played.fetch_add(1, Ordering::SeqCst) + 1, seed, &outcome);
             if outcome.violation.is_some() {
                 broken.lock().unwrap_or_else(PoisonError::into_inner).push((seed, outcome));
                 stop.fetch_or(!goes_on, Ordering::SeqCst);
             }
-            progress(played.fetch_add(1, Ordering::SeqCst) + 1);
         }
     };
     std::thread::scope(|scope| {

@@ -14,7 +14,8 @@ const RUNS: u32 = 400;
 /// If a runtime cannot be made.
 pub fn shrink(case: &Case) -> std::io::Result<(Case, Outcome)> {
     let whole = play(case, false)?;
-    let mut shrinking = Shrinking { broken: whole.violation.as_ref().map(|v| v.invariant), left: RUNS, best: (case.clone(), whole) };
+    let mut shrinking =
+        Shrinking { broken: whole.violation.as_ref().map(|v| v.invariant), left: RUNS, best: (case.clone(), whole) };
     if shrinking.broken.is_some() {
         loop {
             let before = shrinking.size();

@@ -62,11 +62,11 @@ impl Case {
     }
 }
 
-pub struct Sim {
-    pub dice: Dice,
-    pub clock: Clock,
-    pub trace: Trace,
-    pub weather: Weather,
+pub(crate) struct Sim {
+    pub(crate) dice: Dice,
+    pub(crate) clock: Clock,
+    pub(crate) trace: Trace,
+    pub(crate) weather: Weather,
     without: BTreeSet<Place>,
     is_over: AtomicBool,
     ledger: Mutex<Ledger>,
@@ -76,7 +76,7 @@ pub struct Sim {
 
 impl Sim {
     #[must_use]
-    pub fn new(case: &Case, clock: Clock, keeps_trace: bool) -> Arc<Self> {
+    pub(crate) fn new(case: &Case, clock: Clock, keeps_trace: bool) -> Arc<Self> {
         let dice = Dice::new(case.seed);
         Arc::new(Self {
             dice,
@@ -92,7 +92,7 @@ impl Sim {
     }
 
     /// The next place at a site, its chance, and whether a fault may happen there.
-    pub fn arrive(&self, site: Site) -> (Place, StdRng, bool) {
+    pub(crate) fn arrive(&self, site: Site) -> (Place, StdRng, bool) {
         let mut counts = locked(&self.counts);
         let count = counts.entry(site).or_default();
         let place = Place(site, *count);
@@ -102,30 +102,30 @@ impl Sim {
     }
 
     /// A fault happens.
-    pub fn inject(&self, place: Place, what: fmt::Arguments<'_>) {
+    pub(crate) fn inject(&self, place: Place, what: fmt::Arguments<'_>) {
         self.trace.note(format_args!("FAULT {place}: {what}"));
         locked(&self.injected).push((place, what.to_string()));
     }
 
     /// The faults so far.
-    pub fn injected(&self) -> Vec<(Place, String)> {
+    pub(crate) fn injected(&self) -> Vec<(Place, String)> {
         locked(&self.injected).clone()
     }
 
     /// From now on things fail.
-    pub fn begin_faults(&self) {
+    pub(crate) fn begin_faults(&self) {
         self.is_over.store(false, Ordering::SeqCst);
         self.trace.note(format_args!("the faults begin"));
     }
 
     /// From now on nothing fails any more.
-    pub fn end_faults(&self) {
+    pub(crate) fn end_faults(&self) {
         self.is_over.store(true, Ordering::SeqCst);
         self.trace.note(format_args!("the faults are over"));
     }
 
     /// What was seen so far. Not to be held across an await.
-    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         locked(&self.ledger)
     }
 }

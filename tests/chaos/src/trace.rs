@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use shared::model::clock::Clock;
 
-pub struct Trace {
+pub(crate) struct Trace {
     clock: Clock,
     begun_ms: u64,
     written: Mutex<Written>,
@@ -21,13 +21,13 @@ struct Written {
 
 impl Trace {
     #[must_use]
-    pub fn new(clock: Clock, keeps_lines: bool) -> Self {
+    pub(crate) fn new(clock: Clock, keeps_lines: bool) -> Self {
         let written = Written { hasher: DefaultHasher::new(), line: String::new(), lines: keeps_lines.then(Vec::new) };
         Self { begun_ms: clock.now().0, clock, written: Mutex::new(written) }
     }
 
     /// Writes one line, under the simulated time.
-    pub fn note(&self, what: fmt::Arguments<'_>) {
+    pub(crate) fn note(&self, what: fmt::Arguments<'_>) {
         let ms = self.clock.now().0.saturating_sub(self.begun_ms);
         let mut guard = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let Written { hasher, line, lines } = &mut *guard;
@@ -41,13 +41,13 @@ impl Trace {
 
     /// The hash of all that was noted: two runs that differ anywhere have two hashes.
     #[must_use]
-    pub fn hash(&self) -> u64 {
+    pub(crate) fn hash(&self) -> u64 {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).hasher.finish()
     }
 
     /// The lines so far, if they are kept.
     #[must_use]
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).lines.clone().unwrap_or_default()
     }
 }

@@ -6,18 +6,18 @@ use shared::model::clock::Instant;
 use crate::dice::Dice;
 use crate::faults;
 
-pub struct Weather {
+pub(crate) struct Weather {
     /// Of a thousand calls, for each of [`faults::STORE`].
-    pub store: Vec<u32>,
+    pub(crate) store: Vec<u32>,
     /// Of a thousand calls.
-    pub provider: u32,
-    pub receiver: u32,
-    pub platform: u32,
+    pub(crate) provider: u32,
+    pub(crate) receiver: u32,
+    pub(crate) platform: u32,
     /// Nothing of the stores fails and nobody dies: the books are exact.
-    pub is_calm: bool,
+    pub(crate) is_calm: bool,
     /// One of the receivers never answers, also not when the faults are over.
-    pub has_dead_receiver: bool,
-    pub begins_at: Instant,
+    pub(crate) has_dead_receiver: bool,
+    pub(crate) begins_at: Instant,
 }
 
 /// Runs without trouble in the stores: one in this many.
@@ -25,7 +25,7 @@ const CALM: u32 = 6;
 
 impl Weather {
     #[must_use]
-    pub fn draw(dice: Dice) -> Self {
+    pub(crate) fn draw(dice: Dice) -> Self {
         let mut chance = dice.at("weather", 0);
         let is_calm = chance.random_ratio(1, CALM);
         let store = faults::STORE.iter().map(|fault| {

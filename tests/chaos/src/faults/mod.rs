@@ -18,7 +18,7 @@ use crate::connector::{Answer, Call};
 
 /// A kind of fault at a call of a store.
 #[async_trait]
-pub trait StoreFault: Sync {
+pub(crate) trait StoreFault: Sync {
     fn name(&self) -> &'static str;
 
     /// Of a thousand calls, where the weather has it at all.
@@ -37,7 +37,7 @@ pub trait StoreFault: Sync {
 }
 
 /// All of them.
-pub const STORE: &[&dyn StoreFault] = &[
+pub(crate) const STORE: &[&dyn StoreFault] = &[
     &throttle::Throttled,
     &conflict::InTheWay,
     &cut::BeforeTheCall,

@@ -48,14 +48,16 @@ impl Budget {
             format!("tenant {n}: {left} left and {used} spent or held do not make the limit of {limit:?} in {month}")
         })?;
         let Some(limit) = limit else { return Ok(()) };
-        let tried: Vec<u64> = deployment.sim.ledger().budgets.iter().filter(|(m, _)| *m == n).map(|(_, b)| *b).collect();
+        let tried: Vec<u64> =
+            deployment.sim.ledger().budgets.iter().filter(|(m, _)| *m == n).map(|(_, b)| *b).collect();
         let seen = self.0.entry((n, month.clone())).or_default();
         let mut allowed = limit.max(seen.allowed);
         if seen.budgets != tried.len() {
             // Limits changed since: what was admitted under any of them stays.
             let dearest = tried.iter().max().copied().unwrap_or(0);
             let first = deployment.sim.ledger().tenants[n].project.limits.budget;
-            allowed = allowed.max(i64::try_from(dearest).unwrap_or(i64::MAX)).max(first.map_or(i64::MAX, |b| b.signed()));
+            allowed =
+                allowed.max(i64::try_from(dearest).unwrap_or(i64::MAX)).max(first.map_or(i64::MAX, |b| b.signed()));
         }
         *seen = Seen { allowed: limit.max(used), budgets: tried.len() };
         expect(used <= allowed, || {

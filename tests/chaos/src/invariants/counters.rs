@@ -26,7 +26,8 @@ impl Invariant for Counters {
         }
         for (n, spent) in spent.into_iter().enumerate() {
             let id = deployment.sim.ledger().tenants[n].project.id.clone();
-            let counters = deployment.stores.table.usage(&id, "2026", "2027").await.map_err(|error| error.to_string())?;
+            let counters =
+                deployment.stores.table.usage(&id, "2026", "2027").await.map_err(|error| error.to_string())?;
             let counted: u64 = counters.iter().map(|(_, count)| count.cost.0).sum();
             expect(counted == spent, || format!("tenant {n}: the counters say {counted}, the meter {spent}"))?;
         }

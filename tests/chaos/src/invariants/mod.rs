@@ -20,11 +20,11 @@ use async_trait::async_trait;
 use crate::deployment::Deployment;
 
 /// Why an invariant does not hold.
-pub type Verdict = Result<(), String>;
+pub(crate) type Verdict = Result<(), String>;
 
 /// One promise, as it can be seen from outside. It may remember what it saw before.
 #[async_trait]
-pub trait Invariant: Send {
+pub(crate) trait Invariant: Send {
     fn name(&self) -> &'static str;
 
     /// At any moment.
@@ -45,7 +45,7 @@ pub trait Invariant: Send {
 
 /// All of them.
 #[must_use]
-pub fn all() -> Vec<Box<dyn Invariant>> {
+pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
     vec![
         Box::new(budget::Budget::default()),
         Box::new(jobs::Jobs::default()),

@@ -24,7 +24,12 @@ impl Invariant for Replays {
         let asked: Vec<KeyedRequest> = deployment.sim.ledger().keyed.keys().cloned().collect();
         let mut client = Client { deployment: Arc::clone(deployment), operation: 0, chance: StdRng::seed_from_u64(1) };
         for keyed in asked {
-            let ask = Ask { method: "POST", path: keyed.path.to_owned(), body: keyed.body.clone(), ..Ask::default() };
+            let ask = Ask {
+                method: "POST",
+                path: keyed.path.to_owned(),
+                body: keyed.body.clone(),
+                ..Ask::of_tenant(keyed.project, false)
+            };
             let project = keyed.project;
             client.insist(project, ask, Some(keyed), 5 * crate::load::prompt::MODEL_OUTPUT, 1).await;
         }

@@ -37,7 +37,8 @@ impl Invariant for Sequence {
 
 /// Reads a response and all of its events. That events differ from those that others read is noted by the reader.
 async fn agree(client: &mut Client, id: String, project: usize) -> Verdict {
-    let get = |query: &str, bearer| Ask { method: "GET", path: format!("{PATH}/{id}{query}"), bearer, ..Ask::default() };
+    let get =
+        |query: &str, bearer| Ask { method: "GET", path: format!("{PATH}/{id}{query}"), bearer, ..Ask::default() };
     let (whole, stream) = (get("", client.own_key(project)), get("?stream=true", client.own_key(project)));
     let (Some(whole), Some(stream)) = (client.send(&whole).await, client.send(&stream).await) else {
         return Err(format!("{id} cannot be read"));
@@ -52,7 +53,9 @@ async fn agree(client: &mut Client, id: String, project: usize) -> Verdict {
         return Ok(());
     }
     let (said, told) = (spoken(&stream.body), text(&response));
-    expect(response["status"] != "completed" || said == told, || format!("{id}: the events say {said:?}, the response {told:?}"))
+    expect(response["status"] != "completed" || said == told, || {
+        format!("{id}: the events say {said:?}, the response {told:?}")
+    })
 }
 
 /// The text of the last run in the events.

@@ -23,7 +23,8 @@ impl Invariant for Turns {
         let made: Vec<(String, usize, String)> = {
             let ledger = deployment.sim.ledger();
             let made = ledger.responses.iter().filter(|(_, seen)| seen.conversation && !seen.is_deleted);
-            made.map(|(id, seen)| (id.clone(), seen.project, ledger.tenants[seen.project].conversation.clone())).collect()
+            made.map(|(id, seen)| (id.clone(), seen.project, ledger.tenants[seen.project].conversation.clone()))
+                .collect()
         };
         for (id, project, conversation) in made {
             let get = |path, bearer| Ask { method: "GET", path, bearer, ..Ask::default() };

@@ -45,8 +45,7 @@ impl Load for Background {
         let output = 20 + self.text * 20;
         let mut body = json!({"model": "chat", "max_output_tokens": output, "background": true, "stream": self.stream});
         let noise = if self.is_large { noise(&mut client.chance) } else { String::new() };
-        // What has no price per token is in the metadata, which no provider sees.
-        body["input"] = json!(prompt::write(self.project, true, self.text));
+        body["input"] = json!(prompt::write(self.text));
         if self.is_large {
             body["instructions"] = json!(noise);
         }
@@ -60,9 +59,17 @@ impl Load for Background {
             key: format!("job-{key}"),
             body: body.clone(),
         });
-        let ask = Ask { method: "POST", path: PATH.to_owned(), body, patience: self.patience, ..Ask::default() };
+        let ask = Ask {
+            method: "POST",
+            path: PATH.to_owned(),
+            body,
+            patience: self.patience,
+            ..Ask::of_tenant(self.project, true)
+        };
         // It may be begun four times, and a run that only seemed dead beside them.
-        let Some(reply) = client.insist(self.project, ask, keyed, 5 * u64::from(output), self.tries).await else { return };
+        let Some(reply) = client.insist(self.project, ask, keyed, 5 * u64::from(output), self.tries).await else {
+            return;
+        };
         let Some(id) = id_of(&reply.body).filter(|_| reply.status == 200) else { return };
         let mut reader = Reader { project: self.project, id, next: 0, has_ended: false };
         {

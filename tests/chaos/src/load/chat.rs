@@ -41,8 +41,9 @@ pub(super) fn draw(chance: &mut StdRng) -> Box<dyn Load> {
 impl Load for Chat {
     async fn run(&self, client: &mut Client) {
         let output = 20 + self.text * 25;
-        let content = prompt::write(self.project, false, self.text);
-        let mut body = json!({"model": "chat", "messages": [{"role": "user", "content": content}], "max_tokens": output});
+        let content = prompt::write(self.text);
+        let mut body =
+            json!({"model": "chat", "messages": [{"role": "user", "content": content}], "max_tokens": output});
         if self.stream {
             body["stream"] = json!(true);
             body["stream_options"] = json!({"include_usage": self.text % 2 == 0});
@@ -54,7 +55,13 @@ impl Load for Chat {
             key: format!("key-{key}"),
             body: body.clone(),
         });
-        let ask = Ask { method: "POST", path: PATH.to_owned(), body, patience: self.patience, ..Ask::default() };
+        let ask = Ask {
+            method: "POST",
+            path: PATH.to_owned(),
+            body,
+            patience: self.patience,
+            ..Ask::of_tenant(self.project, false)
+        };
         client.insist(self.project, ask, keyed, u64::from(output), self.tries).await;
     }
 }

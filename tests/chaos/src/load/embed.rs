@@ -21,8 +21,9 @@ pub(super) fn draw(chance: &mut StdRng) -> Box<dyn Load> {
 #[async_trait]
 impl Load for Embed {
     async fn run(&self, client: &mut Client) {
-        let body = json!({"model": "embedding", "input": prompt::write(self.project, false, self.text)}).to_string();
-        let ask = Ask { method: "POST", path: "/v1/embeddings".to_owned(), body, ..Ask::default() };
+        let body = json!({"model": "embedding", "input": prompt::write(self.text)}).to_string();
+        let ask =
+            Ask { method: "POST", path: "/v1/embeddings".to_owned(), body, ..Ask::of_tenant(self.project, false) };
         client.insist(self.project, ask, None, 0, 2).await;
     }
 }

@@ -30,7 +30,9 @@ impl Load for Endpoints {
         let bearer = client.own_key(self.project);
         let ask = match self.deletes {
             true => Ask { method: "DELETE", path, bearer, ..Ask::default() },
-            false => Ask { method: "POST", path, bearer, body: r#"{"status":"disabled"}"#.to_owned(), ..Ask::default() },
+            false => {
+                Ask { method: "POST", path, bearer, body: r#"{"status":"disabled"}"#.to_owned(), ..Ask::default() }
+            }
         };
         client.until_done(&ask).await;
     }

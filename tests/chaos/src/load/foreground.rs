@@ -43,7 +43,7 @@ impl Load for Foreground {
     async fn run(&self, client: &mut Client) {
         let output = 20 + self.text * 20;
         let is_written = self.stream && (self.store || self.key.is_some());
-        let input = prompt::write(self.project, is_written, self.text);
+        let input = prompt::write(self.text);
         let mut body = json!({"model": "chat", "input": input, "max_output_tokens": output});
         body["stream"] = json!(self.stream);
         body["store"] = json!(self.store);
@@ -57,7 +57,13 @@ impl Load for Foreground {
             key: format!("response-{key}"),
             body: body.clone(),
         });
-        let ask = Ask { method: "POST", path: PATH.to_owned(), body, patience: self.patience, ..Ask::default() };
+        let ask = Ask {
+            method: "POST",
+            path: PATH.to_owned(),
+            body,
+            patience: self.patience,
+            ..Ask::of_tenant(self.project, is_written)
+        };
         let Some(reply) = client.insist(self.project, ask, keyed, u64::from(output), self.tries).await else { return };
         let Some(id) = id_of(&reply.body).filter(|_| reply.status == 200) else { return };
         client.deployment.sim.ledger().response(&id, self.project);

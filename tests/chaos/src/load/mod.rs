@@ -27,7 +27,7 @@ use crate::dice::Dice;
 
 /// One operation of a client.
 #[async_trait]
-pub trait Load: fmt::Debug + Send + Sync {
+pub(crate) trait Load: fmt::Debug + Send + Sync {
     async fn run(&self, client: &mut Client);
 }
 
@@ -50,10 +50,10 @@ const KINDS: &[(u32, Draw)] = &[
 
 /// An operation and when it begins.
 #[derive(Debug)]
-pub struct Planned {
-    pub number: usize,
-    pub after: Duration,
-    pub load: Box<dyn Load>,
+pub(crate) struct Planned {
+    pub(crate) number: usize,
+    pub(crate) after: Duration,
+    pub(crate) load: Box<dyn Load>,
 }
 
 /// How long operations begin.
@@ -61,7 +61,7 @@ const BEGIN_MS: u64 = 100_000;
 
 /// The operations of a run.
 #[must_use]
-pub fn plan(dice: Dice) -> Vec<Planned> {
+pub(crate) fn plan(dice: Dice) -> Vec<Planned> {
     let count = dice.at("operations", 0).random_range(15..=45);
     (0..count).map(|number| planned(dice, number)).collect()
 }

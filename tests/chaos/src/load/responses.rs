@@ -4,6 +4,7 @@ use bytes::Bytes;
 use rand::RngExt as _;
 use serde_json::Value;
 
+use super::prompt;
 use crate::client::{Ask, Client};
 
 pub(crate) const PATH: &str = "/v1/responses";
@@ -39,6 +40,9 @@ impl Reader {
     /// Takes the events of one connection: they go on where the last one ended, and every reader gets the same.
     pub(crate) fn take(&mut self, client: &Client, stream: &Bytes) {
         let mut ledger = client.deployment.sim.ledger();
+        if prompt::is_for_another(self.project, stream) {
+            ledger.violation("tenancy", format!("tenant {} got the events of another", self.project));
+        }
         for (number, data, event) in events(stream) {
             let id = &self.id;
             if number != self.next {
@@ -63,7 +67,9 @@ impl Reader {
             let after = self.next.checked_sub(1).map(|last| format!("&starting_after={last}")).unwrap_or_default();
             let path = format!("{PATH}/{}?stream=true{after}", self.id);
             let bearer = client.own_key(self.project);
-            let Some(reply) = client.send(&Ask { method: "GET", path, bearer, ..Ask::default() }).await else { continue };
+            let Some(reply) = client.send(&Ask { method: "GET", path, bearer, ..Ask::default() }).await else {
+                continue;
+            };
             if reply.status == 200 {
                 self.take(client, &reply.body);
             }
