@@ -66,3 +66,26 @@ impl StoreFault for TimedOut {
         Err(ConnectorError::timeout("no answer in time".into()))
     }
 }
+
+/// Longer than any lease of a run: the process seems dead, and is not.
+pub(super) struct Stuck;
+
+#[async_trait]
+impl StoreFault for Stuck {
+    fn name(&self) -> &'static str {
+        "stuck for longer than a lease"
+    }
+
+    fn rate(&self) -> u32 {
+        4
+    }
+
+    fn fits(&self, _: &Call) -> bool {
+        true
+    }
+
+    async fn strike(&self, call: Call, mut chance: StdRng) -> Answer {
+        tokio::time::sleep(Duration::from_millis(chance.random_range(31_000..130_000))).await;
+        call.perform().await
+    }
+}

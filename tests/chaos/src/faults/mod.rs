@@ -44,6 +44,7 @@ pub(crate) const STORE: &[&dyn StoreFault] = &[
     &cut::AfterTheCall,
     &latency::Slow,
     &latency::TimedOut,
+    &latency::Stuck,
     &partial::Unprocessed,
     &messages::Twice,
     &messages::Late,
