@@ -45,6 +45,7 @@ pub(crate) const CHAT_HOLD: u64 = CHAT.len() as u64 + 32 + 200;
 pub(crate) const CHAT_COST: u64 = 20;
 
 /// A seed that is printed when its test fails.
+#[expect(clippy::disallowed_methods, reason = "a seed is what the others are drawn from")]
 pub(crate) fn seed() -> u64 {
     let seed = shared::edge::config::env("WEIR_TEST_SEED").and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
         use rand::RngExt as _;

@@ -156,6 +156,11 @@ impl Sqs {
         self.store().reverse(queue)
     }
 
+    /// Loses a message, with all its copies. For tests.
+    pub fn forget(&self, message_id: &str) {
+        self.store().forget(message_id);
+    }
+
     fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }

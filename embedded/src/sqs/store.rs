@@ -228,6 +228,12 @@ impl Store {
         Ok(())
     }
 
+    pub(super) fn forget(&mut self, message_id: &str) {
+        for queue in self.queues.values_mut() {
+            queue.messages.retain(|message| message.message_id != message_id);
+        }
+    }
+
     fn queue(&mut self, name: &str) -> Result<&mut Queue, Refusal> {
         self.queues.get_mut(name).ok_or(Refusal::UnknownQueue)
     }

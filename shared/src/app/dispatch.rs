@@ -12,6 +12,7 @@ use super::breaker::Permit;
 use super::error::Error;
 use super::gateway::Gateway;
 use crate::model::catalog::{Model, Target, Timeouts};
+use crate::model::chance;
 use crate::model::object::Object;
 use crate::model::provider::{Call, Endpoint, Event, Failure, Reply, Whole};
 
@@ -172,7 +173,7 @@ fn in_order(model: &Model) -> Vec<&Target> {
     let mut targets: Vec<&Target> = model.targets.iter().collect();
     let total: u32 = targets.iter().filter_map(|target| target.weight).sum();
     if total > 0 {
-        let mut drawn = rand::rng().random_range(0..total);
+        let mut drawn = chance::rng().random_range(0..total);
         let first = targets.iter().position(|target| {
             let weight = target.weight.unwrap_or(0);
             let hit = drawn < weight;
@@ -190,7 +191,7 @@ fn in_order(model: &Model) -> Vec<&Target> {
 /// How long to wait before the next round; `None` if the deadline or the provider says not to.
 fn backoff(failure: &Failure, round: u32, deadline: Instant) -> Option<Duration> {
     let most = BACKOFF_MS << round;
-    let own = Duration::from_millis(rand::rng().random_range(most / 2..=most));
+    let own = Duration::from_millis(chance::rng().random_range(most / 2..=most));
     let wait = failure.retry_after().map_or(own, |asked| asked.max(own));
     (wait <= MAX_WAIT && Instant::now() + wait < deadline).then_some(wait)
 }

@@ -12,6 +12,7 @@ use super::error::{Error, Rendered};
 use super::gateway::Gateway;
 use super::stream;
 use crate::data::{Finished, Lease, PartReader, Record, RecordKey, RecordState};
+use crate::model::chance;
 use crate::model::id::Fingerprint;
 use crate::model::object::Object;
 use crate::model::project::Project;
@@ -255,7 +256,7 @@ async fn died(outlet: &mut Outlet) -> Followed {
 /// Waits longer each time, up to half a second.
 pub(super) async fn pause(waited: u64) -> u64 {
     let next = (waited * 3 / 2).clamp(20, 500);
-    let jittered = rand::rng().random_range(next / 2..=next);
+    let jittered = chance::rng().random_range(next / 2..=next);
     tokio::time::sleep(Duration::from_millis(jittered)).await;
     next
 }

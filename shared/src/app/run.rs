@@ -145,6 +145,7 @@ impl Gateway {
                 Ok(Start::Run(running)) => {
                     let lease = running.lease.clone();
                     tokio::select! {
+                        biased;
                         () = Box::pin(self.call(&job, running, outlet)) => return,
                         never = self.keep(lease.as_ref()) => match never {},
                     }

@@ -95,6 +95,7 @@ pub struct Shard {
     pub avail: i64,
     pub spent: MicroUsd,
     pub limit: Option<MicroUsd>,
+    /// Those whose lease ends first come first.
     pub holds: Vec<Hold>,
     pub window: Window,
 }
@@ -377,12 +378,14 @@ fn shard(item: &Item) -> Result<Shard, StoreError> {
     let reader = Reader(item);
     let holds = item.get("holds").and_then(|holds| holds.as_m().ok()).ok_or_else(|| reader.damaged("holds"))?;
     let holds = holds.iter().map(|(id, value)| hold(id, value).ok_or_else(|| reader.damaged("holds")));
+    let mut holds = holds.collect::<Result<Vec<_>, _>>()?;
+    holds.sort_unstable_by(|one, other| one.id.cmp(&other.id));
     Ok(Shard {
         revision: reader.number("rev")?,
         avail: reader.number("avail")?,
         spent: MicroUsd(reader.number("spent")?),
         limit: reader.maybe_number("limit")?.map(MicroUsd),
-        holds: holds.collect::<Result<_, _>>()?,
+        holds,
         window: window(&reader)?,
     })
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use rand::RngExt as _;
 use sha2::{Digest, Sha256};
 
+use super::chance;
 use super::clock::Instant;
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -56,10 +57,10 @@ fn hashed(parts: &[&str], length: usize) -> String {
     hasher.finalize().iter().take(length).map(|byte| char::from(ALPHABET[usize::from(byte % 62)])).collect()
 }
 
-/// `length` random letters and digits, from the operating system's generator by way of `rand`.
+/// `length` random letters and digits.
 #[must_use]
 pub fn random(length: usize) -> String {
-    let mut rng = rand::rng();
+    let mut rng = chance::rng();
     (0..length).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect()
 }
 

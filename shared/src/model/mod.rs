@@ -1,6 +1,7 @@
 //! What things are: money, tokens, projects, models, provider calls. No I/O, no framework.
 
 pub mod catalog;
+pub mod chance;
 pub mod clock;
 pub mod id;
 pub mod message;

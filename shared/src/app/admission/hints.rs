@@ -5,6 +5,7 @@ use rand::RngExt as _;
 
 use super::Terms;
 use crate::data::MeterKey;
+use crate::model::chance;
 use crate::model::clock::Instant;
 
 /// Hints about recently used meters.
@@ -26,7 +27,7 @@ impl Hints {
     pub(super) fn home(&self, meter: &MeterKey, terms: &Terms) -> u8 {
         match self.homes.get(&of_meter(meter)) {
             Some(home) if home < terms.shards => home,
-            _ => rand::rng().random_range(0..terms.shards),
+            _ => chance::rng().random_range(0..terms.shards),
         }
     }
 

@@ -17,6 +17,7 @@ use rand::RngExt as _;
 use super::error::Error;
 use super::gateway::Gateway;
 use crate::data::{Attempt, Hold, HoldId, Holding, MAX_SHARDS, MeterKey, Settled, Window, WindowMove};
+use crate::model::chance;
 use crate::model::clock::Instant;
 use crate::model::money::MicroUsd;
 use crate::model::project::Project;
@@ -290,7 +291,7 @@ fn misjudged(attempt: &Attempt, window_ends: Instant, now: Instant) -> bool {
 pub(super) async fn pause(tried: u32) {
     if tried >= 2 {
         let most = 2_u64 << tried.min(6);
-        let wait = rand::rng().random_range(1..=most);
+        let wait = chance::rng().random_range(1..=most);
         tokio::time::sleep(Duration::from_millis(wait)).await;
     }
 }

@@ -45,6 +45,7 @@ impl Gateway {
                 Ok(Start::Run(running)) => {
                     let lease = running.lease.clone();
                     tokio::select! {
+                        biased;
                         () = Box::pin(self.make_response(&job, running, outlet)) => return,
                         never = self.keep(lease.as_ref()) => match never {},
                     }

@@ -6,6 +6,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use rand::RngExt as _;
 use sha2::Sha256;
 
+use crate::model::chance;
 use crate::model::clock::Instant;
 use crate::model::secret::Secret;
 
@@ -27,7 +28,7 @@ pub struct SigningSecret(Secret);
 impl SigningSecret {
     #[must_use]
     pub fn generate() -> Self {
-        Self(Secret::new(format!("{PREFIX}{}", STANDARD.encode(rand::rng().random::<[u8; 32]>()))))
+        Self(Secret::new(format!("{PREFIX}{}", STANDARD.encode(chance::rng().random::<[u8; 32]>()))))
     }
 
     /// A secret that was stored.

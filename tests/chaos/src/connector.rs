@@ -1,0 +1,124 @@
+//! Below the AWS SDK: every call takes a while, and some of them meet a fault.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use embedded::Sqs;
+use http_body_util::BodyExt as _;
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+
+use crate::faults::{self, StoreFault};
+use crate::process::Life;
+use crate::sim::{Sim, Site};
+
+/// Which store a call goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Service {
+    Table,
+    Bucket,
+    Queue,
+}
+
+pub(crate) type Answer = Result<HttpResponse, ConnectorError>;
+
+/// The way of one process to one store.
+pub(crate) struct Connector {
+    pub(crate) service: Service,
+    pub(crate) inner: SharedHttpConnector,
+    pub(crate) sim: Arc<Sim>,
+    pub(crate) life: Life,
+    pub(crate) sqs: Sqs,
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} of {}", self.service, self.life)
+    }
+}
+
+/// One call on its way.
+pub(crate) struct Call {
+    pub(crate) service: Service,
+    /// `UpdateItem`, `SendMessage`, `PUT` and the like.
+    pub(crate) operation: String,
+    pub(crate) request: HttpRequest,
+    pub(crate) life: Life,
+    /// What the queue's platform can do.
+    pub(crate) sqs: Sqs,
+    inner: SharedHttpConnector,
+}
+
+impl Call {
+    /// Does it.
+    pub(crate) async fn perform(self) -> Answer {
+        match self.service {
+            // The bucket's engine works in threads of its own: it is waited for where it stands, so that no other task
+            // runs in between, now sooner and now later.
+            Service::Bucket => futures_executor::block_on(whole(&self.inner, self.request)),
+            Service::Table | Service::Queue => self.inner.call(self.request).await,
+        }
+    }
+
+    /// The same call once more.
+    #[must_use]
+    pub(crate) fn again(&self) -> Option<Self> {
+        let (operation, life, sqs) = (self.operation.clone(), self.life.clone(), self.sqs.clone());
+        let request = self.request.try_clone()?;
+        Some(Self { service: self.service, operation, request, life, sqs, inner: self.inner.clone() })
+    }
+}
+
+/// A call with its answer read to the end.
+async fn whole(inner: &SharedHttpConnector, request: HttpRequest) -> Answer {
+    let mut answer = inner.call(request).await?;
+    let body = std::mem::replace(answer.body_mut(), SdkBody::taken());
+    let body = body.collect().await.map_err(|error| ConnectorError::io(error))?.to_bytes();
+    *answer.body_mut() = SdkBody::from(body);
+    Ok(answer)
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let target = request.headers().get("x-amz-target").unwrap_or_else(|| request.method());
+        let operation = target.rsplit_once('.').map_or(target, |(_, operation)| operation).to_owned();
+        let (service, life, sqs, inner) = (self.service, self.life.clone(), self.sqs.clone(), self.inner.clone());
+        let call = Call { service, operation, request, life, sqs, inner };
+        let (sim, life) = (Arc::clone(&self.sim), self.life.clone());
+        HttpConnectorFuture::new(async move { life.live(make(&sim, call)).await })
+    }
+}
+
+async fn make(sim: &Sim, call: Call) -> Answer {
+    let (place, mut chance, open) = sim.arrive(Site::Store);
+    let fault = if open { drawn(&sim.weather.store, &call, &mut chance) } else { None };
+    tokio::time::sleep(Duration::from_millis(chance.random_range(1..=6))).await;
+    let (life, operation) = (call.life.clone(), call.operation.clone());
+    let answer = match fault {
+        None => call.perform().await,
+        Some(fault) => {
+            sim.inject(place, format_args!("{} at {operation} of {life}", fault.name()));
+            fault.strike(call, chance).await
+        }
+    };
+    let outcome = answer.as_ref().map_or(0, |answer| answer.status().as_u16());
+    sim.trace.note(format_args!("{place} {life} {operation} {outcome}"));
+    answer
+}
+
+/// The fault of a call, if it gets one.
+fn drawn(rates: &[u32], call: &Call, chance: &mut StdRng) -> Option<&'static dyn StoreFault> {
+    let mut drawn = chance.random_range(0..1_000);
+    for (fault, rate) in faults::STORE.iter().zip(rates).filter(|(fault, _)| fault.fits(call)) {
+        if drawn < *rate {
+            return Some(*fault);
+        }
+        drawn -= rate;
+    }
+    None
+}

@@ -1,0 +1,29 @@
+//! Somebody reads the events of a background response, from wherever.
+
+use async_trait::async_trait;
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+
+use super::responses::Reader;
+use super::{Load, tenant};
+use crate::client::Client;
+
+#[derive(Debug)]
+struct Follow {
+    project: usize,
+    next: u64,
+    times: u32,
+}
+
+pub(super) fn draw(chance: &mut StdRng) -> Box<dyn Load> {
+    let next = if chance.random_bool(0.6) { 0 } else { chance.random_range(1..4) };
+    Box::new(Follow { project: tenant(chance), next, times: chance.random_range(1..5) })
+}
+
+#[async_trait]
+impl Load for Follow {
+    async fn run(&self, client: &mut Client) {
+        let Some(id) = client.some_job(self.project) else { return };
+        Reader { project: self.project, id, next: self.next, has_ended: false }.resume(client, self.times).await;
+    }
+}

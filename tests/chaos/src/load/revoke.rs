@@ -1,0 +1,34 @@
+//! An administrator revokes a key.
+
+use async_trait::async_trait;
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+
+use super::{Load, tenant};
+use crate::client::{Ask, Client};
+
+#[derive(Debug)]
+struct Revoke {
+    project: usize,
+    key: usize,
+}
+
+pub(super) fn draw(chance: &mut StdRng) -> Box<dyn Load> {
+    Box::new(Revoke { project: tenant(chance), key: chance.random_range(1..3) })
+}
+
+#[async_trait]
+impl Load for Revoke {
+    async fn run(&self, client: &mut Client) {
+        let (project_id, key_id) = {
+            let ledger = client.deployment.sim.ledger();
+            let tenant = &ledger.tenants[self.project];
+            (tenant.project.id.clone(), tenant.keys[self.key].1.clone())
+        };
+        let path = format!("/v1/organization/projects/{project_id}/api_keys/{key_id}");
+        let ask = Ask { method: "DELETE", path, bearer: kit::ADMIN_KEY.to_owned(), ..Ask::default() };
+        if client.until_done(&ask).await {
+            client.deployment.sim.ledger().tenants[self.project].revoked.insert(self.key);
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! One run: tenants settle in, clients do what they planned while things fail, then everything comes to rest.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use shared::data::DUE_SHARDS;
+use shared::model::chance;
+use shared::model::clock::{Clock, Instant};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
+
+use crate::client::Client;
+use crate::deployment::Deployment;
+use crate::dice::Dice;
+use crate::invariants::{self, Invariant};
+use crate::ledger::Violation;
+use crate::load::{self, Planned};
+use crate::platform::{Platform, sweep};
+use crate::sim::{Case, Place, Sim};
+use crate::weather::Weather;
+
+/// What came of a run.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    pub violation: Option<Violation>,
+    /// Two runs that differ anywhere have two hashes.
+    pub hash: u64,
+    /// Operations that were made: number and what they were.
+    pub operations: Vec<(usize, String)>,
+    /// Faults that happened, where and what.
+    pub faults: Vec<(Place, String)>,
+    /// What happened, if it was asked for.
+    pub trace: Vec<String>,
+}
+
+/// Plays a case, from an empty store to rest, on this thread. The same case has the same outcome.
+///
+/// # Errors
+/// If the runtime cannot be made.
+pub fn play(case: &Case, keeps_trace: bool) -> std::io::Result<Outcome> {
+    let dice = Dice::new(case.seed);
+    // What production code and the SDKs draw by themselves.
+    chance::seed(dice.number("production", 0));
+    fastrand::seed(dice.number("sdk", 0));
+    let clock = Clock::manual(Weather::draw(dice).begins_at.0);
+    let sim = Sim::new(case, clock.clone(), keeps_trace);
+    let runtime = runtime(clock)?;
+    let violation = runtime.block_on(run(case, &sim));
+    let operations = planned(case).into_iter().map(|planned| (planned.number, format!("{planned:?}"))).collect();
+    Ok(Outcome { violation, hash: sim.trace.hash(), operations, faults: sim.injected(), trace: sim.trace.lines() })
+}
+
+/// A runtime of this thread whose time is simulated, with a clock that goes with it.
+fn runtime(clock: Clock) -> std::io::Result<Runtime> {
+    let begun: OnceLock<tokio::time::Instant> = OnceLock::new();
+    let begins_at = clock.now();
+    let mut builder = Builder::new_current_thread();
+    // Time passes only while the thread is parked.
+    let follow = move || {
+        let passed = begun.get_or_init(tokio::time::Instant::now).elapsed();
+        let now = begins_at.plus_ms(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX));
+        clock.advance_ms(clock.now().until(now));
+    };
+    builder.enable_time().start_paused(true).on_thread_unpark(follow).build()
+}
+
+fn planned(case: &Case) -> Vec<Planned> {
+    let mut planned = load::plan(Dice::new(case.seed));
+    planned.retain(|planned| !case.without_operations.contains(&planned.number));
+    planned
+}
+
+async fn run(case: &Case, sim: &Arc<Sim>) -> Option<Violation> {
+    // The clock begins with the first time that the thread is parked.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let deployment = Deployment::open(sim).await;
+    deployment.settle_in().await;
+    let mut invariants = invariants::all();
+    let platform = Platform::start(&deployment);
+    sim.begin_faults();
+    let mut clients = JoinSet::new();
+    for planned in planned(case) {
+        clients.spawn(operate(Arc::clone(&deployment), planned));
+    }
+    let watched = watch(&deployment, &mut invariants, clients).await;
+    sim.end_faults();
+    if let Err(violation) = watched {
+        return Some(violation);
+    }
+    let judged = judge(&deployment, &mut invariants, platform).await;
+    judged.err().or_else(|| first_seen(sim))
+}
+
+async fn operate(deployment: Arc<Deployment>, planned: Planned) {
+    tokio::time::sleep(planned.after).await;
+    deployment.sim.trace.note(format_args!("op {} {:?}", planned.number, planned.load));
+    let chance = deployment.sim.dice.at("client", planned.number as u64);
+    let mut client = Client { deployment, operation: planned.number, chance };
+    // A client that gets no answer gives up some time.
+    let _ = tokio::time::timeout(Duration::from_secs(400), planned.load.run(&mut client)).await;
+}
+
+/// Looks at the invariants now and then until all clients are done.
+async fn watch(
+    deployment: &Arc<Deployment>,
+    invariants: &mut [Box<dyn Invariant>],
+    mut clients: JoinSet<()>,
+) -> Result<(), Violation> {
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        tokio::select! {
+            biased;
+            done = clients.join_next() => match done {
+                None => return Ok(()),
+                Some(Ok(())) => {}
+                Some(Err(panicked)) => return Err(failed("panics", panicked.to_string())),
+            },
+            _ = looks.tick() => look(deployment, invariants).await?,
+        }
+    }
+}
+
+const LOOK_EVERY: Duration = Duration::from_millis(2_500);
+
+async fn look(deployment: &Arc<Deployment>, invariants: &mut [Box<dyn Invariant>]) -> Result<(), Violation> {
+    for invariant in &mut *invariants {
+        invariant.at_any_time(deployment).await.map_err(|what| failed(invariant.name(), what))?;
+    }
+    first_seen(&deployment.sim).map_or(Ok(()), Err)
+}
+
+/// Lets everything come to rest, and judges.
+async fn judge(
+    deployment: &Arc<Deployment>,
+    invariants: &mut [Box<dyn Invariant>],
+    platform: Platform,
+) -> Result<(), Violation> {
+    // Calls whose clients have left go on for as long as their model may take.
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    look(deployment, invariants).await?;
+    for invariant in &mut *invariants {
+        invariant.after_the_faults(deployment).await.map_err(|what| failed(invariant.name(), what))?;
+    }
+    drop(platform);
+    let platform = Platform::workers(deployment);
+    rest(deployment, invariants).await?;
+    drop(platform);
+    for invariant in &mut *invariants {
+        invariant.at_the_end(deployment).await.map_err(|what| failed(invariant.name(), what))?;
+    }
+    Ok(())
+}
+
+/// Times that the sweeper may have to come until nothing is due.
+const SWEEPS: u32 = 300;
+
+/// Goes from one due time to the next, as the sweeper would in time, until nothing is due any more.
+async fn rest(deployment: &Arc<Deployment>, invariants: &mut [Box<dyn Invariant>]) -> Result<(), Violation> {
+    for sweeps in 0..SWEEPS {
+        let Some(next) = next_due(deployment).await else { return Ok(()) };
+        // The sweeper comes each minute, so a little late.
+        let wait = deployment.sim.clock.now().until(next).max(1_000) + 20_000;
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        sweep(deployment, "sweep-a").await;
+        if sweeps % 10 == 0 {
+            look(deployment, invariants).await?;
+        }
+    }
+    Err(failed("due", format!("still due after {SWEEPS} sweeps: {:?}", next_due(deployment).await)))
+}
+
+/// When the next item is due, whichever it is.
+async fn next_due(deployment: &Arc<Deployment>) -> Option<Instant> {
+    let mut first: Option<u64> = None;
+    for shard in 0..DUE_SHARDS {
+        let query = deployment.dynamo.query().table_name("weir").index_name("due").limit(1);
+        let query = query.key_condition_expression("due_shard = :shard");
+        let value = aws_sdk_dynamodb::types::AttributeValue::S(shard.to_string());
+        let found = query.expression_attribute_values(":shard", value).send().await.ok()?;
+        let due = found.items().first().and_then(|item| item.get("due_at")?.as_n().ok()?.parse::<u64>().ok());
+        first = [first, due].into_iter().flatten().min();
+    }
+    first.map(Instant)
+}
+
+fn first_seen(sim: &Sim) -> Option<Violation> {
+    sim.ledger().violations.first().cloned()
+}
+
+fn failed(invariant: &'static str, what: String) -> Violation {
+    Violation { invariant, what }
+}

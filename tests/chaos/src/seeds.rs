@@ -1,0 +1,71 @@
+//! Many seeds, side by side on all processors.
+
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::run::{Outcome, play};
+use crate::sim::Case;
+
+/// Seeds from a first to a last one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seeds(pub RangeInclusive<u64>);
+
+impl FromStr for Seeds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no range of seeds, expected one like 1..200");
+        let (first, last) = text.split_once("..").ok_or_else(wrong)?;
+        let number = |text: &str| text.trim_start_matches('=').parse::<u64>().map_err(|_| wrong());
+        let (first, last) = (number(first)?, number(last)?);
+        if first > last {
+            return Err(wrong());
+        }
+        Ok(Self(first..=last))
+    }
+}
+
+/// A seed that broke an invariant.
+pub type Broken = (u64, Outcome);
+
+/// Plays all seeds on `threads` threads, to the end or to the first that breaks something. Those that broke, in order.
+/// `progress` is told how many were played, and the last of them.
+///
+/// # Errors
+/// If a runtime cannot be made.
+pub fn play_all(
+    seeds: &Seeds,
+    threads: usize,
+    goes_on: bool,
+    progress: impl Fn(u64, u64, &Outcome) + Sync,
+) -> std::io::Result<Vec<Broken>> {
+    let next = AtomicU64::new(*seeds.0.start());
+    let (played, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    let broken = Mutex::new(Vec::new());
+    let work = || -> std::io::Result<()> {
+        loop {
+            let seed = next.fetch_add(1, Ordering::SeqCst);
+            if seed > *seeds.0.end() || stop.load(Ordering::SeqCst) {
+                return Ok(());
+            }
+            let outcome = play(&Case::of_seed(seed), false)?;
+            progress(played.fetch_add(1, Ordering::SeqCst) + 1, seed, &outcome);
+            if outcome.violation.is_some() {
+                broken.lock().unwrap_or_else(PoisonError::into_inner).push((seed, outcome));
+                stop.fetch_or(!goes_on, Ordering::SeqCst);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().try_for_each(|thread| match thread.join() {
+            Ok(done) => done,
+            Err(panicked) => std::panic::resume_unwind(panicked),
+        })
+    })?;
+    let mut broken = broken.into_inner().unwrap_or_else(PoisonError::into_inner);
+    broken.sort_by_key(|(seed, _)| *seed);
+    Ok(broken)
+}
