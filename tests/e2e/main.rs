@@ -18,6 +18,7 @@ mod round_trips;
 mod sdk;
 mod streams;
 mod sweep;
+mod telemetry;
 
 use shared::model::money::MicroUsd;
 use shared::model::project::Limits;

@@ -11,7 +11,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::StreamExt as _;
 use opentelemetry::context::FutureExt as _;
-use opentelemetry::trace::SpanKind;
+use opentelemetry::trace::{SpanBuilder, SpanKind};
 use opentelemetry::{Context, KeyValue};
 
 use super::answer::Asked;
@@ -26,54 +26,20 @@ const VERSION: HeaderName = HeaderName::from_static("openai-version");
 
 /// Gives the request an id and a span, times it, and logs it when its body has ended or the client has left.
 pub(super) async fn log(request: Request, next: Next) -> Response {
-    let begun = Instant::now();
-    let request_id = request_id(&request);
-    let telemetry = Telemetry::current();
-    let method = request.method().to_string();
-    let route = request.extensions().get::<MatchedPath>().map_or_else(String::new, |path| path.as_str().to_owned());
-    let span = span(&telemetry, &request, &method, &route);
-    let mut line = Line {
-        begun,
-        request_id: request_id.clone(),
-        method,
-        route,
-        status: 0,
-        error: None,
-        facts: None,
-        model: String::new(),
-        refused_for_money: false,
-        function: telemetry.function(),
-        left_to_send: None,
-        first_byte: None,
-        finished: false,
-        span: span.clone(),
-        telemetry: telemetry.clone(),
-    };
-    let mut response = next.run(request).with_context(span).await;
+    let mut line = Line::begin(&request);
+    let mut response = next.run(request).with_context(line.span.clone()).await;
     let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(&request_id) {
+    if let Ok(value) = HeaderValue::from_str(&line.request_id) {
         headers.insert(REQUEST_ID, value);
     }
-    headers.insert(PROCESSING, HeaderValue::from(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)));
+    headers.insert(PROCESSING, HeaderValue::from(line.duration_ms()));
     headers.insert(VERSION, HeaderValue::from_static("2020-10-01"));
     line.read(&response);
     if line.facts.is_none() {
-        line.finished = true;
-        drop(line); // Nothing is left to wait for: the line is written here.
-        telemetry.flush().await;
+        line.finish().await; // Nothing is left to wait for.
         return response;
     }
     response.map(|body| logged_at_end(body, line))
-}
-
-fn span(telemetry: &Telemetry, request: &Request, method: &str, route: &str) -> Context {
-    let traceparent = request.headers().get("traceparent").and_then(|header| header.to_str().ok());
-    let attributes = vec![
-        KeyValue::new("http.request.method", method.to_owned()),
-        KeyValue::new("http.route", route.to_owned()),
-        KeyValue::new("url.path", request.uri().path().to_owned()),
-    ];
-    telemetry.incoming(format!("{method} {route}"), SpanKind::Server, traceparent, attributes)
 }
 
 /// Takes the caller's id if it can be printed, else makes one.
@@ -92,10 +58,7 @@ fn logged_at_end(body: Body, line: Line) -> Body {
             Some((chunk, (chunks, line)))
         }
         None => {
-            line.finished = true;
-            let telemetry = line.telemetry.clone();
-            drop(line);
-            telemetry.flush().await;
+            line.finish().await;
             None
         }
     }))
@@ -124,6 +87,49 @@ struct Line {
 }
 
 impl Line {
+    fn begin(request: &Request) -> Self {
+        let telemetry = Telemetry::current();
+        let method = request.method().to_string();
+        let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        let traceparent = request.headers().get("traceparent").and_then(|header| header.to_str().ok());
+        let span = telemetry.incoming(traceparent, || {
+            SpanBuilder::from_name(format!("{method} {route}")).with_kind(SpanKind::Server).with_attributes([
+                KeyValue::new("http.request.method", method.clone()),
+                KeyValue::new("http.route", route.to_owned()),
+                KeyValue::new("url.path", request.uri().path().to_owned()),
+            ])
+        });
+        Self {
+            begun: Instant::now(),
+            request_id: request_id(request),
+            route: route.to_owned(),
+            method,
+            status: 0,
+            error: None,
+            facts: None,
+            model: String::new(),
+            refused_for_money: false,
+            function: telemetry.function(),
+            left_to_send: None,
+            first_byte: None,
+            finished: false,
+            span,
+            telemetry,
+        }
+    }
+
+    fn duration_ms(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The answer has ended: tells it, and waits until it is told.
+    async fn finish(mut self) {
+        self.finished = true;
+        let telemetry = self.telemetry.clone();
+        drop(self);
+        telemetry.flush().await;
+    }
+
     /// Takes what the response says of itself.
     fn read(&mut self, response: &Response) {
         let (headers, extensions) = (response.headers(), response.extensions());
@@ -172,11 +178,12 @@ impl Line {
             refused_for_money: self.refused_for_money,
         });
         let status = KeyValue::new("http.response.status_code", i64::from(self.status));
+        let function = KeyValue::new("faas.name", self.function);
         let error = (outcome == "error").then(|| match self.status {
             500.. => self.status.to_string(),
             _ => "stream_interrupted".to_owned(),
         });
-        telemetry::end(&self.span, vec![status], error);
+        telemetry::end(&self.span, vec![status, function], error);
     }
 
     fn sent(&mut self, bytes: usize) {
@@ -193,7 +200,7 @@ impl Drop for Line {
         self.tell();
         let facts = self.facts.take().unwrap_or_default();
         let closing = facts.closing.get().copied().unwrap_or_default();
-        let duration_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let duration_ms = self.duration_ms();
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(

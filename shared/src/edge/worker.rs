@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use opentelemetry::KeyValue;
 use opentelemetry::context::FutureExt as _;
-use opentelemetry::trace::SpanKind;
+use opentelemetry::trace::{SpanBuilder, SpanKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -72,8 +72,7 @@ where
     let (begun, received_at) = (Instant::now(), telemetry.now());
     let parsed = Message::parse(message.body.as_deref().unwrap_or_default());
     let traceparent = parsed.as_ref().ok().and_then(|parsed: &Message<K>| parsed.traceparent.as_deref());
-    let name = format!("process {}", telemetry.function());
-    let span = telemetry.incoming(name, SpanKind::Consumer, traceparent, attributes(telemetry.function(), message));
+    let span = telemetry.incoming(traceparent, || described(telemetry.function(), message));
     let (outcome, error) = match parsed {
         // The kind only: the text of a parser's error may quote the body.
         Err(_) => (Outcome::Unreadable, None),
@@ -96,13 +95,14 @@ where
     outcome
 }
 
-fn attributes(queue: &'static str, message: &SqsMessage) -> Vec<KeyValue> {
-    vec![
+fn described(queue: &'static str, message: &SqsMessage) -> SpanBuilder {
+    SpanBuilder::from_name(format!("process {queue}")).with_kind(SpanKind::Consumer).with_attributes([
+        KeyValue::new("faas.name", queue),
         KeyValue::new("messaging.system", "aws_sqs"),
         KeyValue::new("messaging.operation.type", "process"),
         KeyValue::new("messaging.destination.name", queue),
         KeyValue::new("messaging.message.id", message.message_id.clone().unwrap_or_default()),
-    ]
+    ])
 }
 
 /// A number that the queue says of a message.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::{BoxStream, unfold};
-use opentelemetry::trace::{SpanKind, Status, TraceContextExt as _};
+use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt as _};
 use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
 use serde::Deserialize;
 
@@ -35,13 +35,14 @@ impl Generation {
     /// Begins `{operation} {model}` below the current span.
     pub(in crate::app) fn begin(endpoint: Endpoint, provider: &str, model: &str, body: &Object) -> Self {
         let telemetry = Telemetry::current();
-        let name = format!("{} {model}", endpoint.operation());
-        let attributes = vec![
-            KeyValue::new("gen_ai.operation.name", endpoint.operation()),
-            KeyValue::new("gen_ai.provider.name", provider.to_owned()),
-            KeyValue::new("gen_ai.request.model", model.to_owned()),
-        ];
-        let context = telemetry.span(name, SpanKind::Client, attributes);
+        let context = telemetry.span(|| {
+            let name = format!("{} {model}", endpoint.operation());
+            SpanBuilder::from_name(name).with_kind(SpanKind::Client).with_attributes([
+                KeyValue::new("gen_ai.operation.name", endpoint.operation()),
+                KeyValue::new("gen_ai.provider.name", provider.to_owned()),
+                KeyValue::new("gen_ai.request.model", model.to_owned()),
+            ])
+        });
         let mut begun = Self { context, seen: None };
         if telemetry.tracer.is_some() && begun.context.span().is_recording() {
             let records = telemetry.tracer.is_some_and(|tracer| tracer.records_messages);

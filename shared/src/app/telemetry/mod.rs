@@ -10,8 +10,8 @@ mod traceparent;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry::trace::{SpanBuilder, SpanKind, TraceContextExt as _, Tracer as _};
-use opentelemetry::{Context, KeyValue};
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanBuilder, TraceContextExt as _, Tracer as _};
 use opentelemetry_sdk::trace::SdkTracer;
 
 use crate::model::money::MicroUsd;
@@ -60,14 +60,13 @@ impl Telemetry {
         Context::map_current(|context| context.get::<Self>().cloned()).unwrap_or_default()
     }
 
-    /// Begins a span below the current one. It ends with its context's `span().end()`, or when the last context that has
+    /// Begins a span below the current one, which is described only if it is made. It ends with its context's `span().end()`, or when the last context that has
     /// it is dropped.
     #[must_use]
-    pub fn span(&self, name: String, kind: SpanKind, attributes: Vec<KeyValue>) -> Context {
+    pub fn span(&self, describe: impl FnOnce() -> SpanBuilder) -> Context {
         let parent = Context::current();
         let Some(tracer) = &self.tracer else { return parent };
-        let span = SpanBuilder::from_name(name).with_kind(kind).with_attributes(attributes);
-        let span = tracer.sdk.build_with_context(span, &parent);
+        let span = tracer.sdk.build_with_context(describe(), &parent);
         parent.with_span(span)
     }
 }

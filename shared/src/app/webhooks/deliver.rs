@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use opentelemetry::trace::{SpanKind, Status as SpanStatus, TraceContextExt as _};
+use opentelemetry::trace::{SpanBuilder, SpanKind, Status as SpanStatus, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
 use tokio::time::Instant as Stopwatch;
 
@@ -68,8 +68,10 @@ impl Gateway {
         endpoint: &Endpoint,
     ) -> (Attempt, Option<u64>) {
         let begun = self.clock.now();
-        let method = vec![KeyValue::new("http.request.method", "POST")];
-        let span = Telemetry::current().span("POST".to_owned(), SpanKind::Client, method);
+        let span = Telemetry::current().span(|| {
+            let method = [KeyValue::new("http.request.method", "POST")];
+            SpanBuilder::from_name("POST").with_kind(SpanKind::Client).with_attributes(method)
+        });
         let id = delivery.key.delivery_id.clone();
         let post = Post {
             url: endpoint.url.clone(),

@@ -14,9 +14,8 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use opentelemetry::context::FutureExt as _;
-use opentelemetry::trace::{SpanKind, TraceContextExt as _};
+use opentelemetry::trace::{SpanBuilder, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
-use opentelemetry_http::HttpClient;
 use tracing_subscriber::EnvFilter;
 
 pub(super) use metrics::{MessageEnd, RequestEnd};
@@ -76,21 +75,15 @@ impl Telemetry {
     #[must_use]
     pub fn start(function: &'static str, config: &TelemetryConfig) -> Self {
         let output: Output = Arc::new(Mutex::new(std::io::stdout()));
-        Self::start_with(function, config, &Clock::system(), output, Arc::new(transport::Transport::default()))
+        Self::start_with(function, config, &Clock::system(), output)
     }
 
-    /// As [`Telemetry::start`], to wherever tests want it.
+    /// As [`Telemetry::start`], with metrics to somewhere else, at the time of a clock.
     #[must_use]
-    pub fn start_with(
-        function: &'static str,
-        config: &TelemetryConfig,
-        clock: &Clock,
-        output: Output,
-        client: Arc<dyn HttpClient>,
-    ) -> Self {
+    pub fn start_with(function: &'static str, config: &TelemetryConfig, clock: &Clock, output: Output) -> Self {
         let metrics = config.metrics_namespace.clone();
         let metrics = metrics.map(|namespace| Arc::new(Metrics::new(namespace, clock.clone(), output)));
-        let spans = config.traces_endpoint.as_ref().and_then(|endpoint| Spans::start(endpoint, config, client));
+        let spans = config.traces_endpoint.as_ref().and_then(|endpoint| Spans::start(endpoint, config));
         Self { function, metrics, spans: spans.map(Arc::new) }
     }
 
@@ -136,21 +129,9 @@ impl Telemetry {
 
     /// Begins the span of what came in from outside, as a part of the trace that came with it. Work inside the context that
     /// is returned is told here.
-    pub(super) fn incoming(
-        &self,
-        name: String,
-        kind: SpanKind,
-        traceparent: Option<&str>,
-        mut attributes: Vec<KeyValue>,
-    ) -> Context {
-        let parent = self.context(&continued(traceparent));
-        if !self.function.is_empty() {
-            attributes.push(KeyValue::new("faas.name", self.function));
-        }
-        let guard = parent.attach();
-        let context = self.app().span(name, kind, attributes);
-        drop(guard);
-        context
+    pub(super) fn incoming(&self, traceparent: Option<&str>, describe: impl FnOnce() -> SpanBuilder) -> Context {
+        let _inside = self.context(&continued(traceparent)).attach();
+        self.app().span(describe)
     }
 
     /// The time by the clock of the metrics; `None` without any.

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use opentelemetry::Context;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_http::HttpClient;
 use opentelemetry_otlp::{Protocol, RetryPolicy, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -14,6 +13,7 @@ use opentelemetry_sdk::trace::{SdkTracerProvider, Span, SpanData, SpanExporter a
 use tokio::time::{Instant, timeout_at};
 
 use super::super::config::TelemetryConfig;
+use super::transport::Transport;
 use crate::app::Chain;
 use crate::app::telemetry::Tracer;
 
@@ -40,10 +40,10 @@ struct Sender {
 
 impl Spans {
     /// `None` if the settings do not make an exporter; the log says why.
-    pub(super) fn start(endpoint: &str, config: &TelemetryConfig, client: Arc<dyn HttpClient>) -> Option<Self> {
+    pub(super) fn start(endpoint: &str, config: &TelemetryConfig) -> Option<Self> {
         let exporter = SpanExporter::builder()
             .with_http()
-            .with_shared_http_client(client)
+            .with_http_client(Transport::default())
             .with_endpoint(endpoint)
             .with_protocol(Protocol::HttpBinary)
             // What is not taken in time is not worth a thread that sleeps.
