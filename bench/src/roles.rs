@@ -49,7 +49,7 @@ pub(crate) fn weir(provider: &str, store: Option<String>) -> Result<(), Failure>
         let running = local::serve(&settings).await?;
         let key = make_project(running.stores()).await?;
         say(&Ready { address: running.address()?, key: key.secret().expose().to_owned() })?;
-        shared::edge::init_log("info");
+        shared::edge::telemetry::init_log("info");
         Ok(running.run(std::future::pending()).await?)
     })
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use shared::app::Error;
 use shared::edge::Deps;
+use shared::edge::telemetry::named;
 use shared::edge::worker::{SqsBatchResponse, SqsEvent};
 use shared::model::clock::Instant;
 
@@ -71,8 +72,8 @@ pub fn router(function: &str, gateway: &Deps) -> Option<Router> {
 
 /// Every route of every function, without the stack around them.
 pub fn routes(gateway: &Deps) -> Router {
-    let routers = FUNCTIONS.iter().filter_map(|(_, function)| match function {
-        Function::Http(router) => Some(router(Arc::clone(gateway))),
+    let routers = FUNCTIONS.iter().filter_map(|(name, function)| match function {
+        Function::Http(router) => Some(named(router(Arc::clone(gateway)), name)),
         Function::Worker(_) | Function::Timer(_) => None,
     });
     routers.fold(Router::new(), Router::merge)

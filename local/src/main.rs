@@ -9,6 +9,8 @@ use embedded::Place;
 use local::{Data, Deployment, JobsCommand, Running, Settings, invoke, jobs, serve};
 use providers::import::Import;
 use shared::app::Chain;
+use shared::edge::Telemetry;
+use shared::edge::config::TelemetryConfig;
 use shared::model::clock::Clock;
 use shared::model::secret::Secret;
 
@@ -129,10 +131,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
 }
 
 async fn serve_until_stopped(args: &ServeArgs) -> Result<(), Failure> {
-    shared::edge::init_log(&args.log);
+    shared::edge::telemetry::init_log(&args.log);
+    let telemetry = Telemetry::start("", &TelemetryConfig::from_env()?);
     let running = serve(&args.settings()).await?;
     print_banner(&running)?;
-    running.run(stopped()).await?;
+    running.telling(telemetry).run(stopped()).await?;
     Ok(())
 }
 

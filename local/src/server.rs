@@ -1,12 +1,14 @@
 //! The server: every router behind one listener, every worker behind its queue, until it is told to stop.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt as _;
 use embedded::{Engines, Place};
 use shared::data::Stores;
-use shared::edge::{self, Deps};
+use shared::edge::telemetry::observed;
+use shared::edge::{self, Deps, Telemetry};
 use shared::model::project::ApiKeySecret;
 use shared::model::secret::Secret;
 use tokio::net::TcpListener;
@@ -15,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 use crate::first_run::{Keys, admit_key};
 use crate::functions::routes;
 use crate::{Data, LocalError, Settings, stores, workers};
+
+/// How long a span waits at most.
+const SEND_EVERY: Duration = Duration::from_secs(2);
 
 /// A server that listens; [`Running::run`] serves.
 pub struct Running {
@@ -26,6 +31,7 @@ pub struct Running {
     pub project_key: Secret,
     pub admin_key: Secret,
     pub model_names: Vec<String>,
+    telemetry: Telemetry,
 }
 
 /// Opens the stores and the port. Nothing is served before [`Running::run`].
@@ -52,6 +58,7 @@ pub async fn serve(settings: &Settings) -> Result<Running, LocalError> {
         engines,
         project_key: project_key.secret().clone(),
         admin_key: Secret::new(keys.admin_key),
+        telemetry: Telemetry::default(),
     })
 }
 
@@ -69,6 +76,12 @@ impl Running {
     /// If the system does not say.
     pub fn address(&self) -> Result<SocketAddr, LocalError> {
         self.listener.local_addr().map_err(LocalError::Serve)
+    }
+
+    /// Tells what happens while the server runs.
+    #[must_use]
+    pub fn telling(self, telemetry: Telemetry) -> Self {
+        Self { telemetry, ..self }
     }
 
     /// The stores that the server works on.
@@ -95,13 +108,26 @@ impl Running {
             stopped.cancel();
         };
         let serving = async {
-            let serving = axum::serve(listener, self.router.into_make_service()).with_graceful_shutdown(stop);
+            let router = observed(self.router, self.telemetry.clone());
+            let serving = axum::serve(listener, router.into_make_service()).with_graceful_shutdown(stop);
             let served = serving.await;
             stopping.cancel(); // Also if the listener failed.
             served
         };
-        let (served, ()) = tokio::join!(serving, workers::run(&self.gateway, &self.engines.sqs, &stopping));
+        let (served, (), ()) = tokio::join!(
+            serving,
+            workers::run(&self.gateway, &self.engines.sqs, &self.telemetry, &stopping),
+            send_spans(&self.telemetry, &stopping),
+        );
         self.gateway.drain().await;
+        self.telemetry.flush().await;
         served.map_err(LocalError::Serve)
+    }
+}
+
+/// Sends what no later request sends: a body of known length is not read to its end.
+async fn send_spans(telemetry: &Telemetry, stopping: &CancellationToken) {
+    while stopping.run_until_cancelled(tokio::time::sleep(SEND_EVERY)).await.is_some() {
+        telemetry.flush().await;
     }
 }

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use embedded::{Received, Refusal, Sqs, queue_arn};
-use shared::edge::Deps;
 use shared::edge::worker::{SqsBatchResponse, SqsEvent, SqsMessage};
+use shared::edge::{Deps, Telemetry};
 use shared::model::clock::Clock;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::functions::{Boxed, FUNCTIONS, Function, Worker};
+use crate::functions::{FUNCTIONS, Function, Worker};
 
 /// The most messages that a worker gets at once.
 const BATCH: usize = 10;
@@ -25,23 +25,32 @@ const TIMER_PERIOD: Duration = Duration::from_secs(60);
 
 /// Runs workers and timers until `stopping`, then until the batches that were begun are done. Messages that are left are
 /// forgotten with the process: the first sweep of the next one finds what they were about.
-pub(crate) async fn run(gateway: &Deps, sqs: &Sqs, stopping: &CancellationToken) {
+pub(crate) async fn run(gateway: &Deps, sqs: &Sqs, telemetry: &Telemetry, stopping: &CancellationToken) {
     let mut running = JoinSet::new();
     for (name, function) in FUNCTIONS {
         let (gateway, stopping) = (Arc::clone(gateway), stopping.clone());
+        let telemetry = telemetry.named(name);
         match function {
             Function::Http(_) => {}
             Function::Worker(worker) => {
                 let (sqs, clock) = (sqs.clone(), gateway.clock().clone());
-                let worker = worker(gateway);
+                let worker = told(worker(gateway), telemetry);
                 running.spawn(async move { logged(name, work(&sqs, name, &worker, &clock, &stopping).await) });
             }
             Function::Timer(job) => {
-                running.spawn(async move { repeat(|| job(Arc::clone(&gateway)), &stopping).await });
+                running.spawn(async move { repeat(|| telemetry.told(job(Arc::clone(&gateway))), &stopping).await });
             }
         }
     }
     while running.join_next().await.is_some() {}
+}
+
+/// A worker whose work is told of.
+fn told(worker: Worker, telemetry: Telemetry) -> Worker {
+    Arc::new(move |event, deadline| {
+        let (telemetry, work) = (telemetry.clone(), worker(event, deadline));
+        Box::pin(async move { telemetry.told(work).await })
+    })
 }
 
 fn logged(queue: &str, worked: Result<(), Refusal>) {
@@ -51,7 +60,10 @@ fn logged(queue: &str, worked: Result<(), Refusal>) {
 }
 
 /// Runs `job` at once and then each minute, until `stopping`. What it fails with is in the log.
-async fn repeat<E>(job: impl Fn() -> Boxed<Result<(), E>>, stopping: &CancellationToken) {
+async fn repeat<F, E>(job: impl Fn() -> F, stopping: &CancellationToken)
+where
+    F: Future<Output = Result<(), E>>,
+{
     let mut minutes = tokio::time::interval(TIMER_PERIOD);
     minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -105,6 +105,10 @@ impl Receivers for Outbound {
             .header("webhook-timestamp", post.timestamp)
             .header("webhook-signature", &post.signature)
             .body(post.body.clone());
+        let request = match &post.traceparent {
+            Some(traceparent) => request.header("traceparent", traceparent),
+            None => request,
+        };
         let response = request.send().await.map_err(|error| kind(&error))?;
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let answer = Answer { status: response.status().as_u16(), retry_after: retry_after.map(str::to_owned) };

@@ -21,6 +21,7 @@ mod sdk;
 mod streams;
 mod sweep;
 mod tenancy;
+mod telemetry;
 
 use shared::model::money::MicroUsd;
 use shared::model::project::Limits;

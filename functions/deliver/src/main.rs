@@ -8,8 +8,8 @@ use shared::edge::{self, config::Config, connect, lambda};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     let config = Config::from_env()?;
-    edge::init_log(&config.log_level);
+    let telemetry = edge::telemetry::start("deliver", &config);
     let receivers = Arc::new(Outbound::new(Options::default())?);
     let gateway = connect::gateway_with_receivers(&config, receivers).await?;
-    lambda::run_worker(|event, _| deliver::job(event, Arc::clone(&gateway))).await
+    lambda::run_worker(|event, _| deliver::job(event, Arc::clone(&gateway)), telemetry).await
 }

@@ -5,7 +5,7 @@ use shared::edge::{self, config::Config, connect, lambda};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     let config = Config::from_env()?;
-    edge::init_log(&config.log_level);
+    let telemetry = edge::telemetry::start("embeddings", &config);
     let gateway = connect::gateway(&config, providers::registry).await?;
-    lambda::run(edge::stack(embeddings::router(gateway)), config.response_mode).await
+    lambda::run(edge::stack(embeddings::router(gateway)), config.response_mode, telemetry).await
 }

@@ -5,7 +5,7 @@ use shared::edge::{self, config::Config, connect, lambda};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let config = Config::from_env()?;
-    edge::init_log(&config.log_level);
+    let telemetry = edge::telemetry::start("respond", &config);
     let gateway = connect::gateway(&config, providers::registry).await?;
-    lambda::run_worker(|event, ends| respond::job(event, gateway.clone(), Some(ends))).await
+    lambda::run_worker(|event, ends| respond::job(event, gateway.clone(), Some(ends)), telemetry).await
 }

@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use shared::app::{CallTerms, ResponseRequest};
-use shared::edge::{Deps, Params, Path, Rejection, body, function_ends, respond};
+use shared::edge::{Deps, Params, Path, Rejection, body, function_ends, respond, respond_to};
 use shared::model::object::Object;
 use shared::model::project::Caller;
 use shared::model::responses::{CreateResponse, Item, ListQuery, check_include, list};
@@ -43,7 +43,8 @@ async fn create(State(gateway): State<Deps>, caller: Caller, parts: Parts, sent:
     let create = CreateResponse::parse(&body(sent)?, gateway.clock().now())?;
     let request = ResponseRequest { create, terms: CallTerms::read(&parts)? };
     drop(parts); // They would keep the connection's read buffer until the answer.
-    Ok(respond(gateway.create_response(caller, request).await?))
+    let asked = request.create.model.clone();
+    Ok(respond_to(&gateway, &asked, gateway.create_response(caller, request).await))
 }
 
 async fn input_tokens(State(gateway): State<Deps>, caller: Caller, sent: Sent) -> Result<Response, Rejection> {

@@ -5,7 +5,7 @@ use shared::edge::{self, config::Config, connect, lambda};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let config = Config::from_env()?;
-    edge::init_log(&config.log_level);
+    let telemetry = edge::telemetry::start("sweep", &config);
     let gateway = connect::gateway_without_providers(&config).await?;
-    lambda::run_schedule(|| sweep::job(gateway.clone())).await
+    lambda::run_schedule(|| sweep::job(gateway.clone()), telemetry).await
 }

@@ -5,7 +5,7 @@ use shared::edge::{self, config::Config, connect, lambda};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     let config = Config::from_env()?;
-    edge::init_log(&config.log_level);
+    let telemetry = edge::telemetry::start("usage", &config);
     let gateway = connect::gateway_without_providers(&config).await?;
-    lambda::run(edge::stack(usage::router(gateway)), config.response_mode).await
+    lambda::run(edge::stack(usage::router(gateway)), config.response_mode, telemetry).await
 }

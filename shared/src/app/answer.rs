@@ -68,6 +68,8 @@ pub(super) struct Head {
 /// Where an answer goes: to a client that may be gone.
 pub(super) struct Outlet {
     head: Option<oneshot::Sender<Result<Answer, Error>>>,
+    /// Of the answer that has begun.
+    closing: Arc<OnceLock<Closing>>,
     sender: mpsc::Sender<Bytes>,
     body: Option<mpsc::Receiver<Bytes>>,
     deadline: Timer,
@@ -80,7 +82,7 @@ impl Outlet {
     pub(super) fn new(deadline: Timer) -> (Self, oneshot::Receiver<Result<Answer, Error>>) {
         let (head, answer) = oneshot::channel();
         let (sender, body) = mpsc::channel(WAITING_CHUNKS);
-        (Self { head: Some(head), sender, body: Some(body), deadline }, answer)
+        (Self { head: Some(head), closing: Arc::default(), sender, body: Some(body), deadline }, answer)
     }
 
     /// Whether the client has left.
@@ -96,6 +98,7 @@ impl Outlet {
     pub(super) fn begin(&mut self, head: Head) {
         if let (Some(sender), Some(body)) = (self.head.take(), self.body.take()) {
             let Head { status, content_type, length, facts } = head;
+            self.closing = Arc::clone(&facts.closing);
             // A client that is gone already gets no answer; the call goes on.
             let _ = sender.send(Ok(Answer { status, content_type, length, facts, body }));
         }
@@ -120,6 +123,7 @@ impl Outlet {
             Some(sender) => drop(sender.send(Err(error))),
             None => {
                 tracing::warn!(error = %Chain(&error), "answer broke after it had begun");
+                self.broke();
                 self.send(stream::error_event("The stream was interrupted. Send the request again.")).await;
             }
         }
@@ -129,8 +133,14 @@ impl Outlet {
     pub(super) async fn cut_short(&mut self) -> bool {
         if self.has_begun() {
             let message = "The request that this one followed was interrupted. Send it again.";
+            self.broke();
             self.send(stream::error_event(message)).await;
         }
         self.has_begun()
+    }
+
+    /// Notes that the answer did not end as it should have.
+    fn broke(&self) {
+        let _ = self.closing.set(Closing { failed: true, ..Closing::default() });
     }
 }

@@ -4,6 +4,7 @@ use super::admission::Ticket;
 use super::dispatch::Chain;
 use super::error::Error;
 use super::gateway::Gateway;
+use super::telemetry::{Fact, tell};
 use crate::data::{Operation, Settled, UsageCount, UsageKey};
 use crate::model::money::MicroUsd;
 use crate::model::tokens::Usage;
@@ -45,6 +46,7 @@ impl Gateway {
         cost: MicroUsd,
     ) -> Result<(), Error> {
         if self.settle(ticket, cost, usage.input + usage.output).await? == Settled::Now {
+            tell(&Fact::Booked { model: account.model.to_owned(), usage: *usage, cost });
             self.count(account, ticket, usage, cost).await?;
         }
         Ok(())

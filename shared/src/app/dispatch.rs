@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::breaker::Permit;
 use super::error::Error;
 use super::gateway::Gateway;
+use super::telemetry::Generation;
 use crate::model::catalog::{Model, Target, Timeouts};
 use crate::model::chance;
 use crate::model::object::Object;
@@ -23,7 +24,6 @@ pub(super) struct Order<'a> {
     pub(super) body: &'a Object,
     pub(super) stream: bool,
     pub(super) deadline: Instant,
-    pub(super) traceparent: Option<&'a str>,
 }
 
 /// An answer that has begun.
@@ -115,17 +115,33 @@ impl Gateway {
             param: None,
         })?;
         *attempts += 1;
+        let generation = Generation::begin(order.endpoint, &target.provider, &target.model, order.body);
         let call = Call {
             endpoint: order.endpoint,
             model: target.model.clone(),
             body: order.body.clone(),
             stream: order.stream,
             connect: target.timeouts.connect,
-            traceparent: order.traceparent.map(str::to_owned),
+            traceparent: generation.traceparent(),
         };
         let begun = begin(provider.send(&call), &target.timeouts, order.deadline).await;
         self.observe(&target.provider, begun.as_ref().map(drop)).await;
-        begun
+        watched(begun, generation)
+    }
+}
+
+/// What has begun, under the eyes of the call's span.
+fn watched(begun: Result<Begun, Failure>, generation: Generation) -> Result<Begun, Failure> {
+    match begun {
+        Ok(Begun::Whole(whole)) => {
+            generation.whole(&whole);
+            Ok(Begun::Whole(whole))
+        }
+        Ok(Begun::Stream(events)) => Ok(Begun::Stream(generation.stream(events))),
+        Err(failure) => {
+            generation.failed(&failure);
+            Err(failure)
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use opentelemetry::context::FutureExt as _;
 use tokio_util::task::TaskTracker;
 
 use super::access::KeyCache;
@@ -78,12 +79,12 @@ impl Gateway {
         &self.stores
     }
 
-    /// Runs a call to its end even if the client hangs up.
+    /// Runs a call to its end even if the client hangs up. It tells to whoever the caller tells to.
     ///
     /// On Lambda the answer's body does not end before the task does, so nothing is frozen half-way.
     #[expect(clippy::disallowed_methods, reason = "the one place: the body of the answer waits for the task's end")]
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        tokio::spawn(self.tasks.track_future(task));
+        tokio::spawn(self.tasks.track_future(task.with_current_context()));
     }
 
     /// Waits until every call that was begun has closed its books. For the end of a process.

@@ -18,11 +18,12 @@ pub mod responses;
 mod run;
 mod stream;
 mod sweep;
+pub mod telemetry;
 pub mod usage;
 pub mod webhooks;
 
 pub use admission::{Limit, Rate, RateStatus, Refusal, Terms};
-pub use answer::{Answer, Facts};
+pub use answer::{Answer, Closing, Facts};
 pub use cache::{CacheControl, CacheOutcome};
 pub use dispatch::Chain;
 pub use error::{Error, Rendered};

@@ -41,7 +41,6 @@ pub struct CallTerms {
     pub retry_count: u32,
     /// When the function that serves the request is stopped; `None`: never.
     pub deadline: Option<Instant>,
-    pub traceparent: Option<String>,
     /// Writes an error as the caller would see it. For those who wait for this run.
     pub render_error: fn(&Error) -> Rendered,
 }
@@ -219,7 +218,6 @@ impl Gateway {
             body: &body,
             stream: job.request.body.stream,
             deadline: job.deadline,
-            traceparent: job.request.terms.traceparent.as_deref(),
         };
         let sent_at = Timer::now();
         let dispatched = self.dispatch(&order).await;

@@ -3,6 +3,7 @@
 use super::dispatch::Chain;
 use super::error::Error;
 use super::gateway::Gateway;
+use super::telemetry::{Fact, tell};
 use crate::data::{DUE_SHARDS, Due, Hold, LOOKED_AT_MS, MeterKey, Operation, Settled, UsageCount, UsageKey};
 use crate::model::catalog::ModelKind;
 use crate::model::clock::Instant;
@@ -41,6 +42,7 @@ impl Gateway {
                 }
             }
         }
+        tell(&Fact::Swept { holds: swept.holds_settled });
         Ok(swept)
     }
 
@@ -52,6 +54,8 @@ impl Gateway {
             if self.stores.table.settle(meter, hold, hold.amount, 0).await? == Settled::Now {
                 swept.holds_settled += 1;
                 swept.charged += hold.amount;
+                let (model, usage) = (hold.model.clone(), Usage::default());
+                tell(&Fact::Booked { model, usage, cost: hold.amount });
                 self.count_swept(meter, hold, now).await?;
             }
         }

@@ -7,7 +7,26 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{StreamExt as _, unfold};
 
-use crate::app::{Answer, Facts, Rate, RateStatus};
+use super::reject::Rejection;
+use crate::app::{Answer, Error, Facts, Gateway, Rate, RateStatus};
+
+/// The model that a request asked for, as the catalog names it: for the log and the metrics of calls that got no answer.
+#[derive(Clone)]
+pub(super) struct Asked(pub(super) String);
+
+/// The answer to a call of the model `asked`, or why there is none.
+#[must_use]
+pub fn respond_to(gateway: &Gateway, asked: &str, answer: Result<Answer, Error>) -> Response {
+    let mut response = match answer {
+        Ok(answer) => respond(answer),
+        Err(error) => Rejection::from(error).into_response(),
+    };
+    // A name that is in no catalog could be anything.
+    if let Some(model) = gateway.catalog().model(asked) {
+        response.extensions_mut().insert(Asked(model.name.clone()));
+    }
+    response
+}
 
 /// The answer to a model call. Its body never fails: Lambda's runtime would write the error's text into it.
 #[must_use]

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, request::Parts};
 use axum::response::Response;
 
 use super::Deps;
-use super::answer::respond;
+use super::answer::respond_to;
 use super::input::body;
 use super::reject::{Rejection, render};
 use crate::app::{CacheControl, CallTerms, Request};
@@ -18,7 +18,7 @@ use crate::model::request::{Body, Invalid};
 /// Serves a model call.
 ///
 /// # Errors
-/// Everything that `Gateway::run` and `Body::parse` refuse.
+/// Everything that `Body::parse` refuses. What `Gateway::run` refuses is an answer.
 pub async fn serve(
     gateway: Deps,
     endpoint: Endpoint,
@@ -33,7 +33,8 @@ pub async fn serve(
         terms: CallTerms::read(&parts)?,
     };
     drop(parts); // They would keep the connection's read buffer until the answer.
-    Ok(respond(gateway.run(caller, request).await?))
+    let asked = request.body.model.clone();
+    Ok(respond_to(&gateway, &asked, gateway.run(caller, request).await))
 }
 
 impl CallTerms {
@@ -47,7 +48,6 @@ impl CallTerms {
             idempotency_key: idempotency_key(headers).map_err(crate::app::Error::from)?,
             retry_count: text(headers, "x-stainless-retry-count").and_then(|count| count.parse().ok()).unwrap_or(0),
             deadline: function_ends(parts),
-            traceparent: text(headers, "traceparent").map(str::to_owned),
             render_error: render,
         })
     }

@@ -15,6 +15,8 @@ use crate::data::QueueUrls;
 /// | `RESPOND_DEAD_LETTERS_URL`, `DELIVER_DEAD_LETTERS_URL` | dead letters of the two | none: this function looks at none |
 /// | `RESPONSE_MODE` | `stream`, or `buffer` where the caller cannot stream (HTTP APIs, ALB, emulators) | `stream` |
 /// | `LOG_LEVEL` | filter of `tracing`, such as `info` or `warn,shared=debug` | `info` |
+///
+/// and those of [`TelemetryConfig`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     pub table_name: String,
@@ -24,6 +26,29 @@ pub struct Config {
     pub queues: QueueUrls,
     pub response_mode: ResponseMode,
     pub log_level: String,
+    pub telemetry: TelemetryConfig,
+}
+
+/// Settings of metrics and spans. The names are those of CloudWatch and `OpenTelemetry`.
+///
+/// | variable | meaning | default |
+/// |---|---|---|
+/// | `METRICS_NAMESPACE` | CloudWatch namespace of the metrics | none: no metrics are written |
+/// | `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` | where spans are sent, as it is | `OTEL_EXPORTER_OTLP_ENDPOINT` and `/v1/traces` |
+/// | `OTEL_EXPORTER_OTLP_ENDPOINT` | base URL of a collector that speaks OTLP over HTTP | none: no spans are made |
+/// | `OTEL_SERVICE_NAME` | `service.name` of the spans | that of `OTEL_RESOURCE_ATTRIBUTES`, else `weir` |
+/// | `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` | `true` (or `span_only`, `span_and_event`) records prompts and answers on spans | `false` |
+/// | `OTEL_SDK_DISABLED` | `true` makes no spans | `false` |
+///
+/// The SDK itself reads `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER` and its argument.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TelemetryConfig {
+    pub metrics_namespace: Option<String>,
+    pub traces_endpoint: Option<String>,
+    /// Whether the SDK finds a name of the service.
+    pub service_is_named: bool,
+    /// Whether prompts and answers are recorded on spans.
+    pub records_messages: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +84,7 @@ impl Config {
     ///
     /// # Errors
     /// Names the variable that is missing or wrong.
-    pub fn read(lookup: impl Fn(&'static str) -> Option<String>) -> Result<Self, ConfigError> {
+    pub fn read(lookup: impl Fn(&'static str) -> Option<String> + Copy) -> Result<Self, ConfigError> {
         let required = |name| lookup(name).ok_or(ConfigError::Missing(name));
         Ok(Self {
             table_name: required("TABLE_NAME")?,
@@ -74,7 +99,48 @@ impl Config {
             },
             response_mode: response_mode(lookup("RESPONSE_MODE"))?,
             log_level: lookup("LOG_LEVEL").unwrap_or_else(|| "info".to_owned()),
+            telemetry: TelemetryConfig::read(lookup)?,
         })
+    }
+}
+
+impl TelemetryConfig {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// Names the variable that is wrong.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::read(env)
+    }
+
+    fn read(lookup: impl Fn(&'static str) -> Option<String>) -> Result<Self, ConfigError> {
+        let base = || {
+            let base = lookup("OTEL_EXPORTER_OTLP_ENDPOINT")?;
+            Some(format!("{}/v1/traces", base.trim_end_matches('/')))
+        };
+        let disabled = lookup("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        let named = |attributes: String| attributes.split(',').any(|pair| pair.trim().starts_with("service.name="));
+        Ok(Self {
+            metrics_namespace: lookup("METRICS_NAMESPACE"),
+            traces_endpoint: lookup("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").or_else(base).filter(|_| !disabled),
+            service_is_named: lookup("OTEL_SERVICE_NAME").is_some()
+                || lookup("OTEL_RESOURCE_ATTRIBUTES").is_some_and(named),
+            records_messages: records_messages(lookup("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"))?,
+        })
+    }
+}
+
+/// `true` and `false`, as the variable began, and the words of `OpenTelemetry`'s own instrumentations, of which weir has the
+/// spans only.
+fn records_messages(value: Option<String>) -> Result<bool, ConfigError> {
+    match value.as_deref().map(str::to_ascii_lowercase).as_deref() {
+        Some("true" | "span_only" | "span_and_event") => Ok(true),
+        None | Some("false" | "no_content" | "event_only") => Ok(false),
+        Some(_) => Err(ConfigError::Invalid {
+            name: "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
+            value: value.unwrap_or_default(),
+            reason: "expected `true` or `false`",
+        }),
     }
 }
 
@@ -122,6 +188,40 @@ mod tests {
         assert_eq!(
             (config.models, config.response_mode),
             (ModelsSource::File("models.toml".into()), ResponseMode::Stream)
+        );
+    }
+
+    fn telemetry(pairs: &[(&str, &str)]) -> Result<TelemetryConfig, ConfigError> {
+        let base = [("TABLE_NAME", "t"), ("BUCKET_NAME", "b")];
+        Ok(read(&[&base, pairs].concat())?.telemetry)
+    }
+
+    #[test]
+    fn nothing_is_told_unless_asked_for() {
+        assert_eq!(telemetry(&[]), Ok(TelemetryConfig::default()));
+    }
+
+    #[test]
+    fn the_endpoint_of_traces_is_taken_as_it_is_and_the_common_one_is_a_base() {
+        let endpoint = |pairs: &[_]| telemetry(pairs).unwrap().traces_endpoint;
+        let base = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/");
+        let own = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://other/spans");
+        assert_eq!(endpoint(&[base]).as_deref(), Some("http://collector:4318/v1/traces"));
+        assert_eq!(endpoint(&[base, own]).as_deref(), Some("http://other/spans"));
+        assert_eq!(endpoint(&[base, ("OTEL_SDK_DISABLED", "true")]), None);
+    }
+
+    #[test]
+    fn prompts_are_recorded_only_where_somebody_said_so() {
+        let records = |value| {
+            let pair = ("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", value);
+            telemetry(&[pair]).map(|config| config.records_messages)
+        };
+        assert_eq!((records("true"), records("SPAN_ONLY")), (Ok(true), Ok(true)));
+        assert_eq!((records("False"), records("NO_CONTENT")), (Ok(false), Ok(false)));
+        assert_eq!(
+            records("yes").unwrap_err().to_string(),
+            "`OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` is `yes`: expected `true` or `false`"
         );
     }
 

@@ -4,7 +4,9 @@ use axum::Router;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
 
+use super::Telemetry;
 use super::config::ResponseMode;
+use super::telemetry::observed;
 use super::worker::{SqsBatchResponse, SqsEvent};
 use crate::model::clock::Instant;
 
@@ -12,7 +14,8 @@ use crate::model::clock::Instant;
 ///
 /// # Errors
 /// If the runtime's API fails.
-pub async fn run(router: Router, mode: ResponseMode) -> Result<(), lambda_http::Error> {
+pub async fn run(router: Router, mode: ResponseMode, telemetry: Telemetry) -> Result<(), lambda_http::Error> {
+    let router = observed(router, telemetry);
     match mode {
         ResponseMode::Stream => lambda_http::run_with_streaming_response(router).await,
         ResponseMode::Buffer => lambda_http::run(router).await,
@@ -23,13 +26,16 @@ pub async fn run(router: Router, mode: ResponseMode) -> Result<(), lambda_http::
 ///
 /// # Errors
 /// If the runtime's API fails.
-pub async fn run_worker<F>(work: impl Fn(SqsEvent, Instant) -> F) -> Result<(), lambda_runtime::Error>
+pub async fn run_worker<F>(
+    work: impl Fn(SqsEvent, Instant) -> F,
+    telemetry: Telemetry,
+) -> Result<(), lambda_runtime::Error>
 where
     F: Future<Output = SqsBatchResponse>,
 {
     let handler = |event: LambdaEvent<SqsEvent>| {
         let answer = work(event.payload, Instant(event.context.deadline));
-        async { Ok::<_, lambda_runtime::Error>(answer.await) }
+        async { Ok::<_, lambda_runtime::Error>(telemetry.told(answer).await) }
     };
     lambda_runtime::run(service_fn(handler)).await
 }
@@ -38,14 +44,14 @@ where
 ///
 /// # Errors
 /// If the runtime's API fails. What `work` fails with is the invocation's error: the scheduler tries again.
-pub async fn run_schedule<F, E>(work: impl Fn() -> F) -> Result<(), lambda_runtime::Error>
+pub async fn run_schedule<F, E>(work: impl Fn() -> F, telemetry: Telemetry) -> Result<(), lambda_runtime::Error>
 where
     F: Future<Output = Result<(), E>>,
     E: Into<lambda_runtime::Error>,
 {
     let handler = |_: LambdaEvent<Value>| {
         let done = work();
-        async { done.await.map_err(Into::into) }
+        async { telemetry.told(done).await.map_err(Into::into) }
     };
     lambda_runtime::run(service_fn(handler)).await
 }

@@ -12,17 +12,18 @@ mod log;
 mod params;
 mod reject;
 mod stack;
+pub mod telemetry;
 pub mod worker;
 
-pub use answer::respond;
+pub use answer::{respond, respond_to};
 pub use call::{function_ends, serve};
 pub use caller::{Admin, bearer};
 pub use input::{Input, Path, Query, body};
 pub use list::{List, cursor};
-pub use log::init as init_log;
 pub use params::Params;
 pub use reject::{Rejection, render};
 pub use stack::stack;
+pub use telemetry::Telemetry;
 
 /// What every router holds.
 pub type Deps = std::sync::Arc<crate::app::Gateway>;

@@ -246,6 +246,12 @@ impl IntoResponse for Rejection {
 pub(super) struct Logged(Arc<Rejection>);
 
 impl Logged {
+    /// Whether the project's budget did not cover the call.
+    pub(super) fn is_for_money(&self) -> bool {
+        let Rejection::App(error) = &*self.0 else { return false };
+        matches!(&**error, Error::Refused(refusal) if matches!(refusal.limit, Limit::Budget { .. }))
+    }
+
     /// The error with all its causes, without the words of the request or of the provider, which may quote a prompt.
     pub(super) fn describe(&self) -> String {
         match &*self.0 {

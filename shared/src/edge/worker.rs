@@ -6,16 +6,21 @@ use std::time::Instant;
 pub use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
+use opentelemetry::KeyValue;
+use opentelemetry::context::FutureExt as _;
+use opentelemetry::trace::{SpanBuilder, SpanKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::telemetry::{self, MessageEnd, Telemetry};
 use crate::app::Chain;
+use crate::model::clock;
 use crate::model::message::Message;
 
 /// Runs `work` for every message of a batch, all at once, and reports those to be delivered again: what cannot be read,
 /// what failed, what panicked. After as many deliveries as the queue allows they are dead letters.
 ///
-/// `function` names the worker in the log: one line per message, which never holds a body.
+/// `function` names the worker in the log, the metrics and the spans: one of each per message, which never hold a body.
 ///
 /// The event source needs `FunctionResponseTypes: [ReportBatchItemFailures]`; without it SQS deletes what failed too.
 /// `work` must bear to get any message twice, late, or while another worker has it.
@@ -25,7 +30,8 @@ where
     F: Future<Output = Result<(), E>>,
     E: std::error::Error + 'static,
 {
-    let jobs = event.records.iter().map(|message| one(function, message, &work));
+    let telemetry = Telemetry::current().named(function);
+    let jobs = event.records.iter().map(|message| one(&telemetry, message, &work));
     let mut response = SqsBatchResponse::default();
     for (message, outcome) in event.records.iter().zip(join_all(jobs).await) {
         if outcome == Outcome::Done {
@@ -57,29 +63,55 @@ impl Outcome {
     }
 }
 
-async fn one<K, F, E>(function: &str, message: &SqsMessage, work: &impl Fn(Message<K>) -> F) -> Outcome
+async fn one<K, F, E>(telemetry: &Telemetry, message: &SqsMessage, work: &impl Fn(Message<K>) -> F) -> Outcome
 where
     K: Serialize + DeserializeOwned,
     F: Future<Output = Result<(), E>>,
     E: std::error::Error + 'static,
 {
-    let begun = Instant::now();
-    let (outcome, error) = match Message::parse(message.body.as_deref().unwrap_or_default()) {
+    let (begun, received_at) = (Instant::now(), telemetry.now());
+    let parsed = Message::parse(message.body.as_deref().unwrap_or_default());
+    let traceparent = parsed.as_ref().ok().and_then(|parsed: &Message<K>| parsed.traceparent.as_deref());
+    let span = telemetry.incoming(traceparent, || described(telemetry.function(), message));
+    let (outcome, error) = match parsed {
         // The kind only: the text of a parser's error may quote the body.
         Err(_) => (Outcome::Unreadable, None),
         // The worker holds nothing that a panic could leave half-done: its state is in the table.
-        Ok(parsed) => match AssertUnwindSafe(async { work(parsed).await }).catch_unwind().await {
-            Ok(Ok(())) => (Outcome::Done, None),
-            Ok(Err(error)) => (Outcome::Failed, Some(Chain(&error).to_string())),
-            Err(_) => (Outcome::Panicked, None),
-        },
+        Ok(parsed) => {
+            match AssertUnwindSafe(async { work(parsed).await }.with_context(span.clone())).catch_unwind().await {
+                Ok(Ok(())) => (Outcome::Done, None),
+                Ok(Err(error)) => (Outcome::Failed, Some(Chain(&error).to_string())),
+                Err(_) => (Outcome::Panicked, None),
+            }
+        }
     };
-    log(function, message, outcome, error.as_deref(), begun);
+    log(telemetry.function(), message, outcome, error.as_deref(), begun);
+    telemetry::end(&span, Vec::new(), (outcome != Outcome::Done).then(|| outcome.name().to_owned()));
+    if let Some(received_at) = received_at {
+        let sent_at = number(message, "SentTimestamp").map(clock::Instant);
+        let (function, outcome) = (telemetry.function(), outcome.name());
+        telemetry.message(&MessageEnd { function, outcome, sent_at, received_at });
+    }
     outcome
 }
 
+fn described(queue: &'static str, message: &SqsMessage) -> SpanBuilder {
+    SpanBuilder::from_name(format!("process {queue}")).with_kind(SpanKind::Consumer).with_attributes([
+        KeyValue::new("faas.name", queue),
+        KeyValue::new("messaging.system", "aws_sqs"),
+        KeyValue::new("messaging.operation.type", "process"),
+        KeyValue::new("messaging.destination.name", queue),
+        KeyValue::new("messaging.message.id", message.message_id.clone().unwrap_or_default()),
+    ])
+}
+
+/// A number that the queue says of a message.
+fn number(message: &SqsMessage, name: &str) -> Option<u64> {
+    message.attributes.get(name)?.parse().ok()
+}
+
 fn log(function: &str, message: &SqsMessage, outcome: Outcome, error: Option<&str>, begun: Instant) {
-    let receive_count = message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse::<u64>().ok());
+    let receive_count = number(message, "ApproximateReceiveCount");
     let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     macro_rules! line {
         ($level:ident) => {

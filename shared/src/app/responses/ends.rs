@@ -10,6 +10,7 @@ use super::stored::StoredRequest;
 use crate::app::dispatch::Chain;
 use crate::app::error::Error;
 use crate::app::gateway::Gateway;
+use crate::app::telemetry::{Fact, tell};
 use crate::data::{End, ResponseRecord};
 use crate::model::clock::Instant;
 use crate::model::money::MicroUsd;
@@ -55,6 +56,7 @@ impl Gateway {
         let now = self.clock.now();
         let end = ended.written(&mut journal, now, Some(now.plus_ms(LOST_AFTER_MS)));
         if self.finish_patiently(run, &end).await? {
+            tell(&Fact::JobEnded { outcome: end.status.name() });
             return self.follow_up(&finished(run, &end)).await;
         }
         let found = self.stores.response(&run.key).await?;
@@ -103,6 +105,7 @@ impl Gateway {
         let (usage, cost) = if fresh { (Usage::default(), MicroUsd(0)) } else { (usage, cost) };
         let end = self.failed_end(record, skeleton, message, usage, cost);
         if self.stores.finish_response(record, &end).await? {
+            tell(&Fact::JobEnded { outcome: end.status.name() });
             return self.follow_up(&finished(record, &end)).await;
         }
         Ok(())

@@ -9,6 +9,7 @@ use crate::app::books::Account;
 use crate::app::dispatch::Chain;
 use crate::app::error::Error;
 use crate::app::gateway::Gateway;
+use crate::app::telemetry::within;
 use crate::data::{Holding, Operation, ResponseRecord, Turn};
 use crate::model::clock::Instant;
 use crate::model::money::MicroUsd;
@@ -92,7 +93,7 @@ impl Gateway {
             Status::Queued | Status::InProgress => return Ok(()),
         };
         let event = WebhookEvent::new(event_type, &record.key.response_id, finished_at);
-        self.announce(&record.key.project_id, &event, record.traceparent.as_deref()).await
+        self.announce(&record.key.project_id, &event, within(record.traceparent.as_deref()).as_deref()).await
     }
 
     /// Adds the turn of a background response to its conversation.

@@ -1,5 +1,7 @@
 //! Responses that are made while the caller waits.
 
+use tokio::time::Instant as Timer;
+
 use super::emit::{Emitter, Journal, Stopped};
 use super::ends::Ended;
 use super::keep::account;
@@ -32,6 +34,7 @@ struct Making<'a> {
     attempt: Attempt<'a>,
     flow: Flow,
     composer: Composer,
+    sent_at: Timer,
 }
 
 const JSON: &str = "application/json";
@@ -43,14 +46,8 @@ impl Gateway {
         let mut composer = Composer::new(skeleton.clone(), 0, job.created_at);
         let first = [composer.created(Status::InProgress), composer.in_progress()];
         let chat = prepared(&job.chat, job.limit);
-        let attempt = Attempt {
-            model: &job.model,
-            chat: &chat,
-            bound: job.bound,
-            deadline: job.deadline,
-            traceparent: job.request.terms.traceparent.as_deref(),
-        };
-        let sent_at = tokio::time::Instant::now();
+        let attempt = Attempt { model: &job.model, chat: &chat, bound: job.bound, deadline: job.deadline };
+        let sent_at = Timer::now();
         let mut nowhere = Emitter { outlet: None, journal: None };
         // The record is written while the provider thinks.
         let (begun, journal) =
@@ -61,7 +58,7 @@ impl Gateway {
             Ok(flow) => {
                 running.facts.provider = Some(flow.provider.clone());
                 running.facts.attempts = flow.attempts;
-                let making = Making { job, running, attempt, flow, composer };
+                let making = Making { job, running, attempt, flow, composer, sent_at };
                 if job.request.create.stream {
                     Box::pin(self.answer_stream(making, &first, journal, outlet)).await;
                 } else {
@@ -80,7 +77,7 @@ impl Gateway {
         journal: Option<Journal>,
         mut outlet: Outlet,
     ) {
-        let Making { job, running, attempt, mut flow, mut composer } = making;
+        let Making { job, running, attempt, flow, mut composer, .. } = making;
         outlet.begin(Answer::head(200, stream::CONTENT_TYPE, None, running.facts.clone()));
         for event in first {
             outlet.send(event.sse()).await;
@@ -88,7 +85,7 @@ impl Gateway {
         let mut emitter = Emitter { outlet: Some(outlet), journal };
         let is_written = emitter.journal.is_some();
         let (flowed, shown) = tokio::join!(
-            self.flow(&attempt, &mut flow, &mut composer, &mut emitter),
+            self.flow(&attempt, flow.events, &mut composer, &mut emitter),
             self.show(job, running.lease.as_ref(), is_written)
         );
         let ended = self.end(job, flowed, composer);
@@ -112,9 +109,10 @@ impl Gateway {
 
     /// Collects the whole response, closes the books, answers: whoever has the answer can read and continue it.
     async fn answer_whole_response(&self, making: Making<'_>, mut outlet: Outlet) {
-        let Making { job, mut running, attempt, mut flow, mut composer } = making;
+        let Making { job, mut running, attempt, flow, mut composer, sent_at } = making;
         let mut nowhere = Emitter { outlet: None, journal: None };
-        let flowed = self.flow(&attempt, &mut flow, &mut composer, &mut nowhere).await;
+        let flowed = self.flow(&attempt, flow.events, &mut composer, &mut nowhere).await;
+        running.facts.provider_time = sent_at.elapsed();
         if let Flowed::Broke(source, usage) = flowed {
             let error = Error::Provider { provider: flow.provider.into(), attempts: flow.attempts, source };
             let end = refused(&(job.request.terms.render_error)(&error));

@@ -10,6 +10,7 @@ use super::{Job, LEASE_MS};
 use crate::app::books::Account;
 use crate::app::dispatch::Chain;
 use crate::app::gateway::Gateway;
+use crate::app::telemetry::current_traceparent;
 use crate::data::{Lease, NewResponse, Operation, ResponseRecord, Turn};
 use crate::model::money::MicroUsd;
 use crate::model::object::Object;
@@ -126,7 +127,7 @@ pub(super) fn record(job: &Job, status: Status) -> ResponseRecord {
         model: job.model.name.clone(),
         api_key_id: job.caller.api_key_id.clone(),
         conversation_id: create.conversation.clone(),
-        traceparent: job.request.terms.traceparent.clone(),
+        traceparent: current_traceparent(),
         holding: None,
         output_bytes: 0,
         usage: Usage::default(),

@@ -21,12 +21,11 @@ pub(super) struct Attempt<'a> {
     pub(super) chat: &'a Object,
     pub(super) bound: Bound,
     pub(super) deadline: Timer,
-    pub(super) traceparent: Option<&'a str>,
 }
 
 /// A provider's stream that has begun.
 pub(super) struct Flow {
-    events: BoxStream<'static, Result<Event, Failure>>,
+    pub(super) events: BoxStream<'static, Result<Event, Failure>>,
     pub(super) provider: String,
     pub(super) attempts: u32,
 }
@@ -56,7 +55,6 @@ impl Gateway {
             body: attempt.chat,
             stream: true,
             deadline: attempt.deadline,
-            traceparent: attempt.traceparent,
         };
         let mut dispatch = std::pin::pin!(self.dispatch(&order));
         loop {
@@ -68,11 +66,11 @@ impl Gateway {
         }
     }
 
-    /// Turns the provider's chunks into events until its stream ends.
+    /// Turns the provider's chunks into events until its stream ends, or is left.
     pub(super) async fn flow(
         &self,
         attempt: &Attempt<'_>,
-        flow: &mut Flow,
+        mut stream: BoxStream<'static, Result<Event, Failure>>,
         composer: &mut Composer,
         emitter: &mut Emitter,
     ) -> Flowed {
@@ -80,7 +78,7 @@ impl Gateway {
         loop {
             let stepped = tokio::select! {
                 biased;
-                event = flow.events.next() => match event {
+                event = stream.next() => match event {
                     None => return Flowed::Done(usage.unwrap_or_else(|| at_most(attempt.bound, received))),
                     Some(Err(failure)) => return Flowed::Broke(failure, usage.unwrap_or_else(|| at_most(attempt.bound, received))),
                     Some(Ok(event)) => {

@@ -9,6 +9,7 @@ use super::ends::{TOO_OLD, finished, skeleton_of};
 use crate::app::dispatch::Chain;
 use crate::app::error::Error;
 use crate::app::gateway::Gateway;
+use crate::app::telemetry::{Fact, tell};
 use crate::data::ResponseRecord;
 use crate::model::clock::Instant;
 use crate::model::message::ResponseKey;
@@ -53,6 +54,9 @@ impl Gateway {
         let (usage, cost) = self.charge(record);
         let end = self.failed_end(record, &skeleton, message, usage, cost);
         if self.stores.abandon_response(record, &end).await? {
+            if record.background {
+                tell(&Fact::JobEnded { outcome: end.status.name() });
+            }
             return self.follow_up(&finished(record, &end)).await;
         }
         Ok(())

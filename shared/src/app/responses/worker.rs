@@ -14,6 +14,7 @@ use crate::app::admission::{Ask, Limit};
 use crate::app::bound;
 use crate::app::error::Error;
 use crate::app::gateway::Gateway;
+use crate::app::telemetry::{Fact, tell};
 use crate::data::{Claim, GivenBack, Holding, MAX_DELAY, ResponseRecord};
 use crate::model::catalog::Model;
 use crate::model::clock::Instant;
@@ -53,6 +54,9 @@ impl Gateway {
             self.stores.response_request(key)
         );
         let Claim::Yours(record) = claim? else { return Ok(()) };
+        if record.fence == 1 {
+            tell(&Fact::JobStarted { waited: Duration::from_millis(record.created_at.until(now)) });
+        }
         let skeleton = skeleton_of(request.as_ref().ok().and_then(Option::as_ref));
         if record.runs > MAX_RUNS {
             let message = format!("The response was begun {MAX_RUNS} times and never ended.");
@@ -81,6 +85,9 @@ impl Gateway {
             Ok(None) => Ok(()),
             Err(Error::Refused(refusal)) => match (refusal.limit, refusal.retry_after) {
                 (Limit::Budget { .. }, _) | (_, None) => {
+                    if matches!(refusal.limit, Limit::Budget { .. }) {
+                        tell(&Fact::BudgetRefused);
+                    }
                     self.end_unrun(&run.record, &skeleton, &refusal.to_string()).await
                 }
                 (_, Some(wait)) => self.give_back(&run.record, wait, GivenBack::NotAdmitted).await,
@@ -130,14 +137,7 @@ impl Gateway {
         let chat = prepared(&run.chat, run.limit);
         let (deadline, _) = self.time_for(&run.model, function_ends);
         let begun_at = Timer::now();
-        let traceparent = run.record.traceparent.clone();
-        let attempt = Attempt {
-            model: &run.model,
-            chat: &chat,
-            bound: holding.bound,
-            deadline,
-            traceparent: traceparent.as_deref(),
-        };
+        let attempt = Attempt { model: &run.model, chat: &chat, bound: holding.bound, deadline };
         let now = self.clock.now();
         let mut composer = Composer::new(run.skeleton.clone(), run.record.next_sequence, now);
         let mut emitter = Emitter { outlet: None, journal: Some(Journal::new(run.record.clone(), now)) };
@@ -145,7 +145,7 @@ impl Gateway {
         if let Err(stopped) = emitter.emit(self, &[begins]).await {
             return self.stopped(&run.record, stopped, Usage::default(), MicroUsd(0)).await;
         }
-        let mut flow = match self.begin_flow(&attempt, &mut emitter).await {
+        let flow = match self.begin_flow(&attempt, &mut emitter).await {
             Ok(flow) => flow,
             Err(NotBegun::Stopped(stopped)) => {
                 // The provider may be at work on it.
@@ -154,7 +154,7 @@ impl Gateway {
             }
             Err(NotBegun::Refused(error)) => return self.refused(&run, composer, emitter, *error).await,
         };
-        match self.flow(&attempt, &mut flow, &mut composer, &mut emitter).await {
+        match self.flow(&attempt, flow.events, &mut composer, &mut emitter).await {
             Flowed::Done(usage) => {
                 let cost = cost(&run.model, &usage);
                 let bill = Bill { usage, cost: Some(cost) };

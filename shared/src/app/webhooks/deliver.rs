@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
+use opentelemetry::trace::{SpanBuilder, SpanKind, Status as SpanStatus, TraceContextExt as _};
+use opentelemetry::{Context, KeyValue};
 use tokio::time::Instant as Stopwatch;
 
+use crate::app::telemetry::{Fact, Telemetry, tell, traceparent};
 use crate::app::{Error, Gateway};
 use crate::data::{Guard, MAX_DELAY};
 use crate::model::clock::Instant;
 use crate::model::id;
 use crate::model::message::DeliveryKey;
 use crate::model::webhook::{
-    Attempt, Delivery, Endpoint, Failed, LONGEST_MESSAGE_DELAY_MS, Post, Receivers, State, Status, retry_after,
+    Answer, Attempt, Delivery, Endpoint, Failed, LONGEST_MESSAGE_DELAY_MS, Post, Receivers, SendError, State, Status,
+    retry_after,
 };
 
 // What the model leaves to messages is what a queue can keep back.
@@ -64,6 +68,10 @@ impl Gateway {
         endpoint: &Endpoint,
     ) -> (Attempt, Option<u64>) {
         let begun = self.clock.now();
+        let span = Telemetry::current().span(|| {
+            let method = [KeyValue::new("http.request.method", "POST")];
+            SpanBuilder::from_name("POST").with_kind(SpanKind::Client).with_attributes(method)
+        });
         let id = delivery.key.delivery_id.clone();
         let post = Post {
             url: endpoint.url.clone(),
@@ -71,9 +79,11 @@ impl Gateway {
             signature: endpoint.secrets.signature(&id, begun, &delivery.body),
             id,
             body: delivery.body.clone(),
+            traceparent: traceparent(&span),
         };
         let stopwatch = Stopwatch::now();
         let answer = receivers.post(&post).await;
+        end_span(&span, answer.as_ref());
         let duration_ms = u64::try_from(stopwatch.elapsed().as_millis()).unwrap_or(u64::MAX);
         let attempt = Attempt { at_ms: begun.0, duration_ms, status: None, error: None };
         match answer {
@@ -112,6 +122,23 @@ impl Gateway {
     }
 }
 
+/// Ends the span of a request to a receiver. Its URL is left out: its query may hold a secret.
+fn end_span(span: &Context, answer: Result<&Answer, &SendError>) {
+    let span = span.span();
+    let error = match answer {
+        Ok(answer) => {
+            span.set_attribute(KeyValue::new("http.response.status_code", i64::from(answer.status)));
+            (answer.status >= 400).then(|| answer.status.to_string())
+        }
+        Err(error) => Some(error.name().to_owned()),
+    };
+    if let Some(error) = error {
+        span.set_attribute(KeyValue::new("error.type", error.clone()));
+        span.set_status(SpanStatus::error(error));
+    }
+    span.end();
+}
+
 /// The endpoint to send to, or why the delivery has failed before it was sent.
 fn deliverable(delivery: &Delivery, endpoint: Option<Endpoint>) -> Result<Endpoint, Failed> {
     let endpoint = endpoint.ok_or(Failed::EndpointDeleted)?;
@@ -124,6 +151,12 @@ fn deliverable(delivery: &Delivery, endpoint: Option<Endpoint>) -> Result<Endpoi
 
 /// One line per attempt. The URL is left out: its query may hold a secret.
 fn log(delivery: &Delivery) {
+    let outcome = match &delivery.state {
+        State::Delivered => "delivered",
+        State::Pending(_) => "retried",
+        State::Failed(_) => "dead",
+    };
+    tell(&Fact::JobEnded { outcome });
     let last = delivery.attempts.last();
     let failed = match &delivery.state {
         State::Failed(reason) => Some(reason.name()),

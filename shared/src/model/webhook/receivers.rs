@@ -32,6 +32,8 @@ pub struct Post {
     /// `webhook-signature`
     pub signature: String,
     pub body: String,
+    /// `traceparent`, the W3C trace context.
+    pub traceparent: Option<String>,
 }
 
 /// What a receiver answered.
