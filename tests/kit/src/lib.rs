@@ -11,4 +11,4 @@ pub use client::{Reply, send};
 pub use connector::{Fault, Faults, StoreLog};
 pub use hook::{Hook, HookReply, Names, Received};
 pub use scripted::{Script, ScriptedProvider, chat_answer, chat_chunks};
-pub use world::{ADMIN_KEY, START_MS, World, WorldBuilder, router_of};
+pub use world::{ADMIN_KEY, Connectors, START_MS, World, WorldBuilder, router_of};

@@ -101,10 +101,15 @@ impl WorldBuilder {
             let (faults, log, latency) = (faults.clone(), log.clone(), self.latency);
             SharedHttpConnector::new(Instrumented { inner, faults, log, latency })
         };
-        let dynamo = embedded::dynamo_client(instrumented(engines.dynamo.clone()));
-        let sqs = embedded::sqs_client(instrumented(engines.sqs.connector()));
+        let connectors = Connectors {
+            dynamo: instrumented(engines.dynamo.clone()),
+            s3: engines.s3.clone(),
+            sqs: instrumented(engines.sqs.connector()),
+        };
+        let dynamo = embedded::dynamo_client(connectors.dynamo.clone());
+        let sqs = embedded::sqs_client(connectors.sqs.clone());
         create_table(&dynamo, "weir").await.expect("the table is created");
-        let bucket = Bucket::new(embedded::s3_client(engines.s3.clone()), "weir");
+        let bucket = Bucket::new(embedded::s3_client(connectors.s3.clone()), "weir");
         bucket.create().await.expect("the bucket is created");
         let urls = QueueUrls {
             respond: Some(queue_url("respond")),
@@ -119,7 +124,20 @@ impl WorldBuilder {
         let queues = engines.sqs.clone();
         let names = Names::default();
         let local_receivers = Arc::new(LocalReceivers { names: names.clone(), made: OnceLock::new() });
-        World { engines, dynamo, stores, queues, first, second, clock: self.clock, faults, log, names, local_receivers }
+        World {
+            engines,
+            connectors,
+            dynamo,
+            stores,
+            queues,
+            first,
+            second,
+            clock: self.clock,
+            faults,
+            log,
+            names,
+            local_receivers,
+        }
     }
 }
 
@@ -148,10 +166,19 @@ impl Receivers for LocalReceivers {
     }
 }
 
+/// What SDK clients talk through to the stores of a world, its faults included.
+#[derive(Clone)]
+pub struct Connectors {
+    pub dynamo: SharedHttpConnector,
+    pub s3: SharedHttpConnector,
+    pub sqs: SharedHttpConnector,
+}
+
 /// A deployment: stores and providers. Gateways are its instances.
 pub struct World {
     #[expect(dead_code, reason = "the stores live as long as the engines")]
     engines: Engines,
+    connectors: Connectors,
     dynamo: aws_sdk_dynamodb::Client,
     pub stores: Stores,
     /// What the platform sees of the queues: on the clock of this world, and without faults.
@@ -205,6 +232,12 @@ impl World {
     /// The same for receivers on this machine.
     pub fn local_receivers(&self) -> Arc<dyn Receivers> {
         Arc::clone(&self.local_receivers) as Arc<dyn Receivers>
+    }
+
+    /// For stores that are reached another way than through [`World::stores`].
+    #[must_use]
+    pub fn connectors(&self) -> Connectors {
+        self.connectors.clone()
     }
 
     /// Every route of one instance.
