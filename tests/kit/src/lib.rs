@@ -4,11 +4,13 @@
 mod client;
 mod connector;
 mod hook;
+mod recorded;
 mod scripted;
 mod world;
 
 pub use client::{Reply, send};
 pub use connector::{Fault, Faults, StoreLog};
 pub use hook::{Hook, HookReply, Names, Received};
+pub use recorded::{RECORDED_ADMIN_KEY, Recorded, compared, recorded_events};
 pub use scripted::{Script, ScriptedProvider, chat_answer, chat_chunks};
 pub use world::{ADMIN_KEY, Connectors, START_MS, World, WorldBuilder, router_of};

@@ -4,39 +4,36 @@ use std::collections::HashMap;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use kit::{ADMIN_KEY, World};
+use kit::World;
 use serde_json::{Value, json};
-use shared::model::clock::Clock;
 use tempfile::NamedTempFile;
 
 use crate::{Aws, Failure, Function, Upstream};
 
-/// Stores, AWS in front of them, and a provider that the test holds in its hands.
+/// Stores, AWS in front of them, and a models file.
 pub struct Deployment {
     /// The stores as the test sees them: the same as the functions'.
     pub world: World,
     pub aws: Aws,
-    pub upstream: Upstream,
     models: NamedTempFile,
 }
 
 /// The name of the admin key in Secrets Manager.
 const ADMIN_KEY_SECRET: &str = "weir-admin-key";
-/// The name of the provider's key there.
-const PROVIDER_KEY_SECRET: &str = "weir/upstream";
 
 impl Deployment {
+    /// Puts AWS in front of a world, whose clock should be the system's. The key of the admin API is `admin_key`, and
+    /// [`Upstream::KEY_SECRET`] names the key of a provider.
+    ///
     /// # Errors
     /// If there is no free port or no room for a file.
-    pub async fn start() -> io::Result<Self> {
-        let world = World::builder().clock(Clock::system()).build().await;
-        let secrets = [(ADMIN_KEY_SECRET, ADMIN_KEY), (PROVIDER_KEY_SECRET, "sk-upstream")];
+    pub async fn start(world: World, models: &str, admin_key: &str) -> io::Result<Self> {
+        let secrets = [(ADMIN_KEY_SECRET, admin_key), (Upstream::KEY_SECRET, "sk-upstream")];
         let secrets: HashMap<_, _> = secrets.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let aws = Aws::start(world.connectors(), secrets).await?;
-        let upstream = Upstream::start().await?;
-        let mut models = NamedTempFile::new()?;
-        models.write_all(catalog(upstream.url()).as_bytes())?;
-        Ok(Self { world, aws, upstream, models })
+        let mut file = NamedTempFile::new()?;
+        file.write_all(models.as_bytes())?;
+        Ok(Self { world, aws, models: file })
     }
 
     /// Starts a function of this deployment; `mode` is its `RESPONSE_MODE`.
@@ -67,29 +64,6 @@ impl Deployment {
         let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));
         self.aws.variables().into_iter().chain(own).collect()
     }
-}
-
-/// The test's provider and, for recorded events, the simulator.
-fn catalog(upstream: &str) -> String {
-    format!(
-        r#"
-[[provider]]
-name = "upstream"
-kind = "openai"
-base_url = "{upstream}"
-api_key_secret = "{PROVIDER_KEY_SECRET}"
-
-[[model]]
-name = "priced"
-kind = "chat"
-price = {{ input = 1.0, output = 2.0 }}
-context_tokens = 128000
-max_output_tokens = 4096
-targets = [{{ provider = "upstream", model = "upstream-1" }}]
-
-{}"#,
-        include_str!("../../../models/models.toml")
-    )
 }
 
 /// A request as API Gateway's REST API gives it to a function.

@@ -41,10 +41,19 @@ impl Upstream {
         Ok(Self { url, calls, _task: task })
     }
 
-    /// The `base_url` of the provider.
+    /// The name of its key in Secrets Manager.
+    pub const KEY_SECRET: &str = "weir/upstream";
+
+    /// A models file with one model of this provider, `priced`: 1 and 2 micro-dollars per token in and out.
     #[must_use]
-    pub fn url(&self) -> &str {
-        &self.url
+    pub fn models(&self) -> String {
+        format!(
+            "[[provider]]\nname = 'upstream'\nkind = 'openai'\nbase_url = '{}'\napi_key_secret = '{}'\n\n\
+             [[model]]\nname = 'priced'\nkind = 'chat'\nprice = {{ input = 1.0, output = 2.0 }}\ncontext_tokens = 128000\n\
+             max_output_tokens = 4096\ntargets = [{{ provider = 'upstream', model = 'upstream-1' }}]\n",
+            self.url,
+            Self::KEY_SECRET
+        )
     }
 
     /// The next call that is made.

@@ -8,7 +8,7 @@ use crate::stage::{Stage, USAGE, finish, word};
 async fn a_stream_is_given_whole_where_the_caller_cannot_stream() {
     let mut stage = Stage::new("buffer").await;
     let event = stage.event(true, "k");
-    let (function, upstream) = (&mut stage.function, &mut stage.deployment.upstream);
+    let (function, upstream) = (&mut stage.function, &mut stage.upstream);
     let provider = async {
         let call = upstream.call().await.unwrap();
         call.event(word("one"));
@@ -26,7 +26,7 @@ async fn an_answer_is_json_in_both_modes() {
     for mode in ["buffer", "stream"] {
         let mut stage = Stage::new(mode).await;
         let event = stage.event(false, "k");
-        let (function, upstream) = (&mut stage.function, &mut stage.deployment.upstream);
+        let (function, upstream) = (&mut stage.function, &mut stage.upstream);
         let provider = async {
             let call = upstream.call().await.unwrap();
             call.bytes(format!(

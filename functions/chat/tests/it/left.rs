@@ -18,7 +18,7 @@ async fn a_stream_that_nobody_reads_is_billed_and_can_be_replayed_in_the_next_in
     let replay = stage.function.invoke(event).await.unwrap().whole().await.unwrap();
     assert_eq!((replay.status, replay.header("idempotent-replayed")), (200, "true"));
     assert!(replay.text().contains("two") && replay.text().ends_with("data: [DONE]\n\n"), "{}", replay.text());
-    assert!(stage.deployment.upstream.is_quiet());
+    assert!(stage.upstream.is_quiet());
 }
 
 #[tokio::test]
@@ -38,5 +38,5 @@ async fn a_connection_that_is_cut_ends_the_process_but_not_before_the_books_are_
     let replay = stage.function.invoke(event).await.unwrap().whole().await.unwrap();
     assert_eq!((replay.status, replay.header("idempotent-replayed")), (200, "true"));
     assert!(replay.text().contains("two"), "{}", replay.text());
-    assert!(stage.deployment.upstream.is_quiet());
+    assert!(stage.upstream.is_quiet());
 }

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use kit::send;
-use runtime_api::{Answer, Chunk, Deployment, Function, UpstreamCall, request_event};
+use kit::{ADMIN_KEY, World, send};
+use runtime_api::{Answer, Chunk, Deployment, Function, Upstream, UpstreamCall, request_event};
 use serde_json::{Value, json};
 use shared::data::UsageCount;
+use shared::model::clock::Clock;
 use shared::model::money::MicroUsd;
 use shared::model::project::{Limits, Policy, Project};
 use shared::model::tokens::Usage;
@@ -17,7 +18,8 @@ pub(crate) const USAGE: &str = r#"{"prompt_tokens":10,"completion_tokens":5,"tot
 pub(crate) const COST: u64 = 20;
 
 pub(crate) struct Stage {
-    pub(crate) deployment: Deployment,
+    deployment: Deployment,
+    pub(crate) upstream: Upstream,
     pub(crate) function: Function,
     project: Project,
     key: String,
@@ -25,11 +27,13 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn new(mode: &str) -> Self {
-        let deployment = Deployment::start().await.unwrap();
+        let upstream = Upstream::start().await.unwrap();
+        let world = World::builder().clock(Clock::system()).build().await;
+        let deployment = Deployment::start(world, &upstream.models(), ADMIN_KEY).await.unwrap();
         let limits = Limits { budget: Some(MicroUsd(1_000_000)), ..Limits::default() };
         let (project, key) = deployment.world.project(limits, Policy::default()).await;
         let function = start(&deployment, mode).await;
-        Self { deployment, function, project, key }
+        Self { deployment, upstream, function, project, key }
     }
 
     /// Another process of the function, in place of the one that was there.
@@ -47,7 +51,7 @@ impl Stage {
     /// Sends a request, and gives its answer and the provider's end of the call as soon as both are there.
     pub(crate) async fn streams(&mut self, idempotency_key: &str, first_word: &str) -> (Answer, UpstreamCall) {
         let event = self.event(true, idempotency_key);
-        let (function, upstream) = (&mut self.function, &mut self.deployment.upstream);
+        let (function, upstream) = (&mut self.function, &mut self.upstream);
         // The answer begins with the provider's first event, which the test holds.
         let called = async {
             let call = upstream.call().await.unwrap();

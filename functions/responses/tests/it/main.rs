@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-use runtime_api::{Deployment, request_event};
+use kit::{ADMIN_KEY, World};
+use runtime_api::{Deployment, Upstream, request_event};
 use serde_json::{Value, json};
+use shared::model::clock::Clock;
 use shared::model::money::MicroUsd;
 use shared::model::project::{Limits, Policy};
 
@@ -18,7 +20,9 @@ fn chunk(choices: &Value, usage: &Value) -> String {
 
 #[tokio::test]
 async fn events_of_a_response_come_while_it_is_made_and_its_books_are_closed_with_it() {
-    let mut deployment = Deployment::start().await.unwrap();
+    let mut upstream = Upstream::start().await.unwrap();
+    let world = World::builder().clock(Clock::system()).build().await;
+    let deployment = Deployment::start(world, &upstream.models(), ADMIN_KEY).await.unwrap();
     let limits = Limits { budget: Some(MicroUsd(1_000_000)), ..Limits::default() };
     let (project, key) = deployment.world.project(limits, Policy::default()).await;
     let mut function = deployment.function(Path::new(env!("CARGO_BIN_EXE_responses")), "stream").await.unwrap();
@@ -26,7 +30,6 @@ async fn events_of_a_response_come_while_it_is_made_and_its_books_are_closed_wit
     let body = json!({"model": "priced", "input": "Hi", "stream": true, "max_output_tokens": 50});
     let event = request_event("POST", "/v1/responses", &[("Authorization", &authorization)], Some(&body));
 
-    let upstream = &mut deployment.upstream;
     let called = async {
         let call = upstream.call().await.unwrap();
         call.event(chunk(&json!([{"index": 0, "delta": {"content": "one"}, "finish_reason": null}]), &Value::Null));
