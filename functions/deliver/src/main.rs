@@ -9,7 +9,7 @@ use shared::edge::{self, config::Config, connect::Connect, lambda};
 async fn main() -> Result<(), lambda_http::Error> {
     let config = Config::from_env()?;
     edge::init_log(&config.log_level);
-    let receivers = Arc::new(Outbound::new(Options::default())?);
+    let receivers = Arc::new(Outbound::new(Options::default()).warmed()?);
     let gateway = Connect::table(&config).queues().receivers(receivers).gateway();
     lambda::run_worker(|event, _| deliver::job(event, Arc::clone(&gateway))).await
 }

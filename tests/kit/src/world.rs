@@ -1,10 +1,9 @@
 //! The whole service on embedded stores, with a provider and a clock that tests hold in their hands.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use axum::Router;
@@ -20,7 +19,7 @@ use shared::model::id;
 use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project};
 use shared::model::provider::Provider;
 use shared::model::secret::Secret;
-use shared::model::webhook::{Answer, Post, Receivers, RefusedUrl, SendError};
+use shared::model::webhook::Receivers;
 
 use crate::connector::{Faults, Instrumented, StoreLog};
 use crate::hook::Names;
@@ -123,7 +122,8 @@ impl WorldBuilder {
         let second = ScriptedProvider::new(Script::answer("From the second.", 10, 5));
         let queues = engines.sqs.clone();
         let names = Names::default();
-        let local_receivers = Arc::new(LocalReceivers { names: names.clone(), made: OnceLock::new() });
+        let options = Options { permit_loopback: true, ..Options::default() };
+        let local_receivers = Arc::new(Outbound::with_resolver(Arc::new(names.clone()), options));
         World {
             engines,
             connectors,
@@ -138,31 +138,6 @@ impl WorldBuilder {
             names,
             local_receivers,
         }
-    }
-}
-
-/// Receivers on this machine. The client is made at its first use: that takes long, and few tests send.
-struct LocalReceivers {
-    names: Names,
-    made: OnceLock<Outbound>,
-}
-
-impl LocalReceivers {
-    fn made(&self) -> &Outbound {
-        let options = Options { permit_loopback: true, ..Options::default() };
-        let make = || Outbound::with_resolver(Arc::new(self.names.clone()), options).expect("the client is built");
-        self.made.get_or_init(make)
-    }
-}
-
-#[async_trait]
-impl Receivers for LocalReceivers {
-    async fn check(&self, url: &str) -> Result<(), RefusedUrl> {
-        self.made().check(url).await
-    }
-
-    async fn post(&self, post: &Post) -> Result<Answer, SendError> {
-        self.made().post(post).await
     }
 }
 
@@ -190,7 +165,7 @@ pub struct World {
     pub log: StoreLog,
     /// What the names of webhook receivers mean.
     pub names: Names,
-    local_receivers: Arc<LocalReceivers>,
+    local_receivers: Arc<Outbound>,
 }
 
 impl World {
@@ -226,7 +201,7 @@ impl World {
 
     /// The way to webhook receivers, whose names are those of this world.
     pub fn receivers(&self, options: Options) -> Arc<dyn Receivers> {
-        Arc::new(Outbound::with_resolver(Arc::new(self.names.clone()), options).expect("the client is built"))
+        Arc::new(Outbound::with_resolver(Arc::new(self.names.clone()), options))
     }
 
     /// The same for receivers on this machine.
