@@ -10,6 +10,7 @@ mod mock;
 mod process;
 mod report;
 mod roles;
+mod start_up;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -36,6 +37,9 @@ struct Cli {
     /// Only background responses
     #[arg(long)]
     jobs: bool,
+    /// Measure the start of the functions in this folder instead: target/lambda, or target/release
+    #[arg(long, value_name = "FOLDER")]
+    functions: Option<PathBuf>,
     /// Keep weir under one steady load for this many seconds instead, for a profiler; prints its process id
     #[arg(long, value_name = "SECONDS")]
     hold: Option<u64>,
@@ -85,10 +89,21 @@ fn measure(cli: &Cli) -> Result<ExitCode, Failure> {
         measure::hold(seconds)?;
         return Ok(ExitCode::SUCCESS);
     }
+    if let Some(folder) = &cli.functions {
+        let rows = start_up::measure(folder)?;
+        start_up::print(&rows, &mut std::io::stdout().lock())?;
+        write_json(cli, &rows)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let report = if cli.jobs { measure::run_jobs(&plan)? } else { measure::run(&plan)? };
     report.print(&mut std::io::stdout().lock())?;
-    if let Some(path) = &cli.json {
-        std::fs::write(path, serde_json::to_vec_pretty(&report)?)?;
-    }
+    write_json(cli, &report)?;
     Ok(if report.failed_calls == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn write_json(cli: &Cli, figures: &impl serde::Serialize) -> Result<(), Failure> {
+    if let Some(path) = &cli.json {
+        std::fs::write(path, serde_json::to_vec_pretty(figures)?)?;
+    }
+    Ok(())
 }

@@ -47,8 +47,6 @@ pub enum LocalError {
     },
     #[error("`{path}` is damaged: {reason}; delete it to get new keys")]
     Keys { path: String, reason: String },
-    #[error("could not prepare the way to webhook endpoints")]
-    Receivers(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error(transparent)]
     Providers(#[from] providers::ConnectError),
     #[error("no function is named `{name}`; there are: {known}")]

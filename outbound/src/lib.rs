@@ -10,7 +10,7 @@ mod resolve;
 mod target;
 
 use std::error::Error;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -44,46 +44,58 @@ impl Default for Options {
 
 /// Sends over HTTPS to public addresses.
 pub struct Outbound {
-    client: reqwest::Client,
     names: Checked,
-    permit_loopback: bool,
+    options: Options,
+    /// Loading the trusted roots is the longest part of a cold start, and who only checks URLs needs none.
+    client: OnceLock<reqwest::Client>,
 }
 
 impl Outbound {
-    /// With the system's resolver.
-    ///
-    /// # Errors
-    /// If the trusted roots cannot be loaded.
-    pub fn new(options: Options) -> Result<Self, reqwest::Error> {
+    /// With the system's resolver. The client is made when it is first used.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
         Self::with_resolver(Arc::new(SystemResolver), options)
     }
 
     /// With a resolver of one's own, whose addresses are checked as well.
+    #[must_use]
+    pub fn with_resolver(resolver: Arc<dyn Resolve>, options: Options) -> Self {
+        let names = Checked { resolver, permit_loopback: options.permit_loopback };
+        Self { names, options, client: OnceLock::new() }
+    }
+
+    /// Makes the client now: while a function starts, Lambda gives it a whole processor.
     ///
     /// # Errors
     /// If the trusted roots cannot be loaded.
-    pub fn with_resolver(resolver: Arc<dyn Resolve>, options: Options) -> Result<Self, reqwest::Error> {
-        let Options { permit_loopback, timeout } = options;
-        let names = Checked { resolver, permit_loopback };
+    pub fn warmed(self) -> Result<Self, reqwest::Error> {
+        self.client()?;
+        Ok(self)
+    }
+
+    fn client(&self) -> Result<&reqwest::Client, reqwest::Error> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
         let client = reqwest::Client::builder()
-            .dns_resolver(Arc::new(names.clone()))
+            .dns_resolver(Arc::new(self.names.clone()))
             .no_proxy()
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
             .pool_max_idle_per_host(0)
             .connect_timeout(CONNECT)
-            .timeout(timeout)
+            .timeout(self.options.timeout)
             .tcp_nodelay(true)
             .user_agent(concat!("weir-webhooks/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { client, names, permit_loopback })
+        Ok(self.client.get_or_init(|| client))
     }
 }
 
 #[async_trait]
 impl Receivers for Outbound {
     async fn check(&self, url: &str) -> Result<(), RefusedUrl> {
-        let target = Target::parse(url, self.permit_loopback)?;
+        let target = Target::parse(url, self.options.permit_loopback)?;
         let Some(name) = target.name() else { return Ok(()) };
         let resolved = tokio::time::timeout(CONNECT, self.names.addresses(name)).await.unwrap_or(Err(Unusable::Name));
         match resolved {
@@ -96,9 +108,10 @@ impl Receivers for Outbound {
     }
 
     async fn post(&self, post: &Post) -> Result<Answer, SendError> {
-        let target = Target::parse(&post.url, self.permit_loopback).map_err(|_| SendError::UrlRefused)?;
+        let target = Target::parse(&post.url, self.options.permit_loopback).map_err(|_| SendError::UrlRefused)?;
         let request = self
-            .client
+            .client()
+            .map_err(|_| SendError::NotConnected)?
             .post(target.into_url())
             .header(CONTENT_TYPE, "application/json")
             .header("webhook-id", &post.id)

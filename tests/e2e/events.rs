@@ -1,31 +1,15 @@
 //! Recorded events, replayed through the functions they are named after; every recorded answer is compared whole.
-//!
-//! `events/<function>-<what>.json` is an event; `events/answers/<function>-<what>.json` the answer it must get: of a
-//! request status, content type and body, with what differs from run to run blotted out; of messages those that failed; of
-//! a schedule nothing. `WEIR_RECORD=1` writes the answers anew.
+//! `WEIR_RECORD=1` writes the answers anew.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kit::{ADMIN_KEY, World};
-use serde_json::{Value, json};
+use kit::{ADMIN_KEY, RECORDED_ADMIN_KEY, Recorded, World, compared, recorded_events};
+use serde_json::Value;
 use shared::app::{Gateway, Parts};
-use shared::data::{Conversation, NewItem, NewResponse, ResponseRecord};
 use shared::edge::Deps;
-use shared::model::message::ResponseKey;
-use shared::model::money::MicroUsd;
-use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project, ServiceAccount};
-use shared::model::responses::Status;
 use shared::model::secret::Secret;
-use shared::model::tokens::Usage;
 
-const KEY: &str = "sk-weir-EventProject0000000000000-EventSecret000000000000000000000000000000000";
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../events")
-}
-
-/// The service as the events expect it: the builtin simulator, one project with one key of one service account.
+/// The service as the events expect it, with the builtin simulator.
 async fn service() -> (World, Deps) {
     let world = World::new().await;
     let catalog = Arc::new(providers::builtin::builtin_catalog(&|_| false));
@@ -35,151 +19,32 @@ async fn service() -> (World, Deps) {
         stores: world.stores.clone(),
         clock: world.clock.clone(),
         receivers: Some(world.local_receivers()),
-        admin_key: Some(Secret::new("sk-weir-admin-event")),
+        admin_key: Some(Secret::new(RECORDED_ADMIN_KEY)),
     });
-    assert_ne!(ADMIN_KEY, "sk-weir-admin-event");
-    let key = ApiKeySecret::parse(KEY).unwrap();
-    let created_at = world.clock.now().seconds();
-    let project = Project {
-        id: key.project_id().to_owned(),
-        name: "Events".to_owned(),
-        created_at,
-        archived_at: None,
-        limits: Limits::default(),
-        revision: 1,
-        policy: Policy::default(),
-    };
-    world.stores.table.create_project(&project).await.unwrap();
-    let stored = ApiKey {
-        id: "key_1".to_owned(),
-        hash: key.hash(),
-        project_id: project.id,
-        name: "backend".to_owned(),
-        redacted_value: key.redacted(),
-        created_at,
-        service_account_id: "svc_acct_1".to_owned(),
-    };
-    let account = ServiceAccount {
-        id: "svc_acct_1".to_owned(),
-        project_id: key.project_id().to_owned(),
-        name: "backend".to_owned(),
-        created_at,
-    };
-    world.stores.table.create_service_account(&account, &stored).await.unwrap();
-    keep_responses(&world, key.project_id()).await;
+    assert_ne!(ADMIN_KEY, RECORDED_ADMIN_KEY);
+    world.keep_recorded().await;
     (world, gateway)
 }
 
-/// A conversation with two items, a response that has ended, and one that waits in the background.
-async fn keep_responses(world: &World, project_id: &str) {
-    let now = world.clock.now();
-    let message = |id: &str, text: &str| {
-        let content = json!([{"type": "input_text", "text": text}]);
-        json!({"id": id, "type": "message", "status": "completed", "role": "user", "content": content})
-    };
-    let conversation = Conversation {
-        project_id: project_id.to_owned(),
-        id: "conv_1".to_owned(),
-        created_at: now.seconds(),
-        metadata: r#"{"topic":"demo"}"#.to_owned(),
-        last_at: now,
-    };
-    let item = |id: &str, text: &str| NewItem { id: id.to_owned(), body: message(id, text).to_string().into() };
-    let items = [item("msg_1", "Be brief."), item("msg_2", "Be kind.")];
-    world.stores.create_conversation(&conversation, &items).await.unwrap();
-    for (id, status) in [("resp_1", Status::Completed), ("resp_2", Status::Queued)] {
-        let response = json!({
-            "id": id, "object": "response", "created_at": now.seconds(), "status": status.name(), "model": "simulator",
-            "background": status == Status::Queued, "output": [], "metadata": {},
-        });
-        let input = json!([message("msg_3", "Hello"), message("msg_4", "Hello again")]);
-        let body = json!({"model": "simulator", "input": input});
-        let request = json!({"body": body, "context": [], "skeleton": response, "limit": null, "turn_at": now.0});
-        let has_ended = status == Status::Completed;
-        let record = ResponseRecord {
-            key: ResponseKey { project_id: project_id.to_owned(), response_id: id.to_owned() },
-            status,
-            background: !has_ended,
-            stored: true,
-            deleted: false,
-            fence: 0,
-            lease_until: now,
-            not_before: now,
-            due_at: None,
-            next_sequence: u64::from(!has_ended),
-            watched_until: now,
-            created_at: now,
-            finished_at: has_ended.then_some(now),
-            model: "simulator".to_owned(),
-            api_key_id: "key_1".to_owned(),
-            conversation_id: None,
-            traceparent: None,
-            holding: None,
-            output_bytes: 0,
-            usage: Usage::default(),
-            cost: MicroUsd(0),
-            runs: 0,
-        };
-        let new = NewResponse {
-            record,
-            request: request.to_string().into(),
-            events: bytes::Bytes::new(),
-            response: has_ended.then(|| response.to_string().into()),
-            claim: None,
-        };
-        world.stores.create_response(&new).await.unwrap();
-    }
-}
-
-/// What differs from run to run: ids and secrets that are made anew.
-fn blotted(body: &str) -> String {
-    let mut out = String::new();
-    for word in body.split_inclusive('"') {
-        let text = word.trim_end_matches('"');
-        let made =
-            [("proj_", 29), ("key_", 28), ("svc_acct_", 33), ("we_", 27), ("resp_", 29), ("msg_", 28), ("conv_", 29)]
-                .iter()
-                .any(|(prefix, length)| text.starts_with(prefix) && text.len() == *length);
-        let secret = ["sk-weir-", "whsec_"].into_iter().find(|prefix| text.starts_with(prefix));
-        match (made && !text.contains("Event"), secret) {
-            (true, _) => out.push_str(&format!("{}*", &text[..=text.rfind('_').unwrap_or(0)])),
-            (_, Some(prefix)) => out.push_str(&format!("{prefix}*")),
-            _ => out.push_str(text),
-        }
-        out.push_str(&word[text.len()..]);
-    }
-    out
-}
-
-async fn answer(event: &Path) -> Value {
-    let text = std::fs::read_to_string(event).unwrap();
-    let name = event.file_name().unwrap().to_str().unwrap();
-    let function = name.split('-').next().unwrap();
+async fn answer(event: &Recorded) -> Value {
     let (_world, gateway) = service().await;
-    let answer = local::invoke_on(&gateway, function, &text).await;
-    let answer = answer.unwrap_or_else(|error| panic!("{name}: {error}"));
+    let answer = local::invoke_on(&gateway, event.function(), &event.text).await;
+    let answer = answer.unwrap_or_else(|error| panic!("{}: {error}", event.name));
     let Some(body) = answer["body"].as_str() else { return answer };
-    let body = blotted(body);
-    let body = serde_json::from_str::<Value>(&body).unwrap_or_else(|_| Value::from(body));
-    json!({ "statusCode": answer["statusCode"], "contentType": answer["headers"]["content-type"], "body": body })
+    let status = answer["statusCode"].as_u64().and_then(|status| status.try_into().ok()).unwrap();
+    compared(status, answer["headers"]["content-type"].as_str().unwrap_or_default(), body)
 }
 
 #[tokio::test]
 async fn recorded_events_get_their_recorded_answers() {
     let record = shared::edge::config::env("WEIR_RECORD").is_some();
-    let mut replayed = 0;
-    let mut events: Vec<PathBuf> = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
-    events.sort();
-    for event in events.iter().filter(|path| path.extension().is_some_and(|extension| extension == "json")) {
+    let events = recorded_events();
+    for event in &events {
         let found = answer(event).await;
-        let recorded = folder().join("answers").join(event.file_name().unwrap());
         if record {
-            std::fs::write(&recorded, format!("{}\n", serde_json::to_string_pretty(&found).unwrap())).unwrap();
+            std::fs::write(&event.answer, format!("{}\n", serde_json::to_string_pretty(&found).unwrap())).unwrap();
         }
-        let expected =
-            std::fs::read_to_string(&recorded).unwrap_or_else(|_| panic!("{} has no recorded answer", event.display()));
-        assert_eq!(found, serde_json::from_str::<Value>(&expected).unwrap(), "{}", event.display());
-        replayed += 1;
+        assert_eq!(found, event.expected(), "{}", event.name);
     }
-    assert!(replayed >= 39, "{replayed} events");
+    assert!(events.len() >= 39, "{} events", events.len());
 }

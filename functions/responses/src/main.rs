@@ -1,11 +1,14 @@
 //! Lambda entry point. Wiring only: everything testable lives in the library.
 
-use shared::edge::{self, config::Config, connect, lambda};
+use shared::edge::{self, config::Config, connect::Connect, lambda};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     let config = Config::from_env()?;
     let telemetry = edge::telemetry::start("responses", &config);
-    let gateway = connect::gateway(&config, providers::registry).await?;
-    lambda::run(edge::stack(responses::router(gateway)), config.response_mode, telemetry).await
+    let gateway = Connect::table(&config).bucket().queues().providers(providers::registry).await?.gateway();
+    let served = lambda::run(edge::stack(responses::router(gateway.clone())), config.response_mode, telemetry).await;
+    // Lambda's API broke off. Calls that were begun are paid for: their books are closed before the process ends.
+    gateway.drain().await;
+    served
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use outbound::{Options, Outbound};
-use shared::edge::{self, config::Config, connect, lambda};
+use shared::edge::{self, config::Config, connect::Connect, lambda};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     let config = Config::from_env()?;
     let telemetry = edge::telemetry::start("webhooks", &config);
-    let receivers = Arc::new(Outbound::new(Options::default())?);
-    let gateway = connect::gateway_with_receivers(&config, receivers).await?;
+    let receivers = Arc::new(Outbound::new(Options::default()));
+    let gateway = Connect::table(&config).queues().receivers(receivers).gateway();
     lambda::run(edge::stack(webhooks::router(gateway)), config.response_mode, telemetry).await
 }

@@ -30,6 +30,15 @@ pub struct Parts {
     pub admin_key: Option<Secret>,
 }
 
+impl Parts {
+    /// The least: no models, no providers, no way out, no admin API.
+    #[must_use]
+    pub fn new(stores: Stores, clock: Clock) -> Self {
+        let (catalog, providers) = (Arc::default(), HashMap::new());
+        Self { stores, catalog, providers, clock, receivers: None, admin_key: None }
+    }
+}
+
 /// One process's access to everything; routers share it. Holds no truth: what it remembers only saves round trips.
 pub struct Gateway {
     pub(super) stores: Stores,

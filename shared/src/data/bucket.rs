@@ -11,16 +11,17 @@ use crate::model::id::Fingerprint;
 pub(super) const INLINE_BYTES: usize = 100 * 1024;
 
 /// The bucket of one deployment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Bucket {
-    client: Client,
+    /// `None` in functions that handle no bodies: they make no client.
+    client: Option<Client>,
     name: String,
 }
 
 impl Bucket {
     #[must_use]
     pub fn new(client: Client, name: impl Into<String>) -> Self {
-        Self { client, name: name.into() }
+        Self { client: Some(client), name: name.into() }
     }
 
     /// Creates the bucket if it does not exist.
@@ -28,13 +29,18 @@ impl Bucket {
     /// # Errors
     /// If the store refuses or cannot be reached.
     pub async fn create(&self) -> Result<(), StoreError> {
-        if Box::pin(self.client.head_bucket().bucket(&self.name).send()).await.is_ok() {
+        let client = self.client()?;
+        if Box::pin(client.head_bucket().bucket(&self.name).send()).await.is_ok() {
             return Ok(());
         }
-        Box::pin(self.client.create_bucket().bucket(&self.name).send())
+        Box::pin(client.create_bucket().bucket(&self.name).send())
             .await
             .map_err(StoreError::bucket("create itself"))?;
         Ok(())
+    }
+
+    fn client(&self) -> Result<&Client, StoreError> {
+        self.client.as_ref().ok_or_else(|| StoreError::bucket("give or take a body")("this function has no way to it"))
     }
 
     /// Stores a body of a project for 32 days and returns its key: the same body of the same project has the same key.
@@ -49,21 +55,21 @@ impl Bucket {
 
     /// Deletes a body by the key that it was given.
     pub(super) async fn delete_body(&self, key: &str) -> Result<(), StoreError> {
-        let request = self.client.delete_object().bucket(&self.name).key(key);
+        let request = self.client()?.delete_object().bucket(&self.name).key(key);
         Box::pin(request.send()).await.map_err(StoreError::bucket("delete the body"))?;
         Ok(())
     }
 
     async fn put_under(&self, root: &str, folder: &str, body: Bytes) -> Result<String, StoreError> {
         let key = format!("{root}/{folder}/{}", Fingerprint::of([&*body]).as_str());
-        let request = self.client.put_object().bucket(&self.name).key(&key).body(ByteStream::from(body));
+        let request = self.client()?.put_object().bucket(&self.name).key(&key).body(ByteStream::from(body));
         Box::pin(request.send()).await.map_err(StoreError::bucket("put the body"))?;
         Ok(key)
     }
 
     /// Reads a body by the key that it was given.
     pub(super) async fn body(&self, key: &str) -> Result<Bytes, StoreError> {
-        let answer = Box::pin(self.client.get_object().bucket(&self.name).key(key).send()).await;
+        let answer = Box::pin(self.client()?.get_object().bucket(&self.name).key(key).send()).await;
         let answer = answer.map_err(StoreError::bucket("get the body"))?;
         Ok(answer.body.collect().await.map_err(StoreError::bucket("get the body"))?.into_bytes())
     }

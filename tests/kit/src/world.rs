@@ -1,10 +1,9 @@
 //! The whole service on embedded stores, with a provider and a clock that tests hold in their hands.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use axum::Router;
@@ -20,7 +19,7 @@ use shared::model::id;
 use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project};
 use shared::model::provider::Provider;
 use shared::model::secret::Secret;
-use shared::model::webhook::{Answer, Post, Receivers, RefusedUrl, SendError};
+use shared::model::webhook::Receivers;
 
 use crate::calls::AwsCalls;
 use crate::connector::{Faults, Instrumented, StoreLog};
@@ -115,17 +114,33 @@ impl WorldBuilder {
         let second = ScriptedProvider::new(Script::answer("From the second.", 10, 5));
         let queues = engines.sqs.clone();
         let names = Names::default();
-        let local_receivers = Arc::new(LocalReceivers { names: names.clone(), made: OnceLock::new() });
+        let options = Options { permit_loopback: true, ..Options::default() };
+        let local_receivers = Arc::new(Outbound::with_resolver(Arc::new(names.clone()), options));
         let (clock, calls) = (self.clock, AwsCalls::default());
-        World { engines, connectors, dynamo, stores, queues, first, second, clock, faults, log, calls, names, local_receivers }
+        World {
+            engines,
+            connectors,
+            dynamo,
+            stores,
+            queues,
+            first,
+            second,
+            clock,
+            faults,
+            log,
+            calls,
+            names,
+            local_receivers,
+        }
     }
 }
 
-/// What SDK clients talk through.
-struct Connectors {
-    dynamo: SharedHttpConnector,
-    s3: SharedHttpConnector,
-    sqs: SharedHttpConnector,
+/// What SDK clients talk through to the stores of a world, its faults included.
+#[derive(Clone)]
+pub struct Connectors {
+    pub dynamo: SharedHttpConnector,
+    pub s3: SharedHttpConnector,
+    pub sqs: SharedHttpConnector,
 }
 
 impl Connectors {
@@ -142,31 +157,6 @@ impl Connectors {
             bucket: Bucket::new(embedded::s3_client(wrap(self.s3.clone())), "weir"),
             queues: Queues::new(embedded::sqs_client(wrap(self.sqs.clone())), urls),
         }
-    }
-}
-
-/// Receivers on this machine. The client is made at its first use: that takes long, and few tests send.
-struct LocalReceivers {
-    names: Names,
-    made: OnceLock<Outbound>,
-}
-
-impl LocalReceivers {
-    fn made(&self) -> &Outbound {
-        let options = Options { permit_loopback: true, ..Options::default() };
-        let make = || Outbound::with_resolver(Arc::new(self.names.clone()), options).expect("the client is built");
-        self.made.get_or_init(make)
-    }
-}
-
-#[async_trait]
-impl Receivers for LocalReceivers {
-    async fn check(&self, url: &str) -> Result<(), RefusedUrl> {
-        self.made().check(url).await
-    }
-
-    async fn post(&self, post: &Post) -> Result<Answer, SendError> {
-        self.made().post(post).await
     }
 }
 
@@ -188,7 +178,7 @@ pub struct World {
     pub calls: AwsCalls,
     /// What the names of webhook receivers mean.
     pub names: Names,
-    local_receivers: Arc<LocalReceivers>,
+    local_receivers: Arc<Outbound>,
 }
 
 impl World {
@@ -234,12 +224,18 @@ impl World {
 
     /// The way to webhook receivers, whose names are those of this world.
     pub fn receivers(&self, options: Options) -> Arc<dyn Receivers> {
-        Arc::new(Outbound::with_resolver(Arc::new(self.names.clone()), options).expect("the client is built"))
+        Arc::new(Outbound::with_resolver(Arc::new(self.names.clone()), options))
     }
 
     /// The same for receivers on this machine.
     pub fn local_receivers(&self) -> Arc<dyn Receivers> {
         Arc::clone(&self.local_receivers) as Arc<dyn Receivers>
+    }
+
+    /// For stores that are reached another way than through [`World::stores`].
+    #[must_use]
+    pub fn connectors(&self) -> Connectors {
+        self.connectors.clone()
     }
 
     /// Every route of one instance.

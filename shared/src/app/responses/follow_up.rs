@@ -38,10 +38,17 @@ impl Gateway {
     /// the sweeper if it died. What fails here is done by the sweeper, too.
     pub(super) async fn follow_up_cancel(&self, record: &ResponseRecord) {
         let runs = record.holding.as_ref().is_none_or(|holding| holding.fence <= record.fence);
-        let done = if runs { self.tell_webhooks(record).await } else { self.follow_up(record).await };
+        let done = if runs { self.tell_webhooks(record).await } else { self.follow_up_unrun(record).await };
         if let Err(error) = done {
             tracing::error!(error = %Chain(&error), "cancelled response not followed up, the sweeper will");
         }
+    }
+
+    /// As [`Gateway::follow_up`], for a response that no run has touched: it cost nothing and is no turn.
+    async fn follow_up_unrun(&self, record: &ResponseRecord) -> Result<(), Error> {
+        self.settle_response(record, &Usage::default(), MicroUsd(0)).await?;
+        self.tell_webhooks(record).await?;
+        Ok(self.stores.close_response(&record.key).await?)
     }
 
     /// Settles the hold of a response, once.

@@ -2,7 +2,7 @@
 
 mod file;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::tokens::Price;
@@ -180,6 +180,13 @@ impl Catalog {
     #[must_use]
     pub fn providers(&self) -> &[ProviderConfig] {
         &self.providers
+    }
+
+    /// Names of the secrets with providers' keys, each once.
+    #[must_use]
+    pub fn secrets(&self) -> BTreeSet<&str> {
+        let keys = self.providers.iter().map(|provider| &provider.key);
+        keys.filter_map(|key| if let KeySource::Secret(name) = key { Some(name.as_str()) } else { None }).collect()
     }
 
     fn add(&mut self, model: Model) {

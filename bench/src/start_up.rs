@@ -1,0 +1,165 @@
+//! What a start of each function costs, and what a warm invocation adds to the least that a function can be.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use kit::World;
+use runtime_api::{Deployment, Function, linked, request_event};
+use serde::Serialize;
+use serde_json::json;
+use shared::model::clock::Clock;
+
+use crate::Failure;
+
+const STARTS: usize = 15;
+const INVOCATIONS: usize = 300;
+
+/// The functions, and what starts each: a request or an event.
+const FUNCTIONS: [(&str, Event); 10] = [
+    ("chat", Event::Request),
+    ("embeddings", Event::Request),
+    ("responses", Event::Request),
+    ("models", Event::Request),
+    ("admin", Event::Request),
+    ("usage", Event::Request),
+    ("webhooks", Event::Request),
+    ("respond", Event::Messages),
+    ("deliver", Event::Messages),
+    ("sweep", Event::Schedule),
+];
+
+/// An event that needs no store, except for the sweep's, which asks the table what is due.
+#[derive(Clone, Copy)]
+enum Event {
+    Request,
+    Messages,
+    Schedule,
+}
+
+impl Event {
+    fn text(self) -> String {
+        match self {
+            Self::Request => request_event("GET", "/healthz", &[], None),
+            Self::Messages => json!({"Records": []}).to_string(),
+            Self::Schedule => json!({}).to_string(),
+        }
+    }
+}
+
+/// The figures of one function.
+#[derive(Serialize)]
+pub(crate) struct Row {
+    function: String,
+    bootstrap_mb: f64,
+    /// Median, and the best: what the machine's other work does not explain.
+    first_poll_ms: f64,
+    first_poll_best_ms: f64,
+    /// At the first poll.
+    resident_mib: f64,
+    invocation_p50_ms: f64,
+    invocation_p99_ms: f64,
+    clients: Vec<&'static str>,
+}
+
+/// Measures every function in `folder` (`<function>/bootstrap`, or the binary itself), and `echo` if it is there.
+pub(crate) fn measure(folder: &Path) -> Result<Vec<Row>, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let world = World::builder().clock(Clock::system()).build().await;
+        let models = include_str!("../../models/models.toml");
+        let deployment = Deployment::start(world, models, "sk-weir-admin").await?;
+        let mut rows = Vec::new();
+        for (function, event) in [("echo", Event::Schedule)].iter().chain(&FUNCTIONS) {
+            match bootstrap(folder, function) {
+                Some(path) => rows.push(row(function, &path, *event, &deployment).await?),
+                None if *function == "echo" => {}
+                None => return Err(format!("{} has no function `{function}`", folder.display()).into()),
+            }
+        }
+        Ok(rows)
+    })
+}
+
+fn bootstrap(folder: &Path, function: &str) -> Option<PathBuf> {
+    let path = folder.join(function);
+    [path.join("bootstrap"), path].into_iter().find(|path| path.is_file())
+}
+
+async fn row(function: &str, path: &Path, event: Event, deployment: &Deployment) -> Result<Row, Failure> {
+    let binary = std::fs::read(path)?;
+    let variables = deployment.variables("buffer");
+    let (mut first_polls, mut resident) = (Vec::new(), Vec::new());
+    for _ in 0..STARTS {
+        let mut started = Function::start(path, &variables).await?;
+        first_polls.push(ms(started.polled().await?));
+        resident.push(mib(started.memory()?.resident));
+    }
+    let mut invocations = warm(path, &variables, &event.text()).await?;
+    Ok(Row {
+        function: function.to_owned(),
+        bootstrap_mb: binary.len() as f64 / 1e6,
+        first_poll_ms: quantile(&mut first_polls, 0.5),
+        first_poll_best_ms: quantile(&mut first_polls, 0.0),
+        resident_mib: quantile(&mut resident, 0.5),
+        invocation_p50_ms: quantile(&mut invocations, 0.5),
+        invocation_p99_ms: quantile(&mut invocations, 0.99),
+        clients: linked(&binary).into_iter().map(runtime_api::Service::name).collect(),
+    })
+}
+
+/// Times of warm invocations, from handing one over to having its answer.
+async fn warm(path: &Path, variables: &[(String, String)], event: &str) -> Result<Vec<f64>, Failure> {
+    let mut function = Function::start(path, variables).await?;
+    let mut times = Vec::new();
+    for number in 0..INVOCATIONS {
+        function.polled().await?;
+        let begun = Instant::now();
+        function.invoke(event.to_owned()).await?.json().await?;
+        // The first ones fill caches.
+        if number >= INVOCATIONS / 10 {
+            times.push(ms(begun.elapsed()));
+        }
+    }
+    Ok(times)
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn mib(kib: u64) -> f64 {
+    kib as f64 / 1024.0
+}
+
+fn quantile(values: &mut [f64], share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let last = values.len().saturating_sub(1) as f64;
+    values.get((last * share).round() as usize).copied().unwrap_or_default()
+}
+
+pub(crate) fn print(rows: &[Row], out: &mut impl Write) -> Result<(), Failure> {
+    let echo = rows.iter().find(|row| row.function == "echo");
+    writeln!(
+        out,
+        "{:12}{:>12}{:>14}{:>10}{:>12}{:>17}{:>10}{:>8}  clients",
+        "", "bootstrap", "first poll", "best", "resident", "invocation, p50", "p99", "x echo"
+    )?;
+    for row in rows {
+        let ratio =
+            echo.map_or_else(String::new, |echo| format!("{:.1}", row.invocation_p50_ms / echo.invocation_p50_ms));
+        writeln!(
+            out,
+            "{:12}{:>9.1} MB{:>11.1} ms{:>7.1} ms{:>8.1} MiB{:>14.2} ms{:>7.2} ms{ratio:>8}  {}",
+            row.function,
+            row.bootstrap_mb,
+            row.first_poll_ms,
+            row.first_poll_best_ms,
+            row.resident_mib,
+            row.invocation_p50_ms,
+            row.invocation_p99_ms,
+            row.clients.join(", ")
+        )?;
+    }
+    Ok(())
+}

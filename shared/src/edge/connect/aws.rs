@@ -1,0 +1,64 @@
+//! Clients of AWS, as a function finds them: region, credentials and endpoints are in its environment.
+//!
+//! The SDK's chain of places where credentials may be would link a client of STS and readers of profiles into every
+//! function, and Lambda uses none of them.
+
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_sdk_dynamodb::config::BehaviorVersion;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
+use aws_types::sdk_config::SharedCredentialsProvider;
+
+use crate::edge::config::env;
+
+pub(super) fn dynamodb() -> aws_sdk_dynamodb::Client {
+    let config = aws_sdk_dynamodb::config::Builder::from(&settings("DYNAMODB")).timeout_config(timeouts());
+    aws_sdk_dynamodb::Client::from_conf(config.build())
+}
+
+pub(super) fn sqs() -> aws_sdk_sqs::Client {
+    let config = aws_sdk_sqs::config::Builder::from(&settings("SQS")).timeout_config(timeouts());
+    aws_sdk_sqs::Client::from_conf(config.build())
+}
+
+pub(super) fn s3() -> aws_sdk_s3::Client {
+    let settings = settings("S3");
+    // Emulators serve buckets by path; AWS serves both.
+    let by_path = settings.endpoint_url().is_some();
+    aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(&settings).force_path_style(by_path).build())
+}
+
+pub(super) fn secrets_manager() -> aws_sdk_secretsmanager::Client {
+    aws_sdk_secretsmanager::Client::new(&settings("SECRETS_MANAGER"))
+}
+
+/// What Lambda tells a function in the environment, and under which names the SDKs look for endpoints.
+fn settings(service: &str) -> SdkConfig {
+    let is_set = |name| env(name).as_deref() == Some("true");
+    let mut settings = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(env("AWS_REGION").map(Region::new))
+        .use_fips(is_set("AWS_USE_FIPS_ENDPOINT"))
+        .use_dual_stack(is_set("AWS_USE_DUALSTACK_ENDPOINT"));
+    settings.set_credentials_provider(credentials().map(SharedCredentialsProvider::new));
+    settings.set_endpoint_url(env(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| env("AWS_ENDPOINT_URL")));
+    settings.build()
+}
+
+/// Those of the function's role; they outlive the process.
+fn credentials() -> Option<Credentials> {
+    let (id, secret) = env("AWS_ACCESS_KEY_ID").zip(env("AWS_SECRET_ACCESS_KEY"))?;
+    Some(Credentials::new(id, secret, env("AWS_SESSION_TOKEN"), None, "environment"))
+}
+
+/// Gives a connection up which a freeze or a NAT has silently cut.
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(1))
+        .operation_attempt_timeout(Duration::from_secs(3))
+        .operation_timeout(Duration::from_secs(12))
+        .build()
+}

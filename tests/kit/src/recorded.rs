@@ -1,0 +1,188 @@
+//! Recorded events: what they expect to find, and what of their answers is compared.
+//!
+//! `events/<function>-<what>.json` is an event; `events/answers/<function>-<what>.json` the answer it must get: of a
+//! request status, content type and body, with what differs from run to run blotted out; of messages those that failed; of
+//! a schedule nothing.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use shared::data::{Conversation, NewItem, NewResponse, ResponseRecord};
+use shared::model::message::ResponseKey;
+use shared::model::money::MicroUsd;
+use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project, ServiceAccount};
+use shared::model::responses::Status;
+use shared::model::tokens::Usage;
+
+use crate::World;
+
+/// The key of the project that recorded requests come from.
+const KEY: &str = "sk-weir-EventProject0000000000000-EventSecret000000000000000000000000000000000";
+/// The admin key of recorded requests.
+pub const RECORDED_ADMIN_KEY: &str = "sk-weir-admin-event";
+
+/// A recorded event.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    pub name: String,
+    pub text: String,
+    /// Where its answer is recorded.
+    pub answer: PathBuf,
+}
+
+impl Recorded {
+    /// The function that it is for.
+    #[must_use]
+    pub fn function(&self) -> &str {
+        self.name.split('-').next().unwrap_or_default()
+    }
+
+    /// The answer that it must get.
+    #[must_use]
+    pub fn expected(&self) -> Value {
+        let text =
+            std::fs::read_to_string(&self.answer).unwrap_or_else(|_| panic!("{} has no recorded answer", self.name));
+        serde_json::from_str(&text).expect("the answer is JSON")
+    }
+}
+
+/// All recorded events, by name.
+#[must_use]
+pub fn recorded_events() -> Vec<Recorded> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events");
+    let entries = std::fs::read_dir(&folder).expect("there is a folder of events");
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("the folder is read").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    paths.sort();
+    let read = |path: PathBuf| Recorded {
+        name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        text: std::fs::read_to_string(&path).expect("the event is read"),
+        answer: folder.join("answers").join(path.file_name().unwrap_or_default()),
+    };
+    paths.into_iter().map(read).collect()
+}
+
+/// What is compared of the answer to a request.
+#[must_use]
+pub fn compared(status: u16, content_type: &str, body: &str) -> Value {
+    let body = blotted(body);
+    let body = serde_json::from_str::<Value>(&body).unwrap_or_else(|_| Value::from(body));
+    json!({ "statusCode": status, "contentType": content_type, "body": body })
+}
+
+/// What differs from run to run: ids and secrets that are made anew.
+fn blotted(body: &str) -> String {
+    let mut out = String::new();
+    for word in body.split_inclusive('"') {
+        let text = word.trim_end_matches('"');
+        let made =
+            [("proj_", 29), ("key_", 28), ("svc_acct_", 33), ("we_", 27), ("resp_", 29), ("msg_", 28), ("conv_", 29)]
+                .iter()
+                .any(|(prefix, length)| text.starts_with(prefix) && text.len() == *length);
+        let secret = ["sk-weir-", "whsec_"].into_iter().find(|prefix| text.starts_with(prefix));
+        match (made && !text.contains("Event"), secret) {
+            (true, _) => out.push_str(&format!("{}*", &text[..=text.rfind('_').unwrap_or(0)])),
+            (_, Some(prefix)) => out.push_str(&format!("{prefix}*")),
+            _ => out.push_str(text),
+        }
+        out.push_str(&word[text.len()..]);
+    }
+    out
+}
+
+impl World {
+    /// What recorded events expect: one project with one key of one service account, a conversation with two items, a
+    /// response that has ended, and one that waits in the background.
+    pub async fn keep_recorded(&self) {
+        let key = ApiKeySecret::parse(KEY).unwrap();
+        let created_at = self.clock.now().seconds();
+        let project = Project {
+            id: key.project_id().to_owned(),
+            name: "Events".to_owned(),
+            created_at,
+            archived_at: None,
+            limits: Limits::default(),
+            revision: 1,
+            policy: Policy::default(),
+        };
+        self.stores.table.create_project(&project).await.unwrap();
+        let stored = ApiKey {
+            id: "key_1".to_owned(),
+            hash: key.hash(),
+            project_id: project.id,
+            name: "backend".to_owned(),
+            redacted_value: key.redacted(),
+            created_at,
+            service_account_id: "svc_acct_1".to_owned(),
+        };
+        let account = ServiceAccount {
+            id: "svc_acct_1".to_owned(),
+            project_id: key.project_id().to_owned(),
+            name: "backend".to_owned(),
+            created_at,
+        };
+        self.stores.table.create_service_account(&account, &stored).await.unwrap();
+        keep_responses(self, key.project_id()).await;
+    }
+}
+
+/// A conversation with two items, a response that has ended, and one that waits in the background.
+async fn keep_responses(world: &World, project_id: &str) {
+    let now = world.clock.now();
+    let message = |id: &str, text: &str| {
+        let content = json!([{"type": "input_text", "text": text}]);
+        json!({"id": id, "type": "message", "status": "completed", "role": "user", "content": content})
+    };
+    let conversation = Conversation {
+        project_id: project_id.to_owned(),
+        id: "conv_1".to_owned(),
+        created_at: now.seconds(),
+        metadata: r#"{"topic":"demo"}"#.to_owned(),
+        last_at: now,
+    };
+    let item = |id: &str, text: &str| NewItem { id: id.to_owned(), body: message(id, text).to_string().into() };
+    let items = [item("msg_1", "Be brief."), item("msg_2", "Be kind.")];
+    world.stores.create_conversation(&conversation, &items).await.unwrap();
+    for (id, status) in [("resp_1", Status::Completed), ("resp_2", Status::Queued)] {
+        let response = json!({
+            "id": id, "object": "response", "created_at": now.seconds(), "status": status.name(), "model": "simulator",
+            "background": status == Status::Queued, "output": [], "metadata": {},
+        });
+        let input = json!([message("msg_3", "Hello"), message("msg_4", "Hello again")]);
+        let body = json!({"model": "simulator", "input": input});
+        let request = json!({"body": body, "context": [], "skeleton": response, "limit": null, "turn_at": now.0});
+        let has_ended = status == Status::Completed;
+        let record = ResponseRecord {
+            key: ResponseKey { project_id: project_id.to_owned(), response_id: id.to_owned() },
+            status,
+            background: !has_ended,
+            stored: true,
+            deleted: false,
+            fence: 0,
+            lease_until: now,
+            not_before: now,
+            due_at: None,
+            next_sequence: u64::from(!has_ended),
+            watched_until: now,
+            created_at: now,
+            finished_at: has_ended.then_some(now),
+            model: "simulator".to_owned(),
+            api_key_id: "key_1".to_owned(),
+            conversation_id: None,
+            traceparent: None,
+            holding: None,
+            output_bytes: 0,
+            usage: Usage::default(),
+            cost: MicroUsd(0),
+            runs: 0,
+        };
+        let new = NewResponse {
+            record,
+            request: request.to_string().into(),
+            events: bytes::Bytes::new(),
+            response: has_ended.then(|| response.to_string().into()),
+            claim: None,
+        };
+        world.stores.create_response(&new).await.unwrap();
+    }
+}
