@@ -9,7 +9,8 @@ use shared::edge::{self, config::Config, connect, lambda};
 async fn main() -> Result<(), lambda_http::Error> {
     let config = Config::from_env()?;
     edge::init_log(&config.log_level);
-    let receivers = Arc::new(Outbound::new(Options::default())?);
+    let options = Options { permit_loopback: config.webhooks_permit_loopback, ..Options::default() };
+    let receivers = Arc::new(Outbound::new(options)?);
     let gateway = connect::gateway_with_receivers(&config, receivers).await?;
     lambda::run_worker(|event, _| deliver::job(event, Arc::clone(&gateway))).await
 }
