@@ -1,0 +1,77 @@
+"""The copy of template.yaml that an emulator gets: differences.toml applied, and nothing else."""
+
+import copy
+import tomllib
+from dataclasses import dataclass
+
+ABSENT = None  # No value of the template is null.
+
+
+class Wrong(Exception):
+    """The list of differences and the template do not fit."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    path: str
+    before: object
+    after: object
+    reason: str
+
+
+def read(path):
+    """The differences that a file lists."""
+    rows = tomllib.loads(path.read_text())["difference"]
+    return [Difference(row["path"], row.get("from", ABSENT), row.get("to", ABSENT), row["reason"]) for row in rows]
+
+
+def adapted(template, differences):
+    """The copy; raises `Wrong` unless it differs in what is listed and in nothing else."""
+    adapted = copy.deepcopy(template)
+    listed = [change for difference in differences for change in apply(adapted, difference)]
+    found = list(changes(template, adapted))
+    if sorted(map(repr, listed)) != sorted(map(repr, found)):
+        raise Wrong(f"the copy differs in {found}, but listed is {listed}")
+    return adapted
+
+
+def apply(template, difference):
+    """Makes one difference everywhere it applies; the changes that were made."""
+    before, after, made = difference.before, difference.after, []
+    for place, path in places(template, difference.path):
+        name = path[-1]
+        if place.get(name, ABSENT) != before:
+            continue
+        if after is ABSENT:
+            del place[name]
+        else:
+            place[name] = copy.deepcopy(after)
+        made.append((".".join(path), before, after))
+    if not made:
+        raise Wrong(f"`{difference.path}` is nowhere {before!r} in the template: mend or delete the difference")
+    return made
+
+
+def places(template, pattern):
+    """Each mapping that has, or could have, the last name of a pattern, with the path of that name."""
+    *parents, name = pattern.split(".")
+    found = [(template, ())]
+    for parent in parents:
+        found = [
+            (value, (*path, key))
+            for mapping, path in found
+            for key, value in mapping.items()
+            if parent in ("*", key) and isinstance(value, dict)
+        ]
+    names = lambda mapping: list(mapping) if name == "*" else [name]
+    return [(mapping, (*path, key)) for mapping, path in found for key in names(mapping)]
+
+
+def changes(before, after, path=()):
+    """Where two templates differ: (path, before, after)."""
+    if not (isinstance(before, dict) and isinstance(after, dict)):
+        if before != after:
+            yield ".".join(path), before, after
+        return
+    for name in [*before, *(name for name in after if name not in before)]:
+        yield from changes(before.get(name, ABSENT), after.get(name, ABSENT), (*path, name))
