@@ -1,0 +1,13 @@
+"""The sweep, which the schedule starts each minute, finds what was lost."""
+
+
+def test_a_job_whose_message_was_lost_is_done(lost_message):
+    told, job = lost_message
+    assert told.event(180).data.id == job.id
+    assert told.client.responses.retrieve(job.id).status == "completed"
+
+
+def test_an_event_whose_message_was_lost_is_delivered(lost_delivery):
+    told, job = lost_delivery
+    event = told.event(180)
+    assert (event.type, event.data.id) == ("response.completed", job.id)
