@@ -24,10 +24,12 @@ def main():
     functions, *arguments = sys.argv[1:]
     with tempfile.TemporaryDirectory(prefix="weir-deployed-") as home, emulator.running(Path(home)) as url:
         os.environ.update(environment := emulator.environment(url, home))
-        deploy(package(Path(functions), Path(home) / "package"))
+        adapted = adapted_template()
+        deploy(package(adapted, Path(functions), Path(home) / "package"))
         outputs = stack_outputs()
         # Base URLs name hosts of AWS.
         api = outputs["BaseUrl"].split("//")[1].split(".")[0]
+        repeat_gateway_responses(api, adapted["Resources"]["Api"]["Properties"]["GatewayResponses"])
         environment |= {
             "WEIR_BASE_URL": f"{url}/restapis/{api}/prod/_user_request_/v1",
             "WEIR_ADMIN_KEY": secret(outputs["AdminKeySecret"]),
@@ -39,12 +41,15 @@ def main():
             sys.exit(tests.returncode)
 
 
-def package(functions, folder):
-    """A folder as `sam build` would make it: the adapted template, each function's program and the models."""
+def adapted_template():
     source = yaml_parse((emulator.ROOT / "template.yaml").read_text())
     differences = template.read(Path(__file__).with_name("differences.toml"))
-    adapted = template.adapted(source, differences)
     print(f"the copy differs from template.yaml by {len(differences)} listed differences")
+    return template.adapted(source, differences)
+
+
+def package(adapted, functions, folder):
+    """A folder as `sam build` would make it: the adapted template, each function's program and the models."""
     for resource in adapted["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             code = resource["Properties"]["CodeUri"]
@@ -69,6 +74,24 @@ def deploy(path):
         cwd=path.parent,
         check=True,
     )
+
+
+def repeat_gateway_responses(api, responses):
+    """Gives the emulator what it dropped: the answers that API Gateway gives by itself."""
+    gateway = boto3.client("apigateway")
+    known = gateway.get_gateway_responses(restApiId=api)["items"]
+    if not all(response["defaultResponse"] for response in known):
+        raise SystemExit("the emulator reads GatewayResponses by now: delete this and its entry in differences.toml")
+    for kind, response in responses.items():
+        headers = response["ResponseParameters"]["Headers"]
+        gateway.put_gateway_response(
+            restApiId=api,
+            responseType=kind,
+            responseParameters={f"gatewayresponse.header.{name}": value for name, value in headers.items()},
+            responseTemplates=response["ResponseTemplates"],
+            **({"statusCode": str(response["StatusCode"])} if "StatusCode" in response else {}),
+        )
+    gateway.create_deployment(restApiId=api, stageName="prod")
 
 
 def stack_outputs():
