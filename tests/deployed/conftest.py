@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import signal
 import time
+from pathlib import Path
 
 import pytest
 from service import call, eventually
@@ -121,7 +123,30 @@ def lost_delivery(queues, told):
     return told, job
 
 
-MINUTES = ("failing", "lost_message", "lost_delivery")
+@pytest.fixture(scope="session")
+def orphaned(queues, told, operator):
+    """A job whose worker is killed in the middle of it."""
+    told = told()
+    job = told.begin("slow", "word " * 500)
+    eventually(lambda: call(operator, "GET", f"/organization/jobs/{job.id}")["events"] > 4)
+    kill_workers(f"{os.environ['WEIR_STACK']}-RespondFunction")
+    return told, job
+
+
+def kill_workers(function):
+    """Kills the processes of a function of this emulator, of which there is at least one."""
+    ours = (f"AWS_LAMBDA_FUNCTION_NAME={function}", f"AWS_ENDPOINT_URL={os.environ['AWS_ENDPOINT_URL']}")
+    killed = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            variables = (process / "environ").read_text(errors="replace").split("\0")
+            if all(any(variable.startswith(start) for variable in variables) for start in ours):
+                os.kill(int(process.name), signal.SIGKILL)
+                killed += 1
+    assert killed, f"no process of {function} runs on this machine"
+
+
+MINUTES = ("failing", "lost_message", "lost_delivery", "orphaned")
 
 
 def pytest_collection_modifyitems(items):

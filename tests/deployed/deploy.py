@@ -68,7 +68,7 @@ def deploy(path):
     subprocess.run(
         [
             *("sam", "deploy", "--template-file", path, "--stack-name", STACK, "--s3-bucket", "weir-files"),
-            *("--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-progressbar"),
+            *("--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"),
             *("--parameter-overrides", *(f"{name}={value}" for name, value in PARAMETERS.items())),
         ],
         cwd=path.parent,
