@@ -3,12 +3,15 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 import boto3
+from botocore.config import Config
 from samcli.yamlhelper import yaml_parse
 
 import emulator
@@ -22,30 +25,26 @@ PARAMETERS = {"Architecture": "x86_64", "Models": "s3://weir-files/models.toml"}
 
 def main():
     functions, *arguments = sys.argv[1:]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # So that the emulator is stopped.
+    listed = tomllib.loads(Path(__file__).with_name("differences.toml").read_text())
     with tempfile.TemporaryDirectory(prefix="weir-deployed-") as home, emulator.running(Path(home)) as url:
         os.environ.update(environment := emulator.environment(url, home))
-        adapted = adapted_template()
+        adapted = template.adapted(yaml_parse((emulator.ROOT / "template.yaml").read_text()), listed["difference"])
         deploy(package(adapted, Path(functions), Path(home) / "package"))
         outputs = stack_outputs()
         # Base URLs name hosts of AWS.
         api = outputs["BaseUrl"].split("//")[1].split(".")[0]
-        repeat_gateway_responses(api, adapted["Resources"]["Api"]["Properties"]["GatewayResponses"])
+        for repeated in listed["repeated"]:
+            REPEAT[repeated["path"]](api, adapted)
         environment |= {
             "WEIR_BASE_URL": f"{url}/restapis/{api}/prod/_user_request_/v1",
             "WEIR_ADMIN_KEY": secret(outputs["AdminKeySecret"]),
             "WEIR_STACK": STACK,
         }
-        tests = subprocess.run([sys.executable, "-m", "pytest", *TESTS, "--none-skipped", *arguments], cwd=emulator.ROOT, env=environment)
-        if tests.returncode:
+        command = [sys.executable, "-m", "pytest", *TESTS, "--none-skipped", *arguments]
+        if status := subprocess.run(command, cwd=emulator.ROOT, env=environment).returncode:
             print_logs()
-            sys.exit(tests.returncode)
-
-
-def adapted_template():
-    source = yaml_parse((emulator.ROOT / "template.yaml").read_text())
-    differences = template.read(Path(__file__).with_name("differences.toml"))
-    print(f"the copy differs from template.yaml by {len(differences)} listed differences")
-    return template.adapted(source, differences)
+            sys.exit(status)
 
 
 def package(adapted, functions, folder):
@@ -62,7 +61,7 @@ def package(adapted, functions, folder):
 
 
 def deploy(path):
-    files = boto3.client("s3", config=boto3.session.Config(s3={"addressing_style": "path"}))
+    files = boto3.client("s3", config=Config(s3={"addressing_style": "path"}))
     files.create_bucket(Bucket="weir-files")
     files.upload_file(emulator.ROOT / "tests/sdk/models.toml", "weir-files", "models.toml")
     subprocess.run(
@@ -76,13 +75,12 @@ def deploy(path):
     )
 
 
-def repeat_gateway_responses(api, responses):
-    """Gives the emulator what it dropped: the answers that API Gateway gives by itself."""
+def repeat_gateway_responses(api, adapted):
+    """The answers that API Gateway gives by itself."""
     gateway = boto3.client("apigateway")
-    known = gateway.get_gateway_responses(restApiId=api)["items"]
-    if not all(response["defaultResponse"] for response in known):
-        raise SystemExit("the emulator reads GatewayResponses by now: delete this and its entry in differences.toml")
-    for kind, response in responses.items():
+    if not all(known["defaultResponse"] for known in gateway.get_gateway_responses(restApiId=api)["items"]):
+        raise SystemExit("the emulator reads GatewayResponses by now: delete what repeats them")
+    for kind, response in adapted["Resources"]["Api"]["Properties"]["GatewayResponses"].items():
         headers = response["ResponseParameters"]["Headers"]
         gateway.put_gateway_response(
             restApiId=api,
@@ -94,6 +92,10 @@ def repeat_gateway_responses(api, responses):
     gateway.create_deployment(restApiId=api, stageName="prod")
 
 
+# How what is listed as repeated is given to the emulator once more.
+REPEAT = {"Resources.Api.Properties.GatewayResponses": repeat_gateway_responses}
+
+
 def stack_outputs():
     (stack,) = boto3.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
@@ -103,15 +105,15 @@ def secret(name):
     return boto3.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
 
 
-def print_logs(lines=30):
+def print_logs(lines=20):
     """The last lines of every function's log."""
     logs = boto3.client("logs")
     for group in logs.describe_log_groups()["logGroups"]:
         name = group["logGroupName"]
-        events = logs.filter_log_events(logGroupName=name)["events"]
-        print(f"--- {name}")
-        for event in events[-lines:]:
-            print(event["message"].rstrip())
+        said = [event["message"].rstrip() for event in logs.filter_log_events(logGroupName=name)["events"]]
+        # Lambda's own lines say when an invocation began and ended.
+        said = [line for line in said if not line.startswith(("START ", "END ", "REPORT "))]
+        print(f"--- {name}", *said[-lines:], sep="\n")
 
 
 if __name__ == "__main__":

@@ -1,28 +1,13 @@
 """The copy of template.yaml that an emulator gets: differences.toml applied, and nothing else."""
 
 import copy
-import tomllib
-from dataclasses import dataclass
 
 ABSENT = None  # No value of the template is null.
+ANYTHING = "*"
 
 
 class Wrong(Exception):
     """The list of differences and the template do not fit."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    path: str
-    before: object
-    after: object
-    reason: str
-
-
-def read(path):
-    """The differences that a file lists."""
-    rows = tomllib.loads(path.read_text())["difference"]
-    return [Difference(row["path"], row.get("from", ABSENT), row.get("to", ABSENT), row["reason"]) for row in rows]
 
 
 def adapted(template, differences):
@@ -37,18 +22,18 @@ def adapted(template, differences):
 
 def apply(template, difference):
     """Makes one difference everywhere it applies; the changes that were made."""
-    before, after, made = difference.before, difference.after, []
-    for place, path in places(template, difference.path):
-        name = path[-1]
-        if place.get(name, ABSENT) != before:
+    wanted, after, made = difference.get("from", ABSENT), difference.get("to", ABSENT), []
+    for place, path in places(template, difference["path"]):
+        before = place.get(path[-1], ABSENT)
+        if before != wanted and (wanted != ANYTHING or before is ABSENT):
             continue
         if after is ABSENT:
-            del place[name]
+            del place[path[-1]]
         else:
-            place[name] = copy.deepcopy(after)
+            place[path[-1]] = after
         made.append((".".join(path), before, after))
     if not made:
-        raise Wrong(f"`{difference.path}` is nowhere {before!r} in the template: mend or delete the difference")
+        raise Wrong(f"`{difference['path']}` is nowhere {wanted!r} in the template: mend or delete the difference")
     return made
 
 
@@ -61,10 +46,9 @@ def places(template, pattern):
             (value, (*path, key))
             for mapping, path in found
             for key, value in mapping.items()
-            if parent in ("*", key) and isinstance(value, dict)
+            if parent in (ANYTHING, key) and isinstance(value, dict)
         ]
-    names = lambda mapping: list(mapping) if name == "*" else [name]
-    return [(mapping, (*path, key)) for mapping, path in found for key in names(mapping)]
+    return [(mapping, (*path, name)) for mapping, path in found]
 
 
 def changes(before, after, path=()):
