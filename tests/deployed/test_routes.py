@@ -36,7 +36,7 @@ def test_health(http):
 
 @pytest.mark.parametrize("method, path", ROUTES)
 def test_every_recorded_route_asks_for_a_key(http, method, path):
-    answer = http.request(method, at(path), headers={"authorization": "Bearer sk-weir-nobody-nothing"}, json={})
+    answer = http.request(method, at(path), headers={"authorization": "Bearer sk-weir-nobody-nothing"})
     assert error(answer) == (401, "invalid_api_key")
 
 
