@@ -19,8 +19,13 @@ import template
 
 STACK = "weir"
 TESTS = ("tests/deployed", "tests/sdk/python")
-# What template.yaml leaves open. The emulator runs functions as processes of this machine, which have no /opt.
-PARAMETERS = {"Architecture": "x86_64", "Models": "s3://weir-files/models.toml"}
+# What template.yaml leaves open. The emulator runs functions as processes of this machine, which have no /opt. All that the
+# template can make is made, but for alarms and WAF: the emulator knows neither alarms on expressions nor associations of web ACLs.
+PARAMETERS = {
+    "Architecture": "x86_64",
+    "Models": "s3://weir-files/models.toml",
+    **dict.fromkeys(("Bedrock", "AccessLogs", "Dashboard"), "yes"),
+}
 
 
 def main():
@@ -48,13 +53,14 @@ def main():
 
 
 def package(adapted, functions, folder):
-    """A folder as `sam build` would make it: the adapted template, each function's program and the models."""
+    """A folder as `sam build` would make it: the adapted template, each function's program, and the rest that it names."""
     for resource in adapted["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             code = resource["Properties"]["CodeUri"]
             (folder / code).mkdir(parents=True)
             shutil.copy2(functions / resource["Metadata"]["BuildProperties"]["Binary"] / "bootstrap", folder / code)
-    shutil.copytree(emulator.ROOT / "models", folder / "models")
+    for other in ("infra", "models"):
+        shutil.copytree(emulator.ROOT / other, folder / other)
     path = folder / "template.json"
     path.write_text(json.dumps(adapted))
     return path
