@@ -4,11 +4,17 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::extract::rejection::BytesRejection;
+use axum::http::request::Parts;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
 use axum::serve::ListenerExt as _;
 use embedded::{Engines, Place};
 use shared::data::Stores;
 use shared::edge::telemetry::observed;
-use shared::edge::{self, Deps, Telemetry};
+use shared::edge::{self, Deps, Rejection, Telemetry};
 use shared::model::project::ApiKeySecret;
 use shared::model::secret::Secret;
 use tokio::net::TcpListener;
@@ -52,7 +58,7 @@ pub async fn serve(settings: &Settings) -> Result<Running, LocalError> {
     admit_key(&gateway, &project_key, "Local").await?;
     Ok(Running {
         listener,
-        router: edge::stack(routes(&gateway)),
+        router: edge::stack(routes(&gateway).layer(middleware::from_fn(whole))),
         model_names: gateway.catalog().models().iter().map(|model| model.name.clone()).collect(),
         gateway,
         engines,
@@ -60,6 +66,13 @@ pub async fn serve(settings: &Settings) -> Result<Running, LocalError> {
         admin_key: Secret::new(keys.admin_key),
         telemetry: Telemetry::default(),
     })
+}
+
+/// Takes the whole body before anything is decided, as Lambda does. Hyper closes a connection whose request was answered
+/// before it had come, and does not tell the client, whose next request then fails.
+async fn whole(head: Parts, body: Result<Bytes, BytesRejection>, next: Next) -> Response {
+    let Ok(body) = body else { return Rejection::TooLarge.into_response() };
+    next.run(Request::from_parts(head, Body::from(body))).await
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, LocalError> {
@@ -129,5 +142,36 @@ impl Running {
 async fn send_spans(telemetry: &Telemetry, stopping: &CancellationToken) {
     while stopping.run_until_cancelled(tokio::time::sleep(SEND_EVERY)).await.is_some() {
         telemetry.flush().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use http_body_util::{BodyExt as _, Full};
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_is_refused_has_been_read() {
+        let settings = Settings {
+            address: ([127, 0, 0, 1], 0).into(),
+            data: Data::Embedded(Place::Memory),
+            models: None,
+            admin_key: None,
+        };
+        let running = serve(&settings).await.unwrap();
+        let read = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&read);
+        let body = Full::new(Bytes::from_static(b"{}")).map_frame(move |frame| {
+            seen.store(true, Ordering::SeqCst);
+            frame
+        });
+        let request = Request::post("/v1/chat/completions").body(Body::new(body)).unwrap();
+        let response = running.router.oneshot(request).await.unwrap();
+        assert_eq!((response.status().as_u16(), read.load(Ordering::SeqCst)), (401, true));
     }
 }

@@ -9,7 +9,8 @@ use shared::edge::{self, config::Config, connect::Connect, lambda};
 async fn main() -> Result<(), lambda_http::Error> {
     let config = Config::from_env()?;
     let telemetry = edge::telemetry::start("webhooks", &config);
-    let receivers = Arc::new(Outbound::new(Options::default()));
+    let options = Options { permit_loopback: config.webhooks_permit_loopback, ..Options::default() };
+    let receivers = Arc::new(Outbound::new(options));
     let gateway = Connect::table(&config).queues().receivers(receivers).gateway();
     lambda::run(edge::stack(webhooks::router(gateway)), config.response_mode, telemetry).await
 }

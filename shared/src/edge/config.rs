@@ -14,6 +14,7 @@ use crate::data::QueueUrls;
 /// | `DELIVER_QUEUE_URL` | queue of events for webhook endpoints | none: this function sends none |
 /// | `RESPOND_DEAD_LETTERS_URL`, `DELIVER_DEAD_LETTERS_URL` | dead letters of the two | none: this function looks at none |
 /// | `RESPONSE_MODE` | `stream`, or `buffer` where the caller cannot stream (HTTP APIs, ALB, emulators) | `stream` |
+/// | `WEBHOOKS_PERMIT_LOOPBACK` | `true` allows webhook endpoints on loopback addresses, also with `http:`: for emulators | `false` |
 /// | `LOG_LEVEL` | filter of `tracing`, such as `info` or `warn,shared=debug` | `info` |
 ///
 /// and those of [`TelemetryConfig`].
@@ -25,6 +26,7 @@ pub struct Config {
     pub admin_key_secret: Option<String>,
     pub queues: QueueUrls,
     pub response_mode: ResponseMode,
+    pub webhooks_permit_loopback: bool,
     pub log_level: String,
     pub telemetry: TelemetryConfig,
 }
@@ -98,6 +100,7 @@ impl Config {
                 deliver_dead_letters: lookup("DELIVER_DEAD_LETTERS_URL"),
             },
             response_mode: response_mode(lookup("RESPONSE_MODE"))?,
+            webhooks_permit_loopback: flag("WEBHOOKS_PERMIT_LOOPBACK", lookup("WEBHOOKS_PERMIT_LOOPBACK"))?,
             log_level: lookup("LOG_LEVEL").unwrap_or_else(|| "info".to_owned()),
             telemetry: TelemetryConfig::read(lookup)?,
         })
@@ -174,6 +177,16 @@ fn response_mode(value: Option<String>) -> Result<ResponseMode, ConfigError> {
     }
 }
 
+fn flag(name: &'static str, value: Option<String>) -> Result<bool, ConfigError> {
+    match value.as_deref() {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => {
+            Err(ConfigError::Invalid { name, value: other.to_owned(), reason: "expected `true` or `false`" })
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,6 +202,18 @@ mod tests {
             (config.models, config.response_mode),
             (ModelsSource::File("models.toml".into()), ResponseMode::Stream)
         );
+        assert!(!config.webhooks_permit_loopback);
+    }
+
+    #[test]
+    fn loopback_is_permitted_by_nothing_but_true() {
+        let permitted = |value| {
+            let pairs = [("TABLE_NAME", "t"), ("BUCKET_NAME", "b"), ("WEBHOOKS_PERMIT_LOOPBACK", value)];
+            read(&pairs).map(|config| config.webhooks_permit_loopback)
+        };
+        assert_eq!((permitted("true"), permitted("false")), (Ok(true), Ok(false)));
+        let error = permitted("yes").unwrap_err().to_string();
+        assert_eq!(error, "`WEBHOOKS_PERMIT_LOOPBACK` is `yes`: expected `true` or `false`");
     }
 
     fn telemetry(pairs: &[(&str, &str)]) -> Result<TelemetryConfig, ConfigError> {

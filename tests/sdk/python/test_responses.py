@@ -8,6 +8,7 @@ import openai
 import pytest
 from openai.types.responses import ResponseFunctionToolCall, ResponseOutputMessage
 from pydantic import BaseModel
+from service import until_ended
 
 MODEL = "acme/chat"
 WEATHER = {
@@ -30,15 +31,6 @@ def ask(client, text="Hello, weir", **more):
 def dump(model):
     """What the server sent, without what the SDK adds."""
     return model.to_dict(mode="json")
-
-
-def until_ended(client, response, seconds=20):
-    ends = time.monotonic() + seconds
-    while response.status in ("queued", "in_progress"):
-        assert time.monotonic() < ends, response.status
-        time.sleep(0.1)
-        response = client.responses.retrieve(response.id)
-    return response
 
 
 # --- responses ------------------------------------------------------------------------------------------------------------
