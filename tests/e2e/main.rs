@@ -20,8 +20,8 @@ mod round_trips;
 mod sdk;
 mod streams;
 mod sweep;
-mod tenancy;
 mod telemetry;
+mod tenancy;
 
 use shared::model::money::MicroUsd;
 use shared::model::project::Limits;

@@ -46,11 +46,19 @@ const ROWS: [Row; 61] = [
     ("POST /v1/conversations/{id}", For::Project, r#"{"metadata":{}}"#),
     ("DELETE /v1/conversations/{id}", For::Project, ""),
     ("GET /v1/conversations/{id}/items", For::Project, ""),
-    ("POST /v1/conversations/{id}/items", For::Project, r#"{"items":[{"type":"message","role":"user","content":"Hi"}]}"#),
+    (
+        "POST /v1/conversations/{id}/items",
+        For::Project,
+        r#"{"items":[{"type":"message","role":"user","content":"Hi"}]}"#,
+    ),
     ("GET /v1/conversations/{id}/items/{item_id}", For::Project, ""),
     ("DELETE /v1/conversations/{id}/items/{item_id}", For::Project, ""),
     ("GET /v1/webhook_endpoints", For::Project, ""),
-    ("POST /v1/webhook_endpoints", For::Project, r#"{"url":"http://127.0.0.1:9/","event_types":["response.completed"]}"#),
+    (
+        "POST /v1/webhook_endpoints",
+        For::Project,
+        r#"{"url":"http://127.0.0.1:9/","event_types":["response.completed"]}"#,
+    ),
     ("GET /v1/webhook_endpoints/{endpoint_id}", For::Project, ""),
     ("POST /v1/webhook_endpoints/{endpoint_id}", For::Project, r#"{"description":"x"}"#),
     ("DELETE /v1/webhook_endpoints/{endpoint_id}", For::Project, ""),
@@ -71,10 +79,18 @@ const ROWS: [Row; 61] = [
     ("GET /v1/organization/projects/{project_id}/api_keys/{key_id}", For::Admin, ""),
     ("DELETE /v1/organization/projects/{project_id}/api_keys/{key_id}", For::Admin, ""),
     ("GET /v1/organization/projects/{project_id}/spend_limit", For::Admin, ""),
-    ("POST /v1/organization/projects/{project_id}/spend_limit", For::Admin, r#"{"threshold_amount":1,"currency":"USD","interval":"month"}"#),
+    (
+        "POST /v1/organization/projects/{project_id}/spend_limit",
+        For::Admin,
+        r#"{"threshold_amount":1,"currency":"USD","interval":"month"}"#,
+    ),
     ("DELETE /v1/organization/projects/{project_id}/spend_limit", For::Admin, ""),
     ("GET /v1/organization/projects/{project_id}/rate_limits", For::Admin, ""),
-    ("POST /v1/organization/projects/{project_id}/rate_limits/{rate_limit_id}", For::Admin, r#"{"max_requests_per_1_minute":9}"#),
+    (
+        "POST /v1/organization/projects/{project_id}/rate_limits/{rate_limit_id}",
+        For::Admin,
+        r#"{"max_requests_per_1_minute":9}"#,
+    ),
     ("GET /v1/organization/jobs", For::Admin, ""),
     ("GET /v1/organization/jobs/{id}", For::Admin, ""),
     ("POST /v1/organization/jobs/{id}/cancel", For::Admin, ""),
@@ -85,11 +101,31 @@ const ROWS: [Row; 61] = [
     ("GET /v1/organization/usage/moderations", For::Admin, ""),
     ("GET /v1/organization/costs", For::Admin, ""),
     // Ids that are in bodies.
-    ("POST /v1/responses previous_response_id", For::Project, r#"{"model":"priced","input":"Hi","previous_response_id":"{id}"}"#),
-    ("POST /v1/responses conversation", For::Project, r#"{"model":"priced","input":"Hi","conversation":"{conversation}"}"#),
-    ("POST /v1/responses background", For::Project, r#"{"model":"priced","input":"Hi","background":true,"previous_response_id":"{id}"}"#),
-    ("POST /v1/responses stream", For::Project, r#"{"model":"priced","input":"Hi","stream":true,"previous_response_id":"{id}"}"#),
-    ("POST /v1/responses/input_tokens previous_response_id", For::Project, r#"{"model":"priced","input":"Hi","previous_response_id":"{id}"}"#),
+    (
+        "POST /v1/responses previous_response_id",
+        For::Project,
+        r#"{"model":"priced","input":"Hi","previous_response_id":"{id}"}"#,
+    ),
+    (
+        "POST /v1/responses conversation",
+        For::Project,
+        r#"{"model":"priced","input":"Hi","conversation":"{conversation}"}"#,
+    ),
+    (
+        "POST /v1/responses background",
+        For::Project,
+        r#"{"model":"priced","input":"Hi","background":true,"previous_response_id":"{id}"}"#,
+    ),
+    (
+        "POST /v1/responses stream",
+        For::Project,
+        r#"{"model":"priced","input":"Hi","stream":true,"previous_response_id":"{id}"}"#,
+    ),
+    (
+        "POST /v1/responses/input_tokens previous_response_id",
+        For::Project,
+        r#"{"model":"priced","input":"Hi","previous_response_id":"{id}"}"#,
+    ),
 ];
 
 /// A project with one of everything, and the key of its first service account.

@@ -29,7 +29,11 @@ fn resource(value: &Value) -> String {
     match name {
         "Table" => format!("table{rest}"),
         "Bucket" => format!("bucket{rest}"),
-        queue => match queue.strip_suffix("Queue").map(str::to_owned).or(queue.strip_suffix("DeadLetters").map(|of| format!("{of}-dead-letters"))) {
+        queue => match queue
+            .strip_suffix("Queue")
+            .map(str::to_owned)
+            .or(queue.strip_suffix("DeadLetters").map(|of| format!("{of}-dead-letters")))
+        {
             Some(queue) => format!("queue/{}", queue.to_lowercase()),
             None => text.clone(),
         },
@@ -74,7 +78,8 @@ fn calls_of_the_platform(template: &Template) -> BTreeSet<AwsCall> {
 
 #[track_caller]
 fn none<'a>(what: &str, calls: impl Iterator<Item = &'a AwsCall>) {
-    let lines: String = calls.map(|call| format!("\n  {}: {} on {}", call.function, call.action, call.resource)).collect();
+    let lines: String =
+        calls.map(|call| format!("\n  {}: {} on {}", call.function, call.action, call.resource)).collect();
     assert!(lines.is_empty(), "{what}:{lines}");
 }
 
@@ -96,7 +101,8 @@ fn secrets_and_models_of_bedrock_are_for_those_who_call_providers() {
     let template = Template::read();
     for (name, function) in template.functions() {
         let resources_of = |action: &str| -> Vec<String> {
-            let of = statements(function).filter(|statement| list(&statement["Action"]).iter().any(|one| *one == action));
+            let of =
+                statements(function).filter(|statement| list(&statement["Action"]).iter().any(|one| *one == action));
             of.flat_map(|statement| list(&statement["Resource"])).map(Value::to_string).collect()
         };
         let secrets = resources_of("secretsmanager:GetSecretValue");

@@ -53,7 +53,12 @@ fn a_function_is_called_in_the_mode_that_it_answers_in() {
                 continue;
             }
             let mode = &of["Properties"]["ResponseTransferMode"];
-            assert_eq!(mode == "RESPONSE_STREAM", streams, "{event} of `{name}`, RESPONSE_MODE {:?}", variables.get("RESPONSE_MODE"));
+            assert_eq!(
+                mode == "RESPONSE_STREAM",
+                streams,
+                "{event} of `{name}`, RESPONSE_MODE {:?}",
+                variables.get("RESPONSE_MODE")
+            );
             let waits = of["Properties"]["TimeoutInMillis"].as_u64();
             let timeout = function.properties["Timeout"].as_u64().unwrap();
             assert_eq!(waits.unwrap_or(29_000), if streams { timeout * 1_000 } else { 29_000 }, "{event} of `{name}`");

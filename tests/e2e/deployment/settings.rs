@@ -60,7 +60,8 @@ fn variables_of_the_template_are_read_and_those_of_config_are_set() {
 fn every_variable_is_documented() {
     let source = std::fs::read_to_string(super::template::root().join("shared/src/edge/config.rs")).unwrap();
     for variable in read_by_config() {
-        let documented = source.lines().any(|line| line.starts_with("/// |") && line.contains(&format!("`{variable}`")));
+        let documented =
+            source.lines().any(|line| line.starts_with("/// |") && line.contains(&format!("`{variable}`")));
         assert!(documented, "{variable} is not in the table above `Config`");
     }
 }

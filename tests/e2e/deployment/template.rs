@@ -105,8 +105,10 @@ pub(super) fn list(value: &Value) -> Vec<&Value> {
 
 #[test]
 fn tags_are_written_out() {
-    let text = "Resources:\n  A:\n    Type: T\n    Properties: {x: !Ref B, y: !Sub '${B}/*', z: !If [C, 1, !GetAtt D.Arn]}\n";
+    let text =
+        "Resources:\n  A:\n    Type: T\n    Properties: {x: !Ref B, y: !Sub '${B}/*', z: !If [C, 1, !GetAtt D.Arn]}\n";
     let template = Template::parse(text);
-    let expected = json!({"x": {"Ref": "B"}, "y": {"Fn::Sub": "${B}/*"}, "z": {"Fn::If": ["C", 1, {"Fn::GetAtt": "D.Arn"}]}});
+    let expected =
+        json!({"x": {"Ref": "B"}, "y": {"Fn::Sub": "${B}/*"}, "z": {"Fn::If": ["C", 1, {"Fn::GetAtt": "D.Arn"}]}});
     assert_eq!(template.resource("A").properties, &expected);
 }

@@ -6,8 +6,8 @@ mod client;
 mod connector;
 mod hook;
 mod mutate;
-mod routes;
 mod recorded;
+mod routes;
 mod scripted;
 mod world;
 
@@ -16,7 +16,7 @@ pub use client::{Reply, send};
 pub use connector::{Fault, Faults, StoreLog};
 pub use hook::{Hook, HookReply, Names, Received};
 pub use mutate::{Bytes as FuzzedBytes, mutated_json, mutated_text};
-pub use routes::routes_of;
 pub use recorded::{RECORDED_ADMIN_KEY, Recorded, compared, recorded_events};
+pub use routes::routes_of;
 pub use scripted::{Script, ScriptedProvider, chat_answer, chat_chunks};
 pub use world::{ADMIN_KEY, Connectors, START_MS, World, WorldBuilder, router_of};

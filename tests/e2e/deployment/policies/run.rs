@@ -48,7 +48,8 @@ impl Deployment {
         let large = (0..180_000).map(|_| char::from(random.random_range(b'a'..=b'z'))).collect();
         let mut new = Self { world, router, hook, project: String::new(), key: String::new(), large };
         let policy = json!({"cache_ttl_seconds": 60, "dedupe_retries": true});
-        let limits = json!({"requests_per_minute": 100_000, "tokens_per_minute": 100_000_000, "budget_usd_per_month": 1000});
+        let limits =
+            json!({"requests_per_minute": 100_000, "tokens_per_minute": 100_000_000, "budget_usd_per_month": 1000});
         (new.project, new.key) = new.new_project(&json!({"name": "Run", "limits": limits, "policy": policy})).await;
         new
     }
@@ -137,7 +138,8 @@ impl Deployment {
     /// Budgets that are changed, nearly spent, spent, and those of a new month: every move between shards.
     async fn limits(&self) {
         let chat = json!({"model": "priced", "max_tokens": 4_000, "messages": [{"role": "user", "content": "Hello"}]});
-        let (project, key) = self.new_project(&json!({"name": "Small", "limits": {"budget_usd_per_month": 0.02}})).await;
+        let (project, key) =
+            self.new_project(&json!({"name": "Small", "limits": {"budget_usd_per_month": 0.02}})).await;
         for path in ["/v1/chat/completions", "/v1/embeddings", "/v1/responses"] {
             let call = match path {
                 "/v1/embeddings" => json!({"model": "embedding", "input": "Hello"}),
@@ -360,7 +362,9 @@ impl Deployment {
 
     async fn administration(&self) {
         let waiting = self.background("Hello").await;
-        for path in ["jobs", "jobs?status=queued", &format!("jobs?project_id={}", self.project), &format!("jobs/{waiting}")] {
+        for path in
+            ["jobs", "jobs?status=queued", &format!("jobs?project_id={}", self.project), &format!("jobs/{waiting}")]
+        {
             self.get(&format!("/v1/organization/{path}")).await;
         }
         self.post(&format!("/v1/organization/jobs/{waiting}/cancel"), json!({})).await;
@@ -369,7 +373,11 @@ impl Deployment {
         for path in ["", "/service_accounts", "/api_keys", "/spend_limit", "/rate_limits"] {
             self.get(&format!("{project}{path}")).await;
         }
-        self.post(&format!("{project}/spend_limit"), json!({"threshold_amount": 5_000, "currency": "USD", "interval": "month"})).await;
+        self.post(
+            &format!("{project}/spend_limit"),
+            json!({"threshold_amount": 5_000, "currency": "USD", "interval": "month"}),
+        )
+        .await;
         self.delete(&format!("{project}/spend_limit")).await;
         self.post(&format!("{project}/rate_limits/rl_all"), json!({"max_requests_per_1_minute": 60})).await;
         let keys = self.get(&format!("{project}/api_keys")).await;
