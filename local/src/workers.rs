@@ -163,7 +163,7 @@ mod tests {
     use shared::edge::worker::BatchItemFailure;
 
     use super::*;
-    use crate::functions::worker;
+    use crate::functions::{Boxed, worker};
 
     fn engines(clock: &Clock) -> Engines {
         let clock = clock.clone();

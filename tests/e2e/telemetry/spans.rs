@@ -183,7 +183,8 @@ async fn a_dead_collector_holds_one_answer_for_half_a_second_and_fails_none() {
         assert_eq!(told.post(PATH, &[], body).await.status, 200);
         waited.push(begun.elapsed());
     }
-    assert!(waited[0] <= Duration::from_millis(510), "{waited:?}");
+    let half_a_second = Duration::from_millis(490)..=Duration::from_millis(510);
+    assert!(half_a_second.contains(&waited[0]), "{waited:?}");
     assert!(waited[1..].iter().all(|waited| *waited < Duration::from_millis(10)), "left alone for a while: {waited:?}");
 
     let begun = Instant::now();
