@@ -46,7 +46,7 @@ impl Default for Options {
 pub struct Outbound {
     names: Checked,
     options: Options,
-    /// Loading the trusted roots is the longest part of a cold start, and who only checks URLs needs none.
+    /// Loading the trusted roots takes milliseconds, and who only checks URLs needs none.
     client: OnceLock<reqwest::Client>,
 }
 
