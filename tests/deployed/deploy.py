@@ -24,7 +24,8 @@ TESTS = ("tests/deployed", "tests/sdk/python")
 PARAMETERS = {
     "Architecture": "x86_64",
     "Models": "s3://weir-files/models.toml",
-    **dict.fromkeys(("Bedrock", "AccessLogs", "Dashboard"), "yes"),
+    "Bedrock": "yes",
+    "AccessLog": "with-role",
 }
 
 

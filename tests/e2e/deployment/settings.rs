@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::edge::config::Config;
 
-use super::template::Template;
+use super::template::{Template, root};
 
 /// Read by `lambda_http` and by OpenTelemetry's SDK.
 const READ_BY_OTHERS: [&str; 2] = ["AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "OTEL_EXPORTER_OTLP_HEADERS"];
@@ -58,7 +58,7 @@ fn variables_of_the_template_are_read_and_those_of_config_are_set() {
 /// The documentation of `Config` is its operator's manual.
 #[test]
 fn every_variable_is_documented() {
-    let source = std::fs::read_to_string(super::template::root().join("shared/src/edge/config.rs")).unwrap();
+    let source = std::fs::read_to_string(root().join("shared/src/edge/config.rs")).unwrap();
     for variable in read_by_config() {
         let documented =
             source.lines().any(|line| line.starts_with("/// |") && line.contains(&format!("`{variable}`")));
@@ -69,12 +69,23 @@ fn every_variable_is_documented() {
 #[test]
 fn every_function_has_a_log_that_ends_and_an_alarm() {
     let template = Template::read();
-    let alarms = std::fs::read_to_string(super::template::root().join("infra/alarms.yaml")).unwrap();
+    let alarms = Template::parse(&std::fs::read_to_string(root().join("infra/alarms.yaml")).unwrap());
+    let watched: BTreeSet<&str> =
+        alarms.of_kind("AWS::CloudWatch::Alarm").filter_map(|alarm| function_of(alarm.properties)).collect();
+    let given = template.resource("AlarmsStack").properties["Parameters"].as_object().unwrap();
     for (name, function) in template.functions() {
         let group = function.properties["LoggingConfig"]["LogGroup"]["Ref"].as_str();
         let group = group.unwrap_or_else(|| panic!("`{name}` has no log group of its own"));
         let retention = &template.resource(group).properties["RetentionInDays"];
         assert_eq!(retention, &json!({"Ref": "LogRetentionDays"}), "`{name}`");
-        assert!(alarms.contains(function.name), "no alarm of infra/alarms.yaml watches {}", function.name);
+        let parameter = given.iter().find(|(_, value)| **value == json!({"Ref": function.name}));
+        let parameter = parameter.map_or("", |(parameter, _)| parameter);
+        assert!(watched.contains(parameter), "no alarm of infra/alarms.yaml watches {}", function.name);
     }
+}
+
+/// The parameter that names the function which an alarm is about.
+fn function_of(alarm: &Value) -> Option<&str> {
+    let dimensions = alarm["Dimensions"].as_array()?;
+    dimensions.iter().find(|dimension| dimension["Name"] == "FunctionName")?["Value"]["Ref"].as_str()
 }

@@ -46,11 +46,10 @@ fn is_public(address: IpAddr) -> bool {
                 && !shared
                 && !(a == 0 || a >= 240)
         }
-        IpAddr::V6(v6) => {
-            let mapped = v6.to_ipv4_mapped().is_none_or(|v4| is_public(v4.into()));
-            let first = v6.segments()[0];
-            mapped && !v6.is_loopback() && !v6.is_unspecified() && (first & 0xe000) == 0x2000
-        }
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+            Some(v4) => is_public(v4.into()),
+            None => (v6.segments()[0] & 0xe000) == 0x2000,
+        },
     }
 }
 
