@@ -94,8 +94,19 @@ impl HttpConnector for Connector {
     }
 }
 
+/// Seeds what the SDK draws its next waiting time from, when a call has ended or was given up: how much others have drawn
+/// before, which the order of a hash map may decide, does not matter then.
+struct Reseed(u64);
+
+impl Drop for Reseed {
+    fn drop(&mut self) {
+        fastrand::seed(self.0);
+    }
+}
+
 async fn make(sim: &Sim, call: Call) -> Answer {
     let (place, mut chance, open) = sim.arrive(Site::Store);
+    let _reseed = Reseed(chance.random());
     let fault = if open { drawn(&sim.weather.store, &call, &mut chance) } else { None };
     tokio::time::sleep(Duration::from_millis(chance.random_range(1..=6))).await;
     let (life, operation) = (call.life.clone(), call.operation.clone());

@@ -33,7 +33,7 @@ pub struct Outcome {
     pub trace: Vec<String>,
 }
 
-/// Plays a case, from an empty store to rest, on this thread. The same case has the same outcome.
+/// Plays a case, from an empty store to rest, on this thread.
 ///
 /// # Errors
 /// If the runtime cannot be made.
