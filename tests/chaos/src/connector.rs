@@ -78,7 +78,7 @@ impl Call {
 async fn whole(inner: &SharedHttpConnector, request: HttpRequest) -> Answer {
     let mut answer = inner.call(request).await?;
     let body = std::mem::replace(answer.body_mut(), SdkBody::taken());
-    let body = body.collect().await.map_err(|error| ConnectorError::io(error))?.to_bytes();
+    let body = body.collect().await.map_err(ConnectorError::io)?.to_bytes();
     *answer.body_mut() = SdkBody::from(body);
     Ok(answer)
 }

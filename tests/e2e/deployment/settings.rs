@@ -27,7 +27,7 @@ fn read_by_config() -> BTreeSet<&'static str> {
         seen.borrow_mut().insert(name);
         ["TABLE_NAME", "BUCKET_NAME"].contains(&name).then(|| "name".to_owned())
     };
-    Config::read(&lookup).unwrap();
+    Config::read(lookup).unwrap();
     seen.into_inner()
 }
 

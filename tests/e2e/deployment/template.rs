@@ -1,4 +1,4 @@
-//! Reading `template.yaml` and the stacks in `infra/`, with CloudFormation's short tags written out.
+//! Reading `template.yaml` and the stacks in `infra/`, with their short tags written out.
 
 use std::collections::BTreeMap;
 use std::path::Path;

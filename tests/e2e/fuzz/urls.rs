@@ -41,10 +41,9 @@ fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
             let [a, b, ..] = v4.octets();
-            let shared = a == 100 && (64..128).contains(&b);
-            !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_multicast() || v4.is_unspecified())
-                && !shared
-                && !(a == 0 || a >= 240)
+            let is_shared = a == 100 && (64..128).contains(&b);
+            let is_local = v4.is_private() || v4.is_loopback() || v4.is_link_local();
+            !(is_local || is_shared || v4.is_multicast() || a == 0 || a >= 240)
         }
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
             Some(v4) => is_public(v4.into()),

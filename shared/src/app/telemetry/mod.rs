@@ -36,11 +36,14 @@ pub enum Fact {
     Swept { holds: u64 },
 }
 
+/// Takes facts.
+pub type Listener = Arc<dyn Fn(&Fact) + Send + Sync>;
+
 /// Where a process tells what happens.
 #[derive(Clone, Default)]
 pub struct Telemetry {
-    /// Takes facts; `None`: nobody wants them.
-    pub facts: Option<Arc<dyn Fn(&Fact) + Send + Sync>>,
+    /// `None`: nobody wants facts.
+    pub facts: Option<Listener>,
     /// Makes spans; `None`: none are made.
     pub tracer: Option<Tracer>,
 }

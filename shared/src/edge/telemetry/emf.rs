@@ -51,7 +51,7 @@ impl Line {
     /// The sets whose dimensions all have a value here.
     fn known(&self, sets: &'static [Set]) -> Vec<Set> {
         let has = |name: &&str| self.dimensions.iter().any(|(known, _)| known == name);
-        sets.iter().copied().filter(|set| set.iter().all(|name| has(name))).collect()
+        sets.iter().copied().filter(|set| set.iter().all(has)).collect()
     }
 
     /// Writes the line. Metrics of the same sets share a directive.

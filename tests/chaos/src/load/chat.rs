@@ -46,7 +46,7 @@ impl Load for Chat {
             json!({"model": "chat", "messages": [{"role": "user", "content": content}], "max_tokens": output});
         if self.stream {
             body["stream"] = json!(true);
-            body["stream_options"] = json!({"include_usage": self.text % 2 == 0});
+            body["stream_options"] = json!({"include_usage": self.text.is_multiple_of(2)});
         }
         let body = body.to_string();
         let keyed = self.key.map(|key| KeyedRequest {
