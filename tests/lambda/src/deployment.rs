@@ -59,6 +59,8 @@ impl Deployment {
             ("DELIVER_DEAD_LETTERS_URL", queue("deliver-dead-letters")),
             ("RESPONSE_MODE", mode.to_owned()),
             ("LOG_LEVEL", "info".to_owned()),
+            // The receivers of recorded events are on loopback.
+            ("WEBHOOKS_PERMIT_LOOPBACK", "true".to_owned()),
             ("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "true".to_owned()),
         ];
         let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));

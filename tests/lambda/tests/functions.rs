@@ -128,7 +128,11 @@ fn shape(answer: &Value) -> Value {
             };
             Value::Object(members.iter().map(member).collect())
         }
-        Value::Array(elements) => elements.iter().map(shape).collect(),
+        Value::Array(elements) => {
+            let mut shapes: Vec<Value> = elements.iter().map(shape).collect();
+            shapes.dedup(); // A report has as many buckets as days have passed since it was recorded.
+            Value::Array(shapes)
+        }
         Value::Number(_) => 0.into(),
         Value::String(_) => "".into(),
         other => other.clone(),
