@@ -92,10 +92,11 @@ fn folder(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> O
     move |source| OpenError::Folder { action, path, source }
 }
 
-/// A DynamoDB client that talks through `connector`.
+/// A DynamoDB client that talks through `connector`. Like the other clients it does not watch for streams that stall: nothing
+/// does here but a busy machine.
 #[must_use]
 pub fn dynamo_client(connector: SharedHttpConnector) -> aws_sdk_dynamodb::Client {
-    use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Region, retry::RetryConfig};
+    use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Region, StalledStreamProtectionConfig, retry::RetryConfig};
     let config = Builder::new()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new("us-east-1"))
@@ -103,6 +104,7 @@ pub fn dynamo_client(connector: SharedHttpConnector) -> aws_sdk_dynamodb::Client
         .allow_no_auth()
         .endpoint_url("http://dynamodb.embedded")
         .retry_config(RetryConfig::standard())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .http_client(http_client_fn(move |_, _| connector.clone()))
         .build();
     aws_sdk_dynamodb::Client::from_conf(config)
@@ -118,7 +120,6 @@ pub fn s3_client(connector: SharedHttpConnector) -> aws_sdk_s3::Client {
         .credentials_provider(Credentials::new(s3::ACCESS_KEY, s3::SECRET_KEY, None, None, "embedded"))
         .endpoint_url("http://s3.embedded")
         .force_path_style(true)
-        // Nothing stalls here but a busy machine.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .http_client(http_client_fn(move |_, _| connector.clone()))
         .build();
@@ -128,13 +129,14 @@ pub fn s3_client(connector: SharedHttpConnector) -> aws_sdk_s3::Client {
 /// An SQS client that talks through `connector`.
 #[must_use]
 pub fn sqs_client(connector: SharedHttpConnector) -> aws_sdk_sqs::Client {
-    use aws_sdk_sqs::config::{BehaviorVersion, Builder, Region, retry::RetryConfig};
+    use aws_sdk_sqs::config::{BehaviorVersion, Builder, Region, StalledStreamProtectionConfig, retry::RetryConfig};
     let config = Builder::new()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new("us-east-1"))
         .allow_no_auth()
         .endpoint_url("http://sqs.embedded")
         .retry_config(RetryConfig::standard())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .http_client(http_client_fn(move |_, _| connector.clone()))
         .build();
     aws_sdk_sqs::Client::from_conf(config)
