@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use chaos::{Case, Outcome, Seeds, play, play_all, shrink};
@@ -68,7 +69,9 @@ fn many(out: &mut impl Write, cli: &Cli) -> io::Result<Vec<u64>> {
     let count = cli.seeds.0.end() - cli.seeds.0.start() + 1;
     let begun = Instant::now();
     let shows = io::stderr().is_terminal();
+    let hash = AtomicU64::new(0);
     let progress = |played: u64, seed: u64, outcome: &Outcome| {
+        hash.fetch_xor(outcome.hash.rotate_left((seed % 64) as u32), Ordering::Relaxed);
         let _ = print_violation(&mut io::stderr(), seed, outcome);
         if shows || played.is_multiple_of(500) {
             let end = if shows { '\r' } else { '\n' };
@@ -80,8 +83,9 @@ fn many(out: &mut impl Write, cli: &Cli) -> io::Result<Vec<u64>> {
     if broken.is_empty() {
         writeln!(
             out,
-            "{count} seeds passed in {seconds:.1} s on {threads} threads: {:.1} seeds/s",
-            speed(count, begun)
+            "{count} seeds passed in {seconds:.1} s on {threads} threads: {:.1} seeds/s, hash {:016x}",
+            speed(count, begun),
+            hash.into_inner()
         )?;
     } else {
         writeln!(out, "{} seeds failed", broken.len())?;

@@ -1,9 +1,10 @@
 //! One run: tenants settle in, clients do what they planned while things fail, then everything comes to rest.
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use shared::data::DUE_SHARDS;
+use aws_sdk_dynamodb::types::AttributeValue;
 use shared::model::chance;
 use shared::model::clock::{Clock, Instant};
 use tokio::runtime::{Builder, Runtime};
@@ -120,7 +121,7 @@ async fn watch(
     }
 }
 
-const LOOK_EVERY: Duration = Duration::from_millis(2_500);
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 async fn look(deployment: &Arc<Deployment>, invariants: &mut [Box<dyn Invariant>]) -> Result<(), Violation> {
     for invariant in &mut *invariants {
@@ -171,16 +172,10 @@ async fn rest(deployment: &Arc<Deployment>, invariants: &mut [Box<dyn Invariant>
 
 /// When the next item is due, whichever it is.
 async fn next_due(deployment: &Arc<Deployment>) -> Option<Instant> {
-    let mut first: Option<u64> = None;
-    for shard in 0..DUE_SHARDS {
-        let query = deployment.dynamo.query().table_name("weir").index_name("due").limit(1);
-        let query = query.key_condition_expression("due_shard = :shard");
-        let value = aws_sdk_dynamodb::types::AttributeValue::S(shard.to_string());
-        let found = query.expression_attribute_values(":shard", value).send().await.ok()?;
-        let due = found.items().first().and_then(|item| item.get("due_at")?.as_n().ok()?.parse::<u64>().ok());
-        first = [first, due].into_iter().flatten().min();
-    }
-    first.map(Instant)
+    let due =
+        deployment.dynamo.scan().table_name("weir").index_name("due").projection_expression("due_at").send().await;
+    let due_at = |item: &HashMap<String, AttributeValue>| item.get("due_at")?.as_n().ok()?.parse::<u64>().ok();
+    due.ok()?.items().iter().filter_map(due_at).min().map(Instant)
 }
 
 fn first_seen(sim: &Sim) -> Option<Violation> {
