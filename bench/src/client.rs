@@ -15,13 +15,33 @@ pub(crate) struct Request {
 
 impl Request {
     pub(crate) fn new(address: SocketAddr, key: &str, body: &str) -> Self {
+        Self::to("/v1/chat/completions", address, key, body)
+    }
+
+    pub(crate) fn to(path: &str, address: SocketAddr, key: &str, body: &str) -> Self {
         let head = format!(
-            "POST /v1/chat/completions HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\n\
+            "POST {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\n\
              content-type: application/json\r\naccept: application/json\r\nuser-agent: bench\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
         Self { address, bytes: [head.as_bytes(), body.as_bytes()].concat() }
     }
+}
+
+/// The body that a path is answered with.
+pub(crate) fn get(address: SocketAddr, path: &str, key: &str) -> Result<String> {
+    let mut connection = TcpStream::connect(address)?;
+    write!(
+        connection,
+        "GET {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\nconnection: close\r\n\r\n"
+    )?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or(ErrorKind::UnexpectedEof)?;
+    if !head.starts_with("HTTP/1.1 200") {
+        return Err(Error::other(answer));
+    }
+    Ok(body.to_owned())
 }
 
 /// When the pieces of an answer came.
@@ -44,7 +64,7 @@ pub(crate) struct Connection {
 }
 
 /// A call that takes longer has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Connection {
     pub(crate) fn open(request: &Request) -> Result<Self> {

@@ -17,7 +17,7 @@ use shared::model::project::{Limits, Policy};
 use tower::ServiceExt as _;
 
 use crate::Failure;
-use crate::report::{Figure, Section};
+use crate::report::{Chart, Figure, Findings, Line, Section};
 
 /// What Lambda gives a worker at once.
 const BATCH: usize = 10;
@@ -25,18 +25,21 @@ const BATCH: usize = 10;
 /// before the two chunks of the end.
 const WORDS: usize = 20;
 const PAUSE: Duration = Duration::from_millis(455);
+const TOGETHER: [usize; 6] = [1, 2, 5, 10, 20, 50];
 const EVENTS: usize = 5_000;
 const STREAMS: usize = 40;
 
 const PATH: &str = "/v1/responses";
 
-pub(crate) fn section(jobs: usize) -> Result<Section, Failure> {
+pub(crate) fn measure(jobs: usize) -> Result<Findings, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut figures = runtime.block_on(throughput(jobs));
-    figures.extend(runtime.block_on(shared_invocations()));
+    let (shared, chart) = runtime.block_on(shared_invocations());
+    figures.extend(shared);
     figures.extend(runtime.block_on(first_events()));
     figures.push(runtime.block_on(catching_up()));
-    Ok(Section { title: "background responses, in one process", figures })
+    let sections = vec![Section { title: "background responses, in one process".into(), figures }];
+    Ok(Findings { sections, charts: vec![chart], ..Findings::default() })
 }
 
 struct Service {
@@ -105,8 +108,8 @@ async fn throughput(jobs: usize) -> Vec<Figure> {
 }
 
 /// What Lambda bills for a job of 10 s, by how many jobs share an invocation.
-async fn shared_invocations() -> Vec<Figure> {
-    let measured = futures_util::future::join_all([1, 10, 50].map(async |together| {
+async fn shared_invocations() -> (Vec<Figure>, Chart) {
+    let measured = futures_util::future::join_all(TOGETHER.map(async |together| {
         let service = Service::new(Script::Paced { text: "word ".repeat(WORDS), gap: PAUSE }).await;
         for _ in 0..together {
             service.accept().await;
@@ -126,7 +129,18 @@ async fn shared_invocations() -> Vec<Figure> {
     if let Some((_, seconds)) = measured.last() {
         figures.push(Figure::of_weir("50 together, as a share of one alone", "", seconds / alone).aim(1.0 / 20.0));
     }
-    figures
+    let mut line = Line::new("seconds of Lambda per job");
+    line.points = measured.iter().map(|(together, seconds)| (*together as f64, *seconds)).collect();
+    let chart = Chart {
+        name: "jobs-lambda-time".to_owned(),
+        title: "Lambda's time for a job of 10 s, by jobs per invocation".to_owned(),
+        x: "jobs per invocation".to_owned(),
+        y: "seconds".to_owned(),
+        logarithmic: true,
+        lines: vec![line],
+        ..Chart::default()
+    };
+    (figures, chart)
 }
 
 /// From the request to the first event, and to the first output, of streams in the background.

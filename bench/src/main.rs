@@ -3,10 +3,14 @@
 //! The provider, weir and, for some figures, the store run in processes of their own: this binary again, in another role.
 
 mod client;
+mod endurance;
+mod growth;
+mod hot;
 mod jobs;
 mod load;
 mod measure;
 mod mock;
+mod page;
 mod process;
 mod report;
 mod roles;
@@ -19,34 +23,48 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use measure::Plan;
+use report::Report;
 
-type Failure = Box<dyn std::error::Error>;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Measures weir beside calling its provider directly. Build with --release.
 #[derive(Parser)]
 #[command(name = "bench")]
 struct Cli {
+    /// What to measure; without it: calls
     #[command(subcommand)]
-    role: Option<Role>,
-    /// Shorter rounds: less than half a minute, and noisier figures
-    #[arg(long)]
-    quick: bool,
-    /// Also write the figures to this file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Only background responses
-    #[arg(long)]
-    jobs: bool,
-    /// Measure the start of the functions in this folder instead: target/lambda, or target/release
-    #[arg(long, value_name = "FOLDER")]
-    functions: Option<PathBuf>,
-    /// Keep weir under one steady load for this many seconds instead, for a profiler; prints its process id
-    #[arg(long, value_name = "SECONDS")]
-    hold: Option<u64>,
+    part: Option<Part>,
+    /// Also write the figures into this folder and draw the page of figures beside it: docs/performance
+    #[arg(long, value_name = "FOLDER", global = true)]
+    page: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
-enum Role {
+enum Part {
+    /// What weir adds to a call and to a stream, and its memory
+    Calls {
+        /// Shorter rounds: less than half a minute, and noisier figures
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Background responses
+    Jobs,
+    /// The start of each function in a folder: target/lambda, or target/release
+    Functions { folder: PathBuf },
+    /// A thousand streams at once, minutes of calls and jobs, a slow provider beside a fast one
+    Load {
+        /// Of steady load
+        #[arg(long, default_value_t = 600)]
+        seconds: u32,
+    },
+    /// Ten times the load, the calls in flight, the data
+    Growth,
+    /// What one project can do at most
+    Hot,
+    /// Keep weir under one steady load, for a profiler; prints its process id
+    Hold { seconds: u64 },
+    /// Draw the page again from the figures that are there
+    Draw,
     /// The provider that answers every call
     #[command(hide = true)]
     Provider,
@@ -74,36 +92,38 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
-    match cli.role {
-        Some(Role::Provider) => roles::provider()?,
-        Some(Role::Store) => roles::store()?,
-        Some(Role::Weir { provider, store }) => roles::weir(&provider, store)?,
-        None => return measure(&cli),
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn measure(cli: &Cli) -> Result<ExitCode, Failure> {
-    let plan = if cli.quick { Plan::quick() } else { Plan::full() };
-    if let Some(seconds) = cli.hold {
-        measure::hold(seconds)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    if let Some(folder) = &cli.functions {
-        let rows = start_up::measure(folder)?;
-        start_up::print(&rows, &mut std::io::stdout().lock())?;
-        write_json(cli, &rows)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let report = if cli.jobs { measure::run_jobs(&plan)? } else { measure::run(&plan)? };
+    let part = cli.part.unwrap_or(Part::Calls { quick: false });
+    let (name, report) = match part {
+        Part::Provider => return roles::provider().map(|()| ExitCode::SUCCESS),
+        Part::Store => return roles::store().map(|()| ExitCode::SUCCESS),
+        Part::Weir { provider, store } => return roles::weir(&provider, store).map(|()| ExitCode::SUCCESS),
+        Part::Hold { seconds } => return measure::hold(seconds).map(|()| ExitCode::SUCCESS),
+        Part::Draw => {
+            page::draw(cli.page.as_deref().ok_or("say where with --page docs/performance")?)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Part::Calls { quick } => {
+            let (plan, command) = if quick { (Plan::quick(), "calls --quick") } else { (Plan::full(), "calls") };
+            ("calls", Report::of(command, |totals| measure::calls(&plan, totals))?)
+        }
+        Part::Jobs => ("jobs", Report::of("jobs", |_| jobs::measure(JOBS))?),
+        Part::Functions { folder } => {
+            let command = format!("functions {}", folder.display());
+            ("functions", Report::of(&command, |_| Ok(start_up::findings(&start_up::measure(&folder)?)))?)
+        }
+        Part::Load { seconds } => {
+            let command = format!("load --seconds {seconds}");
+            ("load", Report::of(&command, |totals| endurance::measure(seconds, totals))?)
+        }
+        Part::Growth => ("growth", Report::of("growth", growth::measure)?),
+        Part::Hot => ("hot", Report::of("hot", |_| hot::measure())?),
+    };
     report.print(&mut std::io::stdout().lock())?;
-    write_json(cli, &report)?;
+    if let Some(folder) = &cli.page {
+        page::keep(folder, name, &report)?;
+    }
     Ok(if report.failed_calls == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn write_json(cli: &Cli, figures: &impl serde::Serialize) -> Result<(), Failure> {
-    if let Some(path) = &cli.json {
-        std::fs::write(path, serde_json::to_vec_pretty(figures)?)?;
-    }
-    Ok(())
-}
+/// Background responses that are made.
+const JOBS: usize = 1_000;

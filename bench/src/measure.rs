@@ -1,18 +1,16 @@
 //! What is measured, and in which order: rounds of calls directly and through weir in turn, so that noise hits both.
 
-use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::Failure;
-use crate::client::Request;
+use crate::client::{Request, get};
 use crate::load::{Outcome, as_fast_as_possible, constant};
 use crate::mock::{QUICK, SLOW, request};
-use crate::process::{Process, own_cpu};
-use crate::report::{Figure, Report, Section};
+use crate::process::{Process, own_cpu, watched};
+use crate::report::{Figure, Findings, Section, Totals};
 
 /// How long each part takes.
 pub(crate) struct Plan {
@@ -22,17 +20,15 @@ pub(crate) struct Plan {
     fast: u32,
     streams: u32,
     flat_out: Duration,
-    /// Background responses that are made.
-    jobs: usize,
 }
 
 impl Plan {
     pub(crate) fn full() -> Self {
-        Self { rounds: 4, slow: 5, fast: 3, streams: 2, flat_out: Duration::from_millis(1_000), jobs: 1_000 }
+        Self { rounds: 4, slow: 5, fast: 3, streams: 2, flat_out: Duration::from_millis(1_000) }
     }
 
     pub(crate) fn quick() -> Self {
-        Self { rounds: 1, slow: 2, fast: 1, streams: 1, flat_out: Duration::from_millis(700), jobs: 200 }
+        Self { rounds: 1, slow: 2, fast: 1, streams: 1, flat_out: Duration::from_millis(700) }
     }
 }
 
@@ -40,9 +36,9 @@ const STREAMS_PER_SECOND: u32 = 50;
 const IN_FLIGHT: u32 = 1_000;
 
 /// The same request, for the provider and for weir.
-struct Sides {
+pub(crate) struct Sides {
     direct: Request,
-    weir: Request,
+    pub(crate) weir: Request,
 }
 
 impl Sides {
@@ -54,29 +50,29 @@ impl Sides {
 
 /// Processor time of everybody who takes part.
 #[derive(Clone, Copy, Default)]
-struct Cpu {
-    weir: Duration,
+pub(crate) struct Cpu {
+    pub(crate) weir: Duration,
     provider: Duration,
-    store: Duration,
+    pub(crate) store: Duration,
     own: Duration,
 }
 
 /// Everything that takes part in one setting.
-struct Bench {
-    provider: Process,
-    weir: Process,
-    store: Option<Process>,
+pub(crate) struct Bench {
+    pub(crate) provider: Process,
+    pub(crate) weir: Process,
+    pub(crate) store: Option<Process>,
 }
 
 /// Calls directly and through weir, and the processor time that those through weir took.
-struct Measured {
-    direct: Outcome,
-    weir: Outcome,
-    cpu: Cpu,
+pub(crate) struct Measured {
+    pub(crate) direct: Outcome,
+    pub(crate) weir: Outcome,
+    pub(crate) cpu: Cpu,
 }
 
 impl Bench {
-    fn start(folder: &Path, store_apart: bool) -> Result<Self, Failure> {
+    pub(crate) fn start(folder: &Path, store_apart: bool) -> Result<Self, Failure> {
         let provider = Process::start(folder, "provider", &[])?;
         let store = store_apart.then(|| Process::start(folder, "store", &[])).transpose()?;
         let (provider_url, store_url) = (provider.url(), store.as_ref().map(Process::url));
@@ -86,15 +82,20 @@ impl Bench {
         Ok(Self { weir, provider, store })
     }
 
-    fn warm_up(&self) -> Result<(), Failure> {
+    pub(crate) fn warm_up(&self) -> Result<(), Failure> {
         let sides = self.sides(QUICK, false);
         constant(&sides.direct, 200, 100, 16)?;
         as_fast_as_possible(&sides.weir, 32, Duration::from_millis(500))?;
         Ok(())
     }
 
-    fn sides(&self, model: &str, stream: bool) -> Sides {
+    pub(crate) fn sides(&self, model: &str, stream: bool) -> Sides {
         Sides::new(&self.provider, &self.weir, model, stream)
+    }
+
+    /// The most calls that the provider had at once so far.
+    pub(crate) fn most_at_the_provider(&self) -> Result<f64, Failure> {
+        Ok(get(self.provider.ready.address, "/most-in-flight", "")?.parse()?)
     }
 
     fn cpu(&self) -> Result<Cpu, Failure> {
@@ -107,7 +108,7 @@ impl Bench {
     }
 
     /// Rounds of `load`, on one side and then on the other.
-    fn in_turn(
+    pub(crate) fn in_turn(
         &self,
         rounds: u32,
         sides: &Sides,
@@ -135,10 +136,10 @@ impl Bench {
 }
 
 const BOOKS: Duration = Duration::from_millis(30);
-const CONNECTIONS: u32 = 48;
+pub(crate) const CONNECTIONS: u32 = 48;
 
 impl Measured {
-    fn cpu_per_call(&self, spent: Duration) -> f64 {
+    pub(crate) fn cpu_per_call(&self, spent: Duration) -> f64 {
         let calls = u32::try_from(self.weir.calls).unwrap_or(u32::MAX).max(1);
         spent.as_secs_f64() * 1_000.0 / f64::from(calls)
     }
@@ -160,58 +161,16 @@ impl Measured {
     }
 }
 
-/// Collects what all parts have in common.
-struct Totals {
-    calls: u64,
-    failed: u64,
-    failure: Option<String>,
-}
-
-impl Totals {
-    fn count(&mut self, outcomes: [&Outcome; 2]) {
-        for outcome in outcomes {
-            self.calls += outcome.calls;
-            self.failed += outcome.failed;
-            self.failure = self.failure.take().or_else(|| outcome.failure.clone());
-        }
-    }
-}
-
-/// Measures everything.
-pub(crate) fn run(plan: &Plan) -> Result<Report, Failure> {
-    report(|totals| everything(plan, totals))
-}
-
-/// Measures background responses only.
-pub(crate) fn run_jobs(plan: &Plan) -> Result<Report, Failure> {
-    report(|_| Ok(vec![crate::jobs::section(plan.jobs)?]))
-}
-
-fn everything(plan: &Plan, totals: &mut Totals) -> Result<Vec<Section>, Failure> {
+/// Measures calls and streams.
+pub(crate) fn calls(plan: &Plan, totals: &mut Totals) -> Result<Findings, Failure> {
     let folder = TempDir::new()?;
-    Ok(vec![
+    let sections = vec![
         embedded_store(plan, folder.path(), totals)?,
         streams(plan, folder.path(), totals)?,
         memory(folder.path(), totals)?,
         store_apart(plan, folder.path(), totals)?,
-        crate::jobs::section(plan.jobs)?,
-    ])
-}
-
-fn report(measure: impl FnOnce(&mut Totals) -> Result<Vec<Section>, Failure>) -> Result<Report, Failure> {
-    let begin = Instant::now();
-    let load_before = std::fs::read_to_string("/proc/loadavg")?.split(' ').take(1).collect();
-    let mut totals = Totals { calls: 0, failed: 0, failure: None };
-    let sections = measure(&mut totals)?;
-    Ok(Report {
-        processors: std::thread::available_parallelism()?.get(),
-        load_before,
-        seconds: begin.elapsed().as_secs(),
-        calls: totals.calls,
-        failed_calls: totals.failed,
-        first_failure: totals.failure,
-        sections,
-    })
+    ];
+    Ok(sections.into())
 }
 
 fn embedded_store(plan: &Plan, folder: &Path, totals: &mut Totals) -> Result<Section, Failure> {
@@ -236,7 +195,7 @@ fn embedded_store(plan: &Plan, folder: &Path, totals: &mut Totals) -> Result<Sec
     }
     totals.count([&slow.direct, &slow.weir]);
     totals.count([&fast.direct, &fast.weir]);
-    Ok(Section { title: "store in weir's process", figures })
+    Ok(Section { title: "store in weir's process".into(), figures })
 }
 
 fn streams(plan: &Plan, folder: &Path, totals: &mut Totals) -> Result<Section, Failure> {
@@ -256,55 +215,34 @@ fn streams(plan: &Plan, folder: &Path, totals: &mut Totals) -> Result<Section, F
         figures.extend([Figure { aim, ..after }, first]);
     }
     figures.push(Figure::of_weir("processor time per stream of 23 chunks", "ms", all.cpu_per_call(all.cpu.weir)));
-    Ok(Section { title: "streams, 50/s", figures })
+    Ok(Section { title: "streams, 50/s".into(), figures })
 }
 
 /// A server that has just started, and one that waits for a thousand answers.
 fn memory(folder: &Path, totals: &mut Totals) -> Result<Section, Failure> {
     let bench = Bench::start(folder, false)?;
     let idle = bench.weir.resident_mib()?;
-    let sides = bench.sides(SLOW, false);
-    let done = AtomicBool::new(false);
-    let (outcome, most) = std::thread::scope(|threads| {
-        let watch = threads.spawn(|| {
-            let mut most = idle;
-            while !done.load(Ordering::Relaxed) {
-                most = bench.weir.resident_mib().map_or(most, |now| most.max(now));
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            most
-        });
-        let outcome = constant(&sides.weir, IN_FLIGHT, IN_FLIGHT, IN_FLIGHT);
-        done.store(true, Ordering::Relaxed);
-        (outcome, watch.join())
-    });
-    let (outcome, most) = (outcome?, most.map_err(|_| "the watch over the memory panicked")?);
-    totals.count([&outcome, &Outcome::new()?]);
+    let (outcome, most) = in_flight(&bench, IN_FLIGHT)?;
+    totals.count([&outcome]);
     Ok(Section {
-        title: "1,000 calls in flight, answered after 2 s",
+        title: "1,000 calls in flight, answered after 2 s".into(),
         figures: vec![
             Figure::of_weir("resident when idle", "MiB", idle),
             Figure::of_weir("resident at most", "MiB", most).aim(80.0),
             Figure::of_weir("of that the program itself", "MiB", bench.weir.program_mib()?),
-            Figure::of_weir(
-                "calls at the provider at once, at most",
-                "",
-                most_in_flight(bench.provider.ready.address)?,
-            ),
-            Figure::of_weir("calls that completed", "", f64::from(u32::try_from(outcome.calls - outcome.failed)?)),
+            Figure::of_weir("calls at the provider at once, at most", "", bench.most_at_the_provider()?),
+            Figure::of_weir("calls that completed", "", (outcome.calls - outcome.failed) as f64),
             Figure::of_weir("slowest answer", "ms", outcome.whole.ms(100.0)),
         ],
     })
 }
 
-fn most_in_flight(provider: SocketAddr) -> Result<f64, Failure> {
-    use std::io::{Read as _, Write as _};
-    let mut connection = std::net::TcpStream::connect(provider)?;
-    write!(connection, "GET /most-in-flight HTTP/1.1\r\nhost: {provider}\r\nconnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer)?;
-    let (_, count) = answer.rsplit_once("\r\n").ok_or("the provider did not say how many calls it had")?;
-    Ok(count.parse()?)
+/// So many calls at once that each take 2 s, and the most memory that weir had meanwhile.
+pub(crate) fn in_flight(bench: &Bench, calls: u32) -> Result<(Outcome, f64), Failure> {
+    let sides = bench.sides(SLOW, false);
+    let (outcome, samples) =
+        watched(&bench.weir, Duration::from_millis(20), || constant(&sides.weir, calls, calls, calls))?;
+    Ok((outcome?, samples.iter().map(|sample| sample.resident_mib).fold(0.0, f64::max)))
 }
 
 /// weir's own processor time, apart from the store's.
@@ -318,7 +256,7 @@ fn store_apart(plan: &Plan, folder: &Path, totals: &mut Totals) -> Result<Sectio
     figures.push(Figure::of_weir("processor time per call of the store", "ms", fast.cpu_per_call(fast.cpu.store)));
     totals.count([&slow.direct, &slow.weir]);
     totals.count([&fast.direct, &fast.weir]);
-    Ok(Section { title: "store in a process of its own", figures })
+    Ok(Section { title: "store in a process of its own".into(), figures })
 }
 
 /// Keeps weir busy at 300 calls per second.

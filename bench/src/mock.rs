@@ -20,9 +20,16 @@ pub(crate) const QUICK: &str = "quick";
 pub(crate) const SLOW: &str = "slow";
 pub(crate) const SLOW_TIME: Duration = Duration::from_secs(2);
 
+/// Streams for ten seconds.
+pub(crate) const LONG: &str = "long";
+/// Answers after half a minute, by a provider of its own.
+pub(crate) const STALLED: &str = "stalled";
+const STALLED_TIME: Duration = Duration::from_secs(30);
+
 /// Chunks of a stream after the first, and the time between them.
 const CHUNKS: usize = 20;
 const BETWEEN_CHUNKS: Duration = Duration::from_millis(5);
+const BETWEEN_CHUNKS_OF_LONG: Duration = Duration::from_millis(500);
 
 /// A request with a short conversation.
 pub(crate) fn request(model: &str, stream: bool) -> String {
@@ -58,6 +65,23 @@ struct InFlight {
     most: AtomicUsize,
 }
 
+/// One of them, until its answer has ended.
+struct Counted(Arc<InFlight>);
+
+impl Counted {
+    fn new(calls: Arc<InFlight>) -> Self {
+        let count = calls.now.fetch_add(1, Ordering::Relaxed) + 1;
+        calls.most.fetch_max(count, Ordering::Relaxed);
+        Self(calls)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 pub(crate) fn router() -> Router {
     Router::new()
         .route("/v1/chat/completions", post(answer))
@@ -79,13 +103,14 @@ async fn answer(State(calls): State<Arc<InFlight>>, body: Bytes) -> Response {
     let Ok(asked) = serde_json::from_slice::<Asked>(&body) else {
         return (axum::http::StatusCode::BAD_REQUEST, "no chat completion").into_response();
     };
-    let count = calls.now.fetch_add(1, Ordering::Relaxed) + 1;
-    calls.most.fetch_max(count, Ordering::Relaxed);
-    if asked.model == SLOW {
-        tokio::time::sleep(SLOW_TIME).await;
+    let counted = Counted::new(calls);
+    match asked.model.as_str() {
+        SLOW => tokio::time::sleep(SLOW_TIME).await,
+        STALLED => tokio::time::sleep(STALLED_TIME).await,
+        _ => {}
     }
-    calls.now.fetch_sub(1, Ordering::Relaxed);
-    if asked.stream { events() } else { whole() }
+    let gap = if asked.model == LONG { BETWEEN_CHUNKS_OF_LONG } else { BETWEEN_CHUNKS };
+    if asked.stream { events(gap, counted) } else { whole() }
 }
 
 const USAGE: &str = r#"{"prompt_tokens":160,"completion_tokens":80,"total_tokens":240,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}"#;
@@ -98,16 +123,17 @@ fn whole() -> Response {
     ([(CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-fn events() -> Response {
+fn events(gap: Duration, counted: Counted) -> Response {
     let first = chunk(r#"[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]"#, "null");
-    let words = unfold(0, async |sent| {
+    let words = unfold(0, move |sent| async move {
         if sent == CHUNKS {
             return None;
         }
-        tokio::time::sleep(BETWEEN_CHUNKS).await;
+        tokio::time::sleep(gap).await;
         Some((chunk(r#"[{"index":0,"delta":{"content":" tram"},"finish_reason":null}]"#, "null"), sent + 1))
     });
-    let last = async {
+    let last = async move {
+        let _counted = counted;
         let finish = chunk(r#"[{"index":0,"delta":{},"finish_reason":"stop"}]"#, "null");
         finish + &chunk("[]", USAGE) + "data: [DONE]\n\n"
     };

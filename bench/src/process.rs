@@ -81,12 +81,47 @@ impl Process {
         self.status_mib("RssFile:")
     }
 
+    /// File descriptors that are open.
+    pub(crate) fn files(&self) -> Result<usize, Failure> {
+        Ok(std::fs::read_dir(format!("/proc/{}/fd", self.id()))?.count())
+    }
+
     fn status_mib(&self, field: &str) -> Result<f64, Failure> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
         let value = status.lines().find_map(|line| line.strip_prefix(field)).ok_or("a field is missing in /proc")?;
         let kib: f64 = value.trim().trim_end_matches(" kB").parse()?;
         Ok(kib / 1024.0)
     }
+}
+
+/// What a process had at a time.
+#[derive(Clone, Copy)]
+pub(crate) struct Sample {
+    /// Since the watch began.
+    pub(crate) at: Duration,
+    pub(crate) resident_mib: f64,
+    pub(crate) files: usize,
+}
+
+/// Does something and looks at a process meanwhile, every so often.
+pub(crate) fn watched<T: Send>(
+    process: &Process,
+    every: Duration,
+    work: impl FnOnce() -> T + Send,
+) -> Result<(T, Vec<Sample>), Failure> {
+    let begin = Instant::now();
+    let mut samples = Vec::new();
+    let done = std::thread::scope(|threads| {
+        let work = threads.spawn(work);
+        while !work.is_finished() {
+            if let (Ok(resident_mib), Ok(files)) = (process.resident_mib(), process.files()) {
+                samples.push(Sample { at: begin.elapsed(), resident_mib, files });
+            }
+            std::thread::sleep(every);
+        }
+        work.join()
+    });
+    Ok((done.map_err(|_| "what was watched panicked")?, samples))
 }
 
 impl Drop for Process {

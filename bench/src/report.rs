@@ -1,14 +1,19 @@
-//! The figures of a run: a table for people, JSON for machines.
+//! The figures of a run: a table for people, JSON for the page of figures, which keeps them.
 
+use std::borrow::Cow;
 use std::io::{Result, Write};
+use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::Failure;
+use crate::load::Outcome;
 
 /// One figure: of calls directly to the provider, of calls through weir, and what weir adds.
-#[derive(Serialize, Default)]
+#[derive(Serialize, Deserialize, Default)]
 pub(crate) struct Figure {
     pub(crate) name: String,
-    pub(crate) unit: &'static str,
+    pub(crate) unit: Cow<'static, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) direct: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -22,7 +27,7 @@ pub(crate) struct Figure {
 
 impl Figure {
     pub(crate) fn compared(name: impl Into<String>, unit: &'static str, direct: f64, weir: f64) -> Self {
-        Self { name: name.into(), unit, direct: Some(direct), weir: Some(weir), ..Self::default() }
+        Self { name: name.into(), unit: unit.into(), direct: Some(direct), weir: Some(weir), ..Self::default() }
     }
 
     pub(crate) fn added(name: impl Into<String>, unit: &'static str, direct: f64, weir: f64) -> Self {
@@ -30,27 +35,107 @@ impl Figure {
     }
 
     pub(crate) fn of_weir(name: impl Into<String>, unit: &'static str, weir: f64) -> Self {
-        Self { name: name.into(), unit, weir: Some(weir), ..Self::default() }
+        Self { name: name.into(), unit: unit.into(), weir: Some(weir), ..Self::default() }
     }
 
     pub(crate) fn aim(self, most: f64) -> Self {
         Self { aim: Some(most), ..self }
     }
 
-    fn met(&self) -> Option<bool> {
-        Some(self.added.or(self.weir)? <= self.aim?)
+    /// The aim, and whether it was met.
+    pub(crate) fn verdict(&self) -> Option<String> {
+        let aim = self.aim?;
+        let met = if self.added.or(self.weir)? <= aim { "met" } else { "MISSED" };
+        Some(format!("<= {aim}: {met}"))
+    }
+
+    /// Direct, weir, added: as they are printed.
+    pub(crate) fn cells(&self) -> [String; 3] {
+        [self.direct, self.weir, self.added].map(|value| cell(value, &self.unit))
     }
 }
 
-#[derive(Serialize)]
+/// Figures that belong together.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Section {
-    pub(crate) title: &'static str,
+    pub(crate) title: Cow<'static, str>,
     pub(crate) figures: Vec<Figure>,
 }
 
-#[derive(Serialize)]
+/// Rows that are no figures of calls.
+#[derive(Serialize, Deserialize, Default)]
+pub(crate) struct Table {
+    pub(crate) columns: Vec<String>,
+    pub(crate) rows: Vec<Vec<String>>,
+}
+
+/// Points to draw.
+#[derive(Serialize, Deserialize, Default)]
+pub(crate) struct Chart {
+    /// Of its file.
+    pub(crate) name: String,
+    pub(crate) title: String,
+    pub(crate) x: String,
+    pub(crate) y: String,
+    /// The scale of x: each step ten times the last one.
+    pub(crate) logarithmic: bool,
+    pub(crate) lines: Vec<Line>,
+    /// Instead of lines: one bar each.
+    pub(crate) bars: Vec<(String, f64)>,
+}
+
+#[derive(Serialize, Deserialize, Default)]
+pub(crate) struct Line {
+    pub(crate) name: String,
+    pub(crate) points: Vec<(f64, f64)>,
+}
+
+impl Line {
+    pub(crate) fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), points: Vec::new() }
+    }
+}
+
+/// What a measurement found.
+#[derive(Serialize, Deserialize, Default)]
+pub(crate) struct Findings {
+    #[serde(default)]
+    pub(crate) sections: Vec<Section>,
+    #[serde(default)]
+    pub(crate) tables: Vec<Table>,
+    #[serde(default)]
+    pub(crate) charts: Vec<Chart>,
+}
+
+impl From<Vec<Section>> for Findings {
+    fn from(sections: Vec<Section>) -> Self {
+        Self { sections, ..Self::default() }
+    }
+}
+
+/// Collects what all parts have in common.
+#[derive(Default)]
+pub(crate) struct Totals {
+    pub(crate) calls: u64,
+    pub(crate) failed: u64,
+    pub(crate) failure: Option<String>,
+}
+
+impl Totals {
+    pub(crate) fn count<'a>(&mut self, outcomes: impl IntoIterator<Item = &'a Outcome>) {
+        for outcome in outcomes {
+            self.calls += outcome.calls;
+            self.failed += outcome.failed;
+            self.failure = self.failure.take().or_else(|| outcome.failure.clone());
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Report {
-    pub(crate) processors: usize,
+    /// What to run to have it again.
+    pub(crate) command: String,
+    pub(crate) machine: String,
     /// Of the minute before the run: what else the machine was doing.
     pub(crate) load_before: String,
     pub(crate) seconds: u64,
@@ -58,52 +143,98 @@ pub(crate) struct Report {
     pub(crate) failed_calls: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) first_failure: Option<String>,
-    pub(crate) sections: Vec<Section>,
+    #[serde(flatten)]
+    pub(crate) findings: Findings,
 }
 
-const NAME: usize = 46;
+const NAME: usize = 54;
 const COLUMN: usize = 13;
 
 impl Report {
+    /// Measures, and says on what.
+    pub(crate) fn of(
+        command: &str,
+        measure: impl FnOnce(&mut Totals) -> std::result::Result<Findings, Failure>,
+    ) -> std::result::Result<Self, Failure> {
+        let begin = Instant::now();
+        let load_before = std::fs::read_to_string("/proc/loadavg")?.split(' ').take(1).collect();
+        let mut totals = Totals::default();
+        let findings = measure(&mut totals)?;
+        Ok(Self {
+            command: format!("cargo run --release -p bench -- {command}"),
+            machine: machine()?,
+            load_before,
+            seconds: begin.elapsed().as_secs(),
+            calls: totals.calls,
+            failed_calls: totals.failed,
+            first_failure: totals.failure,
+            findings,
+        })
+    }
+
+    /// What the run was: in one line.
+    pub(crate) fn headline(&self) -> String {
+        let Self { calls, seconds, machine, load_before, failed_calls, .. } = self;
+        let calls = match calls {
+            0 => String::new(),
+            calls => format!("{calls} calls, {failed_calls} failed, "),
+        };
+        format!("{calls}{seconds} s on {machine}, load before: {load_before}")
+    }
+
     pub(crate) fn print(&self, out: &mut impl Write) -> Result<()> {
-        let Self { processors, load_before, seconds, calls, failed_calls, .. } = self;
-        writeln!(
-            out,
-            "{calls} calls in {seconds} s on {processors} processors; load before: {load_before}; failed: {failed_calls}"
-        )?;
+        writeln!(out, "{}", self.headline())?;
         if let Some(failure) = &self.first_failure {
             writeln!(out, "the first failure: {failure}")?;
         }
-        for section in &self.sections {
+        for section in &self.findings.sections {
             writeln!(
                 out,
                 "\n{:NAME$}{:>COLUMN$}{:>COLUMN$}{:>COLUMN$}  aim",
                 section.title, "direct", "weir", "added"
             )?;
             for figure in &section.figures {
-                let [direct, weir, added] =
-                    [figure.direct, figure.weir, figure.added].map(|value| cell(value, figure.unit));
-                write!(
-                    out,
-                    "  {:width$}{direct:>COLUMN$}{weir:>COLUMN$}{added:>COLUMN$}",
+                let [direct, weir, added] = figure.cells();
+                let verdict = figure.verdict().unwrap_or_default();
+                let line = format!(
+                    "  {:width$}{direct:>COLUMN$}{weir:>COLUMN$}{added:>COLUMN$}  {verdict}",
                     figure.name,
                     width = NAME - 2
-                )?;
-                match (figure.aim, figure.met()) {
-                    (Some(aim), Some(true)) => writeln!(out, "  <= {aim}: met")?,
-                    (Some(aim), Some(false)) => writeln!(out, "  <= {aim}: MISSED")?,
-                    _ => writeln!(out)?,
-                }
+                );
+                writeln!(out, "{}", line.trim_end())?;
+            }
+        }
+        for table in &self.findings.tables {
+            writeln!(out)?;
+            for row in std::iter::once(&table.columns).chain(&table.rows) {
+                writeln!(out, "{}", row.iter().map(|cell| format!("{cell:18}")).collect::<String>().trim_end())?;
             }
         }
         Ok(())
     }
 }
 
+/// The processors, memory and system of this machine.
+fn machine() -> Result<String> {
+    let field = |file: &str, name: &str| -> Result<String> {
+        let text = std::fs::read_to_string(file)?;
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.split_once(':'));
+        Ok(value.map(|(_, value)| value.trim().to_owned()).unwrap_or_default())
+    };
+    let processors = std::thread::available_parallelism()?;
+    let memory = field("/proc/meminfo", "MemTotal")?;
+    let gib = memory.trim_end_matches(" kB").parse::<f64>().unwrap_or_default() / 1024.0 / 1024.0;
+    let system = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let release = system.trim().split('-').next().unwrap_or_default().to_owned();
+    Ok(format!("{processors} x {}, {gib:.0} GiB, Linux {release}", field("/proc/cpuinfo", "model name")?))
+}
+
 fn cell(value: Option<f64>, unit: &str) -> String {
-    match value {
-        None => String::new(),
+    let text = match value {
+        None => return String::new(),
+        Some(value) if value.fract() == 0.0 && value.abs() < 1e9 => format!("{value:.0} {unit}"),
         Some(value) if value.abs() >= 100.0 => format!("{value:.0} {unit}"),
         Some(value) => format!("{value:.2} {unit}"),
-    }
+    };
+    text.trim_end().to_owned()
 }

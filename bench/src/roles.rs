@@ -7,10 +7,11 @@ use shared::data::Stores;
 use shared::model::id;
 use shared::model::money::MicroUsd;
 use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project};
+use shared::model::secret::Secret;
 use tokio::net::TcpListener;
 
 use crate::Failure;
-use crate::mock::{self, QUICK, SLOW};
+use crate::mock::{self, LONG, QUICK, SLOW, STALLED};
 use crate::process::Ready;
 
 pub(crate) fn provider() -> Result<(), Failure> {
@@ -42,7 +43,7 @@ pub(crate) fn weir(provider: &str, store: Option<String>) -> Result<(), Failure>
         address: ([127, 0, 0, 1], 0).into(),
         data: store.map_or(Data::Embedded(embedded::Place::Memory), Data::RemoteTable),
         models: Some(models.path().to_owned()),
-        admin_key: None,
+        admin_key: Some(Secret::new(ADMIN_KEY)),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -54,18 +55,20 @@ pub(crate) fn weir(provider: &str, store: Option<String>) -> Result<(), Failure>
     })
 }
 
+pub(crate) const ADMIN_KEY: &str = "sk-weir-admin-bench";
+
 fn catalog(provider: &str) -> String {
-    let model = |name: &str| {
+    let provided =
+        |name: &str| format!("[[provider]]\nname = '{name}'\nkind = 'openai'\nbase_url = '{provider}/v1'\n\n");
+    let model = |name: &str, provider: &str| {
         format!(
             "[[model]]\nname = '{name}'\nkind = 'chat'\nprice = {{ input = 2.5, cached_input = 1.25, output = 10.0 }}\n\
-             context_tokens = 128000\nmax_output_tokens = 16384\ntargets = [{{ provider = 'mock', model = '{name}' }}]\n\n"
+             context_tokens = 128000\nmax_output_tokens = 16384\n\
+             targets = [{{ provider = '{provider}', model = '{name}', timeouts = {{ first_byte_ms = 60000 }} }}]\n\n"
         )
     };
-    format!(
-        "[[provider]]\nname = 'mock'\nkind = 'openai'\nbase_url = '{provider}/v1'\n\n{}{}",
-        model(QUICK),
-        model(SLOW)
-    )
+    let models = [QUICK, SLOW, LONG].map(|name| model(name, "mock")).concat();
+    provided("mock") + &provided("stalled") + &models + &model(STALLED, "stalled")
 }
 
 /// Limits that no run reaches, so that everything is counted and nothing refused.

@@ -1,16 +1,15 @@
 //! What a start of each function costs, and what a warm invocation adds to the least that a function can be.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use kit::World;
 use runtime_api::{Deployment, Function, linked, request_event};
-use serde::Serialize;
 use serde_json::json;
 use shared::model::clock::Clock;
 
 use crate::Failure;
+use crate::report::{Chart, Findings, Table};
 
 const STARTS: usize = 15;
 const INVOCATIONS: usize = 300;
@@ -48,7 +47,6 @@ impl Event {
 }
 
 /// The figures of one function.
-#[derive(Serialize)]
 pub(crate) struct Row {
     function: String,
     bootstrap_mb: f64,
@@ -138,28 +136,39 @@ fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.get((last * share).round() as usize).copied().unwrap_or_default()
 }
 
-pub(crate) fn print(rows: &[Row], out: &mut impl Write) -> Result<(), Failure> {
-    let echo = rows.iter().find(|row| row.function == "echo");
-    writeln!(
-        out,
-        "{:12}{:>12}{:>14}{:>10}{:>12}{:>17}{:>10}{:>8}  clients",
-        "", "bootstrap", "first poll", "best", "resident", "invocation, p50", "p99", "x echo"
-    )?;
-    for row in rows {
-        let ratio =
-            echo.map_or_else(String::new, |echo| format!("{:.1}", row.invocation_p50_ms / echo.invocation_p50_ms));
-        writeln!(
-            out,
-            "{:12}{:>9.1} MB{:>11.1} ms{:>7.1} ms{:>8.1} MiB{:>14.2} ms{:>7.2} ms{ratio:>8}  {}",
-            row.function,
-            row.bootstrap_mb,
-            row.first_poll_ms,
-            row.first_poll_best_ms,
-            row.resident_mib,
-            row.invocation_p50_ms,
-            row.invocation_p99_ms,
-            row.clients.join(", ")
-        )?;
-    }
-    Ok(())
+const COLUMNS: [&str; 8] = [
+    "function",
+    "bootstrap, MB",
+    "first poll, ms",
+    "best, ms",
+    "resident, MiB",
+    "invocation p50, ms",
+    "p99, ms",
+    "clients",
+];
+
+/// The rows as they are printed, and the first polls as bars.
+pub(crate) fn findings(rows: &[Row]) -> Findings {
+    let printed = rows.iter().map(|row| {
+        let one = |value: f64| format!("{value:.1}");
+        vec![
+            row.function.clone(),
+            one(row.bootstrap_mb),
+            one(row.first_poll_ms),
+            one(row.first_poll_best_ms),
+            one(row.resident_mib),
+            format!("{:.2}", row.invocation_p50_ms),
+            format!("{:.2}", row.invocation_p99_ms),
+            row.clients.join(", "),
+        ]
+    });
+    let chart = Chart {
+        name: "start-up".to_owned(),
+        title: "From starting a function's process to its first poll".to_owned(),
+        y: "ms".to_owned(),
+        bars: rows.iter().map(|row| (row.function.clone(), row.first_poll_best_ms)).collect(),
+        ..Chart::default()
+    };
+    let table = Table { columns: COLUMNS.map(str::to_owned).into(), rows: printed.collect() };
+    Findings { tables: vec![table], charts: vec![chart], ..Findings::default() }
 }

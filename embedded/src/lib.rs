@@ -96,7 +96,9 @@ fn folder(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> O
 /// does here but a busy machine.
 #[must_use]
 pub fn dynamo_client(connector: SharedHttpConnector) -> aws_sdk_dynamodb::Client {
-    use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Region, StalledStreamProtectionConfig, retry::RetryConfig};
+    use aws_sdk_dynamodb::config::{
+        BehaviorVersion, Builder, Region, StalledStreamProtectionConfig, retry::RetryConfig,
+    };
     let config = Builder::new()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new("us-east-1"))

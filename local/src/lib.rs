@@ -14,6 +14,7 @@ pub use invoke::{invoke, invoke_on};
 pub use jobs::{Deployment, JobsCommand, JobsError, jobs};
 pub use server::{Running, serve};
 pub use settings::{Data, Settings};
+pub use stores::remote_table;
 pub use workers::{acknowledge, event_of};
 
 /// Why the server could not start or an event could not be replayed. One line, with a way out.

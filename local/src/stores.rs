@@ -21,7 +21,7 @@ pub(crate) async fn open(data: &Data) -> Result<(Engines, Stores), LocalError> {
             let client = embedded::dynamo_client(engines.dynamo.clone());
             (engines, client)
         }
-        Data::RemoteTable(url) => (Engines::open(&Place::Memory, now)?, remote(url)),
+        Data::RemoteTable(url) => (Engines::open(&Place::Memory, now)?, remote_table(url)),
     };
     create_table(&dynamo, TABLE).await?;
     let bucket = Bucket::new(embedded::s3_client(engines.s3.clone()), BUCKET);
@@ -36,7 +36,9 @@ pub(crate) async fn open(data: &Data) -> Result<(Engines, Stores), LocalError> {
     Ok((engines, Stores { table: Table::new(dynamo, TABLE), bucket, queues }))
 }
 
-fn remote(url: &str) -> aws_sdk_dynamodb::Client {
+/// A client of a `DynamoDB` that listens somewhere else.
+#[must_use]
+pub fn remote_table(url: &str) -> aws_sdk_dynamodb::Client {
     let config = aws_sdk_dynamodb::config::Builder::new()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new("us-east-1"))

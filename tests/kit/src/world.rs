@@ -319,6 +319,12 @@ impl World {
         event.records.len()
     }
 
+    /// The table's client as nobody disturbs it, for what only a raw item shows.
+    #[must_use]
+    pub fn dynamo(&self) -> &aws_sdk_dynamodb::Client {
+        &self.dynamo
+    }
+
     /// The shards of a project's meter this month.
     pub async fn shards(&self, project: &Project) -> Vec<Shard> {
         let shards = self.stores.table.shards(&project.id, &self.clock.now().month()).await;

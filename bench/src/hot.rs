@@ -1,0 +1,126 @@
+//! Where a busy project's limit is: `DynamoDB` takes 1,000 write units a second for one item, and each call writes its
+//! project's meter twice. What a write costs is counted from meters that hold so many calls.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use kit::{Script, World, router_of, send};
+use shared::model::clock::Clock;
+use shared::model::money::MicroUsd;
+use shared::model::project::{Limits, Policy};
+
+use crate::Failure;
+use crate::report::{Chart, Findings, Line, Table};
+
+/// Calls that are open at a time.
+const OPEN: [usize; 6] = [1, 10, 20, 50, 100, 200];
+const BODY: &str =
+    r#"{"model": "priced", "messages": [{"role": "user", "content": "Hello"}], "max_completion_tokens": 10}"#;
+const UNITS_PER_SECOND: f64 = 1_000.0;
+/// Admission and settlement.
+const WRITES_PER_CALL: f64 = 2.0;
+const SECONDS: [f64; 9] = [0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0];
+const SHARDS: [u32; 3] = [1, 4, 16];
+
+pub(crate) fn measure() -> Result<Findings, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut meters = Vec::new();
+    for open in OPEN {
+        meters.push((open, runtime.block_on(meter_of(open))?));
+    }
+    let (fixed, each) = fit(&meters);
+    let columns = ["calls open on a shard", "its item, bytes", "units per call", "calls/s"].map(str::to_owned);
+    let rows = meters.iter().map(|(open, bytes)| {
+        let units = WRITES_PER_CALL * kilobytes(*bytes as f64);
+        vec![open.to_string(), bytes.to_string(), format!("{units:.0}"), format!("{:.0}", UNITS_PER_SECOND / units)]
+    });
+    let table = Table { columns: columns.into(), rows: rows.collect() };
+    let lines = SHARDS.map(|shards| {
+        let mut line = Line::new(format!("{shards} shard{}", if shards == 1 { "" } else { "s" }));
+        line.points = SECONDS.map(|seconds| (seconds, f64::from(shards) * most(seconds, fixed, each))).into();
+        line
+    });
+    let limits = SECONDS.map(|seconds| {
+        let mut row = vec![format!("{seconds} s")];
+        row.extend(SHARDS.map(|shards| format!("{:.0}", f64::from(shards) * most(seconds, fixed, each))));
+        row
+    });
+    let columns = ["a call takes", "calls/s, 1 shard", "4 shards", "16 shards"].map(str::to_owned);
+    let chart = Chart {
+        name: "hot-project".to_owned(),
+        title: "The most calls per second of one project, by how long they take".to_owned(),
+        x: "seconds that a call takes".to_owned(),
+        y: "calls per second".to_owned(),
+        logarithmic: true,
+        lines: lines.into(),
+        ..Chart::default()
+    };
+    let tables = vec![table, Table { columns: columns.into(), rows: limits.into() }];
+    Ok(Findings { tables, charts: vec![chart], ..Findings::default() })
+}
+
+/// The bytes of a meter's only shard while so many calls are open.
+async fn meter_of(open: usize) -> Result<usize, Failure> {
+    let world = World::builder().clock(Clock::system()).build().await;
+    world.first.always(Script::Hang);
+    // So small a budget that the meter has one shard, and all of them fit.
+    let limits =
+        Limits { budget: Some(MicroUsd(1_000 * open as u64)), requests_per_minute: Some(10_000), ..Limits::default() };
+    let (_, key) = world.project(limits, Policy::default()).await;
+    let gateway = world.gateway();
+    let router = router_of(&gateway);
+    let calls: Vec<_> = (0..open)
+        .map(|_| {
+            let (router, key) = (router.clone(), key.clone());
+            tokio::spawn(async move { send(&router, "POST", "/v1/chat/completions", &key, &[], BODY).await })
+        })
+        .collect();
+    while world.first.calls().len() < open {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let found = world.dynamo().scan().table_name("weir").filter_expression("attribute_exists(holds)").send().await?;
+    let meters: Vec<usize> =
+        found.items().iter().map(|item| item.iter().map(|(name, value)| name.len() + bytes(value)).sum()).collect();
+    calls.iter().for_each(tokio::task::JoinHandle::abort);
+    match meters[..] {
+        [meter] => Ok(meter),
+        _ => Err(format!("{open} calls are on {} shards", meters.len()).into()),
+    }
+}
+
+/// What `DynamoDB` counts for a value: texts by their bytes, numbers by half their digits, maps by 3 and 1 for each entry.
+fn bytes(value: &AttributeValue) -> usize {
+    match value {
+        AttributeValue::S(text) => text.len(),
+        AttributeValue::N(number) => {
+            number.trim_start_matches('-').len().div_ceil(2) + 1 + usize::from(number.starts_with('-'))
+        }
+        AttributeValue::M(map) => 3 + map.iter().map(|(name, value)| 1 + name.len() + bytes(value)).sum::<usize>(),
+        AttributeValue::L(list) => 3 + list.iter().map(|value| 1 + bytes(value)).sum::<usize>(),
+        AttributeValue::B(blob) => blob.as_ref().len(),
+        _ => 1,
+    }
+}
+
+/// Write units are whole kilobytes.
+fn kilobytes(bytes: f64) -> f64 {
+    (bytes / 1_024.0).ceil().max(1.0)
+}
+
+/// Bytes of an empty meter, and of each call that is open.
+fn fit(meters: &[(usize, usize)]) -> (f64, f64) {
+    let (Some((few, small)), Some((many, large))) = (meters.first(), meters.last()) else { return (0.0, 0.0) };
+    let each = (*large as f64 - *small as f64) / (*many as f64 - *few as f64);
+    (*small as f64 - each * *few as f64, each)
+}
+
+/// The most calls per second on one shard: as many as its write units allow with the calls that are open then.
+fn most(seconds: f64, fixed: f64, each: f64) -> f64 {
+    let units = |rate: f64| rate * WRITES_PER_CALL * kilobytes(fixed + each * rate * seconds);
+    let (mut low, mut high) = (0.0, UNITS_PER_SECOND / WRITES_PER_CALL);
+    for _ in 0..40 {
+        let middle = (low + high) / 2.0;
+        if units(middle) <= UNITS_PER_SECOND { low = middle } else { high = middle }
+    }
+    low
+}
