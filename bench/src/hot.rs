@@ -8,6 +8,7 @@ use kit::{Script, World, router_of, send};
 use shared::model::clock::Clock;
 use shared::model::money::MicroUsd;
 use shared::model::project::{Limits, Policy};
+use tokio::task::JoinSet;
 
 use crate::Failure;
 use crate::report::{Chart, Findings, Line, Table};
@@ -69,19 +70,18 @@ async fn meter_of(open: usize) -> Result<usize, Failure> {
     let (_, key) = world.project(limits, Policy::default()).await;
     let gateway = world.gateway();
     let router = router_of(&gateway);
-    let calls: Vec<_> = (0..open)
-        .map(|_| {
-            let (router, key) = (router.clone(), key.clone());
-            tokio::spawn(async move { send(&router, "POST", "/v1/chat/completions", &key, &[], BODY).await })
-        })
-        .collect();
+    // Nobody waits for them: they end with this set.
+    let mut calls = JoinSet::new();
+    for _ in 0..open {
+        let (router, key) = (router.clone(), key.clone());
+        calls.spawn(async move { send(&router, "POST", "/v1/chat/completions", &key, &[], BODY).await });
+    }
     while world.first.calls().len() < open {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let found = world.dynamo().scan().table_name("weir").filter_expression("attribute_exists(holds)").send().await?;
     let meters: Vec<usize> =
         found.items().iter().map(|item| item.iter().map(|(name, value)| name.len() + bytes(value)).sum()).collect();
-    calls.iter().for_each(tokio::task::JoinHandle::abort);
     match meters[..] {
         [meter] => Ok(meter),
         _ => Err(format!("{open} calls are on {} shards", meters.len()).into()),

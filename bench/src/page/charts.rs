@@ -40,6 +40,11 @@ fn span(chart: &Chart) -> (f64, f64) {
     (x().fold(f64::MAX, f64::min), x().fold(0.0, f64::max))
 }
 
+/// To three digits behind the point, without those that say nothing.
+fn number(value: &f64) -> String {
+    ((value * 1e3).round() / 1e3).to_string()
+}
+
 /// The end of the scale of y: a little above the most.
 fn top(values: impl Iterator<Item = f64>) -> f64 {
     values.fold(0.0, f64::max) * 1.1
@@ -57,7 +62,14 @@ where
         .x_label_area_size(40)
         .y_label_area_size(60)
         .build_cartesian_2d(x, 0.0..most)?;
-    drawn.configure_mesh().x_desc(&chart.x).y_desc(&chart.y).light_line_style(TRANSPARENT).draw()?;
+    drawn
+        .configure_mesh()
+        .x_desc(&chart.x)
+        .y_desc(&chart.y)
+        .x_label_formatter(&number)
+        .y_label_formatter(&number)
+        .light_line_style(TRANSPARENT)
+        .draw()?;
     for (line, color) in chart.lines.iter().zip(COLORS.iter().cycle()) {
         drawn
             .draw_series(LineSeries::new(line.points.iter().copied(), color.stroke_width(2)))?
@@ -87,6 +99,7 @@ fn bars(area: &Area<'_>, chart: &Chart) -> Result<(), Failure> {
         .x_labels(names.len())
         .x_label_formatter(&name)
         .y_desc(&chart.y)
+        .y_label_formatter(&number)
         .light_line_style(TRANSPARENT)
         .draw()?;
     let values = chart.bars.iter().enumerate();
