@@ -188,8 +188,8 @@ fn settled_files(bench: &Bench, before: usize) -> Result<usize, Failure> {
     }
 }
 
-/// Longer than connections are kept for the next call.
-const SETTLING: Duration = Duration::from_secs(100);
+/// Longer than connections are kept for the next call: 90 s, and whoever keeps them looks every 90 s.
+const SETTLING: Duration = Duration::from_secs(200);
 
 /// Jobs that have not completed, after they had the time for it.
 fn unfinished_jobs(bench: &Bench) -> Result<u64, Failure> {
