@@ -50,23 +50,43 @@ impl Queues {
         named: Option<&[String]>,
         limit: usize,
     ) -> Result<usize, StoreError> {
+        let mut letters = self.take_dead_letters(queue, limit).await?.into_iter();
         let mut replayed = 0;
-        for letter in self.take_dead_letters(queue, limit).await? {
-            if named.is_some_and(|named| !named.contains(&letter.message_id)) {
-                self.put_back(queue, &letter).await?;
-                continue;
+        while let Some(letter) = letters.next() {
+            match self.replay_dead_letter(queue, named, &letter).await {
+                Ok(done) => replayed += usize::from(done),
+                Err(error) => {
+                    // Whoever tries again finds them at once. One that cannot be put back comes back by itself.
+                    for left in std::iter::once(letter).chain(letters) {
+                        let _ = self.put_back(queue, &left).await;
+                    }
+                    return Err(error);
+                }
             }
-            let group = serde_json::from_str::<HashMap<String, serde_json::Value>>(&letter.body)
-                .ok()
-                .and_then(|body| body.get("project_id")?.as_str().map(str::to_owned))
-                .unwrap_or_else(|| "unknown".to_owned());
-            self.send(queue, &group, letter.body, std::time::Duration::ZERO).await?;
-            let (client, url) = self.dead(queue)?;
-            let delete = client.delete_message().queue_url(url).receipt_handle(&letter.receipt);
-            Box::pin(delete.send()).await.map_err(StoreError::queue("delete the dead letter"))?;
-            replayed += 1;
         }
         Ok(replayed)
+    }
+
+    /// `false` if it is not one of those that are named.
+    async fn replay_dead_letter(
+        &self,
+        queue: Queue,
+        named: Option<&[String]>,
+        letter: &DeadLetter,
+    ) -> Result<bool, StoreError> {
+        if named.is_some_and(|named| !named.contains(&letter.message_id)) {
+            self.put_back(queue, letter).await?;
+            return Ok(false);
+        }
+        let group = serde_json::from_str::<HashMap<String, serde_json::Value>>(&letter.body)
+            .ok()
+            .and_then(|body| body.get("project_id")?.as_str().map(str::to_owned))
+            .unwrap_or_else(|| "unknown".to_owned());
+        self.send(queue, &group, letter.body.clone(), std::time::Duration::ZERO).await?;
+        let (client, url) = self.dead(queue)?;
+        let delete = client.delete_message().queue_url(url).receipt_handle(&letter.receipt);
+        Box::pin(delete.send()).await.map_err(StoreError::queue("delete the dead letter"))?;
+        Ok(true)
     }
 
     async fn take_dead_letters(&self, queue: Queue, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {

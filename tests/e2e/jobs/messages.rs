@@ -82,7 +82,11 @@ async fn what_is_no_message_becomes_a_dead_letter_that_can_be_listed_and_replaye
     assert_eq!(letters.len(), 1, "{listed}");
     assert_eq!((letters[0]["queue"].as_str(), letters[0]["body"].as_str()), (Some("respond"), Some(poison.as_str())));
     let replay = json!({"queue": "respond", "ids": [letters[0]["id"]]}).to_string();
-    let replayed = send(&router, "POST", "/v1/organization/dead_letters/replay", ADMIN_KEY, &[], replay).await;
+    let again = || send(&router, "POST", "/v1/organization/dead_letters/replay", ADMIN_KEY, &[], replay.clone());
+    jobs.world.faults.set(|operation| if operation == "SendMessage" { Fault::Lose } else { Fault::None });
+    assert_eq!(again().await.status, 500);
+    jobs.world.faults.clear();
+    let replayed = again().await;
     assert_eq!(replayed.json()["replayed"], 1, "{}", replayed.text());
     assert_eq!(jobs.world.queues.bodies("respond").unwrap(), [poison]);
     assert_eq!(jobs.world.queues.bodies("respond-dead-letters").unwrap().len(), 0);
