@@ -1,8 +1,10 @@
 //! Load that lasts: a thousand streams at once, minutes of calls with jobs beside them, a provider that is slow.
 
+use std::path::Path;
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
+use kit::ADMIN_KEY;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -13,29 +15,28 @@ use crate::measure::{Bench, CONNECTIONS};
 use crate::mock::{LONG, QUICK, STALLED};
 use crate::process::{Sample, watched};
 use crate::report::{Chart, Figure, Findings, Line, Section, Totals};
-use crate::roles::ADMIN_KEY;
 
 const STREAMS: u32 = 1_000;
 /// They begin within 5 s and last 10 s.
 const STREAMS_PER_SECOND: u32 = 200;
 const CALLS_PER_SECOND: u32 = 200;
 const JOBS_PER_SECOND: u32 = 4;
-/// Parts of a minute whose answers are compared.
-const PART: Duration = Duration::from_secs(30);
+/// Parts of the time whose answers are compared: half minutes.
+const PART_SECONDS: u32 = 30;
 /// Calls that wait for the slow provider while others are made.
 const STALLED_CALLS: u32 = 200;
 
-pub(crate) fn measure(seconds: u32, totals: &mut Totals) -> Result<Findings, Failure> {
+pub(crate) fn measure(minutes: u32, totals: &mut Totals) -> Result<Findings, Failure> {
     let folder = TempDir::new()?;
     let mut findings = Findings::from(vec![streams(folder.path(), totals)?]);
-    let (section, charts) = steady(folder.path(), seconds, totals)?;
+    let (section, charts) = steady(folder.path(), minutes, totals)?;
     findings.sections.push(section);
     findings.charts = charts;
     findings.sections.push(beside_a_slow_provider(folder.path(), totals)?);
     Ok(findings)
 }
 
-fn streams(folder: &std::path::Path, totals: &mut Totals) -> Result<Section, Failure> {
+fn streams(folder: &Path, totals: &mut Totals) -> Result<Section, Failure> {
     let bench = Bench::start(folder, false)?;
     bench.warm_up()?;
     let (idle, files) = (bench.weir.resident_mib()?, bench.weir.files()?);
@@ -59,18 +60,16 @@ fn streams(folder: &std::path::Path, totals: &mut Totals) -> Result<Section, Fai
 }
 
 /// Calls at a constant rate and jobs beside them, with the store in a process of its own: what weir keeps is weir's.
-fn steady(folder: &std::path::Path, seconds: u32, totals: &mut Totals) -> Result<(Section, Vec<Chart>), Failure> {
+fn steady(folder: &Path, minutes: u32, totals: &mut Totals) -> Result<(Section, Vec<Chart>), Failure> {
     let bench = Bench::start(folder, true)?;
     bench.warm_up()?;
     let files = bench.weir.files()?;
     let sides = bench.sides(QUICK, false);
     let job = json!({"model": QUICK, "input": "Hello", "max_output_tokens": 100, "background": true}).to_string();
     let job = Request::to("/v1/responses", bench.weir.ready.address, &bench.weir.ready.key, &job);
-    let parts = seconds.div_ceil(u32::try_from(PART.as_secs())?).max(2);
-    let calls = || -> Result<Vec<Outcome>, Failure> {
-        let part = seconds * CALLS_PER_SECOND / parts;
-        (0..parts).map(|_| constant(&sides.weir, CALLS_PER_SECOND, part, CONNECTIONS)).collect()
-    };
+    let seconds = 60 * minutes;
+    let part = || constant(&sides.weir, CALLS_PER_SECOND, CALLS_PER_SECOND * PART_SECONDS, CONNECTIONS);
+    let calls = || (0..seconds / PART_SECONDS).map(|_| part()).collect::<Result<Vec<Outcome>, Failure>>();
     let both = || {
         scope(|threads| {
             let jobs = threads.spawn(|| constant(&job, JOBS_PER_SECOND, seconds * JOBS_PER_SECOND, 4));
@@ -87,7 +86,7 @@ fn steady(folder: &std::path::Path, seconds: u32, totals: &mut Totals) -> Result
         (calls.iter().map(|part| part.failed).sum::<u64>(), calls.iter().map(|part| part.calls).sum::<u64>());
     let (first, last) = (calls.first().ok_or("no calls")?, calls.last().ok_or("no calls")?);
     let half = samples.iter().filter(|sample| sample.at.as_secs_f64() >= f64::from(seconds) / 2.0);
-    let growth = growth_per_hour(&half.copied().collect::<Vec<_>>());
+    let growth = mib_per_second(&half.copied().collect::<Vec<_>>()) * 1e4 / f64::from(CALLS_PER_SECOND);
     let mut figures = vec![
         Figure::of_weir("calls", "", made as f64),
         Figure::of_weir("calls that failed", "", failed as f64).aim(0.0),
@@ -100,14 +99,10 @@ fn steady(folder: &std::path::Path, seconds: u32, totals: &mut Totals) -> Result
         Figure::of_weir("resident after a tenth of the time", "MiB", at(&samples, 0.1)),
         Figure::of_weir("resident after half of the time", "MiB", at(&samples, 0.5)),
         Figure::of_weir("resident at the end", "MiB", at(&samples, 1.0)),
-        Figure::of_weir(
-            "growth in the second half, per 10,000 calls",
-            "MiB",
-            growth / 3_600.0 / f64::from(CALLS_PER_SECOND) * 1e4,
-        ),
+        Figure::of_weir("growth in the second half, per 10,000 calls", "MiB", growth),
     ];
     figures.extend(files_of(files, &samples, files_after));
-    let title = format!("{CALLS_PER_SECOND} calls/s and {JOBS_PER_SECOND} jobs/s for {} minutes", seconds / 60);
+    let title = format!("{CALLS_PER_SECOND} calls/s and {JOBS_PER_SECOND} jobs/s for {minutes} minutes");
     let charts = vec![memory_chart(&title, &samples), answers_chart(&title, &calls)];
     Ok((Section { title: title.into(), figures }, charts))
 }
@@ -120,31 +115,22 @@ fn memory_chart(title: &str, samples: &[Sample]) -> Chart {
         resident.points.push((minutes, sample.resident_mib));
         files.points.push((minutes, sample.files as f64));
     }
-    Chart {
-        name: "load-memory".to_owned(),
-        title: format!("weir's memory and files under {title}"),
-        x: "minutes".to_owned(),
-        y: "MiB, files".to_owned(),
-        lines: vec![resident, files],
-        ..Chart::default()
-    }
+    Chart::of_lines(
+        "load-memory",
+        format!("weir's memory and files under {title}"),
+        ["minutes", "MiB, files"],
+        vec![resident, files],
+    )
 }
 
 fn answers_chart(title: &str, parts: &[Outcome]) -> Chart {
     let lines = [50.0, 99.0].map(|percentile| {
         let mut line = Line::new(format!("p{percentile}"));
-        let minutes = |number: usize| (number as f64 + 0.5) * PART.as_secs_f64() / 60.0;
+        let minutes = |number: usize| (number as f64 + 0.5) * f64::from(PART_SECONDS) / 60.0;
         line.points = parts.iter().enumerate().map(|(n, part)| (minutes(n), part.whole.ms(percentile))).collect();
         line
     });
-    Chart {
-        name: "load-answers".to_owned(),
-        title: format!("Answers under {title}"),
-        x: "minutes".to_owned(),
-        y: "ms".to_owned(),
-        lines: lines.into(),
-        ..Chart::default()
-    }
+    Chart::of_lines("load-answers", format!("Answers under {title}"), ["minutes", "ms"], lines.into())
 }
 
 /// The resident memory after a part of the time.
@@ -153,10 +139,10 @@ fn at(samples: &[Sample], part: f64) -> f64 {
     samples.get((last * part) as usize).map_or(f64::NAN, |sample| sample.resident_mib)
 }
 
-/// The slope of the resident memory by least squares, in MiB per hour.
-fn growth_per_hour(samples: &[Sample]) -> f64 {
+/// The slope of the resident memory by least squares.
+fn mib_per_second(samples: &[Sample]) -> f64 {
     let count = samples.len().max(1) as f64;
-    let points = || samples.iter().map(|sample| (sample.at.as_secs_f64() / 3_600.0, sample.resident_mib));
+    let points = || samples.iter().map(|sample| (sample.at.as_secs_f64(), sample.resident_mib));
     let (x, y) = points().fold((0.0, 0.0), |(x, y), point| (x + point.0 / count, y + point.1 / count));
     let (over, under) = points()
         .fold((0.0, 0.0), |(over, under), point| (over + (point.0 - x) * (point.1 - y), under + (point.0 - x).powi(2)));
@@ -209,7 +195,7 @@ fn unfinished_jobs(bench: &Bench) -> Result<u64, Failure> {
 }
 
 /// Fast calls alone, and while many others wait for a provider that takes 30 s.
-fn beside_a_slow_provider(folder: &std::path::Path, totals: &mut Totals) -> Result<Section, Failure> {
+fn beside_a_slow_provider(folder: &Path, totals: &mut Totals) -> Result<Section, Failure> {
     let bench = Bench::start(folder, false)?;
     bench.warm_up()?;
     let (fast, stalled) = (bench.sides(QUICK, false).weir, bench.sides(STALLED, false).weir);

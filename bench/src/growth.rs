@@ -1,6 +1,6 @@
 //! How figures grow: with ten times the load, ten times the calls in flight, ten times the data.
 
-use std::time::Duration;
+use std::path::Path;
 
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use tempfile::TempDir;
@@ -32,7 +32,7 @@ fn table<const N: usize>(columns: [&str; N]) -> Table {
     Table { columns: columns.map(str::to_owned).into(), rows: Vec::new() }
 }
 
-fn by_rate(folder: &std::path::Path, totals: &mut Totals) -> Result<(Table, Chart), Failure> {
+fn by_rate(folder: &Path, totals: &mut Totals) -> Result<(Table, Chart), Failure> {
     let bench = Bench::start(folder, false)?;
     bench.warm_up()?;
     let mut table = table(["calls/s", "added p50, ms", "added p99, ms", "processor, ms/call"]);
@@ -47,19 +47,17 @@ fn by_rate(folder: &std::path::Path, totals: &mut Totals) -> Result<(Table, Char
         p50.points.push((f64::from(rate), added(50.0)));
         p99.points.push((f64::from(rate), added(99.0)));
     }
-    let chart = Chart {
-        name: "growth-load".to_owned(),
-        title: "What weir adds to an answer, by load".to_owned(),
-        x: "calls per second".to_owned(),
-        y: "ms".to_owned(),
-        logarithmic: true,
-        lines: vec![p50, p99],
-        ..Chart::default()
-    };
+    let chart = Chart::of_lines(
+        "growth-load",
+        "What weir adds to an answer, by load",
+        ["calls per second", "ms"],
+        vec![p50, p99],
+    )
+    .logarithmic();
     Ok((table, chart))
 }
 
-fn by_calls_in_flight(folder: &std::path::Path, totals: &mut Totals) -> Result<(Table, Chart), Failure> {
+fn by_calls_in_flight(folder: &Path, totals: &mut Totals) -> Result<(Table, Chart), Failure> {
     let mut table = table(["calls in flight", "resident at most, MiB", "slowest answer of 2 s, ms"]);
     let mut resident = Line::new("resident");
     for calls in IN_FLIGHT {
@@ -69,20 +67,18 @@ fn by_calls_in_flight(folder: &std::path::Path, totals: &mut Totals) -> Result<(
         table.rows.push(vec![calls.to_string(), two(most), two(outcome.whole.ms(100.0))]);
         resident.points.push((f64::from(calls), most));
     }
-    let chart = Chart {
-        name: "growth-memory".to_owned(),
-        title: "weir's memory by calls in flight".to_owned(),
-        x: "calls in flight".to_owned(),
-        y: "MiB".to_owned(),
-        logarithmic: true,
-        lines: vec![resident],
-        ..Chart::default()
-    };
+    let chart = Chart::of_lines(
+        "growth-memory",
+        "weir's memory by calls in flight",
+        ["calls in flight", "MiB"],
+        vec![resident],
+    )
+    .logarithmic();
     Ok((table, chart))
 }
 
 /// Calls at a steady rate, with ever more items in the table.
-fn by_stored_items(folder: &std::path::Path, totals: &mut Totals) -> Result<(Table, Chart), Failure> {
+fn by_stored_items(folder: &Path, totals: &mut Totals) -> Result<(Table, Chart), Failure> {
     let bench = Bench::start(folder, true)?;
     bench.warm_up()?;
     let store = bench.store.as_ref().ok_or("the store has no process of its own")?;
@@ -102,15 +98,13 @@ fn by_stored_items(folder: &std::path::Path, totals: &mut Totals) -> Result<(Tab
         p50.points.push((count as f64, answer(50.0)));
         store_time.points.push((count as f64, store));
     }
-    let chart = Chart {
-        name: "growth-data".to_owned(),
-        title: "Answers by what is stored".to_owned(),
-        x: "items in the table".to_owned(),
-        y: "ms".to_owned(),
-        logarithmic: true,
-        lines: vec![p50, store_time],
-        ..Chart::default()
-    };
+    let chart = Chart::of_lines(
+        "growth-data",
+        "Answers by what is stored",
+        ["items in the table", "ms"],
+        vec![p50, store_time],
+    )
+    .logarithmic();
     Ok((table, chart))
 }
 
@@ -129,9 +123,11 @@ async fn fill(url: &str, numbers: std::ops::Range<usize>) -> Result<(), Failure>
             Ok::<_, Failure>(WriteRequest::builder().put_request(put).build())
         };
         let requests = batch.iter().map(put).collect::<Result<Vec<_>, _>>()?;
-        client.batch_write_item().request_items("weir", requests).send().await?;
+        let written = client.batch_write_item().request_items("weir", requests).send().await?;
+        if written.unprocessed_items().is_some_and(|left| !left.is_empty()) {
+            return Err("the store did not take all items: fill it more slowly".into());
+        }
     }
-    tokio::time::sleep(Duration::from_millis(200)).await;
     Ok(())
 }
 

@@ -47,15 +47,13 @@ pub(crate) fn measure() -> Result<Findings, Failure> {
         row
     });
     let columns = ["a call takes", "calls/s, 1 shard", "4 shards", "16 shards"].map(str::to_owned);
-    let chart = Chart {
-        name: "hot-project".to_owned(),
-        title: "The most calls per second of one project, by how long they take".to_owned(),
-        x: "seconds that a call takes".to_owned(),
-        y: "calls per second".to_owned(),
-        logarithmic: true,
-        lines: lines.into(),
-        ..Chart::default()
-    };
+    let chart = Chart::of_lines(
+        "hot-project",
+        "The most calls per second of one project, by how long they take",
+        ["seconds that a call takes", "calls per second"],
+        lines.into(),
+    )
+    .logarithmic();
     let tables = vec![table, Table { columns: columns.into(), rows: limits.into() }];
     Ok(Findings { tables, charts: vec![chart], ..Findings::default() })
 }

@@ -131,15 +131,13 @@ async fn shared_invocations() -> (Vec<Figure>, Chart) {
     }
     let mut line = Line::new("seconds of Lambda per job");
     line.points = measured.iter().map(|(together, seconds)| (*together as f64, *seconds)).collect();
-    let chart = Chart {
-        name: "jobs-lambda-time".to_owned(),
-        title: "Lambda's time for a job of 10 s, by jobs per invocation".to_owned(),
-        x: "jobs per invocation".to_owned(),
-        y: "seconds".to_owned(),
-        logarithmic: true,
-        lines: vec![line],
-        ..Chart::default()
-    };
+    let chart = Chart::of_lines(
+        "jobs-lambda-time",
+        "Lambda's time for a job of 10 s, by jobs per invocation",
+        ["jobs per invocation", "seconds"],
+        vec![line],
+    )
+    .logarithmic();
     (figures, chart)
 }
 

@@ -54,8 +54,8 @@ enum Part {
     /// A thousand streams at once, minutes of calls and jobs, a slow provider beside a fast one
     Load {
         /// Of steady load
-        #[arg(long, default_value_t = 600)]
-        seconds: u32,
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+        minutes: u32,
     },
     /// Ten times the load, the calls in flight, the data
     Growth,
@@ -111,9 +111,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             let command = format!("functions {}", folder.display());
             ("functions", Report::of(&command, |_| Ok(start_up::findings(&start_up::measure(&folder)?)))?)
         }
-        Part::Load { seconds } => {
-            let command = format!("load --seconds {seconds}");
-            ("load", Report::of(&command, |totals| endurance::measure(seconds, totals))?)
+        Part::Load { minutes } => {
+            let command = format!("load --minutes {minutes}");
+            ("load", Report::of(&command, |totals| endurance::measure(minutes, totals))?)
         }
         Part::Growth => ("growth", Report::of("growth", growth::measure)?),
         Part::Hot => ("hot", Report::of("hot", |_| hot::measure())?),

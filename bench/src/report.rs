@@ -84,6 +84,18 @@ pub(crate) struct Chart {
     pub(crate) bars: Vec<(String, f64)>,
 }
 
+impl Chart {
+    /// Lines, with what is on the two axes.
+    pub(crate) fn of_lines(name: &str, title: impl Into<String>, axes: [&str; 2], lines: Vec<Line>) -> Self {
+        let (name, title, x, y) = (name.to_owned(), title.into(), axes[0].to_owned(), axes[1].to_owned());
+        Self { name, title, x, y, lines, ..Self::default() }
+    }
+
+    pub(crate) fn logarithmic(self) -> Self {
+        Self { logarithmic: true, ..self }
+    }
+}
+
 #[derive(Serialize, Deserialize, Default)]
 pub(crate) struct Line {
     pub(crate) name: String,

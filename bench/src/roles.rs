@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use kit::ADMIN_KEY;
 use local::{Data, Settings};
 use shared::data::Stores;
 use shared::model::id;
@@ -54,8 +55,6 @@ pub(crate) fn weir(provider: &str, store: Option<String>) -> Result<(), Failure>
         Ok(running.run(std::future::pending()).await?)
     })
 }
-
-pub(crate) const ADMIN_KEY: &str = "sk-weir-admin-bench";
 
 fn catalog(provider: &str) -> String {
     let provided =

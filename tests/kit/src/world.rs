@@ -319,7 +319,7 @@ impl World {
         event.records.len()
     }
 
-    /// The table's client as nobody disturbs it, for what only a raw item shows.
+    /// A client of the table, for what only a raw item shows. [`Faults`] and the log see its calls as all others.
     #[must_use]
     pub fn dynamo(&self) -> &aws_sdk_dynamodb::Client {
         &self.dynamo
