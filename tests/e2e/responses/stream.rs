@@ -95,7 +95,8 @@ async fn a_stream_can_be_had_again_from_any_event_on() {
         assert_eq!(rest.text(), blocks[n + 1..].concat(), "after {n}");
     }
     let beyond = send(&router, "GET", &format!("{path}&starting_after=1000"), &key, &[], "").await;
-    assert_eq!((beyond.status, beyond.text()), (200, ""));
+    let end = blocks.last().copied().unwrap_or_default();
+    assert_eq!((beyond.status, beyond.text()), (200, end), "who was told more than there is wants to know the end");
     assert_eq!(send(&router, "GET", &format!("{path}&starting_after=x"), &key, &[], "").await.status, 400);
 }
 
@@ -114,6 +115,40 @@ async fn a_stream_can_be_followed_from_another_instance_while_it_runs() {
     let whole = [&first[..], &rest.unwrap().to_bytes()].concat();
     assert_eq!(followed.body, whole);
     assert!(followed.text().contains("event: response.completed"));
+}
+
+/// Seed 2336 of the simulation: the last write of a stream took longer than its lease.
+#[tokio::test]
+async fn a_stream_that_was_given_up_for_dead_does_not_end_as_if_it_were_kept() {
+    let world = World::new().await;
+    let (project, key) = world.project(budget(1.0), Policy::default()).await;
+    world.first.then(Script::Paced { text: "one two three four five six".into(), gap: Duration::from_millis(100) });
+    let (router, headers) = (world.router(), [("idempotency-key", "one")]);
+    let giving_up = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        world.clock.advance_ms(600_000);
+        world.gateway().sweep().await.unwrap()
+    };
+    let (told, _) = tokio::join!(send(&router, "POST", PATH, &key, &headers, streamed()), giving_up);
+    let (events, end) = told.text().trim_end().rsplit_once("\n\n").unwrap();
+    assert!(!events.contains("response.completed") && !events.contains("response.failed"), "{events}");
+    assert!(end.contains("The stream was interrupted."), "{end}");
+
+    // Whoever reads it, the caller among them, is told of one end.
+    let path = format!("{PATH}/{}", id_of(told.text()));
+    let kept = send(&router, "GET", &path, &key, &[], "").await.json();
+    assert_eq!(kept["status"], "failed");
+    let told_to = events.matches("event: ").count() - 1;
+    for after in [1, told_to] {
+        let rest = send(&router, "GET", &format!("{path}?stream=true&starting_after={after}"), &key, &[], "").await;
+        assert_eq!(self::events(rest.text(), 2).last().unwrap()["response"], kept, "after {after}");
+    }
+
+    // The key is free for another try.
+    let again = send(&router, "POST", PATH, &key, &headers, streamed()).await;
+    assert_eq!((again.status, again.header("idempotent-replayed"), world.first.call_count()), (200, "", 2));
+    assert!(again.text().contains("event: response.completed"));
+    assert_eq!(world.books(&project).await.1, 0);
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ impl Gateway {
     }
 
     /// Writes the end of a run, again if the store fails: what was generated is paid for.
-    async fn finish_patiently(&self, record: &ResponseRecord, end: &End) -> Result<bool, Error> {
+    pub(super) async fn finish_patiently(&self, record: &ResponseRecord, end: &End) -> Result<bool, Error> {
         for _ in 0..2 {
             match self.stores.finish_response(record, end).await {
                 Ok(written) => return Ok(written),

@@ -75,6 +75,11 @@ impl Gateway {
                         outlet.send(events).await;
                         waited = 0;
                     }
+                    if let Some(end) = reader.of_the_end(&record) {
+                        // A run that died had told more than it wrote down: what the client lacks is the end.
+                        reader = end;
+                        continue;
+                    }
                     if record.status.is_terminal() && reader.is_at_end(&record) {
                         return;
                     }

@@ -92,19 +92,29 @@ impl Gateway {
         emitter.note(&ended.events);
         let (account, cost) = (account(job), ended.cost);
         let failed = ended.status == Status::Failed;
-        let end = if shown {
-            finished(200, stream::CONTENT_TYPE, bytes::Bytes::new())
-        } else {
-            refused(&(job.request.terms.render_error)(&Error::Contended("the response")))
+        let kept = async {
+            let is_kept = self.finish_journal(emitter.journal.as_mut(), &ended).await;
+            // Those who repeat the request are told what the record says.
+            let end = match shown && is_kept {
+                true => finished(200, stream::CONTENT_TYPE, bytes::Bytes::new()),
+                false => refused(&(job.request.terms.render_error)(&Error::Contended("the response"))),
+            };
+            let turn = async {
+                if is_kept {
+                    self.remember_turn(job, &ended).await;
+                }
+            };
+            tokio::join!(self.conclude(running.lease.as_ref(), !failed && shown && is_kept, end), turn);
+            is_kept
         };
-        let _ = running.facts.closing.set(Closing { usage: ended.usage, cost, failed });
-        tokio::join!(
-            self.book(&account, &running.ticket, &ended.usage, cost),
-            self.conclude(running.lease.as_ref(), !failed && shown, end),
-            self.finish_journal(emitter.journal.as_mut(), &ended),
-            self.remember_turn(job, &ended),
-        );
-        emitter.send(&ended.events).await;
+        let ((), is_kept) = tokio::join!(self.book(&account, &running.ticket, &ended.usage, cost), kept);
+        let _ = running.facts.closing.set(Closing { usage: ended.usage, cost, failed: failed || !is_kept });
+        if is_kept {
+            emitter.send(&ended.events).await;
+        } else if let Some(outlet) = emitter.outlet {
+            // Others read another end, which does not follow on what this client was told.
+            outlet.fail(Error::Contended("the response")).await;
+        }
     }
 
     /// Collects the whole response, closes the books, answers: whoever has the answer can read and continue it.

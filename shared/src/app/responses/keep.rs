@@ -61,13 +61,21 @@ impl Gateway {
         })
     }
 
-    pub(super) async fn finish_journal(&self, journal: Option<&mut Journal>, ended: &Ended) {
-        let Some(journal) = journal else { return };
+    /// Writes the end of a stream that others can follow. `false` if the record has another end, or none yet: whoever reads
+    /// it is told something else than `ended`.
+    pub(super) async fn finish_journal(&self, journal: Option<&mut Journal>, ended: &Ended) -> bool {
+        let Some(journal) = journal else { return true };
         let end = ended.written(journal, self.clock.now(), None);
-        match self.stores.finish_response(&journal.run, &end).await {
-            Ok(true) => {}
-            Ok(false) => tracing::warn!("response was ended by somebody else"),
-            Err(error) => tracing::error!(error = %Chain(&error), "end of a response not written, the sweeper will"),
+        match self.finish_patiently(&journal.run, &end).await {
+            Ok(true) => true,
+            Ok(false) => {
+                tracing::warn!("response was ended by somebody else");
+                false
+            }
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), "end of a response not written, the sweeper will");
+                false
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use crate::data::error::StoreError;
 use crate::data::item::Reader;
 use crate::data::keys;
 use crate::model::message::ResponseKey;
+use crate::model::responses::Status;
 
 use super::{ResponseRecord, record};
 
@@ -28,6 +29,14 @@ impl EventReader {
     #[must_use]
     pub fn after(sequence_number: Option<u64>) -> Self {
         Self { next: sequence_number.map_or(0, |number| number.saturating_add(1)), from: 0 }
+    }
+
+    /// A reader of the event that a response ended with; `None` if there is none that this one could lack: it wants one of
+    /// the response's events, or the response was cancelled or has not ended.
+    #[must_use]
+    pub fn of_the_end(&self, record: &ResponseRecord) -> Option<Self> {
+        let says_its_end = record.status.is_terminal() && record.status != Status::Cancelled;
+        (says_its_end && self.next > record.next_sequence).then(|| Self::after(record.next_sequence.checked_sub(2)))
     }
 
     /// Whether it has all events of a response that has ended.

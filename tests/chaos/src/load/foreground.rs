@@ -7,7 +7,7 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 use serde_json::json;
 
-use super::responses::{PATH, Reader, id_of};
+use super::responses::{PATH, Reader, has_ended, id_of};
 use super::{Load, patience, prompt, tenant};
 use crate::client::{Ask, Client};
 use crate::ledger::KeyedRequest;
@@ -69,7 +69,10 @@ impl Load for Foreground {
         client.deployment.sim.ledger().response(&id, self.project);
         if self.stream && self.store {
             let mut reader = Reader { project: self.project, id, next: 0, has_ended: false };
-            reader.take(client, &reply.body);
+            // What a caller was told before his connection broke may never have been written down.
+            if reply.is_whole && has_ended(&reply.body) {
+                reader.take(client, &reply.body);
+            }
             reader.resume(client, 3).await;
         }
     }

@@ -25,6 +25,15 @@ pub(crate) fn events(stream: &Bytes) -> Vec<(u64, Value, Bytes)> {
     found
 }
 
+/// Whether a stream has come to the end of its response.
+pub(crate) fn has_ended(stream: &Bytes) -> bool {
+    events(stream).last().is_some_and(|(_, data, _)| is_end(data))
+}
+
+fn is_end(event: &Value) -> bool {
+    event["type"].as_str().is_some_and(|name| ENDS.contains(&name))
+}
+
 const ENDS: [&str; 3] = ["response.completed", "response.incomplete", "response.failed"];
 
 /// What a reader knows of a response.
@@ -45,7 +54,8 @@ impl Reader {
         }
         for (number, data, event) in events(stream) {
             let id = &self.id;
-            if number != self.next {
+            // A reader that is beyond the end is told the end.
+            if number != self.next && !(number < self.next && is_end(&data)) {
                 ledger.violation("sequence", format!("{id}: event {number} came where {} was to come", self.next));
             }
             self.next = number + 1;
@@ -54,7 +64,7 @@ impl Reader {
                 ledger.violation("sequence", format!("{id}: event {number} is not the same to all who read it"));
             }
             ledger.response(id, self.project).events.insert(number, event);
-            self.has_ended |= data["type"].as_str().is_some_and(|name| ENDS.contains(&name));
+            self.has_ended |= is_end(&data);
         }
     }
 
