@@ -3,9 +3,8 @@
 use bytes::Bytes;
 
 use super::Stores;
-use super::bucket::INLINE_BYTES;
 use super::error::StoreError;
-use super::item::{Item, Reader, binary, number, text};
+use super::item::{Reader, number, text};
 use super::keys;
 use crate::model::clock::Instant;
 use crate::model::id::Fingerprint;
@@ -34,14 +33,13 @@ impl Stores {
         let Some(item) = self.table.get(keys::cache(project_id, request.as_str())).await? else {
             return Ok(None);
         };
-        let mut entry = entry(&item)?;
-        if entry.expires_at <= now.seconds() {
+        let reader = Reader(&item);
+        let expires_at = reader.number("expires_at")?;
+        if expires_at <= now.seconds() {
             return Ok(None); // DynamoDB deletes expired items when it gets to it, up to days later.
         }
-        if let Some(blob) = Reader(&item).maybe_text("blob_key") {
-            entry.body = self.bucket.body(&blob).await?;
-        }
-        Ok(Some(entry))
+        let (content_type, stored_at) = (reader.text("content_type")?, Instant(reader.number("stored_at")?));
+        Ok(Some(CacheEntry { content_type, body: self.unpack(&item).await?, stored_at, expires_at }))
     }
 
     /// Stores the answer of a request; an older one is replaced.
@@ -58,21 +56,7 @@ impl Stores {
         item.insert("content_type".to_owned(), text(entry.content_type));
         item.insert("stored_at".to_owned(), number(entry.stored_at.0));
         item.insert("expires_at".to_owned(), number(entry.expires_at));
-        if entry.body.len() > INLINE_BYTES {
-            item.insert("blob_key".to_owned(), text(self.bucket.put_body(project_id, entry.body).await?));
-        } else {
-            item.insert("body".to_owned(), binary(&entry.body));
-        }
+        self.pack(project_id, &mut item, &entry.body).await?;
         self.table.put(item).await
     }
-}
-
-fn entry(item: &Item) -> Result<CacheEntry, StoreError> {
-    let reader = Reader(item);
-    Ok(CacheEntry {
-        content_type: reader.text("content_type")?,
-        body: reader.maybe_binary("body").unwrap_or_default(),
-        stored_at: Instant(reader.number("stored_at")?),
-        expires_at: reader.number("expires_at")?,
-    })
 }

@@ -2,7 +2,7 @@
 //!
 //! The record is claimed with one conditional write under a lease and a fence. The body of an answer that takes long is
 //! written in parts while it is produced, so that others can follow it; what remains is in the record itself, or in the
-//! bucket if it is large.
+//! bucket if it is large. Bodies are compressed.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::{Bytes, BytesMut};
@@ -12,6 +12,7 @@ use super::bucket::INLINE_BYTES;
 use super::error::StoreError;
 use super::item::{Item, Reader, binary, number, text};
 use super::keys::{self, Key};
+use super::packed::{deflate, inflate, packed, unpacked};
 use super::table::{Change, Outcome, Returning, Write};
 use crate::model::clock::Instant;
 use crate::model::id;
@@ -196,9 +197,9 @@ impl Stores {
     }
 
     async fn ending(&self, lease: &Lease, success: bool, mut end: Finished) -> Result<Ending, StoreError> {
-        if end.tail.len() > INLINE_BYTES {
-            let body = std::mem::take(&mut end.tail);
-            end.blob = Some(self.bucket.put_body(&lease.key.project_id, body).await?);
+        let mut tail = deflate(&end.tail);
+        if tail.len() > INLINE_BYTES {
+            end.blob = Some(self.bucket.put_body(&lease.key.project_id, std::mem::take(&mut tail)).await?);
         }
         let mut update =
             "SET run_state = :end, http_status = :status, content_type = :content_type, tail = :tail, tail_at = :tail_at".to_owned();
@@ -206,7 +207,7 @@ impl Stores {
             (":end", text(if success { DONE } else { FAILED })),
             (":status", number(end.status)),
             (":content_type", text(end.content_type)),
-            (":tail", binary(&end.tail)),
+            (":tail", binary(&tail)),
             (":tail_at", number(end.tail_at)),
         ];
         if let Some(wait) = end.retry_after_ms {
@@ -249,7 +250,7 @@ impl Stores {
     ) -> Result<(), StoreError> {
         let key = keys::idempotency_part(&lease.key.project_id, lease.key.hash.as_str(), lease.fence, n);
         let mut item = key.into_item();
-        item.insert("part".to_owned(), binary(part));
+        item.insert("part".to_owned(), packed(part));
         item.insert("part_at".to_owned(), number(at));
         item.insert("expires_at".to_owned(), number(expires_at));
         self.table.put(item).await
@@ -274,7 +275,7 @@ impl Stores {
         let mut body = BytesMut::new();
         for item in self.table.query(&first.pk, &first.sk, &last).await? {
             let item = Reader(&item);
-            let part = item.maybe_binary("part").ok_or_else(|| item.damaged("part"))?;
+            let part = unpacked(&item, "part")?.ok_or_else(|| item.damaged("part"))?;
             let number = item.text("sk")?.rsplit_once('#').and_then(|(_, n)| n.parse::<u32>().ok());
             reader.next = number.ok_or_else(|| item.damaged("sk"))? + 1;
             body.extend_from_slice(&reader.beyond(item.number("part_at")?, part));
@@ -288,7 +289,10 @@ impl Stores {
     /// If the bucket fails.
     pub async fn tail(&self, end: &Finished, reader: &mut PartReader) -> Result<Bytes, StoreError> {
         let tail = match &end.blob {
-            Some(blob) => self.bucket.body(blob).await?,
+            Some(blob) => {
+                let packed = self.bucket.body(blob).await?;
+                inflate(&packed).ok_or_else(|| StoreError::bucket("read the body")("it is not as it was written"))?
+            }
             None => end.tail.clone(),
         };
         Ok(reader.beyond(end.tail_at, tail))
@@ -323,12 +327,13 @@ fn record(item: &Item) -> Result<Record, StoreError> {
 }
 
 fn finished(reader: &Reader) -> Result<Finished, StoreError> {
+    let blob = reader.maybe_text("blob_key");
     Ok(Finished {
         status: reader.number("http_status")?,
         content_type: reader.text("content_type")?,
-        tail: reader.maybe_binary("tail").unwrap_or_default(),
+        tail: if blob.is_some() { Bytes::new() } else { unpacked(reader, "tail")?.unwrap_or_default() },
         tail_at: reader.number("tail_at")?,
-        blob: reader.maybe_text("blob_key"),
+        blob,
         retry_after_ms: reader.maybe_number("retry_after_ms")?,
         should_retry: reader.maybe_number::<u8>("should_retry")?.map(|flag| flag == 1),
     })

@@ -4,6 +4,7 @@
 
 use std::io::{Read as _, Write as _};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
@@ -54,6 +55,17 @@ impl Stores {
     }
 }
 
+/// An attribute of a small body.
+pub(super) fn packed(body: &[u8]) -> AttributeValue {
+    binary(&deflate(body))
+}
+
+/// Reads an attribute that [`packed`] made, if it is there.
+pub(super) fn unpacked(reader: &Reader<'_>, name: &'static str) -> Result<Option<Bytes>, StoreError> {
+    let inflated = |packed: Bytes| inflate(&packed).ok_or_else(|| reader.damaged(name));
+    reader.maybe_binary(name).map(inflated).transpose()
+}
+
 /// Puts a body into an item if it is small; else gives it back as it is to be stored.
 fn inline(item: &mut Item, body: &[u8]) -> Option<Bytes> {
     let packed = deflate(body);
@@ -64,14 +76,14 @@ fn inline(item: &mut Item, body: &[u8]) -> Option<Bytes> {
     None
 }
 
-fn deflate(body: &[u8]) -> Bytes {
+pub(super) fn deflate(body: &[u8]) -> Bytes {
     let mut encoder = DeflateEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
     // Writing into memory does not fail.
     let _ = encoder.write_all(body);
     encoder.finish().unwrap_or_default().into()
 }
 
-fn inflate(packed: &[u8]) -> Option<Bytes> {
+pub(super) fn inflate(packed: &[u8]) -> Option<Bytes> {
     let mut body = Vec::with_capacity(packed.len() * 4);
     DeflateDecoder::new(packed).read_to_end(&mut body).ok()?;
     Some(body.into())
