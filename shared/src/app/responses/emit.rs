@@ -16,6 +16,8 @@ const WATCHED: Duration = Duration::from_millis(250);
 const UNWATCHED: Duration = Duration::from_secs(2);
 /// How often a run says that it lives while it has nothing to write.
 const BEAT: Duration = Duration::from_millis(LEASE_MS / 3);
+/// What is left of a lease that is not renewed yet: more than after a beat.
+const LONG_ENOUGH_MS: u64 = LEASE_MS / 4 * 3;
 /// A chunk is written earlier when it has this size.
 const CHUNK_BYTES: usize = 512 * 1024;
 
@@ -149,6 +151,13 @@ impl Journal {
         self.last + if self.pending.is_empty() { BEAT } else { self.pace }
     }
 
+    /// Until when the run is to be taken for alive. A lease that is long enough is kept as it is: it lies in the index of
+    /// what is due, which bills two writes when it changes.
+    fn lease_from(&self, now: Instant) -> Instant {
+        let left = now.until(self.run.lease_until);
+        if (LONG_ENOUGH_MS..=LEASE_MS).contains(&left) { self.run.lease_until } else { now.plus_ms(LEASE_MS) }
+    }
+
     /// Writes a chunk, then makes it count and renews the lease. What a store that fails did not take is written again
     /// with the next chunk; while it fails for long the lease ends.
     async fn write(&mut self, gateway: &Gateway) -> Result<(), Stopped> {
@@ -162,8 +171,9 @@ impl Journal {
                 return Ok(());
             }
         }
-        match stores.commit_events(&self.run, self.next, self.output_bytes, now.plus_ms(LEASE_MS)).await {
+        match stores.commit_events(&self.run, self.next, self.output_bytes, self.lease_from(now)).await {
             Ok(Ok(record)) => {
+                self.run.lease_until = record.lease_until;
                 self.first = self.next;
                 self.pending.clear();
                 self.pace = if record.watched_until > now { WATCHED } else { UNWATCHED };
