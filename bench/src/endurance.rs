@@ -14,7 +14,7 @@ use crate::load::{Outcome, constant};
 use crate::measure::{Bench, CONNECTIONS};
 use crate::mock::{LONG, QUICK, STALLED};
 use crate::process::{Sample, watched};
-use crate::report::{Chart, Figure, Findings, Line, Section, Totals};
+use crate::report::{Chart, Figure, Findings, Line, Section, Table, Totals};
 
 const STREAMS: u32 = 1_000;
 /// They begin within 5 s and last 10 s.
@@ -32,7 +32,7 @@ pub(crate) fn measure(minutes: u32, totals: &mut Totals) -> Result<Findings, Fai
     let (section, charts) = steady(folder.path(), minutes, totals)?;
     findings.sections.push(section);
     findings.charts = charts;
-    findings.sections.push(beside_a_slow_provider(folder.path(), totals)?);
+    findings.tables.push(beside_a_slow_provider(folder.path(), totals)?);
     Ok(findings)
 }
 
@@ -195,7 +195,7 @@ fn unfinished_jobs(bench: &Bench) -> Result<u64, Failure> {
 }
 
 /// Fast calls alone, and while many others wait for a provider that takes 30 s.
-fn beside_a_slow_provider(folder: &Path, totals: &mut Totals) -> Result<Section, Failure> {
+fn beside_a_slow_provider(folder: &Path, totals: &mut Totals) -> Result<Table, Failure> {
     let bench = Bench::start(folder, false)?;
     bench.warm_up()?;
     let (fast, stalled) = (bench.sides(QUICK, false).weir, bench.sides(STALLED, false).weir);
@@ -211,18 +211,19 @@ fn beside_a_slow_provider(folder: &Path, totals: &mut Totals) -> Result<Section,
     totals.count([&alone, &beside, &waited, &after]);
     let mut alone = alone;
     alone.add(after)?;
-    let figure = |percentile: f64| {
-        let name = format!("fast answer alone, and beside {STALLED_CALLS} slow ones, p{percentile}");
-        Figure::added(name, "ms", alone.whole.ms(percentile), beside.whole.ms(percentile))
+    let ms = |outcome: &Outcome, percentile| format!("{:.2}", outcome.whole.ms(percentile));
+    let row = |name: &str, outcome: &Outcome| {
+        vec![
+            name.to_owned(),
+            ms(outcome, 50.0),
+            ms(outcome, 99.0),
+            (outcome.calls - outcome.failed).to_string(),
+            outcome.failed.to_string(),
+        ]
     };
-    Ok(Section {
-        title: "a provider that takes 30 s (direct: alone, weir: beside)".into(),
-        figures: vec![
-            figure(50.0).aim(0.5),
-            figure(99.0),
-            Figure::of_weir("fast calls that failed", "", (alone.failed + beside.failed) as f64).aim(0.0),
-            Figure::of_weir("slow calls that completed", "", (waited.calls - waited.failed) as f64),
-            Figure::of_weir("slow answer, p50", "s", waited.whole.ms(50.0) / 1_000.0),
-        ],
+    let slow = format!("{STALLED_CALLS} calls of a provider that takes 30 s");
+    Ok(Table {
+        columns: ["100 calls/s of a fast provider", "p50, ms", "p99, ms", "completed", "failed"].map(str::to_owned).into(),
+        rows: vec![row("alone", &alone), row("beside the slow ones", &beside), row(&slow, &waited)],
     })
 }

@@ -20,7 +20,7 @@ use crate::Failure;
 use crate::report::{Chart, Figure, Findings, Line, Section};
 
 /// What Lambda gives a worker at once.
-const BATCH: usize = 10;
+pub(crate) const BATCH: usize = 10;
 /// A job of 10 s for comparing how many share an invocation: its provider writes 20 words, with a pause before each and
 /// before the two chunks of the end.
 const WORDS: usize = 20;
@@ -29,7 +29,7 @@ const TOGETHER: [usize; 6] = [1, 2, 5, 10, 20, 50];
 const EVENTS: usize = 5_000;
 const STREAMS: usize = 40;
 
-const PATH: &str = "/v1/responses";
+pub(crate) const PATH: &str = "/v1/responses";
 
 pub(crate) fn measure(jobs: usize) -> Result<Findings, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

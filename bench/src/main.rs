@@ -3,6 +3,7 @@
 //! The provider, weir and, for some figures, the store run in processes of their own: this binary again, in another role.
 
 mod client;
+mod cost;
 mod endurance;
 mod growth;
 mod hot;
@@ -61,6 +62,8 @@ enum Part {
     Growth,
     /// What one project can do at most
     Hot,
+    /// What a million calls and a million jobs cost on AWS
+    Cost,
     /// Keep weir under one steady load, for a profiler; prints its process id
     Hold { seconds: u64 },
     /// Draw the page again from the figures that are there
@@ -116,6 +119,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             ("load", Report::of(&command, |totals| endurance::measure(minutes, totals))?)
         }
         Part::Growth => ("growth", Report::of("growth", growth::measure)?),
+        Part::Cost => ("cost", Report::of("cost", |_| cost::measure())?),
         Part::Hot => ("hot", Report::of("hot", |_| hot::measure())?),
     };
     report.print(&mut std::io::stdout().lock())?;

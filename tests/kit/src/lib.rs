@@ -4,6 +4,7 @@
 mod calls;
 mod client;
 mod connector;
+mod consumed;
 mod hook;
 mod mutate;
 mod recorded;
@@ -14,6 +15,7 @@ mod world;
 pub use calls::{AwsCall, AwsCalls};
 pub use client::{Reply, send};
 pub use connector::{Fault, Faults, StoreLog};
+pub use consumed::{Consumed, Units};
 pub use hook::{Hook, HookReply, Names, Received};
 pub use mutate::{Bytes as FuzzedBytes, mutated_json, mutated_text};
 pub use recorded::{RECORDED_ADMIN_KEY, Recorded, compared, recorded_events};

@@ -23,6 +23,7 @@ use shared::model::webhook::Receivers;
 
 use crate::calls::AwsCalls;
 use crate::connector::{Faults, Instrumented, StoreLog};
+use crate::consumed::Consumed;
 use crate::hook::Names;
 use crate::scripted::{Script, ScriptedProvider};
 
@@ -205,6 +206,11 @@ impl World {
     pub fn gateway_of(&self, function: &str) -> Deps {
         let stores = self.connectors.stores(|connector| self.calls.of(function, connector));
         self.gateway_on(stores, self.local_receivers())
+    }
+
+    /// One instance whose use of the stores is added up.
+    pub fn gateway_with(&self, consumed: &Consumed) -> Deps {
+        self.gateway_on(self.connectors.stores(|connector| consumed.of(connector)), self.local_receivers())
     }
 
     fn gateway_on(&self, stores: Stores, receivers: Arc<dyn Receivers>) -> Deps {

@@ -17,6 +17,7 @@ use opentelemetry::context::FutureExt as _;
 use opentelemetry::trace::{SpanBuilder, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 
 pub(super) use metrics::{MessageEnd, RequestEnd};
 
@@ -46,10 +47,18 @@ pub fn start(function: &'static str, config: &Config) -> Telemetry {
 
 /// Starts logging to standard output, one JSON object per line. `filter` is `info`, `warn,shared=debug` and the like.
 pub fn init_log(filter: &str) {
+    init_log_to(filter, std::io::stdout);
+}
+
+/// As [`init_log`], to somewhere else.
+pub fn init_log_to<W>(filter: &str, output: W)
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let json = tracing_subscriber::fmt().json().flatten_event(true).with_current_span(false).with_env_filter(filter);
+    let json = tracing_subscriber::fmt().json().flatten_event(true).with_current_span(false);
     // A second start, in tests, keeps the first.
-    let _ = json.try_init();
+    let _ = json.with_env_filter(filter).with_writer(output).try_init();
 }
 
 /// Tells what happens to the requests of a router.

@@ -1,0 +1,148 @@
+//! What was used, and its price in us-east-1 in November 2026.
+
+use std::time::Duration;
+
+use kit::Units;
+
+/// Dollars for a million: of requests of API Gateway's REST APIs, of invocations, of GB and seconds on arm64, of write and
+/// read units on demand, of requests of SQS, of requests of S3 that write and that read.
+const API_REQUEST: f64 = 3.50;
+const INVOCATION: f64 = 0.20;
+const GB_SECOND: f64 = 13.333_4;
+const WRITE_UNIT: f64 = 0.625;
+const READ_UNIT: f64 = 0.125;
+const QUEUE_REQUEST: f64 = 0.40;
+const PUT: f64 = 5.00;
+const GET: f64 = 0.40;
+/// Dollars for a gigabyte that CloudWatch takes in.
+const LOG_GB: f64 = 0.50;
+
+/// `MemorySize` of `chat`, `responses` and `respond`, and of `deliver`.
+const GB: f64 = 0.5;
+const GB_OF_DELIVER: f64 = 0.25;
+/// An event source mapping receives a batch and deletes it.
+const QUEUE_REQUESTS_PER_BATCH: f64 = 2.0;
+
+/// By one call or job.
+#[derive(Default)]
+pub(super) struct Used {
+    api_requests: f64,
+    invocations: f64,
+    gb_seconds: f64,
+    operations: f64,
+    write_units: f64,
+    read_units: f64,
+    queue_requests: f64,
+    puts: f64,
+    gets: f64,
+    log_bytes: f64,
+}
+
+pub(super) const COUNTED: [&str; 7] =
+    ["each", "store operations", "write units", "read units", "SQS requests", "Lambda, GB s", "log, bytes"];
+pub(super) const PRICED: [&str; 7] =
+    ["a million", "Lambda, $", "API Gateway, $", "table, $", "SQS, $", "log, $", "sum, $"];
+
+impl Used {
+    /// A request that a function answered.
+    pub(super) fn answered(&mut self, lasted: Duration) {
+        self.api_requests += 1.0;
+        self.invoked(lasted, GB);
+    }
+
+    /// A batch of the worker of responses.
+    pub(super) fn worked(&mut self, lasted: Duration) {
+        self.queue_requests += QUEUE_REQUESTS_PER_BATCH;
+        self.invoked(lasted, GB);
+    }
+
+    /// A batch of the worker of deliveries.
+    pub(super) fn delivered(&mut self, lasted: Duration) {
+        self.queue_requests += QUEUE_REQUESTS_PER_BATCH;
+        self.invoked(lasted, GB_OF_DELIVER);
+    }
+
+    fn invoked(&mut self, lasted: Duration, gb: f64) {
+        self.invocations += 1.0;
+        self.gb_seconds += lasted.as_secs_f64() * gb;
+    }
+
+    /// What each of `made` used.
+    pub(super) fn of_each(self, made: usize, units: &Units, log_bytes: u64) -> Self {
+        let each = |sum: f64| sum / made as f64;
+        Self {
+            api_requests: each(self.api_requests),
+            invocations: each(self.invocations),
+            gb_seconds: each(self.gb_seconds),
+            operations: each(units.operations as f64),
+            write_units: each(units.write_units),
+            read_units: each(units.read_units),
+            queue_requests: each(self.queue_requests + units.queue_requests as f64),
+            puts: each(units.puts as f64),
+            gets: each(units.gets as f64),
+            log_bytes: each(log_bytes as f64),
+        }
+    }
+
+    pub(super) fn counted(&self, name: &str) -> Vec<String> {
+        let Self { operations, write_units, read_units, queue_requests, gb_seconds, log_bytes, .. } = self;
+        let one = |value: &f64| format!("{value:.1}");
+        vec![
+            name.to_owned(),
+            one(operations),
+            one(write_units),
+            one(read_units),
+            one(queue_requests),
+            format!("{gb_seconds:.3}"),
+            format!("{log_bytes:.0}"),
+        ]
+    }
+
+    /// Dollars for a million, in the order of [`PRICED`].
+    fn parts(&self) -> [f64; 5] {
+        [
+            self.gb_seconds * GB_SECOND + self.invocations * INVOCATION,
+            self.api_requests * API_REQUEST,
+            self.write_units * WRITE_UNIT + self.read_units * READ_UNIT + self.puts * PUT + self.gets * GET,
+            self.queue_requests * QUEUE_REQUEST,
+            self.log_bytes * LOG_GB / 1e3, // A million times so many bytes, in GB.
+        ]
+    }
+
+    pub(super) fn priced(&self, name: &str) -> Vec<String> {
+        let parts = self.parts();
+        let mut row = vec![name.to_owned()];
+        row.extend(parts.iter().chain([&parts.iter().sum()]).map(|dollars| format!("{dollars:.2}")));
+        row
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_million_has_its_price() {
+        let mut used = Used::default();
+        (0..2).for_each(|_| used.answered(Duration::from_secs(10)));
+        let units = Units { operations: 6, write_units: 6.0, ..Units::default() };
+        let used = used.of_each(2, &units, 5_000);
+        assert_eq!(used.counted("call"), ["call", "3.0", "3.0", "0.0", "0.0", "5.000", "2500"]);
+        assert_eq!(used.priced("call"), ["call", "66.87", "3.50", "1.88", "0.00", "1.25", "73.49"]);
+    }
+
+    /// The memory of the first function that is named so in the template.
+    fn megabytes(function: &str) -> f64 {
+        let (_, function) = include_str!("../../../template.yaml").split_once(&format!("  {function}:\n")).unwrap();
+        let (_, memory) = function.split_once("MemorySize: ").unwrap();
+        memory.lines().next().unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn functions_have_the_memory_that_is_priced() {
+        for function in ["ChatFunction", "ResponsesFunction", "RespondFunction"] {
+            assert_eq!(megabytes(function), GB * 1_024.0, "{function}");
+        }
+        assert_eq!(megabytes("DeliverFunction"), GB_OF_DELIVER * 1_024.0);
+    }
+}

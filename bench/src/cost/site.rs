@@ -1,0 +1,135 @@
+//! One deployment whose functions are metered.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use kit::{Consumed, Hook, Script, World, router_of, send};
+use serde_json::{Value, json};
+use shared::data::Queue;
+use shared::edge::config::TelemetryConfig;
+use shared::edge::telemetry::{init_log_to, observed};
+use shared::edge::{Deps, Telemetry};
+use shared::model::clock::Clock;
+use shared::model::project::{Limits, Policy};
+
+use super::price::Used;
+
+/// What a call of the table takes in a region.
+const STORE_LATENCY: Duration = Duration::from_millis(5);
+
+/// Counts what is written to the log.
+#[derive(Clone, Default)]
+pub(super) struct LogBytes(Arc<AtomicU64>);
+
+impl LogBytes {
+    /// The log of this process from now on.
+    pub(super) fn started() -> Self {
+        let bytes = Self::default();
+        let written = bytes.clone();
+        init_log_to("info", move || written.clone());
+        bytes
+    }
+}
+
+impl io::Write for LogBytes {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+pub(super) struct Site {
+    world: World,
+    consumed: Consumed,
+    log: LogBytes,
+    telemetry: Telemetry,
+    gateway: Deps,
+    router: Router,
+    key: String,
+    receiver: Hook,
+}
+
+impl Site {
+    pub(super) async fn new(script: Script, limits: Limits, policy: Policy, log: &LogBytes) -> Self {
+        let world = World::builder().clock(Clock::system()).store_latency(STORE_LATENCY).build().await;
+        world.first.always(script);
+        let (_, key) = world.project(limits, policy).await;
+        let consumed = Consumed::default();
+        let gateway = world.gateway_with(&consumed);
+        let config = TelemetryConfig { metrics_namespace: Some("weir".to_owned()), ..TelemetryConfig::default() };
+        let output = Arc::new(Mutex::new(log.clone()));
+        let telemetry = Telemetry::start_with("", &config, &world.clock, output);
+        let router = observed(router_of(&gateway), telemetry.clone());
+        let receiver = Hook::start(&world.clock).await;
+        Self { world, consumed, log: log.clone(), telemetry, gateway, router, key, receiver }
+    }
+
+    /// What each of `made` calls or jobs uses.
+    pub(super) async fn measured(&self, made: usize, make: impl AsyncFnOnce(&mut Used)) -> Used {
+        let _ = self.consumed.take();
+        let before = self.log.0.load(Ordering::Relaxed);
+        let mut used = Used::default();
+        make(&mut used).await;
+        used.of_each(made, &self.consumed.take(), self.log.0.load(Ordering::Relaxed) - before)
+    }
+
+    /// How long the function took.
+    pub(super) async fn post(&self, path: &str, headers: &[(&str, &str)], body: &Value, status: u16) -> Duration {
+        let begun = Instant::now();
+        let reply = send(&self.router, "POST", path, &self.key, headers, body.to_string()).await;
+        assert_eq!(reply.status, status, "{}", reply.text());
+        begun.elapsed()
+    }
+
+    pub(super) async fn add_endpoint(&self) {
+        let body = json!({"url": self.receiver.url(), "event_types": ["response.completed"]});
+        self.post("/v1/webhook_endpoints", &[], &body, 200).await;
+    }
+
+    /// Works on so many responses, `together` in an invocation, all invocations at once. How long each took.
+    pub(super) async fn respond(&self, jobs: usize, together: usize) -> Vec<Duration> {
+        let invocations = (0..jobs.div_ceil(together)).map(|_| self.invoke(Queue::Respond, together));
+        futures_util::future::join_all(invocations).await
+    }
+
+    /// Delivers so many events, ten in an invocation.
+    pub(super) async fn deliver(&self, events: usize) -> Vec<Duration> {
+        let together = crate::jobs::BATCH;
+        let invocations = (0..events.div_ceil(together)).map(|_| self.invoke(Queue::Deliver, together));
+        futures_util::future::join_all(invocations).await
+    }
+
+    async fn invoke(&self, queue: Queue, messages: usize) -> Duration {
+        let mut received = Vec::new();
+        while received.len() < messages {
+            match self.world.queues.receive(queue.name(), messages - received.len()) {
+                Ok(more) if more.is_empty() => tokio::time::sleep(Duration::from_millis(1)).await,
+                Ok(more) => received.extend(more),
+                Err(refusal) => panic!("{} has no queue: {refusal:?}", queue.name()),
+            }
+        }
+        let event = local::event_of(queue.name(), received);
+        let begun = Instant::now();
+        let response = match queue {
+            Queue::Respond => {
+                let job = respond::job(event.clone(), self.gateway.clone(), None);
+                self.telemetry.named("respond").told(job).await
+            }
+            Queue::Deliver => {
+                let job = deliver::job(event.clone(), self.gateway.clone());
+                self.telemetry.named("deliver").told(job).await
+            }
+        };
+        let lasted = begun.elapsed();
+        assert!(response.batch_item_failures.is_empty(), "{:?}", response.batch_item_failures);
+        self.world.acknowledge(queue, &event, &response);
+        lasted
+    }
+}
