@@ -162,6 +162,12 @@ impl Stores {
         self.fenced(lease, update, vec![(":until", number(until.0))]).await
     }
 
+    /// Whether a run still has the lease.
+    pub(super) async fn is_held(&self, lease: &Lease) -> Result<bool, StoreError> {
+        let running = |record: &Record| matches!(record.state, RecordState::Running { .. });
+        Ok(self.record(&lease.key).await?.is_some_and(|record| record.fence == lease.fence && running(&record)))
+    }
+
     /// Says that the run's answer is the event stream of a response. `false` if the lease was lost to another run.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use crate::app::dispatch::Chain;
 use crate::app::error::Error;
 use crate::app::gateway::Gateway;
 use crate::app::telemetry::{Fact, tell};
-use crate::data::{End, ResponseRecord};
+use crate::data::{Claimed, End, ResponseRecord};
 use crate::model::clock::Instant;
 use crate::model::money::MicroUsd;
 use crate::model::object::Object;
@@ -55,7 +55,7 @@ impl Gateway {
         let Some(mut journal) = emitter.journal.take() else { return Ok(()) };
         let now = self.clock.now();
         let end = ended.written(&mut journal, now, Some(now.plus_ms(LOST_AFTER_MS)));
-        if self.finish_patiently(run, &end).await? {
+        if self.finish_patiently(run, &end, None).await? {
             tell(&Fact::JobEnded { outcome: end.status.name() });
             return self.follow_up(&finished(run, &end)).await;
         }
@@ -64,15 +64,20 @@ impl Gateway {
     }
 
     /// Writes the end of a run, again if the store fails: what was generated is paid for.
-    pub(super) async fn finish_patiently(&self, record: &ResponseRecord, end: &End) -> Result<bool, Error> {
+    pub(super) async fn finish_patiently(
+        &self,
+        record: &ResponseRecord,
+        end: &End,
+        claim: Option<&Claimed>,
+    ) -> Result<bool, Error> {
         for _ in 0..2 {
-            match self.stores.finish_response(record, end).await {
+            match self.stores.finish_response(record, end, claim).await {
                 Ok(written) => return Ok(written),
                 Err(error) => tracing::warn!(error = %Chain(&error), "end of a response not written yet"),
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        Ok(self.stores.finish_response(record, end).await?)
+        Ok(self.stores.finish_response(record, end, claim).await?)
     }
 
     /// The run may not go on. If its response was cancelled, the run knows best what it had used; if another run took
@@ -104,7 +109,7 @@ impl Gateway {
         let fresh = record.holding.as_ref().is_some_and(|holding| holding.fence == record.fence);
         let (usage, cost) = if fresh { (Usage::default(), MicroUsd(0)) } else { (usage, cost) };
         let end = self.failed_end(record, skeleton, message, usage, cost);
-        if self.stores.finish_response(record, &end).await? {
+        if self.stores.finish_response(record, &end, None).await? {
             tell(&Fact::JobEnded { outcome: end.status.name() });
             return self.follow_up(&finished(record, &end)).await;
         }

@@ -14,7 +14,7 @@ use crate::app::error::Error;
 use crate::app::gateway::Gateway;
 use crate::app::idempotency::{finished, refused};
 use crate::app::stream;
-use crate::data::Lease;
+use crate::data::{Claimed, Lease};
 use crate::model::money::MicroUsd;
 use crate::model::object::Object;
 use crate::model::responses::{Bill, Composer, ResponseEvent, Status};
@@ -92,22 +92,10 @@ impl Gateway {
         emitter.note(&ended.events);
         let (account, cost) = (account(job), ended.cost);
         let failed = ended.status == Status::Failed;
-        let kept = async {
-            let is_kept = self.finish_journal(emitter.journal.as_mut(), &ended).await;
-            // Those who repeat the request are told what the record says.
-            let end = match shown && is_kept {
-                true => finished(200, stream::CONTENT_TYPE, bytes::Bytes::new()),
-                false => refused(&(job.request.terms.render_error)(&Error::Contended("the response"))),
-            };
-            let turn = async {
-                if is_kept {
-                    self.remember_turn(job, &ended).await;
-                }
-            };
-            tokio::join!(self.conclude(running.lease.as_ref(), !failed && shown && is_kept, end), turn);
-            is_kept
-        };
-        let ((), is_kept) = tokio::join!(self.book(&account, &running.ticket, &ended.usage, cost), kept);
+        let ((), is_kept) = tokio::join!(
+            self.book(&account, &running.ticket, &ended.usage, cost),
+            self.keep_stream(job, running.lease.as_ref(), shown, emitter.journal.as_mut(), &ended),
+        );
         let _ = running.facts.closing.set(Closing { usage: ended.usage, cost, failed: failed || !is_kept });
         if is_kept {
             emitter.send(&ended.events).await;
@@ -115,6 +103,31 @@ impl Gateway {
             // Others read another end, which does not follow on what this client was told.
             outlet.fail(Error::Contended("the response")).await;
         }
+    }
+
+    /// Writes the end of a stream and of its key's run: success is written with one transaction, so that who repeats the
+    /// request and who reads the response are told the same. `false` if others read another end.
+    async fn keep_stream(
+        &self,
+        job: &Job,
+        lease: Option<&Lease>,
+        shown: bool,
+        journal: Option<&mut Journal>,
+        ended: &Ended,
+    ) -> bool {
+        let follow = finished(200, stream::CONTENT_TYPE, bytes::Bytes::new());
+        let succeeded = shown && ended.status != Status::Failed;
+        let claim = lease.filter(|_| succeeded).cloned();
+        let claim = claim.map(|lease| Claimed { lease, end: follow.clone(), follows: false });
+        let is_kept = self.finish_journal(journal, ended, claim.as_ref()).await;
+        if !(succeeded && is_kept) {
+            let contended = || refused(&(job.request.terms.render_error)(&Error::Contended("the response")));
+            self.conclude(lease, false, if shown && is_kept { follow } else { contended() }).await;
+        }
+        if is_kept {
+            self.remember_turn(job, ended).await;
+        }
+        is_kept
     }
 
     /// Collects the whole response, closes the books, answers: whoever has the answer can read and continue it.
@@ -195,7 +208,7 @@ impl Gateway {
                 };
                 // It ends before it is deleted, so that the sweeper finds nothing to settle.
                 let journal = &mut Journal::new(journal.run.clone(), self.clock.now());
-                self.finish_journal(Some(journal), &ended).await;
+                self.finish_journal(Some(journal), &ended, None).await;
                 if let Err(error) = self.stores.delete_response(&job.key, self.clock.now()).await {
                     tracing::error!(error = %Chain(&error), "record of a refused response not deleted");
                 }

@@ -11,7 +11,7 @@ use crate::app::books::Account;
 use crate::app::dispatch::Chain;
 use crate::app::gateway::Gateway;
 use crate::app::telemetry::current_traceparent;
-use crate::data::{Lease, NewResponse, Operation, ResponseRecord, Turn};
+use crate::data::{Claimed, Lease, NewResponse, Operation, ResponseRecord, Turn};
 use crate::model::money::MicroUsd;
 use crate::model::object::Object;
 use crate::model::responses::{ResponseEvent, Status};
@@ -61,15 +61,20 @@ impl Gateway {
         })
     }
 
-    /// Writes the end of a stream that others can follow. `false` if the record has another end, or none yet: whoever reads
-    /// it is told something else than `ended`.
-    pub(super) async fn finish_journal(&self, journal: Option<&mut Journal>, ended: &Ended) -> bool {
+    /// Writes the end of a stream that others can follow, and of the key's run with it. `false` if the record has another
+    /// end, or none yet, or the key belongs to another run: whoever reads either is told something else than `ended`.
+    pub(super) async fn finish_journal(
+        &self,
+        journal: Option<&mut Journal>,
+        ended: &Ended,
+        claim: Option<&Claimed>,
+    ) -> bool {
         let Some(journal) = journal else { return true };
         let end = ended.written(journal, self.clock.now(), None);
-        match self.finish_patiently(&journal.run, &end).await {
+        match self.finish_patiently(&journal.run, &end, claim).await {
             Ok(true) => true,
             Ok(false) => {
-                tracing::warn!("response was ended by somebody else");
+                tracing::warn!("response was ended by somebody else, or its idempotency lease was lost");
                 false
             }
             Err(error) => {

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
 
 use super::running::RUNNING;
-use super::{ResponseRecord, expires_at, record, usage_text};
+use super::{Claimed, ResponseRecord, expires_at, record, usage_text};
 use crate::data::Stores;
 use crate::data::due::due_shard;
 use crate::data::error::StoreError;
@@ -34,12 +34,19 @@ pub struct End {
     pub due_at: Option<Instant>,
 }
 impl Stores {
-    /// Ends a run. `false` if it lost its fence or the response has ended; nothing counts then.
+    /// Ends a run, and that of an idempotency key with it: who repeats the request and who reads the response are told the
+    /// same. `false` if one of them was lost, or the response has ended; nothing counts then.
     ///
     /// # Errors
     /// If a store fails.
-    pub async fn finish_response(&self, run: &ResponseRecord, end: &End) -> Result<bool, StoreError> {
-        self.end_response(run, end, RUNNING.to_owned(), vec![(":running", text(Status::InProgress.name()))]).await
+    pub async fn finish_response(
+        &self,
+        run: &ResponseRecord,
+        end: &End,
+        claim: Option<&Claimed>,
+    ) -> Result<bool, StoreError> {
+        let running = vec![(":running", text(Status::InProgress.name()))];
+        self.end_response(run, end, RUNNING.to_owned(), running, claim).await
     }
 
     /// Ends a response that nobody runs: one that waits too long, or whose run died. `false` if it is not as it was seen.
@@ -55,7 +62,7 @@ impl Stores {
             (":status", text(seen.status.name())),
             (":lease", number(seen.lease_until.0)),
         ];
-        self.end_response(&mine, end, condition, values).await
+        self.end_response(&mine, end, condition, values, None).await
     }
 
     async fn end_response(
@@ -64,6 +71,7 @@ impl Stores {
         end: &End,
         condition: String,
         mut values: Vec<(&'static str, AttributeValue)>,
+        claim: Option<&Claimed>,
     ) -> Result<bool, StoreError> {
         let ResponseKey { project_id, response_id } = &run.key;
         let mut update =
@@ -95,6 +103,9 @@ impl Stores {
         if end.next_sequence > end.first_sequence {
             writes.push(Write::Put(self.events_item(run, end.first_sequence, &end.events).await?));
         }
+        if let Some(Claimed { lease, end, follows }) = claim {
+            writes.push(self.end_of_run(lease, end.clone(), follows.then_some(response_id)).await?);
+        }
         for tried in 0..END_TRIES {
             if tried > 0 {
                 conflict_pause(tried).await;
@@ -111,6 +122,11 @@ impl Stores {
             let as_it_was = record(&item, None)?
                 .is_some_and(|now| now.fence == run.fence && now.status == run.status && !now.status.is_terminal());
             if !as_it_was {
+                return Ok(false);
+            }
+            if let Some(claim) = claim
+                && !self.is_held(&claim.lease).await?
+            {
                 return Ok(false);
             }
         }
