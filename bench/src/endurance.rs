@@ -223,7 +223,9 @@ fn beside_a_slow_provider(folder: &Path, totals: &mut Totals) -> Result<Table, F
     };
     let slow = format!("{STALLED_CALLS} calls of a provider that takes 30 s");
     Ok(Table {
-        columns: ["100 calls/s of a fast provider", "p50, ms", "p99, ms", "completed", "failed"].map(str::to_owned).into(),
+        columns: ["100 calls/s of a fast provider", "p50, ms", "p99, ms", "completed", "failed"]
+            .map(str::to_owned)
+            .into(),
         rows: vec![row("alone", &alone), row("beside the slow ones", &beside), row(&slow, &waited)],
     })
 }
