@@ -51,6 +51,29 @@ async fn twenty_concurrent_callers_with_one_key_are_one_call_and_twenty_equal_an
     }
 }
 
+/// Seed 1252 of the simulation: the response had its end, its key had not.
+#[tokio::test]
+async fn who_was_given_a_replay_is_given_the_same_again_whatever_failed_after_it() {
+    let world = World::new().await;
+    world.first.always(Script::slow(Duration::from_millis(300), "Hello there, all of you.", 10, 5));
+    let (_, key) = world.project(budget(1.0), Policy::default()).await;
+    let routers = [world.router(), world.router()];
+    let body = ask_with(json!({"stream": true})).to_string();
+    // After the response has its end, which is the second transaction, no update arrives.
+    let mut transactions = 0;
+    world.faults.set(move |operation| {
+        transactions += usize::from(operation == "TransactWriteItems");
+        if transactions > 1 && operation == "UpdateItem" { Fault::Lose } else { Fault::None }
+    });
+    let replies = join_all(routers.each_ref().map(|router| send(router, "POST", PATH, &key, KEY, body.clone()))).await;
+    world.faults.clear();
+    assert!(replies.iter().all(|reply| reply.text().contains("event: response.completed")));
+    world.clock.advance_ms(60_000);
+    let later = send(&world.router(), "POST", PATH, &key, KEY, body).await;
+    assert_eq!((later.header("idempotent-replayed"), world.first.call_count()), ("true", 1));
+    assert!(replies.iter().all(|reply| reply.body == later.body));
+}
+
 #[tokio::test]
 async fn the_same_key_with_another_body_is_refused_for_good() {
     let world = World::new().await;
