@@ -59,6 +59,8 @@ async fn who_was_given_a_replay_is_given_the_same_again_whatever_failed_after_it
     let (_, key) = world.project(budget(1.0), Policy::default()).await;
     let routers = [world.router(), world.router()];
     let body = ask_with(json!({"stream": true})).to_string();
+    // The meter is there from here on.
+    send(&world.router(), "POST", PATH, &key, &[], ask().to_string()).await;
     // After the response has its end, which is the second transaction, no update arrives.
     let mut transactions = 0;
     world.faults.set(move |operation| {
@@ -70,7 +72,7 @@ async fn who_was_given_a_replay_is_given_the_same_again_whatever_failed_after_it
     assert!(replies.iter().all(|reply| reply.text().contains("event: response.completed")));
     world.clock.advance_ms(60_000);
     let later = send(&world.router(), "POST", PATH, &key, KEY, body).await;
-    assert_eq!((later.header("idempotent-replayed"), world.first.call_count()), ("true", 1));
+    assert_eq!((later.header("idempotent-replayed"), world.first.call_count()), ("true", 2));
     assert!(replies.iter().all(|reply| reply.body == later.body));
 }
 
