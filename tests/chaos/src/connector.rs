@@ -59,8 +59,9 @@ impl Call {
     pub(crate) async fn perform(self) -> Answer {
         match self.service {
             // The bucket's engine works in threads of its own: it is waited for where it stands, so that no other task
-            // runs in between, now sooner and now later.
-            Service::Bucket => futures_executor::block_on(whole(&self.inner, self.request)),
+            // runs in between, now sooner and now later. Without tokio's budget for tasks: one that has used it up is
+            // woken when others have run, which is never.
+            Service::Bucket => futures_executor::block_on(tokio::task::unconstrained(whole(&self.inner, self.request))),
             Service::Table | Service::Queue => self.inner.call(self.request).await,
         }
     }
