@@ -218,8 +218,11 @@ impl Report {
         }
         for table in &self.findings.tables {
             writeln!(out)?;
-            for row in std::iter::once(&table.columns).chain(&table.rows) {
-                writeln!(out, "{}", row.iter().map(|cell| format!("{cell:18}")).collect::<String>().trim_end())?;
+            let rows = || std::iter::once(&table.columns).chain(&table.rows);
+            let width = |column: usize| rows().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
+            for row in rows() {
+                let cells = row.iter().enumerate().map(|(n, cell)| format!("{cell:width$}", width = width(n) + 2));
+                writeln!(out, "{}", cells.collect::<String>().trim_end())?;
             }
         }
         Ok(())
