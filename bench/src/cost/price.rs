@@ -4,16 +4,20 @@ use std::time::Duration;
 
 use kit::Units;
 
-/// Dollars for a million: of requests of API Gateway's REST APIs, of invocations, of GB and seconds on arm64, of write and
-/// read units on demand, of requests of SQS, of requests of S3 that write and that read.
+// Dollars for a million.
+/// Requests of a REST API.
 const API_REQUEST: f64 = 3.50;
 const INVOCATION: f64 = 0.20;
+/// On arm64.
 const GB_SECOND: f64 = 13.333_4;
+/// On demand.
 const WRITE_UNIT: f64 = 0.625;
 const READ_UNIT: f64 = 0.125;
 const QUEUE_REQUEST: f64 = 0.40;
+/// Requests of the bucket that write, and that read.
 const PUT: f64 = 5.00;
 const GET: f64 = 0.40;
+
 /// Dollars for a gigabyte that CloudWatch takes in.
 const LOG_GB: f64 = 0.50;
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 /// A message is billed as one request for each of these.
 const QUEUE_CHUNK: usize = 64 * 1_024;
-/// `DynamoDB` does not say what a refused write consumed, and bills one that writes a small item.
+/// A refusal does not say what it consumed: `DynamoDB` bills it as a write of the item that was there, here a small one.
 const REFUSED: f64 = 1.0;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
