@@ -236,6 +236,9 @@ impl Table {
 
     /// Changes several shards at once. `false` if one of them is not what it was seen as any more.
     ///
+    /// A shard that exists knows the newest limits that were brought into force. One that does not knows nothing: it is
+    /// made only while the project itself is at the revision that it is made for.
+    ///
     /// # Errors
     /// If the table fails.
     pub async fn move_between_shards(
@@ -252,7 +255,12 @@ impl Table {
                 Some(seen) => Write::Change(key, shard_change(step, seen)),
             }
         });
-        self.transact(writes.collect()).await
+        let made = moves.iter().find(|step| step.seen.is_none());
+        let is_newest = made.map(|step| {
+            let revision = vec![(":revision", number(step.revision.abs()))];
+            Write::Check(keys::project(project_id), "revision = :revision", revision)
+        });
+        self.transact(writes.chain(is_newest).collect()).await
     }
 
     /// Sets when the sweeper should come back to a shard: when the next lease ends, or never if nothing is held.
@@ -284,7 +292,7 @@ impl Table {
 pub const LOOKED_AT_MS: u64 = 16 * 60_000;
 
 /// Holds that a shard carries: an item has 400 KB at most, and every admission is billed by its size.
-const MAX_HOLDS: u32 = 4_000;
+pub const MAX_HOLDS: usize = 4_000;
 
 fn admission(attempt: &Attempt) -> Change {
     let mut update = vec![

@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, KeysAndAttributes, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+    AttributeValue, ConditionCheck, KeysAndAttributes, Put, ReturnValue, ReturnValuesOnConditionCheckFailure,
+    TransactWriteItem, Update,
 };
 
 use rand::RngExt as _;
@@ -65,6 +68,8 @@ pub(super) enum Write {
     /// Puts an item, whatever is there.
     Put(Item),
     Change(Key, Change),
+    /// Writes nothing: the item must fulfil a condition when the others are written.
+    Check(Key, &'static str, Vec<(&'static str, AttributeValue)>),
 }
 
 impl Table {
@@ -110,7 +115,7 @@ impl Table {
         Ok(())
     }
 
-    /// Puts an item if the one it replaces fulfils `condition`. `false` if not.
+    /// Puts an item if the one it replaces fulfils `condition`. `false` if not. Repeated as [`Table::update`] is.
     pub(super) async fn put_if(
         &self,
         item: Item,
@@ -119,13 +124,16 @@ impl Table {
     ) -> Result<bool, StoreError> {
         let request =
             self.client.put_item().table_name(&self.name).set_item(Some(item)).condition_expression(condition);
-        match Box::pin(request.set_expression_attribute_values(values(condition_values)).send()).await {
-            Ok(_) => Ok(true),
-            Err(error) => match error.into_service_error() {
-                error if error.is_conditional_check_failed_exception() => Ok(false),
-                error => Err(StoreError::table("put the item")(error)),
-            },
+        let request = request.set_expression_attribute_values(values(condition_values));
+        for tried in 0..CONFLICT_TRIES {
+            match Box::pin(request.clone().send()).await.map_err(SdkError::into_service_error) {
+                Ok(_) => return Ok(true),
+                Err(PutItemError::TransactionConflictException(_)) => conflict_pause(tried).await,
+                Err(PutItemError::ConditionalCheckFailedException(_)) => return Ok(false),
+                Err(error) => return Err(StoreError::table("put the item")(error)),
+            }
         }
+        Err(StoreError::table("put the item")("transactions on it did not end"))
     }
 
     pub(super) async fn delete(&self, key: Key) -> Result<(), StoreError> {
@@ -210,14 +218,32 @@ impl Table {
                     .set_expression_attribute_names(names(change.names));
                 item.update(update.build().map_err(StoreError::table("write the transaction"))?)
             }
+            Write::Check(key, condition, condition_values) => {
+                let check = ConditionCheck::builder()
+                    .table_name(&self.name)
+                    .set_key(Some(key.into_item()))
+                    .condition_expression(condition)
+                    .set_expression_attribute_values(values(condition_values));
+                item.condition_check(check.build().map_err(StoreError::table("write the transaction"))?)
+            }
         };
         Ok(built.build())
     }
 
     /// All items of a partition whose sort key lies between `from` and `to`, both included, in order.
     pub(super) async fn query(&self, pk: &str, from: &str, to: &str) -> Result<Vec<Item>, StoreError> {
-        let pages = self
-            .client
+        let pages = self.between(pk, from, to).into_paginator().items().send();
+        Box::pin(pages.try_collect()).await.map_err(StoreError::table("query the items"))
+    }
+
+    /// As [`Table::query`], the last first: what is written while it reads is in what comes later, or nowhere.
+    pub(super) async fn query_last_first(&self, pk: &str, from: &str, to: &str) -> Result<Vec<Item>, StoreError> {
+        let pages = self.between(pk, from, to).scan_index_forward(false).into_paginator().items().send();
+        Box::pin(pages.try_collect()).await.map_err(StoreError::table("query the items"))
+    }
+
+    fn between(&self, pk: &str, from: &str, to: &str) -> QueryFluentBuilder {
+        self.client
             .query()
             .table_name(&self.name)
             .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :to")
@@ -225,10 +251,6 @@ impl Table {
             .expression_attribute_values(":from", text(from))
             .expression_attribute_values(":to", text(to))
             .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send();
-        Box::pin(pages.try_collect()).await.map_err(StoreError::table("query the items"))
     }
 
     /// All items of a partition in order of their sort keys.

@@ -87,6 +87,32 @@ async fn admitted(world: &World, project: &str, revision: u64, dollars: u64) -> 
     world.gateway.stores().table.admit(&meter, &attempt).await.unwrap().is_ok()
 }
 
+/// Makes this month's meter by hand, as somebody would who read the project at that revision. `false` if he may not.
+async fn made(world: &World, project: &str, revision: i64, micro_usd: u32) -> bool {
+    let id = project.rsplit('/').next().unwrap();
+    let first = shared::data::Move {
+        shard: 0,
+        seen: None,
+        revision,
+        delta: micro_usd.into(),
+        at_least: None,
+        limit: Some(MicroUsd(micro_usd.into())),
+    };
+    let now = Instant(NOW * 1_000);
+    world.gateway.stores().table.move_between_shards(id, &now.month(), &[first], now).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_first_meter_of_a_month_is_made_for_the_newest_limits() {
+    let world = World::new().await;
+    let project = world.project().await;
+    for cents in [1_000, 700] {
+        world.admin("POST", &format!("{project}/spend_limit"), &json!({"threshold_amount": cents}).to_string()).await;
+    }
+    assert!(!made(&world, &project, 2, 10_000_000).await, "the limits have changed since he read them");
+    assert!(made(&world, &project, 3, 7_000_000).await);
+}
+
 #[tokio::test]
 async fn a_limit_is_in_force_when_the_call_returns() {
     let world = World::new().await;
@@ -95,18 +121,8 @@ async fn a_limit_is_in_force_when_the_call_returns() {
         world.admin("POST", &format!("{project}/spend_limit"), &json!({"threshold_amount": cents}).to_string()).await;
     };
     set(1_000).await;
-    // The month's meter begins with the first call; filled by hand here.
-    let id = project.rsplit('/').next().unwrap();
-    let first = shared::data::Move {
-        shard: 0,
-        seen: None,
-        revision: 2,
-        delta: 10_000_000,
-        at_least: None,
-        limit: Some(MicroUsd(10_000_000)),
-    };
-    let now = Instant(NOW * 1_000);
-    assert!(world.gateway.stores().table.move_between_shards(id, &now.month(), &[first], now).await.unwrap());
+    // The month's meter begins with the first call.
+    assert!(made(&world, &project, 2, 10_000_000).await);
     assert!(admitted(&world, &project, 2, 6).await);
     set(700).await;
     assert!(!admitted(&world, &project, 2, 1).await, "a caller that remembers the old limits is refused");

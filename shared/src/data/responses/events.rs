@@ -64,8 +64,9 @@ impl Stores {
         reader: &mut EventReader,
     ) -> Result<Option<(ResponseRecord, Bytes)>, StoreError> {
         let first = keys::response_events(&key.project_id, &key.response_id, reader.from, 0);
-        let items = self.table.query(&first.pk, &first.sk, keys::RESPONSE_STATE).await?;
-        let Some((state, chunks)) = items.split_last() else { return Ok(None) };
+        // The state first: a run that goes on meanwhile may add to what it says, and takes nothing of it away.
+        let items = self.table.query_last_first(&first.pk, &first.sk, keys::RESPONSE_STATE).await?;
+        let Some((state, chunks)) = items.split_first() else { return Ok(None) };
         if Reader(state).text("sk")? != keys::RESPONSE_STATE {
             return Ok(None);
         }
@@ -89,9 +90,13 @@ impl Stores {
 fn take(chunks: &[Chunk], reader: &mut EventReader, end: u64) -> Bytes {
     let mut text = BytesMut::new();
     while reader.next < end {
-        let holds = |chunk: &&Chunk| (chunk.first..chunk.first + chunk.events.len() as u64).contains(&reader.next);
-        let Some(chunk) = chunks.iter().filter(holds).max_by_key(|chunk| chunk.fence) else { break };
+        // Where a later run began nothing of an earlier one counts, also if its own chunk is not whole yet.
+        let begun = chunks.iter().filter(|chunk| chunk.first <= reader.next);
+        let Some(chunk) = begun.max_by_key(|chunk| (chunk.fence, chunk.first)) else { break };
         let last = (chunk.first + chunk.events.len() as u64).min(end);
+        if last <= reader.next {
+            break;
+        }
         // Another run's chunk may take over within this one.
         let next_run = chunks.iter().filter(|other| other.fence > chunk.fence).map(|other| other.first).min();
         let last = next_run.map_or(last, |first| last.min(first.max(reader.next + 1)));
@@ -159,6 +164,8 @@ mod tests {
         // And it left another chunk where the second has one.
         let chunks = [chunk(0, 0, 2), chunk(2, 1, 2), chunk(4, 1, 9), chunk(4, 2, 1), chunk(5, 2, 3)];
         check(&chunks, None, 8, "0.0 1.0 2.1 3.1 4.2 5.2 6.2 7.2 ");
+        // What the second has not written whole is not taken from the first.
+        check(&chunks[..4], None, 8, "0.0 1.0 2.1 3.1 4.2 ");
     }
 
     #[test]
