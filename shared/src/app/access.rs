@@ -1,5 +1,7 @@
 //! Who is calling: keys are read from the table and remembered for 30 seconds.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use quick_cache::sync::Cache;
 
 use super::error::Error;
@@ -14,11 +16,28 @@ use crate::model::project::{ApiKeySecret, Caller, Project};
 const REMEMBERED_MS: u64 = 30_000;
 
 /// Valid keys by their hash, with the time they were read.
-pub(crate) struct KeyCache(Cache<Fingerprint, (Instant, Caller)>);
+pub(crate) struct KeyCache {
+    callers: Cache<Fingerprint, (Instant, Caller)>,
+    /// Times that keys were forgotten.
+    forgotten: AtomicU64,
+}
 
 impl KeyCache {
     pub(crate) fn new() -> Self {
-        Self(Cache::new(10_000))
+        Self { callers: Cache::new(10_000), forgotten: AtomicU64::new(0) }
+    }
+
+    fn known(&self, hash: &Fingerprint, now: Instant) -> Option<Caller> {
+        let (read_at, caller) = self.callers.get(hash)?;
+        (read_at.until(now) < REMEMBERED_MS).then_some(caller)
+    }
+
+    /// Remembers a caller, unless keys were forgotten while it was read: then it may be what was forgotten.
+    fn remember(&self, hash: Fingerprint, read_at: Instant, caller: Caller, forgotten_before: u64) {
+        self.callers.insert(hash.clone(), (read_at, caller));
+        if self.forgotten.load(Ordering::SeqCst) != forgotten_before {
+            self.callers.remove(&hash);
+        }
     }
 }
 
@@ -39,11 +58,10 @@ impl Gateway {
         let secret = ApiKeySecret::parse(token).ok_or(Error::Unauthenticated(WRONG))?;
         let hash = secret.hash();
         let now = self.clock.now();
-        if let Some((read_at, caller)) = self.keys.0.get(&hash)
-            && read_at.until(now) < REMEMBERED_MS
-        {
+        if let Some(caller) = self.keys.known(&hash, now) {
             return Ok(caller);
         }
+        let forgotten_before = self.keys.forgotten.load(Ordering::SeqCst);
         let table = &self.stores.table;
         let (key, project, ()) = tokio::join!(
             table.api_key(&hash),
@@ -56,7 +74,7 @@ impl Gateway {
             return Err(Error::Unauthenticated(ARCHIVED));
         }
         let caller = Caller { project, api_key_id: key.id };
-        self.keys.0.insert(hash, (now, caller.clone()));
+        self.keys.remember(hash, now, caller.clone(), forgotten_before);
         Ok(caller)
     }
 
@@ -75,7 +93,8 @@ impl Gateway {
     /// Forgets the keys of a project, so that a change of it holds at once in this process; the others follow when what
     /// they remember is too old.
     pub(super) fn forget_keys(&self, project_id: &str) {
-        self.keys.0.retain(|_, (_, caller)| caller.project.id != project_id);
+        self.keys.forgotten.fetch_add(1, Ordering::SeqCst);
+        self.keys.callers.retain(|_, (_, caller)| caller.project.id != project_id);
     }
 
     /// Reads a project whose limits changed since its key was remembered.
