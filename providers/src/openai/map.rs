@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
+use shared::model::catalog::OutputLimit;
 use shared::model::object::Object;
 use shared::model::provider::{Call, Event, Failure};
 use shared::model::tokens::Usage;
@@ -10,10 +11,14 @@ use shared::model::tokens::Usage;
 use crate::http::{ErrorBody, SseEvent, failure_of_event};
 use crate::translate::{Step, Translate};
 
-/// The client's body with the provider's name of the model, and for streams with the wish to be told the usage.
-pub(super) fn body(call: &Call) -> Bytes {
+/// The client's body with the provider's name of the model, the limit of output tokens where the provider reads it, and
+/// for streams with the wish to be told the usage.
+pub(super) fn body(call: &Call, output_limit: OutputLimit) -> Bytes {
     let mut body = call.body.clone();
     body.set("model", &call.model);
+    if output_limit == OutputLimit::MaxTokens {
+        use_older_name(&mut body);
+    }
     if call.stream {
         let mut options: Object = body.get("stream_options").unwrap_or_default();
         options.set("include_usage", &true);
@@ -21,6 +26,15 @@ pub(super) fn body(call: &Call) -> Bytes {
         body.set("stream_options", &options);
     }
     body.to_bytes()
+}
+
+/// Gives the limit of output tokens its older name. Where both are there, the older one is what the provider reads anyway.
+fn use_older_name(body: &mut Object) {
+    let Some(limit) = body.get::<u64>("max_completion_tokens") else { return };
+    if body.get::<u64>("max_tokens").is_none() {
+        body.set("max_tokens", &limit);
+    }
+    body.remove("max_completion_tokens");
 }
 
 /// What weir reads of an answer or of a chunk.

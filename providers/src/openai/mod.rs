@@ -7,7 +7,7 @@ mod map;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use shared::model::catalog::ProviderConfig;
+use shared::model::catalog::{OutputLimit, ProviderConfig};
 use shared::model::provider::{Call, Failure, Provider, Reply, Whole};
 use shared::model::secret::Secret;
 
@@ -20,18 +20,21 @@ const DEFAULT_URL: &str = "https://api.openai.com/v1";
 pub struct OpenAi {
     endpoint: Endpoint,
     http: Arc<Http>,
+    output_limit: OutputLimit,
 }
 
 impl OpenAi {
     pub(crate) fn new(config: &ProviderConfig, key: Option<Secret>, http: Arc<Http>) -> Result<Self, String> {
-        Ok(Self { endpoint: Endpoint::new(config, DEFAULT_URL, key, KeyHeader::Bearer)?, http })
+        let endpoint = Endpoint::new(config, DEFAULT_URL, key, KeyHeader::Bearer)?;
+        Ok(Self { endpoint, http, output_limit: config.output_limit })
     }
 }
 
 #[async_trait]
 impl Provider for OpenAi {
     async fn send(&self, call: &Call) -> Result<Reply, Failure> {
-        let response = self.http.post(&self.endpoint, call.endpoint.path(), call, map::body(call)).await?;
+        let body = map::body(call, self.output_limit);
+        let response = self.http.post(&self.endpoint, call.endpoint.path(), call, body).await?;
         if call.stream {
             return Ok(Reply::Stream(translated(http::events(response), map::Chunks::default())));
         }

@@ -43,6 +43,36 @@ async fn a_whole_reply_comes_back_byte_for_byte_and_is_counted() {
 }
 
 #[tokio::test]
+async fn the_output_limit_is_named_as_the_provider_reads_it() {
+    let both = r#"{"model":"their-model","max_tokens":5}"#;
+    for (limits, newer, older) in [
+        (
+            r#""max_completion_tokens":7"#,
+            r#"{"model":"their-model","max_completion_tokens":7}"#,
+            r#"{"model":"their-model","max_tokens":7}"#,
+        ),
+        (r#""max_tokens":5"#, both, both),
+        (
+            r#""max_tokens":null,"max_completion_tokens":7"#,
+            r#"{"model":"their-model","max_tokens":null,"max_completion_tokens":7}"#,
+            r#"{"model":"their-model","max_tokens":7}"#,
+        ),
+        (
+            r#""max_tokens":5,"max_completion_tokens":7"#,
+            r#"{"model":"their-model","max_tokens":5,"max_completion_tokens":7}"#,
+            both,
+        ),
+    ] {
+        let server = Server::start(Answer::json(200, REPLY)).await;
+        let sent = call(Endpoint::ChatCompletions, &format!(r#"{{"model":"chat",{limits}}}"#), false);
+        provider(&toml(&server)).send(&sent).await.unwrap();
+        assert_eq!(server.got().body, newer);
+        provider(&format!("{}output_limit = \"max_tokens\"\n", toml(&server))).send(&sent).await.unwrap();
+        assert_eq!(server.got().body, older);
+    }
+}
+
+#[tokio::test]
 async fn every_endpoint_has_its_path() {
     for endpoint in [Endpoint::Completions, Endpoint::Embeddings, Endpoint::Moderations] {
         let server =

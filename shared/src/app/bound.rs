@@ -1,8 +1,10 @@
-//! The most tokens a call can use, from what is known before it is made.
+//! The most tokens a call can use, from what is known before it is made, and what holds the provider to it.
 
+use super::error::Error;
 use crate::model::catalog::{Model, ModelKind};
+use crate::model::object::Object;
 use crate::model::project::Policy;
-use crate::model::request::Body;
+use crate::model::request::{Body, Invalid};
 use crate::model::tokens::Bound;
 
 /// Tokens that a provider may add to what the caller wrote: chat templates, and the instructions for using tools.
@@ -46,15 +48,69 @@ pub(super) fn expected_tokens(bound: &Bound, body: &Body, policy: &Policy) -> u6
 /// Output tokens of one answer.
 fn output_limit(body: &Body, model: &Model, policy: &Policy) -> u64 {
     let asked = body.max_output_tokens.or(policy.default_max_output_tokens);
-    asked.unwrap_or(model.max_output_tokens).min(model.max_output_tokens)
+    asked.unwrap_or(u64::MAX).min(model.max_output_tokens).min(model.context_tokens)
 }
 
-/// The limit that the provider must be told because the caller named none and the project's default was held for it.
-pub(super) fn default_to_send(body: &Body, model: &Model, policy: &Policy) -> Option<u64> {
-    if model.kind != ModelKind::Chat || body.max_output_tokens.is_some() {
-        return None;
+/// The limit for one answer that the provider is told; `None`: what the caller's body says.
+///
+/// Where a budget pays it is the limit that money is held for. Elsewhere only the project's default is added, for a caller
+/// who names none.
+pub(super) fn limit_to_send(body: &Body, model: &Model, policy: &Policy, budgeted: bool) -> Option<u64> {
+    let defaulted = body.max_output_tokens.is_none() && policy.default_max_output_tokens.is_some();
+    let told = model.kind == ModelKind::Chat && (budgeted || defaulted);
+    told.then(|| output_limit(body, model, policy))
+}
+
+/// Members of a chat call that limit its output; providers differ in which one they read.
+const LIMITS: [&str; 2] = ["max_completion_tokens", "max_tokens"];
+
+/// A chat call under a limit: a larger one that it names is lowered; if it names none the limit is added.
+pub(super) fn limited(mut chat: Object, limit: Option<u64>) -> Object {
+    let Some(limit) = limit else { return chat };
+    let named = LIMITS.map(|name| (name, chat.get::<u64>(name)));
+    if named.iter().all(|(_, tokens)| tokens.is_none()) {
+        return chat.with(LIMITS[0], &limit);
     }
-    policy.default_max_output_tokens.map(|default| default.min(model.max_output_tokens))
+    for (name, _) in named.into_iter().filter(|(_, tokens)| tokens.is_some_and(|tokens| tokens > limit)) {
+        chat.set(name, &limit);
+    }
+    chat
+}
+
+/// Why the price per token does not bound what a call costs: no budget can pay for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unaccountable {
+    /// The model of this name has no price.
+    Unpriced(String),
+    /// This member of the request is billed beside the tokens.
+    Beside(&'static str),
+}
+
+impl From<Unaccountable> for Error {
+    fn from(why: Unaccountable) -> Self {
+        let param = match why {
+            Unaccountable::Unpriced(model) => return Self::Unpriced(model),
+            Unaccountable::Beside(param) => param,
+        };
+        let message = format!(
+            "`{param}` is billed beside the price per token, and this project has a budget: what a call costs must be \
+             known before it is made. Remove `{param}`, or use a project without a budget."
+        );
+        Invalid { message, param: Some(param.to_owned()), code: Some("not_accountable") }.into()
+    }
+}
+
+/// Whether what a call costs is bounded by the model's price per token.
+pub(super) fn can_be_accounted(body: &Body, model: &Model) -> Result<(), Unaccountable> {
+    if model.price.is_none() {
+        return Err(Unaccountable::Unpriced(model.name.clone()));
+    }
+    let tier = body.object.get::<String>("service_tier").unwrap_or_default();
+    match tier.as_str() {
+        "" | "auto" | "default" | "flex" if body.object.text("web_search_options").is_none() => Ok(()),
+        "" | "auto" | "default" | "flex" => Err(Unaccountable::Beside("web_search_options")),
+        _ => Err(Unaccountable::Beside("service_tier")),
+    }
 }
 
 #[cfg(test)]
@@ -88,6 +144,42 @@ mod tests {
         check(r#","max_tokens":7"#, "", &default, Bound { input: 0, output: 7 });
         check(r#","max_tokens":7000,"n":3"#, "", &default, Bound { input: 0, output: 300 });
         check(r#","tools":[]"#, "", &default, Bound { input: TOOL_TOKENS, output: 50 });
+    }
+
+    #[track_caller]
+    fn told(extra: &str, policy: &Policy, budgeted: bool, expected: &str) {
+        let json = format!(r#"{{"model":"m","messages":[{{"role":"user"}}]{extra}}}"#);
+        let body = Body::parse(Endpoint::ChatCompletions, json.as_bytes()).unwrap();
+        let model = model("");
+        let sent = limited(body.object.clone(), limit_to_send(&body, &model, policy, budgeted));
+        let expected = format!(r#"{{"model":"m","messages":[{{"role":"user"}}]{expected}}}"#);
+        assert_eq!(sent.to_bytes(), expected, "{extra}");
+        let told = LIMITS.iter().filter_map(|name| sent.get::<u64>(name)).max();
+        let held = bound(&body, &model, policy).output / body.choices;
+        assert!(!budgeted || told == Some(held), "{extra}: told {told:?}, held {held}");
+    }
+
+    #[test]
+    fn where_a_budget_pays_the_provider_is_told_what_is_held() {
+        let default = Policy { default_max_output_tokens: Some(50), ..Policy::default() };
+        let none = Policy::default();
+        told("", &none, true, r#","max_completion_tokens":100"#);
+        told("", &default, true, r#","max_completion_tokens":50"#);
+        told(r#","max_tokens":7"#, &default, true, r#","max_tokens":7"#);
+        told(r#","max_tokens":7000,"n":3"#, &none, true, r#","max_tokens":100,"n":3"#);
+        told(r#","max_completion_tokens":7000"#, &none, true, r#","max_completion_tokens":100"#);
+        let both = r#","max_tokens":7000,"max_completion_tokens":9"#;
+        told(both, &none, true, r#","max_tokens":100,"max_completion_tokens":9"#);
+        told(r#","max_tokens":null"#, &none, true, r#","max_tokens":null,"max_completion_tokens":100"#);
+        told(r#","max_completion_tokens":null"#, &none, true, r#","max_completion_tokens":100"#);
+    }
+
+    #[test]
+    fn without_a_budget_only_the_default_is_added() {
+        let default = Policy { default_max_output_tokens: Some(5_000), ..Policy::default() };
+        told("", &Policy::default(), false, "");
+        told("", &default, false, r#","max_completion_tokens":100"#);
+        told(r#","max_tokens":7000"#, &default, false, r#","max_tokens":7000"#);
     }
 
     #[test]

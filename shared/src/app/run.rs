@@ -71,6 +71,7 @@ impl Job {
             amount: self.model.price.map_or(MicroUsd(0), |price| price.worst_case(&self.bound)),
             tokens: bound::expected_tokens(&self.bound, &self.request.body, &self.caller.project.policy),
             lease_until: self.lease_until,
+            accountable: bound::can_be_accounted(&self.request.body, &self.model),
         }
     }
 }
@@ -105,7 +106,7 @@ impl Gateway {
         let model = self.catalog.model(&body.model).ok_or_else(|| Error::UnknownModel(body.model.clone()))?.clone();
         fits(request.endpoint, &model)?;
         if caller.project.limits.budget.is_some() {
-            can_be_accounted(body, &model)?;
+            bound::can_be_accounted(body, &model)?;
         }
         let now = self.clock.now();
         let longest = model.targets.iter().map(|target| target.timeouts.total).max().unwrap_or_default();
@@ -211,7 +212,7 @@ impl Gateway {
     }
 
     async fn call(&self, job: &Job, mut running: Running, outlet: Outlet) {
-        let body = stream::prepared_body(job);
+        let body = stream::prepared_body(job, running.ticket.budgeted);
         let order = Order {
             endpoint: job.request.endpoint,
             model: &job.model,
@@ -313,28 +314,6 @@ pub(super) fn fits(endpoint: Endpoint, model: &Model) -> Result<(), Invalid> {
     }
     let message = format!("The model `{}` does not serve /v1{}. Try {path}.", model.name, endpoint.path());
     Err(Invalid { message, param: Some("model".to_owned()), code: Some("model_not_supported") })
-}
-
-/// Whether what a call costs is bounded by the model's price per token.
-pub(super) fn can_be_accounted(body: &Body, model: &Model) -> Result<(), Error> {
-    if model.price.is_none() {
-        return Err(Error::Unpriced(model.name.clone()));
-    }
-    let tier = body.object.get::<String>("service_tier").unwrap_or_default();
-    let dear = match tier.as_str() {
-        "" | "auto" | "default" | "flex" => body.object.text("web_search_options").map(|_| "web_search_options"),
-        _ => Some("service_tier"),
-    };
-    match dear {
-        None => Ok(()),
-        Some(param) => {
-            let message = format!(
-                "`{param}` is billed beside the price per token, and this project has a budget: what a call costs must be \
-                 known before it is made. Remove `{param}`, or use a project without a budget."
-            );
-            Err(Invalid { message, param: Some(param.to_owned()), code: Some("not_accountable") }.into())
-        }
-    }
 }
 
 fn operation(endpoint: Endpoint) -> Operation {

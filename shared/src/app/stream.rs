@@ -27,16 +27,14 @@ const PART_BYTES: usize = 64 * 1024;
 /// An item of the table holds 400 KB.
 const MAX_PART_BYTES: usize = 350 * 1024;
 
-/// The body for the provider: the caller's, with the project's default limit where it names none.
-pub(super) fn prepared_body(job: &Job) -> Object {
+/// The body for the provider: the caller's, with the limit that it is to be told. `budgeted`: whether a budget pays.
+pub(super) fn prepared_body(job: &Job, budgeted: bool) -> Object {
     let mut body = job.request.body.object.clone();
-    if let Some(limit) = bound::default_to_send(&job.request.body, &job.model, &job.caller.project.policy) {
-        body.set("max_completion_tokens", &limit);
-    }
     if job.request.endpoint == Endpoint::Completions && body.get::<u64>("max_tokens").is_none() {
         body.set("max_tokens", &LEGACY_MAX_TOKENS);
     }
-    body
+    let policy = &job.caller.project.policy;
+    bound::limited(body, bound::limit_to_send(&job.request.body, &job.model, policy, budgeted))
 }
 
 /// An SSE event that every client takes for an error: Python looks for the `error` key, Node also for the event's name.

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 
+use super::bound::Unaccountable;
 use super::error::Error;
 use super::gateway::Gateway;
 use crate::data::{Attempt, Hold, HoldId, Holding, MAX_SHARDS, MeterKey, Settled, Window, WindowMove};
@@ -45,6 +46,8 @@ pub(super) struct Ask<'a> {
     pub(super) tokens: u64,
     /// When the sweeper may take the call for dead.
     pub(super) lease_until: Instant,
+    /// Whether a budget can pay for it.
+    pub(super) accountable: Result<(), Unaccountable>,
 }
 
 /// An admitted call: what is held for it and where.
@@ -56,6 +59,8 @@ pub(super) struct Ticket {
     tokens: u64,
     window_ends: Instant,
     pub(super) rates: RateStatus,
+    /// Whether a budget pays: then the provider is told the limit that money is held for.
+    pub(super) budgeted: bool,
 }
 
 impl Ticket {
@@ -73,7 +78,7 @@ impl Ticket {
         }
     }
 
-    /// A ticket that a record kept.
+    /// A ticket that a record kept, to be settled.
     pub(super) fn of_kept(holding: &Holding, project_id: &str, model: &str) -> Self {
         Self {
             meter: holding.meter(project_id),
@@ -81,6 +86,7 @@ impl Ticket {
             tokens: holding.tokens,
             window_ends: holding.window_ends,
             rates: RateStatus::default(),
+            budgeted: true,
         }
     }
 }
@@ -124,7 +130,7 @@ impl Gateway {
     /// Admits a call: holds its worst case and counts it against the rates, or refuses.
     ///
     /// # Errors
-    /// `Refused` by a limit; `Contended` if others were faster too often; `Internal` if the table failed.
+    /// `Refused` by a limit; `Unpriced` or `Invalid` if only a project without a budget may make the call; `Contended` if others were faster too often; `Internal` if the table failed.
     pub(super) async fn admit(&self, ask: &Ask<'_>) -> Result<Ticket, Error> {
         let mut terms = Terms::of(ask.project);
         if let Some(limit) = terms.limits.tokens_per_minute.filter(|&limit| ask.tokens > limit) {
@@ -136,6 +142,10 @@ impl Gateway {
         meter.shard = self.hints.home(&meter, &terms);
         let mut ends = self.hints.window_ends(&meter);
         for tried in 0..MAX_TRIES {
+            // Asked of the terms in force: those that were remembered may not know of the budget yet.
+            if terms.limits.budget.is_some() {
+                ask.accountable.clone()?;
+            }
             let attempt = attempt(ask, &terms, &meter, ends, now);
             match self.stores.table.admit(&meter, &attempt).await? {
                 Ok(window) => return Ok(self.ticket(meter, attempt, Window { ends, ..window }, &terms, now)),
@@ -172,8 +182,11 @@ impl Gateway {
                 Ok((terms, window_ends))
             }
             Plan::Refill { moves, shard } => {
-                // If somebody else was faster the next try finds out.
-                self.stores.table.move_between_shards(&meter.project_id, &meter.period, &moves, demand.now).await?;
+                let table = &self.stores.table;
+                // Somebody else was faster: with the same, or with newer limits.
+                if !table.move_between_shards(&meter.project_id, &meter.period, &moves, demand.now).await? {
+                    terms = Terms::of(&self.reload_project(&meter.project_id).await?);
+                }
                 meter.shard = shard;
                 self.hints.set_home(meter);
                 let window = shards.get(usize::from(shard)).and_then(|shard| Some(shard.as_ref()?.window.ends));
@@ -198,6 +211,7 @@ impl Gateway {
             rates: RateStatus::of_shard(terms, &window, now),
             tokens: if terms.has_rates() { attempt.tokens } else { 0 },
             window_ends: ends,
+            budgeted: attempt.budgeted,
             hold: attempt.hold,
             meter,
         }

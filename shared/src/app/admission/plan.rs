@@ -1,7 +1,7 @@
 //! What to do when a shard did not admit a call: decided from all shards, without a table and without a clock.
 
 use super::{Refusal, Terms};
-use crate::data::{MAX_SHARDS, Move, Shard};
+use crate::data::{MAX_HOLDS, MAX_SHARDS, Move, Shard};
 use crate::model::clock::Instant;
 use crate::model::money::MicroUsd;
 
@@ -48,10 +48,14 @@ pub(super) fn plan(shards: &[Option<Shard>], terms: &Terms, demand: &Demand, mon
     if terms.limits.budget.is_some() && (over || left < demand.amount.signed()) {
         return Plan::Refuse(Refusal::budget(terms, left, demand.amount, demand.now, month_ends));
     }
-    let mut roomy = (0..terms.shards).filter_map(|n| Some((n, shards.get(usize::from(n))?.as_ref()?)));
-    let candidates: Vec<_> = roomy.by_ref().filter(|(n, shard)| has_rate_room(shard, terms, *n, demand)).collect();
-    let Some(&(first, _)) = candidates.first() else {
+    let in_use = (0..terms.shards).filter_map(|n| Some((n, shards.get(usize::from(n))?.as_ref()?)));
+    let mut candidates: Vec<_> = in_use.filter(|(n, shard)| has_rate_room(shard, terms, *n, demand)).collect();
+    if candidates.is_empty() {
         return Plan::Refuse(Refusal::rate(shards, terms, demand));
+    }
+    candidates.retain(|(_, shard)| shard.holds.len() < MAX_HOLDS);
+    let Some(&(first, _)) = candidates.first() else {
+        return Plan::Refuse(Refusal::open(shards, terms));
     };
     let affordable = |shard: &Shard| terms.limits.budget.is_none() || shard.avail >= demand.amount.signed();
     match candidates.iter().find(|(_, shard)| affordable(shard)) {

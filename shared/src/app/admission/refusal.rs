@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::plan::Demand;
 use super::{RateStatus, Terms};
-use crate::data::Shard;
+use crate::data::{MAX_HOLDS, Shard};
 use crate::model::clock::Instant;
 use crate::model::money::MicroUsd;
 
@@ -20,10 +20,22 @@ pub struct Refusal {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
-    Requests { limit: u64, used: u64 },
+    Requests { counted: Counted, limit: u64, used: u64 },
     Tokens { limit: u64, used: u64, requested: u64 },
     Budget { limit: MicroUsd, left: MicroUsd, requested: MicroUsd },
 }
+
+/// Which requests a limit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// Those that begin in a minute.
+    PerMinute,
+    /// Those that have begun and not ended: a shard of the meter has room for so many holds.
+    Open,
+}
+
+/// When to come back if too much is open: calls end within seconds, jobs within minutes.
+const OPEN_WAIT: Duration = Duration::from_secs(30);
 
 impl Refusal {
     pub(super) fn budget(terms: &Terms, left: i64, requested: MicroUsd, now: Instant, month_ends: Instant) -> Self {
@@ -38,13 +50,22 @@ impl Refusal {
         let open = || shards.iter().flatten().map(|shard| shard.window).filter(|window| window.ends > demand.now);
         let wait = open().map(|window| demand.now.until(window.ends)).min().unwrap_or(0);
         let (requests, tokens) = open().fold((0, 0), |(r, t), window| (r + window.requests, t + window.tokens));
+        let begun = |limit| Limit::Requests { counted: Counted::PerMinute, limit, used: requests };
         let limit = match (terms.limits.requests_per_minute, terms.limits.tokens_per_minute) {
-            (Some(limit), _) if requests >= limit => Limit::Requests { limit, used: requests },
+            (Some(limit), _) if requests >= limit => begun(limit),
             (_, Some(limit)) => Limit::Tokens { limit, used: tokens, requested: demand.tokens },
-            (limit, None) => Limit::Requests { limit: limit.unwrap_or(0), used: requests },
+            (limit, None) => begun(limit.unwrap_or(0)),
         };
         let rates = RateStatus::of(terms, requests, tokens, wait);
         Self { limit, retry_after: Some(Duration::from_millis(wait.max(1))), rates }
+    }
+
+    /// No shard has room for another hold.
+    pub(super) fn open(shards: &[Option<Shard>], terms: &Terms) -> Self {
+        let in_use = shards.iter().take(usize::from(terms.shards)).flatten();
+        let used = in_use.map(|shard| shard.holds.len() as u64).sum();
+        let limit = Limit::Requests { counted: Counted::Open, limit: MAX_HOLDS as u64 * u64::from(terms.shards), used };
+        Self { limit, retry_after: Some(OPEN_WAIT), rates: RateStatus::default() }
     }
 
     /// The call alone is larger than the limit.
@@ -60,7 +81,15 @@ impl fmt::Display for Refusal {
             None => Ok(()),
         };
         match self.limit {
-            Limit::Requests { limit, used } => {
+            Limit::Requests { counted: Counted::Open, limit, used } => {
+                write!(
+                    f,
+                    "Too many calls and jobs of the project are open: limit {limit}, open {used}, requested 1. Let some of \
+                     them end, or cancel background responses that nobody needs."
+                )?;
+                again(f)
+            }
+            Limit::Requests { counted: Counted::PerMinute, limit, used } => {
                 write!(f, "Rate limit reached on requests per minute: limit {limit}, used {used}, requested 1.")?;
                 again(f)
             }

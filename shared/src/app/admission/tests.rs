@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 
 use super::plan::{Demand, Plan, plan};
+use super::refusal::Counted;
 use super::{Limit, Terms};
-use crate::data::{MAX_SHARDS, Move, Shard, Window};
+use crate::data::{Hold, HoldId, MAX_HOLDS, MAX_SHARDS, Move, Shard, Window};
 use crate::model::clock::Instant;
 use crate::model::money::MicroUsd;
 use crate::model::project::Limits;
@@ -156,6 +157,42 @@ fn a_full_rate_window_sends_the_call_to_another_shard_and_then_away() {
     assert!(matches!(plan(&shards, &terms, &demand(0), MONTH_ENDS), Plan::Try { shard: 1, .. }));
     shards[1].as_mut().unwrap().window.requests = 2;
     let Plan::Refuse(refusal) = plan(&shards, &terms, &demand(0), MONTH_ENDS) else { panic!("both are full") };
-    assert_eq!(refusal.limit, Limit::Requests { limit: 4, used: 4 });
+    assert_eq!(refusal.limit, Limit::Requests { counted: Counted::PerMinute, limit: 4, used: 4 });
     assert_eq!(refusal.retry_after.unwrap().as_millis(), 1_000);
+}
+
+/// Fills a shard with all the holds that it can carry.
+fn crowd(shard: &mut Option<Shard>) {
+    let hold = || Hold { id: HoldId::new(NOW), amount: MicroUsd(0), model: "m".to_owned() };
+    shard.as_mut().unwrap().holds = (0..MAX_HOLDS).map(|_| hold()).collect();
+}
+
+#[test]
+fn a_shard_full_of_holds_has_no_room_and_its_money_goes_to_one_that_has() {
+    let terms = terms(Some(200), None, 2);
+    let mut shards = meter(7, &[100, 100], Some(200));
+    crowd(&mut shards[0]);
+    assert!(matches!(plan(&shards, &terms, &demand(80), MONTH_ENDS), Plan::Try { shard: 1, .. }));
+    let Plan::Refill { moves, shard: 1 } = plan(&shards, &terms, &demand(150), MONTH_ENDS) else {
+        panic!("the money is brought to the shard with room")
+    };
+    apply(&mut shards, &moves).unwrap();
+    assert!(matches!(plan(&shards, &terms, &demand(150), MONTH_ENDS), Plan::Try { shard: 1, .. }));
+}
+
+#[test]
+fn where_every_shard_is_full_of_holds_the_call_is_sent_away_and_told_so() {
+    let terms = terms(None, Some(1_000), 2);
+    let mut shards = meter(7, &[0, 0], None);
+    crowd(&mut shards[0]);
+    // The other has no room in its rate window.
+    shards[1].as_mut().unwrap().window.requests = 500;
+    for full in [4_000, 8_000] {
+        let Plan::Refuse(refusal) = plan(&shards, &terms, &demand(0), MONTH_ENDS) else { panic!("there is no room") };
+        assert_eq!(refusal.limit, Limit::Requests { counted: Counted::Open, limit: 8_000, used: full });
+        let message = refusal.to_string();
+        assert!(message.contains("cancel background responses") && message.ends_with("again in 30 s."), "{message}");
+        crowd(&mut shards[1]);
+        shards[1].as_mut().unwrap().window.requests = 0;
+    }
 }

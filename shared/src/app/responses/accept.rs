@@ -68,6 +68,7 @@ impl Gateway {
             amount: job.model.price.map_or(MicroUsd(0), |price| price.worst_case(&job.bound)),
             tokens: bound::expected_tokens(&job.bound, &job.chat, &job.caller.project.policy),
             lease_until: if background { queued_until } else { job.over_at },
+            accountable: bound::can_be_accounted(&job.chat, &job.model),
         };
         let begun_at = tokio::time::Instant::now();
         let (claim, ticket, ()) =
@@ -134,7 +135,7 @@ impl Gateway {
             ..record(job, Status::Queued)
         };
         let events: Vec<u8> = first.iter().flat_map(|event| event.sse().to_vec()).collect();
-        let request = StoredRequest::of(job, skeleton.clone()).to_bytes();
+        let request = StoredRequest::of(job, skeleton.clone()).limited(job.limit(&running.ticket)).to_bytes();
         let body = skeleton.to_bytes();
         let end =
             if stream { finished(200, stream::CONTENT_TYPE, Bytes::new()) } else { finished(200, JSON, body.clone()) };

@@ -2,13 +2,14 @@
 
 use tokio::time::Instant as Timer;
 
+use super::Job;
 use super::emit::{Emitter, Journal, Stopped};
 use super::ends::Ended;
 use super::keep::account;
 use super::perform::{Attempt, Flow, Flowed, NotBegun};
-use super::{Job, prepared};
 use crate::app::admission::Ticket;
 use crate::app::answer::{Answer, Closing, Facts, Outlet};
+use crate::app::bound;
 use crate::app::dispatch::Chain;
 use crate::app::error::Error;
 use crate::app::gateway::Gateway;
@@ -45,7 +46,7 @@ impl Gateway {
         let skeleton = job.request.create.skeleton(&job.key.response_id, job.created_at, Status::InProgress);
         let mut composer = Composer::new(skeleton.clone(), 0, job.created_at);
         let first = [composer.created(Status::InProgress), composer.in_progress()];
-        let chat = prepared(&job.chat, job.limit);
+        let chat = bound::limited(job.chat.object.clone(), job.limit(&running.ticket));
         let attempt = Attempt { model: &job.model, chat: &chat, bound: job.bound, deadline: job.deadline };
         let sent_at = Timer::now();
         let mut nowhere = Emitter { outlet: None, journal: None };

@@ -22,17 +22,17 @@ use std::time::Duration;
 
 use tokio::time::Instant as Timer;
 
+use super::admission::Ticket;
 use super::answer::{Answer, Outlet};
 use super::bound;
 use super::error::Error;
 use super::gateway::Gateway;
 use super::idempotency::{self, KeyPlan};
-use super::run::{CallTerms, can_be_accounted, fits};
+use super::run::{CallTerms, fits};
 use crate::model::catalog::Model;
 use crate::model::clock::Instant;
 use crate::model::message::ResponseKey;
 use crate::model::money::MicroUsd;
-use crate::model::object::Object;
 use crate::model::project::Caller;
 use crate::model::provider::Endpoint;
 use crate::model::request::Body;
@@ -70,8 +70,6 @@ struct Job {
     context: Vec<Item>,
     /// The chat call that answers it.
     chat: Body,
-    /// The limit of output tokens that the project's policy adds.
-    limit: Option<u64>,
     bound: Bound,
     deadline: Timer,
     /// When a run that goes on until the deadline is over for certain.
@@ -83,6 +81,11 @@ impl Job {
     /// What is charged for `usage`; nothing for a model without a price.
     fn cost(&self, usage: &Usage) -> MicroUsd {
         cost(&self.model, usage)
+    }
+
+    /// The limit of output tokens that the provider is told where this ticket is what pays.
+    fn limit(&self, ticket: &Ticket) -> Option<u64> {
+        bound::limit_to_send(&self.chat, &self.model, &self.caller.project.policy, ticket.budgeted)
     }
 
     /// Whether others can see the run: then its events are written down while it goes on.
@@ -120,7 +123,7 @@ impl Gateway {
         let context = self.context(&caller.project.id, &mut request.create).await?;
         let chat = request.create.chat(&context.items)?;
         if caller.project.limits.budget.is_some() {
-            can_be_accounted(&chat, &model)?;
+            bound::can_be_accounted(&chat, &model)?;
         }
         let now = self.clock.now();
         let (deadline, over_at) = self.time_for(&model, request.terms.deadline);
@@ -132,7 +135,6 @@ impl Gateway {
             },
             created_at: now,
             turn_at: now.max(context.last_at.plus_ms(1)),
-            limit: bound::default_to_send(&chat, &model, &caller.project.policy),
             bound: bound::bound(&chat, &model, &caller.project.policy),
             plan: KeyPlan::new(&caller.project, PATH, key, request.terms.retry_count, || fingerprint),
             deadline,
@@ -160,13 +162,5 @@ impl Gateway {
         let allowed = left.map_or(longest, |left| left.min(longest));
         let allowed_ms = u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX / 2);
         (Timer::now() + allowed, now.plus_ms(allowed_ms).plus_ms(GRACE_MS))
-    }
-}
-
-/// The chat call as a provider gets it: with the limit that the project's policy adds.
-fn prepared(chat: &Body, limit: Option<u64>) -> Object {
-    match limit {
-        Some(limit) => chat.object.clone().with("max_completion_tokens", &limit),
-        None => chat.object.clone(),
     }
 }

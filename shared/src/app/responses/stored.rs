@@ -18,7 +18,7 @@ pub(super) struct StoredRequest {
     context: Vec<Object>,
     /// The response before anything was generated.
     pub(super) skeleton: Object,
-    /// The limit of output tokens that the project's policy added.
+    /// The limit of output tokens that a worker tells the provider under the hold of the acceptance.
     pub(super) limit: Option<u64>,
     /// Where the turn stands in its conversation, in Unix milliseconds.
     pub(super) turn_at: u64,
@@ -31,9 +31,14 @@ impl StoredRequest {
             body: create.object.clone().with("input", &create.input),
             context: job.context.iter().map(|item| item.0.clone()).collect(),
             skeleton,
-            limit: job.limit,
+            limit: None,
             turn_at: job.turn_at.0,
         }
+    }
+
+    /// The request of a job that was accepted under a hold for this limit.
+    pub(super) fn limited(self, limit: Option<u64>) -> Self {
+        Self { limit, ..self }
     }
 
     pub(super) fn to_bytes(&self) -> Bytes {

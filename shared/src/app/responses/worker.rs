@@ -9,7 +9,7 @@ use super::emit::{Emitter, Journal};
 use super::ends::{Ended, TOO_OLD, skeleton_of, told};
 use super::perform::{Attempt, Flowed, NotBegun};
 use super::stored::StoredRequest;
-use super::{GRACE_MS, LEASE_MS, LIFETIME_MS, cost, longest, prepared};
+use super::{GRACE_MS, LEASE_MS, LIFETIME_MS, cost};
 use crate::app::admission::{Ask, Limit};
 use crate::app::bound;
 use crate::app::error::Error;
@@ -37,6 +37,14 @@ struct Run {
     skeleton: Object,
     model: Model,
     chat: Body,
+    /// The limit of output tokens that the provider is told under the hold of the acceptance.
+    limit: Option<u64>,
+}
+
+/// What a run is made under.
+struct Permit {
+    holding: Holding,
+    /// The limit of output tokens that the provider is told.
     limit: Option<u64>,
 }
 
@@ -79,9 +87,9 @@ impl Gateway {
             Err(error) => return self.end_unrun(&record, &skeleton, &told(&error).1).await,
         };
         // A provider that others found broken is not asked again by every worker.
-        let (holding, ()) = tokio::join!(self.holding_of(&run, function_ends), self.refresh_breakers(&run.model));
-        match holding {
-            Ok(Some(holding)) => self.run_job(run, holding, function_ends).await,
+        let (permit, ()) = tokio::join!(self.permit_of(&run, function_ends), self.refresh_breakers(&run.model));
+        match permit {
+            Ok(Some(permit)) => self.run_job(run, permit, function_ends).await,
             Ok(None) => Ok(()),
             Err(Error::Refused(refusal)) => match (refusal.limit, refusal.retry_after) {
                 (Limit::Budget { .. }, _) | (_, None) => {
@@ -92,6 +100,10 @@ impl Gateway {
                 }
                 (_, Some(wait)) => self.give_back(&run.record, wait, GivenBack::NotAdmitted).await,
             },
+            // The project has a budget by now, and none can pay for this.
+            Err(error @ (Error::Unpriced(_) | Error::Invalid(_))) => {
+                self.end_unrun(&run.record, &skeleton, &told(&error).1).await
+            }
             Err(error) => Err(error),
         }
     }
@@ -106,10 +118,11 @@ impl Gateway {
 
     /// The hold that this run is made under: the one that waits for it, or a new one after a run that died with its own.
     /// `None` if the run lost its fence.
-    async fn holding_of(&self, run: &Run, function_ends: Option<Instant>) -> Result<Option<Holding>, Error> {
+    async fn permit_of(&self, run: &Run, function_ends: Option<Instant>) -> Result<Option<Permit>, Error> {
         let record = &run.record;
         if let Some(holding) = record.holding.as_ref().filter(|holding| holding.fence == record.fence) {
-            return Ok(Some(holding.clone()));
+            let limit = self.limit_of(run, holding).await?;
+            return Ok(Some(Permit { holding: holding.clone(), limit }));
         }
         let (usage, charged) = self.charge(record);
         self.settle_response(record, &usage, charged).await?;
@@ -122,22 +135,37 @@ impl Gateway {
             amount: run.model.price.map_or(MicroUsd(0), |price| price.worst_case(&bound)),
             tokens: bound::expected_tokens(&bound, &run.chat, &project.policy),
             lease_until: over_at.plus_ms(GRACE_MS),
+            accountable: bound::can_be_accounted(&run.chat, &run.model),
         };
         let ticket = self.admit(&ask).await?;
+        let limit = bound::limit_to_send(&run.chat, &run.model, &project.policy, ticket.budgeted);
         let holding = ticket.kept(record.fence, bound);
         if self.stores.set_holding(record, &holding).await? {
-            return Ok(Some(holding));
+            return Ok(Some(Permit { holding, limit }));
         }
         self.release(&ticket).await;
         Ok(None)
     }
 
-    async fn run_job(&self, mut run: Run, holding: Holding, function_ends: Option<Instant>) -> Result<(), Error> {
-        run.record.holding = Some(holding.clone());
-        let chat = prepared(&run.chat, run.limit);
+    /// The limit that the provider is told under a hold that waited for its run. The first run has that of the acceptance.
+    /// A later one may have the hold of a run between, for which other limits and another policy were in force.
+    async fn limit_of(&self, run: &Run, holding: &Holding) -> Result<Option<u64>, Error> {
+        if run.record.runs <= 1 {
+            return Ok(run.limit);
+        }
+        let project = self.reload_project(&run.record.key.project_id).await?;
+        let budgeted = project.limits.budget.is_some();
+        let told = bound::limit_to_send(&run.chat, &run.model, &project.policy, budgeted);
+        // A response is one answer, so its hold says how long it may be.
+        Ok(told.map(|_| holding.bound.output))
+    }
+
+    async fn run_job(&self, mut run: Run, permit: Permit, function_ends: Option<Instant>) -> Result<(), Error> {
+        let Permit { holding, limit } = permit;
+        let chat = bound::limited(run.chat.object.clone(), limit);
         let (deadline, _) = self.time_for(&run.model, function_ends);
-        let begun_at = Timer::now();
         let attempt = Attempt { model: &run.model, chat: &chat, bound: holding.bound, deadline };
+        run.record.holding = Some(holding);
         let now = self.clock.now();
         let mut composer = Composer::new(run.skeleton.clone(), run.record.next_sequence, now);
         let mut emitter = Emitter { outlet: None, journal: Some(Journal::new(run.record.clone(), now)) };
@@ -164,8 +192,8 @@ impl Gateway {
             Flowed::Broke(failure, usage) => {
                 tracing::warn!(error = failure.summary(), run = run.record.fence, "stream broke after it had begun");
                 let cost = cost(&run.model, &usage);
-                // A run that had all the time that its model may take would end no better another time.
-                if run.record.runs < MAX_RUNS && begun_at.elapsed() < longest(&run.model) {
+                // A run that had all the time there is, for its model or in its function, would end no better another time.
+                if run.record.runs < MAX_RUNS && Timer::now() < deadline {
                     self.settle_response(&run.record, &usage, cost).await?;
                     return self.give_back(&run.record, delay(run.record.runs, &failure), GivenBack::Used).await;
                 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Catalog, KeySource, Model, ModelKind, ProviderConfig, ProviderKind, SimulatorConfig, Target, Timeouts};
+use super::{
+    Catalog, KeySource, Model, ModelKind, OutputLimit, ProviderConfig, ProviderKind, SimulatorConfig, Target, Timeouts,
+};
 use crate::model::money::MicroUsd;
 use crate::model::tokens::Price;
 
@@ -62,6 +64,7 @@ struct ProviderEntry {
     #[serde(default)]
     headers: std::collections::BTreeMap<String, String>,
     region: Option<String>,
+    output_limit: Option<Spanned<OutputLimit>>,
     simulator: Option<Spanned<SimulatorConfig>>,
 }
 
@@ -179,8 +182,18 @@ fn provider(entry: ProviderEntry) -> Result<ProviderConfig, Wrong> {
         Some(table) => simulator(table)?,
         None => SimulatorConfig::default(),
     };
+    let output_limit = output_limit(entry.output_limit, entry.kind)?;
     let headers = entry.headers.into_iter().collect();
-    Ok(ProviderConfig { name, kind: entry.kind, base_url, key, headers, region: entry.region, simulator })
+    Ok(ProviderConfig { name, kind: entry.kind, base_url, key, headers, region: entry.region, output_limit, simulator })
+}
+
+fn output_limit(member: Option<Spanned<OutputLimit>>, kind: ProviderKind) -> Result<OutputLimit, Wrong> {
+    match member {
+        Some(member) if kind != ProviderKind::Openai => {
+            wrong(member.span().start, "`output_limit` is for providers of the kind `openai`; remove it")
+        }
+        member => Ok(member.map(Spanned::into_inner).unwrap_or_default()),
+    }
 }
 
 fn base_url(url: Spanned<String>) -> Result<String, Wrong> {
@@ -335,6 +348,9 @@ targets = [{ provider = "mock", model = "up/mock-chat", weight = 3, timeouts = {
         let provider = catalog.provider("mock").unwrap();
         assert_eq!(provider.base_url.as_deref(), Some("http://127.0.0.1:18080/v1"));
         assert_eq!(provider.key, KeySource::Env("MOCK_KEY".to_owned()));
+        assert_eq!(provider.output_limit, OutputLimit::MaxCompletionTokens);
+        let older = GOOD.replace("api_key_env", "output_limit = \"max_tokens\"\napi_key_env");
+        assert_eq!(Catalog::parse(&older).unwrap().provider("mock").unwrap().output_limit, OutputLimit::MaxTokens);
     }
 
     /// Replaces `from` by `to` in the good file and compares the error.
@@ -394,6 +410,16 @@ targets = [{ provider = "mock", model = "up/mock-chat", weight = 3, timeouts = {
             "api_key_env = \"MOCK_KEY\"",
             "api_key_env = \"A\"\napi_key_secret = \"b\"",
             "line 7: both `api_key_env` and `api_key_secret` are set; keep one",
+        );
+        check(
+            "api_key_env = \"MOCK_KEY\"",
+            "output_limit = \"max_output_tokens\"",
+            "line 6: unknown variant `max_output_tokens`, expected `max_completion_tokens` or `max_tokens`",
+        );
+        check(
+            "kind = \"openai\"",
+            "kind = \"anthropic\"\noutput_limit = \"max_tokens\"",
+            "line 5: `output_limit` is for providers of the kind `openai`; remove it",
         );
     }
 

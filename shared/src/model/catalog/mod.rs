@@ -31,6 +31,7 @@ pub struct ProviderConfig {
     pub headers: Vec<(String, String)>,
     /// AWS region of a `bedrock` provider; absent: the function's own.
     pub region: Option<String>,
+    pub output_limit: OutputLimit,
     pub simulator: SimulatorConfig,
 }
 
@@ -42,6 +43,17 @@ pub enum ProviderKind {
     Anthropic,
     Bedrock,
     Simulator,
+}
+
+/// The member of a chat call in which an `openai` provider reads the limit of output tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputLimit {
+    /// As OpenAI, whose newer models refuse the other.
+    #[default]
+    MaxCompletionTokens,
+    /// As servers that speak an older version of the API, and ignore the other.
+    MaxTokens,
 }
 
 /// Where a provider's key is found.
