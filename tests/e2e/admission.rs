@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use kit::{Script, World, send};
+use kit::{ADMIN_KEY, Script, World, send};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use shared::model::money::MicroUsd;
@@ -173,6 +173,66 @@ async fn what_is_billed_beside_the_tokens_is_refused_where_a_budget_is_set() {
     }
     let body = CHAT.replace("\"max_tokens\"", "\"service_tier\":\"default\",\"max_tokens\"");
     assert_eq!(send(&router, "POST", PATH, &key, &[], body).await.status, 200);
+}
+
+/// The limits of output tokens in the body of the provider's last call: `max_completion_tokens`, `max_tokens`.
+fn told(world: &World) -> (Option<u64>, Option<u64>) {
+    let body = world.first.calls().pop().unwrap().body;
+    (body.get("max_completion_tokens"), body.get("max_tokens"))
+}
+
+#[tokio::test]
+async fn where_a_budget_is_set_the_provider_is_told_the_limit_that_is_held() {
+    let world = World::new().await;
+    let policy = Policy { default_max_output_tokens: Some(50), ..Policy::default() };
+    let (_, with_budget) = world.project(budget(1.0), Policy::default()).await;
+    let (_, with_default) = world.project(budget(1.0), policy).await;
+    let (_, without) = world.project(Limits::default(), Policy::default()).await;
+    let router = world.router();
+    let chat = |limit: &str| (PATH, CHAT.replace("\"max_tokens\":100", limit));
+    let text = |limit: &str| ("/v1/completions", format!(r#"{{"model":"priced","prompt":"Hello"{limit}}}"#));
+    for (key, (path, body), expected) in [
+        (&with_budget, chat("\"n\":1"), (Some(4_096), None)),
+        (&with_budget, chat("\"max_tokens\":100"), (None, Some(100))),
+        (&with_budget, chat("\"max_tokens\":9000,\"n\":2"), (None, Some(4_096))),
+        (&with_budget, chat("\"max_tokens\":7,\"max_completion_tokens\":9000"), (Some(4_096), Some(7))),
+        (&with_budget, text(""), (None, Some(16))),
+        (&with_budget, text(",\"max_tokens\":9000"), (None, Some(4_096))),
+        (&with_default, chat("\"n\":1"), (Some(50), None)),
+        (&with_default, chat("\"max_completion_tokens\":60"), (Some(60), None)),
+        (&without, chat("\"n\":1"), (None, None)),
+        (&without, chat("\"max_tokens\":9000"), (None, Some(9_000))),
+        (&without, text(",\"max_tokens\":9000"), (None, Some(9_000))),
+    ] {
+        let reply = send(&router, "POST", path, key, &[], body.clone()).await;
+        assert_eq!((reply.status, told(&world)), (200, expected), "{body}: {}", reply.text());
+    }
+}
+
+#[tokio::test]
+async fn a_first_budget_is_in_force_in_processes_that_remember_none() {
+    let world = World::new().await;
+    let (project, key) = world.project(Limits::default(), Policy::default()).await;
+    let (router, other) = (world.router(), world.router());
+    assert_eq!(send(&other, "POST", PATH, &key, &[], CHAT.replace("priced", "unpriced")).await.status, 200);
+    let path = format!("/v1/organization/projects/{}/spend_limit", project.id);
+    let limit = r#"{"currency":"USD","interval":"month","threshold_amount":100}"#;
+    let set = send(&router, "POST", &path, ADMIN_KEY, &[], limit).await;
+    assert_eq!(set.status, 200, "{}", set.text());
+    let priority = CHAT.replace("\"max_tokens\"", "\"service_tier\":\"priority\",\"max_tokens\"");
+    let response = r#"{"model":"unpriced","input":"Hello"}"#.to_owned();
+    for (path, body, code) in [
+        (PATH, CHAT.replace("priced", "unpriced"), "model_not_priced"),
+        (PATH, priority, "not_accountable"),
+        ("/v1/responses", response, "model_not_priced"),
+    ] {
+        let refused = send(&other, "POST", path, &key, &[], body).await;
+        assert_eq!((refused.status, refused.code().as_str()), (400, code), "{}", refused.text());
+    }
+    assert_eq!((world.first.call_count(), world.books(&project).await), (1, (0, 0)));
+    let large = CHAT.replace("\"max_tokens\":100", "\"max_tokens\":9000");
+    assert_eq!(send(&other, "POST", PATH, &key, &[], large).await.status, 200);
+    assert_eq!(told(&world), (None, Some(4_096)));
 }
 
 #[tokio::test]

@@ -1,11 +1,18 @@
 //! Never twice: one key, one provider success, every replay the same bytes.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use kit::{Script, World, send};
+use shared::app::{Gateway, Parts};
+use shared::data::{Finished, RecordKey};
+use shared::edge::Deps;
+use shared::model::catalog::Catalog;
+use shared::model::id::Fingerprint;
 use shared::model::project::{Limits, Policy};
-use shared::model::provider::Failure;
+use shared::model::provider::{Failure, Provider};
 
 use crate::{CHAT, CHAT_COST, PATH, STREAM, budget};
 
@@ -174,7 +181,9 @@ async fn retries_of_an_sdk_attach_to_the_request_they_repeat_where_the_project_w
     assert_eq!(send(&router, "POST", PATH, &key, &retry, CHAT).await.header("idempotent-replayed"), "true");
     let again = send(&router, "POST", PATH, &key, &[], CHAT).await;
     assert_eq!(again.header("idempotent-replayed"), "", "the same request on purpose is a new one");
-    world.clock.advance_ms(601_000);
+    world.clock.advance_ms(1_499_000);
+    assert_eq!(send(&router, "POST", PATH, &key, &retry, CHAT).await.header("idempotent-replayed"), "true");
+    world.clock.advance_ms(2_000);
     assert_eq!(send(&router, "POST", PATH, &key, &retry, CHAT).await.header("idempotent-replayed"), "");
     assert_eq!(world.first.call_count(), 3);
 
@@ -194,4 +203,83 @@ async fn a_replay_is_given_even_when_the_budget_is_spent() {
     let again = send(&router, "POST", PATH, &key, KEY, CHAT).await;
     assert_eq!((again.status, again.body), (200, first.body));
     assert_eq!(send(&router, "POST", PATH, &key, &[], CHAT).await.status, 429);
+}
+
+/// An instance with a model that may take as long as a function.
+fn patient(world: &World) -> Deps {
+    let models = r#"
+        [[provider]]
+        name = "first"
+        kind = "simulator"
+        [[model]]
+        name = "priced"
+        kind = "chat"
+        targets = [{ provider = "first", model = "a", timeouts = { total_ms = 880000 } }]
+    "#;
+    let first = Arc::clone(&world.first) as Arc<dyn Provider>;
+    Gateway::new(Parts {
+        catalog: Arc::new(Catalog::parse(models).unwrap()),
+        providers: HashMap::from([("first".to_owned(), first)]),
+        ..Parts::new(world.stores.clone(), world.clock.clone())
+    })
+}
+
+/// SDKs wait 600 s, and send the request again half a second later; twice.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_takes_longer_than_an_sdk_waits_is_not_made_again() {
+    let world = World::new().await;
+    let wants = Policy { dedupe_retries: true, ..Policy::default() };
+    let (_, key) = world.project(Limits::default(), wants).await;
+    world.first.always(Script::Paced { text: "one two three four five ".into(), gap: Duration::from_secs(110) });
+    let router = kit::router_of(&patient(&world));
+    let send_after = async |retry: &str, seconds: u64| {
+        tokio::time::sleep(Duration::from_millis(seconds * 1_000 + 500)).await;
+        send(&router, "POST", PATH, &key, &[("x-stainless-retry-count", retry)], STREAM).await
+    };
+    let sent = async { tokio::join!(send_after("0", 0), send_after("1", 600), send_after("2", 1_200)) };
+    let clock = async {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            world.clock.advance_ms(1_000);
+        }
+    };
+    let (first, second, third) = tokio::select! {
+        replies = sent => replies,
+        () = clock => unreachable!(),
+    };
+    assert!(first.text().ends_with("[DONE]\n\n"), "{}", first.text());
+    assert_eq!(world.first.call_count(), 1);
+    for retry in [second, third] {
+        assert_eq!((retry.header("idempotent-replayed"), &retry.body), ("true", &first.body));
+    }
+}
+
+#[tokio::test]
+async fn a_record_is_kept_from_its_last_sign_of_life_and_never_claimed_under_its_lease() {
+    const KEPT: u64 = 600;
+    let world = World::new().await;
+    let (stores, clock) = (&world.stores, &world.clock);
+    let key = RecordKey { project_id: "proj_1".to_owned(), hash: Fingerprint::of([b"key".as_slice()]) };
+    let request = Fingerprint::of([b"request".as_slice()]);
+    let claim = async |lease_ms: u64| {
+        let now = clock.now();
+        stores.claim(&key, &request, now.plus_ms(lease_ms), KEPT, now, false).await.unwrap()
+    };
+    let expires_at = async || stores.record(&key).await.unwrap().unwrap().expires_at;
+
+    // A lease that is longer than the record is kept.
+    let lease = claim(KEPT * 2_000).await.unwrap();
+    clock.advance_ms(KEPT * 1_000 + 1_000);
+    assert!(expires_at().await < clock.now().seconds());
+    assert!(claim(30_000).await.is_err(), "it expired, but it runs");
+    let now = clock.now();
+    assert!(stores.renew(&lease, now.plus_ms(30_000), now).await.unwrap());
+    assert_eq!(expires_at().await, now.seconds() + KEPT);
+    clock.advance_ms(20_000);
+    assert!(stores.finish(&lease, true, Finished::default(), clock.now()).await.unwrap());
+    assert_eq!(expires_at().await, clock.now().seconds() + KEPT);
+    clock.advance_ms(KEPT * 1_000 - 1_000);
+    assert!(claim(30_000).await.is_err(), "its answer is kept");
+    clock.advance_ms(1_000);
+    claim(30_000).await.unwrap();
 }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use kit::{Script, World, send};
+use kit::{Fault, Script, World, send};
 use shared::app::Swept;
+use shared::data::DUE_SHARDS;
 use shared::model::money::MicroUsd;
-use shared::model::project::Policy;
+use shared::model::project::{Limits, Policy};
 
+use crate::jobs::RESPONSES;
 use crate::{CHAT, CHAT_COST, CHAT_HOLD, PATH, budget};
 
 #[tokio::test]
@@ -71,4 +73,69 @@ async fn a_settlement_that_comes_after_the_sweep_changes_nothing() {
     let (reply, swept) = tokio::join!(send(&router, "POST", PATH, &key, &[], CHAT), sweeping);
     assert_eq!((reply.status, swept.holds_settled), (200, 1));
     assert_eq!(world.books(&project).await, (CHAT_HOLD, 0));
+}
+
+/// Responses in the background whose messages were lost, due by now.
+async fn lost(world: &World, jobs: usize) {
+    let (_, key) = world.project(Limits::default(), Policy::default()).await;
+    let router = world.router();
+    world.faults.set(|operation| if operation == "SendMessage" { Fault::Lose } else { Fault::None });
+    for _ in 0..jobs {
+        let body = r#"{"model":"priced","input":"Hello","background":true}"#;
+        assert_eq!(send(&router, "POST", RESPONSES, &key, &[], body).await.status, 200);
+    }
+    world.faults.clear();
+    assert!(world.queues.bodies("respond").unwrap().is_empty());
+    world.clock.advance_ms(61_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_handles_many_things_at_once() {
+    const JOBS: usize = 80;
+    let latency = Duration::from_millis(100);
+    let world = World::builder().store_latency(latency).build().await;
+    lost(&world, JOBS).await;
+    let begun = tokio::time::Instant::now();
+    world.gateway().sweep().await.unwrap();
+    // One after another, each waits for the store three times: read, postpone, send.
+    let (took, one_by_one) = (begun.elapsed(), latency * 3 * u32::try_from(JOBS).unwrap());
+    assert!(took < one_by_one / 5, "{took:?}, one by one {one_by_one:?}");
+    assert_eq!(world.queues.bodies("respond").unwrap().len(), JOBS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_stuck_keeps_nothing_else_waiting() {
+    const JOBS: usize = 80;
+    let sent = async |stuck: &'static str| {
+        let world = World::new().await;
+        lost(&world, JOBS).await;
+        let mut calls = 0;
+        world.faults.set(move |operation| {
+            calls += usize::from(operation == stuck);
+            if operation == stuck && calls == 1 { Fault::Hang } else { Fault::None }
+        });
+        let gateway = world.gateway();
+        assert!(tokio::time::timeout(Duration::from_secs(50), gateway.sweep()).await.is_err());
+        world.queues.bodies("respond").unwrap().len()
+    };
+    // One shard of the index, and one item of it.
+    let others = sent("Query").await;
+    assert!(others > JOBS / usize::from(DUE_SHARDS) && others < JOBS, "{others}");
+    assert_eq!(sent("GetItem").await, JOBS - 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_keeps_nothing_else_waiting_and_is_done_when_it_can() {
+    const JOBS: usize = 20;
+    let world = World::new().await;
+    lost(&world, JOBS).await;
+    let items = world.dynamo().scan().table_name("weir").send().await.unwrap().items.unwrap_or_default();
+    let readable = items.into_iter().find(|item| item.contains_key("run_status")).unwrap();
+    let mut damaged = readable.clone();
+    damaged.insert("run_status".to_owned(), readable["pk"].clone());
+    for (item, sent) in [(damaged, JOBS - 1), (readable, JOBS)] {
+        world.dynamo().put_item().table_name("weir").set_item(Some(item)).send().await.unwrap();
+        world.gateway().sweep().await.unwrap();
+        assert_eq!(world.queues.bodies("respond").unwrap().len(), sent);
+    }
 }

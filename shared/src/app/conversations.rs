@@ -56,10 +56,9 @@ impl Gateway {
     /// `NotFound`, `Internal`; done again it goes on.
     pub async fn delete_conversation(&self, caller: &Caller, id: &str) -> Result<Object, Error> {
         check(id)?;
-        if self.stores.conversation_items(&caller.project.id, id).await?.is_none() {
+        if !self.stores.delete_conversation(&caller.project.id, id).await? {
             return Err(not_found(id));
         }
-        self.stores.delete_conversation(&caller.project.id, id).await?;
         Ok(responses::conversation_deleted(id))
     }
 

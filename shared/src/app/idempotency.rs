@@ -21,8 +21,10 @@ use crate::model::project::Project;
 pub(super) const LEASE_MS: u64 = 30_000;
 /// How long an answer can be replayed.
 const KEPT_SECONDS: u64 = 86_400;
-/// How long a request is remembered for the retries that an SDK makes of it.
-const RETRIES_KEPT_SECONDS: u64 = 600;
+/// The longest that Lambda lets a function run.
+const LONGEST_RUN_SECONDS: u64 = 900;
+/// How long a request is remembered for the retries that an SDK makes of it: each comes when it has waited 600 s.
+const RETRIES_KEPT_SECONDS: u64 = LONGEST_RUN_SECONDS + 600;
 
 /// How a request is made safe to repeat.
 #[derive(Debug, Clone)]
@@ -135,9 +137,8 @@ impl Gateway {
     pub(super) async fn claim(&self, plan: Option<&KeyPlan>) -> Result<Claim, Error> {
         let Some(plan) = plan else { return Ok(Claim::Run(None)) };
         let now = self.clock.now();
-        let expires_at = now.seconds() + plan.kept_seconds;
-        let lease_until = now.plus_ms(LEASE_MS);
-        match self.stores.claim(&plan.key, &plan.fingerprint, lease_until, expires_at, now, plan.afresh).await? {
+        let (lease_until, kept_seconds) = (now.plus_ms(LEASE_MS), plan.kept_seconds);
+        match self.stores.claim(&plan.key, &plan.fingerprint, lease_until, kept_seconds, now, plan.afresh).await? {
             Ok(lease) => Ok(Claim::Run(Some(lease))),
             Err(record) if record.fingerprint != plan.fingerprint.as_str() => Ok(Claim::Reused),
             Err(record) => Ok(Claim::Follow(record)),
@@ -176,7 +177,8 @@ impl Gateway {
         let Some(lease) = lease else { return std::future::pending().await };
         loop {
             tokio::time::sleep(Duration::from_millis(LEASE_MS / 3)).await;
-            if let Err(error) = self.stores.renew(lease, self.clock.now().plus_ms(LEASE_MS)).await {
+            let now = self.clock.now();
+            if let Err(error) = self.stores.renew(lease, now.plus_ms(LEASE_MS), now).await {
                 tracing::warn!(error = %super::dispatch::Chain(&error), "lease not renewed");
             }
         }
@@ -185,7 +187,7 @@ impl Gateway {
     /// Ends a run: its answer is kept if it is a success, else only for those who are waiting.
     pub(super) async fn conclude(&self, lease: Option<&Lease>, success: bool, end: Finished) {
         let Some(lease) = lease else { return };
-        match self.stores.finish(lease, success, end).await {
+        match self.stores.finish(lease, success, end, self.clock.now()).await {
             Ok(true) => {}
             Ok(false) => tracing::warn!("idempotency lease was lost, another run keeps the answer"),
             Err(error) => tracing::error!(error = %super::dispatch::Chain(&error), "answer not kept for replay"),

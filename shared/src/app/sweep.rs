@@ -1,5 +1,8 @@
 //! The sweep: holds whose call died are settled, responses and deliveries that are due go on.
 
+use futures_util::StreamExt as _;
+use futures_util::future::{join_all, ready};
+
 use super::dispatch::Chain;
 use super::error::Error;
 use super::gateway::Gateway;
@@ -10,6 +13,10 @@ use crate::model::clock::Instant;
 use crate::model::money::MicroUsd;
 use crate::model::tokens::Usage;
 
+/// What is handled at once of each shard of the index: most of a sweep is waiting for the stores. Not more, because some
+/// of it reads whole requests, and the function has little memory.
+const AT_ONCE: usize = 4;
+
 /// What a sweep did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
@@ -17,33 +24,51 @@ pub struct Swept {
     pub charged: MicroUsd,
 }
 
+impl Swept {
+    fn and(self, other: Self) -> Self {
+        Self { holds_settled: self.holds_settled + other.holds_settled, charged: self.charged + other.charged }
+    }
+}
+
 impl Gateway {
     /// Does what is due: settles every hold whose lease has ended, wakes workers for responses and deliveries, ends and
     /// follows up what nobody works on any more.
     ///
     /// A hold is settled at its full amount: what its call used is not known, and the provider may have run it to the
-    /// end. Any number of sweeps may run at once.
+    /// end. Any number of sweeps may run at once. The shards of the index are swept side by side: what one is full of
+    /// keeps nothing in another waiting.
     ///
     /// # Errors
     /// `Internal` if the table failed; the next sweep goes on.
     pub async fn sweep(&self) -> Result<Swept, Error> {
         let mut swept = Swept::default();
-        for due_shard in 0..DUE_SHARDS {
-            let now = self.clock.now();
-            for due in self.stores.table.due(due_shard, now).await? {
-                let done = match &due {
-                    Due::Meter(meter) => self.sweep_meter(meter, now, &mut swept).await,
-                    Due::Response(key) => self.sweep_response(key, now).await,
-                    Due::Delivery(delivery) => self.sweep_delivery(delivery, now).await,
-                };
-                // One item that cannot be read must not keep the others waiting.
-                if let Err(error) = done {
-                    tracing::error!(due = ?due, error = %Chain(&error), "not swept");
-                }
-            }
+        // Each to its end: a shard that cannot be read must not break off the others.
+        for shard in join_all((0..DUE_SHARDS).map(|due_shard| self.sweep_shard(due_shard))).await {
+            swept = swept.and(shard?);
         }
         tell(&Fact::Swept { holds: swept.holds_settled });
         Ok(swept)
+    }
+
+    async fn sweep_shard(&self, due_shard: u8) -> Result<Swept, Error> {
+        let now = self.clock.now();
+        let due = self.stores.table.due(due_shard, now).await?;
+        let handled = futures_util::stream::iter(due).map(|due| Box::pin(self.sweep_one(due, now)));
+        Ok(handled.buffer_unordered(AT_ONCE).fold(Swept::default(), |sum, one| ready(sum.and(one))).await)
+    }
+
+    async fn sweep_one(&self, due: Due, now: Instant) -> Swept {
+        let mut swept = Swept::default();
+        let done = match &due {
+            Due::Meter(meter) => self.sweep_meter(meter, now, &mut swept).await,
+            Due::Response(key) => self.sweep_response(key, now).await,
+            Due::Delivery(delivery) => self.sweep_delivery(delivery, now).await,
+        };
+        // One item that cannot be read must not keep the others waiting.
+        if let Err(error) = done {
+            tracing::error!(due = ?due, error = %Chain(&error), "not swept");
+        }
+        swept
     }
 
     async fn sweep_meter(&self, meter: &MeterKey, now: Instant, swept: &mut Swept) -> Result<(), Error> {

@@ -53,6 +53,11 @@ impl Bucket {
         self.put_under("kept", folder, body).await
     }
 
+    /// Deletes what [`Bucket::keep_body`] stores, if it is there.
+    pub(super) async fn drop_body(&self, folder: &str, body: &[u8]) -> Result<(), StoreError> {
+        self.delete_body(&key("kept", folder, body)).await
+    }
+
     /// Deletes a body by the key that it was given.
     pub(super) async fn delete_body(&self, key: &str) -> Result<(), StoreError> {
         let request = self.client()?.delete_object().bucket(&self.name).key(key);
@@ -61,7 +66,7 @@ impl Bucket {
     }
 
     async fn put_under(&self, root: &str, folder: &str, body: Bytes) -> Result<String, StoreError> {
-        let key = format!("{root}/{folder}/{}", Fingerprint::of([&*body]).as_str());
+        let key = key(root, folder, &body);
         let request = self.client()?.put_object().bucket(&self.name).key(&key).body(ByteStream::from(body));
         Box::pin(request.send()).await.map_err(StoreError::bucket("put the body"))?;
         Ok(key)
@@ -73,4 +78,8 @@ impl Bucket {
         let answer = answer.map_err(StoreError::bucket("get the body"))?;
         Ok(answer.body.collect().await.map_err(StoreError::bucket("get the body"))?.into_bytes())
     }
+}
+
+fn key(root: &str, folder: &str, body: &[u8]) -> String {
+    format!("{root}/{folder}/{}", Fingerprint::of([body]).as_str())
 }

@@ -30,6 +30,8 @@ pub struct RecordKey {
 pub struct Lease {
     pub key: RecordKey,
     pub fence: u64,
+    /// How long the record is kept, counted anew whenever the lease is renewed, and from the end of the run.
+    pub kept_seconds: u64,
 }
 
 /// What the table holds under a key.
@@ -40,7 +42,8 @@ pub struct Record {
     /// The response that the run writes its events to, if it does: whoever follows the run follows that.
     pub response_id: Option<String>,
     pub state: RecordState,
-    /// Unix seconds; a record past it counts as absent.
+    /// Unix seconds; past it a record counts as absent, unless its run goes on. DynamoDB deletes it some time after that.
+    /// Each renewal moves it, so that a record outlives its lease.
     pub expires_at: u64,
 }
 
@@ -105,7 +108,7 @@ impl Stores {
         key: &RecordKey,
         fingerprint: &Fingerprint,
         lease_until: Instant,
-        expires_at: u64,
+        kept_seconds: u64,
         now: Instant,
         afresh: bool,
     ) -> Result<Result<Lease, Record>, StoreError> {
@@ -113,14 +116,14 @@ impl Stores {
         let condition = if afresh {
             ""
         } else {
-            "attribute_not_exists(pk) OR expires_at <= :now_s \
+            "attribute_not_exists(pk) OR (expires_at <= :now_s AND (run_state <> :running OR lease_until <= :now)) \
              OR (fingerprint = :fingerprint AND (run_state = :failed OR (run_state = :running AND lease_until <= :now)))"
         };
         let mut values = vec![
             (":running", text(RUNNING)),
             (":fingerprint", text(fingerprint.as_str())),
             (":lease", number(lease_until.0)),
-            (":expires", number(expires_at)),
+            (":expires", expiry(now, kept_seconds)),
             // A record that was deleted must not begin again with the fences, and so the parts, of its predecessor.
             (":now_s", number(now.seconds())),
             (":owner", text(&owner)),
@@ -139,27 +142,29 @@ impl Stores {
             returning: Returning::Changed,
             ..Change::default()
         };
+        let lease = |fence| Lease { key: key.clone(), fence, kept_seconds };
         match self.table.update(keys::idempotency(&key.project_id, key.hash.as_str()), change).await? {
-            Outcome::Done(changed) => Ok(Ok(Lease { key: key.clone(), fence: Reader(&changed).number("fence")? })),
+            Outcome::Done(changed) => Ok(Ok(lease(Reader(&changed).number("fence")?))),
             Outcome::Refused(item) => {
                 let item = item.unwrap_or_default();
                 let found = record(&item)?;
                 // The SDK repeated a claim that had taken effect: it is ours.
                 if Reader(&item).maybe_text("claim_owner").as_deref() == Some(&owner) {
-                    return Ok(Ok(Lease { key: key.clone(), fence: found.fence }));
+                    return Ok(Ok(lease(found.fence)));
                 }
                 Ok(Err(found))
             }
         }
     }
 
-    /// Extends a lease. `false` if it was lost to another run.
+    /// Extends a lease, and how long its record is kept. `false` if it was lost to another run.
     ///
     /// # Errors
     /// If the table fails.
-    pub async fn renew(&self, lease: &Lease, until: Instant) -> Result<bool, StoreError> {
-        let update = "SET lease_until = :until".to_owned();
-        self.fenced(lease, update, vec![(":until", number(until.0))]).await
+    pub async fn renew(&self, lease: &Lease, until: Instant, now: Instant) -> Result<bool, StoreError> {
+        let update = "SET lease_until = :until, expires_at = :expires".to_owned();
+        let values = vec![(":until", number(until.0)), (":expires", expiry(now, lease.kept_seconds))];
+        self.fenced(lease, update, values).await
     }
 
     /// Whether a run still has the lease.
@@ -176,17 +181,20 @@ impl Stores {
         self.fenced(lease, "SET response_id = :response".to_owned(), vec![(":response", text(response_id))]).await
     }
 
-    /// Ends a run. `false` if the lease was lost to another run; nothing is written then.
+    /// Ends a run; how long its record is kept counts from here. `false` if the lease was lost to another run; nothing
+    /// is written then.
     ///
     /// # Errors
     /// If a store fails.
-    pub async fn finish(&self, lease: &Lease, success: bool, end: Finished) -> Result<bool, StoreError> {
-        let (update, values) = self.ending(lease, success, end).await?;
+    pub async fn finish(&self, lease: &Lease, success: bool, end: Finished, now: Instant) -> Result<bool, StoreError> {
+        let (mut update, mut values) = self.ending(lease, success, end).await?;
+        update.push_str(", expires_at = :expires");
+        values.push((":expires", expiry(now, lease.kept_seconds)));
         self.fenced(lease, update, values).await
     }
 
     /// The write that ends a run with success, for a transaction: whoever repeats the request gets `end`, or follows the
-    /// response that is named.
+    /// response that is named. The record is kept as long as its claim or the last renewal said.
     pub(super) async fn end_of_run(
         &self,
         lease: &Lease,
@@ -303,6 +311,11 @@ impl Stores {
         };
         Ok(reader.beyond(end.tail_at, tail))
     }
+}
+
+/// When DynamoDB may delete a record.
+fn expiry(now: Instant, kept_seconds: u64) -> AttributeValue {
+    number(now.seconds() + kept_seconds)
 }
 
 /// An update and its values.

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use kit::Script;
+use kit::{ADMIN_KEY, Script, send};
+use serde_json::{Value, json};
 use shared::data::Queue;
 use shared::model::clock::Instant;
+use shared::model::project::Limits;
 use shared::model::provider::{Failure, Refusal};
 
-use super::world::{COST, Jobs, names};
+use super::world::{COST, Jobs, background, names};
 
 fn unavailable() -> Failure {
     Failure::Unavailable { status: 500, message: "down".into(), retry_after: None }
@@ -75,7 +77,7 @@ async fn a_stream_that_breaks_is_run_again_and_both_runs_are_paid() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_ends_before_its_function_does_and_another_goes_on() {
+async fn a_run_ends_before_its_function_does_and_one_that_had_all_its_time_is_not_run_again() {
     let jobs = Jobs::new().await;
     jobs.world.first.then(Script::Paced { text: "word ".repeat(100), gap: Duration::from_secs(1) });
     let id = jobs.accept().await;
@@ -84,9 +86,58 @@ async fn a_run_ends_before_its_function_does_and_another_goes_on() {
     let gateway = jobs.world.gateway();
     jobs.world.work_once(Queue::Respond, |event| respond::job(event, gateway, Some(ends))).await;
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
-    assert_eq!(jobs.get(&id).await.json()["status"], "queued");
+    jobs.settle().await;
+    jobs.ended(&id, "failed").await;
+    assert_eq!(jobs.world.first.call_count(), 1, "it would take as long again, and be paid again");
+}
+
+/// Changes the project, as an administrator does.
+async fn change(jobs: &Jobs, body: Value) {
+    let path = format!("/v1/organization/projects/{}", jobs.project.id);
+    let changed = send(&jobs.world.router(), "POST", &path, ADMIN_KEY, &[], body.to_string()).await;
+    assert_eq!(changed.status, 200, "{}", changed.text());
+}
+
+/// The limit of output tokens that the provider was told last.
+fn told(jobs: &Jobs) -> Option<u64> {
+    jobs.world.first.calls().pop().unwrap().body.get("max_completion_tokens")
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_run_is_told_the_limit_that_its_hold_is_for() {
+    let jobs = Jobs::new().await;
+    jobs.world.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
+    for _ in 0..3 {
+        jobs.world.first.then(Script::Fail(unavailable));
+    }
+    let mut body = background();
+    body["max_output_tokens"] = Value::Null;
+    let id = jobs.post(&body, &[]).await.json()["id"].as_str().unwrap().to_owned();
+    // The second run takes a hold of its own, under a policy that is new; the provider gives nothing. The third is made
+    // under the same hold, whatever the policy says by then.
+    for (default, limit) in [(None, 4_096), (Some(50), 50), (Some(60), 50)] {
+        change(&jobs, json!({"policy": {"default_max_output_tokens": default}})).await;
+        jobs.work().await;
+        assert_eq!(told(&jobs), Some(limit), "{default:?}");
+        jobs.world.clock.advance_ms(31_000);
+    }
     jobs.settle().await;
     jobs.ended(&id, "completed").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_no_budget_can_pay_for_is_not_made_once_there_is_one() {
+    let jobs = Jobs::with(Limits::default()).await;
+    jobs.world.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
+    let mut body = background();
+    body["model"] = json!("unpriced");
+    let id = jobs.post(&body, &[]).await.json()["id"].as_str().unwrap().to_owned();
+    jobs.work().await;
+    change(&jobs, json!({"limits": {"budget_usd_per_month": 1}})).await;
+    jobs.settle().await;
+    let failed = jobs.ended(&id, "failed").await;
+    assert!(failed["error"]["message"].as_str().unwrap().contains("has no price"), "{failed}");
+    assert_eq!(jobs.world.first.call_count(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -217,6 +217,28 @@ async fn the_worst_case_is_held_and_the_true_cost_is_charged_once() {
     assert_eq!(world.books(&project).await, (COST, 0));
 }
 
+#[tokio::test]
+async fn where_a_budget_is_set_the_provider_is_told_the_limit_that_is_held() {
+    let world = World::new().await;
+    let policy = Policy { default_max_output_tokens: Some(50), ..Policy::default() };
+    let (_, with_budget) = world.project(budget(1.0), Policy::default()).await;
+    let (_, with_default) = world.project(budget(1.0), policy).await;
+    let (_, without) = world.project(Limits::default(), Policy::default()).await;
+    let router = world.router();
+    for (key, asked, expected) in [
+        (&with_budget, json!(100), json!(100)),
+        (&with_budget, json!(9_000), json!(4_096)),
+        (&with_budget, json!(null), json!(4_096)),
+        (&with_default, json!(null), json!(50)),
+        (&without, json!(9_000), json!(9_000)),
+        (&without, json!(null), json!(null)),
+    ] {
+        make(&router, key, ask_with(json!({"max_output_tokens": asked}))).await;
+        let sent: Value = serde_json::from_slice(&world.first.calls().pop().unwrap().body.to_bytes()).unwrap();
+        assert_eq!(sent["max_completion_tokens"], expected, "{asked}");
+    }
+}
+
 fn unavailable() -> Failure {
     Failure::Unavailable { status: 500, message: "down".into(), retry_after: None }
 }

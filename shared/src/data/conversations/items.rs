@@ -3,11 +3,13 @@
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 
-use super::{Conversation, MOST_AT_ONCE, conversation};
+use super::{Conversation, IS_THERE, MOST_AT_ONCE, conversation};
 use crate::data::Stores;
+use crate::data::bucket::INLINE_BYTES;
 use crate::data::error::StoreError;
 use crate::data::item::{Item, Reader, number, text};
 use crate::data::keys;
+use crate::data::packed::deflate;
 use crate::data::table::{Change, Outcome, Returning, Write};
 use crate::model::clock::Instant;
 
@@ -74,7 +76,7 @@ impl Stores {
         let (mut found, mut items) = (None, Vec::new());
         for item in self.table.partition(&key.pk).await? {
             match kept(&item)? {
-                None => found = Some(conversation(project_id, id, &item)?),
+                None => found = conversation(project_id, id, &item)?,
                 Some(place) => items.push(place),
             }
         }
@@ -116,8 +118,23 @@ impl Stores {
         name: &str,
         new: &[NewItem],
     ) -> Result<Added, StoreError> {
+        let added = self.try_to_add(project_id, id, now, name, new).await?;
+        if added != Added::Done {
+            self.drop_bodies(&folder(project_id, id, name), new).await?;
+        }
+        Ok(added)
+    }
+
+    async fn try_to_add(
+        &self,
+        project_id: &str,
+        id: &str,
+        now: Instant,
+        name: &str,
+        new: &[NewItem],
+    ) -> Result<Added, StoreError> {
         let ids: Vec<&str> = new.iter().map(|item| item.id.as_str()).collect();
-        for tried in 0..MAX_TRIES {
+        for tried in 0..=MAX_TRIES {
             let (Some(found), items) = self.look_up(project_id, id, &ids).await? else { return Ok(Added::Absent) };
             // The SDK repeats a write whose answer was lost: what is there may be what this call has put.
             let ours = |item: &&KeptItem| item.place.split('#').nth(1) == Some(name);
@@ -127,11 +144,14 @@ impl Stores {
             if items.iter().any(|item| ours(&item)) {
                 return Ok(Added::Done);
             }
+            if tried == MAX_TRIES {
+                break;
+            }
             let turn = Turn { at: now.max(found.last_at.plus_ms(1)), id: name.to_owned() };
             let packed = self.packed_items(project_id, id, &turn, new).await?;
             let change = Change {
                 update: "SET last_at = :at".to_owned(),
-                condition: "last_at = :seen".to_owned(),
+                condition: format!("{IS_THERE} AND last_at = :seen"),
                 values: vec![(":at", number(turn.at.0)), (":seen", number(found.last_at.0))],
                 ..Change::default()
             };
@@ -146,29 +166,61 @@ impl Stores {
     }
 
     /// Adds the items of a turn that are not there yet; doing it again changes nothing. `false` if the conversation does
-    /// not exist.
+    /// not exist: then nothing of the turn stays.
     ///
     /// # Errors
     /// If a store fails; some items may have been added.
     pub async fn add_turn(&self, project_id: &str, id: &str, turn: &Turn, new: &[NewItem]) -> Result<bool, StoreError> {
         let change = Change {
             update: "SET last_at = :at".to_owned(),
-            condition: "attribute_exists(pk) AND last_at < :at".to_owned(),
+            condition: format!("{IS_THERE} AND last_at < :at"),
             values: vec![(":at", number(turn.at.0))],
             returning: Returning::Changed,
             ..Change::default()
         };
-        // Refused with an item: something was added after this turn had begun, or the turn is added again.
-        let head = self.table.update(keys::conversation(project_id, id), change).await?;
-        if matches!(head, Outcome::Refused(None)) {
-            return Ok(false);
+        let is_there = match self.table.update(keys::conversation(project_id, id), change).await? {
+            Outcome::Done(_) => true,
+            // Something was added after this turn had begun, or the turn is added again.
+            Outcome::Refused(Some(head)) => conversation(project_id, id, &head)?.is_some(),
+            Outcome::Refused(None) => false,
+        };
+        if is_there {
+            self.put_turn(project_id, id, turn, new).await?;
+            // Who deletes it looks for items when it is marked: what was put after that is taken back here.
+            if self.conversation(project_id, id).await?.is_some() {
+                return Ok(true);
+            }
         }
-        let packed = self.packed_items(project_id, id, turn, new).await?;
-        for some in packed.chunks(MOST_AT_ONCE) {
-            let puts = some.iter().map(|item| self.table.put_if(item.clone(), "attribute_not_exists(pk)", Vec::new()));
+        self.take_back(project_id, id, turn, new).await?;
+        Ok(false)
+    }
+
+    async fn put_turn(&self, project_id: &str, id: &str, turn: &Turn, new: &[NewItem]) -> Result<(), StoreError> {
+        let numbered: Vec<_> = new.iter().enumerate().collect();
+        for some in numbered.chunks(MOST_AT_ONCE) {
+            let puts = some.iter().map(async |(n, new)| {
+                // The body of what is there already, or was, would lie in the bucket for nobody.
+                let key = keys::conversation_item(project_id, id, &new.id);
+                if new.body.len() > INLINE_BYTES && self.table.get(key).await?.is_some() {
+                    return Ok(false);
+                }
+                let item = self.packed_item(project_id, id, turn, *n, new).await?;
+                self.table.put_if(item, "attribute_not_exists(pk)", Vec::new()).await
+            });
             try_join_all(puts).await?;
         }
-        Ok(true)
+        Ok(())
+    }
+
+    /// Takes away what was put of a turn, or may have been.
+    async fn take_back(&self, project_id: &str, id: &str, turn: &Turn, new: &[NewItem]) -> Result<(), StoreError> {
+        self.drop_bodies(&folder(project_id, id, &turn.id), new).await?;
+        let places: Vec<_> = new.iter().enumerate().map(|(n, new)| (&*new.id, turn.place(n))).collect();
+        for some in places.chunks(MOST_AT_ONCE) {
+            let gone = some.iter().map(|(item_id, place)| self.take_away(project_id, id, item_id, place, turn.at));
+            try_join_all(gone).await?;
+        }
+        Ok(())
     }
 
     /// Takes an item away.
@@ -182,18 +234,41 @@ impl Stores {
         kept: &KeptItem,
         now: Instant,
     ) -> Result<(), StoreError> {
+        if self.take_away(project_id, id, &kept.id, &kept.place, now).await? {
+            self.drop_kept(&kept.item).await?;
+        }
+        Ok(())
+    }
+
+    /// Leaves of an item that it was there. `false` if it is not in this place any more.
+    async fn take_away(
+        &self,
+        project_id: &str,
+        id: &str,
+        item_id: &str,
+        place: &str,
+        now: Instant,
+    ) -> Result<bool, StoreError> {
         let change = Change {
             update: "SET deleted = :one, expires_at = :expires REMOVE body, blob_key".to_owned(),
             condition: "attribute_exists(pk) AND place = :place".to_owned(),
             values: vec![
                 (":one", number(1)),
                 (":expires", number(now.seconds() + TOMBSTONE_SECONDS)),
-                (":place", text(&kept.place)),
+                (":place", text(place)),
             ],
             ..Change::default()
         };
-        self.table.update(keys::conversation_item(project_id, id, &kept.id), change).await?;
-        self.drop_kept(&kept.item).await
+        let outcome = self.table.update(keys::conversation_item(project_id, id, item_id), change).await?;
+        Ok(matches!(outcome, Outcome::Done(_)))
+    }
+
+    /// Deletes those bodies of new items that [`Stores::packed_item`] puts into the bucket.
+    async fn drop_bodies(&self, folder: &str, new: &[NewItem]) -> Result<(), StoreError> {
+        let packed = new.iter().map(|new| deflate(&new.body));
+        let large = packed.filter(|packed| packed.len() > INLINE_BYTES);
+        try_join_all(large.map(async |packed| self.bucket.drop_body(folder, &packed).await)).await?;
+        Ok(())
     }
 
     /// A conversation, and those of the items that are there.
@@ -209,7 +284,7 @@ impl Stores {
             self.table.get_all(std::iter::once(keys::conversation(project_id, id)).chain(items).collect()).await?
         {
             match kept(&item)? {
-                None => found = Some(conversation(project_id, id, &item)?),
+                None => found = conversation(project_id, id, &item)?,
                 Some(kept) => items_found.push(kept),
             }
         }
@@ -224,14 +299,28 @@ impl Stores {
         turn: &Turn,
         new: &[NewItem],
     ) -> Result<Vec<Item>, StoreError> {
-        let packed = new.iter().enumerate().map(async |(n, new)| {
-            let mut item = keys::conversation_item(project_id, id, &new.id).into_item();
-            item.insert("place".to_owned(), text(turn.place(n)));
-            self.pack_for_good(&format!("{project_id}/{id}"), &mut item, &new.body).await?;
-            Ok(item)
-        });
+        let packed = new.iter().enumerate().map(|(n, new)| self.packed_item(project_id, id, turn, n, new));
         try_join_all(packed).await
     }
+
+    async fn packed_item(
+        &self,
+        project_id: &str,
+        id: &str,
+        turn: &Turn,
+        n: usize,
+        new: &NewItem,
+    ) -> Result<Item, StoreError> {
+        let mut item = keys::conversation_item(project_id, id, &new.id).into_item();
+        item.insert("place".to_owned(), text(turn.place(n)));
+        self.pack_for_good(&folder(project_id, id, &turn.id), &mut item, &new.body).await?;
+        Ok(item)
+    }
+}
+
+/// Where bodies of a turn lie in the bucket. No two turns share one: what is deleted of one is not another's.
+fn folder(project_id: &str, id: &str, turn_id: &str) -> String {
+    format!("{project_id}/{id}/{turn_id}")
 }
 
 /// An item of a conversation's partition; `None` for the conversation itself.

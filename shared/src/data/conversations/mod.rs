@@ -2,6 +2,9 @@
 //!
 //! An item is found by its id, so that no id is there twice, and carries its place. Whatever is added stands after all that
 //! was there when it was begun, whichever clocks were asked: the conversation remembers the last place that was taken.
+//!
+//! A conversation that is to be deleted is marked first: nobody reads it or adds to it from then on. The mark goes last,
+//! so that whoever deletes it again goes on where a process died. Who was adding items when the mark came takes them back.
 
 mod items;
 
@@ -54,7 +57,7 @@ impl Stores {
     /// If the table fails or the item is damaged.
     pub async fn conversation(&self, project_id: &str, id: &str) -> Result<Option<Conversation>, StoreError> {
         let item = self.table.get(keys::conversation(project_id, id)).await?;
-        item.map(|item| conversation(project_id, id, &item)).transpose()
+        item.map_or(Ok(None), |item| conversation(project_id, id, &item))
     }
 
     /// Changes the metadata of a conversation; `None` if it does not exist.
@@ -69,24 +72,32 @@ impl Stores {
     ) -> Result<Option<Conversation>, StoreError> {
         let change = Change {
             update: "SET metadata = :metadata".to_owned(),
-            condition: "attribute_exists(pk)".to_owned(),
+            condition: IS_THERE.to_owned(),
             values: vec![(":metadata", text(metadata))],
             returning: Returning::All,
             ..Change::default()
         };
         match self.table.update(keys::conversation(project_id, id), change).await? {
-            Outcome::Done(item) => conversation(project_id, id, &item).map(Some),
+            Outcome::Done(item) => conversation(project_id, id, &item),
             Outcome::Refused(_) => Ok(None),
         }
     }
 
-    /// Deletes a conversation and its items; the conversation first, so that it is gone at once.
+    /// Deletes a conversation and its items; it is gone for its readers at once. `false` if it does not exist.
     ///
     /// # Errors
     /// If a store fails; doing it again goes on.
-    pub async fn delete_conversation(&self, project_id: &str, id: &str) -> Result<(), StoreError> {
+    pub async fn delete_conversation(&self, project_id: &str, id: &str) -> Result<bool, StoreError> {
         let key = keys::conversation(project_id, id);
-        self.table.delete(key.clone()).await?;
+        let mark = Change {
+            update: "SET deleted = :one".to_owned(),
+            condition: "attribute_exists(pk)".to_owned(),
+            values: vec![(":one", number(1))],
+            ..Change::default()
+        };
+        if matches!(self.table.update(key.clone(), mark).await?, Outcome::Refused(_)) {
+            return Ok(false);
+        }
         let items = self.table.query_prefix(&key.pk, keys::ITEM_PREFIX).await?;
         for some in items.chunks(MOST_AT_ONCE) {
             let gone = some.iter().map(async |item| {
@@ -95,20 +106,28 @@ impl Stores {
             });
             try_join_all(gone).await?;
         }
-        Ok(())
+        self.table.delete(key).await?;
+        Ok(true)
     }
 }
+
+/// The condition of every change of a conversation: it exists, and is not about to be deleted.
+const IS_THERE: &str = "attribute_exists(pk) AND attribute_not_exists(deleted)";
 
 /// Writes of one request that run at once.
 const MOST_AT_ONCE: usize = 50;
 
-fn conversation(project_id: &str, id: &str, item: &Item) -> Result<Conversation, StoreError> {
+/// Reads a conversation; `None` for one that is about to be deleted.
+fn conversation(project_id: &str, id: &str, item: &Item) -> Result<Option<Conversation>, StoreError> {
     let reader = Reader(item);
-    Ok(Conversation {
+    if reader.maybe_number::<u8>("deleted")?.is_some() {
+        return Ok(None);
+    }
+    Ok(Some(Conversation {
         project_id: project_id.to_owned(),
         id: id.to_owned(),
         created_at: reader.number("created_at")?,
         metadata: reader.text("metadata")?,
         last_at: Instant(reader.number("last_at")?),
-    })
+    }))
 }

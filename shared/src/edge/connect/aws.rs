@@ -15,12 +15,12 @@ use aws_types::sdk_config::SharedCredentialsProvider;
 use crate::edge::config::env;
 
 pub(super) fn dynamodb() -> aws_sdk_dynamodb::Client {
-    let config = aws_sdk_dynamodb::config::Builder::from(&settings("DYNAMODB")).timeout_config(timeouts());
+    let config = aws_sdk_dynamodb::config::Builder::from(&settings("DYNAMODB")).timeout_config(timeouts(3, 12));
     aws_sdk_dynamodb::Client::from_conf(config.build())
 }
 
 pub(super) fn sqs() -> aws_sdk_sqs::Client {
-    let config = aws_sdk_sqs::config::Builder::from(&settings("SQS")).timeout_config(timeouts());
+    let config = aws_sdk_sqs::config::Builder::from(&settings("SQS")).timeout_config(timeouts(3, 12));
     aws_sdk_sqs::Client::from_conf(config.build())
 }
 
@@ -28,7 +28,9 @@ pub(super) fn s3() -> aws_sdk_s3::Client {
     let settings = settings("S3");
     // Emulators serve buckets by path; AWS serves both.
     let by_path = settings.endpoint_url().is_some();
-    aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(&settings).force_path_style(by_path).build())
+    let config = aws_sdk_s3::config::Builder::from(&settings).force_path_style(by_path);
+    // Bodies have up to 10 MB.
+    aws_sdk_s3::Client::from_conf(config.timeout_config(timeouts(10, 30)).build())
 }
 
 pub(super) fn secrets_manager() -> aws_sdk_secretsmanager::Client {
@@ -54,11 +56,27 @@ fn credentials() -> Option<Credentials> {
     Some(Credentials::new(id, secret, env("AWS_SESSION_TOKEN"), None, "environment"))
 }
 
-/// Gives a connection up which a freeze or a NAT has silently cut.
-fn timeouts() -> TimeoutConfig {
+/// Gives a connection up which a freeze or a NAT has silently cut: after so many seconds for one attempt, and for all.
+fn timeouts(attempt: u64, operation: u64) -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(1))
-        .operation_attempt_timeout(Duration::from_secs(3))
-        .operation_timeout(Duration::from_secs(12))
+        .operation_attempt_timeout(Duration::from_secs(attempt))
+        .operation_timeout(Duration::from_secs(operation))
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_of_stores_and_queues_give_up() {
+        let (s3, dynamodb, sqs) = (s3(), dynamodb(), sqs());
+        let all = [s3.config().timeout_config(), dynamodb.config().timeout_config(), sqs.config().timeout_config()];
+        for (config, attempt) in all.into_iter().zip([10, 3, 3]) {
+            let config = config.unwrap();
+            assert_eq!(config.operation_attempt_timeout(), Some(Duration::from_secs(attempt)));
+            assert!(config.operation_timeout() > config.operation_attempt_timeout());
+        }
+    }
 }
