@@ -19,6 +19,8 @@ use crate::load::prompt;
 
 /// Processes that serve requests.
 const FLEET: u32 = 3;
+/// A process may remember a key for so long.
+const REMEMBERED_MS: u64 = 30_000;
 /// No client waits longer.
 const PATIENCE: Duration = Duration::from_secs(100);
 
@@ -52,6 +54,8 @@ impl Ask {
 /// What came of a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
+    /// Which process of the fleet answered.
+    pub(crate) place: u32,
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -80,7 +84,13 @@ impl Reply {
 impl Client {
     /// Sends a request; `None` if the connection broke or the client hung up before an answer began.
     pub(crate) async fn send(&mut self, ask: &Ask) -> Option<Reply> {
-        let process = self.deployment.process(&format!("web-{}", self.chance.random_range(0..FLEET)));
+        let place = self.chance.random_range(0..FLEET);
+        self.send_to(place, ask).await
+    }
+
+    /// As [`Client::send`], to a process that was chosen.
+    pub(crate) async fn send_to(&mut self, place: u32, ask: &Ask) -> Option<Reply> {
+        let process = self.deployment.process(&format!("web-{place}"));
         let mut request =
             Request::builder().method(ask.method).uri(&ask.path).header("content-type", "application/json");
         if !ask.bearer.is_empty() {
@@ -96,7 +106,7 @@ impl Client {
             biased;
             () = process.life.ended() => {}
             () = tokio::time::sleep(patience) => {}
-            () = receive(process.router.clone().oneshot(request), &mut reply) => {}
+            () = receive(place, process.router.clone().oneshot(request), &mut reply) => {}
         }
         self.note(ask, &process.life.name, reply.as_ref());
         reply
@@ -108,11 +118,10 @@ impl Client {
         self.deployment.sim.ledger().tenants[project].keys[0].0.clone()
     }
 
-    /// Any of a project's keys.
-    fn some_key(&mut self, project: usize) -> String {
-        let ledger = self.deployment.sim.ledger();
-        let keys = &ledger.tenants[project].keys;
-        keys[self.chance.random_range(0..keys.len())].0.clone()
+    /// Any of a project's keys, also one that was revoked: its place among them.
+    fn some_key(&mut self, project: usize) -> usize {
+        let keys = self.deployment.sim.ledger().tenants[project].keys.len();
+        self.chance.random_range(0..keys)
     }
 
     /// A background response of a project that somebody knows.
@@ -134,20 +143,12 @@ impl Client {
         ask.headers.extend(keyed.iter().map(|keyed| ("idempotency-key", keyed.key.clone())));
         let mut last = None;
         for tried in 0..tries {
-            ask.bearer = self.some_key(project);
             ask.headers.retain(|(name, _)| *name != RETRY_COUNT);
             ask.headers.push((RETRY_COUNT, tried.to_string()));
-            let most = prompt::cost(5 * (ask.body.len() as u64 + prompt::MARGIN), output);
-            self.deployment.sim.ledger().asked.push((project, most));
-            last = self.send(&ask).await;
-            if last.as_ref().is_some_and(|reply| prompt::is_for_another(project, &reply.body)) {
-                self.deployment
-                    .sim
-                    .ledger()
-                    .violation("tenancy", format!("tenant {project} got the answer of another"));
-            }
+            let key = self.some_key(project);
+            last = self.call(project, key, &mut ask, output).await;
             if let (Some(keyed), Some(reply)) = (&keyed, &last) {
-                keep(&mut self.deployment.sim.ledger(), keyed, reply);
+                keep(&mut self.deployment.sim.ledger(), keyed, reply, false);
             }
             if last.as_ref().is_some_and(|reply| reply.is_whole && reply.status < 429) {
                 break;
@@ -157,15 +158,49 @@ impl Client {
         last
     }
 
+    /// Makes a model call with one of the project's keys, and looks at what comes of it.
+    pub(crate) async fn call(&mut self, project: usize, key: usize, ask: &mut Ask, output: u64) -> Option<Reply> {
+        let most = prompt::cost(5 * (ask.body.len() as u64 + prompt::MARGIN), output);
+        let begun = self.deployment.sim.clock.now();
+        {
+            let mut ledger = self.deployment.sim.ledger();
+            ledger.asked.push((project, most));
+            ask.bearer = ledger.tenants[project].keys[key].0.clone();
+        }
+        let reply = self.send(ask).await;
+        let is_calm = self.deployment.sim.weather.is_calm;
+        let mut ledger = self.deployment.sim.ledger();
+        if reply.as_ref().is_some_and(|reply| prompt::is_for_another(project, &reply.body)) {
+            ledger.violation("tenancy", format!("tenant {project} got the answer of another"));
+        }
+        let revoked = ledger.tenants[project].revoked.get(&key).copied();
+        let is_ok = reply.as_ref().is_some_and(|reply| reply.status == 200);
+        if is_ok && revoked.is_some_and(|revoked| revoked.until(begun) > REMEMBERED_MS) {
+            ledger.violation("keys", format!("tenant {project}: a key was used half a minute after it was revoked"));
+        }
+        let is_answered = reply.as_ref().is_some_and(|reply| reply.status != 500);
+        if is_calm && ask.patience.is_none() && !is_answered {
+            let status = reply.as_ref().map(|reply| reply.status);
+            ledger.violation("answers", format!("tenant {project}: nothing failed, and the answer is {status:?}"));
+        }
+        reply
+    }
+
     /// Does what must be done, until it is. `false` if it never was.
     pub(crate) async fn until_done(&mut self, ask: &Ask) -> bool {
+        self.confirmation(ask).await.is_some()
+    }
+
+    /// As [`Client::until_done`]: the answer that said so.
+    pub(crate) async fn confirmation(&mut self, ask: &Ask) -> Option<Reply> {
         for _ in 0..10 {
-            if self.send(ask).await.is_some_and(|reply| matches!(reply.status, 200 | 404)) {
-                return true;
+            let reply = self.send(ask).await.filter(|reply| matches!(reply.status, 200 | 404));
+            if reply.is_some() {
+                return reply;
             }
             tokio::time::sleep(Duration::from_millis(self.chance.random_range(100..4_000))).await;
         }
-        false
+        None
     }
 
     fn note(&self, ask: &Ask, process: &str, reply: Option<&Reply>) {
@@ -189,13 +224,13 @@ impl Client {
 const RETRY_COUNT: &str = "x-stainless-retry-count";
 
 /// Writes down a success under a key, if it came whole.
-fn keep(ledger: &mut Ledger, keyed: &KeyedRequest, reply: &Reply) {
+pub(crate) fn keep(ledger: &mut Ledger, keyed: &KeyedRequest, reply: &Reply, is_last_word: bool) {
     let is_stream =
         reply.headers.get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
     let is_complete = !is_stream || ends_well(&reply.body);
     if reply.is_ok() && is_complete {
         let replies = ledger.keyed.entry(keyed.clone()).or_default();
-        replies.push(KeyedReply { is_replay: reply.is_replay(), body: reply.body.clone() });
+        replies.push(KeyedReply { is_replay: reply.is_replay(), is_last_word, body: reply.body.clone() });
     }
 }
 
@@ -208,13 +243,14 @@ fn ends_well(body: &[u8]) -> bool {
 
 /// Fills `reply` as it comes, so that what came before an end is there.
 async fn receive(
+    place: u32,
     answer: impl Future<Output = Result<axum::response::Response, std::convert::Infallible>>,
     reply: &mut Option<Reply>,
 ) {
     let Ok(answer) = answer.await;
     let (parts, mut body) = answer.into_parts();
     let (status, headers) = (parts.status.as_u16(), parts.headers);
-    let reply = reply.insert(Reply { status, headers, body: Bytes::new(), is_whole: false });
+    let reply = reply.insert(Reply { place, status, headers, body: Bytes::new(), is_whole: false });
     let mut came = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else { return };

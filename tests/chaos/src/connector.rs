@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};
@@ -66,6 +67,14 @@ impl Call {
         }
     }
 
+    /// Whether it changes what somebody has left.
+    fn writes_meter(&self) -> bool {
+        const KEY: &[u8] = b"METER#";
+        let body = self.request.body().bytes().unwrap_or_default();
+        matches!(self.operation.as_str(), "UpdateItem" | "TransactWriteItems")
+            && body.windows(KEY.len()).any(|bytes| bytes == KEY)
+    }
+
     /// The same call once more.
     #[must_use]
     pub(crate) fn again(&self) -> Option<Self> {
@@ -110,7 +119,7 @@ async fn make(sim: &Sim, call: Call) -> Answer {
     let _reseed = Reseed(chance.random());
     let fault = if open { drawn(&sim.weather.store, &call, &mut chance) } else { None };
     tokio::time::sleep(Duration::from_millis(chance.random_range(1..=6))).await;
-    let (life, operation) = (call.life.clone(), call.operation.clone());
+    let (life, operation, writes_meter) = (call.life.clone(), call.operation.clone(), call.writes_meter());
     let answer = match fault {
         None => call.perform().await,
         Some(fault) => {
@@ -118,6 +127,9 @@ async fn make(sim: &Sim, call: Call) -> Answer {
             fault.strike(call, chance).await
         }
     };
+    if writes_meter {
+        sim.meter_writes.fetch_add(1, Ordering::SeqCst);
+    }
     let outcome = answer.as_ref().map_or(0, |answer| answer.status().as_u16());
     sim.trace.note(format_args!("{place} {life} {operation} {outcome}"));
     answer

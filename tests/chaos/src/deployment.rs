@@ -13,11 +13,12 @@ use shared::model::id;
 use shared::model::money::MicroUsd;
 use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project};
 
-use crate::ledger::{Endpoint, Tenant};
+use crate::ledger::{Budget, Endpoint, Tenant};
+use crate::load::prompt;
 use crate::process::Process;
 use crate::sim::{Sim, locked};
 
-/// A price of one and two micro-dollars a token, so that costs can be counted by hand.
+/// A cent and two cents a token, so that costs can be counted by hand: see [`prompt::PRICE`].
 const CATALOG: &str = r#"
 [[provider]]
 name = "first"
@@ -29,7 +30,7 @@ kind = "simulator"
 [[model]]
 name = "chat"
 kind = "chat"
-price = { input = 1.0, output = 2.0 }
+price = { input = 10000.0, output = 20000.0 }
 context_tokens = 128000
 max_output_tokens = 400
 targets = [
@@ -40,7 +41,7 @@ targets = [
 [[model]]
 name = "embedding"
 kind = "embedding"
-price = { input = 1.0 }
+price = { input = 10000.0 }
 context_tokens = 8000
 targets = [{ provider = "first", model = "e", timeouts = { first_byte_ms = 2000, total_ms = 20000 } }]
 "#;
@@ -145,12 +146,14 @@ impl Deployment {
             let dead = self.sim.weather.has_dead_receiver && (n, m) == (0, 0);
             let host = if dead { "dead".to_owned() } else { format!("receiver-{n}-{m}") };
             let events = ["response.completed", "response.failed", "response.incomplete", "response.cancelled"];
-            let body = json!({"url": format!("https://{host}.example/"), "event_types": events});
+            let url = format!("https://{host}.example/");
+            let body = json!({"url": url, "event_types": events});
             let id = self.made("/v1/webhook_endpoints", &keys[0].0, &body.to_string()).await;
-            endpoints.push(Endpoint { id, is_untouched: true });
+            endpoints.push(Endpoint { id, url, is_untouched: true });
         }
         let conversation = self.made("/v1/conversations", &keys[0].0, "{}").await;
-        Tenant { project, keys, revoked: std::collections::BTreeSet::new(), endpoints, conversation }
+        let budget = Budget { in_force: Some(project.limits.budget.map(|budget| budget.0)), ..Budget::default() };
+        Tenant { project, keys, revoked: BTreeMap::new(), endpoints, conversation, budget }
     }
 
     /// Makes something over the API and returns its id.
@@ -167,8 +170,8 @@ fn limits(chance: &mut StdRng) -> Limits {
         tokens_per_minute: chance.random_bool(0.2).then(|| chance.random_range(2_000..10_000)),
         budget: match chance.random_range(0..10) {
             0 => None,
-            1 => Some(MicroUsd(2_000_000)),
-            _ => Some(MicroUsd(chance.random_range(1_500..9_000))),
+            1 => Some(MicroUsd(2_000_000 * prompt::PRICE)),
+            _ => Some(MicroUsd(chance.random_range(1_500..9_000) * prompt::PRICE)),
         },
     }
 }

@@ -1,8 +1,9 @@
 //! What clients, providers and receivers saw: the invariants are about it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use shared::model::clock::Instant;
 use shared::model::project::Project;
 
 /// A promise that was not kept.
@@ -22,8 +23,8 @@ pub(crate) struct Ledger {
     pub(crate) keyed: BTreeMap<KeyedRequest, Vec<KeyedReply>>,
     /// By the response's id.
     pub(crate) responses: BTreeMap<String, SeenResponse>,
-    /// Posts that a receiver took: its URL and the `webhook-id`.
-    pub(crate) taken: Vec<(String, String)>,
+    /// Posts that a receiver took.
+    pub(crate) taken: Vec<Taken>,
     /// Budgets that somebody tried to set: project and micro-dollars.
     pub(crate) budgets: Vec<(usize, u64)>,
     pub(crate) violations: Vec<Violation>,
@@ -34,14 +35,49 @@ pub(crate) struct Tenant {
     pub(crate) project: Project,
     /// The key and its id. The first is never revoked.
     pub(crate) keys: Vec<(String, String)>,
-    /// Keys whose revocation was confirmed, by their place in `keys`.
-    pub(crate) revoked: BTreeSet<usize>,
+    /// Keys whose revocation was confirmed, by their place in `keys`, and when.
+    pub(crate) revoked: BTreeMap<usize, Instant>,
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) conversation: String,
+    pub(crate) budget: Budget,
+}
+
+/// What is known of a tenant's budget.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Budget {
+    /// The one that must be in force, or that there is none: it was confirmed, and nobody has tried another since.
+    pub(crate) in_force: Option<Option<u64>>,
+    /// Changes that were begun, and those that have ended.
+    pub(crate) begun: u32,
+    pub(crate) ended: u32,
+}
+
+impl Budget {
+    /// Somebody begins to change it.
+    pub(crate) fn begin(&mut self) {
+        *self = Self { in_force: None, begun: self.begun + 1, ended: self.ended };
+    }
+
+    /// A change was confirmed, or given up. Of two at once nobody knows which came last.
+    pub(crate) fn end(&mut self, micro_usd: u64, confirmed: bool, began_as: u32) {
+        self.ended += 1;
+        let was_alone = began_as == self.begun && self.ended == self.begun;
+        self.in_force = (confirmed && was_alone).then_some(Some(micro_usd));
+    }
+}
+
+/// A post that a receiver took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) url: String,
+    /// `webhook-id`
+    pub(crate) id: String,
+    pub(crate) body: String,
 }
 
 pub(crate) struct Endpoint {
     pub(crate) id: String,
+    pub(crate) url: String,
     /// Nobody has changed it: it gets every event.
     pub(crate) is_untouched: bool,
 }
@@ -90,6 +126,8 @@ pub(crate) struct KeyedRequest {
 #[derive(Debug, Clone)]
 pub(crate) struct KeyedReply {
     pub(crate) is_replay: bool,
+    /// It came when nothing failed any more.
+    pub(crate) is_last_word: bool,
     pub(crate) body: Bytes,
 }
 

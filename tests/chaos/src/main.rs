@@ -1,11 +1,12 @@
 //! `chaos --seeds 1..10000`: plays them, and makes what breaks small. `chaos --seed 7 --trace`: plays one again.
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use chaos::{Case, Outcome, Seeds, play, play_all, shrink};
+use chaos::{Case, Outcome, Place, Seeds, play, play_all, shrink};
 use clap::Parser;
 
 /// Plays the whole service under faults that a seed decides, on a simulated clock, and checks its promises.
@@ -21,6 +22,12 @@ struct Cli {
     /// With --seed: print all that happens
     #[arg(long, requires = "seed")]
     trace: bool,
+    /// With --seed: operations that are not made, like 1,2
+    #[arg(long, requires = "seed", value_delimiter = ',')]
+    without_operations: Vec<usize>,
+    /// With --seed: faults that do not happen, like store#17,provider#3
+    #[arg(long, requires = "seed", value_delimiter = ',')]
+    without_faults: Vec<Place>,
     /// Do not stop at the first seed that breaks something
     #[arg(long)]
     all: bool,
@@ -35,21 +42,32 @@ struct Cli {
 fn main() -> io::Result<ExitCode> {
     let cli = Cli::parse();
     let mut out = io::stdout().lock();
-    let broken = match cli.seed {
-        Some(seed) => one(&mut out, seed, cli.trace)?,
+    let broken = match cli.case() {
+        Some(case) => one(&mut out, case, cli.trace)?,
         None => many(&mut out, &cli)?,
     };
-    let Some(first) = broken.first() else { return Ok(ExitCode::SUCCESS) };
+    let Some(case) = broken else { return Ok(ExitCode::SUCCESS) };
     if !cli.no_shrink {
-        writeln!(out, "\nmaking seed {first} small ...")?;
-        let (case, outcome) = shrink(&Case::of_seed(*first))?;
+        writeln!(out, "\nmaking seed {} small ...", case.seed)?;
+        let (case, outcome) = shrink(&case)?;
         print_small(&mut out, &case, &outcome)?;
     }
     Ok(ExitCode::FAILURE)
 }
 
-fn one(out: &mut impl Write, seed: u64, trace: bool) -> io::Result<Vec<u64>> {
-    let outcome = play(&Case::of_seed(seed), trace)?;
+impl Cli {
+    /// The one case that is to be played.
+    fn case(&self) -> Option<Case> {
+        let without_operations = self.without_operations.iter().copied().collect();
+        let without_faults = self.without_faults.iter().copied().collect();
+        self.seed.map(|seed| Case { seed, without_operations, without_faults })
+    }
+}
+
+/// Plays a case; gives it back if it breaks something.
+fn one(out: &mut impl Write, case: Case, trace: bool) -> io::Result<Option<Case>> {
+    let seed = case.seed;
+    let outcome = play(&case, trace)?;
     for line in &outcome.trace {
         writeln!(out, "{line}")?;
     }
@@ -61,10 +79,11 @@ fn one(out: &mut impl Write, seed: u64, trace: bool) -> io::Result<Vec<u64>> {
         outcome.hash
     )?;
     print_violation(out, seed, &outcome)?;
-    Ok(outcome.violation.iter().map(|_| seed).collect())
+    Ok(outcome.violation.map(|_| case))
 }
 
-fn many(out: &mut impl Write, cli: &Cli) -> io::Result<Vec<u64>> {
+/// Plays many seeds; the first that breaks something.
+fn many(out: &mut impl Write, cli: &Cli) -> io::Result<Option<Case>> {
     let threads = cli.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let count = cli.seeds.0.end() - cli.seeds.0.start() + 1;
     let begun = Instant::now();
@@ -90,7 +109,7 @@ fn many(out: &mut impl Write, cli: &Cli) -> io::Result<Vec<u64>> {
     } else {
         writeln!(out, "{} seeds failed", broken.len())?;
     }
-    Ok(broken.into_iter().map(|(seed, _)| seed).collect())
+    Ok(broken.first().map(|(seed, _)| Case::of_seed(*seed)))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure to look at")]
@@ -118,5 +137,15 @@ fn print_small(out: &mut impl Write, case: &Case, outcome: &Outcome) -> io::Resu
         writeln!(out, "  {place}: {fault}")?;
     }
     print_violation(out, case.seed, outcome)?;
-    writeln!(out, "play it again: cargo run --release -p chaos -- --seed {} --trace", case.seed)
+    writeln!(out, "play it again: cargo run --release -p chaos -- --seed {} --trace{}", case.seed, left_out(case))
+}
+
+/// The options that leave out what a case leaves out.
+fn left_out(case: &Case) -> String {
+    option("--without-operations", &case.without_operations) + &option("--without-faults", &case.without_faults)
+}
+
+fn option<T: ToString>(name: &str, parts: &BTreeSet<T>) -> String {
+    let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
+    if parts.is_empty() { String::new() } else { format!(" {name} {}", parts.join(",")) }
 }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use std::vec::IntoIter;
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
 use kit::{chat_answer, chat_chunks};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
@@ -74,7 +76,7 @@ impl ScriptedByChance {
         let after = Duration::from_millis(chance.random_range(20..1_600));
         let text = words(asked_by(call).0, &mut chance);
         let gap = Duration::from_millis(chance.random_range(1..900));
-        let turn = if open { drawn(&self.sim.weather, &mut chance) } else { Turn::Answer };
+        let turn = if open { drawn(&self.sim.weather, call.stream, &mut chance) } else { Turn::Answer };
         if turn != Turn::Answer {
             self.sim.inject(place, format_args!("provider {} for {}: {turn:?}", self.name, self.life));
         }
@@ -91,58 +93,97 @@ impl ScriptedByChance {
         if matches!(turn, Turn::Silence) || (turn == Turn::Stall && !call.stream) {
             return std::future::pending().await;
         }
-        let counted = turn != Turn::Uncounted;
+        let told = if turn == Turn::Uncounted { CallState::Uncounted } else { CallState::Counted };
         if call.stream {
-            return Ok(self.stream(turn, &text, &usage, gap, entry));
+            let steps = steps(turn, chat_chunks(&text, &usage), &mut chance).into_iter();
+            let script = Script { steps, gap, told, entry, life: self.life.clone() };
+            return Ok(Reply::Stream(script.into_stream()));
         }
-        entry.is_now(if counted { CallState::Counted } else { CallState::Uncounted });
-        Ok(Reply::Whole(Whole { body: chat_answer(&text, &usage), usage: counted.then_some(usage) }))
-    }
-
-    fn stream(&self, turn: Turn, text: &str, usage: &Usage, gap: Duration, entry: Entry) -> Reply {
-        let mut events: Vec<Option<Event>> = chat_chunks(text, usage).into_iter().map(Some).collect();
-        let half = events.len() / 2;
-        match turn {
-            Turn::Uncounted => drop(events.pop()),
-            Turn::Cut => {
-                events.truncate(half.max(1));
-                events.push(None);
-            }
-            Turn::Stall => events.truncate(half.max(1)),
-            _ => {}
-        }
-        let last = if turn == Turn::Uncounted { CallState::Uncounted } else { CallState::Counted };
-        let life = self.life.clone();
-        let steps = futures_util::stream::unfold((events.into_iter(), entry), move |(mut events, entry)| {
-            let life = life.clone();
-            async move {
-                let step = async {
-                    match events.next() {
-                        Some(event) => {
-                            tokio::time::sleep(gap).await;
-                            Some(told(event, &entry))
-                        }
-                        None if turn == Turn::Stall => std::future::pending().await,
-                        None => {
-                            entry.is_now(last);
-                            None
-                        }
-                    }
-                };
-                life.live(step).await.map(|step| (step, (events, entry)))
-            }
-        });
-        Reply::Stream(steps.boxed())
+        entry.is_now(told);
+        Ok(Reply::Whole(Whole {
+            body: chat_answer(&text, &usage),
+            usage: (told == CallState::Counted).then_some(usage),
+        }))
     }
 }
 
-fn told(event: Option<Event>, entry: &Entry) -> Result<Event, Failure> {
-    let Some(event) = event else {
-        entry.is_now(CallState::Broken);
-        return Err(Failure::Unreachable("cut".into()));
+/// What a stream does next.
+enum Step {
+    Give(Event),
+    Break,
+    /// Nothing comes any more.
+    Stall,
+    /// The process that reads it dies.
+    EndReader,
+}
+
+/// Events at the end of a stream that are no content: how it ends, and what was used.
+const LAST_EVENTS: usize = 2;
+
+/// What a stream does from its beginning to its end.
+fn steps(turn: Turn, mut events: Vec<Event>, chance: &mut StdRng) -> Vec<Step> {
+    // After the first event, the last one, or any between them.
+    let given = chance.random_range(1..=events.len());
+    let last = match turn {
+        Turn::Cut => Some(Step::Break),
+        Turn::Stall => Some(Step::Stall),
+        Turn::DiesMidStream => Some(Step::EndReader),
+        _ => None,
     };
-    entry.is_now(CallState::Streaming);
-    Ok(event)
+    match turn {
+        Turn::Cut | Turn::Stall | Turn::DiesMidStream => events.truncate(given),
+        Turn::Uncounted => drop(events.pop()),
+        Turn::Twice => events.extend_from_within(events.len() - LAST_EVENTS..),
+        _ => {}
+    }
+    events.into_iter().map(Step::Give).chain(last).collect()
+}
+
+/// A stream that is being read.
+struct Script {
+    steps: IntoIter<Step>,
+    /// Time before each step.
+    gap: Duration,
+    /// What the call is once the stream has come to its end.
+    told: CallState,
+    entry: Entry,
+    life: Life,
+}
+
+impl Script {
+    fn into_stream(self) -> BoxStream<'static, Result<Event, Failure>> {
+        futures_util::stream::unfold(self, Self::step).boxed()
+    }
+
+    /// The next event, if the process that reads lives to see it, and the rest.
+    async fn step(mut self) -> Option<(Result<Event, Failure>, Self)> {
+        let life = self.life.clone();
+        let event = life.live(self.next()).await?;
+        Some((event, self))
+    }
+
+    async fn next(&mut self) -> Option<Result<Event, Failure>> {
+        let Some(step) = self.steps.next() else {
+            self.entry.is_now(self.told);
+            return None;
+        };
+        tokio::time::sleep(self.gap).await;
+        match step {
+            Step::Give(event) => {
+                self.entry.is_now(CallState::Streaming);
+                Some(Ok(event))
+            }
+            Step::Break => {
+                self.entry.is_now(CallState::Broken);
+                Some(Err(Failure::Unreachable("cut".into())))
+            }
+            Step::Stall => std::future::pending().await,
+            Step::EndReader => {
+                self.life.end();
+                std::future::pending().await
+            }
+        }
+    }
 }
 
 /// Tokens that a call uses, never more than it may.

@@ -8,6 +8,7 @@ use rand::RngExt as _;
 use shared::model::webhook::{Answer, Post, Receivers, RefusedUrl, SendError};
 
 use crate::faults::receiver::{Turn, drawn};
+use crate::ledger::Taken;
 use crate::process::Life;
 use crate::sim::{Sim, Site};
 
@@ -35,7 +36,8 @@ impl ReceiversByChance {
         self.sim.trace.note(format_args!("{place} {} posts {} to {}: {turn:?}", self.life, post.id, post.url));
         tokio::time::sleep(wait).await;
         if turn.takes() {
-            self.sim.ledger().taken.push((post.url.clone(), post.id.clone()));
+            let Post { url, id, body, .. } = post.clone();
+            self.sim.ledger().taken.push(Taken { url, id, body });
         }
         turn.answer().await
     }

@@ -1,6 +1,7 @@
 //! One run: tenants settle in, clients do what they planned while things fail, then everything comes to rest.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -24,7 +25,8 @@ use crate::weather::Weather;
 #[derive(Debug, Clone)]
 pub struct Outcome {
     pub violation: Option<Violation>,
-    /// Two runs that differ anywhere have two hashes.
+    /// Of the trace: calls and their outcomes, what clients were told, faults, and when. What is written into the
+    /// stores is not in it.
     pub hash: u64,
     /// Operations that were made: number and what they were.
     pub operations: Vec<(usize, String)>,
@@ -34,7 +36,7 @@ pub struct Outcome {
     pub trace: Vec<String>,
 }
 
-/// Plays a case, from an empty store to rest, on this thread.
+/// Plays a case, from an empty store to rest, on this thread. A panic breaks a promise, whoever catches it.
 ///
 /// # Errors
 /// If the runtime cannot be made.
@@ -46,7 +48,10 @@ pub fn play(case: &Case, keeps_trace: bool) -> std::io::Result<Outcome> {
     let clock = Clock::manual(Weather::draw(dice).begins_at.0);
     let sim = Sim::new(case, clock.clone(), keeps_trace);
     let runtime = runtime(clock)?;
-    let violation = runtime.block_on(run(case, &sim));
+    panics::watch();
+    let judged = catch_unwind(AssertUnwindSafe(|| runtime.block_on(run(case, &sim))));
+    drop(runtime);
+    let violation = judged.unwrap_or_default().or_else(|| first_seen(&sim));
     let operations = planned(case).into_iter().map(|planned| (planned.number, format!("{planned:?}"))).collect();
     Ok(Outcome { violation, hash: sim.trace.hash(), operations, faults: sim.injected(), trace: sim.trace.lines() })
 }
@@ -89,7 +94,7 @@ async fn run(case: &Case, sim: &Arc<Sim>) -> Option<Violation> {
         return Some(violation);
     }
     let judged = judge(&deployment, &mut invariants, platform).await;
-    judged.err().or_else(|| first_seen(sim))
+    first_seen(sim).or(judged.err())
 }
 
 async fn operate(deployment: Arc<Deployment>, planned: Planned) {
@@ -107,27 +112,37 @@ async fn watch(
     invariants: &mut [Box<dyn Invariant>],
     mut clients: JoinSet<()>,
 ) -> Result<(), Violation> {
-    let mut looks = tokio::time::interval(LOOK_EVERY);
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    let mut second = 0;
     loop {
         tokio::select! {
             biased;
-            done = clients.join_next() => match done {
-                None => return Ok(()),
-                Some(Ok(())) => {}
-                Some(Err(panicked)) => return Err(failed("panics", panicked.to_string())),
+            // A client that panicked is found by the next look.
+            done = clients.join_next() => if done.is_none() {
+                return Ok(());
             },
-            _ = looks.tick() => look(deployment, invariants).await?,
+            _ = seconds.tick() => {
+                look_at(deployment, invariants, |invariant| second % invariant.looks_every() == 0).await?;
+                second += 1;
+            }
         }
     }
 }
 
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-
 async fn look(deployment: &Arc<Deployment>, invariants: &mut [Box<dyn Invariant>]) -> Result<(), Violation> {
-    for invariant in &mut *invariants {
+    look_at(deployment, invariants, |_| true).await
+}
+
+async fn look_at(
+    deployment: &Arc<Deployment>,
+    invariants: &mut [Box<dyn Invariant>],
+    wanted: impl Fn(&dyn Invariant) -> bool,
+) -> Result<(), Violation> {
+    first_seen(&deployment.sim).map_or(Ok(()), Err)?;
+    for invariant in invariants.iter_mut().filter(|invariant| wanted(invariant.as_ref())) {
         invariant.at_any_time(deployment).await.map_err(|what| failed(invariant.name(), what))?;
     }
-    first_seen(&deployment.sim).map_or(Ok(()), Err)
+    Ok(())
 }
 
 /// Lets everything come to rest, and judges.
@@ -178,10 +193,66 @@ async fn next_due(deployment: &Arc<Deployment>) -> Option<Instant> {
     due.ok()?.items().iter().filter_map(due_at).min().map(Instant)
 }
 
+/// What clients and the others of the simulation saw, or a panic.
 fn first_seen(sim: &Sim) -> Option<Violation> {
-    sim.ledger().violations.first().cloned()
+    let seen = sim.ledger().violations.first().cloned();
+    seen.or_else(|| panics::first().map(|panic| failed("panics", panic)))
 }
 
 fn failed(invariant: &'static str, what: String) -> Violation {
     Violation { invariant, what }
+}
+
+/// Panics of this thread. Product code catches its own, and nobody waits for the tasks that it spawns.
+mod panics {
+    use std::cell::RefCell;
+    use std::panic::{PanicHookInfo, set_hook, take_hook};
+    use std::sync::Once;
+
+    thread_local! {
+        /// What the first one said, and where.
+        static FIRST: RefCell<Option<String>> = const { RefCell::new(None) };
+    }
+
+    /// Forgets what there was, and watches from now on.
+    pub(super) fn watch() {
+        static WATCHED: Once = Once::new();
+        WATCHED.call_once(|| {
+            let before = take_hook();
+            set_hook(Box::new(move |panic| {
+                keep(panic);
+                before(panic);
+            }));
+        });
+        FIRST.set(None);
+    }
+
+    pub(super) fn first() -> Option<String> {
+        FIRST.with_borrow(Option::clone)
+    }
+
+    fn keep(panic: &PanicHookInfo<'_>) {
+        let message = panic.payload_as_str().unwrap_or("no message");
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        // A thread that ends may have dropped it.
+        let _ = FIRST.try_with(|first| {
+            first.borrow_mut().get_or_insert_with(|| format!("{message}, at {place}"));
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_that_somebody_caught_is_known() {
+        panics::watch();
+        let caught: std::thread::Result<()> = catch_unwind(|| panic!("so it is"));
+        assert!(caught.is_err());
+        let first = panics::first().unwrap();
+        assert!(first.starts_with("so it is, at ") && first.contains("run.rs:"), "{first}");
+        panics::watch();
+        assert_eq!(panics::first(), None);
+    }
 }

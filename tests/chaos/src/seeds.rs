@@ -1,12 +1,15 @@
 //! Many seeds, side by side on all processors.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::run::{Outcome, play};
-use crate::sim::Case;
+use crate::sim::{Case, locked};
 
 /// Seeds from a first to a last one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +33,25 @@ impl FromStr for Seeds {
 /// A seed that broke an invariant.
 pub type Broken = (u64, Outcome);
 
+/// Seeds that are being played, and since when.
+type Playing = Mutex<BTreeMap<u64, Instant>>;
+
+/// A seed that takes longer may never end.
+const LONG: Duration = Duration::from_secs(120);
+
+/// Names each seed that takes long, once, until nobody is at the other end of `done` any more.
+fn watch(playing: &Playing, done: &Receiver<()>) {
+    while done.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
+        locked(playing).retain(|seed, since| {
+            let is_long = since.elapsed() >= LONG;
+            if is_long {
+                eprintln!("seed {seed} has been running for {} s", LONG.as_secs());
+            }
+            !is_long
+        });
+    }
+}
+
 /// Plays all seeds on `threads` threads, to the end or to the first that breaks something. Those that broke, in order.
 /// `progress` is told how many were played, and the last of them.
 ///
@@ -43,27 +65,34 @@ pub fn play_all(
 ) -> std::io::Result<Vec<Broken>> {
     let next = AtomicU64::new(*seeds.0.start());
     let (played, stop) = (AtomicU64::new(0), AtomicBool::new(false));
-    let broken = Mutex::new(Vec::new());
+    let (broken, playing) = (Mutex::new(Vec::new()), Playing::default());
     let work = || -> std::io::Result<()> {
         loop {
             let seed = next.fetch_add(1, Ordering::SeqCst);
             if seed > *seeds.0.end() || stop.load(Ordering::SeqCst) {
                 return Ok(());
             }
+            locked(&playing).insert(seed, Instant::now());
             let outcome = play(&Case::of_seed(seed), false)?;
+            locked(&playing).remove(&seed);
             progress(played.fetch_add(1, Ordering::SeqCst) + 1, seed, &outcome);
             if outcome.violation.is_some() {
-                broken.lock().unwrap_or_else(PoisonError::into_inner).push((seed, outcome));
+                locked(&broken).push((seed, outcome));
                 stop.fetch_or(!goes_on, Ordering::SeqCst);
             }
         }
     };
     std::thread::scope(|scope| {
+        let (working, done) = mpsc::channel();
+        let playing = &playing;
+        scope.spawn(move || watch(playing, &done));
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().try_for_each(|thread| match thread.join() {
-            Ok(done) => done,
+        let played = threads.into_iter().try_for_each(|thread| match thread.join() {
+            Ok(played) => played,
             Err(panicked) => std::panic::resume_unwind(panicked),
-        })
+        });
+        drop(working);
+        played
     })?;
     let mut broken = broken.into_inner().unwrap_or_else(PoisonError::into_inner);
     broken.sort_by_key(|(seed, _)| *seed);

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rand::rngs::StdRng;
@@ -25,6 +26,8 @@ pub enum Site {
 }
 
 impl Site {
+    const ALL: [Self; 4] = [Self::Store, Self::Provider, Self::Receiver, Self::Platform];
+
     fn name(self) -> &'static str {
         match self {
             Self::Store => "store",
@@ -42,6 +45,17 @@ pub struct Place(pub Site, pub u64);
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}#{}", self.0.name(), self.1)
+    }
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no place of a fault, expected one like store#17");
+        let (name, number) = text.split_once('#').ok_or_else(wrong)?;
+        let site = Site::ALL.into_iter().find(|site| site.name() == name).ok_or_else(wrong)?;
+        Ok(Self(site, number.parse().map_err(|_| wrong())?))
     }
 }
 
@@ -67,6 +81,8 @@ pub(crate) struct Sim {
     pub(crate) clock: Clock,
     pub(crate) trace: Trace,
     pub(crate) weather: Weather,
+    /// Writes to meters so far.
+    pub(crate) meter_writes: AtomicU64,
     without: BTreeSet<Place>,
     is_over: AtomicBool,
     ledger: Mutex<Ledger>,
@@ -83,6 +99,7 @@ impl Sim {
             trace: Trace::new(clock.clone(), keeps_trace),
             clock,
             weather: Weather::draw(dice),
+            meter_writes: AtomicU64::new(0),
             without: case.without_faults.clone(),
             is_over: AtomicBool::new(true),
             ledger: Mutex::default(),
@@ -133,4 +150,20 @@ impl Sim {
 /// A panic elsewhere leaves nothing half-written here.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_read_as_it_is_written() {
+        for site in Site::ALL {
+            let place = Place(site, 17);
+            assert_eq!(place.to_string().parse::<Place>(), Ok(place));
+        }
+        for wrong in ["", "store", "store#", "#1", "shop#1", "store#x", "store#1#2", "store#-1"] {
+            assert!(wrong.parse::<Place>().is_err(), "{wrong}");
+        }
+    }
 }

@@ -1,4 +1,5 @@
-//! What happened in a run, in order: a hash of all of it, and the lines themselves if somebody wants to read them.
+//! What happened in a run, in order: calls and their outcomes, what clients were told, faults. A hash of it, and the
+//! lines themselves if somebody wants to read them. What is written into the stores is not in it.
 
 use std::fmt::{self, Write as _};
 use std::hash::{DefaultHasher, Hasher as _};
@@ -39,7 +40,7 @@ impl Trace {
         }
     }
 
-    /// The hash of all that was noted: two runs that differ anywhere have two hashes.
+    /// The hash of all that was noted: two runs that differ in a line of it have two hashes.
     #[must_use]
     pub(crate) fn hash(&self) -> u64 {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).hasher.finish()

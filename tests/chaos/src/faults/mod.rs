@@ -5,6 +5,7 @@ mod cut;
 mod death;
 mod latency;
 mod messages;
+mod pages;
 mod partial;
 pub(crate) mod provider;
 pub(crate) mod receiver;
@@ -46,6 +47,7 @@ pub(crate) const STORE: &[&dyn StoreFault] = &[
     &latency::TimedOut,
     &latency::Stuck,
     &partial::Unprocessed,
+    &pages::ShortPage,
     &messages::Twice,
     &messages::Late,
     &messages::Lost,

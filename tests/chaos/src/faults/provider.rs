@@ -18,17 +18,21 @@ pub(crate) enum Turn {
     Refuse,
     /// Nothing ever comes.
     Silence,
-    /// The stream breaks in the middle.
+    /// The stream breaks after one of its events, be it the last.
     Cut,
-    /// The stream stops in the middle and does not end.
+    /// The stream stops after one of its events and does not end.
     Stall,
+    /// How the stream ends, and what was used, is said twice.
+    Twice,
     /// The answer does not say what was used.
     Uncounted,
     /// The process that asked dies while it waits.
     CallerDies,
+    /// The process that asked dies after one of the stream's events.
+    DiesMidStream,
 }
 
-const TURNS: [Turn; 10] = [
+const TURNS: [Turn; 12] = [
     Turn::Throttle,
     Turn::Unavailable,
     Turn::Unreachable,
@@ -39,14 +43,19 @@ const TURNS: [Turn; 10] = [
     Turn::Stall,
     Turn::Uncounted,
     Turn::CallerDies,
+    Turn::Twice,
+    Turn::DiesMidStream,
 ];
 
-pub(crate) fn drawn(weather: &Weather, chance: &mut StdRng) -> Turn {
+pub(crate) fn drawn(weather: &Weather, is_stream: bool, chance: &mut StdRng) -> Turn {
     if !chance.random_ratio(weather.provider, 1_000) {
         return Turn::Answer;
     }
     match TURNS[chance.random_range(0..TURNS.len())] {
-        Turn::CallerDies if weather.is_calm => Turn::Answer,
+        Turn::CallerDies | Turn::DiesMidStream if weather.is_calm => Turn::Answer,
+        // A whole answer has no parts.
+        Turn::Twice if !is_stream => Turn::Answer,
+        Turn::DiesMidStream if !is_stream => Turn::CallerDies,
         turn => turn,
     }
 }

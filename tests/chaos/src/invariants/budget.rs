@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use shared::data::Shard;
 
 use super::{Invariant, Verdict, expect};
 use crate::deployment::Deployment;
+use crate::ledger;
 
 /// Where a project stood when it was last looked at.
 #[derive(Default)]
@@ -19,7 +21,11 @@ struct Seen {
 }
 
 #[derive(Default)]
-pub(super) struct Budget(HashMap<(usize, String), Seen>);
+pub(super) struct Budget {
+    seen: HashMap<(usize, String), Seen>,
+    /// Writes to meters when it last looked.
+    writes: u64,
+}
 
 #[async_trait]
 impl Invariant for Budget {
@@ -27,15 +33,31 @@ impl Invariant for Budget {
         "budget"
     }
 
+    fn looks_every(&self) -> u64 {
+        1
+    }
+
+    /// While clients are busy, after each second in which somebody wrote to a meter.
     async fn at_any_time(&mut self, deployment: &Arc<Deployment>) -> Verdict {
-        for (n, shards, month) in months(deployment).await? {
-            self.check(deployment, n, &shards, month)?;
+        let writes = deployment.sim.meter_writes.load(Ordering::SeqCst);
+        if std::mem::replace(&mut self.writes, writes) == writes {
+            return Ok(());
         }
-        Ok(())
+        self.at_the_end(deployment).await
     }
 
     async fn at_the_end(&mut self, deployment: &Arc<Deployment>) -> Verdict {
-        self.at_any_time(deployment).await
+        let known = known(deployment);
+        let this_month = deployment.sim.clock.now().month();
+        let found = months(deployment).await?;
+        let still_known = known == self::known(deployment) && this_month == deployment.sim.clock.now().month();
+        for (n, shards, month) in found {
+            if still_known && month == this_month {
+                in_force(n, &shards, known[n])?;
+            }
+            self.check(deployment, n, &shards, month)?;
+        }
+        Ok(())
     }
 }
 
@@ -50,7 +72,7 @@ impl Budget {
         let Some(limit) = limit else { return Ok(()) };
         let tried: Vec<u64> =
             deployment.sim.ledger().budgets.iter().filter(|(m, _)| *m == n).map(|(_, b)| *b).collect();
-        let seen = self.0.entry((n, month.clone())).or_default();
+        let seen = self.seen.entry((n, month.clone())).or_default();
         let mut allowed = limit.max(seen.allowed);
         if seen.budgets != tried.len() {
             // Limits changed since: what was admitted under any of them stays.
@@ -64,6 +86,20 @@ impl Budget {
             format!("tenant {n}: {used} spent or held in {month}, at most {allowed} allowed, the limit is {limit}")
         })
     }
+}
+
+/// What is known of the tenants' budgets.
+fn known(deployment: &Deployment) -> Vec<ledger::Budget> {
+    deployment.sim.ledger().tenants.iter().map(|tenant| tenant.budget).collect()
+}
+
+/// A budget that was confirmed is the one that this month's meter has, if there is a meter.
+fn in_force(n: usize, shards: &[Shard], known: ledger::Budget) -> Verdict {
+    let limit = shards.iter().find_map(|shard| shard.limit).map(|limit| limit.0);
+    let confirmed = known.in_force.filter(|_| !shards.is_empty());
+    expect(confirmed.is_none_or(|confirmed| confirmed == limit), || {
+        format!("tenant {n}: a limit of {confirmed:?} was confirmed, and {limit:?} is in force")
+    })
 }
 
 /// The meters of all tenants, by month.

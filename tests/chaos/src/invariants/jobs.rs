@@ -37,12 +37,27 @@ impl Invariant for Jobs {
     }
 
     async fn at_the_end(&mut self, deployment: &Arc<Deployment>) -> Verdict {
+        find(deployment).await?;
         self.at_any_time(deployment).await?;
         for (id, record) in &self.0 {
             expect(record.status.is_terminal(), || format!("{id} never ended: it is {}", record.status.name()))?;
         }
         Ok(())
     }
+}
+
+/// Finds what was accepted and nobody was told of: what holds for the others holds for these.
+async fn find(deployment: &Deployment) -> Verdict {
+    let projects: Vec<String> =
+        deployment.sim.ledger().tenants.iter().map(|tenant| tenant.project.id.clone()).collect();
+    for (n, project) in projects.iter().enumerate() {
+        let found = deployment.stores.jobs(project, None, 100).await.map_err(|error| error.to_string())?;
+        let mut ledger = deployment.sim.ledger();
+        for record in found.into_iter().filter(|record| !record.deleted) {
+            ledger.response(&record.key.response_id, n).is_background = true;
+        }
+    }
+    Ok(())
 }
 
 /// Responses that clients know: the id, the project, whether somebody deleted it.
@@ -57,6 +72,8 @@ fn goes_on(before: &ResponseRecord, now: &ResponseRecord) -> Verdict {
     expect(!before.status.is_terminal() || before.status == now.status, || {
         format!("{id} was {}, and is {}", before.status.name(), now.status.name())
     })?;
+    let end = |record: &ResponseRecord| (record.fence, record.next_sequence, record.usage, record.cost);
+    expect(!before.status.is_terminal() || end(before) == end(now), || format!("{id} was written to after its end"))?;
     expect(before.fence <= now.fence, || format!("{id}: the fence was {}, and is {}", before.fence, now.fence))?;
     expect(before.next_sequence <= now.next_sequence, || {
         format!("{id} had {} events that count, and has {}", before.next_sequence, now.next_sequence)

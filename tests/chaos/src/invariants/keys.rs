@@ -1,4 +1,4 @@
-//! A key that was revoked is refused.
+//! A key that was revoked is refused. Clients use revoked keys, too, and look whether they are too good: see `Client::call`.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ impl Invariant for Keys {
         let keys: Vec<(String, bool)> = {
             let ledger = deployment.sim.ledger();
             let of_tenants = ledger.tenants.iter().flat_map(|tenant| {
-                let revoked = |n| tenant.revoked.contains(&n);
+                let revoked = |n| tenant.revoked.contains_key(&n);
                 let known = tenant.keys.iter().enumerate().filter(move |(n, _)| *n == 0 || revoked(*n));
                 known.map(move |(n, (key, _))| (key.clone(), revoked(n))).collect::<Vec<_>>()
             });

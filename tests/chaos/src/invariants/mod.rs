@@ -1,5 +1,6 @@
 //! What must hold whatever happens. A new invariant is a file here and a line in [`all`].
 
+mod answers;
 mod books;
 mod budget;
 mod counters;
@@ -27,6 +28,11 @@ pub(crate) type Verdict = Result<(), String>;
 pub(crate) trait Invariant: Send {
     fn name(&self) -> &'static str;
 
+    /// Seconds between two looks while clients are busy.
+    fn looks_every(&self) -> u64 {
+        5
+    }
+
     /// At any moment.
     async fn at_any_time(&mut self, _: &Arc<Deployment>) -> Verdict {
         Ok(())
@@ -48,6 +54,7 @@ pub(crate) trait Invariant: Send {
 pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
     vec![
         Box::new(budget::Budget::default()),
+        Box::new(answers::Answers),
         Box::new(jobs::Jobs::default()),
         Box::new(replays::Replays),
         Box::new(keys::Keys),

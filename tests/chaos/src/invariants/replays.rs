@@ -1,5 +1,6 @@
-//! Never twice: of a key there is one stored success, and every replay of it has the same bytes.
+//! Never twice: a key is one request's, of which there is one stored success, and every replay of it has the same bytes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -7,9 +8,10 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use super::{Invariant, Verdict, expect};
-use crate::client::{Ask, Client};
+use crate::client::{Ask, Client, keep};
 use crate::deployment::Deployment;
-use crate::ledger::{KeyedReply, KeyedRequest};
+use crate::ledger::{KeyedReply, KeyedRequest, Ledger};
+use crate::load::prompt::MODEL_OUTPUT;
 
 pub(super) struct Replays;
 
@@ -19,26 +21,49 @@ impl Invariant for Replays {
         "replays"
     }
 
-    /// Every request with a key is sent once more, then what came of each is compared.
+    /// Every request with a key that succeeded is sent twice more, then what came of each is compared.
     async fn after_the_faults(&mut self, deployment: &Arc<Deployment>) -> Verdict {
         let asked: Vec<KeyedRequest> = deployment.sim.ledger().keyed.keys().cloned().collect();
         let mut client = Client { deployment: Arc::clone(deployment), operation: 0, chance: StdRng::seed_from_u64(1) };
         for keyed in asked {
-            let ask = Ask {
-                method: "POST",
-                path: keyed.path.to_owned(),
-                body: keyed.body.clone(),
-                ..Ask::of_tenant(keyed.project, false)
-            };
-            let project = keyed.project;
-            client.insist(project, ask, Some(keyed), 5 * crate::load::prompt::MODEL_OUTPUT, 1).await;
+            for _ in 0..2 {
+                again(&mut client, &keyed).await?;
+            }
         }
         let ledger = deployment.sim.ledger();
         for (keyed, replies) in &ledger.keyed {
             same(keyed, replies, deployment.sim.weather.is_calm)?;
         }
-        Ok(())
+        one_request(&ledger)
     }
+}
+
+/// Sends a request once more. One that somebody got as a replay, or that has just succeeded, is not run again.
+async fn again(client: &mut Client, keyed: &KeyedRequest) -> Verdict {
+    let KeyedRequest { project, path, body, key } = keyed.clone();
+    let mut ask = Ask { method: "POST", path: path.to_owned(), body, ..Ask::of_tenant(project, false) };
+    ask.headers.push(("idempotency-key", key));
+    let reply = client.call(project, 0, &mut ask, 5 * MODEL_OUTPUT).await;
+    let mut ledger = client.deployment.sim.ledger();
+    let before = ledger.keyed.get(keyed).map_or(&[] as &[_], Vec::as_slice);
+    let is_stored = before.iter().any(|reply| reply.is_replay || reply.is_last_word);
+    let Some(reply) = reply else { return Ok(()) };
+    let runs_again = is_stored && reply.status == 200 && !reply.is_replay();
+    expect(!runs_again, || format!("{} of tenant {project} has a stored answer, and was run again", keyed.key))?;
+    keep(&mut ledger, keyed, &reply, true);
+    Ok(())
+}
+
+/// A key is one request's: of several that were sent with it only one succeeds.
+fn one_request(ledger: &Ledger) -> Verdict {
+    let mut bodies: BTreeMap<(usize, &str, &str), &str> = BTreeMap::new();
+    for keyed in ledger.keyed.keys() {
+        let first = bodies.entry((keyed.project, keyed.path, &keyed.key)).or_insert(&keyed.body);
+        expect(*first == keyed.body, || {
+            format!("{} of tenant {} succeeded for two requests: {first} and {}", keyed.key, keyed.project, keyed.body)
+        })?;
+    }
+    Ok(())
 }
 
 /// Who ran the request himself, and died or could not keep the answer, may have got another than those who came later:

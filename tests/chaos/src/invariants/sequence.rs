@@ -47,10 +47,18 @@ async fn agree(client: &mut Client, id: String, project: usize) -> Verdict {
     let mut reader = Reader { project, id: id.clone(), next: 0, has_ended: false };
     reader.take(client, &stream.body);
     let response = whole.json();
-    let cancelled = response["status"] == "cancelled";
-    expect(cancelled || reader.has_ended, || format!("{id} is {}, its events do not say so", response["status"]))?;
-    if cancelled {
+    let last_seen = client.deployment.sim.ledger().responses[&id].events.keys().next_back().copied();
+    expect(last_seen < Some(reader.next), || format!("{id}: event {last_seen:?} was read once, and is gone"))?;
+    // Those of a cancelled response just stop.
+    if response["status"] == "cancelled" {
         return Ok(());
+    }
+    let end = events(&stream.body).pop().map(|(_, event, _)| event).unwrap_or_default();
+    let says = end["type"].as_str().and_then(|name| name.strip_prefix("response.")).unwrap_or_default();
+    expect(response["status"] == says, || format!("{id} is {}, its events say {says:?}", response["status"]))?;
+    for member in ["output", "usage", "error", "incomplete_details"] {
+        let (kept, told) = (&response[member], &end["response"][member]);
+        expect(kept == told, || format!("{id}: the {member} is {kept}, the last event says {told}"))?;
     }
     let (said, told) = (spoken(&stream.body), text(&response));
     expect(response["status"] != "completed" || said == told, || {

@@ -19,6 +19,8 @@ struct Foreground {
     stream: bool,
     store: bool,
     conversation: bool,
+    /// It goes on from another response, whatever has become of that.
+    continues: bool,
     key: Option<u32>,
     tries: u32,
     patience: Option<Duration>,
@@ -32,6 +34,7 @@ pub(super) fn draw(chance: &mut StdRng) -> Box<dyn Load> {
         stream: key.map_or_else(|| chance.random_bool(0.6), |key| key % 2 == 0),
         store: key.is_some() || chance.random_bool(0.8),
         conversation: key.is_none() && chance.random_bool(0.3),
+        continues: key.is_none() && chance.random_bool(0.2),
         key,
         tries: chance.random_range(1..3),
         patience: patience(chance),
@@ -50,6 +53,9 @@ impl Load for Foreground {
         if self.conversation {
             body["conversation"] = json!(client.deployment.sim.ledger().tenants[self.project].conversation);
         }
+        if self.continues && !self.conversation {
+            body["previous_response_id"] = json!(client.some_job(self.project));
+        }
         let body = body.to_string();
         let keyed = self.key.map(|key| KeyedRequest {
             project: self.project,
@@ -66,7 +72,7 @@ impl Load for Foreground {
         };
         let Some(reply) = client.insist(self.project, ask, keyed, u64::from(output), self.tries).await else { return };
         let Some(id) = id_of(&reply.body).filter(|_| reply.status == 200) else { return };
-        client.deployment.sim.ledger().response(&id, self.project);
+        client.deployment.sim.ledger().response(&id, self.project).conversation = self.conversation && self.store;
         if self.stream && self.store {
             let mut reader = Reader { project: self.project, id, next: 0, has_ended: false };
             // What a caller was told before his connection broke may never have been written down.

@@ -5,7 +5,7 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 use serde_json::json;
 
-use super::{Load, tenant};
+use super::{Load, prompt, tenant};
 use crate::client::{Ask, Client};
 
 #[derive(Debug)]
@@ -15,14 +15,19 @@ struct Limits {
 }
 
 pub(super) fn draw(chance: &mut StdRng) -> Box<dyn Load> {
-    Box::new(Limits { project: tenant(chance), micro_usd: chance.random_range(100..9_000) })
+    Box::new(Limits { project: tenant(chance), micro_usd: chance.random_range(100..9_000) * prompt::PRICE })
 }
 
 #[async_trait]
 impl Load for Limits {
     async fn run(&self, client: &mut Client) {
-        let project_id = client.deployment.sim.ledger().tenants[self.project].project.id.clone();
-        client.deployment.sim.ledger().budgets.push((self.project, self.micro_usd));
+        let (project_id, began_as) = {
+            let mut ledger = client.deployment.sim.ledger();
+            ledger.budgets.push((self.project, self.micro_usd));
+            let tenant = &mut ledger.tenants[self.project];
+            tenant.budget.begin();
+            (tenant.project.id.clone(), tenant.budget.begun)
+        };
         let dollars = f64::from(u32::try_from(self.micro_usd).unwrap_or(u32::MAX)) / 1_000_000.0;
         let ask = Ask {
             method: "POST",
@@ -31,6 +36,7 @@ impl Load for Limits {
             body: json!({"limits": {"budget_usd_per_month": dollars}}).to_string(),
             ..Ask::default()
         };
-        client.until_done(&ask).await;
+        let confirmed = client.until_done(&ask).await;
+        client.deployment.sim.ledger().tenants[self.project].budget.end(self.micro_usd, confirmed, began_as);
     }
 }

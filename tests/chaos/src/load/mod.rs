@@ -2,7 +2,7 @@
 
 mod background;
 mod cancel;
-mod chat;
+pub(crate) mod chat;
 mod delete;
 mod embed;
 mod endpoints;

@@ -6,9 +6,12 @@ pub(crate) const MODEL_OUTPUT: u64 = 400;
 /// Tokens that a call may be bounded with beside the bytes that the provider sees: templates, members that weir drops.
 pub(crate) const MARGIN: u64 = 300;
 
+/// Micro-dollars of a token of input: so dear that budgets of some thousand tokens are spread over several shards.
+pub(crate) const PRICE: u64 = 10_000;
+
 /// Micro-dollars.
 pub(crate) fn cost(input: u64, output: u64) -> u64 {
-    input + 2 * output
+    PRICE * (input + 2 * output)
 }
 
 /// Text number `n`, with more words the higher its number.

@@ -27,8 +27,20 @@ impl Load for Revoke {
         };
         let path = format!("/v1/organization/projects/{project_id}/api_keys/{key_id}");
         let ask = Ask { method: "DELETE", path, bearer: kit::ADMIN_KEY.to_owned(), ..Ask::default() };
-        if client.until_done(&ask).await {
-            client.deployment.sim.ledger().tenants[self.project].revoked.insert(self.key);
+        let Some(done) = client.confirmation(&ask).await else { return };
+        let now = client.deployment.sim.clock.now();
+        let bearer = {
+            let mut ledger = client.deployment.sim.ledger();
+            let tenant = &mut ledger.tenants[self.project];
+            tenant.revoked.entry(self.key).or_insert(now);
+            tenant.keys[self.key].0.clone()
+        };
+        // The process that revoked it knows at once; one that only found it gone does not.
+        if done.status == 200 {
+            let ask = Ask { method: "GET", path: "/v1/models".to_owned(), bearer, ..Ask::default() };
+            if client.send_to(done.place, &ask).await.is_some_and(|reply| reply.status == 200) {
+                client.deployment.sim.ledger().violation("keys", "a key is good where it was revoked");
+            }
         }
     }
 }
