@@ -28,7 +28,7 @@ pub(super) fn body(call: &Call, output_limit: OutputLimit) -> Bytes {
     body.to_bytes()
 }
 
-/// Gives the limit of output tokens its older name. Where both are there, the older one is what the provider reads anyway.
+/// Gives the limit of output tokens its older name. Where both are there, the provider reads the older one anyway.
 fn use_older_name(body: &mut Object) {
     let Some(limit) = body.get::<u64>("max_completion_tokens") else { return };
     if body.get::<u64>("max_tokens").is_none() {

@@ -53,8 +53,8 @@ fn output_limit(body: &Body, model: &Model, policy: &Policy) -> u64 {
 
 /// The limit for one answer that the provider is told; `None`: what the caller's body says.
 ///
-/// Where a budget pays it is the limit that money is held for. Elsewhere only the project's default is added, for a caller
-/// who names none.
+/// Where a budget pays it is the limit that money is held for. Elsewhere only the project's default is added, for a
+/// caller who names none.
 pub(super) fn limit_to_send(body: &Body, model: &Model, policy: &Policy, budgeted: bool) -> Option<u64> {
     let defaulted = body.max_output_tokens.is_none() && policy.default_max_output_tokens.is_some();
     let told = model.kind == ModelKind::Chat && (budgeted || defaulted);

@@ -130,7 +130,8 @@ impl Gateway {
     /// Admits a call: holds its worst case and counts it against the rates, or refuses.
     ///
     /// # Errors
-    /// `Refused` by a limit; `Unpriced` or `Invalid` if only a project without a budget may make the call; `Contended` if others were faster too often; `Internal` if the table failed.
+    /// `Refused` by a limit; `Unpriced` or `Invalid` if no budget can pay for the call; `Contended` if others were faster
+    /// too often; `Internal` if the table failed.
     pub(super) async fn admit(&self, ask: &Ask<'_>) -> Result<Ticket, Error> {
         let mut terms = Terms::of(ask.project);
         if let Some(limit) = terms.limits.tokens_per_minute.filter(|&limit| ask.tokens > limit) {

@@ -84,8 +84,8 @@ impl fmt::Display for Refusal {
             Limit::Requests { counted: Counted::Open, limit, used } => {
                 write!(
                     f,
-                    "Too many calls and jobs of the project are open: limit {limit}, open {used}, requested 1. Let some of \
-                     them end, or cancel background responses that nobody needs."
+                    "Too many calls and jobs of the project are open: limit {limit}, open {used}, requested 1. Let some \
+                     of them end, or cancel background responses that nobody needs."
                 )?;
                 again(f)
             }

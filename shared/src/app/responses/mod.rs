@@ -83,7 +83,7 @@ impl Job {
         cost(&self.model, usage)
     }
 
-    /// The limit of output tokens that the provider is told where this ticket is what pays.
+    /// The limit of output tokens that the provider is told under this ticket.
     fn limit(&self, ticket: &Ticket) -> Option<u64> {
         bound::limit_to_send(&self.chat, &self.model, &self.caller.project.policy, ticket.budgeted)
     }

@@ -147,8 +147,8 @@ impl Gateway {
         Ok(None)
     }
 
-    /// The limit that the provider is told under a hold that waited for its run. The first run has that of the acceptance.
-    /// A later one may have the hold of a run between, for which other limits and another policy were in force.
+    /// The limit that the provider is told under a hold that waited for its run. The first run has that of the
+    /// acceptance. A later one may have the hold of a run between, when other limits and another policy were in force.
     async fn limit_of(&self, run: &Run, holding: &Holding) -> Result<Option<u64>, Error> {
         if run.record.runs <= 1 {
             return Ok(run.limit);
@@ -192,7 +192,7 @@ impl Gateway {
             Flowed::Broke(failure, usage) => {
                 tracing::warn!(error = failure.summary(), run = run.record.fence, "stream broke after it had begun");
                 let cost = cost(&run.model, &usage);
-                // A run that had all the time there is, for its model or in its function, would end no better another time.
+                // A run that had all the time of its model or of its function would end no better another time.
                 if run.record.runs < MAX_RUNS && Timer::now() < deadline {
                     self.settle_response(&run.record, &usage, cost).await?;
                     return self.give_back(&run.record, delay(run.record.runs, &failure), GivenBack::Used).await;
