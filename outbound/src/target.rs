@@ -22,9 +22,14 @@ impl Target {
         if text.len() > MAX_URL_BYTES {
             return Err(RefusedUrl(format!("`url` has {} bytes, expected at most {MAX_URL_BYTES}.", text.len())));
         }
-        // The parser would drop some of these, and what is shown must be what is called.
+        // The parser would drop or replace some of these, and what is shown must be what is called.
         if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') {
             return wrong("`url` contains spaces, control characters or backslashes; escape them.");
+        }
+        if !text.is_ascii() {
+            return wrong(
+                "`url` contains characters beyond ASCII; escape them, and write the host's name in Punycode.",
+            );
         }
         let url = Url::parse(text).map_err(|error| RefusedUrl(format!("`url` is no absolute URL: {error}.")))?;
         match url.scheme() {
@@ -99,6 +104,8 @@ mod tests {
             ("https://exam\nple.com/", "control characters"),
             (" https://example.com/", "spaces"),
             ("https:\\\\example.com/", "backslashes"),
+            ("https://\u{ff11}27.0.0.1/", "beyond ASCII"),
+            ("https://\u{feff}8.8.8.8/", "beyond ASCII"),
             ("https://example.com:99999/", "no absolute URL"),
         ] {
             let found = refusal(url, false).unwrap_or_default();
@@ -119,7 +126,6 @@ mod tests {
             "https://127.1/",
             "https://127.0.0.1./",
             "https://%31%32%37.0.0.1/",
-            "https://\u{ff11}27.0.0.1/",
             "https://0/",
             "https://[::1]/",
             "https://[::ffff:127.0.0.1]/",
