@@ -10,6 +10,8 @@ use aws_sdk_bedrockruntime::types::error::ConverseStreamOutputError;
 use aws_smithy_types::event_stream::RawMessage;
 use shared::model::provider::{Failure, Refusal};
 
+use crate::http::key_refused;
+
 /// What an operation that did not begin to answer means.
 pub(super) fn of_call<E>(error: SdkError<E, HttpResponse>, connect: Duration) -> Failure
 where
@@ -73,7 +75,7 @@ fn of_service(error: &impl ProvideErrorMetadata, code: Option<&str>, status: Opt
         ("ThrottlingException" | "ServiceQuotaExceededException", _) | (_, Some(429)) => {
             Failure::Throttled { message, retry_after: None }
         }
-        ("AccessDeniedException", _) | (_, Some(401 | 403)) => Failure::Unauthorized { message },
+        ("AccessDeniedException", _) | (_, Some(401 | 403)) => key_refused(),
         ("ValidationException" | "ResourceNotFoundException" | "ConflictException", _) | (_, Some(400..500)) => {
             let refusal = Refusal { message, kind: Some("invalid_request_error".to_owned()), param: None, code: None };
             Failure::Refused { status: status.unwrap_or(400), refusal }

@@ -56,11 +56,16 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
+/// The provider's own words may quote the key, and callers read them.
+pub(crate) fn key_refused() -> Failure {
+    Failure::Unauthorized { message: "it was refused".to_owned() }
+}
+
 /// What an answer with an error status means.
 pub(super) fn failure_of_status(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Failure {
     let refusal = refusal(status, body);
     match status {
-        401 => Failure::Unauthorized { message: refusal.message },
+        401 => key_refused(),
         429 => Failure::Throttled { message: refusal.message, retry_after },
         408 | 500.. => Failure::Unavailable { status, message: refusal.message, retry_after },
         400.. => Failure::Refused { status, refusal },
@@ -79,7 +84,7 @@ pub(crate) fn failure_of_event(error: &ErrorBody) -> Failure {
         return Failure::Throttled { message: refusal.message, retry_after: None };
     }
     if is(&["authentication_error", "invalid_api_key", "401"]) {
-        return Failure::Unauthorized { message: refusal.message };
+        return key_refused();
     }
     if is(&["invalid_request_error", "content_filter", "context_length_exceeded", "400"]) {
         return Failure::Refused { status: 400, refusal };
@@ -164,7 +169,7 @@ mod tests {
         );
         check(404, r#"{"error":"model not found"}"#, "the provider refused with 404: model not found");
         check(422, r#"{"message":"flat","type":"x"}"#, "the provider refused with 422: flat");
-        check(401, r#"{"error":{"message":"bad key"}}"#, "the provider does not accept its key: bad key");
+        check(401, r#"{"error":{"message":"bad key"}}"#, "the provider does not accept its key: it was refused");
         check(
             429,
             r#"{"error":{"message":"slow down","code":"insufficient_quota"}}"#,

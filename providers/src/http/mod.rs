@@ -15,7 +15,7 @@ use shared::model::clock::Clock;
 use shared::model::provider::{Call, Failure};
 use shared::model::secret::Secret;
 
-pub(crate) use failure::{ErrorBody, failure_of_event, retry_after};
+pub(crate) use failure::{ErrorBody, failure_of_event, key_refused, retry_after};
 pub(crate) use sse::{SseEvent, events};
 
 /// An answer that is not streamed; the largest are embeddings of a full batch.
