@@ -152,6 +152,9 @@ impl Deployment {
                 for _ in 0..4 {
                     self.send("POST", path, &key, &[], &call).await;
                 }
+                // So much that the meter gets more shards.
+                let limits = json!({"limits": {"budget_usd_per_month": 100}});
+                self.post(&format!("/v1/organization/projects/{project}"), limits).await;
                 let limits = json!({"limits": {"budget_usd_per_month": 0.000_001}});
                 self.post(&format!("/v1/organization/projects/{project}"), limits).await;
                 let refused = self.send("POST", path, &key, &[], &call).await;
@@ -227,9 +230,25 @@ impl Deployment {
         self.response(ask.clone()).await;
         let mut background = ask;
         background["background"] = true.into();
-        self.response(background).await;
+        self.response(background.clone()).await;
         self.work().await;
+        // Deleted before their turn is added: by the worker, and by the sweep for one that died.
+        self.response(background.clone()).await;
         self.delete(&path).await;
+        self.work().await;
+        let conversation = self.post("/v1/conversations", json!({})).await;
+        background["conversation"] = conversation["id"].clone();
+        self.response(background).await;
+        let mut ended = 0;
+        self.world.faults.set(move |operation| {
+            ended += usize::from(ended > 0 || operation == "TransactWriteItems");
+            if ended == 2 { Fault::Hang } else { Fault::None }
+        });
+        self.work().await;
+        self.world.faults.clear();
+        self.delete(&format!("/v1/conversations/{}", text(&conversation["id"]))).await;
+        self.world.clock.advance_ms(2 * MINUTE_MS);
+        self.sweep().await;
     }
 
     /// An endpoint that every event goes to, from here on.
