@@ -168,7 +168,7 @@ async fn judge(
 }
 
 /// Times that the sweeper may have to come until nothing is due.
-const SWEEPS: u32 = 300;
+const SWEEPS: u32 = 2_000;
 
 /// Goes from one due time to the next, as the sweeper would in time, until nothing is due any more.
 async fn rest(deployment: &Arc<Deployment>, invariants: &mut [Box<dyn Invariant>]) -> Result<(), Violation> {
