@@ -1,12 +1,8 @@
 //! Every error is an answer: each route, each way to be wrong, the whole envelope.
 
-use kit::{ADMIN_KEY, Reply, Script, World, send};
-use serde_json::json;
-use shared::data::Queue;
+use kit::{ADMIN_KEY, Reply, World, send};
 use shared::model::project::{ApiKeySecret, Limits, Policy};
-use shared::model::provider::Failure;
 
-use crate::jobs::RESPONSES;
 use crate::{CHAT, PATH};
 
 const POSTS: [&str; 4] = [PATH, "/v1/completions", "/v1/embeddings", "/v1/moderations"];
@@ -143,32 +139,4 @@ async fn a_store_that_throttles_is_waited_for_and_one_that_is_down_is_a_500_with
     assert!(!reply.text().contains("connection"), "{}", reply.text());
     world.faults.clear();
     assert_eq!(world.books(&project).await.1, 0);
-}
-
-#[tokio::test]
-async fn what_a_provider_says_of_the_operator_s_key_is_not_passed_on() {
-    const QUOTED: &str = "sk-op...9Xyz";
-    let quoting = || Failure::Unauthorized { message: format!("Incorrect API key provided: {QUOTED}.") };
-    let expected = "The provider `first` does not accept the key that it was given. Tell the operator.";
-    let world = World::new().await;
-    world.first.always(Script::Fail(quoting));
-    let (_, key) = world.project(Limits::default(), Policy::default()).await;
-    let gateway = world.gateway();
-    let router = kit::router_of(&gateway);
-    let headers = [("idempotency-key", "one")];
-    let ask = json!({"model": "priced", "input": "Hello"});
-    for (path, body) in [(PATH, CHAT.to_owned()), (RESPONSES, ask.to_string())] {
-        let refused = send(&router, "POST", path, &key, &headers, body).await;
-        check(&refused, 502, "provider_unauthorized");
-        assert_eq!(refused.json()["error"]["message"], expected);
-        assert_eq!(refused.header("x-should-retry"), "false");
-    }
-    let mut background = ask;
-    background["background"] = json!(true);
-    let queued = send(&router, "POST", RESPONSES, &key, &[], background.to_string()).await.json();
-    world.work_once(Queue::Respond, |event| respond::job(event, gateway.clone(), None)).await;
-    let path = format!("{RESPONSES}/{}", queued["id"].as_str().unwrap());
-    let failed = send(&router, "GET", &path, &key, &[], "").await;
-    assert_eq!((&failed.json()["status"], &failed.json()["error"]["message"]), (&json!("failed"), &json!(expected)));
-    assert!(!failed.text().contains(QUOTED), "{}", failed.text());
 }

@@ -58,7 +58,7 @@ fn text(value: &Value) -> Option<String> {
 
 /// The provider's own words may quote the key, and callers read them.
 pub(crate) fn key_refused() -> Failure {
-    Failure::Unauthorized { message: "it was refused".to_owned() }
+    Failure::Unauthorized { message: "it was refused; tell the operator".to_owned() }
 }
 
 /// What an answer with an error status means.
@@ -169,7 +169,11 @@ mod tests {
         );
         check(404, r#"{"error":"model not found"}"#, "the provider refused with 404: model not found");
         check(422, r#"{"message":"flat","type":"x"}"#, "the provider refused with 422: flat");
-        check(401, r#"{"error":{"message":"bad key"}}"#, "the provider does not accept its key: it was refused");
+        check(
+            401,
+            r#"{"error":{"message":"bad key"}}"#,
+            "the provider does not accept its key: it was refused; tell the operator",
+        );
         check(
             429,
             r#"{"error":{"message":"slow down","code":"insufficient_quota"}}"#,

@@ -83,8 +83,8 @@ async fn errors_of_the_service_are_failures_and_are_not_retried() {
     let cases = [
         (400, "ValidationException", "the provider refused with 400: the reason"),
         (404, "ResourceNotFoundException", "the provider refused with 404: the reason"),
-        (403, "AccessDeniedException", "the provider does not accept its key: it was refused"),
-        (403, "ExpiredTokenException", "the provider does not accept its key: it was refused"),
+        (403, "AccessDeniedException", "the provider does not accept its key: it was refused; tell the operator"),
+        (403, "ExpiredTokenException", "the provider does not accept its key: it was refused; tell the operator"),
         (429, "ThrottlingException", "the provider throttles: the reason"),
         (429, "ModelNotReadyException", "the provider answered 503: the reason"),
         (408, "ModelTimeoutException", "the provider answered 408: the reason"),

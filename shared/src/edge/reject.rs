@@ -124,10 +124,6 @@ fn words(error: &Error) -> (String, Option<String>) {
             (refusal.message.clone(), refusal.param.clone())
         }
         Error::Provider { source: Failure::Unsupported { what, param }, .. } => (what.clone(), param.clone()),
-        // Its own words may quote the operator's key.
-        Error::Provider { provider, source: Failure::Unauthorized { .. }, .. } => {
-            (format!("The provider `{provider}` does not accept the key that it was given. Tell the operator."), None)
-        }
         Error::Provider { provider, attempts, source } => {
             (format!("The provider `{provider}` gave no answer after {attempts} attempts: {source}."), None)
         }

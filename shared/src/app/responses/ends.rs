@@ -169,10 +169,6 @@ pub(super) fn told(error: &Error) -> (&'static str, String) {
 
 fn error_text(error: &Error) -> String {
     match error {
-        // Its own words may quote the operator's key.
-        Error::Provider { provider, source: Failure::Unauthorized { .. }, .. } => {
-            format!("The provider `{provider}` does not accept the key that it was given. Tell the operator.")
-        }
         Error::Provider { provider, attempts, source } => {
             format!("The provider `{provider}` gave no answer after {attempts} attempts: {source}.")
         }
