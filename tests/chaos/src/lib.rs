@@ -12,6 +12,7 @@ mod faults;
 mod invariants;
 mod ledger;
 mod load;
+mod panics;
 mod platform;
 mod process;
 mod provider;

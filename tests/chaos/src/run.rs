@@ -17,6 +17,7 @@ use crate::dice::Dice;
 use crate::invariants::{self, Invariant};
 use crate::ledger::Violation;
 use crate::load::{self, Planned};
+use crate::panics;
 use crate::platform::{Platform, sweep};
 use crate::sim::{Case, Place, Sim};
 use crate::weather::Weather;
@@ -201,58 +202,4 @@ fn first_seen(sim: &Sim) -> Option<Violation> {
 
 fn failed(invariant: &'static str, what: String) -> Violation {
     Violation { invariant, what }
-}
-
-/// Panics of this thread. Product code catches its own, and nobody waits for the tasks that it spawns.
-mod panics {
-    use std::cell::RefCell;
-    use std::panic::{PanicHookInfo, set_hook, take_hook};
-    use std::sync::Once;
-
-    thread_local! {
-        /// What the first one said, and where.
-        static FIRST: RefCell<Option<String>> = const { RefCell::new(None) };
-    }
-
-    /// Forgets what there was, and watches from now on.
-    pub(super) fn watch() {
-        static WATCHED: Once = Once::new();
-        WATCHED.call_once(|| {
-            let before = take_hook();
-            set_hook(Box::new(move |panic| {
-                keep(panic);
-                before(panic);
-            }));
-        });
-        FIRST.set(None);
-    }
-
-    pub(super) fn first() -> Option<String> {
-        FIRST.with_borrow(Option::clone)
-    }
-
-    fn keep(panic: &PanicHookInfo<'_>) {
-        let message = panic.payload_as_str().unwrap_or("no message");
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        // A thread that ends may have dropped it.
-        let _ = FIRST.try_with(|first| {
-            first.borrow_mut().get_or_insert_with(|| format!("{message}, at {place}"));
-        });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_panic_that_somebody_caught_is_known() {
-        panics::watch();
-        let caught: std::thread::Result<()> = catch_unwind(|| panic!("so it is"));
-        assert!(caught.is_err());
-        let first = panics::first().unwrap();
-        assert!(first.starts_with("so it is, at ") && first.contains("run.rs:"), "{first}");
-        panics::watch();
-        assert_eq!(panics::first(), None);
-    }
 }

@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::json;
-use shared::model::clock::Instant;
 
 use super::{Invariant, Verdict, expect};
 use crate::client::{Ask, Client};
@@ -93,7 +92,7 @@ async fn completed(client: &mut Client, tenant: usize, id: &str) -> Verdict {
         let mut ledger = client.deployment.sim.ledger();
         ledger.response(id, tenant).is_background = true;
     }
-    let began: Instant = client.deployment.sim.clock.now();
+    let began = client.deployment.sim.clock.now();
     let get = Ask {
         method: "GET",
         path: format!("{}/{id}", responses::PATH),
