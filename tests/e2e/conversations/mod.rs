@@ -1,13 +1,11 @@
 //! Conversations: their items in order, each once; and what responses make of them.
 
-use std::time::Duration;
+mod deleting;
 
 use axum::Router;
 use futures_util::future::join_all;
-use kit::{Fault, Reply, Script, World, send};
+use kit::{Reply, Script, World, send};
 use serde_json::{Value, json};
-use shared::data::{Added, NewItem, Turn};
-use shared::model::id::random;
 use shared::model::message::ResponseKey;
 use shared::model::project::{Limits, Policy};
 
@@ -329,149 +327,4 @@ async fn a_background_response_adds_its_turn_once() {
     gateway.respond(&job, None).await.unwrap();
     gateway.respond(&job, None).await.unwrap();
     assert_eq!(client.texts(&path).await, ["Question?", "Hello there."]);
-}
-
-/// What is left of all conversations: bodies of items in the table and in the bucket, and marks.
-async fn left(world: &World) -> usize {
-    let items = world.dynamo().scan().table_name("weir").send().await.unwrap().items.unwrap_or_default();
-    let of_conversations = items.iter().filter(|item| item["pk"].as_s().unwrap().starts_with("CONV#"));
-    let said =
-        of_conversations.filter(|item| !item["sk"].as_s().unwrap().starts_with("ITEM#") || item.contains_key("body"));
-    said.count() + bodies(world).await
-}
-
-/// Bodies of items in the bucket.
-async fn bodies(world: &World) -> usize {
-    let bucket = embedded::s3_client(world.connectors().s3);
-    let listed = bucket.list_objects_v2().bucket("weir").prefix("kept/").send().await.unwrap();
-    listed.contents.unwrap_or_default().len()
-}
-
-/// A small item and one whose body is in the bucket.
-fn new_items() -> [NewItem; 2] {
-    let item = |id: &str, text: &str| NewItem { id: id.to_owned(), body: kept(id, text).to_string().into() };
-    [item("n1", "small"), item("n2", &random(200_000))]
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_conversation_whose_deletion_died_is_gone_and_its_deletion_goes_on() {
-    let large = random(200_000);
-    for fault in [Fault::Hang, Fault::HangAfter, Fault::Lose] {
-        let mut interrupted = 0;
-        for step in 0.. {
-            let world = World::new().await;
-            let client = Client::new(&world).await;
-            let path = client.conversation(json!({"items": [message("m1", "small"), message("m2", &large)]})).await;
-            let mut calls = 0..;
-            // What is lost is repeated by the SDK, and lost again.
-            world.faults.set(move |_| match calls.next() {
-                Some(n) if n == step || fault == Fault::Lose && n > step => fault,
-                _ => Fault::None,
-            });
-            let reply = world.faults.or_die(client.send("DELETE", &path, Value::Null)).await;
-            world.faults.clear();
-            if reply.is_some_and(|reply| reply.status == 200) {
-                assert_eq!(left(&world).await, 0);
-                break;
-            }
-            let shown = client.get(&path).await.status;
-            let items = client.get(&format!("{path}/items")).await.status;
-            assert_eq!(shown, items, "{fault:?} at step {step}: all of it is there, or nothing");
-            interrupted += usize::from(shown == 404 && left(&world).await > 0);
-            if shown == 404 {
-                for (path, body) in [
-                    (path.clone(), json!({"metadata": {}})),
-                    (format!("{path}/items"), json!({"items": [message("m3", "")]})),
-                ] {
-                    assert_eq!(client.post(&path, body).await.status, 404, "{fault:?} at step {step}");
-                }
-            }
-            let expected = if left(&world).await > 0 { 200 } else { 404 };
-            assert_eq!(client.send("DELETE", &path, Value::Null).await.status, expected, "{fault:?} at step {step}");
-            assert_eq!(left(&world).await, 0, "{fault:?} at step {step}");
-            assert_eq!(client.send("DELETE", &path, Value::Null).await.status, 404);
-        }
-        assert!(interrupted >= 3, "{fault:?} left something {interrupted} times");
-    }
-}
-
-/// Every call takes 10 ms, so a deletion that begins 5 ms later meets the addition one step later.
-#[tokio::test(start_paused = true)]
-async fn what_is_added_while_a_conversation_is_deleted_does_not_stay() {
-    let world = World::builder().store_latency(Duration::from_millis(10)).build().await;
-    let client = Client::new(&world).await;
-    let new = new_items();
-    let mut outcomes = [0; 4];
-    for n in 0..24 {
-        for is_turn in [true, false] {
-            let path = client.conversation(Value::Null).await;
-            let (project_id, id) = (client.project_id.clone(), path.rsplit('/').next().unwrap());
-            let now = world.clock.now();
-            let add = async {
-                tokio::time::sleep(Duration::from_millis(60)).await;
-                if is_turn {
-                    let turn = Turn { at: now.plus_ms(1), id: "resp_1".to_owned() };
-                    return world.stores.add_turn(&project_id, id, &turn, &new).await.unwrap();
-                }
-                world.stores.add_items(&project_id, id, now, "name", &new).await.unwrap() == Added::Done
-            };
-            let delete = async {
-                tokio::time::sleep(Duration::from_millis(5 * n)).await;
-                world.stores.delete_conversation(&project_id, id).await.unwrap()
-            };
-            let (added, deleted) = tokio::join!(add, delete);
-            assert!(deleted);
-            assert_eq!(left(&world).await, 0, "deleted after {} ms, turn: {is_turn}", 5 * n);
-            outcomes[usize::from(is_turn) * 2 + usize::from(added)] += 1;
-        }
-    }
-    assert!(outcomes.iter().all(|n| *n > 2), "{outcomes:?}");
-}
-
-#[tokio::test]
-async fn a_turn_whose_worker_died_leaves_nothing_in_a_conversation_that_was_deleted_since() {
-    let new = new_items();
-    for fault in [Fault::Hang, Fault::HangAfter] {
-        for step in 0.. {
-            let world = World::new().await;
-            let client = Client::new(&world).await;
-            let path = client.conversation(Value::Null).await;
-            let (project_id, id) = (client.project_id.clone(), path.rsplit('/').next().unwrap());
-            let turn = Turn { at: world.clock.now().plus_ms(1), id: "resp_1".to_owned() };
-            let add = || world.stores.add_turn(&project_id, id, &turn, &new);
-            world.faults.at(step, fault);
-            let added = world.faults.or_die(add()).await;
-            world.faults.clear();
-            assert!(world.stores.delete_conversation(&project_id, id).await.unwrap());
-            assert!(!add().await.unwrap(), "{fault:?} at step {step}");
-            assert_eq!(left(&world).await, 0, "{fault:?} at step {step}");
-            if added.is_some() {
-                assert!(step > 3, "adding a turn has more steps than {step}");
-                break;
-            }
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_deletion_that_comes_late_leaves_the_item_that_is_there_by_now() {
-    let world = World::new().await;
-    let client = Client::new(&world).await;
-    let large = random(200_000);
-    let path = client.conversation(json!({"items": [message("m1", &large)]})).await;
-    let (project_id, id) = (client.project_id.clone(), path.rsplit('/').next().unwrap());
-    let (_, seen) = world.stores.conversation_item(&project_id, id, "m1").await.unwrap().unwrap();
-    let item = format!("{path}/items/m1");
-    assert_eq!(client.send("DELETE", &item, Value::Null).await.status, 200);
-    assert_eq!(bodies(&world).await, 0);
-    client.post(&format!("{path}/items"), json!({"items": [message("m1", &large)]})).await;
-    world.stores.delete_conversation_item(&project_id, id, &seen.unwrap(), world.clock.now()).await.unwrap();
-    assert!(client.get(&item).await.json() == kept("m1", &large), "it has its body");
-    // Who adds what is there already leaves nothing of it.
-    let again = client.post(&format!("{path}/items"), json!({"items": [message("m1", &large)]})).await;
-    assert_eq!((again.status, bodies(&world).await), (400, 1));
-    let ask = json!({"model": "priced", "conversation": id, "input": [message("m1", &large)]});
-    assert_eq!(client.post("/v1/responses", ask).await.status, 200);
-    assert!(client.texts(&path).await == [&*large, "Hello there."], "it is there once");
-    assert_eq!(bodies(&world).await, 1);
 }
