@@ -20,13 +20,13 @@ struct Cli {
     #[arg(long)]
     seed: Option<u64>,
     /// With --seed: print all that happens
-    #[arg(long, requires = "seed")]
+    #[arg(long, requires = "seed", conflicts_with = "seeds")]
     trace: bool,
     /// With --seed: operations that are not made, like 1,2
-    #[arg(long, requires = "seed", value_delimiter = ',')]
+    #[arg(long, requires = "seed", conflicts_with = "seeds", value_delimiter = ',')]
     without_operations: Vec<usize>,
     /// With --seed: faults that do not happen, like store#17,provider#3
-    #[arg(long, requires = "seed", value_delimiter = ',')]
+    #[arg(long, requires = "seed", conflicts_with = "seeds", value_delimiter = ',')]
     without_faults: Vec<Place>,
     /// Do not stop at the first seed that breaks something
     #[arg(long)]
