@@ -9,6 +9,9 @@ use crate::address::is_allowed;
 
 const MAX_URL_BYTES: usize = 2_048;
 
+/// What RFC 3986 allows in no URL, and readers of URLs drop, replace or escape as they like.
+const NEVER_IN_URLS: [char; 9] = ['"', '<', '>', '\\', '^', '`', '{', '|', '}'];
+
 /// A URL that was checked, but for what its host's name means.
 pub(crate) struct Target(Url);
 
@@ -22,9 +25,11 @@ impl Target {
         if text.len() > MAX_URL_BYTES {
             return Err(RefusedUrl(format!("`url` has {} bytes, expected at most {MAX_URL_BYTES}.", text.len())));
         }
-        // The parser would drop or replace some of these, and what is shown must be what is called.
-        if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') {
-            return wrong("`url` contains spaces, control characters or backslashes; escape them.");
+        if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return wrong("`url` contains spaces or control characters; escape them.");
+        }
+        if let Some(found) = text.chars().find(|c| NEVER_IN_URLS.contains(c)) {
+            return Err(RefusedUrl(format!("`url` contains `{found}`, which no URL may; escape it.")));
         }
         if !text.is_ascii() {
             return wrong(
@@ -48,8 +53,18 @@ impl Target {
             Some(address) if !is_allowed(address, permit_loopback) => {
                 Err(RefusedUrl(format!("`url` points to {address}; events are sent to public addresses only.")))
             }
-            _ => Ok(target),
+            _ => target.written_as(text),
         }
+    }
+
+    /// Refuses another way to write the host that is called: whoever reads the URL must see where events go.
+    fn written_as(self, text: &str) -> Result<Self, RefusedUrl> {
+        let origin = format!("{}://{}", self.0.scheme(), self.0.host_str().unwrap_or_default());
+        let written = text.get(..origin.len()).unwrap_or(text);
+        if written.eq_ignore_ascii_case(&origin) {
+            return Ok(self);
+        }
+        Err(RefusedUrl(format!("`url` begins with another way to write `{origin}`; begin it with that.")))
     }
 
     /// The host if it is written as an address; the parser reads decimal, octal and hexadecimal forms as well.
@@ -103,10 +118,17 @@ mod tests {
             ("https://example.com/#part", "fragment"),
             ("https://exam\nple.com/", "control characters"),
             (" https://example.com/", "spaces"),
-            ("https:\\\\example.com/", "backslashes"),
+            ("https:\\\\example.com/", "contains `\\`"),
+            ("https://example.com/<id>", "contains `<`"),
             ("https://\u{ff11}27.0.0.1/", "beyond ASCII"),
             ("https://\u{feff}8.8.8.8/", "beyond ASCII"),
             ("https://example.com:99999/", "no absolute URL"),
+            ("https:example.com/", "begin it with that"),
+            ("https:///example.com/", "begin it with that"),
+            ("https://@example.com/", "begin it with that"),
+            ("https://ex%61mple.com/", "another way to write `https://example.com`"),
+            ("https://8.8.8/", "another way to write `https://8.8.0.8`"),
+            ("https://[2606:4700:0::1111]/", "another way to write `https://[2606:4700::1111]`"),
         ] {
             let found = refusal(url, false).unwrap_or_default();
             assert!(found.contains(reason), "{url}: {found}");
