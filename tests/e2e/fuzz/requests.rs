@@ -91,13 +91,10 @@ fn check(request: &Value, reply: &Reply) -> Result<(), TestCaseError> {
 #[test]
 fn every_json_body_gets_an_answer() {
     let service = Service::new();
-    let tried = super::runner("e2e/fuzz/corpus/requests.txt").run(&mutated_json(corpus()), |request| {
-        // Edits may hit where it goes instead: that is another test's business.
-        prop_assume!(
-            corpus().iter().any(|known| known["path"] == request["path"] && known["method"] == request["method"])
-        );
-        check(&request, &service.send(&request, request["body"].to_string().into_bytes()))
-    });
+    let any = proptest::sample::select(corpus())
+        .prop_flat_map(|request| (mutated_json(vec![request["body"].clone()]), Just(request)));
+    let tried = super::runner("e2e/fuzz/corpus/requests.txt")
+        .run(&any, |(body, request)| check(&request, &service.send(&request, body.to_string().into_bytes())));
     tried.unwrap_or_else(|failed| panic!("{failed}"));
 }
 
