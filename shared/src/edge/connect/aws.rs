@@ -34,7 +34,9 @@ pub(super) fn s3() -> aws_sdk_s3::Client {
 }
 
 pub(super) fn secrets_manager() -> aws_sdk_secretsmanager::Client {
-    aws_sdk_secretsmanager::Client::new(&settings("SECRETS_MANAGER"))
+    let settings = settings("SECRETS_MANAGER");
+    let config = aws_sdk_secretsmanager::config::Builder::from(&settings).timeout_config(timeouts(3, 12));
+    aws_sdk_secretsmanager::Client::from_conf(config.build())
 }
 
 /// What Lambda tells a function in the environment, and under which names the SDKs look for endpoints.
@@ -70,10 +72,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_of_stores_and_queues_give_up() {
-        let (s3, dynamodb, sqs) = (s3(), dynamodb(), sqs());
-        let all = [s3.config().timeout_config(), dynamodb.config().timeout_config(), sqs.config().timeout_config()];
-        for (config, attempt) in all.into_iter().zip([10, 3, 3]) {
+    fn every_client_gives_up() {
+        let (s3, dynamodb, sqs, secrets) = (s3(), dynamodb(), sqs(), secrets_manager());
+        let all = [
+            s3.config().timeout_config(),
+            dynamodb.config().timeout_config(),
+            sqs.config().timeout_config(),
+            secrets.config().timeout_config(),
+        ];
+        for (config, attempt) in all.into_iter().zip([10, 3, 3, 3]) {
             let config = config.unwrap();
             assert_eq!(config.operation_attempt_timeout(), Some(Duration::from_secs(attempt)));
             assert!(config.operation_timeout() > config.operation_attempt_timeout());
