@@ -51,7 +51,12 @@ enum Part {
     /// Background responses
     Jobs,
     /// The start of each function in a folder: target/lambda, or target/release
-    Functions { folder: PathBuf },
+    Functions {
+        folder: PathBuf,
+        /// A bundle of trusted roots that they read instead of all that this machine has
+        #[arg(long)]
+        roots: Option<PathBuf>,
+    },
     /// A thousand streams at once, minutes of calls and jobs, a slow provider beside a fast one
     Load {
         /// Of steady load
@@ -110,9 +115,11 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             ("calls", Report::of(command, |totals| measure::calls(&plan, totals))?)
         }
         Part::Jobs => ("jobs", Report::of("jobs", |_| jobs::measure(JOBS))?),
-        Part::Functions { folder } => {
-            let command = format!("functions {}", folder.display());
-            ("functions", Report::of(&command, |_| Ok(start_up::findings(&start_up::measure(&folder)?)))?)
+        Part::Functions { folder, roots } => {
+            let option = roots.as_ref().map(|file| format!(" --roots {}", file.display())).unwrap_or_default();
+            let command = format!("functions {}{option}", folder.display());
+            let rows = |_: &mut _| Ok(start_up::findings(&start_up::measure(&folder, roots.as_deref())?));
+            ("functions", Report::of(&command, rows)?)
         }
         Part::Load { minutes } => {
             let command = format!("load --minutes {minutes}");

@@ -61,16 +61,19 @@ pub(crate) struct Row {
 }
 
 /// Measures every function in `folder` (`<function>/bootstrap`, or the binary itself), and `echo` if it is there.
-pub(crate) fn measure(folder: &Path) -> Result<Vec<Row>, Failure> {
+pub(crate) fn measure(folder: &Path, roots: Option<&Path>) -> Result<Vec<Row>, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let world = World::builder().clock(Clock::system()).build().await;
         let models = include_str!("../../models/models.toml");
         let deployment = Deployment::start(world, models, "sk-weir-admin").await?;
+        let mut variables = deployment.variables("buffer");
+        // Most of a start can be the reading of trusted roots: 290 files on Debian, a bundle on Amazon Linux.
+        variables.extend(roots.map(|file| ("SSL_CERT_FILE".to_owned(), file.display().to_string())));
         let mut rows = Vec::new();
         for (function, event) in [("echo", Event::Schedule)].iter().chain(&FUNCTIONS) {
             match bootstrap(folder, function) {
-                Some(path) => rows.push(row(function, &path, *event, &deployment).await?),
+                Some(path) => rows.push(row(function, &path, *event, &variables).await?),
                 None if *function == "echo" => {}
                 None => return Err(format!("{} has no function `{function}`", folder.display()).into()),
             }
@@ -84,18 +87,15 @@ fn bootstrap(folder: &Path, function: &str) -> Option<PathBuf> {
     [path.join("bootstrap"), path].into_iter().find(|path| path.is_file())
 }
 
-async fn row(function: &str, path: &Path, event: Event, deployment: &Deployment) -> Result<Row, Failure> {
+async fn row(function: &str, path: &Path, event: Event, variables: &[(String, String)]) -> Result<Row, Failure> {
     let binary = std::fs::read(path)?;
-    let mut variables = deployment.variables("buffer");
-    // Most of a start can be the reading of trusted roots: 280 files on Debian, one bundle on Amazon Linux.
-    variables.extend(std::env::var("SSL_CERT_FILE").ok().map(|file| ("SSL_CERT_FILE".to_owned(), file)));
     let (mut first_polls, mut resident) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {
-        let mut started = Function::start(path, &variables).await?;
+        let mut started = Function::start(path, variables).await?;
         first_polls.push(ms(started.polled().await?));
         resident.push(mib(started.memory()?.resident));
     }
-    let mut invocations = warm(path, &variables, &event.text()).await?;
+    let mut invocations = warm(path, variables, &event.text()).await?;
     Ok(Row {
         function: function.to_owned(),
         bootstrap_mb: binary.len() as f64 / 1e6,
