@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kit::{Fault, Script, World, send};
 use shared::app::Swept;
-use shared::data::DUE_SHARDS;
+use shared::data::{DUE_SHARDS, MeterKey};
 use shared::model::money::MicroUsd;
 use shared::model::project::{Limits, Policy};
 
@@ -57,6 +57,24 @@ async fn a_sweep_leaves_calls_that_run_alone() {
     let (reply, swept) = tokio::join!(send(&router, "POST", PATH, &key, &[], CHAT), sweeping);
     assert_eq!((reply.status, swept), (200, Swept::default()));
     assert_eq!(world.books(&project).await, (CHAT_COST, 0));
+}
+
+#[tokio::test]
+async fn a_shard_that_got_a_hold_while_the_sweeper_looked_stays_due() {
+    let world = World::new().await;
+    let (project, key) = world.project(budget(1.0), Policy::default()).await;
+    world.first.always(Script::slow(Duration::from_millis(200), "late", 10, 5));
+    let router = world.router();
+    let meter = MeterKey { project_id: project.id.clone(), period: world.clock.now().month(), shard: 0 };
+    let sweeping = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        // A sweeper that looked before the call was admitted has found nothing to come back for.
+        world.stores.table.set_meter_due(&meter, None).await.unwrap();
+        world.clock.advance_ms(100_000);
+        world.gateway().sweep().await.unwrap()
+    };
+    let (_, swept) = tokio::join!(send(&router, "POST", PATH, &key, &[], CHAT), sweeping);
+    assert_eq!(swept.holds_settled, 1);
 }
 
 #[tokio::test]
