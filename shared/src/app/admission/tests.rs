@@ -131,6 +131,18 @@ proptest! {
 }
 
 #[test]
+fn money_is_brought_together_only_while_it_is_there() {
+    let seen = meter(7, &[60, 60], Some(120));
+    let Plan::Refill { moves, shard: to } = plan(&seen, &terms(Some(120), None, 2), &demand(100), MONTH_ENDS) else {
+        panic!("two shards pay together")
+    };
+    let mut taken = seen.clone();
+    // Another call was admitted since.
+    taken[usize::from(1 - to)].as_mut().unwrap().avail = 59;
+    assert_eq!(apply(&mut taken, &moves), None);
+}
+
+#[test]
 fn somebody_who_is_behind_reads_again() {
     let shards = meter(8, &[5], None);
     assert_eq!(plan(&shards, &terms(None, None, 1), &demand(1), MONTH_ENDS), Plan::ReadAgain);
