@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kit::{Fault, Script, World, send};
+use kit::{Fault, Reply, Script, World, send};
 use shared::app::Swept;
 use shared::data::{DUE_SHARDS, MeterKey};
 use shared::model::money::MicroUsd;
@@ -44,53 +44,53 @@ async fn a_process_that_died_between_hold_and_settlement_is_settled_in_full_once
     assert_eq!(gateway.sweep().await.unwrap(), Swept::default());
 }
 
-#[tokio::test]
+/// A call that waits for its provider, and what somebody does meanwhile.
+async fn while_a_call_waits<T>(world: &World, key: &str, meanwhile: impl Future<Output = T>) -> (Reply, T) {
+    world.first.always(Script::slow(Duration::from_millis(200), "late", 10, 5));
+    let router = world.router();
+    let meanwhile = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        meanwhile.await
+    };
+    tokio::join!(send(&router, "POST", PATH, key, &[], CHAT), meanwhile)
+}
+
+/// A sweep after the leases of all calls have ended.
+async fn late_sweep(world: &World) -> Swept {
+    world.clock.advance_ms(100_000);
+    world.gateway().sweep().await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_sweep_leaves_calls_that_run_alone() {
     let world = World::new().await;
     let (project, key) = world.project(budget(1.0), Policy::default()).await;
-    world.first.always(Script::slow(Duration::from_millis(200), "late", 10, 5));
-    let router = world.router();
-    let sweeping = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        world.gateway().sweep().await.unwrap()
-    };
-    let (reply, swept) = tokio::join!(send(&router, "POST", PATH, &key, &[], CHAT), sweeping);
+    let (reply, swept) = while_a_call_waits(&world, &key, async { world.gateway().sweep().await.unwrap() }).await;
     assert_eq!((reply.status, swept), (200, Swept::default()));
     assert_eq!(world.books(&project).await, (CHAT_COST, 0));
 }
 
-#[tokio::test]
-async fn a_shard_that_got_a_hold_while_the_sweeper_looked_stays_due() {
-    let world = World::new().await;
-    let (project, key) = world.project(budget(1.0), Policy::default()).await;
-    world.first.always(Script::slow(Duration::from_millis(200), "late", 10, 5));
-    let router = world.router();
-    let meter = MeterKey { project_id: project.id.clone(), period: world.clock.now().month(), shard: 0 };
-    let sweeping = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        // A sweeper that looked before the call was admitted has found nothing to come back for.
-        world.stores.table.set_meter_due(&meter, None).await.unwrap();
-        world.clock.advance_ms(100_000);
-        world.gateway().sweep().await.unwrap()
-    };
-    let (_, swept) = tokio::join!(send(&router, "POST", PATH, &key, &[], CHAT), sweeping);
-    assert_eq!(swept.holds_settled, 1);
-}
-
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_settlement_that_comes_after_the_sweep_changes_nothing() {
     let world = World::new().await;
     let (project, key) = world.project(budget(1.0), Policy::default()).await;
-    world.first.always(Script::slow(Duration::from_millis(200), "late", 10, 5));
-    let router = world.router();
-    let sweeping = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        world.clock.advance_ms(100_000);
-        world.gateway().sweep().await.unwrap()
-    };
-    let (reply, swept) = tokio::join!(send(&router, "POST", PATH, &key, &[], CHAT), sweeping);
+    let (reply, swept) = while_a_call_waits(&world, &key, late_sweep(&world)).await;
     assert_eq!((reply.status, swept.holds_settled), (200, 1));
     assert_eq!(world.books(&project).await, (CHAT_HOLD, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_got_a_hold_while_the_sweeper_looked_stays_due() {
+    let world = World::new().await;
+    let (project, key) = world.project(budget(1.0), Policy::default()).await;
+    let meter = MeterKey { project_id: project.id, period: world.clock.now().month(), shard: 0 };
+    let sweeps = async {
+        // The first one looked before the call was admitted, and found nothing to come back for.
+        world.stores.table.set_meter_due(&meter, None).await.unwrap();
+        late_sweep(&world).await
+    };
+    let (_, swept) = while_a_call_waits(&world, &key, sweeps).await;
+    assert_eq!(swept.holds_settled, 1);
 }
 
 /// Responses in the background whose messages were lost, due by now.
