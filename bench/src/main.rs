@@ -70,7 +70,7 @@ enum Part {
     /// What a million calls and a million jobs cost on AWS
     Cost,
     /// Keep weir under one steady load, for a profiler; prints its process id
-    Hold { seconds: u64 },
+    Reservation { seconds: u64 },
     /// Draw the page again from the figures that are there
     Draw,
     /// The provider that answers every call
@@ -93,7 +93,7 @@ fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "error: {}", shared::app::Chain(&*error));
+            let _ = writeln!(std::io::stderr(), "error: {}", shared::app::ErrorChain(&*error));
             ExitCode::FAILURE
         }
     }
@@ -105,7 +105,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Part::Provider => return roles::provider().map(|()| ExitCode::SUCCESS),
         Part::Store => return roles::store().map(|()| ExitCode::SUCCESS),
         Part::Weir { provider, store } => return roles::weir(&provider, store).map(|()| ExitCode::SUCCESS),
-        Part::Hold { seconds } => return measure::hold(seconds).map(|()| ExitCode::SUCCESS),
+        Part::Reservation { seconds } => return measure::hold(seconds).map(|()| ExitCode::SUCCESS),
         Part::Draw => {
             page::draw(cli.page.as_deref().ok_or("say where with --page docs/performance")?)?;
             return Ok(ExitCode::SUCCESS);

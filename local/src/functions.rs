@@ -8,12 +8,12 @@ use shared::app::Error;
 use shared::edge::Deps;
 use shared::edge::telemetry::named;
 use shared::edge::worker::{SqsBatchResponse, SqsEvent};
-use shared::model::clock::Instant;
+use shared::model::clock::Timestamp;
 
 pub(crate) type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// What a queue feeds: takes a batch of messages and the time by which it must be done with them.
-pub type Worker = Arc<dyn Fn(SqsEvent, Instant) -> Boxed<SqsBatchResponse> + Send + Sync>;
+pub type Worker = Arc<dyn Fn(SqsEvent, Timestamp) -> Boxed<SqsBatchResponse> + Send + Sync>;
 
 /// What starts a function.
 #[derive(Clone, Copy)]
@@ -49,7 +49,7 @@ fn deliver(gateway: Deps) -> Worker {
 
 /// Makes a worker of a function's job.
 #[must_use]
-pub fn worker<F>(job: impl Fn(SqsEvent, Instant) -> F + Send + Sync + 'static) -> Worker
+pub fn worker<F>(job: impl Fn(SqsEvent, Timestamp) -> F + Send + Sync + 'static) -> Worker
 where
     F: Future<Output = SqsBatchResponse> + Send + 'static,
 {

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use embedded::Place;
 use local::{Data, Deployment, JobsCommand, Running, Settings, invoke, jobs, serve};
 use providers::import::Import;
-use shared::app::Chain;
+use shared::app::ErrorChain;
 use shared::edge::Telemetry;
 use shared::edge::config::TelemetryConfig;
 use shared::model::clock::Clock;
@@ -102,7 +102,7 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "error: {}", Chain(&*error));
+            let _ = writeln!(std::io::stderr(), "error: {}", ErrorChain(&*error));
             ExitCode::FAILURE
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kit::{Fault, Reply, Script, World, send};
-use shared::app::Swept;
+use shared::app::SweepReport;
 use shared::data::{DUE_SHARDS, MeterKey};
 use shared::model::money::MicroUsd;
 use shared::model::project::{Limits, Policy};
@@ -31,7 +31,7 @@ async fn a_process_that_died_between_hold_and_settlement_is_settled_in_full_once
     assert_eq!(world.books(&project).await, (0, CHAT_HOLD));
 
     let gateway = world.gateway();
-    assert_eq!(gateway.sweep().await.unwrap(), Swept::default(), "the lease has not ended");
+    assert_eq!(gateway.sweep().await.unwrap(), SweepReport::default(), "the lease has not ended");
     clock.advance_ms(20_000 + 60_000 + 2_000);
     let (one, other) = tokio::join!(gateway.sweep(), async { world.gateway().sweep().await });
     let (one, other) = (one.unwrap(), other.unwrap());
@@ -41,7 +41,7 @@ async fn a_process_that_died_between_hold_and_settlement_is_settled_in_full_once
     let hour = clock.now().hour();
     let counted = stores.table.usage(&project.id, &hour, &hour).await.unwrap();
     assert_eq!(counted.iter().map(|(_, count)| count.cost.0).sum::<u64>(), CHAT_HOLD);
-    assert_eq!(gateway.sweep().await.unwrap(), Swept::default());
+    assert_eq!(gateway.sweep().await.unwrap(), SweepReport::default());
 }
 
 /// A call that waits for its provider, and what somebody does meanwhile.
@@ -56,7 +56,7 @@ async fn while_a_call_waits<T>(world: &World, key: &str, meanwhile: impl Future<
 }
 
 /// A sweep after the leases of all calls have ended.
-async fn late_sweep(world: &World) -> Swept {
+async fn late_sweep(world: &World) -> SweepReport {
     world.clock.advance_ms(100_000);
     world.gateway().sweep().await.unwrap()
 }
@@ -66,7 +66,7 @@ async fn a_sweep_leaves_calls_that_run_alone() {
     let world = World::new().await;
     let (project, key) = world.project(budget(1.0), Policy::default()).await;
     let (reply, swept) = while_a_call_waits(&world, &key, async { world.gateway().sweep().await.unwrap() }).await;
-    assert_eq!((reply.status, swept), (200, Swept::default()));
+    assert_eq!((reply.status, swept), (200, SweepReport::default()));
     assert_eq!(world.books(&project).await, (CHAT_COST, 0));
 }
 

@@ -36,9 +36,9 @@ impl From<ResponseRecord> for JobObject {
             status: record.status.name(),
             model: record.model,
             created_at: record.created_at.seconds(),
-            finished_at: record.finished_at.map(shared::model::clock::Instant::seconds),
+            finished_at: record.finished_at.map(shared::model::clock::Timestamp::seconds),
             runs: record.runs,
-            due_at: record.due_at.map(shared::model::clock::Instant::seconds),
+            due_at: record.due_at.map(shared::model::clock::Timestamp::seconds),
             events: record.next_sequence,
             cost_usd: record.status.is_terminal().then(|| record.cost.to_string()),
         }

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::app::admin::{Edit, LimitsChange, ProjectChange};
+use shared::app::admin::{LimitsChange, Patch, ProjectChange};
 use shared::app::{Error, Page};
 use shared::edge::{Admin, Deps, Input, List, Path, Rejection};
 use shared::model::money::MicroUsd;
@@ -99,7 +99,7 @@ pub(crate) async fn set_spend_limit(
 ) -> Result<Json<SpendLimit>, Rejection> {
     let budget = body.budget()?;
     gateway
-        .update_project(&project_id, &limits(LimitsChange { budget: Edit::Set(budget), ..LimitsChange::default() }))
+        .update_project(&project_id, &limits(LimitsChange { budget: Patch::Set(budget), ..LimitsChange::default() }))
         .await?;
     Ok(Json(SpendLimit::of(budget)))
 }
@@ -110,7 +110,7 @@ pub(crate) async fn delete_spend_limit(
     Path(project_id): Path<String>,
 ) -> Result<Json<SpendLimitDeleted>, Rejection> {
     gateway
-        .update_project(&project_id, &limits(LimitsChange { budget: Edit::Clear, ..LimitsChange::default() }))
+        .update_project(&project_id, &limits(LimitsChange { budget: Patch::Clear, ..LimitsChange::default() }))
         .await?;
     Ok(Json(SpendLimitDeleted { object: "project.spend_limit.deleted", deleted: true }))
 }
@@ -147,9 +147,9 @@ impl From<Limits> for RateLimit {
 #[derive(Deserialize)]
 pub(crate) struct RateLimitBody {
     #[serde(default)]
-    max_requests_per_1_minute: Edit<u64>,
+    max_requests_per_1_minute: Patch<u64>,
     #[serde(default)]
-    max_tokens_per_1_minute: Edit<u64>,
+    max_tokens_per_1_minute: Patch<u64>,
     max_images_per_1_minute: Option<Value>,
     max_audio_megabytes_per_1_minute: Option<Value>,
     max_requests_per_1_day: Option<Value>,

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use shared::app::admin::{Edit, NewProject, ProjectChange};
+use shared::app::admin::{NewProject, Patch, ProjectChange};
 use shared::edge::{Admin, Deps, Input, List, Params, Path, Rejection, cursor};
 use shared::model::project::{Limits, Name, Policy, Project};
 
@@ -42,9 +42,9 @@ impl From<Project> for ProjectObject {
 pub(crate) struct CreateBody {
     name: String,
     #[serde(default)]
-    limits: Edit<LimitsBody>,
+    limits: Patch<LimitsBody>,
     #[serde(default)]
-    policy: Edit<PolicyBody>,
+    policy: Patch<PolicyBody>,
 }
 
 #[derive(Deserialize)]
@@ -52,9 +52,9 @@ pub(crate) struct UpdateBody {
     /// `null` keeps it, as absence does: a project has a name.
     name: Option<String>,
     #[serde(default)]
-    limits: Edit<LimitsBody>,
+    limits: Patch<LimitsBody>,
     #[serde(default)]
-    policy: Edit<PolicyBody>,
+    policy: Patch<PolicyBody>,
 }
 
 pub(crate) async fn create(

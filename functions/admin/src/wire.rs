@@ -1,7 +1,7 @@
 //! weir's own fields of a project, `limits` and `policy`: their JSON, and the ranges they are checked against.
 
 use serde::{Deserialize, Serialize};
-use shared::app::admin::{Edit, LimitsChange, PolicyChange};
+use shared::app::admin::{LimitsChange, Patch, PolicyChange};
 use shared::model::money::MicroUsd;
 use shared::model::project::{Limits, MAX_CACHE_TTL_SECONDS};
 use shared::model::request::Invalid;
@@ -29,11 +29,11 @@ impl From<Limits> for LimitsObject {
 #[serde(deny_unknown_fields)]
 pub(crate) struct LimitsBody {
     #[serde(default)]
-    requests_per_minute: Edit<u64>,
+    requests_per_minute: Patch<u64>,
     #[serde(default)]
-    tokens_per_minute: Edit<u64>,
+    tokens_per_minute: Patch<u64>,
     #[serde(default)]
-    budget_usd_per_month: Edit<f64>,
+    budget_usd_per_month: Patch<f64>,
 }
 
 /// A policy as it is sent: absent keeps, `null` restores the default.
@@ -41,19 +41,19 @@ pub(crate) struct LimitsBody {
 #[serde(deny_unknown_fields)]
 pub(crate) struct PolicyBody {
     #[serde(default)]
-    default_max_output_tokens: Edit<u64>,
+    default_max_output_tokens: Patch<u64>,
     #[serde(default)]
-    dedupe_retries: Edit<bool>,
+    dedupe_retries: Patch<bool>,
     #[serde(default)]
-    cache_ttl_seconds: Edit<u64>,
+    cache_ttl_seconds: Patch<u64>,
 }
 
 /// Reads `limits`.
-pub(crate) fn limits(body: Edit<LimitsBody>) -> Result<LimitsChange, Invalid> {
+pub(crate) fn limits(body: Patch<LimitsBody>) -> Result<LimitsChange, Invalid> {
     let body = match body {
-        Edit::Keep => return Ok(LimitsChange::default()),
-        Edit::Clear => return Ok(LimitsChange::clear()),
-        Edit::Set(body) => body,
+        Patch::Keep => return Ok(LimitsChange::default()),
+        Patch::Clear => return Ok(LimitsChange::clear()),
+        Patch::Set(body) => body,
     };
     Ok(LimitsChange {
         requests_per_minute: body.requests_per_minute.try_map(|n| requests("limits.requests_per_minute", n))?,
@@ -63,11 +63,11 @@ pub(crate) fn limits(body: Edit<LimitsBody>) -> Result<LimitsChange, Invalid> {
 }
 
 /// Reads `policy`.
-pub(crate) fn policy(body: Edit<PolicyBody>) -> Result<PolicyChange, Invalid> {
+pub(crate) fn policy(body: Patch<PolicyBody>) -> Result<PolicyChange, Invalid> {
     let body = match body {
-        Edit::Keep => return Ok(PolicyChange::default()),
-        Edit::Clear => return Ok(PolicyChange::clear()),
-        Edit::Set(body) => body,
+        Patch::Keep => return Ok(PolicyChange::default()),
+        Patch::Clear => return Ok(PolicyChange::clear()),
+        Patch::Set(body) => body,
     };
     let output = |n| within("policy.default_max_output_tokens", n, MAX_OUTPUT_TOKENS);
     Ok(PolicyChange {
@@ -113,16 +113,16 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Result<LimitsChange, Invalid> {
-        limits(Edit::Set(serde_json::from_str(json).unwrap()))
+        limits(Patch::Set(serde_json::from_str(json).unwrap()))
     }
 
     #[test]
     fn limits_are_checked_at_their_ends() {
         let change = read(r#"{"requests_per_minute":1,"tokens_per_minute":1000000000000,"budget_usd_per_month":0.1}"#);
         let expected = LimitsChange {
-            requests_per_minute: Edit::Set(1),
-            tokens_per_minute: Edit::Set(1_000_000_000_000),
-            budget: Edit::Set(MicroUsd(100_000)),
+            requests_per_minute: Patch::Set(1),
+            tokens_per_minute: Patch::Set(1_000_000_000_000),
+            budget: Patch::Set(MicroUsd(100_000)),
         };
         assert_eq!(change, Ok(expected));
         for (name, value) in [
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn a_policy_is_checked() {
         for body in [r#"{"cache_ttl_seconds":0}"#, r#"{"default_max_output_tokens":0}"#] {
-            assert!(policy(Edit::Set(serde_json::from_str(body).unwrap())).is_err(), "{body}");
+            assert!(policy(Patch::Set(serde_json::from_str(body).unwrap())).is_err(), "{body}");
         }
     }
 }

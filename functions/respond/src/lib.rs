@@ -3,11 +3,11 @@
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use shared::edge::{Deps, worker};
-use shared::model::clock::Instant;
+use shared::model::clock::Timestamp;
 use shared::model::message::{Message, ResponseKey};
 
 /// Works on every response that the messages name. `function_ends` is when the invocation is stopped.
-pub async fn job(event: SqsEvent, gateway: Deps, function_ends: Option<Instant>) -> SqsBatchResponse {
+pub async fn job(event: SqsEvent, gateway: Deps, function_ends: Option<Timestamp>) -> SqsBatchResponse {
     worker::batch("respond", event, |message: Message<ResponseKey>| {
         let gateway = gateway.clone();
         async move { gateway.respond(&message.key, function_ends).await }

@@ -10,7 +10,7 @@ use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use shared::app::{CallTerms, ResponseRequest};
+use shared::app::{CallOptions, ResponseRequest};
 use shared::edge::{Deps, Params, Path, Rejection, body, function_ends, respond, respond_to};
 use shared::model::object::Object;
 use shared::model::project::Caller;
@@ -41,7 +41,7 @@ type Sent = Result<Bytes, BytesRejection>;
 
 async fn create(State(gateway): State<Deps>, caller: Caller, parts: Parts, sent: Sent) -> Result<Response, Rejection> {
     let create = CreateResponse::parse(&body(sent)?, gateway.clock().now())?;
-    let request = ResponseRequest { create, terms: CallTerms::read(&parts)? };
+    let request = ResponseRequest { create, terms: CallOptions::read(&parts)? };
     drop(parts); // They would keep the connection's read buffer until the answer.
     let asked = request.create.model.clone();
     Ok(respond_to(&gateway, &asked, gateway.create_response(caller, request).await))

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use shared::app::{Chain, Error};
+use shared::app::{Error, ErrorChain};
 use shared::edge::Deps;
 
 /// Sweeps once and logs what was done. Any number may run at once, and one that is left out is made up for by the next.
@@ -23,7 +23,7 @@ pub async fn job(gateway: Deps) -> Result<(), Error> {
             "sweep"
         ),
         Err(error) => {
-            tracing::error!(function = "sweep", outcome = "failed", duration_ms, error = %Chain(error), "sweep");
+            tracing::error!(function = "sweep", outcome = "failed", duration_ms, error = %ErrorChain(error), "sweep");
         }
     }
     swept.map(drop)

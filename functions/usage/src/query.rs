@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use shared::app::usage::{Grouping, Range, Selection, UsageQuery, Width};
 use shared::data::Operation;
 use shared::edge::Params;
-use shared::model::clock::Instant;
+use shared::model::clock::Timestamp;
 use shared::model::request::Invalid;
 
 /// Which report is asked for.
@@ -17,7 +17,7 @@ pub(crate) enum Report {
 
 impl Report {
     /// Reads the parameters; `now` ends a range without an end.
-    pub(crate) fn query(self, params: &Params, now: Instant) -> Result<UsageQuery, Invalid> {
+    pub(crate) fn query(self, params: &Params, now: Timestamp) -> Result<UsageQuery, Invalid> {
         refuse(params, "user_ids", "weir has no users; filter by `api_key_ids` or `project_ids`.")?;
         refuse(params, "batch", "weir does not count batches apart.")?;
         let width = self.width(params)?;
@@ -118,7 +118,7 @@ mod tests {
     const USAGE: Report = Report::Usage(Operation::Completions);
 
     fn read(report: Report, query: &str) -> Result<UsageQuery, Invalid> {
-        report.query(&Params::parse(query), Instant(1_767_225_600_000))
+        report.query(&Params::parse(query), Timestamp(1_767_225_600_000))
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use shared::app::admin::Edit;
+use shared::app::admin::Patch;
 use shared::app::webhooks::{EndpointChange, NewEndpoint};
 use shared::edge::{Deps, Input, List, Params, Path, Rejection, cursor};
 use shared::model::project::Caller;
@@ -78,7 +78,7 @@ pub(crate) struct UpdateBody {
     event_types: Option<Vec<String>>,
     /// `null` removes it.
     #[serde(default)]
-    description: Edit<String>,
+    description: Patch<String>,
     status: Option<String>,
 }
 

@@ -7,7 +7,7 @@ use aws_smithy_types::date_time::Format;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 use serde_json::Value;
-use shared::model::clock::Instant;
+use shared::model::clock::Timestamp;
 use shared::model::provider::{Failure, Refusal};
 
 /// Longest text taken from an error that is not JSON.
@@ -116,7 +116,7 @@ fn short(status: u16, body: &[u8]) -> String {
 }
 
 /// When the provider wants to be asked again: `retry-after-ms`, else `retry-after` in seconds or as a date.
-pub(crate) fn retry_after(headers: &HeaderMap, now: Instant) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let header = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let millis = header("retry-after-ms").and_then(|text| text.parse::<f64>().ok()).map(|ms| ms / 1_000.0);
     let text = header(RETRY_AFTER.as_str());
@@ -124,9 +124,9 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: Instant) -> Option<Duration>
     Duration::try_from_secs_f64(seconds.max(0.0)).ok()
 }
 
-fn until(date: &str, now: Instant) -> Option<f64> {
+fn until(date: &str, now: Timestamp) -> Option<f64> {
     let date = DateTime::from_str(date, Format::HttpDate).ok()?;
-    let date = Instant(u64::try_from(date.to_millis().ok()?).ok()?);
+    let date = Timestamp(u64::try_from(date.to_millis().ok()?).ok()?);
     Some(Duration::from_millis(now.until(date)).as_secs_f64())
 }
 
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn reads_when_to_come_back_in_three_spellings() {
-        let now = Instant(1_445_412_470_000); // Wed, 21 Oct 2015 07:27:50 GMT
+        let now = Timestamp(1_445_412_470_000); // Wed, 21 Oct 2015 07:27:50 GMT
         let check = |name, value, expected: Option<u64>| {
             assert_eq!(retry_after(&headers(name, value), now), expected.map(Duration::from_millis), "{value}");
         };

@@ -6,7 +6,7 @@ use quick_cache::sync::Cache;
 
 use super::error::Error;
 use super::gateway::Gateway;
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::id::Fingerprint;
 use crate::model::project::{ApiKeySecret, Caller, Project};
 
@@ -17,7 +17,7 @@ const REMEMBERED_MS: u64 = 30_000;
 
 /// Valid keys by their hash, with the time they were read.
 pub(crate) struct KeyCache {
-    callers: Cache<Fingerprint, (Instant, Caller)>,
+    callers: Cache<Fingerprint, (Timestamp, Caller)>,
     /// Times that keys were forgotten.
     forgotten: AtomicU64,
 }
@@ -27,13 +27,13 @@ impl KeyCache {
         Self { callers: Cache::new(10_000), forgotten: AtomicU64::new(0) }
     }
 
-    fn known(&self, hash: &Fingerprint, now: Instant) -> Option<Caller> {
+    fn known(&self, hash: &Fingerprint, now: Timestamp) -> Option<Caller> {
         let (read_at, caller) = self.callers.get(hash)?;
         (read_at.until(now) < REMEMBERED_MS).then_some(caller)
     }
 
     /// Remembers a caller, unless keys were forgotten while it was read: then it may be what was forgotten.
-    fn remember(&self, hash: Fingerprint, read_at: Instant, caller: Caller, forgotten_before: u64) {
+    fn remember(&self, hash: Fingerprint, read_at: Timestamp, caller: Caller, forgotten_before: u64) {
         self.callers.insert(hash.clone(), (read_at, caller));
         if self.forgotten.load(Ordering::SeqCst) != forgotten_before {
             self.callers.remove(&hash);

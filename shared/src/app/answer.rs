@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant as Timer;
+use tokio::time::Instant;
 
 use super::admission::RateStatus;
 use super::cache::CacheOutcome;
-use super::dispatch::Chain;
+use super::dispatch::ErrorChain;
 use super::error::Error;
 use super::stream;
 use crate::model::money::MicroUsd;
@@ -21,13 +21,13 @@ pub struct Answer {
     pub content_type: String,
     /// Of the body in bytes, where it is known before.
     pub length: Option<usize>,
-    pub facts: Facts,
+    pub facts: CallMetadata,
     pub body: mpsc::Receiver<Bytes>,
 }
 
 /// What weir says about a call beside the answer.
 #[derive(Debug, Clone, Default)]
-pub struct Facts {
+pub struct CallMetadata {
     pub model: String,
     pub provider: Option<String>,
     pub attempts: u32,
@@ -40,20 +40,20 @@ pub struct Facts {
     pub admission: Duration,
     pub provider_time: Duration,
     /// Known when the body has ended.
-    pub closing: Arc<OnceLock<Closing>>,
+    pub closing: Arc<OnceLock<FinalUsage>>,
 }
 
 /// The end of a call, for its log line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Closing {
+pub struct FinalUsage {
     pub usage: Usage,
     pub cost: MicroUsd,
     pub failed: bool,
 }
 
 impl Answer {
-    /// A head without the body, which the outlet adds.
-    pub(super) fn head(status: u16, content_type: &str, length: Option<usize>, facts: Facts) -> Head {
+    /// A head without the body, which the sender adds.
+    pub(super) fn head(status: u16, content_type: &str, length: Option<usize>, facts: CallMetadata) -> Head {
         Head { status, content_type: content_type.to_owned(), length, facts }
     }
 }
@@ -62,24 +62,24 @@ pub(super) struct Head {
     pub(super) status: u16,
     pub(super) content_type: String,
     pub(super) length: Option<usize>,
-    pub(super) facts: Facts,
+    pub(super) facts: CallMetadata,
 }
 
 /// Where an answer goes: to a client that may be gone.
-pub(super) struct Outlet {
+pub(super) struct ResponseSender {
     head: Option<oneshot::Sender<Result<Answer, Error>>>,
     /// Of the answer that has begun.
-    closing: Arc<OnceLock<Closing>>,
+    closing: Arc<OnceLock<FinalUsage>>,
     sender: mpsc::Sender<Bytes>,
     body: Option<mpsc::Receiver<Bytes>>,
-    deadline: Timer,
+    deadline: Instant,
 }
 
 /// Chunks that may wait for a slow client.
 const WAITING_CHUNKS: usize = 64;
 
-impl Outlet {
-    pub(super) fn new(deadline: Timer) -> (Self, oneshot::Receiver<Result<Answer, Error>>) {
+impl ResponseSender {
+    pub(super) fn new(deadline: Instant) -> (Self, oneshot::Receiver<Result<Answer, Error>>) {
         let (head, answer) = oneshot::channel();
         let (sender, body) = mpsc::channel(WAITING_CHUNKS);
         (Self { head: Some(head), closing: Arc::default(), sender, body: Some(body), deadline }, answer)
@@ -122,7 +122,7 @@ impl Outlet {
         match self.head.take() {
             Some(sender) => drop(sender.send(Err(error))),
             None => {
-                tracing::warn!(error = %Chain(&error), "answer broke after it had begun");
+                tracing::warn!(error = %ErrorChain(&error), "answer broke after it had begun");
                 self.broke();
                 self.send(stream::error_event("The stream was interrupted. Send the request again.")).await;
             }
@@ -141,6 +141,6 @@ impl Outlet {
 
     /// Notes that the answer did not end as it should have.
     fn broke(&self) {
-        let _ = self.closing.set(Closing { failed: true, ..Closing::default() });
+        let _ = self.closing.set(FinalUsage { failed: true, ..FinalUsage::default() });
     }
 }

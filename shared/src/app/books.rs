@@ -1,10 +1,10 @@
-//! Closing the books: a hold is settled once, what was used is counted.
+//! FinalUsage the books: a hold is settled once, what was used is counted.
 
 use super::admission::Ticket;
-use super::dispatch::Chain;
+use super::dispatch::ErrorChain;
 use super::error::Error;
 use super::gateway::Gateway;
-use super::telemetry::{Fact, tell};
+use super::telemetry::{TelemetryEvent, tell};
 use crate::data::{Operation, Settled, UsageCount, UsageKey};
 use crate::model::money::MicroUsd;
 use crate::model::tokens::Usage;
@@ -26,10 +26,10 @@ impl Gateway {
             self.count(account, ticket, usage, cost)
         );
         if let Err(error) = settled {
-            tracing::error!(error = %Chain(&error), "hold not settled, the sweeper will");
+            tracing::error!(error = %ErrorChain(&error), "hold not settled, the sweeper will");
         }
         if let Err(error) = counted {
-            tracing::error!(error = %Chain(&error), "usage not counted");
+            tracing::error!(error = %ErrorChain(&error), "usage not counted");
         }
     }
 
@@ -46,7 +46,7 @@ impl Gateway {
         cost: MicroUsd,
     ) -> Result<(), Error> {
         if self.settle(ticket, cost, usage.input + usage.output).await? == Settled::Now {
-            tell(&Fact::Booked { model: account.model.to_owned(), usage: *usage, cost });
+            tell(&TelemetryEvent::Booked { model: account.model.to_owned(), usage: *usage, cost });
             self.count(account, ticket, usage, cost).await?;
         }
         Ok(())
@@ -55,7 +55,7 @@ impl Gateway {
     /// Gives a hold back: nothing was used.
     pub(super) async fn release(&self, ticket: &Ticket) {
         if let Err(error) = self.settle(ticket, MicroUsd(0), 0).await {
-            tracing::error!(error = %Chain(&error), "hold not released, the sweeper will settle it");
+            tracing::error!(error = %ErrorChain(&error), "hold not released, the sweeper will settle it");
         }
     }
 

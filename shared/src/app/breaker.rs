@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::gateway::Gateway;
 use crate::data::BreakerState;
 use crate::model::catalog::Model;
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::provider::Failure;
 
 /// Outages in a row that open a breaker.
@@ -28,7 +28,7 @@ pub(crate) struct Breakers(Mutex<HashMap<String, Known>>);
 struct Known {
     failures: u32,
     shared: Option<BreakerState>,
-    read_at: Instant,
+    read_at: Timestamp,
 }
 
 impl Breakers {
@@ -53,7 +53,7 @@ impl Gateway {
         futures_util::future::join_all(read).await;
     }
 
-    async fn refresh_breaker(&self, provider: &str, now: Instant) {
+    async fn refresh_breaker(&self, provider: &str, now: Timestamp) {
         let old = self.breakers.with(provider, |known| {
             let old = known.read_at.plus_ms(FRESH_MS) <= now;
             known.read_at = if old { now } else { known.read_at };
@@ -76,7 +76,7 @@ impl Gateway {
         let probe_until = now.plus_ms(PROBE_MS);
         match self.stores.table.claim_probe(provider, now, probe_until).await {
             Ok(false) => {
-                self.breakers.with(provider, |known| known.read_at = Instant::default());
+                self.breakers.with(provider, |known| known.read_at = Timestamp::default());
                 Permit::Wait(Duration::from_millis(PROBE_MS))
             }
             Ok(true) | Err(_) => Permit::Call,
@@ -96,7 +96,7 @@ impl Gateway {
             return;
         }
         let until = self.clock.now().plus_ms(OPEN_MS);
-        let state = open.then_some(BreakerState { open_until: until, probe_until: Instant::default() });
+        let state = open.then_some(BreakerState { open_until: until, probe_until: Timestamp::default() });
         self.breakers.with(provider, |known| (known.shared, known.failures) = (state, 0));
         let written = match open {
             true => self.stores.table.open_breaker(provider, until).await,

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::error::Error;
 use super::gateway::Gateway;
 use crate::data::CacheEntry;
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::id::Fingerprint;
 use crate::model::project::Project;
 
@@ -102,7 +102,7 @@ impl Gateway {
             Ok(Some(entry)) if fresh(&entry) => (CacheOutcome::Hit, Some(entry)),
             Ok(_) => (CacheOutcome::Miss, None),
             Err(error) => {
-                tracing::warn!(error = %super::dispatch::Chain(&error), "cache look-up failed");
+                tracing::warn!(error = %super::dispatch::ErrorChain(&error), "cache look-up failed");
                 (CacheOutcome::Miss, None)
             }
         }
@@ -117,7 +117,7 @@ impl Gateway {
         body: Bytes,
     ) -> Result<(), Error> {
         let Some(plan) = plan.filter(|plan| !plan.control.no_store) else { return Ok(()) };
-        let now: Instant = self.clock.now();
+        let now: Timestamp = self.clock.now();
         let expires_at = now.seconds() + plan.ttl_seconds;
         let entry = CacheEntry { content_type: content_type.to_owned(), body, stored_at: now, expires_at };
         Ok(self.stores.put_cached(project_id, &plan.request, entry).await?)

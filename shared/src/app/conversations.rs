@@ -5,7 +5,7 @@ use futures_util::future::try_join_all;
 use super::error::Error;
 use super::gateway::Gateway;
 use crate::data::{Added, Conversation, KeptItem, NewItem, Turn};
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::id;
 use crate::model::object::Object;
 use crate::model::project::Caller;
@@ -116,7 +116,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `NotFound`, `Internal`.
-    pub(super) async fn said(&self, project_id: &str, id: &str) -> Result<(Vec<Item>, Instant), Error> {
+    pub(super) async fn said(&self, project_id: &str, id: &str) -> Result<(Vec<Item>, Timestamp), Error> {
         check(id)?;
         let found = self.stores.conversation_items(project_id, id).await?;
         let (conversation, mut items) = found.ok_or_else(|| not_found(id))?;

@@ -13,9 +13,9 @@ use super::error::Error;
 use super::gateway::Gateway;
 use super::telemetry::Generation;
 use crate::model::catalog::{Model, Target, Timeouts};
-use crate::model::chance;
 use crate::model::object::Object;
 use crate::model::provider::{Call, Endpoint, Event, Failure, Reply, Whole};
+use crate::model::rng;
 
 /// A call to be made at whichever target answers.
 pub(super) struct Order<'a> {
@@ -189,7 +189,7 @@ fn in_order(model: &Model) -> Vec<&Target> {
     let mut targets: Vec<&Target> = model.targets.iter().collect();
     let total: u32 = targets.iter().filter_map(|target| target.weight).sum();
     if total > 0 {
-        let mut drawn = chance::rng().random_range(0..total);
+        let mut drawn = rng::rng().random_range(0..total);
         let first = targets.iter().position(|target| {
             let weight = target.weight.unwrap_or(0);
             let hit = drawn < weight;
@@ -207,7 +207,7 @@ fn in_order(model: &Model) -> Vec<&Target> {
 /// How long to wait before the next round; `None` if the deadline or the provider says not to.
 fn backoff(failure: &Failure, round: u32, deadline: Instant) -> Option<Duration> {
     let most = BACKOFF_MS << round;
-    let own = Duration::from_millis(chance::rng().random_range(most / 2..=most));
+    let own = Duration::from_millis(rng::rng().random_range(most / 2..=most));
     let wait = failure.retry_after().map_or(own, |asked| asked.max(own));
     (wait <= MAX_WAIT && Instant::now() + wait < deadline).then_some(wait)
 }
@@ -227,9 +227,9 @@ fn failed(last: Option<(String, Failure)>, attempts: u32) -> Error {
 }
 
 /// An error with its causes on one line.
-pub struct Chain<'a>(pub &'a dyn std::error::Error);
+pub struct ErrorChain<'a>(pub &'a dyn std::error::Error);
 
-impl std::fmt::Display for Chain<'_> {
+impl std::fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.0)?;
         let mut source = self.0.source();

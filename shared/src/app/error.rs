@@ -48,12 +48,12 @@ pub enum Error {
     },
     /// A failure that an earlier run of the same request met, given again to those who waited for it.
     #[error("the request this one waited for failed with {}", .0.status)]
-    Repeated(Rendered),
+    Repeated(RenderedError),
 }
 
 /// An error as its caller sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rendered {
+pub struct RenderedError {
     pub status: u16,
     pub body: bytes::Bytes,
     pub retry_after: Option<std::time::Duration>,

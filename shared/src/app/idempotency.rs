@@ -7,15 +7,15 @@ use rand::RngExt as _;
 use serde_json::Value;
 
 use super::admission::Ticket;
-use super::answer::{Answer, Facts, Outlet};
-use super::error::{Error, Rendered};
+use super::answer::{Answer, CallMetadata, ResponseSender};
+use super::error::{Error, RenderedError};
 use super::gateway::Gateway;
 use super::stream;
 use crate::data::{Finished, Lease, PartReader, Record, RecordKey, RecordState};
-use crate::model::chance;
 use crate::model::id::Fingerprint;
 use crate::model::object::Object;
 use crate::model::project::Project;
+use crate::model::rng;
 
 /// How long a runner may be silent before another takes over; it renews three times in that time.
 pub(super) const LEASE_MS: u64 = 30_000;
@@ -153,7 +153,7 @@ impl Gateway {
         &self,
         claim: Result<Claim, Error>,
         ticket: Result<Ticket, Error>,
-        render_error: fn(&Error) -> Rendered,
+        render_error: fn(&Error) -> RenderedError,
     ) -> Result<Decided, Error> {
         match (claim, ticket) {
             (Ok(Claim::Run(lease)), Ok(ticket)) => Ok(Decided::Run(lease, ticket)),
@@ -179,7 +179,7 @@ impl Gateway {
             tokio::time::sleep(Duration::from_millis(LEASE_MS / 3)).await;
             let now = self.clock.now();
             if let Err(error) = self.stores.renew(lease, now.plus_ms(LEASE_MS), now).await {
-                tracing::warn!(error = %super::dispatch::Chain(&error), "lease not renewed");
+                tracing::warn!(error = %super::dispatch::ErrorChain(&error), "lease not renewed");
             }
         }
     }
@@ -190,7 +190,7 @@ impl Gateway {
         match self.stores.finish(lease, success, end, self.clock.now()).await {
             Ok(true) => {}
             Ok(false) => tracing::warn!("idempotency lease was lost, another run keeps the answer"),
-            Err(error) => tracing::error!(error = %super::dispatch::Chain(&error), "answer not kept for replay"),
+            Err(error) => tracing::error!(error = %super::dispatch::ErrorChain(&error), "answer not kept for replay"),
         }
     }
 
@@ -199,8 +199,8 @@ impl Gateway {
         &self,
         plan: &KeyPlan,
         first: Record,
-        outlet: &mut Outlet,
-        facts: Facts,
+        sender: &mut ResponseSender,
+        facts: CallMetadata,
     ) -> Result<Followed, Error> {
         let fence = first.fence;
         let mut seen = Some(first);
@@ -212,7 +212,7 @@ impl Gateway {
                 None => self.stores.record(&plan.key).await?,
             };
             let Some(record) = record.filter(|record| record.fence == fence) else {
-                return Ok(died(outlet).await);
+                return Ok(died(sender).await);
             };
             let refused = matches!(&record.state, RecordState::Failed(end) if end.status >= 400);
             if let Some(response_id) = record.response_id.filter(|_| !refused) {
@@ -221,27 +221,27 @@ impl Gateway {
             // What is in parts goes out before the end is looked at: the end is written after the last part.
             let parts = self.stores.parts(&plan.key, fence, &mut reader).await?;
             match record.state {
-                RecordState::Failed(end) if end.status >= 400 && !outlet.has_begun() => {
+                RecordState::Failed(end) if end.status >= 400 && !sender.has_begun() => {
                     let body = self.stores.tail(&end, &mut reader).await?;
                     let retry_after = end.retry_after_ms.map(Duration::from_millis);
                     let should_retry = end.should_retry.unwrap_or(true);
-                    return Err(Error::Repeated(Rendered { status: end.status, body, retry_after, should_retry }));
+                    return Err(Error::Repeated(RenderedError { status: end.status, body, retry_after, should_retry }));
                 }
                 RecordState::Done(end) | RecordState::Failed(end) => {
                     let tail = self.stores.tail(&end, &mut reader).await?;
-                    let whole = !outlet.has_begun();
+                    let whole = !sender.has_begun();
                     let length = whole.then_some(parts.len() + tail.len());
-                    outlet.begin(Answer::head(end.status, &end.content_type, length, facts));
-                    outlet.send(parts).await;
-                    outlet.send(tail).await;
+                    sender.begin(Answer::head(end.status, &end.content_type, length, facts));
+                    sender.send(parts).await;
+                    sender.send(tail).await;
                     return Ok(Followed::Told);
                 }
                 RecordState::Running { lease_until } => {
                     if !parts.is_empty() {
-                        outlet.begin(Answer::head(200, stream::CONTENT_TYPE, None, facts.clone()));
-                        outlet.send(parts).await;
+                        sender.begin(Answer::head(200, stream::CONTENT_TYPE, None, facts.clone()));
+                        sender.send(parts).await;
                     } else if lease_until <= self.clock.now() {
-                        return Ok(died(outlet).await);
+                        return Ok(died(sender).await);
                     }
                 }
             }
@@ -251,14 +251,14 @@ impl Gateway {
 }
 
 /// The run that was followed is gone: if nothing was said yet, this caller may try.
-async fn died(outlet: &mut Outlet) -> Followed {
-    if outlet.cut_short().await { Followed::Told } else { Followed::Died }
+async fn died(sender: &mut ResponseSender) -> Followed {
+    if sender.cut_short().await { Followed::Told } else { Followed::Died }
 }
 
 /// Waits longer each time, up to half a second.
 pub(super) async fn pause(waited: u64) -> u64 {
     let next = (waited * 3 / 2).clamp(20, 500);
-    let jittered = chance::rng().random_range(next / 2..=next);
+    let jittered = rng::rng().random_range(next / 2..=next);
     tokio::time::sleep(Duration::from_millis(jittered)).await;
     next
 }
@@ -269,7 +269,7 @@ pub(super) fn finished(status: u16, content_type: &str, tail: Bytes) -> Finished
 }
 
 /// The end of a run that failed, as those who wait for it are told.
-pub(super) fn refused(error: &Rendered) -> Finished {
+pub(super) fn refused(error: &RenderedError) -> Finished {
     Finished {
         retry_after_ms: error.retry_after.and_then(|wait| u64::try_from(wait.as_millis()).ok()),
         should_retry: Some(error.should_retry),

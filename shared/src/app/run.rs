@@ -4,21 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::Instant as Timer;
+use tokio::time::Instant;
 
 use super::admission::{Ask, Ticket};
-use super::answer::{Answer, Closing, Facts, Outlet};
+use super::answer::{Answer, CallMetadata, FinalUsage, ResponseSender};
 use super::books::Account;
 use super::bound;
 use super::cache::{CacheControl, CachePlan};
 use super::dispatch::{Begun, Dispatched, Order};
-use super::error::{Error, Rendered};
+use super::error::{Error, RenderedError};
 use super::gateway::Gateway;
 use super::idempotency::{self, Decided, Followed, KeyPlan, finished, refused};
-use super::stream::{self, Pump};
+use super::stream::{self, StreamRelay};
 use crate::data::{CacheEntry, Lease, Operation};
 use crate::model::catalog::{Model, ModelKind};
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 use crate::model::project::Caller;
 use crate::model::provider::{Endpoint, Whole};
@@ -30,19 +30,19 @@ pub struct Request {
     pub endpoint: Endpoint,
     pub body: Body,
     pub cache_control: CacheControl,
-    pub terms: CallTerms,
+    pub terms: CallOptions,
 }
 
 /// How a call is to be run: what the headers of its request say.
 #[derive(Debug, Clone)]
-pub struct CallTerms {
+pub struct CallOptions {
     pub idempotency_key: Option<String>,
     /// `x-stainless-retry-count`.
     pub retry_count: u32,
     /// When the function that serves the request is stopped; `None`: never.
-    pub deadline: Option<Instant>,
+    pub deadline: Option<Timestamp>,
     /// Writes an error as the caller would see it. For those who wait for this run.
-    pub render_error: fn(&Error) -> Rendered,
+    pub render_error: fn(&Error) -> RenderedError,
 }
 
 /// A call with everything decided that does not need a store.
@@ -51,11 +51,11 @@ pub(super) struct Job {
     pub(super) request: Request,
     pub(super) model: Model,
     pub(super) bound: Bound,
-    pub(super) deadline: Timer,
-    lease_until: Instant,
+    pub(super) deadline: Instant,
+    lease_until: Timestamp,
     key: Option<KeyPlan>,
     pub(super) cache: Option<CachePlan>,
-    pub(super) begun_at: Timer,
+    pub(super) begun_at: Instant,
 }
 
 impl Job {
@@ -80,7 +80,7 @@ impl Job {
 pub(super) struct Running {
     pub(super) ticket: Ticket,
     pub(super) lease: Option<Lease>,
-    pub(super) facts: Facts,
+    pub(super) facts: CallMetadata,
 }
 
 /// Time kept back from the function's own deadline to close the books.
@@ -95,9 +95,9 @@ impl Gateway {
     /// `UnknownModel`, `Unpriced`, `Refused`, `KeyReused`, `Provider`, `Repeated`, `Invalid`, `Internal`.
     pub async fn run(self: &Arc<Self>, caller: Caller, request: Request) -> Result<Answer, Error> {
         let job = self.prepare(caller, request)?;
-        let (outlet, answer) = Outlet::new(job.deadline);
+        let (sender, answer) = ResponseSender::new(job.deadline);
         let gateway = Arc::clone(self);
-        self.spawn(async move { Box::pin(gateway.work(job, outlet)).await });
+        self.spawn(async move { Box::pin(gateway.work(job, sender)).await });
         answer.await.unwrap_or_else(|lost| Err(Error::internal("run the call")(lost)))
     }
 
@@ -120,7 +120,7 @@ impl Gateway {
         let allowed_ms = u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX / 2);
         Ok(Job {
             bound: bound::bound(body, &model, &caller.project.policy),
-            deadline: Timer::now() + allowed,
+            deadline: Instant::now() + allowed,
             lease_until: now.plus_ms(allowed_ms).plus_ms(GRACE_MS),
             key: KeyPlan::new(&caller.project, request.endpoint.path(), key, request.terms.retry_count, fingerprint),
             cache: CachePlan::new(&caller.project, request.cache_control, || {
@@ -130,7 +130,7 @@ impl Gateway {
                     request_text.as_str().as_bytes(),
                 ])
             }),
-            begun_at: Timer::now(),
+            begun_at: Instant::now(),
             caller,
             model,
             request,
@@ -138,44 +138,44 @@ impl Gateway {
     }
 
     /// Runs a call to its end; whatever happens, the caller gets an answer or an error and the hold is settled.
-    async fn work(&self, job: Job, mut outlet: Outlet) {
+    async fn work(&self, job: Job, mut sender: ResponseSender) {
         loop {
             match self.start(&job).await {
-                Err(error) => return outlet.fail(error).await,
+                Err(error) => return sender.fail(error).await,
                 Ok(Start::Run(running)) => {
                     let lease = running.lease.clone();
                     tokio::select! {
                         biased;
-                        () = Box::pin(self.call(&job, running, outlet)) => return,
+                        () = Box::pin(self.call(&job, running, sender)) => return,
                         never = self.keep(lease.as_ref()) => match never {},
                     }
                 }
-                Ok(Start::Cached(entry, running)) => return self.answer_cached(&job, entry, running, outlet).await,
+                Ok(Start::Cached(entry, running)) => return self.answer_cached(&job, entry, running, sender).await,
                 Ok(Start::Follow(record, ticket)) => {
                     let Some(plan) = &job.key else { return };
-                    let facts = Facts {
+                    let facts = CallMetadata {
                         replayed: true,
                         cost: Some(MicroUsd(0)),
                         model: job.model.name.clone(),
                         rates: ticket.as_ref().map(|ticket| ticket.rates).unwrap_or_default(),
-                        ..Facts::default()
+                        ..CallMetadata::default()
                     };
                     let waiting = matches!(record.state, crate::data::RecordState::Running { .. });
                     if let Some(ticket) = ticket.as_ref().filter(|_| waiting) {
                         self.release(ticket).await; // Nothing is held while waiting.
                     }
                     let followed =
-                        tokio::time::timeout_at(job.deadline, self.follow(plan, record, &mut outlet, facts)).await;
+                        tokio::time::timeout_at(job.deadline, self.follow(plan, record, &mut sender, facts)).await;
                     if let Some(ticket) = ticket.as_ref().filter(|_| !waiting) {
                         self.release(ticket).await;
                     }
                     match followed {
                         Ok(Ok(Followed::Died)) => {}
                         Ok(Ok(Followed::Told | Followed::Response(_))) => return,
-                        Ok(Err(error)) => return outlet.fail(error).await,
+                        Ok(Err(error)) => return sender.fail(error).await,
                         Err(_) => {
                             let running = Error::Contended("this Idempotency-Key's request, which is still running");
-                            return outlet.fail(running).await;
+                            return sender.fail(running).await;
                         }
                     }
                 }
@@ -197,12 +197,12 @@ impl Gateway {
             Decided::Run(lease, ticket) => (lease, ticket),
             Decided::Follow(record, ticket) => return Ok(Start::Follow(record, ticket)),
         };
-        let facts = Facts {
+        let facts = CallMetadata {
             model: job.model.name.clone(),
             cache,
             rates: ticket.rates,
             admission: job.begun_at.elapsed(),
-            ..Facts::default()
+            ..CallMetadata::default()
         };
         let running = Running { ticket, lease, facts };
         Ok(match entry {
@@ -211,7 +211,7 @@ impl Gateway {
         })
     }
 
-    async fn call(&self, job: &Job, mut running: Running, outlet: Outlet) {
+    async fn call(&self, job: &Job, mut running: Running, sender: ResponseSender) {
         let body = stream::prepared_body(job, running.ticket.budgeted);
         let order = Order {
             endpoint: job.request.endpoint,
@@ -220,37 +220,37 @@ impl Gateway {
             stream: job.request.body.stream,
             deadline: job.deadline,
         };
-        let sent_at = Timer::now();
+        let sent_at = Instant::now();
         let dispatched = self.dispatch(&order).await;
         running.facts.provider_time = sent_at.elapsed();
         match dispatched {
             Err(error) => {
                 tokio::join!(self.release(&running.ticket), self.conclude_failed(job, running.lease.as_ref(), &error));
-                outlet.fail(error).await;
+                sender.fail(error).await;
             }
             Ok(Dispatched { begun, provider, attempts }) => {
                 running.facts.provider = Some(provider);
                 running.facts.attempts = attempts;
                 match begun {
-                    Begun::Whole(whole) => self.answer_whole(job, running, whole, outlet).await,
-                    Begun::Stream(events) => Pump::new(self, job, running, outlet).run(events).await,
+                    Begun::Whole(whole) => self.answer_whole(job, running, whole, sender).await,
+                    Begun::Stream(events) => StreamRelay::new(self, job, running, sender).run(events).await,
                 }
             }
         }
     }
 
-    async fn answer_whole(&self, job: &Job, mut running: Running, whole: Whole, mut outlet: Outlet) {
+    async fn answer_whole(&self, job: &Job, mut running: Running, whole: Whole, mut sender: ResponseSender) {
         let usage = whole.usage.unwrap_or_else(|| {
             let input = job.bound.input;
             Usage { input, output: (whole.body.len() as u64).min(job.bound.output), ..Usage::default() }
         });
         let cost = job.cost(&usage);
         running.facts.cost = Some(cost);
-        let _ = running.facts.closing.set(Closing { usage, cost, failed: false });
+        let _ = running.facts.closing.set(FinalUsage { usage, cost, failed: false });
         let facts = running.facts.clone();
-        outlet.begin(Answer::head(200, JSON, Some(whole.body.len()), facts));
-        outlet.send(whole.body.clone()).await;
-        outlet.let_go().await;
+        sender.begin(Answer::head(200, JSON, Some(whole.body.len()), facts));
+        sender.send(whole.body.clone()).await;
+        sender.let_go().await;
         let end = finished(200, JSON, whole.body.clone());
         tokio::join!(
             self.close(job, &running, usage, false),
@@ -259,11 +259,11 @@ impl Gateway {
         );
     }
 
-    async fn answer_cached(&self, job: &Job, entry: CacheEntry, mut running: Running, mut outlet: Outlet) {
+    async fn answer_cached(&self, job: &Job, entry: CacheEntry, mut running: Running, mut sender: ResponseSender) {
         running.facts.cost = Some(MicroUsd(0));
-        outlet.begin(Answer::head(200, &entry.content_type, Some(entry.body.len()), running.facts.clone()));
-        outlet.send(entry.body.clone()).await;
-        outlet.let_go().await;
+        sender.begin(Answer::head(200, &entry.content_type, Some(entry.body.len()), running.facts.clone()));
+        sender.send(entry.body.clone()).await;
+        sender.let_go().await;
         let end = finished(200, &entry.content_type, entry.body);
         tokio::join!(self.release(&running.ticket), self.conclude(running.lease.as_ref(), true, end));
         tracing::debug!(model = job.model.name, "answered from the cache");
@@ -272,7 +272,7 @@ impl Gateway {
     /// Closes the books of a call: settles the hold at the true cost and counts the usage.
     pub(super) async fn close(&self, job: &Job, running: &Running, usage: Usage, failed: bool) {
         let cost = job.cost(&usage);
-        let _ = running.facts.closing.set(Closing { usage, cost, failed });
+        let _ = running.facts.closing.set(FinalUsage { usage, cost, failed });
         let account = Account {
             project_id: &job.caller.project.id,
             api_key_id: &job.caller.api_key_id,
@@ -285,7 +285,7 @@ impl Gateway {
     pub(super) async fn keep_cached(&self, job: &Job, content_type: &str, body: Bytes) {
         let kept = self.remember(&job.caller.project.id, job.cache.as_ref(), content_type, body).await;
         if let Err(error) = kept {
-            tracing::warn!(error = %super::dispatch::Chain(&error), "answer not cached");
+            tracing::warn!(error = %super::dispatch::ErrorChain(&error), "answer not cached");
         }
     }
 

@@ -4,11 +4,11 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use serde_json::value::RawValue;
-use tokio::time::{Duration, Instant as Timer};
+use tokio::time::{Duration, Instant};
 
-use super::answer::{Answer, Outlet};
+use super::answer::{Answer, ResponseSender};
 use super::bound;
-use super::dispatch::Chain;
+use super::dispatch::ErrorChain;
 use super::gateway::Gateway;
 use super::idempotency::finished;
 use super::run::{Job, Running};
@@ -46,11 +46,11 @@ pub(super) fn error_event(message: &str) -> Bytes {
 }
 
 /// Carries a provider's stream to the client, the idempotency record, the cache and the books.
-pub(super) struct Pump<'a> {
+pub(super) struct StreamRelay<'a> {
     gateway: &'a Gateway,
     job: &'a Job,
     running: Running,
-    outlet: Outlet,
+    sender: ResponseSender,
     usage: Option<Usage>,
     /// Bytes of chunks that came: bounds the output where the provider does not count it.
     received: u64,
@@ -61,31 +61,31 @@ pub(super) struct Pump<'a> {
     /// Byte of the stream that `pending` begins with.
     pending_at: u64,
     parts: u32,
-    last_part: Timer,
+    last_part: Instant,
     part_failed: bool,
 }
 
-impl<'a> Pump<'a> {
-    pub(super) fn new(gateway: &'a Gateway, job: &'a Job, running: Running, outlet: Outlet) -> Self {
+impl<'a> StreamRelay<'a> {
+    pub(super) fn new(gateway: &'a Gateway, job: &'a Job, running: Running, sender: ResponseSender) -> Self {
         Self {
             gateway,
             job,
             running,
-            outlet,
+            sender,
             usage: None,
             received: 0,
             copy: job.cache.as_ref().map(|_| BytesMut::new()),
             pending: BytesMut::new(),
             pending_at: 0,
             parts: 0,
-            last_part: Timer::now(),
+            last_part: Instant::now(),
             part_failed: false,
         }
     }
 
     /// Runs the stream to its end, then closes the books, then lets the body end.
     pub(super) async fn run(mut self, mut events: BoxStream<'static, Result<Event, Failure>>) {
-        self.outlet.begin(Answer::head(200, CONTENT_TYPE, None, self.running.facts.clone()));
+        self.sender.begin(Answer::head(200, CONTENT_TYPE, None, self.running.facts.clone()));
         let mut failure = None;
         while let Some(event) = events.next().await {
             match event {
@@ -101,7 +101,7 @@ impl<'a> Pump<'a> {
             }
         };
         self.emit(last).await;
-        self.outlet.let_go().await;
+        self.sender.let_go().await;
         self.close(failure.is_some()).await;
     }
 
@@ -153,7 +153,7 @@ impl<'a> Pump<'a> {
         if self.running.lease.is_some() {
             self.pending.extend_from_slice(&line);
         }
-        self.outlet.send(line).await;
+        self.sender.send(line).await;
         let large = self.pending.len() >= PART_BYTES && !self.part_failed;
         let due = large || self.last_part.elapsed() >= PART_EVERY;
         // What the table could not take for so long goes with the end.
@@ -166,7 +166,7 @@ impl<'a> Pump<'a> {
     /// begins, because the failed one may be there all the same.
     async fn write_part(&mut self) {
         let Some(lease) = &self.running.lease else { return };
-        self.last_part = Timer::now();
+        self.last_part = Instant::now();
         let part = Bytes::copy_from_slice(&self.pending);
         let expires_at = self.gateway.clock.now().seconds() + 2 * 86_400;
         let written = self.gateway.stores.put_part(lease, self.parts, self.pending_at, &part, expires_at).await;
@@ -177,12 +177,12 @@ impl<'a> Pump<'a> {
                 self.pending_at += part.len() as u64;
                 self.pending.clear();
             }
-            Err(error) => tracing::warn!(error = %Chain(&error), "part of a stream not written yet"),
+            Err(error) => tracing::warn!(error = %ErrorChain(&error), "part of a stream not written yet"),
         }
     }
 
     async fn close(self, failed: bool) {
-        let Self { gateway, job, running, outlet, usage, received, copy, pending, pending_at, .. } = self;
+        let Self { gateway, job, running, sender, usage, received, copy, pending, pending_at, .. } = self;
         // A stream that broke, or whose provider does not count, is charged at what it may have used at most.
         let usage = usage.unwrap_or_else(|| Usage {
             input: job.bound.input,
@@ -200,6 +200,6 @@ impl<'a> Pump<'a> {
             gateway.conclude(running.lease.as_ref(), !failed, end),
             cached,
         );
-        drop(outlet); // Ends the body: nothing of this call is left to do.
+        drop(sender); // Ends the body: nothing of this call is left to do.
     }
 }

@@ -3,13 +3,13 @@
 use futures_util::StreamExt as _;
 use futures_util::future::{join_all, ready};
 
-use super::dispatch::Chain;
+use super::dispatch::ErrorChain;
 use super::error::Error;
 use super::gateway::Gateway;
-use super::telemetry::{Fact, tell};
-use crate::data::{DUE_SHARDS, Due, Hold, LOOKED_AT_MS, MeterKey, Operation, Settled, UsageCount, UsageKey};
+use super::telemetry::{TelemetryEvent, tell};
+use crate::data::{DUE_SHARDS, Due, LOOKED_AT_MS, MeterKey, Operation, Reservation, Settled, UsageCount, UsageKey};
 use crate::model::catalog::ModelKind;
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 use crate::model::tokens::Usage;
 
@@ -19,12 +19,12 @@ const AT_ONCE: usize = 4;
 
 /// What a sweep did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Swept {
+pub struct SweepReport {
     pub holds_settled: u64,
     pub charged: MicroUsd,
 }
 
-impl Swept {
+impl SweepReport {
     fn and(self, other: Self) -> Self {
         Self { holds_settled: self.holds_settled + other.holds_settled, charged: self.charged + other.charged }
     }
@@ -40,25 +40,25 @@ impl Gateway {
     ///
     /// # Errors
     /// `Internal` if the table failed; the next sweep goes on.
-    pub async fn sweep(&self) -> Result<Swept, Error> {
-        let mut swept = Swept::default();
+    pub async fn sweep(&self) -> Result<SweepReport, Error> {
+        let mut swept = SweepReport::default();
         // Each to its end: a shard that cannot be read must not break off the others.
         for shard in join_all((0..DUE_SHARDS).map(|due_shard| self.sweep_shard(due_shard))).await {
             swept = swept.and(shard?);
         }
-        tell(&Fact::Swept { holds: swept.holds_settled });
+        tell(&TelemetryEvent::SweepReport { holds: swept.holds_settled });
         Ok(swept)
     }
 
-    async fn sweep_shard(&self, due_shard: u8) -> Result<Swept, Error> {
+    async fn sweep_shard(&self, due_shard: u8) -> Result<SweepReport, Error> {
         let now = self.clock.now();
         let due = self.stores.table.due(due_shard, now).await?;
         let handled = futures_util::stream::iter(due).map(|due| Box::pin(self.sweep_one(due, now)));
-        Ok(handled.buffer_unordered(AT_ONCE).fold(Swept::default(), |sum, one| ready(sum.and(one))).await)
+        Ok(handled.buffer_unordered(AT_ONCE).fold(SweepReport::default(), |sum, one| ready(sum.and(one))).await)
     }
 
-    async fn sweep_one(&self, due: Due, now: Instant) -> Swept {
-        let mut swept = Swept::default();
+    async fn sweep_one(&self, due: Due, now: Timestamp) -> SweepReport {
+        let mut swept = SweepReport::default();
         let done = match &due {
             Due::Meter(meter) => self.sweep_meter(meter, now, &mut swept).await,
             Due::Response(key) => self.sweep_response(key, now).await,
@@ -66,21 +66,21 @@ impl Gateway {
         };
         // One item that cannot be read must not keep the others waiting.
         if let Err(error) = done {
-            tracing::error!(due = ?due, error = %Chain(&error), "not swept");
+            tracing::error!(due = ?due, error = %ErrorChain(&error), "not swept");
         }
         swept
     }
 
-    async fn sweep_meter(&self, meter: &MeterKey, now: Instant, swept: &mut Swept) -> Result<(), Error> {
+    async fn sweep_meter(&self, meter: &MeterKey, now: Timestamp, swept: &mut SweepReport) -> Result<(), Error> {
         let Some(shard) = self.stores.table.shard(meter).await? else { return Ok(()) };
-        let (expired, running): (Vec<Hold>, Vec<Hold>) =
+        let (expired, running): (Vec<Reservation>, Vec<Reservation>) =
             shard.holds.into_iter().partition(|hold| hold.id.lease_until() <= now);
         for hold in &expired {
             if self.stores.table.settle(meter, hold, hold.amount, 0).await? == Settled::Now {
                 swept.holds_settled += 1;
                 swept.charged += hold.amount;
                 let (model, usage) = (hold.model.clone(), Usage::default());
-                tell(&Fact::Booked { model, usage, cost: hold.amount });
+                tell(&TelemetryEvent::Booked { model, usage, cost: hold.amount });
                 self.count_swept(meter, hold, now).await?;
             }
         }
@@ -90,7 +90,7 @@ impl Gateway {
         Ok(())
     }
 
-    async fn count_swept(&self, meter: &MeterKey, hold: &Hold, now: Instant) -> Result<(), Error> {
+    async fn count_swept(&self, meter: &MeterKey, hold: &Reservation, now: Timestamp) -> Result<(), Error> {
         tracing::warn!(
             project.id = meter.project_id,
             model = hold.model,

@@ -4,15 +4,15 @@ use super::error::StoreError;
 use super::item::{Reader, number};
 use super::keys;
 use super::table::{Change, Outcome, Table};
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 
 /// The state that all instances share; absent means closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerState {
     /// No calls before this; after it one probe at a time.
-    pub open_until: Instant,
+    pub open_until: Timestamp,
     /// A probe is under way and nobody else starts one before this.
-    pub probe_until: Instant,
+    pub probe_until: Timestamp,
 }
 
 /// An open breaker that nobody probes is forgotten after this.
@@ -23,21 +23,21 @@ impl Table {
     ///
     /// # Errors
     /// If the table fails or the item is damaged.
-    pub async fn breaker(&self, provider: &str, now: Instant) -> Result<Option<BreakerState>, StoreError> {
+    pub async fn breaker(&self, provider: &str, now: Timestamp) -> Result<Option<BreakerState>, StoreError> {
         let Some(item) = self.get(keys::breaker(provider)).await? else { return Ok(None) };
         let reader = Reader(&item);
         if reader.number::<u64>("expires_at")? <= now.seconds() {
             return Ok(None);
         }
         let (open_until, probe_until) = (reader.number("open_until")?, reader.number("probe_until")?);
-        Ok(Some(BreakerState { open_until: Instant(open_until), probe_until: Instant(probe_until) }))
+        Ok(Some(BreakerState { open_until: Timestamp(open_until), probe_until: Timestamp(probe_until) }))
     }
 
     /// Opens a breaker until `until`.
     ///
     /// # Errors
     /// If the table fails.
-    pub async fn open_breaker(&self, provider: &str, until: Instant) -> Result<(), StoreError> {
+    pub async fn open_breaker(&self, provider: &str, until: Timestamp) -> Result<(), StoreError> {
         let mut item = keys::breaker(provider).into_item();
         item.insert("open_until".to_owned(), number(until.0));
         item.insert("probe_until".to_owned(), number(0));
@@ -49,7 +49,7 @@ impl Table {
     ///
     /// # Errors
     /// If the table fails.
-    pub async fn claim_probe(&self, provider: &str, now: Instant, until: Instant) -> Result<bool, StoreError> {
+    pub async fn claim_probe(&self, provider: &str, now: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
         let change = Change {
             update: "SET probe_until = :until".to_owned(),
             condition: "open_until <= :now AND probe_until <= :now".to_owned(),

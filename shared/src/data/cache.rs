@@ -6,7 +6,7 @@ use super::Stores;
 use super::error::StoreError;
 use super::item::{Reader, number, text};
 use super::keys;
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::id::Fingerprint;
 
 /// An answer in the cache.
@@ -14,7 +14,7 @@ use crate::model::id::Fingerprint;
 pub struct CacheEntry {
     pub content_type: String,
     pub body: Bytes,
-    pub stored_at: Instant,
+    pub stored_at: Timestamp,
     /// Unix seconds.
     pub expires_at: u64,
 }
@@ -28,7 +28,7 @@ impl Stores {
         &self,
         project_id: &str,
         request: &Fingerprint,
-        now: Instant,
+        now: Timestamp,
     ) -> Result<Option<CacheEntry>, StoreError> {
         let Some(item) = self.table.get(keys::cache(project_id, request.as_str())).await? else {
             return Ok(None);
@@ -38,7 +38,7 @@ impl Stores {
         if expires_at <= now.seconds() {
             return Ok(None); // DynamoDB deletes expired items when it gets to it, up to days later.
         }
-        let (content_type, stored_at) = (reader.text("content_type")?, Instant(reader.number("stored_at")?));
+        let (content_type, stored_at) = (reader.text("content_type")?, Timestamp(reader.number("stored_at")?));
         Ok(Some(CacheEntry { content_type, body: self.unpack(&item).await?, stored_at, expires_at }))
     }
 

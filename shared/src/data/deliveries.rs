@@ -7,7 +7,7 @@ use super::error::StoreError;
 use super::item::{Item, Reader, number, text};
 use super::keys;
 use super::table::Table;
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::message::DeliveryKey;
 use crate::model::webhook::{Claim, Delivery, Failed, Pending, State};
 
@@ -47,7 +47,7 @@ impl Table {
     ///
     /// # Errors
     /// If the table fails or the item is damaged.
-    pub async fn delivery(&self, key: &DeliveryKey, now: Instant) -> Result<Option<Delivery>, StoreError> {
+    pub async fn delivery(&self, key: &DeliveryKey, now: Timestamp) -> Result<Option<Delivery>, StoreError> {
         let item = self.get(keys::delivery(&key.project_id, &key.endpoint_id, &key.delivery_id)).await?;
         let delivery = item.map(|item| delivery(&item)).transpose()?;
         Ok(delivery.filter(|delivery| delivery.expires_at > now.seconds()))
@@ -66,7 +66,7 @@ impl Table {
         status: Option<&str>,
         after: Option<&str>,
         limit: usize,
-        now: Instant,
+        now: Timestamp,
     ) -> Result<Vec<Delivery>, StoreError> {
         let condition = match after {
             Some(_) => "pk = :pk AND sk < :after",
@@ -162,7 +162,7 @@ fn delivery(item: &Item) -> Result<Delivery, StoreError> {
         event_id: reader.text("event_id")?,
         event_type: reader.text("event_type")?,
         body: reader.text("body")?,
-        created_at: Instant(reader.number("created_at")?),
+        created_at: Timestamp(reader.number("created_at")?),
         state: state(&reader)?,
         tries: reader.number("tries")?,
         attempts,
@@ -182,12 +182,12 @@ fn state(reader: &Reader<'_>) -> Result<State, StoreError> {
         "pending" => {
             let claim = match reader.maybe_text("claimed_by") {
                 None => None,
-                Some(by) => Some(Claim { by, until: Instant(reader.number("claimed_until")?) }),
+                Some(by) => Some(Claim { by, until: Timestamp(reader.number("claimed_until")?) }),
             };
             Ok(State::Pending(Pending {
-                next_attempt_at: Instant(reader.number("next_attempt_at")?),
+                next_attempt_at: Timestamp(reader.number("next_attempt_at")?),
                 claim,
-                due_at: Instant(reader.number("due_at")?),
+                due_at: Timestamp(reader.number("due_at")?),
             }))
         }
         _ => Err(reader.damaged("status")),
@@ -201,14 +201,14 @@ mod tests {
 
     #[test]
     fn a_delivery_survives_the_table_in_every_state() {
-        let pending = |claim| State::Pending(Pending { next_attempt_at: Instant(9), claim, due_at: Instant(10) });
+        let pending = |claim| State::Pending(Pending { next_attempt_at: Timestamp(9), claim, due_at: Timestamp(10) });
         let attempts = vec![
             Attempt { at_ms: 7, duration_ms: 8, status: Some(500), error: None },
             Attempt { at_ms: 9, duration_ms: 8, status: None, error: Some(SendError::AddressRefused) },
         ];
         let states = [
             pending(None),
-            pending(Some(Claim { by: "w".into(), until: Instant(11) })),
+            pending(Some(Claim { by: "w".into(), until: Timestamp(11) })),
             State::Delivered,
             State::Failed(Failed::EndpointDeleted),
         ];
@@ -222,7 +222,7 @@ mod tests {
                 event_id: "evt_1".into(),
                 event_type: "response.completed".into(),
                 body: "{}".into(),
-                created_at: Instant(7),
+                created_at: Timestamp(7),
                 state,
                 tries: 2,
                 attempts: attempts.clone(),

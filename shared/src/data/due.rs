@@ -10,7 +10,7 @@ use super::keys::{DELIVERY_PREFIX, RESPONSE_PREFIX};
 use super::meter::MeterKey;
 use super::schema::DUE_INDEX;
 use super::table::Table;
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::message::{DeliveryKey, ResponseKey};
 
 /// Partitions of the due index, so that what is due is written to several.
@@ -36,7 +36,7 @@ impl Table {
     ///
     /// # Errors
     /// If the table fails.
-    pub async fn due(&self, due_shard: u8, now: Instant) -> Result<Vec<Due>, StoreError> {
+    pub async fn due(&self, due_shard: u8, now: Timestamp) -> Result<Vec<Due>, StoreError> {
         let page = self
             .client()
             .query()

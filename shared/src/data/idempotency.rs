@@ -14,7 +14,7 @@ use super::item::{Item, Reader, binary, number, text};
 use super::keys::{self, Key};
 use super::packed::{deflate, inflate, packed, unpacked};
 use super::table::{Change, Outcome, Returning, Write};
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::id;
 use crate::model::id::Fingerprint;
 
@@ -50,7 +50,7 @@ pub struct Record {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordState {
     /// Somebody runs the request, until the lease ends.
-    Running { lease_until: Instant },
+    Running { lease_until: Timestamp },
     /// The request succeeded.
     Done(Finished),
     /// The request failed. Kept for those who waited for it; whoever comes later runs it again.
@@ -107,9 +107,9 @@ impl Stores {
         &self,
         key: &RecordKey,
         fingerprint: &Fingerprint,
-        lease_until: Instant,
+        lease_until: Timestamp,
         kept_seconds: u64,
-        now: Instant,
+        now: Timestamp,
         afresh: bool,
     ) -> Result<Result<Lease, Record>, StoreError> {
         let owner = id::random(12);
@@ -161,7 +161,7 @@ impl Stores {
     ///
     /// # Errors
     /// If the table fails.
-    pub async fn renew(&self, lease: &Lease, until: Instant, now: Instant) -> Result<bool, StoreError> {
+    pub async fn renew(&self, lease: &Lease, until: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
         let update = "SET lease_until = :until, expires_at = :expires".to_owned();
         let values = vec![(":until", number(until.0)), (":expires", expiry(now, lease.kept_seconds))];
         self.fenced(lease, update, values).await
@@ -186,7 +186,13 @@ impl Stores {
     ///
     /// # Errors
     /// If a store fails.
-    pub async fn finish(&self, lease: &Lease, success: bool, end: Finished, now: Instant) -> Result<bool, StoreError> {
+    pub async fn finish(
+        &self,
+        lease: &Lease,
+        success: bool,
+        end: Finished,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let (mut update, mut values) = self.ending(lease, success, end).await?;
         update.push_str(", expires_at = :expires");
         values.push((":expires", expiry(now, lease.kept_seconds)));
@@ -314,7 +320,7 @@ impl Stores {
 }
 
 /// When DynamoDB may delete a record.
-fn expiry(now: Instant, kept_seconds: u64) -> AttributeValue {
+fn expiry(now: Timestamp, kept_seconds: u64) -> AttributeValue {
     number(now.seconds() + kept_seconds)
 }
 
@@ -331,7 +337,7 @@ fn fenced_change(lease: &Lease, update: String, mut values: Vec<(&'static str, A
 fn record(item: &Item) -> Result<Record, StoreError> {
     let reader = Reader(item);
     let state = match reader.text("run_state")?.as_str() {
-        RUNNING => RecordState::Running { lease_until: Instant(reader.number("lease_until")?) },
+        RUNNING => RecordState::Running { lease_until: Timestamp(reader.number("lease_until")?) },
         DONE => RecordState::Done(finished(&reader)?),
         FAILED => RecordState::Failed(finished(&reader)?),
         _ => return Err(reader.damaged("run_state")),

@@ -19,7 +19,7 @@ use super::error::StoreError;
 use super::item::{Item, Reader, number, text};
 use super::keys::{self, Key};
 use super::table::{Change, Outcome, Returning, Table, Write};
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::id;
 use crate::model::money::MicroUsd;
 
@@ -46,11 +46,11 @@ impl MeterKey {
 
 /// Identifies a hold within its shard and says until when it is leased: 8 hexadecimal digits of Unix seconds, 8 random.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HoldId(String);
+pub struct ReservationId(String);
 
-impl HoldId {
+impl ReservationId {
     #[must_use]
-    pub fn new(lease_until: Instant) -> Self {
+    pub fn new(lease_until: Timestamp) -> Self {
         Self(format!("{:08x}{}", lease_until.0.div_ceil(1_000), id::random(8)))
     }
 
@@ -66,16 +66,16 @@ impl HoldId {
 
     /// When the sweeper may settle the hold.
     #[must_use]
-    pub fn lease_until(&self) -> Instant {
+    pub fn lease_until(&self) -> Timestamp {
         let seconds = self.0.get(..8).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0);
-        Instant(seconds * 1_000)
+        Timestamp(seconds * 1_000)
     }
 }
 
 /// Money set aside for a call that is running.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hold {
-    pub id: HoldId,
+pub struct Reservation {
+    pub id: ReservationId,
     pub amount: MicroUsd,
     pub model: String,
 }
@@ -83,7 +83,7 @@ pub struct Hold {
 /// The rate window of a shard: a minute that begins with its first request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Window {
-    pub ends: Instant,
+    pub ends: Timestamp,
     pub requests: u64,
     pub tokens: u64,
 }
@@ -96,7 +96,7 @@ pub struct Shard {
     pub spent: MicroUsd,
     pub limit: Option<MicroUsd>,
     /// Those whose lease ends first come first.
-    pub holds: Vec<Hold>,
+    pub holds: Vec<Reservation>,
     pub window: Window,
 }
 
@@ -116,21 +116,21 @@ pub enum WindowMove {
     /// Count into the window that is open.
     Count,
     /// The old window has ended: open one that ends then.
-    Open { ends: Instant },
+    Open { ends: Timestamp },
 }
 
 /// One attempt to admit a call at one shard.
 #[derive(Debug, Clone)]
 pub struct Attempt {
     pub revision: u64,
-    pub hold: Hold,
+    pub hold: Reservation,
     /// Whether the project has a budget.
     pub budgeted: bool,
     pub tokens: u64,
     pub max_requests: Option<u64>,
     pub max_tokens: Option<u64>,
     pub window: WindowMove,
-    pub now: Instant,
+    pub now: Timestamp,
 }
 
 /// A change of one shard in a transaction over all of them.
@@ -185,7 +185,7 @@ impl Table {
     pub async fn settle(
         &self,
         at: &MeterKey,
-        hold: &Hold,
+        hold: &Reservation,
         cost: MicroUsd,
         unused_tokens: i64,
     ) -> Result<Settled, StoreError> {
@@ -246,7 +246,7 @@ impl Table {
         project_id: &str,
         period: &str,
         moves: &[Move],
-        now: Instant,
+        now: Timestamp,
     ) -> Result<bool, StoreError> {
         let writes = moves.iter().map(|step| {
             let key = keys::meter(project_id, period, step.shard);
@@ -267,7 +267,7 @@ impl Table {
     ///
     /// # Errors
     /// If the table fails.
-    pub async fn set_meter_due(&self, at: &MeterKey, next: Option<Instant>) -> Result<(), StoreError> {
+    pub async fn set_meter_due(&self, at: &MeterKey, next: Option<Timestamp>) -> Result<(), StoreError> {
         let change = match next {
             Some(next) => Change {
                 update: "SET due_at = :next".to_owned(),
@@ -346,7 +346,7 @@ fn admission(attempt: &Attempt) -> Change {
     }
 }
 
-fn new_shard(key: Key, step: &Move, now: Instant) -> Item {
+fn new_shard(key: Key, step: &Move, now: Timestamp) -> Item {
     let mut item = key.into_item();
     let numbers = [("rev", step.revision), ("avail", step.delta), ("spent", 0), ("win", 0), ("reqs", 0), ("toks", 0)];
     item.extend(numbers.map(|(name, value)| (name.to_owned(), number(value))));
@@ -398,14 +398,18 @@ fn shard(item: &Item) -> Result<Shard, StoreError> {
     })
 }
 
-fn hold(id: &str, value: &AttributeValue) -> Option<Hold> {
+fn hold(id: &str, value: &AttributeValue) -> Option<Reservation> {
     let (amount, model) = value.as_s().ok()?.split_once(' ')?;
-    Some(Hold { id: HoldId(id.to_owned()), amount: MicroUsd(amount.parse().ok()?), model: model.to_owned() })
+    Some(Reservation {
+        id: ReservationId(id.to_owned()),
+        amount: MicroUsd(amount.parse().ok()?),
+        model: model.to_owned(),
+    })
 }
 
 fn window(reader: &Reader) -> Result<Window, StoreError> {
     Ok(Window {
-        ends: Instant(reader.maybe_number("win")?.unwrap_or(0)),
+        ends: Timestamp(reader.maybe_number("win")?.unwrap_or(0)),
         requests: reader.maybe_number("reqs")?.unwrap_or(0),
         // A settlement that gave tokens back just as the window turned may have taken it below zero.
         tokens: u64::try_from(reader.maybe_number::<i64>("toks")?.unwrap_or(0)).unwrap_or(0),

@@ -32,10 +32,13 @@ pub use due::{DUE_SHARDS, Due};
 pub use error::StoreError;
 pub use idempotency::{Finished, Lease, PartReader, Record, RecordKey, RecordState};
 pub use meter::{
-    Attempt, Hold, HoldId, LOOKED_AT_MS, MAX_HOLDS, MAX_SHARDS, MeterKey, Move, Settled, Shard, Window, WindowMove,
+    Attempt, LOOKED_AT_MS, MAX_HOLDS, MAX_SHARDS, MeterKey, Move, Reservation, ReservationId, Settled, Shard, Window,
+    WindowMove,
 };
 pub use queues::{MAX_DELAY, Queue, QueueUrls, Queues};
-pub use responses::{Claim, Claimed, End, EventReader, GivenBack, Holding, NewResponse, ResponseRecord, WholeResponse};
+pub use responses::{
+    Claim, Claimed, End, EventReader, GivenBack, NewResponse, ResponseRecord, StoredReservation, WholeResponse,
+};
 pub use schema::create_table;
 pub use table::Table;
 pub use usage::{Operation, UsageCount, UsageKey};

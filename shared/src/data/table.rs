@@ -20,7 +20,7 @@ use rand::RngExt as _;
 use super::error::StoreError;
 use super::item::{Item, text};
 use super::keys::Key;
-use crate::model::chance;
+use crate::model::rng;
 
 /// The table of one deployment.
 #[derive(Clone, Debug)]
@@ -296,7 +296,7 @@ const CONFLICT_TRIES: u32 = 10;
 /// Waits for a transaction to end, the longer the more often it was met.
 pub(super) async fn conflict_pause(tried: u32) {
     let most = 4_u64 << tried.min(6);
-    let wait = chance::rng().random_range(most / 2..=most);
+    let wait = rng::rng().random_range(most / 2..=most);
     tokio::time::sleep(Duration::from_millis(wait)).await;
 }
 

@@ -6,7 +6,7 @@ use super::error::StoreError;
 use super::item::{Item, Reader, number};
 use super::keys;
 use super::table::{Change, Table};
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 use crate::model::tokens::Usage;
 
@@ -77,7 +77,7 @@ impl Table {
     ///
     /// # Errors
     /// If the table fails.
-    pub async fn add_usage(&self, key: &UsageKey, count: &UsageCount, now: Instant) -> Result<(), StoreError> {
+    pub async fn add_usage(&self, key: &UsageKey, count: &UsageCount, now: Timestamp) -> Result<(), StoreError> {
         let mut update = "SET expires_at = :expires ADD num_requests :requests".to_owned();
         let mut values =
             vec![(":expires", number(now.seconds() + KEPT_SECONDS)), (":requests", number(count.requests))];

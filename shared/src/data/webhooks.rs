@@ -7,7 +7,7 @@ use super::error::StoreError;
 use super::item::{Item, Reader, number, text};
 use super::keys;
 use super::table::Table;
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::webhook::{DisabledReason, Endpoint, EventType, SigningSecret, SigningSecrets, Status};
 
 impl Table {
@@ -113,7 +113,7 @@ fn endpoint(item: &Item) -> Result<Endpoint, StoreError> {
             current: SigningSecret::stored(reader.text("secret")?),
             retired: retired
                 .into_iter()
-                .map(|Retired { secret, until_ms }| (SigningSecret::stored(secret), Instant(until_ms)))
+                .map(|Retired { secret, until_ms }| (SigningSecret::stored(secret), Timestamp(until_ms)))
                 .collect(),
         },
         revision: reader.text("revision")?,
@@ -140,7 +140,7 @@ mod tests {
         let full = Endpoint {
             description: Some("Orders".into()),
             status: Status::Disabled(DisabledReason::Gone),
-            secrets: bare.secrets.rotated(Instant(5)).unwrap(),
+            secrets: bare.secrets.rotated(Timestamp(5)).unwrap(),
             ..bare.clone()
         };
         for each in [bare, full] {

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::{StreamExt as _, unfold};
 
 use super::reject::Rejection;
-use crate::app::{Answer, Error, Facts, Gateway, Rate, RateStatus};
+use crate::app::{Answer, CallMetadata, Error, Gateway, Rate, RateStatus};
 
 /// The model that a request asked for, as the catalog names it: for the log and the metrics of calls that got no answer.
 #[derive(Clone)]
@@ -48,7 +48,7 @@ pub fn respond(answer: Answer) -> Response {
     response
 }
 
-fn fact_headers(headers: &mut HeaderMap, facts: &Facts) {
+fn fact_headers(headers: &mut HeaderMap, facts: &CallMetadata) {
     if let Some(cost) = facts.cost {
         set(headers, HeaderName::from_static("x-weir-cost-usd"), &cost.to_string());
     }

@@ -9,8 +9,8 @@ use super::Deps;
 use super::answer::respond_to;
 use super::input::body;
 use super::reject::{Rejection, render};
-use crate::app::{CacheControl, CallTerms, Request};
-use crate::model::clock::Instant;
+use crate::app::{CacheControl, CallOptions, Request};
+use crate::model::clock::Timestamp;
 use crate::model::project::Caller;
 use crate::model::provider::Endpoint;
 use crate::model::request::{Body, Invalid};
@@ -30,14 +30,14 @@ pub async fn serve(
         endpoint,
         body: Body::parse(endpoint, &body(sent)?).map_err(crate::app::Error::from)?,
         cache_control: text(&parts.headers, "cache-control").map(CacheControl::parse).unwrap_or_default(),
-        terms: CallTerms::read(&parts)?,
+        terms: CallOptions::read(&parts)?,
     };
     drop(parts); // They would keep the connection's read buffer until the answer.
     let asked = request.body.model.clone();
     Ok(respond_to(&gateway, &asked, gateway.run(caller, request).await))
 }
 
-impl CallTerms {
+impl CallOptions {
     /// What the headers of a request say about how it is to be run.
     ///
     /// # Errors
@@ -55,8 +55,8 @@ impl CallTerms {
 
 /// When the function that serves a request is stopped; `None`: never.
 #[must_use]
-pub fn function_ends(parts: &Parts) -> Option<Instant> {
-    parts.extensions.get::<lambda_http::Context>().map(|context| Instant(context.deadline))
+pub fn function_ends(parts: &Parts) -> Option<Timestamp> {
+    parts.extensions.get::<lambda_http::Context>().map(|context| Timestamp(context.deadline))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -8,7 +8,7 @@ use super::Telemetry;
 use super::config::ResponseMode;
 use super::telemetry::observed;
 use super::worker::{SqsBatchResponse, SqsEvent};
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 
 /// Serves `router` until the function is shut down: streamed, or buffered where the caller cannot stream.
 ///
@@ -27,14 +27,14 @@ pub async fn run(router: Router, mode: ResponseMode, telemetry: Telemetry) -> Re
 /// # Errors
 /// If the runtime's API fails.
 pub async fn run_worker<F>(
-    work: impl Fn(SqsEvent, Instant) -> F,
+    work: impl Fn(SqsEvent, Timestamp) -> F,
     telemetry: Telemetry,
 ) -> Result<(), lambda_runtime::Error>
 where
     F: Future<Output = SqsBatchResponse>,
 {
     let handler = |event: LambdaEvent<SqsEvent>| {
-        let answer = work(event.payload, Instant(event.context.deadline));
+        let answer = work(event.payload, Timestamp(event.context.deadline));
         async { Ok::<_, lambda_runtime::Error>(telemetry.told(answer).await) }
     };
     lambda_runtime::run(service_fn(handler)).await

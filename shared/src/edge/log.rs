@@ -17,7 +17,7 @@ use opentelemetry::{Context, KeyValue};
 use super::answer::Asked;
 use super::reject::Logged;
 use super::telemetry::{self, Function, RequestEnd, Telemetry};
-use crate::app::Facts;
+use crate::app::CallMetadata;
 use crate::model::id;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -72,7 +72,7 @@ struct Line {
     route: String,
     status: u16,
     error: Option<String>,
-    facts: Option<Facts>,
+    facts: Option<CallMetadata>,
     /// That was asked for, if it exists.
     model: String,
     refused_for_money: bool,
@@ -138,7 +138,7 @@ impl Line {
         self.error = rejection.map(Logged::describe);
         self.refused_for_money = rejection.is_some_and(Logged::is_for_money);
         self.left_to_send = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        self.facts = extensions.get::<Facts>().cloned();
+        self.facts = extensions.get::<CallMetadata>().cloned();
         let asked = extensions.get::<Asked>().map(|Asked(model)| model);
         let model = self.facts.as_ref().map(|facts| &facts.model).filter(|model| !model.is_empty());
         self.model = model.or(asked).cloned().unwrap_or_default();

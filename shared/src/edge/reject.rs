@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::answer::rate_headers;
-use crate::app::{Chain, Error, Limit, Rendered};
+use crate::app::{Error, ErrorChain, Limit, RenderedError};
 use crate::model::provider::Failure;
 
 /// Why a request gets no answer.
@@ -164,13 +164,13 @@ fn envelope(public: &Public) -> Bytes {
 
 /// An error as its caller sees it.
 #[must_use]
-pub fn render(error: &Error) -> Rendered {
+pub fn render(error: &Error) -> RenderedError {
     if let Error::Repeated(rendered) = error {
         return rendered.clone();
     }
     let public = public_of(error);
     let (retry_after, should_retry) = retry_app(error);
-    Rendered { status: public.status.as_u16(), body: envelope(&public), retry_after, should_retry }
+    RenderedError { status: public.status.as_u16(), body: envelope(&public), retry_after, should_retry }
 }
 
 /// Whether and when to try again: `retry-after`, and `x-should-retry: false` for what repeating does not mend.
@@ -260,7 +260,7 @@ impl Logged {
                 Error::UnknownModel(_) => "unknown model".to_owned(),
                 Error::NotFound { kind, .. } => format!("no such {kind}"),
                 Error::Provider { provider, source, .. } => format!("provider `{provider}`: {}", source.summary()),
-                other => Chain(other).to_string(),
+                other => ErrorChain(other).to_string(),
             },
             Rejection::TooLarge => "request body too large".to_owned(),
             Rejection::UnknownRoute { .. } => "unknown route".to_owned(),

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::telemetry::{self, MessageEnd, Telemetry};
-use crate::app::Chain;
+use crate::app::ErrorChain;
 use crate::model::clock;
 use crate::model::message::Message;
 
@@ -80,7 +80,7 @@ where
         Ok(parsed) => {
             match AssertUnwindSafe(async { work(parsed).await }.with_context(span.clone())).catch_unwind().await {
                 Ok(Ok(())) => (Outcome::Done, None),
-                Ok(Err(error)) => (Outcome::Failed, Some(Chain(&error).to_string())),
+                Ok(Err(error)) => (Outcome::Failed, Some(ErrorChain(&error).to_string())),
                 Err(_) => (Outcome::Panicked, None),
             }
         }
@@ -88,7 +88,7 @@ where
     log(telemetry.function(), message, outcome, error.as_deref(), begun);
     telemetry::end(&span, Vec::new(), (outcome != Outcome::Done).then(|| outcome.name().to_owned()));
     if let Some(received_at) = received_at {
-        let sent_at = number(message, "SentTimestamp").map(clock::Instant);
+        let sent_at = number(message, "SentTimestamp").map(clock::Timestamp);
         let (function, outcome) = (telemetry.function(), outcome.name());
         telemetry.message(&MessageEnd { function, outcome, sent_at, received_at });
     }

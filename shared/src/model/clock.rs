@@ -32,19 +32,19 @@ impl Clock {
     }
 
     #[must_use]
-    pub fn now(&self) -> Instant {
+    pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Some(now) => Instant(now.load(Ordering::SeqCst)),
-            None => Instant::of_system(),
+            Some(now) => Timestamp(now.load(Ordering::SeqCst)),
+            None => Timestamp::of_system(),
         }
     }
 }
 
 /// A point in time, in Unix milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Instant(pub u64);
+pub struct Timestamp(pub u64);
 
-impl Instant {
+impl Timestamp {
     #[expect(clippy::disallowed_methods, reason = "this is the clock that everything else asks")]
     fn of_system() -> Self {
         let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -111,9 +111,9 @@ mod tests {
 
     #[test]
     fn a_budget_starts_anew_with_the_month() {
-        let december = Instant(1_798_761_599_000); // 2026-12-31T23:59:59Z
+        let december = Timestamp(1_798_761_599_000); // 2026-12-31T23:59:59Z
         assert_eq!((december.month().as_str(), december.hour().as_str()), ("2026-12", "2026-12-31T23"));
-        assert_eq!(december.next_month(), Instant(1_798_761_600_000));
+        assert_eq!(december.next_month(), Timestamp(1_798_761_600_000));
         assert_eq!(december.next_month().month(), "2027-01");
     }
 
@@ -121,6 +121,6 @@ mod tests {
     fn a_manual_clock_is_shared_by_its_clones() {
         let clock = Clock::manual(5);
         clock.clone().advance_ms(10);
-        assert_eq!(clock.now(), Instant(15));
+        assert_eq!(clock.now(), Timestamp(15));
     }
 }

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use rand::RngExt as _;
 use sha2::{Digest, Sha256};
 
-use super::chance;
-use super::clock::Instant;
+use super::clock::Timestamp;
+use super::rng;
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -20,12 +20,12 @@ pub fn new(prefix: &str) -> String {
 ///
 /// Lists that are ordered by such ids can go on after an item that was deleted.
 #[must_use]
-pub fn ordered(prefix: &str, now: Instant) -> String {
+pub fn ordered(prefix: &str, now: Timestamp) -> String {
     format!("{prefix}{}{}", time_digits(now), random(16))
 }
 
 /// 8 letters and digits that sort as time does.
-fn time_digits(time: Instant) -> String {
+fn time_digits(time: Timestamp) -> String {
     let mut left = time.0;
     let mut digits = [0_u8; 8];
     for digit in digits.iter_mut().rev() {
@@ -43,7 +43,7 @@ pub fn derived(prefix: &str, parts: &[&str]) -> String {
 
 /// The identifier that follows from `time` and `parts`, and sorts as [`ordered`] ones do. Always the same one.
 #[must_use]
-pub fn ordered_derived(prefix: &str, time: Instant, parts: &[&str]) -> String {
+pub fn ordered_derived(prefix: &str, time: Timestamp, parts: &[&str]) -> String {
     format!("{prefix}{}{}", time_digits(time), hashed(parts, 16))
 }
 
@@ -60,7 +60,7 @@ fn hashed(parts: &[&str], length: usize) -> String {
 /// `length` random letters and digits.
 #[must_use]
 pub fn random(length: usize) -> String {
-    let mut rng = chance::rng();
+    let mut rng = rng::rng();
     (0..length).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect()
 }
 
@@ -114,14 +114,14 @@ mod tests {
     #[test]
     fn ordered_identifiers_sort_as_they_were_made() {
         let times = [0, 1, 61, 62, 1_767_225_600_000, 1_767_225_600_001, 4_102_444_800_000];
-        let made = times.map(|ms| ordered("key_", Instant(ms)));
+        let made = times.map(|ms| ordered("key_", Timestamp(ms)));
         assert!(made.is_sorted(), "{made:?}");
         assert!(made.iter().all(|id| id.len() == 28), "{made:?}");
     }
 
     #[test]
     fn derived_identifiers_are_always_the_same_and_sort_by_time() {
-        let made = |ms, part| ordered_derived("wh_", Instant(ms), &["evt_1", part]);
+        let made = |ms, part| ordered_derived("wh_", Timestamp(ms), &["evt_1", part]);
         assert_eq!(made(1_767_225_600_000, "we_1"), made(1_767_225_600_000, "we_1"));
         assert_ne!(made(1_767_225_600_000, "we_1"), made(1_767_225_600_000, "we_2"));
         assert!(made(1_767_225_600_000, "we_2") < made(1_767_225_600_001, "we_1"));

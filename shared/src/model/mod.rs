@@ -1,7 +1,6 @@
 //! What things are: money, tokens, projects, models, provider calls. No I/O, no framework.
 
 pub mod catalog;
-pub mod chance;
 pub mod clock;
 pub mod id;
 pub mod message;
@@ -11,6 +10,7 @@ pub mod project;
 pub mod provider;
 pub mod request;
 pub mod responses;
+pub mod rng;
 pub mod secret;
 pub mod tokens;
 pub mod webhook;

@@ -28,7 +28,7 @@ pub(crate) struct Client {
     pub(crate) deployment: Arc<Deployment>,
     /// The number of its operation.
     pub(crate) operation: usize,
-    pub(crate) chance: StdRng,
+    pub(crate) rng: StdRng,
 }
 
 /// A request.
@@ -84,7 +84,7 @@ impl Reply {
 impl Client {
     /// Sends a request; `None` if the connection broke or the client hung up before an answer began.
     pub(crate) async fn send(&mut self, ask: &Ask) -> Option<Reply> {
-        let place = self.chance.random_range(0..FLEET);
+        let place = self.rng.random_range(0..FLEET);
         self.send_to(place, ask).await
     }
 
@@ -121,13 +121,13 @@ impl Client {
     /// Any of a project's keys, also one that was revoked: its place among them.
     fn some_key(&mut self, project: usize) -> usize {
         let keys = self.deployment.sim.ledger().tenants[project].keys.len();
-        self.chance.random_range(0..keys)
+        self.rng.random_range(0..keys)
     }
 
     /// A background response of a project that somebody knows.
     pub(crate) fn some_job(&mut self, project: usize) -> Option<String> {
         let jobs = self.deployment.sim.ledger().jobs(project);
-        (!jobs.is_empty()).then(|| jobs[self.chance.random_range(0..jobs.len())].clone())
+        (!jobs.is_empty()).then(|| jobs[self.rng.random_range(0..jobs.len())].clone())
     }
 
     /// Makes a model call, again if it did not succeed, under the same idempotency key if it has one. The last answer.
@@ -153,7 +153,7 @@ impl Client {
             if last.as_ref().is_some_and(|reply| reply.is_whole && reply.status < 429) {
                 break;
             }
-            tokio::time::sleep(Duration::from_millis(self.chance.random_range(100..8_000))).await;
+            tokio::time::sleep(Duration::from_millis(self.rng.random_range(100..8_000))).await;
         }
         last
     }
@@ -198,7 +198,7 @@ impl Client {
             if reply.is_some() {
                 return reply;
             }
-            tokio::time::sleep(Duration::from_millis(self.chance.random_range(100..4_000))).await;
+            tokio::time::sleep(Duration::from_millis(self.rng.random_range(100..4_000))).await;
         }
         None
     }

@@ -115,16 +115,16 @@ impl Drop for Reseed {
 }
 
 async fn make(sim: &Sim, call: Call) -> Answer {
-    let (place, mut chance, open) = sim.arrive(Site::Store);
-    let _reseed = Reseed(chance.random());
-    let fault = if open { drawn(&sim.weather.store, &call, &mut chance) } else { None };
-    tokio::time::sleep(Duration::from_millis(chance.random_range(1..=6))).await;
+    let (place, mut rng, open) = sim.arrive(Site::Store);
+    let _reseed = Reseed(rng.random());
+    let fault = if open { drawn(&sim.weather.store, &call, &mut rng) } else { None };
+    tokio::time::sleep(Duration::from_millis(rng.random_range(1..=6))).await;
     let (life, operation, writes_meter) = (call.life.clone(), call.operation.clone(), call.writes_meter());
     let answer = match fault {
         None => call.perform().await,
         Some(fault) => {
             sim.inject(place, format_args!("{} at {operation} of {life}", fault.name()));
-            fault.strike(call, chance).await
+            fault.strike(call, rng).await
         }
     };
     if writes_meter {
@@ -136,8 +136,8 @@ async fn make(sim: &Sim, call: Call) -> Answer {
 }
 
 /// The fault of a call, if it gets one.
-fn drawn(rates: &[u32], call: &Call, chance: &mut StdRng) -> Option<&'static dyn StoreFault> {
-    let mut drawn = chance.random_range(0..1_000);
+fn drawn(rates: &[u32], call: &Call, rng: &mut StdRng) -> Option<&'static dyn StoreFault> {
+    let mut drawn = rng.random_range(0..1_000);
     for (fault, rate) in faults::STORE.iter().zip(rates).filter(|(fault, _)| fault.fits(call)) {
         if drawn < *rate {
             return Some(*fault);

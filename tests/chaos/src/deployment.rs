@@ -111,18 +111,18 @@ impl Deployment {
 
     #[expect(clippy::expect_used, reason = "nothing fails before the faults begin")]
     async fn tenant(&self, n: usize) -> Tenant {
-        let mut chance = self.sim.dice.at("tenant", n as u64);
+        let mut rng = self.sim.dice.at("tenant", n as u64);
         let project = Project {
             id: id::new("proj_"),
             name: format!("Tenant {n}"),
             created_at: self.sim.clock.now().seconds(),
             archived_at: None,
-            limits: limits(&mut chance),
+            limits: limits(&mut rng),
             revision: 1,
             policy: Policy {
-                default_max_output_tokens: chance.random_bool(0.5).then_some(120),
-                dedupe_retries: chance.random_bool(0.3),
-                cache_ttl_seconds: chance.random_bool(0.5).then_some(600),
+                default_max_output_tokens: rng.random_bool(0.5).then_some(120),
+                dedupe_retries: rng.random_bool(0.3),
+                cache_ttl_seconds: rng.random_bool(0.5).then_some(600),
             },
         };
         self.stores.table.create_project(&project).await.expect("the project is created");
@@ -164,14 +164,14 @@ impl Deployment {
     }
 }
 
-fn limits(chance: &mut StdRng) -> Limits {
+fn limits(rng: &mut StdRng) -> Limits {
     Limits {
-        requests_per_minute: chance.random_bool(0.2).then(|| chance.random_range(5..30)),
-        tokens_per_minute: chance.random_bool(0.2).then(|| chance.random_range(2_000..10_000)),
-        budget: match chance.random_range(0..10) {
+        requests_per_minute: rng.random_bool(0.2).then(|| rng.random_range(5..30)),
+        tokens_per_minute: rng.random_bool(0.2).then(|| rng.random_range(2_000..10_000)),
+        budget: match rng.random_range(0..10) {
             0 => None,
             1 => Some(MicroUsd(2_000_000 * prompt::PRICE)),
-            _ => Some(MicroUsd(chance.random_range(1_500..9_000) * prompt::PRICE)),
+            _ => Some(MicroUsd(rng.random_range(1_500..9_000) * prompt::PRICE)),
         },
     }
 }

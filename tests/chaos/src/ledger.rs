@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use shared::model::clock::Instant;
+use shared::model::clock::Timestamp;
 use shared::model::project::Project;
 
 /// A promise that was not kept.
@@ -36,7 +36,7 @@ pub(crate) struct Tenant {
     /// The key and its id. The first is never revoked.
     pub(crate) keys: Vec<(String, String)>,
     /// Keys whose revocation was confirmed, by their place in `keys`, and when.
-    pub(crate) revoked: BTreeMap<usize, Instant>,
+    pub(crate) revoked: BTreeMap<usize, Timestamp>,
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) conversation: String,
     pub(crate) budget: Budget,

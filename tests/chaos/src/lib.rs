@@ -1,5 +1,5 @@
 //! The promises under seeded faults: the real routers and workers on the real embedded stores, on a simulated clock, while
-//! stores, queues, providers, receivers, processes and clients fail by chance.
+//! stores, queues, providers, receivers, processes and clients fail by rng.
 //!
 //! A seed decides everything. What fails is a file in `faults`, what clients do one in `load`, what must hold one in
 //! `invariants`.

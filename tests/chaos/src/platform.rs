@@ -57,11 +57,11 @@ enum Oddity {
 
 fn oddity(deployment: &Deployment, what: &str, among: &[Oddity]) -> Option<Oddity> {
     let sim = &deployment.sim;
-    let (place, mut chance, open) = sim.arrive(Site::Platform);
-    if !open || !chance.random_ratio(sim.weather.platform, 1_000) {
+    let (place, mut rng, open) = sim.arrive(Site::Platform);
+    if !open || !rng.random_ratio(sim.weather.platform, 1_000) {
         return None;
     }
-    let oddity = among[chance.random_range(0..among.len())];
+    let oddity = among[rng.random_range(0..among.len())];
     if oddity == Oddity::Death && sim.weather.is_calm {
         return None;
     }

@@ -1,4 +1,4 @@
-//! A provider that answers, throttles, stalls, cuts and fails by chance, and writes down what it gave.
+//! A provider that answers, throttles, stalls, cuts and fails by rng, and writes down what it gave.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,14 +69,14 @@ impl Provider for ScriptedByChance {
 
 impl ScriptedByChance {
     async fn answer(&self, call: &Call) -> Result<Reply, Failure> {
-        let (place, mut chance, open) = self.sim.arrive(Site::Provider);
+        let (place, mut rng, open) = self.sim.arrive(Site::Provider);
         let body = String::from_utf8_lossy(&call.body.to_bytes()).into_owned();
-        let usage = used(call, &body, &mut chance);
+        let usage = used(call, &body, &mut rng);
         let entry = Entry::of(&self.sim, entry(call, &body, &usage));
-        let after = Duration::from_millis(chance.random_range(20..1_600));
-        let text = words(asked_by(call).0, &mut chance);
-        let gap = Duration::from_millis(chance.random_range(1..900));
-        let turn = if open { drawn(&self.sim.weather, call.stream, &mut chance) } else { Turn::Answer };
+        let after = Duration::from_millis(rng.random_range(20..1_600));
+        let text = words(asked_by(call).0, &mut rng);
+        let gap = Duration::from_millis(rng.random_range(1..900));
+        let turn = if open { drawn(&self.sim.weather, call.stream, &mut rng) } else { Turn::Answer };
         if turn != Turn::Answer {
             self.sim.inject(place, format_args!("provider {} for {}: {turn:?}", self.name, self.life));
         }
@@ -95,7 +95,7 @@ impl ScriptedByChance {
         }
         let told = if turn == Turn::Uncounted { CallState::Uncounted } else { CallState::Counted };
         if call.stream {
-            let steps = steps(turn, chat_chunks(&text, &usage), &mut chance).into_iter();
+            let steps = steps(turn, chat_chunks(&text, &usage), &mut rng).into_iter();
             let script = Script { steps, gap, told, entry, life: self.life.clone() };
             return Ok(Reply::Stream(script.into_stream()));
         }
@@ -121,9 +121,9 @@ enum Step {
 const LAST_EVENTS: usize = 2;
 
 /// What a stream does from its beginning to its end.
-fn steps(turn: Turn, mut events: Vec<Event>, chance: &mut StdRng) -> Vec<Step> {
+fn steps(turn: Turn, mut events: Vec<Event>, rng: &mut StdRng) -> Vec<Step> {
     // After the first event, the last one, or any between them.
-    let given = chance.random_range(1..=events.len());
+    let given = rng.random_range(1..=events.len());
     let last = match turn {
         Turn::Cut => Some(Step::Break),
         Turn::Stall => Some(Step::Stall),
@@ -187,13 +187,13 @@ impl Script {
 }
 
 /// Tokens that a call uses, never more than it may.
-fn used(call: &Call, body: &str, chance: &mut StdRng) -> Usage {
-    let input = chance.random_range(1..=(body.len() as u64 / 2).max(1));
+fn used(call: &Call, body: &str, rng: &mut StdRng) -> Usage {
+    let input = rng.random_range(1..=(body.len() as u64 / 2).max(1));
     if call.endpoint == Endpoint::Embeddings {
         return Usage { input, ..Usage::default() };
     }
     let most = most_output(call);
-    let output = if chance.random_bool(0.5) { most } else { chance.random_range(1..=most) };
+    let output = if rng.random_bool(0.5) { most } else { rng.random_range(1..=most) };
     Usage { input, output, ..Usage::default() }
 }
 
@@ -221,7 +221,7 @@ fn entry(call: &Call, body: &str, usage: &Usage) -> ProviderCall {
 }
 
 /// A few words, now and then so many that the answer takes longer than any lease.
-fn words(tenant: usize, chance: &mut StdRng) -> String {
-    let count = if chance.random_ratio(1, 12) { 60 } else { chance.random_range(1..10) };
+fn words(tenant: usize, rng: &mut StdRng) -> String {
+    let count = if rng.random_ratio(1, 12) { 60 } else { rng.random_range(1..10) };
     (0..count).fold(prompt::addressed(tenant), |text, n| text + &format!("w{n} "))
 }

@@ -1,4 +1,4 @@
-//! Webhook receivers that take, refuse and lose events by chance, and remember what they took.
+//! Webhook receivers that take, refuse and lose events by rng, and remember what they took.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,11 +23,11 @@ impl ReceiversByChance {
     }
 
     async fn receive(&self, post: &Post) -> Result<Answer, SendError> {
-        let (place, mut chance, open) = self.sim.arrive(Site::Receiver);
-        let wait = Duration::from_millis(chance.random_range(5..400));
+        let (place, mut rng, open) = self.sim.arrive(Site::Receiver);
+        let wait = Duration::from_millis(rng.random_range(5..400));
         let turn = match () {
             () if post.url.contains("dead") => Turn::Refuse,
-            () if open => drawn(self.sim.weather.receiver, &mut chance),
+            () if open => drawn(self.sim.weather.receiver, &mut rng),
             () => Turn::Take,
         };
         if open && turn != Turn::Take && !post.url.contains("dead") {

@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use shared::model::chance;
-use shared::model::clock::{Clock, Instant};
+use shared::model::clock::{Clock, Timestamp};
+use shared::model::rng;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
@@ -44,7 +44,7 @@ pub struct Outcome {
 pub fn play(case: &Case, keeps_trace: bool) -> std::io::Result<Outcome> {
     let dice = Dice::new(case.seed);
     // What production code and the SDKs draw by themselves.
-    chance::seed(dice.number("production", 0));
+    rng::seed(dice.number("production", 0));
     fastrand::seed(dice.number("sdk", 0));
     let clock = Clock::manual(Weather::draw(dice).begins_at.0);
     let sim = Sim::new(case, clock.clone(), keeps_trace);
@@ -101,8 +101,8 @@ async fn run(case: &Case, sim: &Arc<Sim>) -> Option<Violation> {
 async fn operate(deployment: Arc<Deployment>, planned: Planned) {
     tokio::time::sleep(planned.after).await;
     deployment.sim.trace.note(format_args!("op {} {:?}", planned.number, planned.load));
-    let chance = deployment.sim.dice.at("client", planned.number as u64);
-    let mut client = Client { deployment, operation: planned.number, chance };
+    let rng = deployment.sim.dice.at("client", planned.number as u64);
+    let mut client = Client { deployment, operation: planned.number, rng };
     // A client that gets no answer gives up some time.
     let _ = tokio::time::timeout(Duration::from_secs(400), planned.load.run(&mut client)).await;
 }
@@ -187,11 +187,11 @@ async fn rest(deployment: &Arc<Deployment>, invariants: &mut [Box<dyn Invariant>
 }
 
 /// When the next item is due, whichever it is.
-async fn next_due(deployment: &Arc<Deployment>) -> Option<Instant> {
+async fn next_due(deployment: &Arc<Deployment>) -> Option<Timestamp> {
     let due =
         deployment.dynamo.scan().table_name("weir").index_name("due").projection_expression("due_at").send().await;
     let due_at = |item: &HashMap<String, AttributeValue>| item.get("due_at")?.as_n().ok()?.parse::<u64>().ok();
-    due.ok()?.items().iter().filter_map(due_at).min().map(Instant)
+    due.ok()?.items().iter().filter_map(due_at).min().map(Timestamp)
 }
 
 /// What clients and the others of the simulation saw, or a panic.

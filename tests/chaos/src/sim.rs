@@ -1,4 +1,4 @@
-//! What everything in one run shares: its chance, its time, its trace, its weather, and what was seen.
+//! What everything in one run shares: its rng, its time, its trace, its weather, and what was seen.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -108,7 +108,7 @@ impl Sim {
         })
     }
 
-    /// The next place at a site, its chance, and whether a fault may happen there.
+    /// The next place at a site, its rng, and whether a fault may happen there.
     pub(crate) fn arrive(&self, site: Site) -> (Place, StdRng, bool) {
         let mut counts = locked(&self.counts);
         let count = counts.entry(site).or_default();

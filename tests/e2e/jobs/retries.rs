@@ -5,7 +5,7 @@ use std::time::Duration;
 use kit::{ADMIN_KEY, Script, send};
 use serde_json::{Value, json};
 use shared::data::Queue;
-use shared::model::clock::Instant;
+use shared::model::clock::Timestamp;
 use shared::model::project::Limits;
 use shared::model::provider::{Failure, Refusal};
 
@@ -81,7 +81,7 @@ async fn a_run_ends_before_its_function_does_and_one_that_had_all_its_time_is_no
     let jobs = Jobs::new().await;
     jobs.world.first.then(Script::Paced { text: "word ".repeat(100), gap: Duration::from_secs(1) });
     let id = jobs.accept().await;
-    let ends = Instant(jobs.world.clock.now().0 + 10_000);
+    let ends = Timestamp(jobs.world.clock.now().0 + 10_000);
     let begun = tokio::time::Instant::now();
     let gateway = jobs.world.gateway();
     jobs.world.work_once(Queue::Respond, |event| respond::job(event, gateway, Some(ends))).await;

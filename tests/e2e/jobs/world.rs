@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use kit::{Reply, World, router_of, send};
 use serde_json::{Value, json};
-use shared::app::Chain;
+use shared::app::ErrorChain;
 use shared::data::{Due, Queue};
 use shared::edge::Deps;
-use shared::model::clock::Instant;
+use shared::model::clock::Timestamp;
 use shared::model::project::{Limits, Policy, Project};
 use shared::model::webhook::{Answer, Post, Receivers, RefusedUrl, SendError};
 
@@ -132,7 +132,7 @@ impl Jobs {
 
     pub(crate) async fn sweep(&self) {
         if let Err(error) = self.world.gateway().sweep().await {
-            panic!("the sweep failed: {}", Chain(&error));
+            panic!("the sweep failed: {}", ErrorChain(&error));
         }
     }
 
@@ -154,7 +154,7 @@ impl Jobs {
     pub(crate) async fn due(&self) -> Vec<Due> {
         let mut due = Vec::new();
         for shard in 0..shared::data::DUE_SHARDS {
-            let all = self.world.stores.table.due(shard, Instant(u64::MAX / 2)).await.unwrap();
+            let all = self.world.stores.table.due(shard, Timestamp(u64::MAX / 2)).await.unwrap();
             due.extend(all.into_iter().filter(|due| !matches!(due, Due::Meter(_))));
         }
         due

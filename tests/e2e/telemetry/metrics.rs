@@ -163,7 +163,7 @@ async fn a_message_that_cannot_be_read_is_told_without_its_body() {
 async fn a_sweep_tells_what_it_settled() {
     let told = Told::counted(Limits::default(), Policy::default()).await;
     told.telemetry.named("sweep").told(told.gateway.sweep()).await.unwrap();
-    assert_eq!(told.lines(), ["sweep - - | Swept 0 Count [function]"]);
+    assert_eq!(told.lines(), ["sweep - - | SweepReport 0 Count [function]"]);
 }
 
 /// A line, whose metrics are in the order of their names.

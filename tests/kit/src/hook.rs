@@ -16,7 +16,7 @@ use axum::serve::ListenerExt as _;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use outbound::Resolve;
-use shared::model::clock::{Clock, Instant};
+use shared::model::clock::{Clock, Timestamp};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -53,7 +53,7 @@ impl HookReply {
 #[derive(Debug, Clone)]
 pub struct Received {
     /// By the world's clock.
-    pub at: Instant,
+    pub at: Timestamp,
     pub headers: HeaderMap,
     pub body: Bytes,
 }

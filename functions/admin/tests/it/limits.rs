@@ -1,8 +1,8 @@
 //! `limits`, the spend limit and the rate limit are one thing.
 
 use serde_json::{Value, json};
-use shared::data::{Attempt, Hold, HoldId, MeterKey, WindowMove};
-use shared::model::clock::Instant;
+use shared::data::{Attempt, MeterKey, Reservation, ReservationId, WindowMove};
+use shared::model::clock::Timestamp;
 use shared::model::money::MicroUsd;
 
 use crate::world::{ADMIN_KEY, NOW, World};
@@ -71,12 +71,12 @@ async fn answers_are_openais() {
 
 /// A hold of `dollars` at the project's meter, as a call under `revision` would make it.
 async fn admitted(world: &World, project: &str, revision: u64, dollars: u64) -> bool {
-    let now = Instant(NOW * 1_000);
+    let now = Timestamp(NOW * 1_000);
     let meter = MeterKey { project_id: project.rsplit('/').next().unwrap().to_owned(), period: now.month(), shard: 0 };
     let amount = MicroUsd(dollars * 1_000_000);
     let attempt = Attempt {
         revision,
-        hold: Hold { id: HoldId::new(now.plus_ms(60_000)), amount, model: "m".into() },
+        hold: Reservation { id: ReservationId::new(now.plus_ms(60_000)), amount, model: "m".into() },
         budgeted: true,
         tokens: 1,
         max_requests: None,
@@ -98,7 +98,7 @@ async fn made(world: &World, project: &str, revision: i64, micro_usd: u32) -> bo
         at_least: None,
         limit: Some(MicroUsd(micro_usd.into())),
     };
-    let now = Instant(NOW * 1_000);
+    let now = Timestamp(NOW * 1_000);
     world.gateway.stores().table.move_between_shards(id, &now.month(), &[first], now).await.unwrap()
 }
 

@@ -18,7 +18,7 @@ use shared::data::{QueueUrls, Queues, Stores};
 use shared::edge::Deps;
 use shared::edge::worker::SqsEvent;
 use shared::model::catalog::Catalog;
-use shared::model::clock::{Clock, Instant};
+use shared::model::clock::{Clock, Timestamp};
 use shared::model::message::DeliveryKey;
 use shared::model::project::{Caller, Limits, Policy};
 use shared::model::webhook::{Delivery, Endpoint, EventType, EventTypes, WebhookEvent};
@@ -133,7 +133,7 @@ pub(crate) fn sqs_event(bodies: &[String]) -> SqsEvent {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Queue {
     clock: Clock,
-    messages: Arc<Mutex<Vec<(Instant, String)>>>,
+    messages: Arc<Mutex<Vec<(Timestamp, String)>>>,
     broken: Arc<Mutex<bool>>,
 }
 
@@ -153,7 +153,7 @@ impl Queue {
     }
 
     /// When the next message is seen.
-    pub(crate) fn next(&self) -> Option<Instant> {
+    pub(crate) fn next(&self) -> Option<Timestamp> {
         self.messages.lock().unwrap().iter().map(|(from, _)| *from).min()
     }
 

@@ -14,7 +14,7 @@ use shared::app::{Gateway, Parts};
 use shared::data::{Bucket, Operation, Queues, Stores, Table, UsageCount, UsageKey, create_table};
 use shared::edge::Deps;
 use shared::model::catalog::Catalog;
-use shared::model::clock::{Clock, Instant};
+use shared::model::clock::{Clock, Timestamp};
 use shared::model::money::MicroUsd;
 use shared::model::project::{Limits, Name, Policy};
 use shared::model::secret::Secret;
@@ -69,7 +69,7 @@ impl World {
 
     /// Two calls of 10 tokens in and 3 out, each for 0.1 dollars, settled at different shards.
     async fn count(&self, project: usize, hour: u64, operation: Operation, model: &str, key: &str) {
-        let at = Instant((DAY + hour * HOUR) * 1_000);
+        let at = Timestamp((DAY + hour * HOUR) * 1_000);
         for shard in 0..2 {
             let key = UsageKey {
                 project_id: self.projects[project].clone(),

@@ -7,14 +7,14 @@ use crate::model::project::{Limits, Name, Policy, Project};
 
 /// What happens to a field that may be empty. Read from JSON: absent keeps (with `#[serde(default)]`), `null` clears.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Edit<T> {
+pub enum Patch<T> {
     #[default]
     Keep,
     Clear,
     Set(T),
 }
 
-impl<T: Copy> Edit<T> {
+impl<T: Copy> Patch<T> {
     /// The field after the edit.
     #[must_use]
     pub fn apply(self, before: Option<T>) -> Option<T> {
@@ -26,21 +26,21 @@ impl<T: Copy> Edit<T> {
     }
 }
 
-impl<T> Edit<T> {
+impl<T> Patch<T> {
     /// The edit with its value checked or converted.
     ///
     /// # Errors
     /// What `check` returns.
-    pub fn try_map<U, E>(self, check: impl FnOnce(T) -> Result<U, E>) -> Result<Edit<U>, E> {
+    pub fn try_map<U, E>(self, check: impl FnOnce(T) -> Result<U, E>) -> Result<Patch<U>, E> {
         Ok(match self {
-            Self::Keep => Edit::Keep,
-            Self::Clear => Edit::Clear,
-            Self::Set(value) => Edit::Set(check(value)?),
+            Self::Keep => Patch::Keep,
+            Self::Clear => Patch::Clear,
+            Self::Set(value) => Patch::Set(check(value)?),
         })
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Edit<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Option::deserialize(deserializer)?.map_or(Self::Clear, Self::Set))
     }
@@ -57,17 +57,17 @@ pub struct ProjectChange {
 /// A change of a project's limits; a cleared limit is no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LimitsChange {
-    pub requests_per_minute: Edit<u64>,
-    pub tokens_per_minute: Edit<u64>,
-    pub budget: Edit<MicroUsd>,
+    pub requests_per_minute: Patch<u64>,
+    pub tokens_per_minute: Patch<u64>,
+    pub budget: Patch<MicroUsd>,
 }
 
 /// A change of a project's policy; a cleared field has its default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PolicyChange {
-    pub default_max_output_tokens: Edit<u64>,
-    pub dedupe_retries: Edit<bool>,
-    pub cache_ttl_seconds: Edit<u64>,
+    pub default_max_output_tokens: Patch<u64>,
+    pub dedupe_retries: Patch<bool>,
+    pub cache_ttl_seconds: Patch<u64>,
 }
 
 impl ProjectChange {
@@ -85,7 +85,7 @@ impl LimitsChange {
     /// No limits at all.
     #[must_use]
     pub fn clear() -> Self {
-        Self { requests_per_minute: Edit::Clear, tokens_per_minute: Edit::Clear, budget: Edit::Clear }
+        Self { requests_per_minute: Patch::Clear, tokens_per_minute: Patch::Clear, budget: Patch::Clear }
     }
 
     /// The limits after the change.
@@ -103,7 +103,7 @@ impl PolicyChange {
     /// The default policy.
     #[must_use]
     pub fn clear() -> Self {
-        Self { default_max_output_tokens: Edit::Clear, dedupe_retries: Edit::Clear, cache_ttl_seconds: Edit::Clear }
+        Self { default_max_output_tokens: Patch::Clear, dedupe_retries: Patch::Clear, cache_ttl_seconds: Patch::Clear }
     }
 
     /// The policy after the change.
@@ -125,7 +125,7 @@ mod tests {
     fn what_is_not_named_stays() {
         let before = Limits { requests_per_minute: Some(1), tokens_per_minute: Some(2), budget: Some(MicroUsd(3)) };
         let change =
-            LimitsChange { requests_per_minute: Edit::Clear, tokens_per_minute: Edit::Set(9), budget: Edit::Keep };
+            LimitsChange { requests_per_minute: Patch::Clear, tokens_per_minute: Patch::Set(9), budget: Patch::Keep };
         let after = Limits { requests_per_minute: None, tokens_per_minute: Some(9), budget: Some(MicroUsd(3)) };
         assert_eq!(change.apply(before), after);
         assert_eq!(LimitsChange::clear().apply(before), Limits::default());
@@ -143,9 +143,9 @@ mod tests {
         #[derive(Deserialize)]
         struct Body {
             #[serde(default)]
-            a: Edit<u64>,
+            a: Patch<u64>,
         }
         let read = |json| serde_json::from_str::<Body>(json).unwrap().a;
-        assert_eq!(["{}", r#"{"a":null}"#, r#"{"a":7}"#].map(read), [Edit::Keep, Edit::Clear, Edit::Set(7)]);
+        assert_eq!(["{}", r#"{"a":null}"#, r#"{"a":7}"#].map(read), [Patch::Keep, Patch::Clear, Patch::Set(7)]);
     }
 }

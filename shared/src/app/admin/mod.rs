@@ -9,5 +9,5 @@ mod jobs;
 mod projects;
 
 pub use accounts::Issued;
-pub use change::{Edit, LimitsChange, PolicyChange, ProjectChange};
+pub use change::{LimitsChange, Patch, PolicyChange, ProjectChange};
 pub use projects::NewProject;

@@ -3,15 +3,15 @@
 use quick_cache::sync::Cache;
 use rand::RngExt as _;
 
-use super::Terms;
+use super::MeterLimits;
 use crate::data::MeterKey;
-use crate::model::chance;
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
+use crate::model::rng;
 
 /// Hints about recently used meters.
 pub(crate) struct Hints {
     /// When the rate window of a shard ends.
-    windows: Cache<MeterKey, Instant>,
+    windows: Cache<MeterKey, Timestamp>,
     /// The shard of a meter (its key with shard 0) to begin with.
     homes: Cache<MeterKey, u8>,
 }
@@ -24,10 +24,10 @@ impl Hints {
     }
 
     /// The shard to try first: where the last search ended, else any.
-    pub(super) fn home(&self, meter: &MeterKey, terms: &Terms) -> u8 {
+    pub(super) fn home(&self, meter: &MeterKey, terms: &MeterLimits) -> u8 {
         match self.homes.get(&of_meter(meter)) {
             Some(home) if home < terms.shards => home,
-            _ => chance::rng().random_range(0..terms.shards),
+            _ => rng::rng().random_range(0..terms.shards),
         }
     }
 
@@ -36,11 +36,11 @@ impl Hints {
     }
 
     /// When the window of a shard ends, as far as is known; else long ago.
-    pub(super) fn window_ends(&self, meter: &MeterKey) -> Instant {
+    pub(super) fn window_ends(&self, meter: &MeterKey) -> Timestamp {
         self.windows.get(meter).unwrap_or_default()
     }
 
-    pub(super) fn saw(&self, meter: &MeterKey, window_ends: Instant) {
+    pub(super) fn saw(&self, meter: &MeterKey, window_ends: Timestamp) {
         self.windows.insert(meter.clone(), window_ends);
     }
 }

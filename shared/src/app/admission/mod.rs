@@ -17,17 +17,19 @@ use rand::RngExt as _;
 use super::bound::Unaccountable;
 use super::error::Error;
 use super::gateway::Gateway;
-use crate::data::{Attempt, Hold, HoldId, Holding, MAX_SHARDS, MeterKey, Settled, Window, WindowMove};
-use crate::model::chance;
-use crate::model::clock::Instant;
+use crate::data::{
+    Attempt, MAX_SHARDS, MeterKey, Reservation, ReservationId, Settled, StoredReservation, Window, WindowMove,
+};
+use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 use crate::model::project::Project;
+use crate::model::rng;
 use crate::model::tokens::Bound;
 
 pub(super) use hints::Hints;
 use plan::{Demand, Plan};
 pub use refusal::{Limit, Refusal};
-pub use terms::Terms;
+pub use terms::MeterLimits;
 
 /// A minute, the length of a rate window.
 const WINDOW_MS: u64 = 60_000;
@@ -45,7 +47,7 @@ pub(super) struct Ask<'a> {
     /// The tokens it is counted with until its end.
     pub(super) tokens: u64,
     /// When the sweeper may take the call for dead.
-    pub(super) lease_until: Instant,
+    pub(super) lease_until: Timestamp,
     /// Whether a budget can pay for it.
     pub(super) accountable: Result<(), Unaccountable>,
 }
@@ -54,10 +56,10 @@ pub(super) struct Ask<'a> {
 #[derive(Debug, Clone)]
 pub(super) struct Ticket {
     pub(super) meter: MeterKey,
-    pub(super) hold: Hold,
+    pub(super) hold: Reservation,
     /// Tokens counted into the rate window, and when that window ends.
     tokens: u64,
-    window_ends: Instant,
+    window_ends: Timestamp,
     pub(super) rates: RateStatus,
     /// Whether a budget pays: then the provider is told the limit that money is held for.
     pub(super) budgeted: bool,
@@ -65,8 +67,8 @@ pub(super) struct Ticket {
 
 impl Ticket {
     /// The ticket as a record keeps it, for the run with this fence.
-    pub(super) fn kept(&self, fence: u64, bound: Bound) -> Holding {
-        Holding {
+    pub(super) fn kept(&self, fence: u64, bound: Bound) -> StoredReservation {
+        StoredReservation {
             fence,
             period: self.meter.period.clone(),
             shard: self.meter.shard,
@@ -79,7 +81,7 @@ impl Ticket {
     }
 
     /// A ticket that a record kept, to be settled.
-    pub(super) fn of_kept(holding: &Holding, project_id: &str, model: &str) -> Self {
+    pub(super) fn of_kept(holding: &StoredReservation, project_id: &str, model: &str) -> Self {
         Self {
             meter: holding.meter(project_id),
             hold: holding.hold(model),
@@ -107,7 +109,7 @@ pub struct Rate {
 }
 
 impl RateStatus {
-    fn of(terms: &Terms, requests: u64, tokens: u64, reset_ms: u64) -> Self {
+    fn of(terms: &MeterLimits, requests: u64, tokens: u64, reset_ms: u64) -> Self {
         let rate = |limit: u64, used: u64| Rate {
             limit,
             remaining: limit.saturating_sub(used),
@@ -120,7 +122,7 @@ impl RateStatus {
     }
 
     /// From one shard; the others are taken to be as full as this one.
-    fn of_shard(terms: &Terms, window: &Window, now: Instant) -> Self {
+    fn of_shard(terms: &MeterLimits, window: &Window, now: Timestamp) -> Self {
         let shards = u64::from(terms.shards);
         Self::of(terms, window.requests * shards, window.tokens * shards, now.until(window.ends))
     }
@@ -133,7 +135,7 @@ impl Gateway {
     /// `Refused` by a limit; `Unpriced` or `Invalid` if no budget can pay for the call; `Contended` if others were faster
     /// too often; `Internal` if the table failed.
     pub(super) async fn admit(&self, ask: &Ask<'_>) -> Result<Ticket, Error> {
-        let mut terms = Terms::of(ask.project);
+        let mut terms = MeterLimits::of(ask.project);
         if let Some(limit) = terms.limits.tokens_per_minute.filter(|&limit| ask.tokens > limit) {
             return Err(Error::Refused(Box::new(Refusal::too_large(limit, ask.tokens))));
         }
@@ -167,14 +169,14 @@ impl Gateway {
     async fn reconsider(
         &self,
         ask: &Ask<'_>,
-        mut terms: Terms,
+        mut terms: MeterLimits,
         demand: &Demand,
         meter: &mut MeterKey,
-    ) -> Result<(Terms, Instant), Error> {
+    ) -> Result<(MeterLimits, Timestamp), Error> {
         let shards = self.stores.table.shards(&meter.project_id, &meter.period).await?;
         if shards.iter().all(Option::is_none) {
             // Nothing in the table says that what is remembered of the project is old: once a month it is read again.
-            terms = Terms::of(&self.reload_project(&ask.project.id).await?);
+            terms = MeterLimits::of(&self.reload_project(&ask.project.id).await?);
         }
         match plan::plan(&shards, &terms, demand, demand.now.next_month()) {
             Plan::Try { shard, window_ends } => {
@@ -186,7 +188,7 @@ impl Gateway {
                 let table = &self.stores.table;
                 // Somebody else was faster: with the same, or with newer limits.
                 if !table.move_between_shards(&meter.project_id, &meter.period, &moves, demand.now).await? {
-                    terms = Terms::of(&self.reload_project(&meter.project_id).await?);
+                    terms = MeterLimits::of(&self.reload_project(&meter.project_id).await?);
                 }
                 meter.shard = shard;
                 self.hints.set_home(meter);
@@ -195,13 +197,13 @@ impl Gateway {
             }
             Plan::ReadAgain => {
                 let project = self.reload_project(&ask.project.id).await?;
-                Ok((Terms::of(&project), self.hints.window_ends(meter)))
+                Ok((MeterLimits::of(&project), self.hints.window_ends(meter)))
             }
             Plan::Refuse(refusal) => Err(Error::Refused(Box::new(refusal))),
         }
     }
 
-    fn ticket(&self, meter: MeterKey, attempt: Attempt, window: Window, terms: &Terms, now: Instant) -> Ticket {
+    fn ticket(&self, meter: MeterKey, attempt: Attempt, window: Window, terms: &MeterLimits, now: Timestamp) -> Ticket {
         let ends = match attempt.window {
             WindowMove::Open { ends } => ends,
             WindowMove::Count | WindowMove::Ignore => window.ends,
@@ -235,7 +237,7 @@ impl Gateway {
     /// # Errors
     /// `Contended` if others were faster too often; `Internal` if the table failed.
     pub(super) async fn apply_limits(&self, project: &Project) -> Result<(), Error> {
-        let terms = Terms::of(project);
+        let terms = MeterLimits::of(project);
         let now = self.clock.now();
         let nothing = Demand { amount: MicroUsd(0), tokens: 0, now };
         let period = now.month();
@@ -274,11 +276,11 @@ fn difference(counted: u64, used: u64) -> i64 {
     i64::try_from(counted).unwrap_or(i64::MAX).saturating_sub(i64::try_from(used).unwrap_or(i64::MAX))
 }
 
-fn attempt(ask: &Ask<'_>, terms: &Terms, meter: &MeterKey, window_ends: Instant, now: Instant) -> Attempt {
+fn attempt(ask: &Ask<'_>, terms: &MeterLimits, meter: &MeterKey, window_ends: Timestamp, now: Timestamp) -> Attempt {
     let max_tokens = terms.share_of_tokens(meter.shard);
     Attempt {
         revision: terms.revision,
-        hold: Hold { id: HoldId::new(ask.lease_until), amount: ask.amount, model: ask.model.to_owned() },
+        hold: Reservation { id: ReservationId::new(ask.lease_until), amount: ask.amount, model: ask.model.to_owned() },
         budgeted: terms.limits.budget.is_some(),
         // A share can be smaller than the limit that the request was compared with.
         tokens: max_tokens.map_or(ask.tokens, |max| ask.tokens.min(max)),
@@ -294,7 +296,7 @@ fn attempt(ask: &Ask<'_>, terms: &Terms, meter: &MeterKey, window_ends: Instant,
 }
 
 /// Whether the attempt took an open window for ended, or an ended one for open.
-fn misjudged(attempt: &Attempt, window_ends: Instant, now: Instant) -> bool {
+fn misjudged(attempt: &Attempt, window_ends: Timestamp, now: Timestamp) -> bool {
     match attempt.window {
         WindowMove::Ignore => false,
         WindowMove::Count => window_ends <= now,
@@ -306,7 +308,7 @@ fn misjudged(attempt: &Attempt, window_ends: Instant, now: Instant) -> bool {
 pub(super) async fn pause(tried: u32) {
     if tried >= 2 {
         let most = 2_u64 << tried.min(6);
-        let wait = chance::rng().random_range(1..=most);
+        let wait = rng::rng().random_range(1..=most);
         tokio::time::sleep(Duration::from_millis(wait)).await;
     }
 }

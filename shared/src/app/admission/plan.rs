@@ -1,8 +1,8 @@
 //! What to do when a shard did not admit a call: decided from all shards, without a table and without a clock.
 
-use super::{Refusal, Terms};
+use super::{MeterLimits, Refusal};
 use crate::data::{MAX_HOLDS, MAX_SHARDS, Move, Shard};
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 
 /// A call that asks to be admitted.
@@ -10,7 +10,7 @@ use crate::model::money::MicroUsd;
 pub(super) struct Demand {
     pub(super) amount: MicroUsd,
     pub(super) tokens: u64,
-    pub(super) now: Instant,
+    pub(super) now: Timestamp,
 }
 
 /// The next step of an admission.
@@ -19,7 +19,7 @@ pub(super) enum Plan {
     /// This shard has room.
     Try {
         shard: u8,
-        window_ends: Instant,
+        window_ends: Timestamp,
     },
     /// Move money, or fill the meter for the project's limits; then try `shard`.
     Refill {
@@ -32,7 +32,7 @@ pub(super) enum Plan {
 }
 
 /// Decides from the shards as they are (`None` where one does not exist). `month_ends` is when the budget starts anew.
-pub(super) fn plan(shards: &[Option<Shard>], terms: &Terms, demand: &Demand, month_ends: Instant) -> Plan {
+pub(super) fn plan(shards: &[Option<Shard>], terms: &MeterLimits, demand: &Demand, month_ends: Timestamp) -> Plan {
     let revision = i64::try_from(terms.revision).unwrap_or(i64::MAX);
     let existing = || shards.iter().flatten();
     if existing().any(|shard| shard.revision.abs() > revision) {
@@ -65,13 +65,13 @@ pub(super) fn plan(shards: &[Option<Shard>], terms: &Terms, demand: &Demand, mon
 }
 
 /// What of the budget is neither spent nor held, over all shards, under the limits of `terms`.
-fn left(shards: &[Option<Shard>], terms: &Terms) -> i64 {
+fn left(shards: &[Option<Shard>], terms: &MeterLimits) -> i64 {
     let avail: i64 = shards.iter().flatten().map(|shard| shard.avail).sum();
     let before = shards.first().and_then(|shard| shard.as_ref()?.limit).unwrap_or_default();
     avail + terms.limits.budget.unwrap_or_default().signed() - before.signed()
 }
 
-fn has_rate_room(shard: &Shard, terms: &Terms, n: u8, demand: &Demand) -> bool {
+fn has_rate_room(shard: &Shard, terms: &MeterLimits, n: u8, demand: &Demand) -> bool {
     if shard.window.ends <= demand.now {
         return true;
     }
@@ -84,7 +84,7 @@ fn has_rate_room(shard: &Shard, terms: &Terms, n: u8, demand: &Demand) -> bool {
 ///
 /// If more was spent and held than the new limit allows, every shard is marked as over (a negative revision), so that
 /// none admits until settlements have brought the sum below the limit.
-fn fill(shards: &[Option<Shard>], terms: &Terms, left: i64) -> Vec<Move> {
+fn fill(shards: &[Option<Shard>], terms: &MeterLimits, left: i64) -> Vec<Move> {
     let revision = i64::try_from(terms.revision).unwrap_or(i64::MAX);
     let over = terms.limits.budget.is_some() && left < 0;
     let used = i64::from(terms.shards);

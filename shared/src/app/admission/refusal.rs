@@ -4,9 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use super::plan::Demand;
-use super::{RateStatus, Terms};
+use super::{MeterLimits, RateStatus};
 use crate::data::{MAX_HOLDS, Shard};
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 
 /// A refusal by one of the project's limits.
@@ -38,7 +38,13 @@ pub enum Counted {
 const OPEN_WAIT: Duration = Duration::from_secs(30);
 
 impl Refusal {
-    pub(super) fn budget(terms: &Terms, left: i64, requested: MicroUsd, now: Instant, month_ends: Instant) -> Self {
+    pub(super) fn budget(
+        terms: &MeterLimits,
+        left: i64,
+        requested: MicroUsd,
+        now: Timestamp,
+        month_ends: Timestamp,
+    ) -> Self {
         let left = MicroUsd(u64::try_from(left).unwrap_or(0));
         let limit = terms.limits.budget.unwrap_or_default();
         let wait = (requested <= limit).then(|| Duration::from_millis(now.until(month_ends)));
@@ -46,7 +52,7 @@ impl Refusal {
     }
 
     /// No shard has room in its rate window.
-    pub(super) fn rate(shards: &[Option<Shard>], terms: &Terms, demand: &Demand) -> Self {
+    pub(super) fn rate(shards: &[Option<Shard>], terms: &MeterLimits, demand: &Demand) -> Self {
         let open = || shards.iter().flatten().map(|shard| shard.window).filter(|window| window.ends > demand.now);
         let wait = open().map(|window| demand.now.until(window.ends)).min().unwrap_or(0);
         let (requests, tokens) = open().fold((0, 0), |(r, t), window| (r + window.requests, t + window.tokens));
@@ -61,7 +67,7 @@ impl Refusal {
     }
 
     /// No shard has room for another hold.
-    pub(super) fn open(shards: &[Option<Shard>], terms: &Terms) -> Self {
+    pub(super) fn open(shards: &[Option<Shard>], terms: &MeterLimits) -> Self {
         let in_use = shards.iter().take(usize::from(terms.shards)).flatten();
         let used = in_use.map(|shard| shard.holds.len() as u64).sum();
         let limit = Limit::Requests { counted: Counted::Open, limit: MAX_HOLDS as u64 * u64::from(terms.shards), used };

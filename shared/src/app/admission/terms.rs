@@ -5,7 +5,7 @@ use crate::model::project::{Limits, Project};
 
 /// The limits of a project and the number of shards its meter has for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terms {
+pub struct MeterLimits {
     pub limits: Limits,
     pub revision: u64,
     pub shards: u8,
@@ -20,7 +20,7 @@ const TOKENS_PER_SHARD: u64 = 1_000_000;
 /// A shard's share of the budget is at least this many micro-dollars, so that small budgets need no gathering.
 const BUDGET_PER_SHARD: u64 = 25_000_000;
 
-impl Terms {
+impl MeterLimits {
     #[must_use]
     pub fn of(project: &Project) -> Self {
         let limits = project.limits;
@@ -61,13 +61,13 @@ mod tests {
     use crate::model::money::MicroUsd;
     use crate::model::project::Policy;
 
-    fn terms(requests: Option<u64>, tokens: Option<u64>, dollars: Option<u64>) -> Terms {
+    fn terms(requests: Option<u64>, tokens: Option<u64>, dollars: Option<u64>) -> MeterLimits {
         let limits = Limits {
             requests_per_minute: requests,
             tokens_per_minute: tokens,
             budget: dollars.map(|dollars| MicroUsd(dollars * 1_000_000)),
         };
-        Terms::of(&Project {
+        MeterLimits::of(&Project {
             id: String::new(),
             name: String::new(),
             created_at: 0,

@@ -4,18 +4,18 @@ use proptest::prelude::*;
 
 use super::plan::{Demand, Plan, plan};
 use super::refusal::Counted;
-use super::{Limit, Terms};
-use crate::data::{Hold, HoldId, MAX_HOLDS, MAX_SHARDS, Move, Shard, Window};
-use crate::model::clock::Instant;
+use super::{Limit, MeterLimits};
+use crate::data::{MAX_HOLDS, MAX_SHARDS, Move, Reservation, ReservationId, Shard, Window};
+use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 use crate::model::project::Limits;
 
-const NOW: Instant = Instant(1_000_000);
-const MONTH_ENDS: Instant = Instant(9_000_000);
+const NOW: Timestamp = Timestamp(1_000_000);
+const MONTH_ENDS: Timestamp = Timestamp(9_000_000);
 
-fn terms(budget: Option<u64>, requests: Option<u64>, shards: u8) -> Terms {
+fn terms(budget: Option<u64>, requests: Option<u64>, shards: u8) -> MeterLimits {
     let limits = Limits { requests_per_minute: requests, tokens_per_minute: None, budget: budget.map(MicroUsd) };
-    Terms { limits, revision: 7, shards }
+    MeterLimits { limits, revision: 7, shards }
 }
 
 fn demand(amount: u64) -> Demand {
@@ -175,7 +175,7 @@ fn a_full_rate_window_sends_the_call_to_another_shard_and_then_away() {
 
 /// Fills a shard with all the holds that it can carry.
 fn crowd(shard: &mut Option<Shard>) {
-    let hold = || Hold { id: HoldId::new(NOW), amount: MicroUsd(0), model: "m".to_owned() };
+    let hold = || Reservation { id: ReservationId::new(NOW), amount: MicroUsd(0), model: "m".to_owned() };
     shard.as_mut().unwrap().holds = (0..MAX_HOLDS).map(|_| hold()).collect();
 }
 

@@ -9,9 +9,9 @@ use super::keep::record;
 use super::stored::StoredRequest;
 use super::{GRACE_MS, Job, LIFETIME_MS};
 use crate::app::admission::{Ask, Ticket};
-use crate::app::answer::{Answer, Facts, Outlet};
+use crate::app::answer::{Answer, CallMetadata, ResponseSender};
 use crate::app::bound;
-use crate::app::dispatch::Chain;
+use crate::app::dispatch::ErrorChain;
 use crate::app::error::Error;
 use crate::app::gateway::Gateway;
 use crate::app::idempotency::{Decided, Followed, finished, refused};
@@ -19,7 +19,7 @@ use crate::app::stream;
 use crate::data::{Claimed, EventReader, NewResponse, Queue, Record, ResponseRecord};
 use crate::model::message::{Message, ResponseKey};
 use crate::model::money::MicroUsd;
-use crate::model::responses::{Composer, Status};
+use crate::model::responses::{EventBuilder, Status};
 
 /// A message that was lost is found after this time.
 pub(super) const LOST_AFTER_MS: u64 = 60_000;
@@ -35,25 +35,25 @@ enum Start {
 
 impl Gateway {
     /// Runs a request for a response to its end; whatever happens, the caller gets an answer or an error.
-    pub(super) async fn answer_response(&self, job: Job, mut outlet: Outlet) {
+    pub(super) async fn answer_response(&self, job: Job, mut sender: ResponseSender) {
         loop {
             match self.start_response(&job).await {
-                Err(error) => return outlet.fail(error).await,
+                Err(error) => return sender.fail(error).await,
                 Ok(Start::Run(running)) if job.request.create.background => {
-                    return Box::pin(self.accept(&job, running, outlet)).await;
+                    return Box::pin(self.accept(&job, running, sender)).await;
                 }
                 Ok(Start::Run(running)) => {
                     let lease = running.lease.clone();
                     tokio::select! {
                         biased;
-                        () = Box::pin(self.make_response(&job, running, outlet)) => return,
+                        () = Box::pin(self.make_response(&job, running, sender)) => return,
                         never = self.keep(lease.as_ref()) => match never {},
                     }
                 }
-                Ok(Start::Follow(record, ticket)) => match self.repeat(&job, record, ticket, &mut outlet).await {
+                Ok(Start::Follow(record, ticket)) => match self.repeat(&job, record, ticket, &mut sender).await {
                     Ok(Followed::Died) => {}
                     Ok(Followed::Told | Followed::Response(_)) => return,
-                    Err(error) => return outlet.fail(error).await,
+                    Err(error) => return sender.fail(error).await,
                 },
             }
         }
@@ -77,11 +77,11 @@ impl Gateway {
             Decided::Run(lease, ticket) => (lease, ticket),
             Decided::Follow(record, ticket) => return Ok(Start::Follow(record, ticket)),
         };
-        let facts = Facts {
+        let facts = CallMetadata {
             model: job.model.name.clone(),
             rates: ticket.rates,
             admission: begun_at.elapsed(),
-            ..Facts::default()
+            ..CallMetadata::default()
         };
         Ok(Start::Run(Running { ticket, lease, facts }))
     }
@@ -92,20 +92,20 @@ impl Gateway {
         job: &Job,
         record: Record,
         ticket: Option<Ticket>,
-        outlet: &mut Outlet,
+        sender: &mut ResponseSender,
     ) -> Result<Followed, Error> {
         let Some(plan) = &job.plan else { return Ok(Followed::Told) };
         if let Some(ticket) = &ticket {
             self.release(ticket).await; // Nothing is held while waiting.
         }
-        let facts = Facts {
+        let facts = CallMetadata {
             replayed: true,
             cost: Some(MicroUsd(0)),
             model: job.model.name.clone(),
             rates: ticket.as_ref().map(|ticket| ticket.rates).unwrap_or_default(),
-            ..Facts::default()
+            ..CallMetadata::default()
         };
-        let waiting = tokio::time::timeout_at(job.deadline, self.follow(plan, record, outlet, facts.clone()));
+        let waiting = tokio::time::timeout_at(job.deadline, self.follow(plan, record, sender, facts.clone()));
         let Ok(followed) = waiting.await else {
             return Err(Error::Contended("this Idempotency-Key's request, which is still running"));
         };
@@ -113,17 +113,17 @@ impl Gateway {
             let key = ResponseKey { response_id, ..job.key.clone() };
             let found = self.stores.response(&key).await?.filter(|found| !found.deleted);
             found.ok_or_else(|| Error::NotFound { kind: "response", id: key.response_id.clone() })?;
-            outlet.begin(Answer::head(200, stream::CONTENT_TYPE, None, facts));
-            self.follow_events(&key, EventReader::after(None), job.deadline, outlet).await;
+            sender.begin(Answer::head(200, stream::CONTENT_TYPE, None, facts));
+            self.follow_events(&key, EventReader::after(None), job.deadline, sender).await;
         }
         Ok(Followed::Told)
     }
 
     /// Accepts a response to be made in the background: from here on it ends in a terminal status, whatever dies.
-    async fn accept(&self, job: &Job, running: Running, mut outlet: Outlet) {
+    async fn accept(&self, job: &Job, running: Running, mut sender: ResponseSender) {
         let skeleton = job.request.create.skeleton(&job.key.response_id, job.created_at, Status::Queued);
-        let mut composer = Composer::new(skeleton.clone(), 0, job.created_at);
-        let first = [composer.created(Status::Queued), composer.queued()];
+        let mut builder = EventBuilder::new(skeleton.clone(), 0, job.created_at);
+        let first = [builder.created(Status::Queued), builder.queued()];
         let stream = job.request.create.stream;
         let record = ResponseRecord {
             fence: 0,
@@ -144,15 +144,15 @@ impl Gateway {
         if let Err(error) = self.write_job(&new, &running).await {
             let end = refused(&(job.request.terms.render_error)(&error));
             self.conclude(running.lease.as_ref(), false, end).await;
-            return outlet.fail(error).await;
+            return sender.fail(error).await;
         }
         self.wake(&new.record, Duration::ZERO).await;
         if stream {
-            outlet.begin(Answer::head(200, stream::CONTENT_TYPE, None, running.facts));
-            self.follow_events(&job.key, EventReader::after(None), job.deadline, &mut outlet).await;
+            sender.begin(Answer::head(200, stream::CONTENT_TYPE, None, running.facts));
+            self.follow_events(&job.key, EventReader::after(None), job.deadline, &mut sender).await;
         } else {
-            outlet.begin(Answer::head(200, JSON, Some(body.len()), running.facts));
-            outlet.send(body).await;
+            sender.begin(Answer::head(200, JSON, Some(body.len()), running.facts));
+            sender.send(body).await;
         }
     }
 
@@ -177,7 +177,7 @@ impl Gateway {
         let message = Message::new(record.key.clone(), record.traceparent.clone()).to_json();
         let sent = self.stores.queues.send(Queue::Respond, &record.key.project_id, message, delay).await;
         if let Err(error) = sent {
-            tracing::error!(error = %Chain(&error), "worker not woken, the sweeper will");
+            tracing::error!(error = %ErrorChain(&error), "worker not woken, the sweeper will");
         }
     }
 }

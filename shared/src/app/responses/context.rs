@@ -3,7 +3,7 @@
 use super::stored::{StoredRequest, output};
 use crate::app::error::Error;
 use crate::app::gateway::Gateway;
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::message::ResponseKey;
 use crate::model::request::Invalid;
 use crate::model::responses::{CreateResponse, Item, Status};
@@ -13,16 +13,16 @@ pub(super) struct Context {
     /// Oldest first.
     pub(super) items: Vec<Item>,
     /// When the last of a conversation was added.
-    pub(super) last_at: Instant,
+    pub(super) last_at: Timestamp,
 }
 
 impl Gateway {
     /// What comes before the input; references in the input are resolved among it.
     pub(super) async fn context(&self, project_id: &str, create: &mut CreateResponse) -> Result<Context, Error> {
         let (items, last_at) = match (&create.previous_response_id, &create.conversation) {
-            (Some(id), _) => (self.turns_of(project_id, id).await?, Instant::default()),
+            (Some(id), _) => (self.turns_of(project_id, id).await?, Timestamp::default()),
             (None, Some(id)) => self.said(project_id, id).await?,
-            (None, None) => (Vec::new(), Instant::default()),
+            (None, None) => (Vec::new(), Timestamp::default()),
         };
         create.resolve(&items);
         if let Some(unknown) = create.references().first() {

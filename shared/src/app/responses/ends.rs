@@ -5,14 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::accept::LOST_AFTER_MS;
-use super::emit::{Emitter, Journal, Stopped};
+use super::emit::{EventLog, EventSink, Stopped};
 use super::stored::StoredRequest;
-use crate::app::dispatch::Chain;
+use crate::app::dispatch::ErrorChain;
 use crate::app::error::Error;
 use crate::app::gateway::Gateway;
-use crate::app::telemetry::{Fact, tell};
+use crate::app::telemetry::{TelemetryEvent, tell};
 use crate::data::{Claimed, End, ResponseRecord};
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 use crate::model::object::Object;
 use crate::model::provider::Failure;
@@ -32,9 +32,9 @@ pub(super) struct Ended {
 }
 
 impl Ended {
-    /// The end as it is written: with the events that the journal has not written yet.
-    pub(super) fn written(&self, journal: &mut Journal, finished_at: Instant, due_at: Option<Instant>) -> End {
-        let (events, first_sequence, next_sequence) = journal.rest();
+    /// The end as it is written: with the events that the log has not written yet.
+    pub(super) fn written(&self, log: &mut EventLog, finished_at: Timestamp, due_at: Option<Timestamp>) -> End {
+        let (events, first_sequence, next_sequence) = log.rest();
         End {
             status: self.status,
             response: self.response.to_bytes(),
@@ -50,13 +50,13 @@ impl Ended {
 }
 
 impl Gateway {
-    pub(super) async fn end_run(&self, run: &ResponseRecord, mut emitter: Emitter, ended: Ended) -> Result<(), Error> {
-        emitter.tell(&ended.events).await;
-        let Some(mut journal) = emitter.journal.take() else { return Ok(()) };
+    pub(super) async fn end_run(&self, run: &ResponseRecord, mut sink: EventSink, ended: Ended) -> Result<(), Error> {
+        sink.tell(&ended.events).await;
+        let Some(mut log) = sink.log.take() else { return Ok(()) };
         let now = self.clock.now();
-        let end = ended.written(&mut journal, now, Some(now.plus_ms(LOST_AFTER_MS)));
+        let end = ended.written(&mut log, now, Some(now.plus_ms(LOST_AFTER_MS)));
         if self.finish_patiently(run, &end, None).await? {
-            tell(&Fact::JobEnded { outcome: end.status.name() });
+            tell(&TelemetryEvent::JobEnded { outcome: end.status.name() });
             return self.follow_up(&finished(run, &end)).await;
         }
         let found = self.stores.response(&run.key).await?;
@@ -73,7 +73,7 @@ impl Gateway {
         for _ in 0..2 {
             match self.stores.finish_response(record, end, claim).await {
                 Ok(written) => return Ok(written),
-                Err(error) => tracing::warn!(error = %Chain(&error), "end of a response not written yet"),
+                Err(error) => tracing::warn!(error = %ErrorChain(&error), "end of a response not written yet"),
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
@@ -110,7 +110,7 @@ impl Gateway {
         let (usage, cost) = if fresh { (Usage::default(), MicroUsd(0)) } else { (usage, cost) };
         let end = self.failed_end(record, skeleton, message, usage, cost);
         if self.stores.finish_response(record, &end, None).await? {
-            tell(&Fact::JobEnded { outcome: end.status.name() });
+            tell(&TelemetryEvent::JobEnded { outcome: end.status.name() });
             return self.follow_up(&finished(record, &end)).await;
         }
         Ok(())

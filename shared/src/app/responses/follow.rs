@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant as Timer;
+use tokio::time::Instant;
 
 use super::CLOSING_MS;
 use super::accept::WATCH_MS;
-use crate::app::answer::{Answer, Facts, Outlet};
-use crate::app::dispatch::Chain;
+use crate::app::answer::{Answer, CallMetadata, ResponseSender};
+use crate::app::dispatch::ErrorChain;
 use crate::app::error::Error;
 use crate::app::gateway::Gateway;
 use crate::app::idempotency::pause;
 use crate::app::stream;
 use crate::data::EventReader;
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::message::ResponseKey;
 use crate::model::project::Caller;
 use crate::model::request::Invalid;
@@ -33,7 +33,7 @@ impl Gateway {
         caller: &Caller,
         response_id: &str,
         starting_after: Option<u64>,
-        function_ends: Option<Instant>,
+        function_ends: Option<Timestamp>,
     ) -> Result<Answer, Error> {
         let found = self.visible(caller, response_id).await?;
         if found.record.next_sequence == 0 {
@@ -44,13 +44,13 @@ impl Gateway {
         }
         let left =
             function_ends.map(|ends| Duration::from_millis(self.clock.now().until(ends).saturating_sub(CLOSING_MS)));
-        let deadline = Timer::now() + left.unwrap_or(LONGEST);
-        let (mut outlet, answer) = Outlet::new(deadline);
-        let facts = Facts { model: found.record.model, ..Facts::default() };
-        outlet.begin(Answer::head(200, stream::CONTENT_TYPE, None, facts));
+        let deadline = Instant::now() + left.unwrap_or(LONGEST);
+        let (mut sender, answer) = ResponseSender::new(deadline);
+        let facts = CallMetadata { model: found.record.model, ..CallMetadata::default() };
+        sender.begin(Answer::head(200, stream::CONTENT_TYPE, None, facts));
         let (gateway, key) = (Arc::clone(self), found.record.key);
         self.spawn(async move {
-            Box::pin(gateway.follow_events(&key, EventReader::after(starting_after), deadline, &mut outlet)).await;
+            Box::pin(gateway.follow_events(&key, EventReader::after(starting_after), deadline, &mut sender)).await;
         });
         answer.await.unwrap_or_else(|lost| Err(Error::internal("follow the response")(lost)))
     }
@@ -61,18 +61,18 @@ impl Gateway {
         &self,
         key: &ResponseKey,
         mut reader: EventReader,
-        deadline: Timer,
-        outlet: &mut Outlet,
+        deadline: Instant,
+        sender: &mut ResponseSender,
     ) {
-        let mut watched_until = Instant::default();
+        let mut watched_until = Timestamp::default();
         let mut waited = 0;
-        while !outlet.is_abandoned() && Timer::now() < deadline {
+        while !sender.is_abandoned() && Instant::now() < deadline {
             match self.stores.follow_response(key, &mut reader).await {
                 Ok(None) => return,
                 Ok(Some((record, _))) if record.deleted => return,
                 Ok(Some((record, events))) => {
                     if !events.is_empty() {
-                        outlet.send(events).await;
+                        sender.send(events).await;
                         waited = 0;
                     }
                     if let Some(end) = reader.of_the_end(&record) {
@@ -89,15 +89,15 @@ impl Gateway {
                         self.watch(key, now.plus_ms(WATCH_MS)).await;
                     }
                 }
-                Err(error) => tracing::warn!(error = %Chain(&error), "events not read yet"),
+                Err(error) => tracing::warn!(error = %ErrorChain(&error), "events not read yet"),
             }
             waited = pause(waited).await;
         }
     }
 
-    async fn watch(&self, key: &ResponseKey, until: Instant) {
+    async fn watch(&self, key: &ResponseKey, until: Timestamp) {
         if let Err(error) = self.stores.watch_response(key, until).await {
-            tracing::warn!(error = %Chain(&error), "response not marked as watched");
+            tracing::warn!(error = %ErrorChain(&error), "response not marked as watched");
         }
     }
 }

@@ -6,12 +6,12 @@ use super::perform::at_most;
 use super::stored::{StoredRequest, output};
 use crate::app::admission::Ticket;
 use crate::app::books::Account;
-use crate::app::dispatch::Chain;
+use crate::app::dispatch::ErrorChain;
 use crate::app::error::Error;
 use crate::app::gateway::Gateway;
 use crate::app::telemetry::within;
-use crate::data::{Holding, Operation, ResponseRecord, Turn};
-use crate::model::clock::Instant;
+use crate::data::{Operation, ResponseRecord, StoredReservation, Turn};
+use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 use crate::model::responses::Status;
 use crate::model::tokens::{Bound, Usage};
@@ -40,7 +40,7 @@ impl Gateway {
         let runs = record.holding.as_ref().is_none_or(|holding| holding.fence <= record.fence);
         let done = if runs { self.tell_webhooks(record).await } else { self.follow_up_unrun(record).await };
         if let Err(error) = done {
-            tracing::error!(error = %Chain(&error), "cancelled response not followed up, the sweeper will");
+            tracing::error!(error = %ErrorChain(&error), "cancelled response not followed up, the sweeper will");
         }
     }
 
@@ -83,7 +83,7 @@ impl Gateway {
         (usage, self.worst_cost(holding, &record.model, usage))
     }
 
-    fn worst_cost(&self, holding: &Holding, model: &str, usage: Usage) -> MicroUsd {
+    fn worst_cost(&self, holding: &StoredReservation, model: &str, usage: Usage) -> MicroUsd {
         // A model that was taken out of the list since has no price any more.
         let Some(model) = self.catalog.model(model) else { return holding.amount };
         let bound = Bound { input: usage.input, output: usage.output };
@@ -113,7 +113,7 @@ impl Gateway {
         let request = StoredRequest::read(&whole.request)?;
         let mut items = request.input();
         items.extend(whole.response.map(|response| output(&response)).transpose()?.unwrap_or_default());
-        let turn = Turn { at: Instant(request.turn_at), id: record.key.response_id.clone() };
+        let turn = Turn { at: Timestamp(request.turn_at), id: record.key.response_id.clone() };
         self.append_turn(&record.key.project_id, conversation_id, &turn, &items).await
     }
 }

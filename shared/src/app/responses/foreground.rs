@@ -1,16 +1,16 @@
 //! Responses that are made while the caller waits.
 
-use tokio::time::Instant as Timer;
+use tokio::time::Instant;
 
 use super::Job;
-use super::emit::{Emitter, Journal, Stopped};
+use super::emit::{EventLog, EventSink, Stopped};
 use super::ends::Ended;
 use super::keep::account;
 use super::perform::{Attempt, Flow, Flowed, NotBegun};
 use crate::app::admission::Ticket;
-use crate::app::answer::{Answer, Closing, Facts, Outlet};
+use crate::app::answer::{Answer, CallMetadata, FinalUsage, ResponseSender};
 use crate::app::bound;
-use crate::app::dispatch::Chain;
+use crate::app::dispatch::ErrorChain;
 use crate::app::error::Error;
 use crate::app::gateway::Gateway;
 use crate::app::idempotency::{finished, refused};
@@ -18,14 +18,14 @@ use crate::app::stream;
 use crate::data::{Claimed, Lease};
 use crate::model::money::MicroUsd;
 use crate::model::object::Object;
-use crate::model::responses::{Bill, Composer, ResponseEvent, Status};
+use crate::model::responses::{Bill, EventBuilder, ResponseEvent, Status};
 use crate::model::tokens::Usage;
 
 /// A response that was admitted and is to be made.
 pub(super) struct Running {
     pub(super) ticket: Ticket,
     pub(super) lease: Option<Lease>,
-    pub(super) facts: Facts,
+    pub(super) facts: CallMetadata,
 }
 
 /// A response that is being made: the provider's stream has begun.
@@ -34,36 +34,36 @@ struct Making<'a> {
     running: Running,
     attempt: Attempt<'a>,
     flow: Flow,
-    composer: Composer,
-    sent_at: Timer,
+    builder: EventBuilder,
+    sent_at: Instant,
 }
 
 const JSON: &str = "application/json";
 
 impl Gateway {
     /// Makes a response. The caller gets events or the whole response; the books are closed before the answer ends.
-    pub(super) async fn make_response(&self, job: &Job, mut running: Running, outlet: Outlet) {
+    pub(super) async fn make_response(&self, job: &Job, mut running: Running, sender: ResponseSender) {
         let skeleton = job.request.create.skeleton(&job.key.response_id, job.created_at, Status::InProgress);
-        let mut composer = Composer::new(skeleton.clone(), 0, job.created_at);
-        let first = [composer.created(Status::InProgress), composer.in_progress()];
+        let mut builder = EventBuilder::new(skeleton.clone(), 0, job.created_at);
+        let first = [builder.created(Status::InProgress), builder.in_progress()];
         let chat = bound::limited(job.chat.object.clone(), job.limit(&running.ticket));
         let attempt = Attempt { model: &job.model, chat: &chat, bound: job.bound, deadline: job.deadline };
-        let sent_at = Timer::now();
-        let mut nowhere = Emitter { outlet: None, journal: None };
+        let sent_at = Instant::now();
+        let mut nowhere = EventSink { sender: None, log: None };
         // The record is written while the provider thinks.
-        let (begun, journal) =
+        let (begun, log) =
             tokio::join!(self.begin_flow(&attempt, &mut nowhere), self.open_journal(job, &running, &skeleton, &first));
         running.facts.provider_time = sent_at.elapsed();
         match begun {
-            Err(not_begun) => self.answer_refused(job, &running, journal, not_begun, outlet).await,
+            Err(not_begun) => self.answer_refused(job, &running, log, not_begun, sender).await,
             Ok(flow) => {
                 running.facts.provider = Some(flow.provider.clone());
                 running.facts.attempts = flow.attempts;
-                let making = Making { job, running, attempt, flow, composer, sent_at };
+                let making = Making { job, running, attempt, flow, builder, sent_at };
                 if job.request.create.stream {
-                    Box::pin(self.answer_stream(making, &first, journal, outlet)).await;
+                    Box::pin(self.answer_stream(making, &first, log, sender)).await;
                 } else {
-                    Box::pin(self.answer_whole_response(making, outlet)).await;
+                    Box::pin(self.answer_whole_response(making, sender)).await;
                 }
             }
         }
@@ -75,34 +75,34 @@ impl Gateway {
         &self,
         making: Making<'_>,
         first: &[ResponseEvent],
-        journal: Option<Journal>,
-        mut outlet: Outlet,
+        log: Option<EventLog>,
+        mut sender: ResponseSender,
     ) {
-        let Making { job, running, attempt, flow, mut composer, .. } = making;
-        outlet.begin(Answer::head(200, stream::CONTENT_TYPE, None, running.facts.clone()));
+        let Making { job, running, attempt, flow, mut builder, .. } = making;
+        sender.begin(Answer::head(200, stream::CONTENT_TYPE, None, running.facts.clone()));
         for event in first {
-            outlet.send(event.sse()).await;
+            sender.send(event.sse()).await;
         }
-        let mut emitter = Emitter { outlet: Some(outlet), journal };
-        let is_written = emitter.journal.is_some();
+        let mut sink = EventSink { sender: Some(sender), log };
+        let is_written = sink.log.is_some();
         let (flowed, shown) = tokio::join!(
-            self.flow(&attempt, flow.events, &mut composer, &mut emitter),
+            self.flow(&attempt, flow.events, &mut builder, &mut sink),
             self.show(job, running.lease.as_ref(), is_written)
         );
-        let ended = self.end(job, flowed, composer);
-        emitter.note(&ended.events);
+        let ended = self.end(job, flowed, builder);
+        sink.note(&ended.events);
         let (account, cost) = (account(job), ended.cost);
         let failed = ended.status == Status::Failed;
         let ((), is_kept) = tokio::join!(
             self.book(&account, &running.ticket, &ended.usage, cost),
-            self.keep_stream(job, running.lease.as_ref(), shown, emitter.journal.as_mut(), &ended),
+            self.keep_stream(job, running.lease.as_ref(), shown, sink.log.as_mut(), &ended),
         );
-        let _ = running.facts.closing.set(Closing { usage: ended.usage, cost, failed: failed || !is_kept });
+        let _ = running.facts.closing.set(FinalUsage { usage: ended.usage, cost, failed: failed || !is_kept });
         if is_kept {
-            emitter.send(&ended.events).await;
-        } else if let Some(outlet) = emitter.outlet {
+            sink.send(&ended.events).await;
+        } else if let Some(sender) = sink.sender {
             // Others read another end, which does not follow on what this client was told.
-            outlet.fail(Error::Contended("the response")).await;
+            sender.fail(Error::Contended("the response")).await;
         }
     }
 
@@ -113,14 +113,14 @@ impl Gateway {
         job: &Job,
         lease: Option<&Lease>,
         shown: bool,
-        journal: Option<&mut Journal>,
+        log: Option<&mut EventLog>,
         ended: &Ended,
     ) -> bool {
         let follow = finished(200, stream::CONTENT_TYPE, bytes::Bytes::new());
         let succeeded = shown && ended.status != Status::Failed;
         let claim = lease.filter(|_| succeeded).cloned();
         let claim = claim.map(|lease| Claimed { lease, end: follow.clone(), follows: false });
-        let is_kept = self.finish_journal(journal, ended, claim.as_ref()).await;
+        let is_kept = self.finish_journal(log, ended, claim.as_ref()).await;
         if !(succeeded && is_kept) {
             let contended = || refused(&(job.request.terms.render_error)(&Error::Contended("the response")));
             self.conclude(lease, false, if shown && is_kept { follow } else { contended() }).await;
@@ -132,26 +132,26 @@ impl Gateway {
     }
 
     /// Collects the whole response, closes the books, answers: whoever has the answer can read and continue it.
-    async fn answer_whole_response(&self, making: Making<'_>, mut outlet: Outlet) {
-        let Making { job, mut running, attempt, flow, mut composer, sent_at } = making;
-        let mut nowhere = Emitter { outlet: None, journal: None };
-        let flowed = self.flow(&attempt, flow.events, &mut composer, &mut nowhere).await;
+    async fn answer_whole_response(&self, making: Making<'_>, mut sender: ResponseSender) {
+        let Making { job, mut running, attempt, flow, mut builder, sent_at } = making;
+        let mut nowhere = EventSink { sender: None, log: None };
+        let flowed = self.flow(&attempt, flow.events, &mut builder, &mut nowhere).await;
         running.facts.provider_time = sent_at.elapsed();
         if let Flowed::Broke(source, usage) = flowed {
             let error = Error::Provider { provider: flow.provider.into(), attempts: flow.attempts, source };
             let end = refused(&(job.request.terms.render_error)(&error));
             let (account, cost) = (account(job), job.cost(&usage));
-            let _ = running.facts.closing.set(Closing { usage, cost, failed: true });
+            let _ = running.facts.closing.set(FinalUsage { usage, cost, failed: true });
             tokio::join!(
                 self.book(&account, &running.ticket, &usage, cost),
                 self.conclude(running.lease.as_ref(), false, end)
             );
-            return outlet.fail(error).await;
+            return sender.fail(error).await;
         }
-        let ended = self.end(job, flowed, composer);
+        let ended = self.end(job, flowed, builder);
         let (account, cost) = (account(job), ended.cost);
         running.facts.cost = Some(cost);
-        let _ = running.facts.closing.set(Closing { usage: ended.usage, cost, failed: false });
+        let _ = running.facts.closing.set(FinalUsage { usage: ended.usage, cost, failed: false });
         let body = ended.response.to_bytes();
         tokio::join!(
             self.book(&account, &running.ticket, &ended.usage, cost),
@@ -159,15 +159,15 @@ impl Gateway {
             self.keep_response(job, &ended),
             self.remember_turn(job, &ended),
         );
-        outlet.begin(Answer::head(200, JSON, Some(body.len()), running.facts));
-        outlet.send(body).await;
+        sender.begin(Answer::head(200, JSON, Some(body.len()), running.facts));
+        sender.send(body).await;
     }
 
-    fn end(&self, job: &Job, flowed: Flowed, composer: Composer) -> Ended {
+    fn end(&self, job: &Job, flowed: Flowed, builder: EventBuilder) -> Ended {
         let bill = |usage: Usage| Bill { usage, cost: Some(job.cost(&usage)) };
         let (message, usage) = match flowed {
             Flowed::Done(usage) => {
-                let (events, response, status) = composer.complete(&bill(usage), self.clock.now());
+                let (events, response, status) = builder.complete(&bill(usage), self.clock.now());
                 let cost = job.cost(&usage);
                 return Ended { status, response, events, usage, cost };
             }
@@ -180,7 +180,7 @@ impl Gateway {
                 usage,
             ),
         };
-        let (events, response) = composer.fail("server_error", &message, Some(&bill(usage)));
+        let (events, response) = builder.fail("server_error", &message, Some(&bill(usage)));
         Ended { status: Status::Failed, response, events, usage, cost: job.cost(&usage) }
     }
 
@@ -189,9 +189,9 @@ impl Gateway {
         &self,
         job: &Job,
         running: &Running,
-        journal: Option<Journal>,
+        log: Option<EventLog>,
         not_begun: NotBegun,
-        outlet: Outlet,
+        sender: ResponseSender,
     ) {
         let error = match not_begun {
             NotBegun::Refused(error) => *error,
@@ -199,7 +199,7 @@ impl Gateway {
         };
         let end = refused(&(job.request.terms.render_error)(&error));
         let forget = async {
-            if let Some(journal) = &journal {
+            if let Some(log) = &log {
                 let ended = Ended {
                     events: Vec::new(),
                     response: Object::default(),
@@ -208,14 +208,14 @@ impl Gateway {
                     cost: MicroUsd(0),
                 };
                 // It ends before it is deleted, so that the sweeper finds nothing to settle.
-                let journal = &mut Journal::new(journal.run.clone(), self.clock.now());
-                self.finish_journal(Some(journal), &ended, None).await;
+                let log = &mut EventLog::new(log.run.clone(), self.clock.now());
+                self.finish_journal(Some(log), &ended, None).await;
                 if let Err(error) = self.stores.delete_response(&job.key, self.clock.now()).await {
-                    tracing::error!(error = %Chain(&error), "record of a refused response not deleted");
+                    tracing::error!(error = %ErrorChain(&error), "record of a refused response not deleted");
                 }
             }
         };
         tokio::join!(self.release(&running.ticket), self.conclude(running.lease.as_ref(), false, end), forget);
-        outlet.fail(error).await;
+        sender.fail(error).await;
     }
 }

@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 
-use super::emit::Journal;
+use super::emit::EventLog;
 use super::ends::Ended;
 use super::foreground::Running;
 use super::stored::{StoredRequest, output};
 use super::{Job, LEASE_MS};
 use crate::app::books::Account;
-use crate::app::dispatch::Chain;
+use crate::app::dispatch::ErrorChain;
 use crate::app::gateway::Gateway;
 use crate::app::telemetry::current_traceparent;
 use crate::data::{Claimed, Lease, NewResponse, Operation, ResponseRecord, Turn};
@@ -18,14 +18,14 @@ use crate::model::responses::{ResponseEvent, Status};
 use crate::model::tokens::Usage;
 
 impl Gateway {
-    /// The journal of a stream that others can follow, with the first events in it.
+    /// The log of a stream that others can follow, with the first events in it.
     pub(super) async fn open_journal(
         &self,
         job: &Job,
         running: &Running,
         skeleton: &Object,
         first: &[ResponseEvent],
-    ) -> Option<Journal> {
+    ) -> Option<EventLog> {
         if !job.is_followed() {
             return None;
         }
@@ -42,10 +42,10 @@ impl Gateway {
         let request = StoredRequest::of(job, skeleton.clone()).to_bytes();
         let new = NewResponse { record, request, events: events.into(), response: None, claim: None };
         match self.stores.create_response(&new).await {
-            Ok(true) => Some(Journal::new(new.record, now)),
+            Ok(true) => Some(EventLog::new(new.record, now)),
             Ok(false) => None,
             Err(error) => {
-                tracing::error!(error = %Chain(&error), "response cannot be followed, its record was not written");
+                tracing::error!(error = %ErrorChain(&error), "response cannot be followed, its record was not written");
                 None
             }
         }
@@ -56,7 +56,7 @@ impl Gateway {
     pub(super) async fn show(&self, job: &Job, lease: Option<&Lease>, is_written: bool) -> bool {
         let Some(lease) = lease.filter(|_| is_written) else { return false };
         self.stores.point(lease, &job.key.response_id).await.unwrap_or_else(|error| {
-            tracing::error!(error = %Chain(&error), "response cannot be found by its idempotency key");
+            tracing::error!(error = %ErrorChain(&error), "response cannot be found by its idempotency key");
             false
         })
     }
@@ -65,20 +65,20 @@ impl Gateway {
     /// end, or none yet, or the key belongs to another run: whoever reads either is told something else than `ended`.
     pub(super) async fn finish_journal(
         &self,
-        journal: Option<&mut Journal>,
+        log: Option<&mut EventLog>,
         ended: &Ended,
         claim: Option<&Claimed>,
     ) -> bool {
-        let Some(journal) = journal else { return true };
-        let end = ended.written(journal, self.clock.now(), None);
-        match self.finish_patiently(&journal.run, &end, claim).await {
+        let Some(log) = log else { return true };
+        let end = ended.written(log, self.clock.now(), None);
+        match self.finish_patiently(&log.run, &end, claim).await {
             Ok(true) => true,
             Ok(false) => {
                 tracing::warn!("response was ended by somebody else, or its idempotency lease was lost");
                 false
             }
             Err(error) => {
-                tracing::error!(error = %Chain(&error), "end of a response not written, the sweeper will");
+                tracing::error!(error = %ErrorChain(&error), "end of a response not written, the sweeper will");
                 false
             }
         }
@@ -101,7 +101,7 @@ impl Gateway {
         let response = Some(ended.response.to_bytes());
         let new = NewResponse { record, request, events: Bytes::new(), response, claim: None };
         if let Err(error) = self.stores.create_response(&new).await {
-            tracing::error!(error = %Chain(&error), "response not kept");
+            tracing::error!(error = %ErrorChain(&error), "response not kept");
         }
     }
 
@@ -114,7 +114,7 @@ impl Gateway {
         items.extend(output(&ended.response.to_bytes()).unwrap_or_default());
         let turn = Turn { at: job.turn_at, id: job.key.response_id.clone() };
         if let Err(error) = self.append_turn(&job.key.project_id, id, &turn, &items).await {
-            tracing::error!(error = %Chain(&error), "turn not added to its conversation");
+            tracing::error!(error = %ErrorChain(&error), "turn not added to its conversation");
         }
     }
 }

@@ -20,17 +20,17 @@ mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant as Timer;
+use tokio::time::Instant;
 
 use super::admission::Ticket;
-use super::answer::{Answer, Outlet};
+use super::answer::{Answer, ResponseSender};
 use super::bound;
 use super::error::Error;
 use super::gateway::Gateway;
 use super::idempotency::{self, KeyPlan};
-use super::run::{CallTerms, fits};
+use super::run::{CallOptions, fits};
 use crate::model::catalog::Model;
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::message::ResponseKey;
 use crate::model::money::MicroUsd;
 use crate::model::project::Caller;
@@ -42,7 +42,7 @@ use crate::model::tokens::{Bound, Price, Usage};
 /// A request for a response, checked.
 pub struct ResponseRequest {
     pub create: CreateResponse,
-    pub terms: CallTerms,
+    pub terms: CallOptions,
 }
 
 /// The path that idempotency keys of responses belong to.
@@ -62,18 +62,18 @@ struct Job {
     caller: Caller,
     request: ResponseRequest,
     key: ResponseKey,
-    created_at: Instant,
+    created_at: Timestamp,
     /// Where its turn stands in its conversation: after all that it is made from.
-    turn_at: Instant,
+    turn_at: Timestamp,
     model: Model,
     /// Items of the turns before.
     context: Vec<Item>,
     /// The chat call that answers it.
     chat: Body,
     bound: Bound,
-    deadline: Timer,
+    deadline: Instant,
     /// When a run that goes on until the deadline is over for certain.
-    over_at: Instant,
+    over_at: Timestamp,
     plan: Option<KeyPlan>,
 }
 
@@ -111,9 +111,9 @@ impl Gateway {
     /// `UnknownModel`, `Unpriced`, `Refused`, `KeyReused`, `Provider`, `Repeated`, `Invalid`, `NotFound`, `Internal`.
     pub async fn create_response(self: &Arc<Self>, caller: Caller, request: ResponseRequest) -> Result<Answer, Error> {
         let job = self.prepare_response(caller, request).await?;
-        let (outlet, answer) = Outlet::new(job.deadline);
+        let (sender, answer) = ResponseSender::new(job.deadline);
         let gateway = Arc::clone(self);
-        self.spawn(async move { Box::pin(gateway.answer_response(job, outlet)).await });
+        self.spawn(async move { Box::pin(gateway.answer_response(job, sender)).await });
         answer.await.unwrap_or_else(|lost| Err(Error::internal("make the response")(lost)))
     }
 
@@ -155,12 +155,12 @@ impl Gateway {
     }
 
     /// Until when a run may go on: as long as the model may take, and the function lives; and when that is certainly over.
-    fn time_for(&self, model: &Model, function_ends: Option<Instant>) -> (Timer, Instant) {
+    fn time_for(&self, model: &Model, function_ends: Option<Timestamp>) -> (Instant, Timestamp) {
         let now = self.clock.now();
         let longest = longest(model);
         let left = function_ends.map(|ends| Duration::from_millis(now.until(ends).saturating_sub(CLOSING_MS)));
         let allowed = left.map_or(longest, |left| left.min(longest));
         let allowed_ms = u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX / 2);
-        (Timer::now() + allowed, now.plus_ms(allowed_ms).plus_ms(GRACE_MS))
+        (Instant::now() + allowed, now.plus_ms(allowed_ms).plus_ms(GRACE_MS))
     }
 }

@@ -2,16 +2,16 @@
 
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
-use tokio::time::Instant as Timer;
+use tokio::time::Instant;
 
-use super::emit::{Emitter, Stopped};
+use super::emit::{EventSink, Stopped};
 use crate::app::dispatch::{Begun, Dispatched, Order};
 use crate::app::error::Error;
 use crate::app::gateway::Gateway;
 use crate::model::catalog::Model;
 use crate::model::object::Object;
 use crate::model::provider::{Endpoint, Event, Failure};
-use crate::model::responses::Composer;
+use crate::model::responses::EventBuilder;
 use crate::model::tokens::{Bound, Usage};
 
 /// What an attempt is made of.
@@ -20,7 +20,7 @@ pub(super) struct Attempt<'a> {
     /// The chat call.
     pub(super) chat: &'a Object,
     pub(super) bound: Bound,
-    pub(super) deadline: Timer,
+    pub(super) deadline: Instant,
 }
 
 /// A provider's stream that has begun.
@@ -48,7 +48,7 @@ pub(super) enum NotBegun {
 
 impl Gateway {
     /// Calls the provider until its stream begins; the run's lease is kept meanwhile.
-    pub(super) async fn begin_flow(&self, attempt: &Attempt<'_>, emitter: &mut Emitter) -> Result<Flow, NotBegun> {
+    pub(super) async fn begin_flow(&self, attempt: &Attempt<'_>, sink: &mut EventSink) -> Result<Flow, NotBegun> {
         let order = Order {
             endpoint: Endpoint::ChatCompletions,
             model: attempt.model,
@@ -61,7 +61,7 @@ impl Gateway {
             tokio::select! {
                 biased;
                 dispatched = &mut dispatch => return flow(dispatched.map_err(refused)?),
-                () = emitter.quiet() => emitter.beat(self).await.map_err(NotBegun::Stopped)?,
+                () = sink.quiet() => sink.beat(self).await.map_err(NotBegun::Stopped)?,
             }
         }
     }
@@ -71,8 +71,8 @@ impl Gateway {
         &self,
         attempt: &Attempt<'_>,
         mut stream: BoxStream<'static, Result<Event, Failure>>,
-        composer: &mut Composer,
-        emitter: &mut Emitter,
+        builder: &mut EventBuilder,
+        sink: &mut EventSink,
     ) -> Flowed {
         let (mut usage, mut received) = (None, 0);
         loop {
@@ -84,14 +84,14 @@ impl Gateway {
                     Some(Ok(event)) => {
                         received += event.data.len() as u64;
                         usage = event.usage.or(usage);
-                        emitter.received(received);
-                        match composer.chunk(&event.data) {
-                            Ok(events) => emitter.emit(self, &events).await,
+                        sink.received(received);
+                        match builder.chunk(&event.data) {
+                            Ok(events) => sink.emit(self, &events).await,
                             Err(failure) => return Flowed::Broke(failure, usage.unwrap_or_else(|| at_most(attempt.bound, received))),
                         }
                     }
                 },
-                () = emitter.quiet() => emitter.beat(self).await,
+                () = sink.quiet() => sink.beat(self).await,
             };
             if let Err(stopped) = stepped {
                 return Flowed::Stopped(stopped, usage.unwrap_or_else(|| at_most(attempt.bound, received)));

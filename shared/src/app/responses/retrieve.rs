@@ -3,7 +3,7 @@
 use super::stored::StoredRequest;
 use crate::app::error::Error;
 use crate::app::gateway::Gateway;
-use crate::app::telemetry::{Fact, tell};
+use crate::app::telemetry::{TelemetryEvent, tell};
 use crate::data::WholeResponse;
 use crate::model::message::ResponseKey;
 use crate::model::object::Object;
@@ -55,7 +55,7 @@ impl Gateway {
         let due_at = now.plus_ms(super::LEASE_MS);
         match self.stores.cancel_response(key, now, due_at).await? {
             Ok(record) => {
-                tell(&Fact::JobEnded { outcome: record.status.name() });
+                tell(&TelemetryEvent::JobEnded { outcome: record.status.name() });
                 self.follow_up_cancel(&record).await;
                 Ok(())
             }

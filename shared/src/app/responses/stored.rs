@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Job;
 use crate::app::error::Error;
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::object::Object;
 use crate::model::responses::{CreateResponse, Item};
 
@@ -51,7 +51,7 @@ impl StoredRequest {
     }
 
     /// The request, as it was checked.
-    pub(super) fn create(&self, now: Instant) -> Result<CreateResponse, Error> {
+    pub(super) fn create(&self, now: Timestamp) -> Result<CreateResponse, Error> {
         Ok(CreateResponse::parse(&self.body.to_bytes(), now)?)
     }
 

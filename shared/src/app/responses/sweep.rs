@@ -6,18 +6,18 @@ use std::time::Duration;
 use super::LIFETIME_MS;
 use super::accept::LOST_AFTER_MS;
 use super::ends::{TOO_OLD, finished, skeleton_of};
-use crate::app::dispatch::Chain;
+use crate::app::dispatch::ErrorChain;
 use crate::app::error::Error;
 use crate::app::gateway::Gateway;
-use crate::app::telemetry::{Fact, tell};
+use crate::app::telemetry::{TelemetryEvent, tell};
 use crate::data::ResponseRecord;
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::message::ResponseKey;
 use crate::model::responses::Status;
 
 impl Gateway {
     /// Handles a response that is due. Any number of sweepers may do so at once.
-    pub(in crate::app) async fn sweep_response(&self, key: &ResponseKey, now: Instant) -> Result<(), Error> {
+    pub(in crate::app) async fn sweep_response(&self, key: &ResponseKey, now: Timestamp) -> Result<(), Error> {
         let Some(record) = self.stores.response(key).await? else { return Ok(()) };
         // The index is behind the table by moments.
         if record.due_at.is_none_or(|due_at| due_at > now) {
@@ -48,14 +48,14 @@ impl Gateway {
     async fn abandon(&self, record: &ResponseRecord, message: &str) -> Result<(), Error> {
         let request = self.stores.response_request(&record.key).await;
         if let Err(error) = &request {
-            tracing::error!(error = %Chain(error), "request of a response cannot be read");
+            tracing::error!(error = %ErrorChain(error), "request of a response cannot be read");
         }
         let skeleton = skeleton_of(request.ok().flatten().as_ref());
         let (usage, cost) = self.charge(record);
         let end = self.failed_end(record, &skeleton, message, usage, cost);
         if self.stores.abandon_response(record, &end).await? {
             if record.background {
-                tell(&Fact::JobEnded { outcome: end.status.name() });
+                tell(&TelemetryEvent::JobEnded { outcome: end.status.name() });
             }
             return self.follow_up(&finished(record, &end)).await;
         }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant as Timer;
+use tokio::time::Instant;
 
 use super::accept::LOST_AFTER_MS;
-use super::emit::{Emitter, Journal};
+use super::emit::{EventLog, EventSink};
 use super::ends::{Ended, TOO_OLD, skeleton_of, told};
 use super::perform::{Attempt, Flowed, NotBegun};
 use super::stored::StoredRequest;
@@ -14,16 +14,16 @@ use crate::app::admission::{Ask, Limit};
 use crate::app::bound;
 use crate::app::error::Error;
 use crate::app::gateway::Gateway;
-use crate::app::telemetry::{Fact, tell};
-use crate::data::{Claim, GivenBack, Holding, MAX_DELAY, ResponseRecord};
+use crate::app::telemetry::{TelemetryEvent, tell};
+use crate::data::{Claim, GivenBack, MAX_DELAY, ResponseRecord, StoredReservation};
 use crate::model::catalog::Model;
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::message::ResponseKey;
 use crate::model::money::MicroUsd;
 use crate::model::object::Object;
 use crate::model::provider::Failure;
 use crate::model::request::Body;
-use crate::model::responses::{Bill, Composer, Status};
+use crate::model::responses::{Bill, EventBuilder, Status};
 use crate::model::tokens::Usage;
 
 /// Times that a response is begun at most.
@@ -43,7 +43,7 @@ struct Run {
 
 /// What a run is made under.
 struct Permit {
-    holding: Holding,
+    holding: StoredReservation,
     /// The limit of output tokens that the provider is told.
     limit: Option<u64>,
 }
@@ -55,7 +55,7 @@ impl Gateway {
     ///
     /// # Errors
     /// If a store fails. The message may be given again; else the response is found when its lease has ended.
-    pub async fn respond(&self, key: &ResponseKey, function_ends: Option<Instant>) -> Result<(), Error> {
+    pub async fn respond(&self, key: &ResponseKey, function_ends: Option<Timestamp>) -> Result<(), Error> {
         let now = self.clock.now();
         let (claim, request) = tokio::join!(
             self.stores.claim_response(key, now, now.plus_ms(LEASE_MS)),
@@ -63,7 +63,7 @@ impl Gateway {
         );
         let Claim::Yours(record) = claim? else { return Ok(()) };
         if record.fence == 1 {
-            tell(&Fact::JobStarted { waited: Duration::from_millis(record.created_at.until(now)) });
+            tell(&TelemetryEvent::JobStarted { waited: Duration::from_millis(record.created_at.until(now)) });
         }
         let skeleton = skeleton_of(request.as_ref().ok().and_then(Option::as_ref));
         if record.runs > MAX_RUNS {
@@ -94,7 +94,7 @@ impl Gateway {
             Err(Error::Refused(refusal)) => match (refusal.limit, refusal.retry_after) {
                 (Limit::Budget { .. }, _) | (_, None) => {
                     if matches!(refusal.limit, Limit::Budget { .. }) {
-                        tell(&Fact::BudgetRefused);
+                        tell(&TelemetryEvent::BudgetRefused);
                     }
                     self.end_unrun(&run.record, &skeleton, &refusal.to_string()).await
                 }
@@ -118,7 +118,7 @@ impl Gateway {
 
     /// The hold that this run is made under: the one that waits for it, or a new one after a run that died with its own.
     /// `None` if the run lost its fence.
-    async fn permit_of(&self, run: &Run, function_ends: Option<Instant>) -> Result<Option<Permit>, Error> {
+    async fn permit_of(&self, run: &Run, function_ends: Option<Timestamp>) -> Result<Option<Permit>, Error> {
         let record = &run.record;
         if let Some(holding) = record.holding.as_ref().filter(|holding| holding.fence == record.fence) {
             let limit = self.limit_of(run, holding).await?;
@@ -149,7 +149,7 @@ impl Gateway {
 
     /// The limit that the provider is told under a hold that waited for its run. The first run has that of the
     /// acceptance. A later one may have the hold of a run between, when other limits and another policy were in force.
-    async fn limit_of(&self, run: &Run, holding: &Holding) -> Result<Option<u64>, Error> {
+    async fn limit_of(&self, run: &Run, holding: &StoredReservation) -> Result<Option<u64>, Error> {
         if run.record.runs <= 1 {
             return Ok(run.limit);
         }
@@ -160,47 +160,46 @@ impl Gateway {
         Ok(told.map(|_| holding.bound.output))
     }
 
-    async fn run_job(&self, mut run: Run, permit: Permit, function_ends: Option<Instant>) -> Result<(), Error> {
+    async fn run_job(&self, mut run: Run, permit: Permit, function_ends: Option<Timestamp>) -> Result<(), Error> {
         let Permit { holding, limit } = permit;
         let chat = bound::limited(run.chat.object.clone(), limit);
         let (deadline, _) = self.time_for(&run.model, function_ends);
         let attempt = Attempt { model: &run.model, chat: &chat, bound: holding.bound, deadline };
         run.record.holding = Some(holding);
         let now = self.clock.now();
-        let mut composer = Composer::new(run.skeleton.clone(), run.record.next_sequence, now);
-        let mut emitter = Emitter { outlet: None, journal: Some(Journal::new(run.record.clone(), now)) };
-        let begins = composer.in_progress();
-        if let Err(stopped) = emitter.emit(self, &[begins]).await {
+        let mut builder = EventBuilder::new(run.skeleton.clone(), run.record.next_sequence, now);
+        let mut sink = EventSink { sender: None, log: Some(EventLog::new(run.record.clone(), now)) };
+        let begins = builder.in_progress();
+        if let Err(stopped) = sink.emit(self, &[begins]).await {
             return self.stopped(&run.record, stopped, Usage::default(), MicroUsd(0)).await;
         }
-        let flow = match self.begin_flow(&attempt, &mut emitter).await {
+        let flow = match self.begin_flow(&attempt, &mut sink).await {
             Ok(flow) => flow,
             Err(NotBegun::Stopped(stopped)) => {
                 // The provider may be at work on it.
                 let (usage, charged) = self.charge(&run.record);
                 return self.stopped(&run.record, stopped, usage, charged).await;
             }
-            Err(NotBegun::Refused(error)) => return self.refused(&run, composer, emitter, *error).await,
+            Err(NotBegun::Refused(error)) => return self.refused(&run, builder, sink, *error).await,
         };
-        match self.flow(&attempt, flow.events, &mut composer, &mut emitter).await {
+        match self.flow(&attempt, flow.events, &mut builder, &mut sink).await {
             Flowed::Done(usage) => {
                 let cost = cost(&run.model, &usage);
                 let bill = Bill { usage, cost: Some(cost) };
-                let (events, response, status) = composer.complete(&bill, self.clock.now());
-                self.end_run(&run.record, emitter, Ended { status, response, events, usage, cost }).await
+                let (events, response, status) = builder.complete(&bill, self.clock.now());
+                self.end_run(&run.record, sink, Ended { status, response, events, usage, cost }).await
             }
             Flowed::Broke(failure, usage) => {
                 tracing::warn!(error = failure.summary(), run = run.record.fence, "stream broke after it had begun");
                 let cost = cost(&run.model, &usage);
                 // A run that had all the time of its model or of its function would end no better another time.
-                if run.record.runs < MAX_RUNS && Timer::now() < deadline {
+                if run.record.runs < MAX_RUNS && Instant::now() < deadline {
                     self.settle_response(&run.record, &usage, cost).await?;
                     return self.give_back(&run.record, delay(run.record.runs, &failure), GivenBack::Used).await;
                 }
                 let bill = Bill { usage, cost: Some(cost) };
-                let (events, response) = composer.fail("server_error", &failure.to_string(), Some(&bill));
-                self.end_run(&run.record, emitter, Ended { status: Status::Failed, response, events, usage, cost })
-                    .await
+                let (events, response) = builder.fail("server_error", &failure.to_string(), Some(&bill));
+                self.end_run(&run.record, sink, Ended { status: Status::Failed, response, events, usage, cost }).await
             }
             Flowed::Stopped(stopped, usage) => {
                 let cost = cost(&run.model, &usage);
@@ -210,7 +209,7 @@ impl Gateway {
     }
 
     /// The provider gave nothing: again later, or the end.
-    async fn refused(&self, run: &Run, composer: Composer, emitter: Emitter, error: Error) -> Result<(), Error> {
+    async fn refused(&self, run: &Run, builder: EventBuilder, sink: EventSink, error: Error) -> Result<(), Error> {
         if let Error::Provider { source, .. } = &error
             && (source.is_retryable() || matches!(source, Failure::CircuitOpen { .. }))
             && run.record.runs < MAX_RUNS
@@ -218,9 +217,9 @@ impl Gateway {
             return self.give_back(&run.record, delay(run.record.runs, source), GivenBack::Unused).await;
         }
         let (code, message) = told(&error);
-        let (events, response) = composer.fail(code, &message, None);
+        let (events, response) = builder.fail(code, &message, None);
         let (usage, cost) = (Usage::default(), MicroUsd(0));
-        self.end_run(&run.record, emitter, Ended { status: Status::Failed, response, events, usage, cost }).await
+        self.end_run(&run.record, sink, Ended { status: Status::Failed, response, events, usage, cost }).await
     }
 
     /// Puts a response back into the queue.

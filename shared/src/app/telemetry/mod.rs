@@ -23,7 +23,7 @@ pub(super) use traceparent::{traceparent, within};
 
 /// Something that happened and is counted, whoever asked for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fact {
+pub enum TelemetryEvent {
     /// A background response was claimed for the first time.
     JobStarted { waited: Duration },
     /// A background response ended, or a delivery was attempted.
@@ -33,11 +33,11 @@ pub enum Fact {
     /// A run was refused for money.
     BudgetRefused,
     /// A sweep is over.
-    Swept { holds: u64 },
+    SweepReport { holds: u64 },
 }
 
 /// Takes facts.
-pub type Listener = Arc<dyn Fn(&Fact) + Send + Sync>;
+pub type Listener = Arc<dyn Fn(&TelemetryEvent) + Send + Sync>;
 
 /// Where a process tells what happens.
 #[derive(Clone, Default)]
@@ -75,7 +75,7 @@ impl Telemetry {
 }
 
 /// Tells a fact to whoever the current work tells to.
-pub fn tell(fact: &Fact) {
+pub fn tell(fact: &TelemetryEvent) {
     if let Some(facts) = Telemetry::current().facts {
         facts(fact);
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::buckets::Bucket;
 use crate::data::{Operation, UsageCount, UsageKey};
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 
 /// Which counters count, and by what they are grouped. An empty set selects all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl Selection {
 /// Sums up `counters` by bucket and group. Buckets are in order and do not overlap; a counter outside of all is left out.
 pub(super) fn aggregate(buckets: &[Bucket], counters: &[(UsageKey, UsageCount)], selection: &Selection) -> Vec<Tally> {
     // Hours are compared as text: they sort as time does.
-    let hour = |seconds: u64| Instant(seconds.saturating_mul(1_000)).hour();
+    let hour = |seconds: u64| Timestamp(seconds.saturating_mul(1_000)).hour();
     let hours: Vec<(String, String)> = buckets.iter().map(|bucket| (hour(bucket.start), hour(bucket.end))).collect();
     let mut sums = vec![BTreeMap::<Group, UsageCount>::new(); buckets.len()];
     for (key, count) in counters.iter().filter(|(key, _)| selection.takes(key)) {
@@ -87,7 +87,7 @@ mod tests {
 
     fn counter(hour: u64, names: [&str; 3], requests: u64) -> (UsageKey, UsageCount) {
         let [project, model, key] = names.map(str::to_owned);
-        let hour = Instant((DAY + hour * 3_600) * 1_000).hour();
+        let hour = Timestamp((DAY + hour * 3_600) * 1_000).hour();
         let key =
             UsageKey { project_id: project, hour, operation: Operation::Completions, model, api_key_id: key, shard: 0 };
         let tokens = Usage { input: requests * 10, cached_input: requests, output: requests * 2, ..Usage::default() };

@@ -1,6 +1,6 @@
 //! Buckets of time: whole hours or days in UTC, cut at the ends of the range.
 
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::request::Invalid;
 
 /// The width of a bucket.
@@ -43,7 +43,7 @@ impl Range {
     ///
     /// # Errors
     /// If `end` is not after `start`.
-    pub fn new(start: u64, end: Option<u64>, width: Width, now: Instant) -> Result<Self, Invalid> {
+    pub fn new(start: u64, end: Option<u64>, width: Width, now: Timestamp) -> Result<Self, Invalid> {
         if let Some(end) = end.filter(|&end| end <= start) {
             let message = format!("`end_time` is {end}, expected a time after `start_time`, which is {start}.");
             return Err(Invalid::field("end_time", message));
@@ -80,7 +80,7 @@ mod tests {
     /// Buckets of a page as hours since [`DAY`].
     #[track_caller]
     fn check((start, end): (u64, Option<u64>), width: Width, limit: usize, expected: &[(u64, u64)], next: Option<u64>) {
-        let now = Instant((DAY + 60 * HOUR + 59) * 1_000); // noon of the third day
+        let now = Timestamp((DAY + 60 * HOUR + 59) * 1_000); // noon of the third day
         let range = Range::new(DAY + start, end.map(|end| DAY + end), width, now).unwrap();
         let (buckets, at) = range.page(None, limit);
         let hours = |seconds: u64| (seconds - DAY) / HOUR;
@@ -113,7 +113,7 @@ mod tests {
     fn pages_meet_without_gap_or_overlap() {
         check((0, Some(72 * HOUR)), Width::Day, 2, &[(0, 24), (24, 48)], Some(48));
         check((0, Some(48 * HOUR)), Width::Day, 2, &[(0, 24), (24, 48)], None);
-        let range = Range::new(DAY + 5 * HOUR, None, Width::Day, Instant((DAY + 60 * HOUR) * 1_000)).unwrap();
+        let range = Range::new(DAY + 5 * HOUR, None, Width::Day, Timestamp((DAY + 60 * HOUR) * 1_000)).unwrap();
         let (mut seen, mut from) = (Vec::new(), None);
         loop {
             let (buckets, next) = range.page(from, 1);
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_page_cannot_begin_before_the_range() {
-        let range = Range::new(DAY, None, Width::Day, Instant(DAY * 1_000)).unwrap();
+        let range = Range::new(DAY, None, Width::Day, Timestamp(DAY * 1_000)).unwrap();
         assert_eq!(range.page(Some(0), 1), range.page(None, 1));
         assert_eq!(range.page(Some(u64::MAX), 1), (Vec::new(), None));
     }
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn a_range_that_ends_before_it_begins_is_refused() {
         for end in [DAY, DAY - 1] {
-            let refused = Range::new(DAY, Some(end), Width::Day, Instant(0)).unwrap_err();
+            let refused = Range::new(DAY, Some(end), Width::Day, Timestamp(0)).unwrap_err();
             assert_eq!(refused.param.as_deref(), Some("end_time"));
         }
     }

@@ -13,7 +13,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::error::Error;
 use super::gateway::Gateway;
 use crate::data::{StoreError, UsageCount, UsageKey};
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 pub use aggregate::{Group, Grouping, Selection, Tally};
 pub use buckets::{Bucket, Range, Width};
 
@@ -64,7 +64,7 @@ impl Gateway {
             true => self.stores.table.projects().await?.into_iter().map(|project| project.id).collect(),
             false => projects.iter().cloned().collect(),
         };
-        let hour = |seconds: u64| Instant(seconds.saturating_mul(1_000)).hour();
+        let hour = |seconds: u64| Timestamp(seconds.saturating_mul(1_000)).hour();
         let (first, last) = (hour(start), hour(end.saturating_sub(1)));
         let read = stream::iter(ids).map(|id| {
             let (table, first, last) = (self.stores.table.clone(), first.clone(), last.clone());

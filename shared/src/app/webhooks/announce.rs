@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use crate::app::{Chain, Error, Gateway};
+use crate::app::{Error, ErrorChain, Gateway};
 use crate::data::Queue;
 use crate::model::message::Message;
 use crate::model::webhook::{Delivery, Endpoint, WebhookEvent};
@@ -47,7 +47,7 @@ impl Gateway {
         let sent = self.stores.queues.send(Queue::Deliver, &delivery.key.project_id, message, delay).await;
         if let Err(error) = sent {
             let delivery_id = &delivery.key.delivery_id;
-            tracing::warn!(delivery.id = delivery_id, error = %Chain(&error), "message for a delivery not sent");
+            tracing::warn!(delivery.id = delivery_id, error = %ErrorChain(&error), "message for a delivery not sent");
         }
     }
 }

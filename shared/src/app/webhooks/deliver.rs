@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use opentelemetry::trace::{SpanBuilder, SpanKind, Status as SpanStatus, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
-use tokio::time::Instant as Stopwatch;
+use tokio::time::Instant;
 
-use crate::app::telemetry::{Fact, Telemetry, tell, traceparent};
+use crate::app::telemetry::{Telemetry, TelemetryEvent, tell, traceparent};
 use crate::app::{Error, Gateway};
 use crate::data::{Guard, MAX_DELAY};
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::id;
 use crate::model::message::DeliveryKey;
 use crate::model::webhook::{
@@ -81,7 +81,7 @@ impl Gateway {
             body: delivery.body.clone(),
             traceparent: traceparent(&span),
         };
-        let stopwatch = Stopwatch::now();
+        let stopwatch = Instant::now();
         let answer = receivers.post(&post).await;
         end_span(&span, answer.as_ref());
         let duration_ms = u64::try_from(stopwatch.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -96,7 +96,7 @@ impl Gateway {
     }
 
     /// What a recorded attempt leads to: a message for the next one if it is near, or the end of an endpoint.
-    async fn after_attempt(&self, delivery: &Delivery, endpoint: &Endpoint, now: Instant) -> Result<(), Error> {
+    async fn after_attempt(&self, delivery: &Delivery, endpoint: &Endpoint, now: Timestamp) -> Result<(), Error> {
         match &delivery.state {
             State::Failed(Failed::Gone) => self.disable_gone(endpoint).await,
             State::Pending(pending) => {
@@ -111,7 +111,7 @@ impl Gateway {
     }
 
     /// Sends a message for a delivery that is due. Of sweepers that find it at once, one does.
-    pub(in crate::app) async fn sweep_delivery(&self, key: &DeliveryKey, now: Instant) -> Result<(), Error> {
+    pub(in crate::app) async fn sweep_delivery(&self, key: &DeliveryKey, now: Timestamp) -> Result<(), Error> {
         let Some(delivery) = self.stores.table.delivery(key, now).await? else { return Ok(()) };
         let revision = delivery.revision.clone();
         let Some(swept) = delivery.swept(now) else { return Ok(()) };
@@ -156,7 +156,7 @@ fn log(delivery: &Delivery) {
         State::Pending(_) => "retried",
         State::Failed(_) => "dead",
     };
-    tell(&Fact::JobEnded { outcome });
+    tell(&TelemetryEvent::JobEnded { outcome });
     let last = delivery.attempts.last();
     let failed = match &delivery.state {
         State::Failed(reason) => Some(reason.name()),

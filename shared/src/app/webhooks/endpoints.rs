@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::app::admin::Edit;
+use crate::app::admin::Patch;
 use crate::app::page::{Cursor, LONGEST_ID, Page};
 use crate::app::{Error, Gateway};
 use crate::model::id;
@@ -26,7 +26,7 @@ pub struct NewEndpoint {
 pub struct EndpointChange {
     pub url: Option<String>,
     pub event_types: Option<EventTypes>,
-    pub description: Edit<Description>,
+    pub description: Patch<Description>,
     /// Enables or disables it.
     pub enabled: Option<bool>,
 }
@@ -186,9 +186,9 @@ impl EndpointChange {
             (Some(false), disabled) => disabled,
         };
         let description = match self.description {
-            Edit::Keep => endpoint.description,
-            Edit::Clear => None,
-            Edit::Set(description) => description.into(),
+            Patch::Keep => endpoint.description,
+            Patch::Clear => None,
+            Patch::Set(description) => description.into(),
         };
         Endpoint {
             url: self.url.unwrap_or(endpoint.url),

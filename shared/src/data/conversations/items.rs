@@ -11,12 +11,12 @@ use crate::data::item::{Item, Reader, number, text};
 use crate::data::keys;
 use crate::data::packed::deflate;
 use crate::data::table::{Change, Outcome, Returning, Write};
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 
 /// Items that are added together: when, and a name that no others have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turn {
-    pub at: Instant,
+    pub at: Timestamp,
     pub id: String,
 }
 
@@ -114,7 +114,7 @@ impl Stores {
         &self,
         project_id: &str,
         id: &str,
-        now: Instant,
+        now: Timestamp,
         name: &str,
         new: &[NewItem],
     ) -> Result<Added, StoreError> {
@@ -129,7 +129,7 @@ impl Stores {
         &self,
         project_id: &str,
         id: &str,
-        now: Instant,
+        now: Timestamp,
         name: &str,
         new: &[NewItem],
     ) -> Result<Added, StoreError> {
@@ -232,7 +232,7 @@ impl Stores {
         project_id: &str,
         id: &str,
         kept: &KeptItem,
-        now: Instant,
+        now: Timestamp,
     ) -> Result<(), StoreError> {
         if self.take_away(project_id, id, &kept.id, &kept.place, now).await? {
             self.drop_kept(&kept.item).await?;
@@ -247,7 +247,7 @@ impl Stores {
         id: &str,
         item_id: &str,
         place: &str,
-        now: Instant,
+        now: Timestamp,
     ) -> Result<bool, StoreError> {
         let change = Change {
             update: "SET deleted = :one, expires_at = :expires REMOVE body, blob_key".to_owned(),
@@ -342,7 +342,7 @@ mod tests {
 
     #[test]
     fn places_sort_by_time_then_by_turn_then_by_number() {
-        let place = |at, id: &str, n| Turn { at: Instant(at), id: id.to_owned() }.place(n);
+        let place = |at, id: &str, n| Turn { at: Timestamp(at), id: id.to_owned() }.place(n);
         let places = [place(9, "b", 0), place(10, "a", 9), place(10, "a", 10), place(10, "b", 0)];
         assert!(places.is_sorted(), "{places:?}");
     }

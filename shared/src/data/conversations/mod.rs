@@ -17,7 +17,7 @@ use super::error::StoreError;
 use super::item::{Item, Reader, number, text};
 use super::keys;
 use super::table::{Change, Outcome, Returning, Write};
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 
 /// A conversation without its items.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct Conversation {
     /// As JSON.
     pub metadata: String,
     /// Nothing in it was added later.
-    pub last_at: Instant,
+    pub last_at: Timestamp,
 }
 
 impl Stores {
@@ -128,6 +128,6 @@ fn conversation(project_id: &str, id: &str, item: &Item) -> Result<Option<Conver
         id: id.to_owned(),
         created_at: reader.number("created_at")?,
         metadata: reader.text("metadata")?,
-        last_at: Instant(reader.number("last_at")?),
+        last_at: Timestamp(reader.number("last_at")?),
     }))
 }

@@ -11,7 +11,7 @@ use crate::data::error::StoreError;
 use crate::data::item::{Reader, number, text};
 use crate::data::keys;
 use crate::data::table::{Change, Write, conflict_pause};
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::id;
 use crate::model::message::ResponseKey;
 use crate::model::money::MicroUsd;
@@ -29,9 +29,9 @@ pub struct End {
     pub next_sequence: u64,
     pub usage: Usage,
     pub cost: MicroUsd,
-    pub finished_at: Instant,
+    pub finished_at: Timestamp,
     /// When the sweeper looks whether all that follows was done; `None`: nothing follows.
-    pub due_at: Option<Instant>,
+    pub due_at: Option<Timestamp>,
 }
 impl Stores {
     /// Ends a run, and that of an idempotency key with it: who repeats the request and who reads the response are told the

@@ -21,9 +21,9 @@ use super::error::StoreError;
 use super::idempotency::{Finished, Lease};
 use super::item::{Item, Reader, number, text};
 use super::keys;
-use super::meter::{Hold, HoldId, MeterKey};
+use super::meter::{MeterKey, Reservation, ReservationId};
 use super::table::{Write, conflict_pause};
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::message::ResponseKey;
 use crate::model::money::MicroUsd;
 use crate::model::responses::Status;
@@ -50,22 +50,22 @@ pub struct ResponseRecord {
     pub fence: u64,
     /// Claims that came to call a provider, or died.
     pub runs: u64,
-    pub lease_until: Instant,
+    pub lease_until: Timestamp,
     /// A queued response is not begun before.
-    pub not_before: Instant,
+    pub not_before: Timestamp,
     /// When the sweeper looks at it; `None`: nothing is left to do.
-    pub due_at: Option<Instant>,
+    pub due_at: Option<Timestamp>,
     /// Events that count: those below it.
     pub next_sequence: u64,
     /// Somebody follows it until then: its events are written more often.
-    pub watched_until: Instant,
-    pub created_at: Instant,
-    pub finished_at: Option<Instant>,
+    pub watched_until: Timestamp,
+    pub created_at: Timestamp,
+    pub finished_at: Option<Timestamp>,
     pub model: String,
     pub api_key_id: String,
     pub conversation_id: Option<String>,
     pub traceparent: Option<String>,
-    pub holding: Option<Holding>,
+    pub holding: Option<StoredReservation>,
     /// What the running attempt is known to have written, in bytes: bounds its output tokens if it dies.
     pub output_bytes: u64,
     /// At the end: what the last attempt used and cost.
@@ -75,21 +75,21 @@ pub struct ResponseRecord {
 
 /// The hold of the attempt that runs or will run next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holding {
+pub struct StoredReservation {
     /// The run that it is for. A run with a higher fence knows by it that the hold was another's.
     pub fence: u64,
     pub period: String,
     pub shard: u8,
-    pub id: HoldId,
+    pub id: ReservationId,
     pub amount: MicroUsd,
     /// Counted into the rate window that ends then.
     pub tokens: u64,
-    pub window_ends: Instant,
+    pub window_ends: Timestamp,
     /// The most that the attempt can use.
     pub bound: Bound,
 }
 
-impl Holding {
+impl StoredReservation {
     /// Where the hold lies.
     #[must_use]
     pub fn meter(&self, project_id: &str) -> MeterKey {
@@ -97,8 +97,8 @@ impl Holding {
     }
 
     #[must_use]
-    pub fn hold(&self, model: &str) -> Hold {
-        Hold { id: self.id.clone(), amount: self.amount, model: model.to_owned() }
+    pub fn hold(&self, model: &str) -> Reservation {
+        Reservation { id: self.id.clone(), amount: self.amount, model: model.to_owned() }
     }
 
     fn to_text(&self) -> String {
@@ -114,10 +114,10 @@ impl Holding {
             fence: fence.parse().ok()?,
             period: period.to_owned(),
             shard: shard.parse().ok()?,
-            id: HoldId::stored(id),
+            id: ReservationId::stored(id),
             amount: MicroUsd(amount.parse().ok()?),
             tokens: tokens.parse().ok()?,
-            window_ends: Instant(window_ends.parse().ok()?),
+            window_ends: Timestamp(window_ends.parse().ok()?),
             bound: Bound { input: input.parse().ok()?, output: output.parse().ok()? },
         })
     }
@@ -241,7 +241,7 @@ fn record_item(record: &ResponseRecord) -> Item {
 }
 
 /// Reads a record; `None` for one that has expired.
-fn record(item: &Item, now: Option<Instant>) -> Result<Option<ResponseRecord>, StoreError> {
+fn record(item: &Item, now: Option<Timestamp>) -> Result<Option<ResponseRecord>, StoreError> {
     let reader = Reader(item);
     if let Some(now) = now
         && reader.number::<u64>("expires_at")? <= now.seconds()
@@ -253,9 +253,10 @@ fn record(item: &Item, now: Option<Instant>) -> Result<Option<ResponseRecord>, S
     let (project_id, response_id) = rest.ok_or_else(|| reader.damaged("pk"))?;
     let status = Status::parse(&reader.text("run_status")?).ok_or_else(|| reader.damaged("run_status"))?;
     let flag = |name| Ok::<_, StoreError>(reader.maybe_number::<u8>(name)?.unwrap_or(0) == 1);
-    let time = |name| Ok::<_, StoreError>(reader.maybe_number(name)?.map(Instant));
-    let holding =
-        reader.maybe_text("holding").map(|text| Holding::parse(&text).ok_or_else(|| reader.damaged("holding")));
+    let time = |name| Ok::<_, StoreError>(reader.maybe_number(name)?.map(Timestamp));
+    let holding = reader
+        .maybe_text("holding")
+        .map(|text| StoredReservation::parse(&text).ok_or_else(|| reader.damaged("holding")));
     Ok(Some(ResponseRecord {
         key: ResponseKey { project_id: project_id.to_owned(), response_id: response_id.to_owned() },
         status,
@@ -264,12 +265,12 @@ fn record(item: &Item, now: Option<Instant>) -> Result<Option<ResponseRecord>, S
         deleted: flag("deleted")?,
         fence: reader.number("fence")?,
         runs: reader.number("runs")?,
-        lease_until: Instant(reader.number("lease_until")?),
-        not_before: Instant(reader.number("not_before")?),
+        lease_until: Timestamp(reader.number("lease_until")?),
+        not_before: Timestamp(reader.number("not_before")?),
         due_at: time("due_at")?,
         next_sequence: reader.number("next_sequence")?,
-        watched_until: Instant(reader.number("watched_until")?),
-        created_at: Instant(reader.number("created_ms")?),
+        watched_until: Timestamp(reader.number("watched_until")?),
+        created_at: Timestamp(reader.number("created_ms")?),
         finished_at: time("finished_ms")?,
         model: reader.text("model_name")?,
         api_key_id: reader.text("api_key_id")?,
@@ -307,25 +308,25 @@ mod tests {
             deleted: false,
             fence: 3,
             runs: 2,
-            lease_until: Instant(30_000),
-            not_before: Instant(1),
-            due_at: Some(Instant(30_000)),
+            lease_until: Timestamp(30_000),
+            not_before: Timestamp(1),
+            due_at: Some(Timestamp(30_000)),
             next_sequence: 17,
-            watched_until: Instant(2),
-            created_at: Instant(1_000),
+            watched_until: Timestamp(2),
+            created_at: Timestamp(1_000),
             finished_at: None,
             model: "m".into(),
             api_key_id: "key_1".into(),
             conversation_id: Some("conv_1".into()),
             traceparent: None,
-            holding: Some(Holding {
+            holding: Some(StoredReservation {
                 fence: 3,
                 period: "2026-11".into(),
                 shard: 2,
-                id: HoldId::new(Instant(99_000)),
+                id: ReservationId::new(Timestamp(99_000)),
                 amount: MicroUsd(70),
                 tokens: 8,
-                window_ends: Instant(60_000),
+                window_ends: Timestamp(60_000),
                 bound: Bound { input: 5, output: 6 },
             }),
             output_bytes: 12,
@@ -334,6 +335,6 @@ mod tests {
         };
         let item = record_item(&written);
         assert_eq!(record(&item, None).unwrap(), Some(written));
-        assert_eq!(record(&item, Some(Instant((KEPT_SECONDS + 1) * 1_000))).unwrap(), None);
+        assert_eq!(record(&item, Some(Timestamp((KEPT_SECONDS + 1) * 1_000))).unwrap(), None);
     }
 }

@@ -9,7 +9,7 @@ use crate::data::error::StoreError;
 use crate::data::item::{Reader, number};
 use crate::data::keys::{self, Key};
 use crate::data::table::Change;
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::message::ResponseKey;
 
 /// A response with everything but its events.
@@ -39,7 +39,7 @@ impl Stores {
     ///
     /// # Errors
     /// If a store fails or an item is damaged.
-    pub async fn whole_response(&self, key: &ResponseKey, now: Instant) -> Result<Option<WholeResponse>, StoreError> {
+    pub async fn whole_response(&self, key: &ResponseKey, now: Timestamp) -> Result<Option<WholeResponse>, StoreError> {
         let state = keys::response(&key.project_id, &key.response_id);
         let items = self.table.query(&state.pk, &state.sk, keys::RESPONSE_REQUEST).await?;
         let (mut found, mut request, mut response) = (None, None, None);
@@ -68,7 +68,7 @@ impl Stores {
     ///
     /// # Errors
     /// If the table fails.
-    pub async fn delete_response(&self, key: &ResponseKey, now: Instant) -> Result<(), StoreError> {
+    pub async fn delete_response(&self, key: &ResponseKey, now: Timestamp) -> Result<(), StoreError> {
         let state = keys::response(&key.project_id, &key.response_id);
         let tombstone = Change {
             update: "SET deleted = :one, expires_at = :expires".to_owned(),

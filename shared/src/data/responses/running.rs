@@ -3,14 +3,14 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
 
-use super::{Holding, ResponseRecord, expires_at, record};
+use super::{ResponseRecord, StoredReservation, expires_at, record};
 use crate::data::Stores;
 use crate::data::due::due_shard;
 use crate::data::error::StoreError;
 use crate::data::item::{Item, Reader, number, text};
 use crate::data::keys;
 use crate::data::table::{Change, Outcome, Returning};
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::id;
 use crate::model::message::ResponseKey;
 use crate::model::responses::Status;
@@ -47,8 +47,8 @@ impl Stores {
     pub async fn claim_response(
         &self,
         key: &ResponseKey,
-        now: Instant,
-        lease_until: Instant,
+        now: Timestamp,
+        lease_until: Timestamp,
     ) -> Result<Claim, StoreError> {
         let owner = id::random(12);
         let change = Change {
@@ -86,7 +86,7 @@ impl Stores {
     ///
     /// # Errors
     /// If the table fails.
-    pub async fn set_holding(&self, run: &ResponseRecord, holding: &Holding) -> Result<bool, StoreError> {
+    pub async fn set_holding(&self, run: &ResponseRecord, holding: &StoredReservation) -> Result<bool, StoreError> {
         let update = "SET holding = :holding, output_bytes = :none".to_owned();
         let values = vec![(":holding", text(holding.to_text())), (":none", number(0))];
         Ok(self.run_update(run, update, values).await?.is_ok())
@@ -111,7 +111,7 @@ impl Stores {
         run: &ResponseRecord,
         next_sequence: u64,
         output_bytes: u64,
-        lease_until: Instant,
+        lease_until: Timestamp,
     ) -> Result<Result<ResponseRecord, Option<ResponseRecord>>, StoreError> {
         let mut update = "SET next_sequence = :next, output_bytes = :bytes, lease_until = :lease".to_owned();
         // A run that the sweeper takes for dead while it lives would be run twice: the lease is what is due.
@@ -135,8 +135,8 @@ impl Stores {
     pub async fn requeue_response(
         &self,
         run: &ResponseRecord,
-        not_before: Instant,
-        due_at: Instant,
+        not_before: Timestamp,
+        due_at: Timestamp,
         why: GivenBack,
     ) -> Result<bool, StoreError> {
         let mut update = "SET run_status = :queued, not_before = :before, due_at = :due, due_shard = :shard".to_owned();
@@ -153,7 +153,7 @@ impl Stores {
         match run.holding.clone().filter(|_| why == GivenBack::Unused) {
             Some(holding) => {
                 update.push_str(", holding = :holding");
-                values.push((":holding", text(Holding { fence: run.fence + 1, ..holding }.to_text())));
+                values.push((":holding", text(StoredReservation { fence: run.fence + 1, ..holding }.to_text())));
             }
             None => update.push_str(" REMOVE holding"),
         }
@@ -168,8 +168,8 @@ impl Stores {
     pub async fn cancel_response(
         &self,
         key: &ResponseKey,
-        now: Instant,
-        due_at: Instant,
+        now: Timestamp,
+        due_at: Timestamp,
     ) -> Result<Result<ResponseRecord, Option<ResponseRecord>>, StoreError> {
         let owner = id::random(12);
         let change = Change {
@@ -222,7 +222,7 @@ impl Stores {
     ///
     /// # Errors
     /// If the table fails.
-    pub async fn postpone_response(&self, seen: &ResponseRecord, until: Instant) -> Result<bool, StoreError> {
+    pub async fn postpone_response(&self, seen: &ResponseRecord, until: Timestamp) -> Result<bool, StoreError> {
         let Some(due_at) = seen.due_at else { return Ok(false) };
         let change = Change {
             update: "SET due_at = :until".to_owned(),
@@ -238,7 +238,7 @@ impl Stores {
     ///
     /// # Errors
     /// If the table fails.
-    pub async fn watch_response(&self, key: &ResponseKey, until: Instant) -> Result<(), StoreError> {
+    pub async fn watch_response(&self, key: &ResponseKey, until: Timestamp) -> Result<(), StoreError> {
         let change = Change {
             update: "SET watched_until = :until".to_owned(),
             condition: "attribute_exists(pk) AND watched_until < :until".to_owned(),

@@ -8,7 +8,7 @@ use metrique_writer_core::unit::{NegativeScale, Unit};
 use metrique_writer_core::{Entry, EntryWriter, MetricFlags, Observation, Value, ValueWriter};
 use metrique_writer_format_emf::{Emf, MetricDefinition, MetricDirective, NoMetric};
 
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 
 /// A set of dimensions.
 pub(super) type Set = &'static [&'static str];
@@ -19,7 +19,7 @@ pub(super) const NO_UNIT: Unit = Unit::None;
 
 /// Metrics that have the values of their dimensions in common.
 pub(super) struct Line {
-    pub(super) at: Instant,
+    pub(super) at: Timestamp,
     /// What is not known is left out, with the sets that need it.
     dimensions: Vec<(&'static str, String)>,
     metrics: Vec<Metric>,
@@ -33,7 +33,7 @@ struct Metric {
 }
 
 impl Line {
-    pub(super) fn new(at: Instant, dimensions: &[(&'static str, &str)]) -> Self {
+    pub(super) fn new(at: Timestamp, dimensions: &[(&'static str, &str)]) -> Self {
         let known = dimensions.iter().filter(|(_, value)| !value.is_empty());
         Self { at, dimensions: known.map(|(name, value)| (*name, (*value).to_owned())).collect(), metrics: Vec::new() }
     }

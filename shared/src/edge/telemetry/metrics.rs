@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::Output;
 use super::emf::{COUNT, Line, NO_UNIT, Set};
-use crate::app::telemetry::Fact;
-use crate::app::{CacheOutcome, Closing, Facts};
-use crate::model::clock::{Clock, Instant};
+use crate::app::telemetry::TelemetryEvent;
+use crate::app::{CacheOutcome, CallMetadata, FinalUsage};
+use crate::model::clock::{Clock, Timestamp};
 use crate::model::money::MicroUsd;
 use crate::model::tokens::Usage;
 
@@ -40,7 +40,7 @@ pub(crate) struct RequestEnd<'a> {
     /// When the first byte of a model's answer left.
     pub(crate) first_byte: Option<Duration>,
     pub(crate) is_stream: bool,
-    pub(crate) facts: Option<&'a Facts>,
+    pub(crate) facts: Option<&'a CallMetadata>,
     pub(crate) refused_for_money: bool,
 }
 
@@ -49,8 +49,8 @@ pub(crate) struct MessageEnd<'a> {
     pub(crate) function: &'a str,
     pub(crate) outcome: &'static str,
     /// When it was sent and when it came, where the queue says so.
-    pub(crate) sent_at: Option<Instant>,
-    pub(crate) received_at: Instant,
+    pub(crate) sent_at: Option<Timestamp>,
+    pub(crate) received_at: Timestamp,
 }
 
 impl Metrics {
@@ -88,18 +88,18 @@ impl Metrics {
         self.write(&line);
     }
 
-    pub(super) fn fact(&self, function: &str, fact: &Fact) {
+    pub(super) fn fact(&self, function: &str, fact: &TelemetryEvent) {
         let mut line = match fact {
-            Fact::Booked { model, .. } => self.line(&[("function", function), ("model", model)]),
-            Fact::JobEnded { outcome } => self.line(&[("function", function), ("outcome", outcome)]),
+            TelemetryEvent::Booked { model, .. } => self.line(&[("function", function), ("model", model)]),
+            TelemetryEvent::JobEnded { outcome } => self.line(&[("function", function), ("outcome", outcome)]),
             _ => self.line(&[("function", function)]),
         };
         match fact {
-            Fact::JobStarted { waited } => line.milliseconds("JobStart", *waited, IN_ALL_AND_BY_FUNCTION),
-            Fact::JobEnded { .. } => line.add("Jobs", COUNT, 1.0, JOBS),
-            Fact::Booked { usage, cost, .. } => booked(&mut line, usage, *cost),
-            Fact::BudgetRefused => line.add("BudgetRefusals", COUNT, 1.0, IN_ALL_AND_BY_FUNCTION),
-            Fact::Swept { holds } => line.add("Swept", COUNT, number(*holds), BY_FUNCTION),
+            TelemetryEvent::JobStarted { waited } => line.milliseconds("JobStart", *waited, IN_ALL_AND_BY_FUNCTION),
+            TelemetryEvent::JobEnded { .. } => line.add("Jobs", COUNT, 1.0, JOBS),
+            TelemetryEvent::Booked { usage, cost, .. } => booked(&mut line, usage, *cost),
+            TelemetryEvent::BudgetRefused => line.add("BudgetRefusals", COUNT, 1.0, IN_ALL_AND_BY_FUNCTION),
+            TelemetryEvent::SweepReport { holds } => line.add("SweepReport", COUNT, number(*holds), BY_FUNCTION),
         }
         self.write(&line);
     }
@@ -123,7 +123,7 @@ impl Metrics {
 }
 
 /// What is known of a call of a model when its answer has ended.
-fn call(line: &mut Line, facts: &Facts, first_byte: Option<Duration>) {
+fn call(line: &mut Line, facts: &CallMetadata, first_byte: Option<Duration>) {
     // Who waited for another run of the same request waited for its provider.
     let own = facts.provider.is_some() || facts.cache == CacheOutcome::Hit;
     if let Some(first_byte) = first_byte.filter(|_| own && !facts.replayed) {
@@ -134,7 +134,7 @@ fn call(line: &mut Line, facts: &Facts, first_byte: Option<Duration>) {
         CacheOutcome::Miss => line.add("CacheMisses", COUNT, 1.0, IN_ALL_AND_BY_MODEL),
         CacheOutcome::Off => {}
     }
-    if let Some(Closing { usage, cost, .. }) = facts.closing.get().filter(|_| facts.provider.is_some()) {
+    if let Some(FinalUsage { usage, cost, .. }) = facts.closing.get().filter(|_| facts.provider.is_some()) {
         booked(line, usage, *cost);
     }
 }

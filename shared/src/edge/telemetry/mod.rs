@@ -22,8 +22,8 @@ use tracing_subscriber::fmt::MakeWriter;
 pub(super) use metrics::{MessageEnd, RequestEnd};
 
 use super::config::{Config, TelemetryConfig};
-use crate::app::telemetry::{self as app, Fact, continued};
-use crate::model::clock::{Clock, Instant};
+use crate::app::telemetry::{self as app, TelemetryEvent, continued};
+use crate::model::clock::{Clock, Timestamp};
 use metrics::Metrics;
 use spans::Spans;
 
@@ -130,8 +130,8 @@ impl Telemetry {
     fn app(&self) -> app::Telemetry {
         let function = self.function;
         let facts = self.metrics.clone().map(|metrics| {
-            let take = move |fact: &Fact| metrics.fact(function, fact);
-            Arc::new(take) as Arc<dyn Fn(&Fact) + Send + Sync>
+            let take = move |fact: &TelemetryEvent| metrics.fact(function, fact);
+            Arc::new(take) as Arc<dyn Fn(&TelemetryEvent) + Send + Sync>
         });
         app::Telemetry { facts, tracer: self.spans.as_ref().map(|spans| spans.tracer()) }
     }
@@ -144,7 +144,7 @@ impl Telemetry {
     }
 
     /// The time by the clock of the metrics; `None` without any.
-    pub(super) fn now(&self) -> Option<Instant> {
+    pub(super) fn now(&self) -> Option<Timestamp> {
         Some(self.metrics.as_ref()?.clock().now())
     }
 

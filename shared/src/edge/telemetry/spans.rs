@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::super::config::TelemetryConfig;
 use super::transport::Transport;
-use crate::app::Chain;
+use crate::app::ErrorChain;
 use crate::app::telemetry::Tracer;
 
 /// The longest that an answer waits for the collector.
@@ -50,7 +50,9 @@ impl Spans {
             .with_retry_policy(RetryPolicy::disabled())
             .build();
         let mut exporter = exporter
-            .inspect_err(|error| tracing::error!(error = %Chain(error), "no spans: the settings of OTLP are wrong"))
+            .inspect_err(
+                |error| tracing::error!(error = %ErrorChain(error), "no spans: the settings of OTLP are wrong"),
+            )
             .ok()?;
         // Reads `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME`.
         let mut resource = Resource::builder();
@@ -91,7 +93,7 @@ impl Spans {
         let spans = batch.len();
         let failed = match timeout_at(until, sender.exporter.export(batch)).await {
             Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(Chain(&error).to_string()),
+            Ok(Err(error)) => Some(ErrorChain(&error).to_string()),
             Err(_) => Some(format!("no answer within {} ms", FLUSH.as_millis())),
         };
         sender.rests_until = failed.is_some().then(|| Instant::now() + REST);

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::status::Status;
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 use crate::model::object::Object;
 use crate::model::tokens::Usage;
@@ -54,7 +54,7 @@ pub(super) fn ended(response: &Object, status: Status) -> Object {
 }
 
 /// The response after it completed at `now`.
-pub(super) fn completed(response: &Object, now: Instant) -> Object {
+pub(super) fn completed(response: &Object, now: Timestamp) -> Object {
     ended(response, Status::Completed).with("completed_at", &now.seconds())
 }
 

@@ -3,7 +3,7 @@
 use super::fields::{Fields, invalid, unsupported};
 use super::item::{Item, parse_items};
 use super::metadata::metadata;
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::object::Object;
 use crate::model::request::Invalid;
 use crate::model::request::parts::missing;
@@ -23,7 +23,7 @@ impl NewConversation {
     ///
     /// # Errors
     /// Not JSON, not an object, wrong metadata, or items as [`sent_items`] refuses them: said with the path.
-    pub fn parse(json: &[u8], now: Instant) -> Result<Self, Invalid> {
+    pub fn parse(json: &[u8], now: Timestamp) -> Result<Self, Invalid> {
         if json.is_empty() {
             return Ok(Self::default());
         }
@@ -37,7 +37,7 @@ impl NewConversation {
 ///
 /// # Errors
 /// No items, more than 20, a reference, or an item as [`parse_items`] refuses it: said with the path.
-pub fn sent_items(json: &[u8], now: Instant) -> Result<Vec<Item>, Invalid> {
+pub fn sent_items(json: &[u8], now: Timestamp) -> Result<Vec<Item>, Invalid> {
     items(&object(json)?, now)?.ok_or_else(|| missing("items"))
 }
 
@@ -70,7 +70,7 @@ fn object(json: &[u8]) -> Result<Object, Invalid> {
     Object::parse(json).map_err(|error| crate::model::request::not_json(&error))
 }
 
-fn items(body: &Object, now: Instant) -> Result<Option<Vec<Item>>, Invalid> {
+fn items(body: &Object, now: Timestamp) -> Result<Option<Vec<Item>>, Invalid> {
     let Some(text) = Fields::new(body, "").text("items") else { return Ok(None) };
     let items = parse_items(text.as_bytes(), "items", now)?;
     if items.len() > MOST_ITEMS {
@@ -103,18 +103,18 @@ mod tests {
                 "items[1].id",
             ),
         ] {
-            assert_eq!(sent_items(json.as_bytes(), Instant(0)).unwrap_err().param.as_deref(), Some(param), "{json}");
+            assert_eq!(sent_items(json.as_bytes(), Timestamp(0)).unwrap_err().param.as_deref(), Some(param), "{json}");
         }
         for (json, param) in [("{}", "metadata"), (r#"{"metadata":{"a":1}}"#, "metadata.a")] {
             assert_eq!(changed_metadata(json.as_bytes()).unwrap_err().param.as_deref(), Some(param), "{json}");
         }
-        assert_eq!(NewConversation::parse(b"[]", Instant(0)).unwrap_err().param, None);
+        assert_eq!(NewConversation::parse(b"[]", Timestamp(0)).unwrap_err().param, None);
     }
 
     #[test]
     fn a_conversation_may_begin_with_nothing() {
         for json in ["", "{}", r#"{"items":null,"metadata":null}"#, r#"{"items":[]}"#] {
-            let new = NewConversation::parse(json.as_bytes(), Instant(0)).unwrap();
+            let new = NewConversation::parse(json.as_bytes(), Timestamp(0)).unwrap();
             assert_eq!((new.items.len(), new.metadata.to_bytes()), (0, "{}".into()), "{json}");
         }
     }

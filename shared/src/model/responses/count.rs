@@ -66,12 +66,12 @@ fn tokens(text: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::clock::Instant;
+    use crate::model::clock::Timestamp;
     use crate::model::responses::parse_items;
 
     #[track_caller]
     fn check(body: &str, expected: u64) {
-        let request = CreateResponse::parse_to_count(body.as_bytes(), Instant(0)).unwrap();
+        let request = CreateResponse::parse_to_count(body.as_bytes(), Timestamp(0)).unwrap();
         assert_eq!(count_tokens(&request, &[]), expected, "{body}");
     }
 
@@ -103,13 +103,13 @@ mod tests {
     #[test]
     fn the_context_and_the_tools_count_too() {
         let body = br#"{"input":"Hello, world!"}"#;
-        let request = CreateResponse::parse_to_count(body, Instant(0)).unwrap();
+        let request = CreateResponse::parse_to_count(body, Timestamp(0)).unwrap();
         let call = r#"{"type":"function_call","call_id":"c","name":"Hello","arguments":"{}"}"#;
         let output = r#"{"type":"function_call_output","call_id":"c","output":"Hello"}"#;
-        let context = parse_items(format!("[{call},{output}]").as_bytes(), "items", Instant(0)).unwrap();
+        let context = parse_items(format!("[{call},{output}]").as_bytes(), "items", Timestamp(0)).unwrap();
         assert_eq!(count_tokens(&request, &context), 4 + 7 + (4 + 1 + 1) + (4 + 1));
         let tools = r#"{"input":"Hello, world!","tools":[{"type":"function","name":"f"}]}"#;
-        let request = CreateResponse::parse_to_count(tools.as_bytes(), Instant(0)).unwrap();
+        let request = CreateResponse::parse_to_count(tools.as_bytes(), Timestamp(0)).unwrap();
         assert!(count_tokens(&request, &[]) > 4 + 7 + 5);
     }
 }

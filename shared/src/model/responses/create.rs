@@ -4,7 +4,7 @@ use super::fields::{Fields, TextOrList, invalid, not_one_of, unsupported};
 use super::item::{Item, parse_items, user_text};
 use super::metadata::metadata;
 use super::settings;
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::object::Object;
 use crate::model::request::Invalid;
 use crate::model::request::parts::{Name, missing, read_at};
@@ -57,7 +57,7 @@ impl CreateResponse {
     ///
     /// # Errors
     /// Not JSON, not an object, a member that is missing, of the wrong type or not supported: said with its path.
-    pub fn parse(json: &[u8], now: Instant) -> Result<Self, Invalid> {
+    pub fn parse(json: &[u8], now: Timestamp) -> Result<Self, Invalid> {
         let object = Object::parse(json).map_err(|error| crate::model::request::not_json(&error))?;
         let model = Fields::new(&object, "").required::<Name>("model")?.0;
         Self::read(object, model, now)
@@ -67,13 +67,13 @@ impl CreateResponse {
     ///
     /// # Errors
     /// As [`CreateResponse::parse`].
-    pub fn parse_to_count(json: &[u8], now: Instant) -> Result<Self, Invalid> {
+    pub fn parse_to_count(json: &[u8], now: Timestamp) -> Result<Self, Invalid> {
         let object = Object::parse(json).map_err(|error| crate::model::request::not_json(&error))?;
         let model = Fields::new(&object, "").optional::<Name>("model")?.map_or_else(String::new, |name| name.0);
         Self::read(object, model, now)
     }
 
-    fn read(object: Object, model: String, now: Instant) -> Result<Self, Invalid> {
+    fn read(object: Object, model: String, now: Timestamp) -> Result<Self, Invalid> {
         let fields = Fields::new(&object, "");
         for (name, message) in UNSUPPORTED {
             if fields.text(name).is_some() {
@@ -130,7 +130,7 @@ impl CreateResponse {
     }
 }
 
-fn input(fields: Fields<'_>, now: Instant) -> Result<Vec<Item>, Invalid> {
+fn input(fields: Fields<'_>, now: Timestamp) -> Result<Vec<Item>, Invalid> {
     let Some(text) = fields.text("input") else { return Ok(Vec::new()) };
     match read_at::<TextOrList>(text.as_bytes(), "input")? {
         TextOrList::Text(text) => Ok(vec![user_text(&text, now)]),

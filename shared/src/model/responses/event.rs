@@ -23,7 +23,7 @@ impl ResponseEvent {
         Self { name, sequence_number, data: data.to_bytes() }
     }
 
-    /// `response.failed`, for a response that ends without a [`super::Composer`].
+    /// `response.failed`, for a response that ends without a [`super::EventBuilder`].
     #[must_use]
     pub fn failed(sequence_number: u64, response: &Object) -> Self {
         Self::new("response.failed", sequence_number, &Object::default().with("response", response))

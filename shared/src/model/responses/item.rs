@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::fields::{Fields, TextOrList, invalid};
 use super::part::{self, Source};
 use super::view::{self, View};
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::id;
 use crate::model::object::Object;
 use crate::model::request::Invalid;
@@ -18,7 +18,7 @@ use crate::model::request::parts::read_at;
 pub struct Item(pub Object);
 
 impl Item {
-    /// Empty only in items that did not come from [`parse_items`] or a [`super::Composer`].
+    /// Empty only in items that did not come from [`parse_items`] or a [`super::EventBuilder`].
     #[must_use]
     pub fn id(&self) -> String {
         self.0.get("id").unwrap_or_default()
@@ -51,7 +51,7 @@ impl serde::Serialize for Item {
 /// # Errors
 /// What is no list, an item that weir does not know or that is wrong in itself, two items or two references with one id: said
 /// with the path.
-pub fn parse_items(json: &[u8], path: &str, now: Instant) -> Result<Vec<Item>, Invalid> {
+pub fn parse_items(json: &[u8], path: &str, now: Timestamp) -> Result<Vec<Item>, Invalid> {
     let list: Vec<Box<RawValue>> = read_at(json, path)?;
     let mut seen = HashSet::new();
     let item = |(index, raw): (usize, Box<RawValue>)| {
@@ -66,13 +66,13 @@ pub fn parse_items(json: &[u8], path: &str, now: Instant) -> Result<Vec<Item>, I
 }
 
 /// A user's message of one text, which is what a string means as input.
-pub(super) fn user_text(text: &str, now: Instant) -> Item {
+pub(super) fn user_text(text: &str, now: Timestamp) -> Item {
     let content = [Object::default().with("type", "input_text").with("text", text)];
     let head = Object::default().with("id", &id::ordered("msg_", now)).with("type", view::MESSAGE);
     Item(head.with("status", "completed").with("role", "user").with("content", &content))
 }
 
-fn normalised(object: &Object, at: &str, now: Instant) -> Result<Item, Invalid> {
+fn normalised(object: &Object, at: &str, now: Timestamp) -> Result<Item, Invalid> {
     let fields = Fields::new(object, at);
     let kind = view::kind(fields)?;
     let view = View::read(object, at)?;

@@ -1,15 +1,15 @@
 //! The Responses API as a way to ask for a chat completion: requests, items, answers and their events.
 //!
 //! Providers are asked for chat completions, so a request becomes a chat call ([`CreateResponse::chat`]) and the chunks of its
-//! stream become the events of a response ([`Composer`]). Everything here is pure: stores, streams and clocks are elsewhere.
+//! stream become the events of a response ([`EventBuilder`]). Everything here is pure: stores, streams and clocks are elsewhere.
 //!
 //! What chat completions cannot express is refused where it is named: tools other than functions, items other than
 //! messages, function calls and their outputs, uploaded files, stored prompts. Reasoning items are kept and listed but not sent,
 //! because no chat call takes them.
 
 mod answer;
+mod builder;
 mod chat;
-mod composer;
 mod conversation;
 mod count;
 mod create;
@@ -25,7 +25,7 @@ mod status;
 mod view;
 
 pub use answer::{Bill, cancelled, deleted, failed};
-pub use composer::Composer;
+pub use builder::EventBuilder;
 pub use conversation::{NewConversation, changed_metadata, conversation, conversation_deleted, sent_items};
 pub use count::count_tokens;
 pub use create::{CreateResponse, check_include};

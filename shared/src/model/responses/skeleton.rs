@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::create::CreateResponse;
 use super::status::Status;
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::object::Object;
 
 /// Members that come back as they were sent, each with what stands there if nothing was sent. In OpenAI's order.
@@ -25,7 +25,7 @@ const ECHOED_LAST: [(&str, &str); 9] = [
 impl CreateResponse {
     /// The response `id` as it is before anything was generated, with every member that OpenAI's has.
     #[must_use]
-    pub fn skeleton(&self, id: &str, now: Instant, status: Status) -> Object {
+    pub fn skeleton(&self, id: &str, now: Timestamp, status: Status) -> Object {
         let mut response = Object::default()
             .with("id", id)
             .with("object", "response")

@@ -1,9 +1,9 @@
 //! What a request may say, and what is said of it when it may not.
 
 use super::*;
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 
-const NOW: Instant = Instant(1_790_000_000_000);
+const NOW: Timestamp = Timestamp(1_790_000_000_000);
 
 /// What is wrong with a body that is fine but for these members: its path, code and message.
 #[track_caller]

@@ -9,7 +9,7 @@ use super::endpoint::Endpoint;
 use super::event::WebhookEvent;
 use super::receivers::SendError;
 use super::schedule::{MAX_ATTEMPTS, delay_after};
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::id;
 use crate::model::message::DeliveryKey;
 
@@ -38,7 +38,7 @@ pub struct Delivery {
     /// What is signed and sent, byte for byte the same in every attempt.
     pub body: String,
     /// When the event happened.
-    pub created_at: Instant,
+    pub created_at: Timestamp,
     pub state: State,
     /// Attempts that were begun since it was made or last sent again.
     pub tries: u32,
@@ -63,11 +63,11 @@ pub enum State {
 /// A delivery that is not over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pending {
-    pub next_attempt_at: Instant,
+    pub next_attempt_at: Timestamp,
     /// Who makes an attempt, if anybody does.
     pub claim: Option<Claim>,
     /// When the sweeper looks at it if nothing happens before.
-    pub due_at: Instant,
+    pub due_at: Timestamp,
 }
 
 /// A worker's right to make an attempt and to record what came of it.
@@ -76,7 +76,7 @@ pub struct Claim {
     /// A random word that only this worker knows.
     pub by: String,
     /// When others may take over.
-    pub until: Instant,
+    pub until: Timestamp,
 }
 
 /// Why a delivery failed.
@@ -137,7 +137,7 @@ impl Delivery {
     /// The delivery of an event to an endpoint. Its id follows from both, so that an event that is told of twice is
     /// delivered once.
     #[must_use]
-    pub fn new(event: &WebhookEvent, endpoint: &Endpoint, traceparent: Option<&str>, now: Instant) -> Self {
+    pub fn new(event: &WebhookEvent, endpoint: &Endpoint, traceparent: Option<&str>, now: Timestamp) -> Self {
         let delivery_id = id::ordered_derived("wh_", event.created_at, &[&event.id, &endpoint.id]);
         Self {
             key: DeliveryKey { project_id: endpoint.project_id.clone(), endpoint_id: endpoint.id.clone(), delivery_id },
@@ -164,7 +164,7 @@ impl Delivery {
 
     /// Whether an attempt is to be made and nobody makes one.
     #[must_use]
-    pub fn is_due(&self, now: Instant) -> bool {
+    pub fn is_due(&self, now: Timestamp) -> bool {
         self.pending().is_some_and(|pending| {
             pending.next_attempt_at <= now && pending.claim.as_ref().is_none_or(|claim| claim.until <= now)
         })
@@ -178,7 +178,7 @@ impl Delivery {
 
     /// A worker begins an attempt. It counts even if the worker dies, so that what kills workers ends.
     #[must_use]
-    pub fn claimed(mut self, by: String, now: Instant) -> Self {
+    pub fn claimed(mut self, by: String, now: Timestamp) -> Self {
         let until = now.plus_ms(LEASE_MS);
         self.tries += 1;
         self.revision = id::random(16);
@@ -188,7 +188,7 @@ impl Delivery {
 
     /// An attempt came back at `now`. `retry_after_ms` is what the receiver asked for.
     #[must_use]
-    pub fn answered(mut self, attempt: Attempt, retry_after_ms: Option<u64>, now: Instant) -> Self {
+    pub fn answered(mut self, attempt: Attempt, retry_after_ms: Option<u64>, now: Timestamp) -> Self {
         let next = delay_after(self.tries, &self.key.delivery_id, retry_after_ms);
         self.revision = id::random(16);
         self.state = match (attempt.status, next) {
@@ -217,7 +217,7 @@ impl Delivery {
 
     /// Its owner sends it again, by a new schedule and under the same id.
     #[must_use]
-    pub fn restarted(mut self, now: Instant) -> Self {
+    pub fn restarted(mut self, now: Timestamp) -> Self {
         self.revision = id::random(16);
         self.tries = 0;
         self.state = State::Pending(starting(now));
@@ -227,7 +227,7 @@ impl Delivery {
 
     /// The sweeper sends a message for it and looks again if that is lost. `None` if it is not due.
     #[must_use]
-    pub fn swept(mut self, now: Instant) -> Option<Self> {
+    pub fn swept(mut self, now: Timestamp) -> Option<Self> {
         let State::Pending(pending) = &mut self.state else { return None };
         if pending.due_at > now {
             return None;
@@ -238,7 +238,7 @@ impl Delivery {
     }
 }
 
-fn starting(now: Instant) -> Pending {
+fn starting(now: Timestamp) -> Pending {
     Pending { next_attempt_at: now, claim: None, due_at: now.plus_ms(NET_MS) }
 }
 
@@ -247,7 +247,7 @@ mod tests {
     use super::super::{EventType, SigningSecrets, Status};
     use super::*;
 
-    const NOW: Instant = Instant(1_795_366_800_000);
+    const NOW: Timestamp = Timestamp(1_795_366_800_000);
 
     fn delivery() -> Delivery {
         let endpoint = Endpoint {
@@ -261,7 +261,7 @@ mod tests {
             secrets: SigningSecrets::generate(),
             revision: "r".into(),
         };
-        Delivery::new(&WebhookEvent::new(EventType::ResponseCompleted, "resp_1", Instant(7)), &endpoint, None, NOW)
+        Delivery::new(&WebhookEvent::new(EventType::ResponseCompleted, "resp_1", Timestamp(7)), &endpoint, None, NOW)
     }
 
     fn status(status: u16) -> Attempt {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::id;
 
 /// The catalogue of events.
@@ -43,7 +43,7 @@ pub struct WebhookEvent {
     pub id: String,
     pub event_type: EventType,
     /// When it happened.
-    pub created_at: Instant,
+    pub created_at: Timestamp,
     /// `resp_...`: the object that it happened to.
     pub subject_id: String,
 }
@@ -53,7 +53,7 @@ impl WebhookEvent {
     ///
     /// Its id follows from its type and object, for each happens to an object once: who tells of an event again, after a
     /// crash, tells of the same one, if `created_at` was recorded and not read from the clock again.
-    pub fn new(event_type: EventType, subject_id: impl Into<String>, created_at: Instant) -> Self {
+    pub fn new(event_type: EventType, subject_id: impl Into<String>, created_at: Timestamp) -> Self {
         let subject_id = subject_id.into();
         Self { id: id::derived("evt_", &[event_type.name(), &subject_id]), event_type, created_at, subject_id }
     }
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn an_event_is_told_in_openais_words() {
-        let event = WebhookEvent::new(EventType::ResponseCompleted, "resp_1", Instant(1_795_366_800_123));
+        let event = WebhookEvent::new(EventType::ResponseCompleted, "resp_1", Timestamp(1_795_366_800_123));
         let id = &event.id;
         assert!(id.starts_with("evt_") && id.len() == 28, "{id}");
         let expected = format!(
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn telling_of_an_event_again_tells_of_the_same_one() {
-        let told = |event_type, subject| WebhookEvent::new(event_type, subject, Instant(7)).id;
+        let told = |event_type, subject| WebhookEvent::new(event_type, subject, Timestamp(7)).id;
         assert_eq!(told(EventType::ResponseFailed, "resp_1"), told(EventType::ResponseFailed, "resp_1"));
         assert_ne!(told(EventType::ResponseFailed, "resp_1"), told(EventType::ResponseCompleted, "resp_1"));
         assert_ne!(told(EventType::ResponseFailed, "resp_1"), told(EventType::ResponseFailed, "resp_2"));

@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
@@ -37,13 +37,13 @@ fn spread(delivery_id: &str, tried: u32) -> u16 {
 
 /// Reads `Retry-After`, seconds or an HTTP date, as milliseconds from `now`; `None` if it is neither.
 #[must_use]
-pub fn retry_after(value: &str, now: Instant) -> Option<u64> {
+pub fn retry_after(value: &str, now: Timestamp) -> Option<u64> {
     let value = value.trim();
     if let Ok(seconds) = value.parse::<u64>() {
         return Some(seconds.saturating_mul(SECOND));
     }
     let date = httpdate::parse_http_date(value).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
-    Some(now.until(Instant(u64::try_from(date.as_millis()).ok()?)))
+    Some(now.until(Timestamp(u64::try_from(date.as_millis()).ok()?)))
 }
 
 #[cfg(test)]
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn reads_retry_after_in_its_spellings() {
-        let now = Instant(1_445_412_470_000); // Wed, 21 Oct 2015 07:27:50 GMT
+        let now = Timestamp(1_445_412_470_000); // Wed, 21 Oct 2015 07:27:50 GMT
         for (value, expected) in [
             ("120", Some(120_000)),
             (" 0 ", Some(0)),

@@ -6,8 +6,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use rand::RngExt as _;
 use sha2::Sha256;
 
-use crate::model::chance;
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
+use crate::model::rng;
 use crate::model::secret::Secret;
 
 /// How long a secret that was replaced still signs.
@@ -28,7 +28,7 @@ pub struct SigningSecret(Secret);
 impl SigningSecret {
     #[must_use]
     pub fn generate() -> Self {
-        Self(Secret::new(format!("{PREFIX}{}", STANDARD.encode(chance::rng().random::<[u8; 32]>()))))
+        Self(Secret::new(format!("{PREFIX}{}", STANDARD.encode(rng::rng().random::<[u8; 32]>()))))
     }
 
     /// A secret that was stored.
@@ -57,7 +57,7 @@ impl SigningSecret {
 pub struct SigningSecrets {
     pub current: SigningSecret,
     /// Those that were replaced, with the time each stops to sign.
-    pub retired: Vec<(SigningSecret, Instant)>,
+    pub retired: Vec<(SigningSecret, Timestamp)>,
 }
 
 impl SigningSecrets {
@@ -71,7 +71,7 @@ impl SigningSecrets {
     ///
     /// `None` if [`MAX_RETIRED`] still sign.
     #[must_use]
-    pub fn rotated(&self, now: Instant) -> Option<Self> {
+    pub fn rotated(&self, now: Timestamp) -> Option<Self> {
         let mut retired: Vec<_> = self.retired.iter().filter(|(_, until)| now < *until).cloned().collect();
         if retired.len() >= MAX_RETIRED {
             return None;
@@ -82,7 +82,7 @@ impl SigningSecrets {
 
     /// The value of `webhook-signature` at `now`: one signature per secret that signs, the current one's first.
     #[must_use]
-    pub fn signature(&self, id: &str, now: Instant, body: &str) -> String {
+    pub fn signature(&self, id: &str, now: Timestamp, body: &str) -> String {
         let still = self.retired.iter().filter(|(_, until)| now < *until).map(|(secret, _)| secret);
         let signing = std::iter::once(&self.current).chain(still);
         signing.map(|secret| secret.sign(id, now.seconds(), body)).collect::<Vec<_>>().join(" ")
@@ -115,8 +115,8 @@ mod tests {
     #[test]
     fn a_replaced_secret_signs_for_a_day() {
         let first = SigningSecrets::generate();
-        let second = first.rotated(Instant(1_000)).unwrap();
-        let [before, after] = [ROTATION_MS + 999, ROTATION_MS + 1_000].map(Instant);
+        let second = first.rotated(Timestamp(1_000)).unwrap();
+        let [before, after] = [ROTATION_MS + 999, ROTATION_MS + 1_000].map(Timestamp);
         let both = second.signature("wh_1", before, "{}");
         let (new, old) = both.split_once(' ').unwrap();
         assert_eq!(old, first.signature("wh_1", before, "{}"));
@@ -129,10 +129,10 @@ mod tests {
         let mut secrets = SigningSecrets::generate();
         let known = secrets.current.clone();
         for _ in 0..MAX_RETIRED {
-            secrets = secrets.rotated(Instant(0)).unwrap();
+            secrets = secrets.rotated(Timestamp(0)).unwrap();
         }
         assert!(secrets.retired.iter().any(|(secret, _)| *secret == known));
-        assert_eq!(secrets.rotated(Instant(1)), None);
-        assert_eq!(secrets.rotated(Instant(ROTATION_MS)).unwrap().retired.len(), 1);
+        assert_eq!(secrets.rotated(Timestamp(1)), None);
+        assert_eq!(secrets.rotated(Timestamp(ROTATION_MS)).unwrap().retired.len(), 1);
     }
 }

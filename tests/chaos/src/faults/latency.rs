@@ -30,9 +30,9 @@ impl StoreFault for Slow {
         true
     }
 
-    async fn strike(&self, call: Call, mut chance: StdRng) -> Answer {
-        let wait = Duration::from_millis(chance.random_range(50..2_000));
-        if chance.random_bool(0.5) {
+    async fn strike(&self, call: Call, mut rng: StdRng) -> Answer {
+        let wait = Duration::from_millis(rng.random_range(50..2_000));
+        if rng.random_bool(0.5) {
             tokio::time::sleep(wait).await;
             return call.perform().await;
         }
@@ -58,11 +58,11 @@ impl StoreFault for TimedOut {
         true
     }
 
-    async fn strike(&self, call: Call, mut chance: StdRng) -> Answer {
-        if chance.random_bool(0.5) {
+    async fn strike(&self, call: Call, mut rng: StdRng) -> Answer {
+        if rng.random_bool(0.5) {
             call.perform().await?;
         }
-        tokio::time::sleep(Duration::from_millis(chance.random_range(3_000..45_000))).await;
+        tokio::time::sleep(Duration::from_millis(rng.random_range(3_000..45_000))).await;
         Err(ConnectorError::timeout("no answer in time".into()))
     }
 }
@@ -84,8 +84,8 @@ impl StoreFault for Stuck {
         true
     }
 
-    async fn strike(&self, call: Call, mut chance: StdRng) -> Answer {
-        tokio::time::sleep(Duration::from_millis(chance.random_range(31_000..130_000))).await;
+    async fn strike(&self, call: Call, mut rng: StdRng) -> Answer {
+        tokio::time::sleep(Duration::from_millis(rng.random_range(31_000..130_000))).await;
         call.perform().await
     }
 }

@@ -61,10 +61,10 @@ impl StoreFault for Late {
         is_send(call)
     }
 
-    async fn strike(&self, mut call: Call, mut chance: StdRng) -> Answer {
+    async fn strike(&self, mut call: Call, mut rng: StdRng) -> Answer {
         let sent = call.request.body().bytes().and_then(|body| serde_json::from_slice::<Value>(body).ok());
         if let Some(mut sent) = sent {
-            sent["DelaySeconds"] = json!(chance.random_range(1..=900));
+            sent["DelaySeconds"] = json!(rng.random_range(1..=900));
             *call.request.body_mut() = SdkBody::from(sent.to_string());
         }
         call.perform().await

@@ -34,7 +34,7 @@ pub(crate) trait StoreFault: Sync {
     fn fits(&self, call: &Call) -> bool;
 
     /// It happens.
-    async fn strike(&self, call: Call, chance: StdRng) -> Answer;
+    async fn strike(&self, call: Call, rng: StdRng) -> Answer;
 }
 
 /// All of them.

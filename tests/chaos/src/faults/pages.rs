@@ -31,9 +31,9 @@ impl StoreFault for ShortPage {
         call.operation == "Query" && query(&call.request).is_some_and(|query| query["Limit"].is_null())
     }
 
-    async fn strike(&self, mut call: Call, mut chance: StdRng) -> Answer {
+    async fn strike(&self, mut call: Call, mut rng: StdRng) -> Answer {
         if let Some(mut query) = query(&call.request) {
-            query["Limit"] = json!(chance.random_range(1..=3));
+            query["Limit"] = json!(rng.random_range(1..=3));
             *call.request.body_mut() = SdkBody::from(query.to_string());
         }
         call.perform().await

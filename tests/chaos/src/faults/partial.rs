@@ -30,8 +30,8 @@ impl StoreFault for Unprocessed {
         call.operation == "BatchGetItem"
     }
 
-    async fn strike(&self, mut call: Call, mut chance: StdRng) -> Answer {
-        let Some((first, rest)) = halves(&call.request, &mut chance) else { return call.perform().await };
+    async fn strike(&self, mut call: Call, mut rng: StdRng) -> Answer {
+        let Some((first, rest)) = halves(&call.request, &mut rng) else { return call.perform().await };
         *call.request.body_mut() = SdkBody::from(first.to_string());
         let answer = call.perform().await?;
         Ok(with_unprocessed(&answer, rest).unwrap_or(answer))
@@ -39,12 +39,12 @@ impl StoreFault for Unprocessed {
 }
 
 /// The request for the first keys, and what is left over.
-fn halves(request: &HttpRequest, chance: &mut StdRng) -> Option<(Value, Value)> {
+fn halves(request: &HttpRequest, rng: &mut StdRng) -> Option<(Value, Value)> {
     let mut first: Value = serde_json::from_slice(request.body().bytes()?).ok()?;
     let mut rest = first["RequestItems"].clone();
     let keys = first["RequestItems"]["weir"]["Keys"].as_array_mut()?;
     let most = keys.len().checked_sub(1).filter(|most| *most > 0)?;
-    let left = keys.split_off(chance.random_range(1..=most));
+    let left = keys.split_off(rng.random_range(1..=most));
     rest["weir"]["Keys"] = json!(left);
     Some((first, rest))
 }

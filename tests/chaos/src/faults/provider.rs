@@ -47,11 +47,11 @@ const TURNS: [Turn; 12] = [
     Turn::DiesMidStream,
 ];
 
-pub(crate) fn drawn(weather: &Weather, is_stream: bool, chance: &mut StdRng) -> Turn {
-    if !chance.random_ratio(weather.provider, 1_000) {
+pub(crate) fn drawn(weather: &Weather, is_stream: bool, rng: &mut StdRng) -> Turn {
+    if !rng.random_ratio(weather.provider, 1_000) {
         return Turn::Answer;
     }
-    match TURNS[chance.random_range(0..TURNS.len())] {
+    match TURNS[rng.random_range(0..TURNS.len())] {
         Turn::CallerDies | Turn::DiesMidStream if weather.is_calm => Turn::Answer,
         // A whole answer has no parts.
         Turn::Twice if !is_stream => Turn::Answer,

@@ -21,8 +21,8 @@ pub(crate) enum Turn {
 
 const TURNS: [Turn; 5] = [Turn::Fail, Turn::Later, Turn::Refuse, Turn::TakeSilently, Turn::TimeOut];
 
-pub(crate) fn drawn(rate: u32, chance: &mut StdRng) -> Turn {
-    if chance.random_ratio(rate, 1_000) { TURNS[chance.random_range(0..TURNS.len())] } else { Turn::Take }
+pub(crate) fn drawn(rate: u32, rng: &mut StdRng) -> Turn {
+    if rng.random_ratio(rate, 1_000) { TURNS[rng.random_range(0..TURNS.len())] } else { Turn::Take }
 }
 
 impl Turn {

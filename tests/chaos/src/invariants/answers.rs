@@ -29,7 +29,7 @@ impl Invariant for Answers {
     }
 
     async fn after_the_faults(&mut self, deployment: &Arc<Deployment>) -> Verdict {
-        let mut client = Client { deployment: Arc::clone(deployment), operation: 0, chance: StdRng::seed_from_u64(5) };
+        let mut client = Client { deployment: Arc::clone(deployment), operation: 0, rng: StdRng::seed_from_u64(5) };
         for tenant in 0..TENANTS {
             let content = "Anybody there?";
             let body =

@@ -20,7 +20,7 @@ impl Invariant for Keys {
 
     /// Processes remember a key for 30 seconds; by the end that is long ago.
     async fn at_the_end(&mut self, deployment: &Arc<Deployment>) -> Verdict {
-        let mut client = Client { deployment: Arc::clone(deployment), operation: 0, chance: StdRng::seed_from_u64(2) };
+        let mut client = Client { deployment: Arc::clone(deployment), operation: 0, rng: StdRng::seed_from_u64(2) };
         let keys: Vec<(String, bool)> = {
             let ledger = deployment.sim.ledger();
             let of_tenants = ledger.tenants.iter().flat_map(|tenant| {

@@ -24,7 +24,7 @@ impl Invariant for Replays {
     /// Every request with a key that succeeded is sent twice more, then what came of each is compared.
     async fn after_the_faults(&mut self, deployment: &Arc<Deployment>) -> Verdict {
         let asked: Vec<KeyedRequest> = deployment.sim.ledger().keyed.keys().cloned().collect();
-        let mut client = Client { deployment: Arc::clone(deployment), operation: 0, chance: StdRng::seed_from_u64(1) };
+        let mut client = Client { deployment: Arc::clone(deployment), operation: 0, rng: StdRng::seed_from_u64(1) };
         for keyed in asked {
             for _ in 0..2 {
                 again(&mut client, &keyed).await?;

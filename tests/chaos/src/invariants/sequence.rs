@@ -27,7 +27,7 @@ impl Invariant for Sequence {
             let kept = ledger.responses.iter().filter(|(_, seen)| seen.is_background && !seen.is_deleted);
             kept.map(|(id, seen)| (id.clone(), seen.project)).collect()
         };
-        let mut client = Client { deployment: Arc::clone(deployment), operation: 0, chance: StdRng::seed_from_u64(0) };
+        let mut client = Client { deployment: Arc::clone(deployment), operation: 0, rng: StdRng::seed_from_u64(0) };
         for (id, project) in known {
             agree(&mut client, id, project).await?;
         }

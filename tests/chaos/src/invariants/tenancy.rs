@@ -20,7 +20,7 @@ impl Invariant for Tenancy {
     }
 
     async fn at_the_end(&mut self, deployment: &Arc<Deployment>) -> Verdict {
-        let mut client = Client { deployment: Arc::clone(deployment), operation: 0, chance: StdRng::seed_from_u64(3) };
+        let mut client = Client { deployment: Arc::clone(deployment), operation: 0, rng: StdRng::seed_from_u64(3) };
         let mut asked = Vec::new();
         {
             let ledger = deployment.sim.ledger();

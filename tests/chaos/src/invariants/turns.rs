@@ -20,7 +20,7 @@ impl Invariant for Turns {
     }
 
     async fn at_the_end(&mut self, deployment: &Arc<Deployment>) -> Verdict {
-        let mut client = Client { deployment: Arc::clone(deployment), operation: 0, chance: StdRng::seed_from_u64(4) };
+        let mut client = Client { deployment: Arc::clone(deployment), operation: 0, rng: StdRng::seed_from_u64(4) };
         let made: Vec<(String, usize, String)> = {
             let ledger = deployment.sim.ledger();
             // The turn of a response that its caller waits for is added while nothing fails.

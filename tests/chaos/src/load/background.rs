@@ -25,17 +25,17 @@ struct Background {
     patience: Option<Duration>,
 }
 
-pub(super) fn draw(chance: &mut StdRng) -> Box<dyn Load> {
-    let key = chance.random_bool(0.4).then(|| chance.random_range(0..3));
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Load> {
+    let key = rng.random_bool(0.4).then(|| rng.random_range(0..3));
     Box::new(Background {
-        project: tenant(chance),
-        text: key.unwrap_or_else(|| chance.random_range(0..6)),
-        stream: key.map_or_else(|| chance.random_bool(0.4), |key| key % 2 == 0),
-        conversation: key.is_none() && chance.random_bool(0.3),
+        project: tenant(rng),
+        text: key.unwrap_or_else(|| rng.random_range(0..6)),
+        stream: key.map_or_else(|| rng.random_bool(0.4), |key| key % 2 == 0),
+        conversation: key.is_none() && rng.random_bool(0.3),
         key,
-        is_large: key.is_none() && chance.random_ratio(1, 15),
-        tries: chance.random_range(1..3),
-        patience: patience(chance),
+        is_large: key.is_none() && rng.random_ratio(1, 15),
+        tries: rng.random_range(1..3),
+        patience: patience(rng),
     })
 }
 
@@ -44,7 +44,7 @@ impl Load for Background {
     async fn run(&self, client: &mut Client) {
         let output = 20 + self.text * 20;
         let mut body = json!({"model": "chat", "max_output_tokens": output, "background": true, "stream": self.stream});
-        let noise = if self.is_large { noise(&mut client.chance) } else { String::new() };
+        let noise = if self.is_large { noise(&mut client.rng) } else { String::new() };
         body["input"] = json!(prompt::write(self.text));
         if self.is_large {
             body["instructions"] = json!(noise);
@@ -86,6 +86,6 @@ impl Load for Background {
 }
 
 /// Text that no compression makes small.
-fn noise(chance: &mut StdRng) -> String {
-    (0..220_000).map(|_| char::from(b'a' + chance.random_range(0..26))).collect()
+fn noise(rng: &mut StdRng) -> String {
+    (0..220_000).map(|_| char::from(b'a' + rng.random_range(0..26))).collect()
 }

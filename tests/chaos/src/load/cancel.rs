@@ -12,8 +12,8 @@ struct Cancel {
     project: usize,
 }
 
-pub(super) fn draw(chance: &mut StdRng) -> Box<dyn Load> {
-    Box::new(Cancel { project: tenant(chance) })
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Load> {
+    Box::new(Cancel { project: tenant(rng) })
 }
 
 #[async_trait]

@@ -23,17 +23,17 @@ struct Chat {
     patience: Option<Duration>,
 }
 
-pub(super) fn draw(chance: &mut StdRng) -> Box<dyn Load> {
-    let key = chance.random_bool(0.6).then(|| chance.random_range(0..4));
-    let text = chance.random_range(0..6);
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Load> {
+    let key = rng.random_bool(0.6).then(|| rng.random_range(0..4));
+    let text = rng.random_range(0..6);
     Box::new(Chat {
-        project: tenant(chance),
+        project: tenant(rng),
         // A key belongs to one request; now and then somebody takes it for another.
-        text: key.filter(|_| chance.random_ratio(9, 10)).unwrap_or(text),
-        stream: key.map_or_else(|| chance.random_bool(0.5), |key| key % 2 == 1),
+        text: key.filter(|_| rng.random_ratio(9, 10)).unwrap_or(text),
+        stream: key.map_or_else(|| rng.random_bool(0.5), |key| key % 2 == 1),
         key,
-        tries: chance.random_range(1..4),
-        patience: patience(chance),
+        tries: rng.random_range(1..4),
+        patience: patience(rng),
     })
 }
 

@@ -12,8 +12,8 @@ struct Delete {
     project: usize,
 }
 
-pub(super) fn draw(chance: &mut StdRng) -> Box<dyn Load> {
-    Box::new(Delete { project: tenant(chance) })
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Load> {
+    Box::new(Delete { project: tenant(rng) })
 }
 
 #[async_trait]

@@ -14,8 +14,8 @@ struct Embed {
     text: u32,
 }
 
-pub(super) fn draw(chance: &mut StdRng) -> Box<dyn Load> {
-    Box::new(Embed { project: tenant(chance), text: chance.random_range(0..6) })
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Load> {
+    Box::new(Embed { project: tenant(rng), text: rng.random_range(0..6) })
 }
 
 #[async_trait]

@@ -13,8 +13,8 @@ struct Endpoints {
     deletes: bool,
 }
 
-pub(super) fn draw(chance: &mut StdRng) -> Box<dyn Load> {
-    Box::new(Endpoints { project: tenant(chance), deletes: chance.random_bool(0.5) })
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Load> {
+    Box::new(Endpoints { project: tenant(rng), deletes: rng.random_bool(0.5) })
 }
 
 #[async_trait]

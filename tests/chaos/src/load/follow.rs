@@ -15,9 +15,9 @@ struct Follow {
     times: u32,
 }
 
-pub(super) fn draw(chance: &mut StdRng) -> Box<dyn Load> {
-    let next = if chance.random_bool(0.6) { 0 } else { chance.random_range(1..4) };
-    Box::new(Follow { project: tenant(chance), next, times: chance.random_range(1..5) })
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Load> {
+    let next = if rng.random_bool(0.6) { 0 } else { rng.random_range(1..4) };
+    Box::new(Follow { project: tenant(rng), next, times: rng.random_range(1..5) })
 }
 
 #[async_trait]

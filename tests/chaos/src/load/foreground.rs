@@ -26,18 +26,18 @@ struct Foreground {
     patience: Option<Duration>,
 }
 
-pub(super) fn draw(chance: &mut StdRng) -> Box<dyn Load> {
-    let key = chance.random_bool(0.4).then(|| chance.random_range(0..3));
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Load> {
+    let key = rng.random_bool(0.4).then(|| rng.random_range(0..3));
     Box::new(Foreground {
-        project: tenant(chance),
-        text: key.unwrap_or_else(|| chance.random_range(0..6)),
-        stream: key.map_or_else(|| chance.random_bool(0.6), |key| key % 2 == 0),
-        store: key.is_some() || chance.random_bool(0.8),
-        conversation: key.is_none() && chance.random_bool(0.3),
-        continues: key.is_none() && chance.random_bool(0.2),
+        project: tenant(rng),
+        text: key.unwrap_or_else(|| rng.random_range(0..6)),
+        stream: key.map_or_else(|| rng.random_bool(0.6), |key| key % 2 == 0),
+        store: key.is_some() || rng.random_bool(0.8),
+        conversation: key.is_none() && rng.random_bool(0.3),
+        continues: key.is_none() && rng.random_bool(0.2),
         key,
-        tries: chance.random_range(1..3),
-        patience: patience(chance),
+        tries: rng.random_range(1..3),
+        patience: patience(rng),
     })
 }
 

@@ -14,8 +14,8 @@ struct Limits {
     micro_usd: u64,
 }
 
-pub(super) fn draw(chance: &mut StdRng) -> Box<dyn Load> {
-    Box::new(Limits { project: tenant(chance), micro_usd: chance.random_range(100..9_000) * prompt::PRICE })
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Load> {
+    Box::new(Limits { project: tenant(rng), micro_usd: rng.random_range(100..9_000) * prompt::PRICE })
 }
 
 #[async_trait]

@@ -67,24 +67,24 @@ pub(crate) fn plan(dice: Dice) -> Vec<Planned> {
 }
 
 fn planned(dice: Dice, number: usize) -> Planned {
-    let mut chance = dice.at("operation", number as u64);
-    let after = Duration::from_millis(chance.random_range(0..BEGIN_MS));
+    let mut rng = dice.at("operation", number as u64);
+    let after = Duration::from_millis(rng.random_range(0..BEGIN_MS));
     let total = KINDS.iter().map(|(weight, _)| weight).sum();
-    let mut drawn = chance.random_range(0..total);
+    let mut drawn = rng.random_range(0..total);
     let hit = |(weight, _): &&(u32, Draw)| {
         let hit = drawn < *weight;
         drawn = drawn.saturating_sub(*weight);
         hit
     };
     let kind = KINDS.iter().find(hit).map_or(chat::draw as Draw, |(_, draw)| *draw);
-    Planned { number, after, load: kind(&mut chance) }
+    Planned { number, after, load: kind(&mut rng) }
 }
 
-fn tenant(chance: &mut StdRng) -> usize {
-    chance.random_range(0..TENANTS)
+fn tenant(rng: &mut StdRng) -> usize {
+    rng.random_range(0..TENANTS)
 }
 
 /// Most clients wait, some hang up.
-fn patience(chance: &mut StdRng) -> Option<Duration> {
-    chance.random_bool(0.25).then(|| Duration::from_millis(chance.random_range(10..6_000)))
+fn patience(rng: &mut StdRng) -> Option<Duration> {
+    rng.random_bool(0.25).then(|| Duration::from_millis(rng.random_range(10..6_000)))
 }

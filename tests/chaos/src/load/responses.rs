@@ -86,7 +86,7 @@ impl Reader {
             if reply.status == 404 || reply.is_ok() {
                 return;
             }
-            let wait = client.chance.random_range(100..3_000);
+            let wait = client.rng.random_range(100..3_000);
             tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
         }
     }

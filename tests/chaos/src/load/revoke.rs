@@ -13,8 +13,8 @@ struct Revoke {
     key: usize,
 }
 
-pub(super) fn draw(chance: &mut StdRng) -> Box<dyn Load> {
-    Box::new(Revoke { project: tenant(chance), key: chance.random_range(1..3) })
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Load> {
+    Box::new(Revoke { project: tenant(rng), key: rng.random_range(1..3) })
 }
 
 #[async_trait]

@@ -18,8 +18,8 @@ struct Snoop {
     project: usize,
 }
 
-pub(super) fn draw(chance: &mut StdRng) -> Box<dyn Load> {
-    Box::new(Snoop { project: tenant(chance) })
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Load> {
+    Box::new(Snoop { project: tenant(rng) })
 }
 
 #[async_trait]

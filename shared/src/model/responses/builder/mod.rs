@@ -10,7 +10,7 @@ use output::{Call, Content, Output, Text, TextKind};
 use super::answer::{self, Bill};
 use super::event::ResponseEvent;
 use super::status::Status;
-use crate::model::clock::Instant;
+use crate::model::clock::Timestamp;
 use crate::model::id;
 use crate::model::object::Object;
 use crate::model::provider::Failure;
@@ -19,9 +19,9 @@ use crate::model::provider::Failure;
 ///
 /// Items follow each other as OpenAI's do: one ends before the next begins. Only a function call whose arguments are not yet
 /// whole stays open beside later ones, so that pieces of parallel calls may come in any order.
-pub struct Composer {
+pub struct EventBuilder {
     response: Object,
-    now: Instant,
+    now: Timestamp,
     next_sequence: u64,
     outputs: Vec<Output>,
     finish: Option<String>,
@@ -29,10 +29,10 @@ pub struct Composer {
     events: Vec<ResponseEvent>,
 }
 
-impl Composer {
+impl EventBuilder {
     /// Starts from a response without output. Event numbers go on from `first_sequence`; ids of items are made from `now`.
     #[must_use]
-    pub fn new(skeleton: Object, first_sequence: u64, now: Instant) -> Self {
+    pub fn new(skeleton: Object, first_sequence: u64, now: Timestamp) -> Self {
         Self {
             response: skeleton,
             now,
@@ -68,7 +68,7 @@ impl Composer {
     ///
     /// # Errors
     /// `Malformed`: no chunk of a chat completion, or a tool call that has no name or goes on after its end. What came of
-    /// the chunk before that is in the events of [`Composer::fail`].
+    /// the chunk before that is in the events of [`EventBuilder::fail`].
     pub fn chunk(&mut self, chunk: &[u8]) -> Result<Vec<ResponseEvent>, Failure> {
         let chunk = Chunk::read(chunk)?;
         if let Some(tier) = &chunk.service_tier {
@@ -95,7 +95,7 @@ impl Composer {
     ///
     /// A stream without any text or call gives a response that completed with no output.
     #[must_use]
-    pub fn complete(mut self, bill: &Bill, now: Instant) -> (Vec<ResponseEvent>, Object, Status) {
+    pub fn complete(mut self, bill: &Bill, now: Timestamp) -> (Vec<ResponseEvent>, Object, Status) {
         let reason = match self.finish.as_deref() {
             Some("length") => Some("max_output_tokens"),
             Some("content_filter") => Some("content_filter"),

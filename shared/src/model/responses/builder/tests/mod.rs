@@ -8,12 +8,12 @@ use crate::model::money::MicroUsd;
 use crate::model::responses::CreateResponse;
 use crate::model::tokens::Usage;
 
-const NOW: Instant = Instant(1_790_000_000_000);
-const LATER: Instant = Instant(1_790_000_002_500);
+const NOW: Timestamp = Timestamp(1_790_000_000_000);
+const LATER: Timestamp = Timestamp(1_790_000_002_500);
 
-fn composer(first_sequence: u64) -> Composer {
+fn builder(first_sequence: u64) -> EventBuilder {
     let request = CreateResponse::parse(br#"{"model":"m","input":"hi"}"#, NOW).unwrap();
-    Composer::new(request.skeleton("resp_1", NOW, Status::InProgress), first_sequence, NOW)
+    EventBuilder::new(request.skeleton("resp_1", NOW, Status::InProgress), first_sequence, NOW)
 }
 
 fn bill() -> Bill {
@@ -80,34 +80,34 @@ fn with_short_ids(line: &str, ids: &mut Vec<String>) -> String {
 
 #[test]
 fn the_usage_has_its_details_and_its_cost() {
-    let (_, response, status) = composer(0).complete(&bill(), LATER);
+    let (_, response, status) = builder(0).complete(&bill(), LATER);
     let expected = r#"{"input_tokens":9,"input_tokens_details":{"cached_tokens":4,"cache_write_tokens":1},"output_tokens":5,"output_tokens_details":{"reasoning_tokens":2},"total_tokens":14,"cost":0.000123}"#;
     assert_eq!((response.text("usage"), status), (Some(expected), Status::Completed));
-    let (_, response, _) = composer(0).complete(&Bill { cost: None, ..bill() }, LATER);
+    let (_, response, _) = builder(0).complete(&Bill { cost: None, ..bill() }, LATER);
     assert!(!response.text("usage").unwrap().contains("cost"));
 }
 
 #[test]
 fn log_probabilities_come_with_their_text() {
     let chunk = r#"{"choices":[{"index":0,"delta":{"content":"Hi"},"logprobs":{"content":[{"token":"Hi","logprob":-0.5,"bytes":[72,105],"top_logprobs":[{"token":"Hi","logprob":-0.5,"bytes":null}]}]}}]}"#;
-    let mut composer = composer(0);
-    let delta = composer.chunk(chunk.as_bytes()).unwrap().pop().unwrap();
+    let mut builder = builder(0);
+    let delta = builder.chunk(chunk.as_bytes()).unwrap().pop().unwrap();
     let short = r#"[{"token":"Hi","logprob":-0.5,"top_logprobs":[{"token":"Hi","logprob":-0.5}]}]"#;
     assert_eq!(Object::parse(&delta.data).unwrap().text("logprobs"), Some(short));
-    let (_, response, _) = composer.complete(&bill(), LATER);
+    let (_, response, _) = builder.complete(&bill(), LATER);
     let whole = r#""logprobs":[{"token":"Hi","logprob":-0.5,"bytes":[72,105],"top_logprobs":[{"token":"Hi","logprob":-0.5,"bytes":[]}]}]"#;
     assert!(response.text("output").unwrap().contains(whole));
 }
 
 #[test]
 fn a_failure_keeps_what_had_ended() {
-    let mut composer = composer(17);
-    let mut events = vec![composer.created(Status::Queued), composer.queued(), composer.in_progress()];
+    let mut builder = builder(17);
+    let mut events = vec![builder.created(Status::Queued), builder.queued(), builder.in_progress()];
     for chunk in chunks(&[json!({"reasoning": "Hm"}), json!({"content": "Ye"})]) {
-        events.extend(composer.chunk(&chunk).unwrap());
+        events.extend(builder.chunk(&chunk).unwrap());
     }
-    assert_eq!(composer.next_sequence(), events.last().unwrap().sequence_number + 1);
-    let (last, response) = composer.fail("server_error", "It broke.", Some(&bill()));
+    assert_eq!(builder.next_sequence(), events.last().unwrap().sequence_number + 1);
+    let (last, response) = builder.fail("server_error", "It broke.", Some(&bill()));
     events.extend(last);
     let lines = lines(&events);
     assert_eq!(
@@ -125,9 +125,9 @@ fn a_failure_keeps_what_had_ended() {
 
 #[test]
 fn a_cancelled_response_has_no_last_event() {
-    let mut composer = composer(0);
-    composer.chunk(&chunks(&[json!({"content": "Ye"})])[0]).unwrap();
-    let response = composer.cancel(None);
+    let mut builder = builder(0);
+    builder.chunk(&chunks(&[json!({"content": "Ye"})])[0]).unwrap();
+    let response = builder.cancel(None);
     let told = ["status", "output", "usage", "completed_at"].map(|name| response.text(name).unwrap());
     assert_eq!(told, ["\"cancelled\"", "[]", "null", "null"]);
 }
@@ -147,7 +147,7 @@ fn what_is_no_chunk_is_malformed() {
             "a tool call goes on after its arguments were whole",
         ),
     ] {
-        match composer(0).chunk(chunk.as_bytes()) {
+        match builder(0).chunk(chunk.as_bytes()) {
             Err(Failure::Malformed(message)) => assert_eq!(message, expected),
             _ => panic!("{chunk}"),
         }
@@ -164,14 +164,14 @@ fn chunks_that_say_nothing_lead_to_nothing() {
         r#"{"choices":[{"index":0,"delta":null,"finish_reason":null}]}"#,
         r#"{"choices":[{"index":0,"delta":{"reasoning":{"steps":[]},"tool_calls":null},"logprobs":null}]}"#,
     ] {
-        assert_eq!(composer(0).chunk(chunk.as_bytes()).unwrap(), [], "{chunk}");
+        assert_eq!(builder(0).chunk(chunk.as_bytes()).unwrap(), [], "{chunk}");
     }
 }
 
 #[test]
 fn the_service_tier_is_what_the_provider_says() {
-    let mut composer = composer(0);
-    composer.chunk(br#"{"service_tier":"flex","choices":[]}"#).unwrap();
-    let (_, response, _) = composer.complete(&bill(), LATER);
+    let mut builder = builder(0);
+    builder.chunk(br#"{"service_tier":"flex","choices":[]}"#).unwrap();
+    let (_, response, _) = builder.complete(&bill(), LATER);
     assert_eq!(response.text("service_tier"), Some("\"flex\""));
 }

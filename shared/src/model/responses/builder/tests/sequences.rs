@@ -7,12 +7,12 @@ use super::*;
 /// Plays a stream from its beginning to its end and compares all events but the first two.
 #[track_caller]
 fn check(deltas: &[Value], expected: &str) {
-    let mut composer = composer(0);
-    let mut events = vec![composer.created(Status::InProgress), composer.in_progress()];
+    let mut builder = builder(0);
+    let mut events = vec![builder.created(Status::InProgress), builder.in_progress()];
     for chunk in chunks(deltas) {
-        events.extend(composer.chunk(&chunk).unwrap());
+        events.extend(builder.chunk(&chunk).unwrap());
     }
-    let (last, ..) = composer.complete(&bill(), LATER);
+    let (last, ..) = builder.complete(&bill(), LATER);
     events.extend(last);
     let lines = lines(&events);
     assert_eq!(lines[..2], [r#"0 created {"status":"in_progress"}"#, r#"1 in_progress {"status":"in_progress"}"#]);

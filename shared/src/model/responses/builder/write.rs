@@ -1,10 +1,10 @@
 //! The events themselves, with every member that OpenAI's have.
 
 use super::output::TextKind;
-use super::{Composer, Content, ResponseEvent, Status};
+use super::{Content, EventBuilder, ResponseEvent, Status};
 use crate::model::object::Object;
 
-impl Composer {
+impl EventBuilder {
     pub(super) fn emit(&mut self, name: &'static str, members: &Object) {
         self.events.push(ResponseEvent::new(name, self.next_sequence, members));
         self.next_sequence += 1;

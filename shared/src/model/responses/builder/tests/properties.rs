@@ -72,11 +72,11 @@ impl Follower {
 proptest! {
     #[test]
     fn events_have_no_gaps_and_add_up(deltas in prop::collection::vec(delta(), 0..20), first in 0..100_u64) {
-        let mut composer = Composer::new(Object::default().with("id", "resp_1"), first, Instant(0));
+        let mut builder = EventBuilder::new(Object::default().with("id", "resp_1"), first, Timestamp(0));
         let mut follower = Follower { next: first, ..Follower::default() };
         let mut broken = false;
         for delta in deltas {
-            match composer.chunk(json!({"choices": [delta]}).to_string().as_bytes()) {
+            match builder.chunk(json!({"choices": [delta]}).to_string().as_bytes()) {
                 Ok(events) => events.iter().for_each(|event| follower.follow(event)),
                 Err(_) => {
                     broken = true;
@@ -85,9 +85,9 @@ proptest! {
             }
         }
         let (events, response) = if broken {
-            composer.fail("server_error", "broken", None)
+            builder.fail("server_error", "broken", None)
         } else {
-            let (events, response, _) = composer.complete(&Bill::default(), Instant(0));
+            let (events, response, _) = builder.complete(&Bill::default(), Timestamp(0));
             (events, response)
         };
         events.iter().for_each(|event| follower.follow(event));

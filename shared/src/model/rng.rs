@@ -1,4 +1,4 @@
-//! The one source of chance, so that a simulation can play a run again.
+//! The one source of randomness, so that a simulation can play a run again.
 
 use rand::Rng;
 
