@@ -5,5 +5,6 @@
 
 pub mod app;
 pub mod data;
+pub mod dialects;
 pub mod edge;
 pub mod model;

@@ -5,8 +5,8 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::app::admin::Issued;
 use shared::edge::{Admin, Deps, Input, List, Params, Path, Rejection, cursor};
+use shared::model::invalid::Invalid;
 use shared::model::project::{Name, ServiceAccount};
-use shared::model::request::Invalid;
 
 /// Every service account may call models and nothing else.
 pub(crate) const ROLE: &str = "member";

@@ -5,9 +5,9 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::app::Error;
 use shared::data::{DeadLetter, Queue, ResponseRecord};
+use shared::dialects::openai_responses::Status;
 use shared::edge::{Admin, Deps, Input, List, Params, Path, Rejection, cursor};
-use shared::model::request::Invalid;
-use shared::model::responses::Status;
+use shared::model::invalid::Invalid;
 
 /// A background response as an operator sees it: without what was asked and answered.
 #[derive(Serialize)]

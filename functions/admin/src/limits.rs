@@ -7,9 +7,9 @@ use serde_json::Value;
 use shared::app::admin::{LimitsChange, Patch, ProjectChange};
 use shared::app::{Error, Page};
 use shared::edge::{Admin, Deps, Input, List, Path, Rejection};
+use shared::model::invalid::Invalid;
 use shared::model::money::MicroUsd;
 use shared::model::project::Limits;
-use shared::model::request::Invalid;
 
 use crate::wire;
 

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use shared::app::admin::{LimitsChange, Patch, PolicyChange};
+use shared::model::invalid::Invalid;
 use shared::model::money::MicroUsd;
 use shared::model::project::{Limits, MAX_CACHE_TTL_SECONDS};
-use shared::model::request::Invalid;
 
 /// Limits as they are shown; `null` is no limit.
 #[derive(Serialize)]

@@ -2,9 +2,9 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use shared::dialects::openai_responses::{NewConversation, changed_metadata, check_include, sent_items};
 use shared::edge::{Deps, Params, Path, Rejection, body};
 use shared::model::project::Caller;
-use shared::model::responses::{NewConversation, changed_metadata, check_include, sent_items};
 
 use crate::{Sent, json, list_query};
 

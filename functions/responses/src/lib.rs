@@ -11,10 +11,10 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use shared::app::{CallOptions, ResponseRequest};
+use shared::dialects::openai_responses::{CreateResponse, Item, ListQuery, check_include, list};
 use shared::edge::{Deps, Params, Path, Rejection, body, function_ends, respond, respond_to};
 use shared::model::object::Object;
 use shared::model::project::Caller;
-use shared::model::responses::{CreateResponse, Item, ListQuery, check_include, list};
 
 /// The routes of this function.
 pub fn router(gateway: Deps) -> Router {

@@ -6,7 +6,7 @@ use shared::app::usage::{Grouping, Range, Selection, UsageQuery, Width};
 use shared::data::Operation;
 use shared::edge::Params;
 use shared::model::clock::Timestamp;
-use shared::model::request::Invalid;
+use shared::model::invalid::Invalid;
 
 /// Which report is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use shared::app::webhooks::DeliveryStatus;
 use shared::edge::{Deps, List, Params, Path, Rejection, cursor};
+use shared::model::invalid::Invalid;
 use shared::model::project::Caller;
-use shared::model::request::Invalid;
 use shared::model::webhook::{Attempt, Delivery, SendError, State as DeliveryState};
 
 /// A delivery; its id is the `webhook-id` of every attempt.

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use shared::app::admin::Patch;
 use shared::app::webhooks::{EndpointChange, NewEndpoint};
 use shared::edge::{Deps, Input, List, Params, Path, Rejection, cursor};
+use shared::model::invalid::Invalid;
 use shared::model::project::Caller;
-use shared::model::request::Invalid;
 use shared::model::webhook::{Description, DisabledReason, Endpoint, EventType, EventTypes, Status};
 
 #[derive(Serialize)]

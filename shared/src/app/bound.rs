@@ -1,10 +1,11 @@
 //! The most tokens a call can use, from what is known before it is made, and what holds the provider to it.
 
 use super::error::Error;
+use crate::dialects::openai_chat::Body;
 use crate::model::catalog::{Model, ModelKind};
+use crate::model::invalid::Invalid;
 use crate::model::object::Object;
 use crate::model::project::Policy;
-use crate::model::request::{Body, Invalid};
 use crate::model::tokens::Bound;
 
 /// Tokens that a provider may add to what the caller wrote: chat templates, and the instructions for using tools.

@@ -5,12 +5,12 @@ use futures_util::future::try_join_all;
 use super::error::Error;
 use super::gateway::Gateway;
 use crate::data::{Added, Conversation, KeptItem, NewItem, Turn};
+use crate::dialects::openai_responses::{self as responses, Item, ListQuery, NewConversation, is_id, list};
 use crate::model::clock::Timestamp;
 use crate::model::id;
+use crate::model::invalid::Invalid;
 use crate::model::object::Object;
 use crate::model::project::Caller;
-use crate::model::request::Invalid;
-use crate::model::responses::{self, Item, ListQuery, NewConversation, is_id, list};
 
 impl Gateway {
     /// Creates a conversation with its first items.

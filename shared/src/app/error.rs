@@ -2,8 +2,8 @@
 
 use crate::app::admission::Refusal;
 use crate::data::StoreError;
+use crate::model::invalid::Invalid;
 use crate::model::provider::Failure;
-use crate::model::request::Invalid;
 
 /// Failure of an operation.
 ///

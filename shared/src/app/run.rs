@@ -17,12 +17,13 @@ use super::gateway::Gateway;
 use super::idempotency::{self, Decided, Followed, KeyPlan, finished, refused};
 use super::stream::{self, StreamRelay};
 use crate::data::{CacheEntry, Lease, Operation};
+use crate::dialects::openai_chat::Body;
 use crate::model::catalog::{Model, ModelKind};
 use crate::model::clock::Timestamp;
+use crate::model::invalid::Invalid;
 use crate::model::money::MicroUsd;
 use crate::model::project::Caller;
 use crate::model::provider::{Endpoint, Whole};
-use crate::model::request::{Body, Invalid};
 use crate::model::tokens::{Bound, Price, Usage};
 
 /// A model call as it came in, checked.

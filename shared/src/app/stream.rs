@@ -13,9 +13,9 @@ use super::gateway::Gateway;
 use super::idempotency::finished;
 use super::run::{Job, Running};
 use crate::data::Finished;
+use crate::dialects::openai_chat::LEGACY_MAX_TOKENS;
 use crate::model::object::Object;
 use crate::model::provider::{Endpoint, Event, Failure};
-use crate::model::request::LEGACY_MAX_TOKENS;
 use crate::model::tokens::Usage;
 
 pub(super) const CONTENT_TYPE: &str = "text/event-stream; charset=utf-8";

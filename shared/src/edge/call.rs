@@ -10,10 +10,11 @@ use super::answer::respond_to;
 use super::input::body;
 use super::reject::{Rejection, render};
 use crate::app::{CacheControl, CallOptions, Request};
+use crate::dialects::openai_chat::Body;
 use crate::model::clock::Timestamp;
+use crate::model::invalid::Invalid;
 use crate::model::project::Caller;
 use crate::model::provider::Endpoint;
-use crate::model::request::{Body, Invalid};
 
 /// Serves a model call.
 ///

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::reject::Rejection;
 use crate::app::Error;
-use crate::model::request::Invalid;
+use crate::model::invalid::Invalid;
 
 /// What Lambda takes as one request; a larger one must come another way.
 pub(crate) const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;

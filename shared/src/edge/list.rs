@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Params;
 use crate::app::{Cursor, Page};
-use crate::model::request::Invalid;
+use crate::model::invalid::Invalid;
 
 /// A page as OpenAI writes it.
 #[derive(Serialize)]

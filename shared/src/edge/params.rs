@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
-use crate::model::request::Invalid;
+use crate::model::invalid::Invalid;
 
 /// The parameters of a query, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -3,13 +3,13 @@
 pub mod catalog;
 pub mod clock;
 pub mod id;
+pub mod invalid;
 pub mod message;
 pub mod money;
 pub mod object;
 pub mod project;
 pub mod provider;
-pub mod request;
-pub mod responses;
+
 pub mod rng;
 pub mod secret;
 pub mod tokens;

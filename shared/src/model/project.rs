@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::id;
 use super::id::Fingerprint;
+use super::invalid::Invalid;
 use super::money::MicroUsd;
-use super::request::Invalid;
 use super::secret::Secret;
 
 /// A project: the tenant that requests are admitted, accounted and kept apart by.

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use shared::data::{Conversation, NewItem, NewResponse, ResponseRecord};
+use shared::dialects::openai_responses::Status;
 use shared::model::message::ResponseKey;
 use shared::model::money::MicroUsd;
 use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project, ServiceAccount};
-use shared::model::responses::Status;
 use shared::model::tokens::Usage;
 
 use crate::World;

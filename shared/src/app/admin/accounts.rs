@@ -3,8 +3,8 @@
 use crate::app::page::{Cursor, LONGEST_ID, Page};
 use crate::app::{Error, Gateway};
 use crate::model::id;
+use crate::model::invalid::Invalid;
 use crate::model::project::{ApiKey, ApiKeySecret, Name, Project, ServiceAccount};
-use crate::model::request::Invalid;
 
 /// A new service account with its key.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use crate::app::{Cursor, Error, Gateway, Page};
 use crate::data::{DeadLetter, Queue, ResponseRecord};
-use crate::model::responses::Status;
+use crate::dialects::openai_responses::Status;
 
 /// Jobs that one request looks through in a project.
 const LOOKED_THROUGH: usize = 1_000;

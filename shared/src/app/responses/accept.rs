@@ -17,9 +17,9 @@ use crate::app::gateway::Gateway;
 use crate::app::idempotency::{Decided, Followed, finished, refused};
 use crate::app::stream;
 use crate::data::{Claimed, EventReader, NewResponse, Queue, Record, ResponseRecord};
+use crate::dialects::openai_responses::{EventBuilder, Status};
 use crate::model::message::{Message, ResponseKey};
 use crate::model::money::MicroUsd;
-use crate::model::responses::{EventBuilder, Status};
 
 /// A message that was lost is found after this time.
 pub(super) const LOST_AFTER_MS: u64 = 60_000;

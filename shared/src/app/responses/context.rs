@@ -3,10 +3,10 @@
 use super::stored::{StoredRequest, output};
 use crate::app::error::Error;
 use crate::app::gateway::Gateway;
+use crate::dialects::openai_responses::{CreateResponse, Item, Status};
 use crate::model::clock::Timestamp;
+use crate::model::invalid::Invalid;
 use crate::model::message::ResponseKey;
-use crate::model::request::Invalid;
-use crate::model::responses::{CreateResponse, Item, Status};
 
 /// The turns before a response.
 pub(super) struct Context {

@@ -8,8 +8,8 @@ use crate::app::answer::ResponseSender;
 use crate::app::dispatch::ErrorChain;
 use crate::app::gateway::Gateway;
 use crate::data::ResponseRecord;
+use crate::dialects::openai_responses::ResponseEvent;
 use crate::model::clock::Timestamp;
-use crate::model::responses::ResponseEvent;
 
 /// How often events are written down while somebody follows, and while nobody does.
 const WATCHED: Duration = Duration::from_millis(250);

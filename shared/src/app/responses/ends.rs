@@ -12,11 +12,11 @@ use crate::app::error::Error;
 use crate::app::gateway::Gateway;
 use crate::app::telemetry::{TelemetryEvent, tell};
 use crate::data::{Claimed, End, ResponseRecord};
+use crate::dialects::openai_responses::{ResponseEvent, Status};
 use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 use crate::model::object::Object;
 use crate::model::provider::Failure;
-use crate::model::responses::{ResponseEvent, Status};
 use crate::model::tokens::Usage;
 
 /// What a response says that was given up for its age.
@@ -125,7 +125,7 @@ impl Gateway {
         usage: Usage,
         cost: MicroUsd,
     ) -> End {
-        let response = crate::model::responses::failed(skeleton, "server_error", message);
+        let response = crate::dialects::openai_responses::failed(skeleton, "server_error", message);
         let now = self.clock.now();
         End {
             status: Status::Failed,

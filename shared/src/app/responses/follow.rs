@@ -15,9 +15,9 @@ use crate::app::idempotency::pause;
 use crate::app::stream;
 use crate::data::EventReader;
 use crate::model::clock::Timestamp;
+use crate::model::invalid::Invalid;
 use crate::model::message::ResponseKey;
 use crate::model::project::Caller;
-use crate::model::request::Invalid;
 
 /// The longest that one request follows where the function has no end of its own.
 const LONGEST: Duration = Duration::from_secs(3_600);

@@ -11,9 +11,9 @@ use crate::app::error::Error;
 use crate::app::gateway::Gateway;
 use crate::app::telemetry::within;
 use crate::data::{Operation, ResponseRecord, StoredReservation, Turn};
+use crate::dialects::openai_responses::Status;
 use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
-use crate::model::responses::Status;
 use crate::model::tokens::{Bound, Usage};
 use crate::model::webhook::{EventType, WebhookEvent};
 

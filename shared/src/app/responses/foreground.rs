@@ -16,9 +16,9 @@ use crate::app::gateway::Gateway;
 use crate::app::idempotency::{finished, refused};
 use crate::app::stream;
 use crate::data::{Claimed, Lease};
+use crate::dialects::openai_responses::{Bill, EventBuilder, ResponseEvent, Status};
 use crate::model::money::MicroUsd;
 use crate::model::object::Object;
-use crate::model::responses::{Bill, EventBuilder, ResponseEvent, Status};
 use crate::model::tokens::Usage;
 
 /// A response that was admitted and is to be made.

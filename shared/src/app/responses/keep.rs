@@ -12,9 +12,9 @@ use crate::app::dispatch::ErrorChain;
 use crate::app::gateway::Gateway;
 use crate::app::telemetry::current_traceparent;
 use crate::data::{Claimed, Lease, NewResponse, Operation, ResponseRecord, Turn};
+use crate::dialects::openai_responses::{ResponseEvent, Status};
 use crate::model::money::MicroUsd;
 use crate::model::object::Object;
-use crate::model::responses::{ResponseEvent, Status};
 use crate::model::tokens::Usage;
 
 impl Gateway {

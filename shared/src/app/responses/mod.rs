@@ -29,14 +29,14 @@ use super::error::Error;
 use super::gateway::Gateway;
 use super::idempotency::{self, KeyPlan};
 use super::run::{CallOptions, fits};
+use crate::dialects::openai_chat::Body;
+use crate::dialects::openai_responses::{CreateResponse, Item};
 use crate::model::catalog::Model;
 use crate::model::clock::Timestamp;
 use crate::model::message::ResponseKey;
 use crate::model::money::MicroUsd;
 use crate::model::project::Caller;
 use crate::model::provider::Endpoint;
-use crate::model::request::Body;
-use crate::model::responses::{CreateResponse, Item};
 use crate::model::tokens::{Bound, Price, Usage};
 
 /// A request for a response, checked.

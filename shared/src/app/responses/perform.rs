@@ -8,10 +8,10 @@ use super::emit::{EventSink, Stopped};
 use crate::app::dispatch::{Begun, Dispatched, Order};
 use crate::app::error::Error;
 use crate::app::gateway::Gateway;
+use crate::dialects::openai_responses::EventBuilder;
 use crate::model::catalog::Model;
 use crate::model::object::Object;
 use crate::model::provider::{Endpoint, Event, Failure};
-use crate::model::responses::EventBuilder;
 use crate::model::tokens::{Bound, Usage};
 
 /// What an attempt is made of.

@@ -5,11 +5,11 @@ use crate::app::error::Error;
 use crate::app::gateway::Gateway;
 use crate::app::telemetry::{TelemetryEvent, tell};
 use crate::data::WholeResponse;
+use crate::dialects::openai_responses::{CreateResponse, Item, Status, cancelled, count_tokens, deleted};
+use crate::model::invalid::Invalid;
 use crate::model::message::ResponseKey;
 use crate::model::object::Object;
 use crate::model::project::Caller;
-use crate::model::request::Invalid;
-use crate::model::responses::{CreateResponse, Item, Status, cancelled, count_tokens, deleted};
 
 impl Gateway {
     /// A response as it stands.

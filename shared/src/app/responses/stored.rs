@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Job;
 use crate::app::error::Error;
+use crate::dialects::openai_responses::{CreateResponse, Item};
 use crate::model::clock::Timestamp;
 use crate::model::object::Object;
-use crate::model::responses::{CreateResponse, Item};
 
 /// What is kept of a request.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -11,9 +11,9 @@ use crate::app::error::Error;
 use crate::app::gateway::Gateway;
 use crate::app::telemetry::{TelemetryEvent, tell};
 use crate::data::ResponseRecord;
+use crate::dialects::openai_responses::Status;
 use crate::model::clock::Timestamp;
 use crate::model::message::ResponseKey;
-use crate::model::responses::Status;
 
 impl Gateway {
     /// Handles a response that is due. Any number of sweepers may do so at once.

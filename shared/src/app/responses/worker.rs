@@ -16,14 +16,14 @@ use crate::app::error::Error;
 use crate::app::gateway::Gateway;
 use crate::app::telemetry::{TelemetryEvent, tell};
 use crate::data::{Claim, GivenBack, MAX_DELAY, ResponseRecord, StoredReservation};
+use crate::dialects::openai_chat::Body;
+use crate::dialects::openai_responses::{Bill, EventBuilder, Status};
 use crate::model::catalog::Model;
 use crate::model::clock::Timestamp;
 use crate::model::message::ResponseKey;
 use crate::model::money::MicroUsd;
 use crate::model::object::Object;
 use crate::model::provider::Failure;
-use crate::model::request::Body;
-use crate::model::responses::{Bill, EventBuilder, Status};
 use crate::model::tokens::Usage;
 
 /// Times that a response is begun at most.

@@ -1,7 +1,7 @@
 //! Buckets of time: whole hours or days in UTC, cut at the ends of the range.
 
 use crate::model::clock::Timestamp;
-use crate::model::request::Invalid;
+use crate::model::invalid::Invalid;
 
 /// The width of a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

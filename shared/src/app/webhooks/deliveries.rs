@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::app::page::{Cursor, LONGEST_ID, Page};
 use crate::app::{Error, Gateway};
 use crate::data::Guard;
+use crate::model::invalid::Invalid;
 use crate::model::message::DeliveryKey;
 use crate::model::project::Caller;
-use crate::model::request::Invalid;
 use crate::model::webhook::{Delivery, Status};
 
 /// Which deliveries to list.

@@ -6,8 +6,8 @@ use crate::app::admin::Patch;
 use crate::app::page::{Cursor, LONGEST_ID, Page};
 use crate::app::{Error, Gateway};
 use crate::model::id;
+use crate::model::invalid::Invalid;
 use crate::model::project::Caller;
-use crate::model::request::Invalid;
 use crate::model::webhook::{
     Description, DisabledReason, Endpoint, EventTypes, MAX_ENDPOINTS, MAX_RETIRED, Receivers, RefusedUrl,
     SigningSecrets, Status,

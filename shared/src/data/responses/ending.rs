@@ -11,11 +11,11 @@ use crate::data::error::StoreError;
 use crate::data::item::{Reader, number, text};
 use crate::data::keys;
 use crate::data::table::{Change, Write, conflict_pause};
+use crate::dialects::openai_responses::Status;
 use crate::model::clock::Timestamp;
 use crate::model::id;
 use crate::model::message::ResponseKey;
 use crate::model::money::MicroUsd;
-use crate::model::responses::Status;
 use crate::model::tokens::Usage;
 
 #[derive(Debug, Clone)]

@@ -10,8 +10,8 @@ use crate::data::Stores;
 use crate::data::error::StoreError;
 use crate::data::item::Reader;
 use crate::data::keys;
+use crate::dialects::openai_responses::Status;
 use crate::model::message::ResponseKey;
-use crate::model::responses::Status;
 
 use super::{ResponseRecord, record};
 

@@ -23,10 +23,10 @@ use super::item::{Item, Reader, number, text};
 use super::keys;
 use super::meter::{MeterKey, Reservation, ReservationId};
 use super::table::{Write, conflict_pause};
+use crate::dialects::openai_responses::Status;
 use crate::model::clock::Timestamp;
 use crate::model::message::ResponseKey;
 use crate::model::money::MicroUsd;
-use crate::model::responses::Status;
 use crate::model::tokens::{Bound, Usage};
 
 /// How long a response is kept, in seconds: OpenAI's 30 days.

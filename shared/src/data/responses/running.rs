@@ -10,10 +10,10 @@ use crate::data::error::StoreError;
 use crate::data::item::{Item, Reader, number, text};
 use crate::data::keys;
 use crate::data::table::{Change, Outcome, Returning};
+use crate::dialects::openai_responses::Status;
 use crate::model::clock::Timestamp;
 use crate::model::id;
 use crate::model::message::ResponseKey;
-use crate::model::responses::Status;
 
 /// What became of a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use super::event::EventType;
 use super::secret::SigningSecrets;
-use crate::model::request::Invalid;
+use crate::model::invalid::Invalid;
 
 /// Endpoints of one project. Each event is sent to all that want it, so the number bounds what one event costs.
 pub const MAX_ENDPOINTS: usize = 20;

@@ -1,10 +1,10 @@
 //! Items as the messages of a chat call.
 
+use crate::dialects::openai_responses::item::Item;
+use crate::dialects::openai_responses::part::{Part, Source};
+use crate::dialects::openai_responses::view::View;
+use crate::model::invalid::Invalid;
 use crate::model::object::Object;
-use crate::model::request::Invalid;
-use crate::model::responses::item::Item;
-use crate::model::responses::part::{Part, Source};
-use crate::model::responses::view::View;
 
 /// Messages in the making.
 #[derive(Default)]

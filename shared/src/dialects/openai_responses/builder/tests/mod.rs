@@ -4,8 +4,8 @@ mod sequences;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::dialects::openai_responses::CreateResponse;
 use crate::model::money::MicroUsd;
-use crate::model::responses::CreateResponse;
 use crate::model::tokens::Usage;
 
 const NOW: Timestamp = Timestamp(1_790_000_000_000);

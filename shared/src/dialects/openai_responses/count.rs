@@ -66,8 +66,8 @@ fn tokens(text: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialects::openai_responses::parse_items;
     use crate::model::clock::Timestamp;
-    use crate::model::responses::parse_items;
 
     #[track_caller]
     fn check(body: &str, expected: u64) {

@@ -2,9 +2,9 @@
 
 use super::fields::{Fields, TextOrList, invalid, quoted, unsupported};
 use super::part::{self, Part, Source};
+use crate::dialects::parts::{Name, missing};
+use crate::model::invalid::Invalid;
 use crate::model::object::Object;
-use crate::model::request::Invalid;
-use crate::model::request::parts::{Name, missing};
 
 pub(super) const MESSAGE: &str = "message";
 pub(super) const CALL: &str = "function_call";

@@ -9,10 +9,11 @@ use messages::Messages;
 use super::create::CreateResponse;
 use super::fields::invalid;
 use super::item::Item;
+use crate::dialects::openai_chat::Body;
+use crate::dialects::parts::missing;
+use crate::model::invalid::Invalid;
 use crate::model::object::Object;
 use crate::model::provider::Endpoint;
-use crate::model::request::parts::missing;
-use crate::model::request::{Body, Invalid};
 
 impl CreateResponse {
     /// The chat call that answers this. `context` are the items of earlier turns, oldest first.

@@ -4,10 +4,10 @@ use super::fields::{Fields, TextOrList, invalid, not_one_of, unsupported};
 use super::item::{Item, parse_items, user_text};
 use super::metadata::metadata;
 use super::settings;
+use crate::dialects::parts::{Name, missing, read_at};
 use crate::model::clock::Timestamp;
+use crate::model::invalid::Invalid;
 use crate::model::object::Object;
-use crate::model::request::Invalid;
-use crate::model::request::parts::{Name, missing, read_at};
 
 /// A checked body of `POST /v1/responses`.
 #[derive(Debug, Clone)]
@@ -58,7 +58,7 @@ impl CreateResponse {
     /// # Errors
     /// Not JSON, not an object, a member that is missing, of the wrong type or not supported: said with its path.
     pub fn parse(json: &[u8], now: Timestamp) -> Result<Self, Invalid> {
-        let object = Object::parse(json).map_err(|error| crate::model::request::not_json(&error))?;
+        let object = Object::parse(json).map_err(|error| crate::dialects::openai_chat::not_json(&error))?;
         let model = Fields::new(&object, "").required::<Name>("model")?.0;
         Self::read(object, model, now)
     }
@@ -68,7 +68,7 @@ impl CreateResponse {
     /// # Errors
     /// As [`CreateResponse::parse`].
     pub fn parse_to_count(json: &[u8], now: Timestamp) -> Result<Self, Invalid> {
-        let object = Object::parse(json).map_err(|error| crate::model::request::not_json(&error))?;
+        let object = Object::parse(json).map_err(|error| crate::dialects::openai_chat::not_json(&error))?;
         let model = Fields::new(&object, "").optional::<Name>("model")?.map_or_else(String::new, |name| name.0);
         Self::read(object, model, now)
     }

@@ -7,11 +7,11 @@ use serde_json::value::RawValue;
 use super::fields::{Fields, TextOrList, invalid};
 use super::part::{self, Source};
 use super::view::{self, View};
+use crate::dialects::parts::read_at;
 use crate::model::clock::Timestamp;
 use crate::model::id;
+use crate::model::invalid::Invalid;
 use crate::model::object::Object;
-use crate::model::request::Invalid;
-use crate::model::request::parts::read_at;
 
 /// One input or output item, with `id` and `type`.
 #[derive(Debug, Clone, Default)]

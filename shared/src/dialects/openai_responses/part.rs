@@ -3,9 +3,9 @@
 use serde_json::value::RawValue;
 
 use super::fields::{Fields, TextOrList, invalid, not_one_of, unsupported};
+use crate::dialects::parts::read_at;
+use crate::model::invalid::Invalid;
 use crate::model::object::Object;
-use crate::model::request::Invalid;
-use crate::model::request::parts::read_at;
 
 /// What weir reads of a content part.
 #[derive(Debug, Clone, PartialEq, Eq)]

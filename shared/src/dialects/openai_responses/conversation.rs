@@ -3,10 +3,10 @@
 use super::fields::{Fields, invalid, unsupported};
 use super::item::{Item, parse_items};
 use super::metadata::metadata;
+use crate::dialects::parts::missing;
 use crate::model::clock::Timestamp;
+use crate::model::invalid::Invalid;
 use crate::model::object::Object;
-use crate::model::request::Invalid;
-use crate::model::request::parts::missing;
 
 /// Items that one request may add, as OpenAI has it.
 const MOST_ITEMS: usize = 20;
@@ -67,7 +67,7 @@ pub fn conversation_deleted(id: &str) -> Object {
 }
 
 fn object(json: &[u8]) -> Result<Object, Invalid> {
-    Object::parse(json).map_err(|error| crate::model::request::not_json(&error))
+    Object::parse(json).map_err(|error| crate::dialects::openai_chat::not_json(&error))
 }
 
 fn items(body: &Object, now: Timestamp) -> Result<Option<Vec<Item>>, Invalid> {

@@ -1,30 +1,14 @@
 //! Request bodies that were checked: what weir needs to know of them, beside their exact text.
 
-pub(in crate::model) mod parts;
 mod shape;
 
 pub(crate) use shape::LEGACY_MAX_TOKENS;
 
-use super::object::Object;
-use super::provider::Endpoint;
+use crate::dialects::parts;
+use crate::model::invalid::Invalid;
+use crate::model::object::Object;
+use crate::model::provider::Endpoint;
 use shape::{ChatShape, CompletionShape, EmbeddingShape, ModerationShape};
-
-/// What is wrong with a request, and where.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct Invalid {
-    pub message: String,
-    /// Path of the field, `messages[0].role`.
-    pub param: Option<String>,
-    pub code: Option<&'static str>,
-}
-
-impl Invalid {
-    /// A field with a value that cannot be used.
-    pub fn field(param: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { message: message.into(), param: Some(param.into()), code: None }
-    }
-}
 
 /// A body of one of the model endpoints, checked.
 #[derive(Debug, Clone)]

@@ -3,8 +3,9 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::parts::{Choices, Content, Count, Name, NonEmpty, TextOrTokens};
-use super::{Body, Object};
+use super::Body;
+use crate::dialects::parts::{Choices, Content, Count, Name, NonEmpty, TextOrTokens};
+use crate::model::object::Object;
 
 #[derive(Deserialize)]
 pub(super) struct ChatShape {
@@ -171,8 +172,8 @@ struct Message {
 
 #[cfg(test)]
 mod tests {
+    use crate::dialects::openai_chat::Body;
     use crate::model::provider::Endpoint;
-    use crate::model::request::Body;
 
     #[track_caller]
     fn refused(endpoint: Endpoint, json: &str, param: &str, message: &str) {

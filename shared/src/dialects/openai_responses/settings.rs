@@ -3,9 +3,9 @@
 use serde_json::value::RawValue;
 
 use super::fields::{Fields, invalid, not_one_of, quoted, unsupported};
+use crate::dialects::parts::{Count, Name, read_at};
+use crate::model::invalid::Invalid;
 use crate::model::object::Object;
-use crate::model::request::Invalid;
-use crate::model::request::parts::{Count, Name, read_at};
 
 /// Members that mean the same in both APIs and are strings.
 const SAME_TEXTS: [&str; 5] =

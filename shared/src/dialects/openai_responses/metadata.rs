@@ -1,9 +1,9 @@
 //! The caller's notes on a response or a conversation.
 
 use super::fields::{Fields, invalid};
+use crate::dialects::parts::read_at;
+use crate::model::invalid::Invalid;
 use crate::model::object::Object;
-use crate::model::request::Invalid;
-use crate::model::request::parts::read_at;
 
 const MAX_PAIRS: usize = 16;
 const MAX_KEY: usize = 64;

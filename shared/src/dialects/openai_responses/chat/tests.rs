@@ -1,6 +1,6 @@
+use crate::dialects::openai_responses::{CreateResponse, Item, parse_items};
 use crate::model::clock::Timestamp;
 use crate::model::object::Object;
-use crate::model::responses::{CreateResponse, Item, parse_items};
 
 fn request(members: &str) -> CreateResponse {
     let body = format!(r#"{{"model":"m",{members}}}"#);

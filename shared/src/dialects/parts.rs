@@ -6,15 +6,15 @@ use serde::de::{DeserializeOwned, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::Invalid;
+use crate::model::invalid::Invalid;
 
 /// Reads a shape; an error names the path of the field.
-pub(in crate::model) fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, Invalid> {
+pub(in crate::dialects) fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, Invalid> {
     read_at(json, "")
 }
 
 /// Reads a shape that is found at the path `at` of the body; an error names the whole path of the field.
-pub(in crate::model) fn read_at<T: DeserializeOwned>(json: &[u8], at: &str) -> Result<T, Invalid> {
+pub(in crate::dialects) fn read_at<T: DeserializeOwned>(json: &[u8], at: &str) -> Result<T, Invalid> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let reason = error.inner().to_string();
@@ -32,7 +32,7 @@ pub(in crate::model) fn read_at<T: DeserializeOwned>(json: &[u8], at: &str) -> R
 }
 
 /// A field that must be there and is not.
-pub(in crate::model) fn missing(param: &str) -> Invalid {
+pub(in crate::dialects) fn missing(param: &str) -> Invalid {
     Invalid {
         message: format!("Missing required parameter: '{param}'."),
         param: Some(param.to_owned()),
@@ -51,7 +51,7 @@ fn joined(outer: &str, inner: &str) -> String {
 }
 
 /// A string with something in it.
-pub(in crate::model) struct Name(pub(in crate::model) String);
+pub(in crate::dialects) struct Name(pub(in crate::dialects) String);
 
 impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -65,7 +65,7 @@ impl<'de> Deserialize<'de> for Name {
 
 /// A whole number of at least 1.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::model) struct Count(pub(in crate::model) u64);
+pub(in crate::dialects) struct Count(pub(in crate::dialects) u64);
 
 impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -6,9 +6,9 @@ use serde::de::{DeserializeOwned, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::dialects::parts::{missing, read_at};
+use crate::model::invalid::Invalid;
 use crate::model::object::Object;
-use crate::model::request::Invalid;
-use crate::model::request::parts::{missing, read_at};
 
 /// The members of an object that is found at a path of the body.
 #[derive(Clone, Copy)]

@@ -2,8 +2,8 @@
 
 use super::fields::quoted;
 use super::item::Item;
+use crate::model::invalid::Invalid;
 use crate::model::object::Object;
-use crate::model::request::Invalid;
 
 /// Which end of the items a list begins with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
