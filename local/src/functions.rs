@@ -1,59 +1,80 @@
-//! The functions of the deployment, by name, and how each of them is started.
+//! The functions of the deployment by name, and the event that starts each.
 
 use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
-use shared::app::Error;
-use shared::edge::Deps;
-use shared::edge::telemetry::named;
+use shared::app::{Components, Error};
+use shared::edge::telemetry::observe_as;
 use shared::edge::worker::{SqsBatchResponse, SqsEvent};
 use shared::model::clock::Timestamp;
 
 pub(crate) type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// What a queue feeds: takes a batch of messages and the time by which it must be done with them.
-pub type Worker = Arc<dyn Fn(SqsEvent, Timestamp) -> Boxed<SqsBatchResponse> + Send + Sync>;
+/// The worker of a queue. It takes a batch of messages and the time at which it is stopped.
+pub(crate) type Worker = Arc<dyn Fn(SqsEvent, Timestamp) -> Boxed<SqsBatchResponse> + Send + Sync>;
 
-/// What starts a function.
+/// The job of a schedule.
+pub(crate) type Job = Arc<dyn Fn() -> Boxed<Result<(), Error>> + Send + Sync>;
+
+/// The kind of event that starts a function, and how the function is made of the components.
 #[derive(Clone, Copy)]
 pub(crate) enum Function {
-    /// Requests.
-    Http(fn(Deps) -> Router),
-    /// The messages of the queue that has its name.
-    Worker(fn(Deps) -> Worker),
-    /// A schedule, each minute.
-    Timer(fn(Deps) -> Boxed<Result<(), Error>>),
+    /// Requests start it.
+    Http(fn(&Components) -> Router),
+    /// Messages start it, from the queue that has its name.
+    Worker(fn(&Components) -> Worker),
+    /// A schedule starts it, each minute.
+    Timer(fn(&Components) -> Job),
 }
 
 pub(crate) const FUNCTIONS: [(&str, Function); 10] = [
-    ("chat", Function::Http(chat::router)),
-    ("embeddings", Function::Http(embeddings::router)),
-    ("models", Function::Http(models::router)),
-    ("admin", Function::Http(admin::router)),
-    ("responses", Function::Http(responses::router)),
-    ("usage", Function::Http(usage::router)),
-    ("webhooks", Function::Http(webhooks::router)),
+    ("chat", Function::Http(|components| chat::router(components.auth(), components.calls()))),
+    ("embeddings", Function::Http(|components| embeddings::router(components.auth(), components.calls()))),
+    ("models", Function::Http(|components| models::router(components.auth(), components.catalog()))),
+    ("admin", Function::Http(admin)),
+    ("responses", Function::Http(responses)),
+    (
+        "usage",
+        Function::Http(|components| {
+            usage::router(components.auth(), components.usage_reports(), components.clock().clone())
+        }),
+    ),
+    ("webhooks", Function::Http(|components| webhooks::router(components.auth(), components.webhooks()))),
     ("respond", Function::Worker(respond)),
     ("deliver", Function::Worker(deliver)),
-    ("sweep", Function::Timer(|gateway| Box::pin(sweep::job(gateway)))),
+    ("sweep", Function::Timer(sweep)),
 ];
 
-fn respond(gateway: Deps) -> Worker {
-    worker(move |event, ends| respond::job(event, Arc::clone(&gateway), Some(ends)))
+fn admin(components: &Components) -> Router {
+    admin::router(components.auth(), components.projects(), components.service_accounts(), components.job_admin())
 }
 
-fn deliver(gateway: Deps) -> Worker {
-    worker(move |event, _| deliver::job(event, Arc::clone(&gateway)))
+fn responses(components: &Components) -> Router {
+    responses::router(components.auth(), components.responses(), components.conversations(), components.clock().clone())
+}
+
+fn respond(components: &Components) -> Worker {
+    let response_worker = components.response_worker();
+    worker(move |event, ends| respond::job(event, Arc::clone(&response_worker), Some(ends)))
+}
+
+fn deliver(components: &Components) -> Worker {
+    let deliverer = components.deliverer();
+    worker(move |event, _| deliver::job(event, Arc::clone(&deliverer)))
+}
+
+fn sweep(components: &Components) -> Job {
+    let sweeper = components.sweeper();
+    Arc::new(move || Box::pin(sweep::job(Arc::clone(&sweeper))))
 }
 
 /// Makes a worker of a function's job.
-#[must_use]
-pub fn worker<F>(job: impl Fn(SqsEvent, Timestamp) -> F + Send + Sync + 'static) -> Worker
+pub(crate) fn worker<F>(job: impl Fn(SqsEvent, Timestamp) -> F + Send + Sync + 'static) -> Worker
 where
     F: Future<Output = SqsBatchResponse> + Send + 'static,
 {
-    Arc::new(move |event, deadline| Box::pin(job(event, deadline)))
+    Arc::new(move |event, function_ends| Box::pin(job(event, function_ends)))
 }
 
 /// The names of all functions.
@@ -63,17 +84,17 @@ pub fn function_names() -> impl Iterator<Item = &'static str> {
 
 /// The routes of one function, without the stack around them; `None` if it serves no requests.
 #[must_use]
-pub fn router(function: &str, gateway: &Deps) -> Option<Router> {
+pub fn router(function: &str, components: &Components) -> Option<Router> {
     FUNCTIONS.iter().find_map(|(name, started_by)| match started_by {
-        Function::Http(router) if *name == function => Some(router(Arc::clone(gateway))),
+        Function::Http(router) if *name == function => Some(router(components)),
         Function::Http(_) | Function::Worker(_) | Function::Timer(_) => None,
     })
 }
 
-/// Every route of every function, without the stack around them.
-pub fn routes(gateway: &Deps) -> Router {
+/// The routes of all functions, without the stack around them.
+pub fn routes(components: &Components) -> Router {
     let routers = FUNCTIONS.iter().filter_map(|(name, function)| match function {
-        Function::Http(router) => Some(named(router(Arc::clone(gateway)), name)),
+        Function::Http(router) => Some(observe_as(router(components), name)),
         Function::Worker(_) | Function::Timer(_) => None,
     });
     routers.fold(Router::new(), Router::merge)

@@ -1,7 +1,6 @@
-//! Replaying a recorded event through the code that serves it.
+//! Sends a recorded event through the function that serves it.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::Request;
@@ -10,69 +9,73 @@ use http_body_util::BodyExt as _;
 use lambda_http::RequestExt as _;
 use lambda_http::request::RequestContext;
 use serde_json::{Value, json};
-use shared::edge::{Deps, bearer, stack};
+use shared::app::Components;
+use shared::edge::{bearer, stack};
 use shared::model::project::ApiKeySecret;
 use shared::model::secret::Secret;
 use tower::ServiceExt as _;
 
-use crate::first_run::admit_key;
 use crate::functions::{FUNCTIONS, Function};
+use crate::provision::provision_trial;
 use crate::{Data, LocalError, Settings, stores};
 
-/// Sends the event in a file through one function, on empty stores in memory, and returns its answer: for an API Gateway
-/// event as API Gateway would get it (`statusCode`, `headers`, `body`), for messages of a queue which of them failed, for
-/// a schedule nothing.
+/// Sends the event in a file through one function, on empty stores in memory, and returns the answer: for an API Gateway
+/// event `statusCode`, `headers` and `body` as API Gateway gets them, for messages of a queue the failed ones, for a
+/// schedule `null`.
 ///
-/// The key that a request carries is valid: of a project of its own, or as the admin key if it is no project's key.
+/// The key of a request is valid: as a key of its own project, or as the admin key if it has another form.
 ///
 /// # Errors
-/// If there is no such function, the file holds no event of its, or a timer's job failed.
+/// If there is no such function, the file does not hold an event for it, or a timer's job failed.
 pub async fn invoke(function: &str, event: &Path, settings: &Settings) -> Result<Value, LocalError> {
     let path = event.display().to_string();
     let text = std::fs::read_to_string(event).map_err(|source| LocalError::Read { path, source })?;
     let token = read_event(&text).ok().and_then(|request| bearer(request.headers()).map(str::to_owned));
 
     let (_engines, stores) = stores::open(&Data::Embedded(Place::Memory)).await?;
-    let gateway = settings.gateway(stores, token.as_deref().map(Secret::new))?;
+    let components = settings.components(stores, token.as_deref().map(Secret::new))?;
     if let Some(key) = token.as_deref().and_then(ApiKeySecret::parse) {
-        admit_key(&gateway, &key, "Event").await?;
+        provision_trial(components.stores(), components.clock(), &key, "Event").await?;
     }
-    let answer = invoke_on(&gateway, function, &text).await;
-    gateway.drain().await;
+    let answer = invoke_on(&components, function, &text).await;
+    components.drain().await;
     answer
 }
 
-/// As [`invoke`], on a gateway that is there: `text` is the event.
+/// Sends the event `text` through one function as [`invoke`] does, on existing components.
 ///
 /// # Errors
-/// If there is no such function, `text` is no event of its, or a timer's job failed.
-pub async fn invoke_on(gateway: &Deps, function: &str, text: &str) -> Result<Value, LocalError> {
+/// If there is no such function, `text` is not an event for it, or a timer's job failed.
+pub async fn invoke_on(components: &Components, function: &str, text: &str) -> Result<Value, LocalError> {
     let found = FUNCTIONS.into_iter().find(|(name, _)| *name == function);
     let (_, start) = found.ok_or_else(|| LocalError::UnknownFunction {
         name: function.to_owned(),
         known: FUNCTIONS.map(|(name, _)| name).join(", "),
     })?;
-    let gateway = Arc::clone(gateway);
     match start {
         Function::Http(router) => {
             let request = read_event(text).map_err(LocalError::Event)?;
-            let answer = stack(router(gateway)).oneshot(request).await;
-            Ok(show(answer.unwrap_or_else(|never| match never {})).await)
+            let answer = stack(router(components)).oneshot(request).await;
+            Ok(answer_json(answer.unwrap_or_else(|never| match never {})).await)
         }
         Function::Worker(worker) => {
             let event = serde_json::from_str(text).map_err(|error| LocalError::Event(error.to_string()))?;
-            let deadline = gateway.clock().now().plus_ms(900_000);
-            Ok(json!(worker(gateway)(event, deadline).await))
+            let function_ends = components.clock().now().plus_ms(900_000);
+            Ok(json!(worker(components)(event, function_ends).await))
         }
         Function::Timer(job) => {
             let _: Value = serde_json::from_str(text).map_err(|error| LocalError::Event(error.to_string()))?;
-            job(gateway).await.map_err(|error| LocalError::Job(Box::new(error)))?;
+            job(components)().await.map_err(|error| LocalError::Job(Box::new(error)))?;
             Ok(Value::Null)
         }
     }
 }
 
-/// The request of a recorded API Gateway event, without the stage in its path: as deployed functions are told to see it.
+/// The request of a recorded API Gateway event. Its path is without the stage, as deployed functions are configured to see
+/// it.
+///
+/// # Errors
+/// If `text` is not an event of API Gateway.
 fn read_event(text: &str) -> Result<Request<Body>, String> {
     let request = lambda_http::request::from_str(text).map_err(|error| error.to_string())?;
     let stage = match request.request_context_ref() {
@@ -88,7 +91,7 @@ fn read_event(text: &str) -> Result<Request<Body>, String> {
     Ok(Request::from_parts(parts, Body::from(body.to_vec())))
 }
 
-async fn show(answer: axum::response::Response) -> Value {
+async fn answer_json(answer: axum::response::Response) -> Value {
     let (parts, body) = answer.into_parts();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let headers: serde_json::Map<String, Value> = parts

@@ -1,4 +1,4 @@
-//! `weir jobs`: looking at background responses and dead letters of a deployment, over its admin API.
+//! `weir jobs`: shows background responses and dead letters of a deployment, over its admin API.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -6,15 +6,15 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::first_run::Keys;
+use crate::keys::Keys;
 
-/// Which deployment, and the right to look at it.
+/// The deployment and its admin key.
 #[derive(Args, Clone)]
 pub struct Deployment {
     /// Base URL of the deployment, ending in /v1
     #[arg(long, global = true, env = "WEIR_BASE_URL", default_value = "http://127.0.0.1:8080/v1")]
     base_url: String,
-    /// Its admin key; without it that of the data folder
+    /// Its admin key; without it the key in the data folder
     #[arg(long, global = true, env = "WEIR_ADMIN_KEY", hide_env_values = true)]
     admin_key: Option<String>,
     /// Folder of a local server's data, for its admin key
@@ -22,6 +22,7 @@ pub struct Deployment {
     data: String,
 }
 
+/// The command to run.
 #[derive(Subcommand)]
 pub enum JobsCommand {
     /// List background responses, the newest first
@@ -29,27 +30,27 @@ pub enum JobsCommand {
         /// queued, `in_progress`, completed, incomplete, failed or cancelled
         #[arg(long)]
         status: Option<String>,
-        /// Of this project only
+        /// Only those of this project
         #[arg(long)]
         project: Option<String>,
-        /// At most this many, up to 100
+        /// The most to list, up to 100
         #[arg(long, default_value_t = 20)]
         limit: u32,
-        /// Those older than this one
+        /// Only those older than this one
         #[arg(long)]
         after: Option<String>,
     },
-    /// Show one
+    /// Show a background response
     Show { id: String },
-    /// Cancel one that has not ended
+    /// Cancel a background response that has not ended
     Cancel { id: String },
-    /// List messages that no worker could finish
+    /// List messages that no worker could process
     DeadLetters {
         /// respond or deliver; without it both
         #[arg(long)]
         queue: Option<String>,
     },
-    /// Give dead letters to their queue again
+    /// Send dead letters to their queue again
     Replay {
         /// respond or deliver
         queue: String,
@@ -58,7 +59,7 @@ pub enum JobsCommand {
     },
 }
 
-/// Why the deployment did not answer as it should.
+/// Why the command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum JobsError {
     #[error(
@@ -77,10 +78,10 @@ pub enum JobsError {
     NotWeir { url: String },
 }
 
-/// Runs a command and returns what it prints.
+/// Runs a command and returns the text to print.
 ///
 /// # Errors
-/// If the deployment cannot be reached or refuses.
+/// If there is no admin key, or if the deployment cannot be reached or refuses.
 pub async fn jobs(command: &JobsCommand, deployment: &Deployment) -> Result<String, JobsError> {
     let client = Client::new(deployment)?;
     match command {
@@ -115,18 +116,18 @@ struct Client {
 
 impl Client {
     fn new(deployment: &Deployment) -> Result<Self, JobsError> {
-        let kept = || Keys::kept(Path::new(&deployment.data)).map(|keys| keys.admin_key);
+        let from_folder = || Keys::read(Path::new(&deployment.data)).map(|keys| keys.admin_key);
         Ok(Self {
             http: reqwest::Client::new(),
             base_url: deployment.base_url.trim_end_matches('/').to_owned(),
-            key: deployment.admin_key.clone().or_else(kept).ok_or(JobsError::NoKey)?,
+            key: deployment.admin_key.clone().or_else(from_folder).ok_or(JobsError::NoKey)?,
         })
     }
 
     async fn get(&self, path: &str, query: &[(&str, &Option<String>)]) -> Result<Value, JobsError> {
-        let given: Vec<(&str, &String)> =
+        let present: Vec<(&str, &String)> =
             query.iter().filter_map(|(name, value)| Some((*name, value.as_ref()?))).collect();
-        let url = reqwest::Url::parse_with_params(&format!("{}{path}", self.base_url), given);
+        let url = reqwest::Url::parse_with_params(&format!("{}{path}", self.base_url), present);
         let url = url.map_err(|_| JobsError::NotWeir { url: self.base_url.clone() })?;
         self.send(self.http.get(url)).await
     }

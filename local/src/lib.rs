@@ -1,23 +1,26 @@
-//! The whole service in one process: every router and worker on embedded stores. What `cargo run` starts.
+//! The whole service in one process, on embedded stores. `cargo run` starts it.
 
-mod first_run;
 mod functions;
 mod invoke;
 mod jobs;
+mod keys;
+mod provision;
 mod server;
 mod settings;
 mod stores;
 mod workers;
 
-pub use functions::{Worker, function_names, router, routes, worker};
+pub use functions::{function_names, router, routes};
 pub use invoke::{invoke, invoke_on};
 pub use jobs::{Deployment, JobsCommand, JobsError, jobs};
+pub use provision::{provision_key, provision_project};
 pub use server::{Running, serve};
 pub use settings::{Data, Settings};
 pub use stores::remote_table;
 pub use workers::{acknowledge, event_of};
 
-/// Why the server could not start or an event could not be replayed. One line, with a way out.
+/// Why the server could not start, or why an event could not be replayed. Each message fits on one line and says, where it
+/// can, how to fix the cause.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalError {
     #[error("port {port} is in use; stop what listens there, or choose another with --port")]

@@ -28,17 +28,17 @@ struct Cli {
 enum Command {
     /// Serve everything in this process, on embedded stores (the default)
     Serve(ServeArgs),
-    /// Send a recorded event through one function and print its answer
+    /// Send a recorded event through one function and print the answer
     Invoke {
-        /// Its name: chat, responses, respond, sweep, ...
+        /// The function: chat, responses, respond, sweep, ...
         function: String,
-        /// A file of `events/`
+        /// A file in `events/`
         event: PathBuf,
-        /// The models to serve; without it the builtin ones
+        /// The models (models.toml); without it the builtin ones
         #[arg(long, env = "WEIR_MODELS")]
         models: Option<PathBuf>,
     },
-    /// Look at background responses and dead letters of a deployment, this machine's or another
+    /// Look at background responses and dead letters of a deployment, on this machine or elsewhere
     Jobs {
         #[command(flatten)]
         deployment: Deployment,
@@ -58,7 +58,7 @@ enum ModelsCommand {
     Import {
         /// `model_prices_and_context_window.json`
         file: PathBuf,
-        /// Provider whose models to take, as `LiteLLM` names it: openai, anthropic, ...
+        /// Provider to import the models of, as `LiteLLM` names it: openai, anthropic, ...
         #[arg(long)]
         provider: String,
     },
@@ -66,19 +66,19 @@ enum ModelsCommand {
 
 #[derive(Args, Clone)]
 struct ServeArgs {
-    /// Port on 127.0.0.1; 0 takes any that is free
+    /// Port on 127.0.0.1; 0 takes any free port
     #[arg(long, env = "WEIR_PORT", default_value_t = 8080)]
     port: u16,
-    /// Folder of the stores, or `memory` to keep nothing
+    /// Folder of the stores, or `memory` to keep them in memory only
     #[arg(long, env = "WEIR_DATA", default_value = ".weir")]
     data: String,
-    /// The models to serve (models.toml); without it the simulator and the providers whose keys are set
+    /// The models (models.toml); without it the simulator and the providers whose keys are set
     #[arg(long, env = "WEIR_MODELS")]
     models: Option<PathBuf>,
-    /// Key of the admin API; without it one is made and kept
+    /// Key of the admin API; without it a key is made and kept in the folder
     #[arg(long, env = "WEIR_ADMIN_KEY", hide_env_values = true)]
     admin_key: Option<String>,
-    /// What to log: `info`, `warn`, `warn,shared=debug`
+    /// Filter of the log: `info`, `warn`, `warn,shared=debug`
     #[arg(long, env = "LOG_LEVEL", default_value = "info")]
     log: String,
 }
@@ -135,7 +135,7 @@ async fn serve_until_stopped(args: &ServeArgs) -> Result<(), Failure> {
     let telemetry = Telemetry::start("", &TelemetryConfig::from_env()?);
     let running = serve(&args.settings()).await?;
     print_banner(&running)?;
-    running.telling(telemetry).run(stopped()).await?;
+    running.with_telemetry(telemetry).run(wait_for_stop()).await?;
     Ok(())
 }
 
@@ -158,18 +158,18 @@ fn print_banner(running: &Running) -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
-/// Resolves at ctrl-C or SIGTERM. A second ctrl-C does not wait for calls that are still running.
-async fn stopped() {
-    interrupted().await;
+/// Resolves at ctrl-C or SIGTERM. A second ctrl-C ends the process without waiting for calls that still run.
+async fn wait_for_stop() {
+    wait_for_signal().await;
     tracing::info!("stopping: waiting for running calls, ctrl-C again to stop at once");
-    #[expect(clippy::disallowed_methods, reason = "this is the local server, which nothing freezes")]
+    #[expect(clippy::disallowed_methods, reason = "no platform freezes the local server after an answer")]
     tokio::spawn(async {
-        interrupted().await;
+        wait_for_signal().await;
         std::process::exit(130);
     });
 }
 
-async fn interrupted() {
+async fn wait_for_signal() {
     let ctrl_c = async { drop(tokio::signal::ctrl_c().await) };
     #[cfg(unix)]
     {

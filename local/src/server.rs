@@ -1,49 +1,50 @@
-//! The server: every router behind one listener, every worker behind its queue, until it is told to stop.
+//! The local server. One listener serves the routes of all functions, and the workers and timers run in the same process.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::Request;
-use axum::extract::rejection::BytesRejection;
 use axum::http::request::Parts;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::serve::ListenerExt as _;
 use embedded::{Engines, Place};
+use shared::app::Components;
 use shared::data::Stores;
-use shared::edge::telemetry::observed;
-use shared::edge::{self, Deps, Rejection, Telemetry};
+use shared::edge::telemetry::observe;
+use shared::edge::{self, Rejection, SentBody, Telemetry};
 use shared::model::project::ApiKeySecret;
 use shared::model::secret::Secret;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::first_run::{Keys, admit_key};
 use crate::functions::routes;
+use crate::keys::Keys;
+use crate::provision::provision_trial;
 use crate::{Data, LocalError, Settings, stores, workers};
 
-/// How long a span waits at most.
-const SEND_EVERY: Duration = Duration::from_secs(2);
+/// The longest time that a span waits before it is sent.
+const FLUSH_PERIOD: Duration = Duration::from_secs(2);
 
-/// A server that listens; [`Running::run`] serves.
+/// A server whose port is open. [`Running::run`] serves requests.
 pub struct Running {
     listener: TcpListener,
     router: Router,
-    gateway: Deps,
+    components: Components,
     engines: Engines,
-    /// Of a project that was made for trying things out.
+    /// The key of a project for trials.
     pub project_key: Secret,
     pub admin_key: Secret,
     pub model_names: Vec<String>,
     telemetry: Telemetry,
 }
 
-/// Opens the stores and the port. Nothing is served before [`Running::run`].
+/// Opens the stores and the port. [`Running::run`] then serves requests.
 ///
 /// # Errors
-/// The port is in use, the models file is wrong, the data folder is locked: see [`LocalError`].
+/// If the port is in use, the models file is invalid, or the data folder is locked, among others; see [`LocalError`].
 pub async fn serve(settings: &Settings) -> Result<Running, LocalError> {
     let listener = listen(settings.address).await?;
     let (engines, stores) = stores::open(&settings.data).await?;
@@ -52,15 +53,15 @@ pub async fn serve(settings: &Settings) -> Result<Running, LocalError> {
         Data::Embedded(Place::Memory) | Data::RemoteTable(_) => None,
     };
     let keys = Keys::load(folder, settings.admin_key.as_ref())?;
-    let gateway = settings.gateway(stores, Some(Secret::new(&keys.admin_key)))?;
+    let components = settings.components(stores, Some(Secret::new(&keys.admin_key)))?;
     let damaged = || LocalError::Keys { path: "keys.json".to_owned(), reason: "`project_key` is no key".to_owned() };
     let project_key = ApiKeySecret::parse(&keys.project_key).ok_or_else(damaged)?;
-    admit_key(&gateway, &project_key, "Local").await?;
+    provision_trial(components.stores(), components.clock(), &project_key, "Local").await?;
     Ok(Running {
         listener,
-        router: edge::stack(routes(&gateway).layer(middleware::from_fn(whole))),
-        model_names: gateway.catalog().models().iter().map(|model| model.name.clone()).collect(),
-        gateway,
+        router: edge::stack(routes(&components).layer(middleware::from_fn(read_whole_body))),
+        model_names: components.catalog().models().iter().map(|model| model.name.clone()).collect(),
+        components,
         engines,
         project_key: project_key.secret().clone(),
         admin_key: Secret::new(keys.admin_key),
@@ -68,9 +69,9 @@ pub async fn serve(settings: &Settings) -> Result<Running, LocalError> {
     })
 }
 
-/// Takes the whole body before anything is decided, as Lambda does. Hyper closes a connection whose request was answered
-/// before it had come, and does not tell the client, whose next request then fails.
-async fn whole(head: Parts, body: Result<Bytes, BytesRejection>, next: Next) -> Response {
+/// Reads the whole body before the handler runs, as Lambda does. If a request is answered before its body has arrived, hyper
+/// closes the connection without notice to the client, and the client's next request fails.
+async fn read_whole_body(head: Parts, body: SentBody, next: Next) -> Response {
     let Ok(body) = body else { return Rejection::TooLarge.into_response() };
     next.run(Request::from_parts(head, Body::from(body))).await
 }
@@ -86,30 +87,30 @@ impl Running {
     /// The address that the server listens on.
     ///
     /// # Errors
-    /// If the system does not say.
+    /// If the operating system does not return it.
     pub fn address(&self) -> Result<SocketAddr, LocalError> {
         self.listener.local_addr().map_err(LocalError::Serve)
     }
 
-    /// Tells what happens while the server runs.
+    /// The same server, with this telemetry.
     #[must_use]
-    pub fn telling(self, telemetry: Telemetry) -> Self {
+    pub fn with_telemetry(self, telemetry: Telemetry) -> Self {
         Self { telemetry, ..self }
     }
 
-    /// The stores that the server works on.
+    /// The stores of the server.
     #[must_use]
     pub fn stores(&self) -> &Stores {
-        self.gateway.stores()
+        self.components.stores()
     }
 
-    /// Serves and works until `stop` resolves, then until every call and job that was begun has closed its books.
+    /// Serves requests and runs workers until `stop` resolves, and then until each call and job that has begun is settled.
     ///
     /// # Errors
     /// If the listener fails.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), LocalError> {
         let listener = self.listener.tap_io(|connection| {
-            // Small chunks of a stream must not wait for each other.
+            // Without it, the kernel holds a small chunk of a stream back until the client has acknowledged the one before.
             if let Err(error) = connection.set_nodelay(true) {
                 tracing::warn!(%error, "TCP_NODELAY not set");
             }
@@ -121,26 +122,27 @@ impl Running {
             stopped.cancel();
         };
         let serving = async {
-            let router = observed(self.router, self.telemetry.clone());
+            let router = observe(self.router, self.telemetry.clone());
             let serving = axum::serve(listener, router.into_make_service()).with_graceful_shutdown(stop);
             let served = serving.await;
-            stopping.cancel(); // Also if the listener failed.
+            stopping.cancel(); // If the listener failed, `stop` has not cancelled it.
             served
         };
         let (served, (), ()) = tokio::join!(
             serving,
-            workers::run(&self.gateway, &self.engines.sqs, &self.telemetry, &stopping),
+            workers::run(&self.components, &self.engines.sqs, &self.telemetry, &stopping),
             send_spans(&self.telemetry, &stopping),
         );
-        self.gateway.drain().await;
+        self.components.drain().await;
         self.telemetry.flush().await;
         served.map_err(LocalError::Serve)
     }
 }
 
-/// Sends what no later request sends: a body of known length is not read to its end.
+/// Sends spans regularly. The end of a request does not always send its spans, because hyper does not poll a body of known
+/// length to its end.
 async fn send_spans(telemetry: &Telemetry, stopping: &CancellationToken) {
-    while stopping.run_until_cancelled(tokio::time::sleep(SEND_EVERY)).await.is_some() {
+    while stopping.run_until_cancelled(tokio::time::sleep(FLUSH_PERIOD)).await.is_some() {
         telemetry.flush().await;
     }
 }
@@ -150,13 +152,14 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
+    use axum::body::Bytes;
     use http_body_util::{BodyExt as _, Full};
     use tower::ServiceExt as _;
 
     use super::*;
 
     #[tokio::test]
-    async fn a_request_that_is_refused_has_been_read() {
+    async fn the_body_of_a_refused_request_is_read() {
         let settings = Settings {
             address: ([127, 0, 0, 1], 0).into(),
             data: Data::Embedded(Place::Memory),

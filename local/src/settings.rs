@@ -1,4 +1,4 @@
-//! What the local server is told on its command line.
+//! Settings of the local server, from its command line.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,13 +6,11 @@ use std::sync::Arc;
 
 use embedded::Place;
 use outbound::{Options, Outbound};
-use shared::app::{Gateway, Parts};
+use shared::app::Components;
 use shared::data::Stores;
-use shared::edge::Deps;
 use shared::model::catalog::{Catalog, KeySource};
 use shared::model::clock::Clock;
 use shared::model::secret::Secret;
-use shared::model::webhook::Receivers;
 
 use crate::LocalError;
 
@@ -22,33 +20,40 @@ pub struct Settings {
     /// Port 0 takes any free port.
     pub address: SocketAddr,
     pub data: Data,
-    /// A `models.toml`; without one the builtin models are served.
+    /// A `models.toml`. Without one the server has the builtin models.
     pub models: Option<PathBuf>,
-    /// Without one a key is made and kept in the data folder.
+    /// Without one the server makes a key and keeps it in the data folder.
     pub admin_key: Option<Secret>,
 }
 
-/// Where the stores are.
+/// The place of the stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Data {
     Embedded(Place),
-    /// A DynamoDB at this URL, in another process; bodies stay in memory. For measuring.
+    /// A DynamoDB at this URL, in another process, with bodies in memory. Benchmarks use it.
     RemoteTable(String),
 }
 
 impl Settings {
-    /// A gateway to the models of these settings.
-    pub(crate) fn gateway(&self, stores: Stores, admin_key: Option<Secret>) -> Result<Deps, LocalError> {
+    /// Makes the components, with the models of these settings.
+    ///
+    /// # Errors
+    /// `Read` or `Models` if the models cannot be read; `Providers` if the settings of a provider are invalid.
+    pub(crate) fn components(&self, stores: Stores, admin_key: Option<Secret>) -> Result<Components, LocalError> {
         let catalog = Arc::new(self.catalog()?);
         let clock = Clock::system();
         let providers = providers::registry(&catalog, &provider_key, &clock)?;
-        // Its user's own machine is where its receivers are tried out.
+        // Users try webhooks with a receiver on the same machine.
         let options = Options { permit_loopback: true, ..Options::default() };
-        let receivers: Option<Arc<dyn Receivers>> = Some(Arc::new(Outbound::new(options)));
-        Ok(Gateway::new(Parts { stores, catalog, providers, clock, receivers, admin_key }))
+        let receivers = Arc::new(Outbound::new(options));
+        let components = Components::new(stores, clock).models(catalog).providers(providers).receivers(receivers);
+        Ok(match admin_key {
+            Some(key) => components.admin_key(key),
+            None => components,
+        })
     }
 
-    /// The models to serve.
+    /// Reads the models.
     fn catalog(&self) -> Result<Catalog, LocalError> {
         let Some(path) = &self.models else {
             return Ok(providers::builtin::builtin_catalog(&|name| shared::edge::config::env(name).is_some()));
@@ -59,7 +64,7 @@ impl Settings {
     }
 }
 
-/// Keys of providers: from the environment. Secrets Manager has none of ours here.
+/// The key of a provider, from the environment. The local server has no Secrets Manager.
 fn provider_key(source: &KeySource) -> Option<Secret> {
     match source {
         KeySource::Env(name) => shared::edge::config::env(name).map(Secret::new),

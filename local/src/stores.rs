@@ -12,7 +12,10 @@ use crate::{Data, LocalError};
 const TABLE: &str = "weir";
 const BUCKET: &str = "weir";
 
-/// Opens the stores and makes the table and the bucket if they are new. The engines must outlive the stores.
+/// Opens the stores, and creates the table and the bucket if they are new. The engines must outlive the stores.
+///
+/// # Errors
+/// `Stores` if the data folder cannot be opened; `Prepare` if the table or the bucket cannot be created.
 pub(crate) async fn open(data: &Data) -> Result<(Engines, Stores), LocalError> {
     let now = Arc::new(|| Clock::system().now().0);
     let (engines, dynamo) = match data {
@@ -36,7 +39,7 @@ pub(crate) async fn open(data: &Data) -> Result<(Engines, Stores), LocalError> {
     Ok((engines, Stores { table: Table::new(dynamo, TABLE), bucket, queues }))
 }
 
-/// A client of a `DynamoDB` that listens somewhere else.
+/// A client of a `DynamoDB` in another process, at `url`.
 #[must_use]
 pub fn remote_table(url: &str) -> aws_sdk_dynamodb::Client {
     let config = aws_sdk_dynamodb::config::Builder::new()

@@ -1,13 +1,14 @@
-//! What on AWS the platform does for workers and timers: messages of a queue become events of its worker, and what it is
-//! done with is deleted; the schedule comes round.
+//! The part of the platform that starts workers and timers on AWS. It passes the messages of a queue to the queue's worker
+//! and deletes those that the worker processed, and it starts the timers each minute.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use embedded::{Received, Refusal, Sqs, queue_arn};
+use shared::app::Components;
+use shared::edge::Telemetry;
 use shared::edge::worker::{SqsBatchResponse, SqsEvent, SqsMessage};
-use shared::edge::{Deps, Telemetry};
 use shared::model::clock::Clock;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -15,51 +16,51 @@ use tokio_util::sync::CancellationToken;
 
 use crate::functions::{FUNCTIONS, Function, Worker};
 
-/// The most messages that a worker gets at once.
+/// The most messages of a batch.
 const BATCH: usize = 10;
-/// The most batches of a queue that run at once, so that a slow job does not keep the others waiting.
+/// The most batches of a queue that run at the same time. More than one, so that a slow job does not delay the others.
 const MAX_BATCHES: usize = 50;
-/// What a worker may take for a batch: the longest that Lambda allows.
+/// The time that a worker has for a batch: the longest that Lambda allows.
 const WORKER_TIMEOUT: Duration = Duration::from_secs(900);
 const TIMER_PERIOD: Duration = Duration::from_secs(60);
 
-/// Runs workers and timers until `stopping`, then until the batches that were begun are done. Messages that are left are
-/// forgotten with the process: the first sweep of the next one finds what they were about.
-pub(crate) async fn run(gateway: &Deps, sqs: &Sqs, telemetry: &Telemetry, stopping: &CancellationToken) {
+/// Runs workers and timers until `stopping`, and then the batches that have begun to their end. The messages that remain
+/// are lost with the process; the first sweep of the next process finds their jobs.
+pub(crate) async fn run(components: &Components, sqs: &Sqs, telemetry: &Telemetry, stopping: &CancellationToken) {
     let mut running = JoinSet::new();
     for (name, function) in FUNCTIONS {
-        let (gateway, stopping) = (Arc::clone(gateway), stopping.clone());
-        let telemetry = telemetry.named(name);
+        let (stopping, telemetry) = (stopping.clone(), telemetry.for_function(name));
         match function {
             Function::Http(_) => {}
             Function::Worker(worker) => {
-                let (sqs, clock) = (sqs.clone(), gateway.clock().clone());
-                let worker = told(worker(gateway), telemetry);
-                running.spawn(async move { logged(name, work(&sqs, name, &worker, &clock, &stopping).await) });
+                let (sqs, clock) = (sqs.clone(), components.clock().clone());
+                let worker = observe(worker(components), telemetry);
+                running.spawn(async move { log_error(name, feed(&sqs, name, &worker, &clock, &stopping).await) });
             }
             Function::Timer(job) => {
-                running.spawn(async move { repeat(|| telemetry.told(job(Arc::clone(&gateway))), &stopping).await });
+                let job = job(components);
+                running.spawn(async move { repeat(|| telemetry.observe_and_flush(job()), &stopping).await });
             }
         }
     }
     while running.join_next().await.is_some() {}
 }
 
-/// A worker whose work is told of.
-fn told(worker: Worker, telemetry: Telemetry) -> Worker {
+/// Makes a worker whose batches `telemetry` records.
+fn observe(worker: Worker, telemetry: Telemetry) -> Worker {
     Arc::new(move |event, deadline| {
         let (telemetry, work) = (telemetry.clone(), worker(event, deadline));
-        Box::pin(async move { telemetry.told(work).await })
+        Box::pin(async move { telemetry.observe_and_flush(work).await })
     })
 }
 
-fn logged(queue: &str, worked: Result<(), Refusal>) {
-    if let Err(error) = worked {
+fn log_error(queue: &str, outcome: Result<(), Refusal>) {
+    if let Err(error) = outcome {
         tracing::error!(queue, %error, "worker stopped");
     }
 }
 
-/// Runs `job` at once and then each minute, until `stopping`. What it fails with is in the log.
+/// Runs `job` at once and then each minute, until `stopping`. The job logs its errors itself.
 async fn repeat<F, E>(job: impl Fn() -> F, stopping: &CancellationToken)
 where
     F: Future<Output = Result<(), E>>,
@@ -75,8 +76,11 @@ where
     }
 }
 
-/// Feeds the messages of a queue to its worker until `stopping`, then waits for the batches that were begun.
-async fn work(
+/// Passes the messages of a queue to its worker until `stopping`, and then waits for the batches that have begun.
+///
+/// # Errors
+/// If there is no such queue.
+async fn feed(
     sqs: &Sqs,
     queue: &'static str,
     worker: &Worker,
@@ -105,15 +109,15 @@ async fn run_batch(sqs: Sqs, queue: &'static str, received: Vec<Received>, worke
     let event = event_of(queue, received);
     let messages = event.records.clone();
     let timeout_ms = u64::try_from(WORKER_TIMEOUT.as_millis()).unwrap_or(u64::MAX);
-    // A function that runs into its timeout is ended, and all of its messages come again.
+    // Lambda ends a function at its timeout and deletes none of its messages, so that all of them are delivered again.
     let answer = tokio::time::timeout(WORKER_TIMEOUT, worker(event, clock.now().plus_ms(timeout_ms))).await;
     match answer {
-        Ok(response) => logged(queue, acknowledge(&sqs, queue, &messages, &response)),
+        Ok(response) => log_error(queue, acknowledge(&sqs, queue, &messages, &response)),
         Err(_) => tracing::error!(queue, messages = messages.len(), "worker timed out"),
     }
 }
 
-/// The event that Lambda makes of messages.
+/// The event that Lambda makes of the messages of a queue.
 #[must_use]
 pub fn event_of(queue: &str, received: Vec<Received>) -> SqsEvent {
     let mut event = SqsEvent::default();
@@ -135,10 +139,10 @@ fn record_of(queue: &str, message: Received) -> SqsMessage {
     record
 }
 
-/// Deletes the messages of a batch that the worker is done with; the others come again after the visibility timeout.
+/// Deletes the messages of a batch that did not fail. The failed ones are delivered again after the visibility timeout.
 ///
 /// # Errors
-/// If there is no such queue, or a message is none of its.
+/// If there is no such queue, or a message is not from it.
 pub fn acknowledge(
     sqs: &Sqs,
     queue: &str,
@@ -201,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_batch_keeps_nobody_waiting_and_is_waited_for_at_the_end() {
+    async fn a_slow_batch_delays_no_other_and_may_end_after_the_stop() {
         let clock = Clock::manual(1_795_366_800_000);
         let (engines, stopping, log) = (engines(&clock), CancellationToken::new(), Arc::default());
         let script = async {
@@ -214,15 +218,15 @@ mod tests {
             send(&engines, "2").await;
         };
         let sleeper = sleeper(&log);
-        let (worked, ()) = tokio::join!(work(&engines.sqs, "respond", &sleeper, &clock, &stopping), script);
-        assert_eq!(worked, Ok(()));
+        let (fed, ()) = tokio::join!(feed(&engines.sqs, "respond", &sleeper, &clock, &stopping), script);
+        assert_eq!(fed, Ok(()));
         assert_eq!(*log.lock().unwrap(), ["begin 100", "begin 1", "end 1", "begin bad", "end 100"]);
         assert_eq!(engines.sqs.bodies("respond").unwrap(), ["bad", "2"]);
         assert_eq!(engines.sqs.counts("respond").unwrap(), Counts { visible: 1, in_flight: 1, delayed: 0 });
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_timer_runs_at_once_and_each_minute_also_when_it_fails() {
+    async fn a_timer_runs_at_once_and_each_minute_even_if_it_fails() {
         let (stopping, runs) = (CancellationToken::new(), Mutex::new(Vec::new()));
         let begun = tokio::time::Instant::now();
         let job = || -> Boxed<Result<(), ()>> {

@@ -1,14 +1,16 @@
 //! `/v1/organization/projects/{project_id}/service_accounts`.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use shared::app::admin::Issued;
-use shared::edge::{Admin, Deps, Input, List, Params, Path, Rejection, cursor};
+use shared::app::projects::{Issued, ServiceAccounts};
+use shared::edge::{Admin, Input, List, Params, Path, Rejection, cursor};
 use shared::model::invalid::Invalid;
 use shared::model::project::{Name, ServiceAccount};
 
-/// Every service account may call models and nothing else.
+/// The role of every service account: it may call models.
 pub(crate) const ROLE: &str = "member";
 
 #[derive(Serialize)]
@@ -27,7 +29,7 @@ impl From<ServiceAccount> for AccountObject {
     }
 }
 
-/// A service account with its key, this once.
+/// A new service account with its key. This is the only answer that shows the key.
 #[derive(Serialize)]
 pub(crate) struct CreatedObject {
     #[serde(flatten)]
@@ -75,7 +77,7 @@ const NEEDS_KEY: &str =
 
 pub(crate) async fn create(
     _: Admin,
-    State(gateway): State<Deps>,
+    State(accounts): State<Arc<ServiceAccounts>>,
     Path(project_id): Path<String>,
     Input(body): Input<CreateBody>,
 ) -> Result<Json<CreatedObject>, Rejection> {
@@ -83,32 +85,32 @@ pub(crate) async fn create(
         return Err(Invalid::field("create_service_account_only", NEEDS_KEY).into());
     }
     let name = Name::try_from(body.name)?;
-    Ok(Json(gateway.create_service_account(&project_id, name).await?.into()))
+    Ok(Json(accounts.create(&project_id, name).await?.into()))
 }
 
 pub(crate) async fn list(
     _: Admin,
-    State(gateway): State<Deps>,
+    State(accounts): State<Arc<ServiceAccounts>>,
     Path(project_id): Path<String>,
     params: Params,
 ) -> Result<Json<List<AccountObject>>, Rejection> {
-    let page = gateway.service_accounts(&project_id, &cursor(&params)?).await?;
+    let page = accounts.list(&project_id, &cursor(&params)?).await?;
     Ok(Json(List::of(page, |account| &account.id, AccountObject::from)))
 }
 
 pub(crate) async fn retrieve(
     _: Admin,
-    State(gateway): State<Deps>,
+    State(accounts): State<Arc<ServiceAccounts>>,
     Path((project_id, id)): Path<(String, String)>,
 ) -> Result<Json<AccountObject>, Rejection> {
-    Ok(Json(gateway.service_account(&project_id, &id).await?.into()))
+    Ok(Json(accounts.get(&project_id, &id).await?.into()))
 }
 
 pub(crate) async fn delete(
     _: Admin,
-    State(gateway): State<Deps>,
+    State(accounts): State<Arc<ServiceAccounts>>,
     Path((project_id, id)): Path<(String, String)>,
 ) -> Result<Json<Deleted>, Rejection> {
-    gateway.delete_service_account(&project_id, &id).await?;
+    accounts.delete(&project_id, &id).await?;
     Ok(Json(Deleted { object: "organization.project.service_account.deleted", id, deleted: true }))
 }

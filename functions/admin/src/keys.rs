@@ -1,9 +1,12 @@
 //! `/v1/organization/projects/{project_id}/api_keys`.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
-use shared::edge::{Admin, Deps, List, Params, Path, Rejection, cursor};
+use shared::app::projects::ServiceAccounts;
+use shared::edge::{Admin, List, Params, Path, Rejection, cursor};
 use shared::model::project::{ApiKey, Project};
 
 use crate::accounts::{Deleted, ROLE};
@@ -15,7 +18,7 @@ pub(crate) struct KeyObject {
     name: String,
     redacted_value: String,
     created_at: u64,
-    /// Not kept: it would be a write per request.
+    /// Always `null`: recording it would cost a write per request.
     last_used_at: Option<u64>,
     owner_project_access: &'static str,
     owner: Owner,
@@ -36,7 +39,7 @@ struct OwnerAccount {
 }
 
 impl KeyObject {
-    /// A key is made together with its owner, under the same name.
+    /// The owner has the name and the time of its key, because the two are created together.
     fn new(project: &Project, key: ApiKey) -> Self {
         let owner =
             OwnerAccount { id: key.service_account_id, name: key.name.clone(), created_at: key.created_at, role: ROLE };
@@ -55,28 +58,28 @@ impl KeyObject {
 
 pub(crate) async fn list(
     _: Admin,
-    State(gateway): State<Deps>,
+    State(accounts): State<Arc<ServiceAccounts>>,
     Path(project_id): Path<String>,
     params: Params,
 ) -> Result<Json<List<KeyObject>>, Rejection> {
-    let (project, page) = gateway.api_keys(&project_id, &cursor(&params)?).await?;
+    let (project, page) = accounts.api_keys(&project_id, &cursor(&params)?).await?;
     Ok(Json(List::of(page, |key| &key.id, |key| KeyObject::new(&project, key))))
 }
 
 pub(crate) async fn retrieve(
     _: Admin,
-    State(gateway): State<Deps>,
+    State(accounts): State<Arc<ServiceAccounts>>,
     Path((project_id, id)): Path<(String, String)>,
 ) -> Result<Json<KeyObject>, Rejection> {
-    let (project, key) = gateway.api_key(&project_id, &id).await?;
+    let (project, key) = accounts.api_key(&project_id, &id).await?;
     Ok(Json(KeyObject::new(&project, key)))
 }
 
 pub(crate) async fn delete(
     _: Admin,
-    State(gateway): State<Deps>,
+    State(accounts): State<Arc<ServiceAccounts>>,
     Path((project_id, id)): Path<(String, String)>,
 ) -> Result<Json<Deleted>, Rejection> {
-    gateway.revoke_api_key(&project_id, &id).await?;
+    accounts.revoke_api_key(&project_id, &id).await?;
     Ok(Json(Deleted { object: "organization.project.api_key.deleted", id, deleted: true }))
 }

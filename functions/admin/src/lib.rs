@@ -1,4 +1,5 @@
-//! The admin API: projects with their limits, service accounts and API keys. Every route takes the admin key.
+//! The admin API: projects with their limits, service accounts and API keys, and background jobs. Every route requires the
+//! admin key.
 
 mod accounts;
 mod jobs;
@@ -7,12 +8,29 @@ mod limits;
 mod projects;
 mod wire;
 
+use std::sync::Arc;
+
 use axum::Router;
+use axum::extract::FromRef;
 use axum::routing::{get, post};
-use shared::edge::Deps;
+use shared::app::projects::{Projects, ServiceAccounts};
+use shared::app::{Auth, JobAdmin};
+
+#[derive(Clone, FromRef)]
+struct AdminApi {
+    auth: Arc<Auth>,
+    projects: Arc<Projects>,
+    service_accounts: Arc<ServiceAccounts>,
+    jobs: Arc<JobAdmin>,
+}
 
 /// The routes of this function.
-pub fn router(gateway: Deps) -> Router {
+pub fn router(
+    auth: Arc<Auth>,
+    projects: Arc<Projects>,
+    service_accounts: Arc<ServiceAccounts>,
+    jobs: Arc<JobAdmin>,
+) -> Router {
     let project = Router::new()
         .route("/", get(projects::retrieve).post(projects::update))
         .route("/archive", post(projects::archive))
@@ -34,5 +52,5 @@ pub fn router(gateway: Deps) -> Router {
         .route("/v1/organization/dead_letters", get(jobs::dead_letters))
         .route("/v1/organization/dead_letters/replay", post(jobs::replay))
         .nest("/v1/organization/projects/{project_id}", project)
-        .with_state(gateway)
+        .with_state(AdminApi { auth, projects, service_accounts, jobs })
 }

@@ -1,14 +1,17 @@
-//! OpenAI's spend limit and rate limits of a project: other words for its `limits`.
+//! OpenAI's spend limit and rate limits of a project. They are another view of the project's `limits`.
+
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::app::admin::{LimitsChange, Patch, ProjectChange};
+use shared::app::projects::{LimitsPatch, ProjectPatch, Projects};
 use shared::app::{Error, Page};
-use shared::edge::{Admin, Deps, Input, List, Path, Rejection};
+use shared::edge::{Admin, Input, List, Path, Rejection};
 use shared::model::invalid::Invalid;
 use shared::model::money::MicroUsd;
+use shared::model::patch::Patch;
 use shared::model::project::Limits;
 
 use crate::wire;
@@ -16,7 +19,7 @@ use crate::wire;
 #[derive(Serialize)]
 pub(crate) struct SpendLimit {
     object: &'static str,
-    /// In whole cents, rounded down; `limits.budget_usd_per_month` is exact.
+    /// In cents, rounded down. `limits.budget_usd_per_month` is exact.
     threshold_amount: u64,
     currency: &'static str,
     interval: &'static str,
@@ -49,13 +52,13 @@ pub(crate) struct SpendLimitBody {
     interval: Option<String>,
 }
 
-/// A hundred billion cents, the most that `limits.budget_usd_per_month` takes.
+/// The maximum of `limits.budget_usd_per_month`, in cents.
 const MAX_CENTS: u64 = 100_000_000_000;
 
 impl SpendLimitBody {
     fn budget(&self) -> Result<MicroUsd, Invalid> {
-        only("currency", self.currency.as_deref(), "USD")?;
-        only("interval", self.interval.as_deref(), "month")?;
+        require("currency", self.currency.as_deref(), "USD")?;
+        require("interval", self.interval.as_deref(), "month")?;
         match self.threshold_amount {
             cents @ 1..=MAX_CENTS => Ok(MicroUsd(cents * MICRO_PER_CENT)),
             other => Err(Invalid::field(
@@ -66,8 +69,8 @@ impl SpendLimitBody {
     }
 }
 
-fn only(param: &str, given: Option<&str>, expected: &str) -> Result<(), Invalid> {
-    match given {
+fn require(param: &str, value: Option<&str>, expected: &str) -> Result<(), Invalid> {
+    match value {
         Some(other) if other != expected => {
             Err(Invalid::field(param, format!("`{param}` is `{other}`, expected `{expected}`.")))
         }
@@ -83,46 +86,44 @@ pub(crate) struct SpendLimitDeleted {
 
 pub(crate) async fn spend_limit(
     _: Admin,
-    State(gateway): State<Deps>,
+    State(projects): State<Arc<Projects>>,
     Path(project_id): Path<String>,
 ) -> Result<Json<SpendLimit>, Rejection> {
-    let project = gateway.project(&project_id).await?;
+    let project = projects.get(&project_id).await?;
     let budget = project.limits.budget.ok_or(Error::NotFound { kind: "project spend limit", id: project_id })?;
     Ok(Json(SpendLimit::of(budget)))
 }
 
 pub(crate) async fn set_spend_limit(
     _: Admin,
-    State(gateway): State<Deps>,
+    State(projects): State<Arc<Projects>>,
     Path(project_id): Path<String>,
     Input(body): Input<SpendLimitBody>,
 ) -> Result<Json<SpendLimit>, Rejection> {
     let budget = body.budget()?;
-    gateway
-        .update_project(&project_id, &limits(LimitsChange { budget: Patch::Set(budget), ..LimitsChange::default() }))
+    projects
+        .update(&project_id, &limits_patch(LimitsPatch { budget: Patch::Set(budget), ..LimitsPatch::default() }))
         .await?;
     Ok(Json(SpendLimit::of(budget)))
 }
 
 pub(crate) async fn delete_spend_limit(
     _: Admin,
-    State(gateway): State<Deps>,
+    State(projects): State<Arc<Projects>>,
     Path(project_id): Path<String>,
 ) -> Result<Json<SpendLimitDeleted>, Rejection> {
-    gateway
-        .update_project(&project_id, &limits(LimitsChange { budget: Patch::Clear, ..LimitsChange::default() }))
-        .await?;
+    projects.update(&project_id, &limits_patch(LimitsPatch { budget: Patch::Clear, ..LimitsPatch::default() })).await?;
     Ok(Json(SpendLimitDeleted { object: "project.spend_limit.deleted", deleted: true }))
 }
 
-fn limits(limits: LimitsChange) -> ProjectChange {
-    ProjectChange { limits, ..ProjectChange::default() }
+fn limits_patch(limits: LimitsPatch) -> ProjectPatch {
+    ProjectPatch { limits, ..ProjectPatch::default() }
 }
 
-/// The one rate limit of a project, over all models.
+/// The id of a project's only rate limit, which holds for all models together.
 const RATE_LIMIT: &str = "rl_all";
 
-/// `null` is no limit.
+/// `null` means no limit.
 #[derive(Serialize)]
 pub(crate) struct RateLimit {
     object: &'static str,
@@ -157,49 +158,51 @@ pub(crate) struct RateLimitBody {
 }
 
 impl RateLimitBody {
-    fn change(self) -> Result<LimitsChange, Invalid> {
+    fn patch(self) -> Result<LimitsPatch, Invalid> {
         let unknown = [
             ("max_images_per_1_minute", self.max_images_per_1_minute),
             ("max_audio_megabytes_per_1_minute", self.max_audio_megabytes_per_1_minute),
             ("max_requests_per_1_day", self.max_requests_per_1_day),
             ("batch_1_day_max_input_tokens", self.batch_1_day_max_input_tokens),
         ];
-        // Said, not ignored: who sets a limit relies on it.
+        // An error, because a client that sets a limit relies on it.
         if let Some((name, _)) = unknown.into_iter().find(|(_, value)| value.is_some()) {
             return Err(Invalid::field(
                 name,
                 format!("weir limits requests and tokens per minute; it has no `{name}`."),
             ));
         }
-        Ok(LimitsChange {
+        Ok(LimitsPatch {
             requests_per_minute: self
                 .max_requests_per_1_minute
-                .try_map(|n| wire::requests("max_requests_per_1_minute", n))?,
-            tokens_per_minute: self.max_tokens_per_1_minute.try_map(|n| wire::tokens("max_tokens_per_1_minute", n))?,
-            ..LimitsChange::default()
+                .try_map(|n| wire::check_requests("max_requests_per_1_minute", n))?,
+            tokens_per_minute: self
+                .max_tokens_per_1_minute
+                .try_map(|n| wire::check_tokens("max_tokens_per_1_minute", n))?,
+            ..LimitsPatch::default()
         })
     }
 }
 
 pub(crate) async fn rate_limits(
     _: Admin,
-    State(gateway): State<Deps>,
+    State(projects): State<Arc<Projects>>,
     Path(project_id): Path<String>,
 ) -> Result<Json<List<RateLimit>>, Rejection> {
-    let limits = gateway.project(&project_id).await?.limits;
+    let limits = projects.get(&project_id).await?.limits;
     let page = Page { items: vec![RateLimit::from(limits)], has_more: false };
     Ok(Json(List::of(page, |limit| limit.id, |limit| limit)))
 }
 
 pub(crate) async fn set_rate_limit(
     _: Admin,
-    State(gateway): State<Deps>,
+    State(projects): State<Arc<Projects>>,
     Path((project_id, id)): Path<(String, String)>,
     Input(body): Input<RateLimitBody>,
 ) -> Result<Json<RateLimit>, Rejection> {
     if id != RATE_LIMIT {
         return Err(Error::NotFound { kind: "rate limit", id }.into());
     }
-    let project = gateway.update_project(&project_id, &limits(body.change()?)).await?;
+    let project = projects.update(&project_id, &limits_patch(body.patch()?)).await?;
     Ok(Json(project.limits.into()))
 }

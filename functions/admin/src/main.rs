@@ -1,4 +1,4 @@
-//! Lambda entry point. Wiring only: everything testable lives in the library.
+//! Entry point on Lambda. It only connects the parts; the library has everything that tests can reach.
 
 use shared::edge::{self, config::Config, connect::Connect, lambda};
 
@@ -6,6 +6,8 @@ use shared::edge::{self, config::Config, connect::Connect, lambda};
 async fn main() -> Result<(), lambda_http::Error> {
     let config = Config::from_env()?;
     let telemetry = edge::telemetry::start("admin", &config);
-    let gateway = Connect::table(&config).queues().admin_key().await?.gateway();
-    lambda::run(edge::stack(admin::router(gateway)), config.response_mode, telemetry).await
+    let components = Connect::table(&config).queues().admin_key().await?.components();
+    let router =
+        admin::router(components.auth(), components.projects(), components.service_accounts(), components.job_admin());
+    lambda::run(edge::stack(router), config.response_mode, telemetry).await
 }

@@ -1,10 +1,13 @@
 //! `/v1/organization/projects`.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use shared::app::admin::{NewProject, Patch, ProjectChange};
-use shared::edge::{Admin, Deps, Input, List, Params, Path, Rejection, cursor};
+use shared::app::projects::{NewProject, ProjectPatch, Projects};
+use shared::edge::{Admin, Input, List, Params, Path, Rejection, cursor};
+use shared::model::patch::Patch;
 use shared::model::project::{Limits, Name, Policy, Project};
 
 use crate::wire::{self, LimitsBody, LimitsObject, PolicyBody};
@@ -49,7 +52,7 @@ pub(crate) struct CreateBody {
 
 #[derive(Deserialize)]
 pub(crate) struct UpdateBody {
-    /// `null` keeps it, as absence does: a project has a name.
+    /// Absent or `null` keeps the name: a project always has one.
     name: Option<String>,
     #[serde(default)]
     limits: Patch<LimitsBody>,
@@ -59,52 +62,52 @@ pub(crate) struct UpdateBody {
 
 pub(crate) async fn create(
     _: Admin,
-    State(gateway): State<Deps>,
+    State(projects): State<Arc<Projects>>,
     Input(body): Input<CreateBody>,
 ) -> Result<Json<ProjectObject>, Rejection> {
     let new = NewProject {
         name: Name::try_from(body.name)?,
-        limits: wire::limits(body.limits)?.apply(Limits::default()),
-        policy: wire::policy(body.policy)?.apply(&Policy::default()),
+        limits: wire::parse_limits(body.limits)?.apply(Limits::default()),
+        policy: wire::parse_policy(body.policy)?.apply(&Policy::default()),
     };
-    Ok(Json(gateway.create_project(new).await?.into()))
+    Ok(Json(projects.create(new).await?.into()))
 }
 
 pub(crate) async fn list(
     _: Admin,
-    State(gateway): State<Deps>,
+    State(projects): State<Arc<Projects>>,
     params: Params,
 ) -> Result<Json<List<ProjectObject>>, Rejection> {
-    let page = gateway.projects(&cursor(&params)?, params.flag("include_archived")?).await?;
+    let page = projects.list(&cursor(&params)?, params.flag("include_archived")?).await?;
     Ok(Json(List::of(page, |project| &project.id, ProjectObject::from)))
 }
 
 pub(crate) async fn retrieve(
     _: Admin,
-    State(gateway): State<Deps>,
+    State(projects): State<Arc<Projects>>,
     Path(id): Path<String>,
 ) -> Result<Json<ProjectObject>, Rejection> {
-    Ok(Json(gateway.project(&id).await?.into()))
+    Ok(Json(projects.get(&id).await?.into()))
 }
 
 pub(crate) async fn update(
     _: Admin,
-    State(gateway): State<Deps>,
+    State(projects): State<Arc<Projects>>,
     Path(id): Path<String>,
     Input(body): Input<UpdateBody>,
 ) -> Result<Json<ProjectObject>, Rejection> {
-    let change = ProjectChange {
+    let patch = ProjectPatch {
         name: body.name.map(Name::try_from).transpose()?,
-        limits: wire::limits(body.limits)?,
-        policy: wire::policy(body.policy)?,
+        limits: wire::parse_limits(body.limits)?,
+        policy: wire::parse_policy(body.policy)?,
     };
-    Ok(Json(gateway.update_project(&id, &change).await?.into()))
+    Ok(Json(projects.update(&id, &patch).await?.into()))
 }
 
 pub(crate) async fn archive(
     _: Admin,
-    State(gateway): State<Deps>,
+    State(projects): State<Arc<Projects>>,
     Path(id): Path<String>,
 ) -> Result<Json<ProjectObject>, Rejection> {
-    Ok(Json(gateway.archive_project(&id).await?.into()))
+    Ok(Json(projects.archive(&id).await?.into()))
 }

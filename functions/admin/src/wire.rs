@@ -1,12 +1,13 @@
-//! weir's own fields of a project, `limits` and `policy`: their JSON, and the ranges they are checked against.
+//! The JSON of a project's `limits` and `policy`, which OpenAI's projects do not have, and the ranges of their values.
 
 use serde::{Deserialize, Serialize};
-use shared::app::admin::{LimitsChange, Patch, PolicyChange};
+use shared::app::projects::{LimitsPatch, PolicyPatch};
 use shared::model::invalid::Invalid;
 use shared::model::money::MicroUsd;
+use shared::model::patch::Patch;
 use shared::model::project::{Limits, MAX_CACHE_TTL_SECONDS};
 
-/// Limits as they are shown; `null` is no limit.
+/// The limits in an answer; `null` means no limit.
 #[derive(Serialize)]
 pub(crate) struct LimitsObject {
     requests_per_minute: Option<u64>,
@@ -24,7 +25,7 @@ impl From<Limits> for LimitsObject {
     }
 }
 
-/// Limits as they are sent: absent keeps, `null` removes.
+/// The limits in a request: an absent field keeps a limit, `null` removes it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LimitsBody {
@@ -36,7 +37,7 @@ pub(crate) struct LimitsBody {
     budget_usd_per_month: Patch<f64>,
 }
 
-/// A policy as it is sent: absent keeps, `null` restores the default.
+/// The policy in a request: an absent field keeps a value, `null` restores the default.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PolicyBody {
@@ -48,34 +49,40 @@ pub(crate) struct PolicyBody {
     cache_ttl_seconds: Patch<u64>,
 }
 
-/// Reads `limits`.
-pub(crate) fn limits(body: Patch<LimitsBody>) -> Result<LimitsChange, Invalid> {
+/// Checks `limits`.
+///
+/// # Errors
+/// `Invalid` if a limit is out of its range.
+pub(crate) fn parse_limits(body: Patch<LimitsBody>) -> Result<LimitsPatch, Invalid> {
     let body = match body {
-        Patch::Keep => return Ok(LimitsChange::default()),
-        Patch::Clear => return Ok(LimitsChange::clear()),
+        Patch::Keep => return Ok(LimitsPatch::default()),
+        Patch::Clear => return Ok(LimitsPatch::clear()),
         Patch::Set(body) => body,
     };
-    Ok(LimitsChange {
-        requests_per_minute: body.requests_per_minute.try_map(|n| requests("limits.requests_per_minute", n))?,
-        tokens_per_minute: body.tokens_per_minute.try_map(|n| tokens("limits.tokens_per_minute", n))?,
-        budget: body.budget_usd_per_month.try_map(budget)?,
+    Ok(LimitsPatch {
+        requests_per_minute: body.requests_per_minute.try_map(|n| check_requests("limits.requests_per_minute", n))?,
+        tokens_per_minute: body.tokens_per_minute.try_map(|n| check_tokens("limits.tokens_per_minute", n))?,
+        budget: body.budget_usd_per_month.try_map(parse_budget)?,
     })
 }
 
-/// Reads `policy`.
-pub(crate) fn policy(body: Patch<PolicyBody>) -> Result<PolicyChange, Invalid> {
+/// Checks `policy`.
+///
+/// # Errors
+/// `Invalid` if a value is out of its range.
+pub(crate) fn parse_policy(body: Patch<PolicyBody>) -> Result<PolicyPatch, Invalid> {
     let body = match body {
-        Patch::Keep => return Ok(PolicyChange::default()),
-        Patch::Clear => return Ok(PolicyChange::clear()),
+        Patch::Keep => return Ok(PolicyPatch::default()),
+        Patch::Clear => return Ok(PolicyPatch::clear()),
         Patch::Set(body) => body,
     };
-    let output = |n| within("policy.default_max_output_tokens", n, MAX_OUTPUT_TOKENS);
-    Ok(PolicyChange {
-        default_max_output_tokens: body.default_max_output_tokens.try_map(output)?,
+    let check_output = |n| require_within("policy.default_max_output_tokens", n, MAX_OUTPUT_TOKENS);
+    Ok(PolicyPatch {
+        default_max_output_tokens: body.default_max_output_tokens.try_map(check_output)?,
         dedupe_retries: body.dedupe_retries,
         cache_ttl_seconds: body
             .cache_ttl_seconds
-            .try_map(|n| within("policy.cache_ttl_seconds", n, MAX_CACHE_TTL_SECONDS))?,
+            .try_map(|n| require_within("policy.cache_ttl_seconds", n, MAX_CACHE_TTL_SECONDS))?,
     })
 }
 
@@ -83,24 +90,24 @@ const MAX_REQUESTS_PER_MINUTE: u64 = 1_000_000_000;
 const MAX_TOKENS_PER_MINUTE: u64 = 1_000_000_000_000;
 const MAX_OUTPUT_TOKENS: u64 = 100_000_000;
 
-/// Checks requests per minute.
-pub(crate) fn requests(param: &str, value: u64) -> Result<u64, Invalid> {
-    within(param, value, MAX_REQUESTS_PER_MINUTE)
+/// Checks a number of requests per minute. `param` names the field in the error.
+pub(crate) fn check_requests(param: &str, value: u64) -> Result<u64, Invalid> {
+    require_within(param, value, MAX_REQUESTS_PER_MINUTE)
 }
 
-/// Checks tokens per minute.
-pub(crate) fn tokens(param: &str, value: u64) -> Result<u64, Invalid> {
-    within(param, value, MAX_TOKENS_PER_MINUTE)
+/// Checks a number of tokens per minute. `param` names the field in the error.
+pub(crate) fn check_tokens(param: &str, value: u64) -> Result<u64, Invalid> {
+    require_within(param, value, MAX_TOKENS_PER_MINUTE)
 }
 
-fn within(param: &str, value: u64, max: u64) -> Result<u64, Invalid> {
+fn require_within(param: &str, value: u64, max: u64) -> Result<u64, Invalid> {
     match value {
         _ if (1..=max).contains(&value) => Ok(value),
         _ => Err(Invalid::field(param, format!("`{param}` is {value}, expected 1 to {max}, or null for none."))),
     }
 }
 
-fn budget(dollars: f64) -> Result<MicroUsd, Invalid> {
+fn parse_budget(dollars: f64) -> Result<MicroUsd, Invalid> {
     let param = "limits.budget_usd_per_month";
     let wrong = || {
         Invalid::field(param, format!("`{param}` is {dollars}, expected 0 to 1000000000 dollars, or null for none."))
@@ -112,19 +119,19 @@ fn budget(dollars: f64) -> Result<MicroUsd, Invalid> {
 mod tests {
     use super::*;
 
-    fn read(json: &str) -> Result<LimitsChange, Invalid> {
-        limits(Patch::Set(serde_json::from_str(json).unwrap()))
+    fn read(json: &str) -> Result<LimitsPatch, Invalid> {
+        parse_limits(Patch::Set(serde_json::from_str(json).unwrap()))
     }
 
     #[test]
-    fn limits_are_checked_at_their_ends() {
-        let change = read(r#"{"requests_per_minute":1,"tokens_per_minute":1000000000000,"budget_usd_per_month":0.1}"#);
-        let expected = LimitsChange {
+    fn refuses_limits_outside_of_their_ranges() {
+        let patch = read(r#"{"requests_per_minute":1,"tokens_per_minute":1000000000000,"budget_usd_per_month":0.1}"#);
+        let expected = LimitsPatch {
             requests_per_minute: Patch::Set(1),
             tokens_per_minute: Patch::Set(1_000_000_000_000),
             budget: Patch::Set(MicroUsd(100_000)),
         };
-        assert_eq!(change, Ok(expected));
+        assert_eq!(patch, Ok(expected));
         for (name, value) in [
             ("requests_per_minute", "0"),
             ("requests_per_minute", "1000000001"),
@@ -139,9 +146,9 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_is_checked() {
+    fn refuses_a_policy_outside_of_its_ranges() {
         for body in [r#"{"cache_ttl_seconds":0}"#, r#"{"default_max_output_tokens":0}"#] {
-            assert!(policy(Patch::Set(serde_json::from_str(body).unwrap())).is_err(), "{body}");
+            assert!(parse_policy(Patch::Set(serde_json::from_str(body).unwrap())).is_err(), "{body}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Lambda entry point. Wiring only: everything testable lives in the library.
+//! Entry point on Lambda. It only connects the parts; the library has everything that tests can reach.
 
 use std::sync::Arc;
 
@@ -11,6 +11,6 @@ async fn main() -> Result<(), lambda_http::Error> {
     let telemetry = edge::telemetry::start("deliver", &config);
     let options = Options { permit_loopback: config.webhooks_permit_loopback, ..Options::default() };
     let receivers = Arc::new(Outbound::new(options).warmed()?);
-    let gateway = Connect::table(&config).queues().receivers(receivers).gateway();
-    lambda::run_worker(|event, _| deliver::job(event, Arc::clone(&gateway)), telemetry).await
+    let deliverer = Connect::table(&config).queues().receivers(receivers).components().deliverer();
+    lambda::run_worker(|event, _| deliver::job(event, Arc::clone(&deliverer)), telemetry).await
 }

@@ -1,26 +1,33 @@
 //! Vectors from models: `/v1/embeddings`.
 
+use std::sync::Arc;
+
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRef, State};
 use axum::http::request::Parts;
 use axum::response::Response;
 use axum::routing::post;
-use shared::edge::{Deps, Rejection, serve};
+use shared::app::{Auth, Calls};
+use shared::edge::{Rejection, SentBody, serve};
 use shared::model::project::Caller;
 use shared::model::provider::Endpoint;
 
+#[derive(Clone, FromRef)]
+struct Embeddings {
+    auth: Arc<Auth>,
+    calls: Arc<Calls>,
+}
+
 /// The routes of this function.
-pub fn router(gateway: Deps) -> Router {
-    Router::new().route("/v1/embeddings", post(embeddings)).with_state(gateway)
+pub fn router(auth: Arc<Auth>, calls: Arc<Calls>) -> Router {
+    Router::new().route("/v1/embeddings", post(embeddings)).with_state(Embeddings { auth, calls })
 }
 
 async fn embeddings(
-    State(gateway): State<Deps>,
+    State(calls): State<Arc<Calls>>,
     caller: Caller,
     parts: Parts,
-    body: Result<Bytes, BytesRejection>,
+    body: SentBody,
 ) -> Result<Response, Rejection> {
-    serve(gateway, Endpoint::Embeddings, caller, parts, body).await
+    serve(calls, Endpoint::Embeddings, caller, parts, body).await
 }

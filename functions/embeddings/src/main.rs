@@ -1,4 +1,4 @@
-//! Lambda entry point. Wiring only: everything testable lives in the library.
+//! Entry point on Lambda. It only connects the parts; the library has everything that tests can reach.
 
 use shared::edge::{self, config::Config, connect::Connect, lambda};
 
@@ -6,9 +6,10 @@ use shared::edge::{self, config::Config, connect::Connect, lambda};
 async fn main() -> Result<(), lambda_http::Error> {
     let config = Config::from_env()?;
     let telemetry = edge::telemetry::start("embeddings", &config);
-    let gateway = Connect::table(&config).bucket().providers(providers::registry).await?.gateway();
-    let served = lambda::run(edge::stack(embeddings::router(gateway.clone())), config.response_mode, telemetry).await;
-    // Lambda's API broke off. Calls that were begun are paid for: their books are closed before the process ends.
-    gateway.drain().await;
+    let components = Connect::table(&config).bucket().providers(providers::registry).await?.components();
+    let router = embeddings::router(components.auth(), components.calls());
+    let served = lambda::run(edge::stack(router), config.response_mode, telemetry).await;
+    // The connection to Lambda's API is lost. Calls that have begun cost money: they must be settled before the process ends.
+    components.drain().await;
     served
 }

@@ -1,18 +1,29 @@
-//! The models that are served: `/v1/models` and `/v1/models/{model}`.
+//! The models of the catalog: `/v1/models` and `/v1/models/{model}`.
 
-use axum::extract::State;
+use std::sync::Arc;
+
+use axum::extract::{FromRef, State};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
-use shared::app::Error;
-use shared::edge::{Deps, Path, Rejection};
-use shared::model::catalog::Model;
+use shared::app::{Auth, Error};
+use shared::edge::{Path, Rejection};
+use shared::model::catalog::{Catalog, Model};
 use shared::model::project::Caller;
 
+#[derive(Clone, FromRef)]
+struct Models {
+    auth: Arc<Auth>,
+    catalog: Arc<Catalog>,
+}
+
 /// The routes of this function.
-pub fn router(gateway: Deps) -> Router {
-    // Names with slashes arrive as `%2F`, and as plain slashes from clients that do not escape them.
-    Router::new().route("/v1/models", get(list)).route("/v1/models/{*model}", get(retrieve)).with_state(gateway)
+pub fn router(auth: Arc<Auth>, catalog: Arc<Catalog>) -> Router {
+    Router::new()
+        .route("/v1/models", get(list))
+        // A wildcard, because a client may send a slash in a name as `%2F` or as it is.
+        .route("/v1/models/{*model}", get(retrieve))
+        .with_state(Models { auth, catalog })
 }
 
 #[derive(Serialize)]
@@ -29,7 +40,7 @@ struct ModelObject<'a> {
     owned_by: &'a str,
 }
 
-/// Models have no date of their own in `models.toml`; OpenAI's type wants one. 2026-01-01.
+/// 2026-01-01. OpenAI's type requires a date, and a model in `models.toml` has none.
 const CREATED: u64 = 1_767_225_600;
 
 impl<'a> ModelObject<'a> {
@@ -39,19 +50,19 @@ impl<'a> ModelObject<'a> {
     }
 }
 
-async fn list(State(gateway): State<Deps>, _: Caller) -> Json<serde_json::Value> {
-    let models = gateway.catalog().models().iter();
-    let named =
+async fn list(State(catalog): State<Arc<Catalog>>, _: Caller) -> Json<serde_json::Value> {
+    let models = catalog.models().iter();
+    let with_names =
         models.flat_map(|model| std::iter::once(&model.name).chain(&model.aliases).map(move |name| (name, model)));
-    let data = named.map(|(name, model)| ModelObject::new(name, model)).collect();
+    let data = with_names.map(|(name, model)| ModelObject::new(name, model)).collect();
     Json(serde_json::json!(List { object: "list", data }))
 }
 
 async fn retrieve(
-    State(gateway): State<Deps>,
+    State(catalog): State<Arc<Catalog>>,
     _: Caller,
     Path(name): Path<String>,
 ) -> Result<Json<serde_json::Value>, Rejection> {
-    let model = gateway.catalog().model(&name).ok_or_else(|| Error::UnknownModel(name.clone()))?;
+    let model = catalog.model(&name).ok_or_else(|| Error::UnknownModel(name.clone()))?;
     Ok(Json(serde_json::json!(ModelObject::new(&name, model))))
 }

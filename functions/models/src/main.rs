@@ -1,4 +1,4 @@
-//! Lambda entry point. Wiring only: everything testable lives in the library.
+//! Entry point on Lambda. It only connects the parts; the library has everything that tests can reach.
 
 use shared::edge::{self, config::Config, connect::Connect, lambda};
 
@@ -6,6 +6,7 @@ use shared::edge::{self, config::Config, connect::Connect, lambda};
 async fn main() -> Result<(), lambda_http::Error> {
     let config = Config::from_env()?;
     let telemetry = edge::telemetry::start("models", &config);
-    let gateway = Connect::table(&config).models().await?.gateway();
-    lambda::run(edge::stack(models::router(gateway)), config.response_mode, telemetry).await
+    let components = Connect::table(&config).models().await?.components();
+    let router = models::router(components.auth(), components.catalog());
+    lambda::run(edge::stack(router), config.response_mode, telemetry).await
 }

@@ -1,16 +1,17 @@
-//! The worker of background responses: a batch of messages runs concurrently in one invocation, because waiting for a
-//! provider costs no processor.
+//! The worker of background responses.
+//!
+//! One invocation runs a whole batch of messages at once: a job that waits for its provider needs no processor.
 
-use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
-use shared::edge::{Deps, worker};
+use std::sync::Arc;
+
+use shared::app::ResponseWorker;
+use shared::edge::worker::{self, SqsBatchResponse, SqsEvent};
 use shared::model::clock::Timestamp;
 use shared::model::message::{Message, ResponseKey};
 
-/// Works on every response that the messages name. `function_ends` is when the invocation is stopped.
-pub async fn job(event: SqsEvent, gateway: Deps, function_ends: Option<Timestamp>) -> SqsBatchResponse {
-    worker::batch("respond", event, |message: Message<ResponseKey>| {
-        let gateway = gateway.clone();
-        async move { gateway.respond(&message.key, function_ends).await }
-    })
-    .await
+/// Works on each response that the messages name. `function_ends` is the time at which Lambda stops the invocation.
+pub async fn job(event: SqsEvent, worker: Arc<ResponseWorker>, function_ends: Option<Timestamp>) -> SqsBatchResponse {
+    let worker = &worker;
+    let work = async |message: Message<ResponseKey>| worker.work(&message.key, function_ends).await;
+    worker::batch("respond", event, work).await
 }

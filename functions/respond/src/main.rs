@@ -1,4 +1,6 @@
-//! Lambda entry point. Wiring only: everything testable lives in the library.
+//! Entry point on Lambda. It only connects the parts; the library has everything that tests can reach.
+
+use std::sync::Arc;
 
 use shared::edge::{self, config::Config, connect::Connect, lambda};
 
@@ -6,6 +8,7 @@ use shared::edge::{self, config::Config, connect::Connect, lambda};
 async fn main() -> Result<(), lambda_runtime::Error> {
     let config = Config::from_env()?;
     let telemetry = edge::telemetry::start("respond", &config);
-    let gateway = Connect::table(&config).bucket().queues().providers(providers::registry).await?.gateway();
-    lambda::run_worker(|event, ends| respond::job(event, gateway.clone(), Some(ends)), telemetry).await
+    let components = Connect::table(&config).bucket().queues().providers(providers::registry).await?.components();
+    let worker = components.response_worker();
+    lambda::run_worker(|event, ends| respond::job(event, Arc::clone(&worker), Some(ends)), telemetry).await
 }

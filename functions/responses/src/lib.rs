@@ -1,29 +1,38 @@
-//! Responses: `/v1/responses` and `/v1/conversations`, and what hangs on them.
+//! The Responses API: `/v1/responses` and `/v1/conversations`.
 
 mod conversations;
 
+use std::sync::Arc;
+
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRef, State};
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use shared::app::{CallOptions, ResponseRequest};
+use shared::app::{Auth, Conversations, ResponseRequest, Responses};
 use shared::dialects::openai_responses::{CreateResponse, Item, ListQuery, check_include, list};
-use shared::edge::{Deps, Params, Path, Rejection, body, function_ends, respond, respond_to};
+use shared::edge::{Params, Path, Rejection, SentBody, call_options, function_ends, read_body, respond, respond_to};
+use shared::model::clock::Clock;
 use shared::model::object::Object;
 use shared::model::project::Caller;
 
+#[derive(Clone, FromRef)]
+struct ResponsesApi {
+    auth: Arc<Auth>,
+    responses: Arc<Responses>,
+    conversations: Arc<Conversations>,
+    clock: Clock,
+}
+
 /// The routes of this function.
-pub fn router(gateway: Deps) -> Router {
+pub fn router(auth: Arc<Auth>, responses: Arc<Responses>, conversations: Arc<Conversations>, clock: Clock) -> Router {
     Router::new()
         .route("/v1/responses", post(create))
-        .route("/v1/responses/input_tokens", post(input_tokens))
+        .route("/v1/responses/input_tokens", post(count_input_tokens))
         .route("/v1/responses/{id}", get(retrieve).delete(delete))
         .route("/v1/responses/{id}/cancel", post(cancel))
-        .route("/v1/responses/{id}/input_items", get(input_items))
+        .route("/v1/responses/{id}/input_items", get(list_input_items))
         .route("/v1/conversations", post(conversations::create))
         .route(
             "/v1/conversations/{id}",
@@ -34,27 +43,37 @@ pub fn router(gateway: Deps) -> Router {
             "/v1/conversations/{id}/items/{item_id}",
             get(conversations::retrieve_item).delete(conversations::delete_item),
         )
-        .with_state(gateway)
+        .with_state(ResponsesApi { auth, responses, conversations, clock })
 }
 
-type Sent = Result<Bytes, BytesRejection>;
-
-async fn create(State(gateway): State<Deps>, caller: Caller, parts: Parts, sent: Sent) -> Result<Response, Rejection> {
-    let create = CreateResponse::parse(&body(sent)?, gateway.clock().now())?;
-    let request = ResponseRequest { create, terms: CallOptions::read(&parts)? };
-    drop(parts); // They would keep the connection's read buffer until the answer.
-    let asked = request.create.model.clone();
-    Ok(respond_to(&gateway, &asked, gateway.create_response(caller, request).await))
+async fn create(
+    State(responses): State<Arc<Responses>>,
+    State(clock): State<Clock>,
+    caller: Caller,
+    parts: Parts,
+    body: SentBody,
+) -> Result<Response, Rejection> {
+    let create = CreateResponse::parse(&read_body(body)?, clock.now())?;
+    let request = ResponseRequest { create, options: call_options(&parts)? };
+    drop(parts); // Its headers would keep the connection's read buffer in memory until the answer ends.
+    let requested_model = request.create.model.clone();
+    let answer = responses.create(caller, request).await;
+    Ok(respond_to(responses.catalog(), &requested_model, answer))
 }
 
-async fn input_tokens(State(gateway): State<Deps>, caller: Caller, sent: Sent) -> Result<Response, Rejection> {
-    let create = CreateResponse::parse_to_count(&body(sent)?, gateway.clock().now())?;
-    let count = gateway.count_input_tokens(&caller, create).await?;
+async fn count_input_tokens(
+    State(responses): State<Arc<Responses>>,
+    State(clock): State<Clock>,
+    caller: Caller,
+    body: SentBody,
+) -> Result<Response, Rejection> {
+    let create = CreateResponse::parse_to_count(&read_body(body)?, clock.now())?;
+    let count = responses.count_input_tokens(&caller, create).await?;
     Ok(json(&Object::default().with("object", "response.input_tokens").with("input_tokens", &count)))
 }
 
 async fn retrieve(
-    State(gateway): State<Deps>,
+    State(responses): State<Arc<Responses>>,
     caller: Caller,
     Path(id): Path<String>,
     params: Params,
@@ -62,27 +81,35 @@ async fn retrieve(
 ) -> Result<Response, Rejection> {
     if params.flag("stream")? {
         let after = params.number("starting_after")?;
-        return Ok(respond(gateway.stream_response(&caller, &id, after, function_ends(&parts)).await?));
+        return Ok(respond(responses.stream(&caller, &id, after, function_ends(&parts)).await?));
     }
-    Ok(json(&gateway.response(&caller, &id).await?))
+    Ok(json(&responses.retrieve(&caller, &id).await?))
 }
 
-async fn cancel(State(gateway): State<Deps>, caller: Caller, Path(id): Path<String>) -> Result<Response, Rejection> {
-    Ok(json(&gateway.cancel_response(&caller, &id).await?))
+async fn cancel(
+    State(responses): State<Arc<Responses>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Rejection> {
+    Ok(json(&responses.cancel(&caller, &id).await?))
 }
 
-async fn delete(State(gateway): State<Deps>, caller: Caller, Path(id): Path<String>) -> Result<Response, Rejection> {
-    Ok(json(&gateway.delete_response(&caller, &id).await?))
+async fn delete(
+    State(responses): State<Arc<Responses>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Rejection> {
+    Ok(json(&responses.delete(&caller, &id).await?))
 }
 
-async fn input_items(
-    State(gateway): State<Deps>,
+async fn list_input_items(
+    State(responses): State<Arc<Responses>>,
     caller: Caller,
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Response, Rejection> {
     let query = list_query(&params)?;
-    let items = gateway.input_items(&caller, &id).await?;
+    let items = responses.input_items(&caller, &id).await?;
     let (page, has_more) = query.page(items, Item::id, |_| true)?;
     Ok(json(&list(&page, has_more)))
 }

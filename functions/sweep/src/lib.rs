@@ -1,30 +1,14 @@
-//! The sweep, each minute: what is due is done, or handed to the worker that does it.
+//! The sweep, which runs each minute and continues the work that is due.
 
-use std::time::Instant;
+use std::sync::Arc;
 
-use shared::app::{Error, ErrorChain};
-use shared::edge::Deps;
+use shared::app::{Error, Sweeper};
+use shared::edge::log_sweep;
 
-/// Sweeps once and logs what was done. Any number may run at once, and one that is left out is made up for by the next.
+/// Sweeps once. Several sweeps may run at the same time, and a later sweep does the work of one that was left out.
 ///
 /// # Errors
-/// If the table failed. What is not done stays due.
-pub async fn job(gateway: Deps) -> Result<(), Error> {
-    let begun = Instant::now();
-    let swept = gateway.sweep().await;
-    let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    match &swept {
-        Ok(swept) => tracing::info!(
-            function = "sweep",
-            outcome = "done",
-            holds_settled = swept.holds_settled,
-            charged_micro_usd = swept.charged.0,
-            duration_ms,
-            "sweep"
-        ),
-        Err(error) => {
-            tracing::error!(function = "sweep", outcome = "failed", duration_ms, error = %ErrorChain(error), "sweep");
-        }
-    }
-    swept.map(drop)
+/// If the table failed. Work that was not done stays due.
+pub async fn job(sweeper: Arc<Sweeper>) -> Result<(), Error> {
+    log_sweep(sweeper.sweep()).await
 }

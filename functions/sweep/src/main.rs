@@ -1,4 +1,6 @@
-//! Lambda entry point. Wiring only: everything testable lives in the library.
+//! Entry point on Lambda. It only connects the parts; the library has everything that tests can reach.
+
+use std::sync::Arc;
 
 use shared::edge::{self, config::Config, connect::Connect, lambda};
 
@@ -6,6 +8,6 @@ use shared::edge::{self, config::Config, connect::Connect, lambda};
 async fn main() -> Result<(), lambda_runtime::Error> {
     let config = Config::from_env()?;
     let telemetry = edge::telemetry::start("sweep", &config);
-    let gateway = Connect::table(&config).bucket().queues().models().await?.gateway();
-    lambda::run_schedule(|| sweep::job(gateway.clone()), telemetry).await
+    let sweeper = Connect::table(&config).bucket().queues().models().await?.components().sweeper();
+    lambda::run_schedule(|| sweep::job(Arc::clone(&sweeper)), telemetry).await
 }

@@ -1,4 +1,4 @@
-//! Lambda entry point. Wiring only: everything testable lives in the library.
+//! Entry point on Lambda. It only connects the parts; the library has everything that tests can reach.
 
 use shared::edge::{self, config::Config, connect::Connect, lambda};
 
@@ -6,6 +6,7 @@ use shared::edge::{self, config::Config, connect::Connect, lambda};
 async fn main() -> Result<(), lambda_http::Error> {
     let config = Config::from_env()?;
     let telemetry = edge::telemetry::start("usage", &config);
-    let gateway = Connect::table(&config).admin_key().await?.gateway();
-    lambda::run(edge::stack(usage::router(gateway)), config.response_mode, telemetry).await
+    let components = Connect::table(&config).admin_key().await?.components();
+    let router = usage::router(components.auth(), components.usage_reports(), components.clock().clone());
+    lambda::run(edge::stack(router), config.response_mode, telemetry).await
 }

@@ -1,4 +1,4 @@
-//! Query parameters of the reports.
+//! The query parameters of the reports.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use shared::edge::Params;
 use shared::model::clock::Timestamp;
 use shared::model::invalid::Invalid;
 
-/// Which report is asked for.
+/// The requested report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Report {
     Usage(Operation),
@@ -16,7 +16,10 @@ pub(crate) enum Report {
 }
 
 impl Report {
-    /// Reads the parameters; `now` ends a range without an end.
+    /// Reads the parameters. A range without an end ends at `now`.
+    ///
+    /// # Errors
+    /// `Invalid`, with the name of the parameter, if one is invalid or weir cannot apply it.
     pub(crate) fn query(self, params: &Params, now: Timestamp) -> Result<UsageQuery, Invalid> {
         refuse(params, "user_ids", "weir has no users; filter by `api_key_ids` or `project_ids`.")?;
         refuse(params, "batch", "weir does not count batches apart.")?;
@@ -33,9 +36,9 @@ impl Report {
                     Self::Usage(operation) => Some(operation),
                     Self::Costs => None,
                 },
-                projects: set(params, "project_ids"),
-                api_keys: set(params, "api_key_ids"),
-                models: set(params, "models"),
+                projects: read_set(params, "project_ids"),
+                api_keys: read_set(params, "api_key_ids"),
+                models: read_set(params, "models"),
                 group_by: self.grouping(params)?,
             },
         })
@@ -54,7 +57,7 @@ impl Report {
         }
     }
 
-    /// Buckets of a page; defaults and maxima are OpenAI's.
+    /// The number of buckets of a page. Defaults and maxima are OpenAI's.
     fn limit(self, params: &Params, width: Width) -> Result<usize, Invalid> {
         let (default, max) = match (self, width) {
             (Self::Costs, _) => (7, 180),
@@ -88,18 +91,18 @@ impl Report {
     }
 }
 
-/// A filter that weir cannot apply is said, not ignored: the sums would be wrong.
+/// Refuses a filter that weir cannot apply. To ignore it would give wrong sums.
 fn refuse(params: &Params, name: &str, reason: &str) -> Result<(), Invalid> {
     if params.list(name).is_empty() { Ok(()) } else { Err(Invalid::field(name, reason)) }
 }
 
-fn set(params: &Params, name: &str) -> BTreeSet<String> {
+fn read_set(params: &Params, name: &str) -> BTreeSet<String> {
     params.list(name).into_iter().map(str::to_owned).collect()
 }
 
 const PAGE_PREFIX: &str = "page_";
 
-/// A page is named by the begin of its first bucket.
+/// The name of a page is the start of its first bucket.
 pub(crate) fn write_page(from: u64) -> String {
     format!("{PAGE_PREFIX}{from}")
 }
@@ -122,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_openais() {
+    fn limits_have_openais_ranges() {
         for (report, width, default, max) in
             [(USAGE, "1d", 7, 31), (USAGE, "1h", 24, 168), (Report::Costs, "1d", 7, 180)]
         {
@@ -137,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn every_parameter_that_is_wrong_is_named() {
+    fn an_error_names_the_invalid_parameter() {
         let check = |report, query: &str, param: &str| {
             assert_eq!(read(report, query).unwrap_err().param.as_deref(), Some(param), "{query}");
         };

@@ -1,4 +1,4 @@
-//! Reports as OpenAI writes them.
+//! Reports in OpenAI's format.
 
 use serde::Serialize;
 use shared::app::usage::{Group, Tally, UsagePage};
@@ -23,7 +23,7 @@ struct BucketObject {
     results: Vec<Sum>,
 }
 
-/// One sum of a bucket; what it is not grouped by is `null`.
+/// A sum of a bucket. Fields that the report is not grouped by are `null`.
 #[derive(Serialize)]
 #[serde(tag = "object")]
 enum Sum {
@@ -52,13 +52,13 @@ enum Sum {
         line_item: Option<String>,
         project_id: Option<String>,
         api_key_id: Option<String>,
-        /// Input and output tokens have different prices: no one unit applies.
+        /// Always `null`: input and output tokens have different prices, so no unit fits both.
         quantity: Option<f64>,
         quantity_unit: Option<String>,
     },
 }
 
-/// Usage of what has no output tokens.
+/// Usage of an operation that has no output tokens.
 #[derive(Serialize)]
 struct Inputs {
     input_tokens: u64,
@@ -71,7 +71,7 @@ struct Inputs {
 
 #[derive(Serialize)]
 struct Amount {
-    /// Dollars. Exact: the shortest decimal of the number has the six places of a micro-dollar.
+    /// In dollars. Exact, because its shortest decimal form has the six places of a micro-dollar.
     value: f64,
     currency: &'static str,
 }

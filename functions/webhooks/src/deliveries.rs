@@ -1,16 +1,18 @@
 //! `/v1/webhook_endpoints/{endpoint_id}/deliveries`.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use shared::app::webhooks::DeliveryStatus;
-use shared::edge::{Deps, List, Params, Path, Rejection, cursor};
+use shared::app::webhooks::{DeliveryStatus, Webhooks};
+use shared::edge::{List, Params, Path, Rejection, cursor};
 use shared::model::invalid::Invalid;
 use shared::model::project::Caller;
 use shared::model::webhook::{Attempt, Delivery, SendError, State as DeliveryState};
 
-/// A delivery; its id is the `webhook-id` of every attempt.
+/// A delivery. Its id is the `webhook-id` header of every attempt.
 #[derive(Serialize)]
 pub(crate) struct DeliveryObject {
     id: String,
@@ -18,12 +20,12 @@ pub(crate) struct DeliveryObject {
     webhook_endpoint_id: String,
     created_at: u64,
     status: &'static str,
-    /// Why it is a dead letter.
+    /// Why it was given up.
     failed_reason: Option<&'static str>,
     next_attempt_at: Option<u64>,
-    /// The last ten, oldest first.
+    /// The last ten attempts, oldest first.
     attempts: Vec<AttemptObject>,
-    /// The body, byte for byte.
+    /// The body of the attempts, unchanged.
     event: Option<Box<RawValue>>,
 }
 
@@ -68,31 +70,31 @@ impl From<Delivery> for DeliveryObject {
 
 pub(crate) async fn list(
     caller: Caller,
-    State(gateway): State<Deps>,
+    State(webhooks): State<Arc<Webhooks>>,
     Path(endpoint_id): Path<String>,
     params: Params,
 ) -> Result<Json<List<DeliveryObject>>, Rejection> {
-    let page = gateway.deliveries(&caller, &endpoint_id, status(&params)?, &cursor(&params)?).await?;
+    let page = webhooks.deliveries(&caller, &endpoint_id, parse_status(&params)?, &cursor(&params)?).await?;
     Ok(Json(List::of(page, |delivery| &delivery.key.delivery_id, DeliveryObject::from)))
 }
 
 pub(crate) async fn retrieve(
     caller: Caller,
-    State(gateway): State<Deps>,
+    State(webhooks): State<Arc<Webhooks>>,
     Path((endpoint_id, id)): Path<(String, String)>,
 ) -> Result<Json<DeliveryObject>, Rejection> {
-    Ok(Json(gateway.delivery(&caller, &endpoint_id, &id).await?.into()))
+    Ok(Json(webhooks.delivery(&caller, &endpoint_id, &id).await?.into()))
 }
 
 pub(crate) async fn redeliver(
     caller: Caller,
-    State(gateway): State<Deps>,
+    State(webhooks): State<Arc<Webhooks>>,
     Path((endpoint_id, id)): Path<(String, String)>,
 ) -> Result<Json<DeliveryObject>, Rejection> {
-    Ok(Json(gateway.redeliver(&caller, &endpoint_id, &id).await?.into()))
+    Ok(Json(webhooks.redeliver(&caller, &endpoint_id, &id).await?.into()))
 }
 
-fn status(params: &Params) -> Result<Option<DeliveryStatus>, Invalid> {
+fn parse_status(params: &Params) -> Result<Option<DeliveryStatus>, Invalid> {
     let Some(name) = params.text("status") else { return Ok(None) };
     let found = DeliveryStatus::ALL.into_iter().find(|status| status.name() == name);
     let wrong = || Invalid::field("status", "`status` must be `pending`, `delivered` or `failed`.");

@@ -1,12 +1,14 @@
 //! `/v1/webhook_endpoints`.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use shared::app::admin::Patch;
-use shared::app::webhooks::{EndpointChange, NewEndpoint};
-use shared::edge::{Deps, Input, List, Params, Path, Rejection, cursor};
+use shared::app::webhooks::{EndpointChange, NewEndpoint, Webhooks};
+use shared::edge::{Input, List, Params, Path, Rejection, cursor};
 use shared::model::invalid::Invalid;
+use shared::model::patch::Patch;
 use shared::model::project::Caller;
 use shared::model::webhook::{Description, DisabledReason, Endpoint, EventType, EventTypes, Status};
 
@@ -41,7 +43,7 @@ impl From<Endpoint> for EndpointObject {
     }
 }
 
-/// An endpoint with its secret, this once.
+/// An endpoint with its secret. Only the answers that create the endpoint or rotate its secret show it.
 #[derive(Serialize)]
 pub(crate) struct WithSecret {
     #[serde(flatten)]
@@ -76,7 +78,7 @@ pub(crate) struct CreateBody {
 pub(crate) struct UpdateBody {
     url: Option<String>,
     event_types: Option<Vec<String>>,
-    /// `null` removes it.
+    /// `null` removes the description.
     #[serde(default)]
     description: Patch<String>,
     status: Option<String>,
@@ -101,7 +103,7 @@ impl UpdateBody {
 
 pub(crate) async fn create(
     caller: Caller,
-    State(gateway): State<Deps>,
+    State(webhooks): State<Arc<Webhooks>>,
     Input(body): Input<CreateBody>,
 ) -> Result<Json<WithSecret>, Rejection> {
     let new = NewEndpoint {
@@ -109,48 +111,48 @@ pub(crate) async fn create(
         event_types: EventTypes::try_from(body.event_types)?,
         description: body.description.map(Description::try_from).transpose()?,
     };
-    Ok(Json(gateway.create_endpoint(&caller, new).await?.into()))
+    Ok(Json(webhooks.create(&caller, new).await?.into()))
 }
 
 pub(crate) async fn list(
     caller: Caller,
-    State(gateway): State<Deps>,
+    State(webhooks): State<Arc<Webhooks>>,
     params: Params,
 ) -> Result<Json<List<EndpointObject>>, Rejection> {
-    let page = gateway.endpoints(&caller, &cursor(&params)?).await?;
+    let page = webhooks.list(&caller, &cursor(&params)?).await?;
     Ok(Json(List::of(page, |endpoint| &endpoint.id, EndpointObject::from)))
 }
 
 pub(crate) async fn retrieve(
     caller: Caller,
-    State(gateway): State<Deps>,
+    State(webhooks): State<Arc<Webhooks>>,
     Path(id): Path<String>,
 ) -> Result<Json<EndpointObject>, Rejection> {
-    Ok(Json(gateway.endpoint(&caller, &id).await?.into()))
+    Ok(Json(webhooks.get(&caller, &id).await?.into()))
 }
 
 pub(crate) async fn update(
     caller: Caller,
-    State(gateway): State<Deps>,
+    State(webhooks): State<Arc<Webhooks>>,
     Path(id): Path<String>,
     Input(body): Input<UpdateBody>,
 ) -> Result<Json<EndpointObject>, Rejection> {
-    Ok(Json(gateway.update_endpoint(&caller, &id, body.change()?).await?.into()))
+    Ok(Json(webhooks.update(&caller, &id, body.change()?).await?.into()))
 }
 
 pub(crate) async fn delete(
     caller: Caller,
-    State(gateway): State<Deps>,
+    State(webhooks): State<Arc<Webhooks>>,
     Path(id): Path<String>,
 ) -> Result<Json<Deleted>, Rejection> {
-    gateway.delete_endpoint(&caller, &id).await?;
+    webhooks.delete(&caller, &id).await?;
     Ok(Json(Deleted { id, object: "webhook_endpoint.deleted", deleted: true }))
 }
 
 pub(crate) async fn rotate_secret(
     caller: Caller,
-    State(gateway): State<Deps>,
+    State(webhooks): State<Arc<Webhooks>>,
     Path(id): Path<String>,
 ) -> Result<Json<WithSecret>, Rejection> {
-    Ok(Json(gateway.rotate_secret(&caller, &id).await?.into()))
+    Ok(Json(webhooks.rotate_secret(&caller, &id).await?.into()))
 }

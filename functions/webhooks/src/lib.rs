@@ -1,14 +1,24 @@
-//! Webhook endpoints of a project and the deliveries to them. Every route takes a project's API key.
+//! Webhook endpoints of a project and the deliveries to them. Every route requires an API key of the project.
 
 mod deliveries;
 mod endpoints;
 
+use std::sync::Arc;
+
 use axum::Router;
+use axum::extract::FromRef;
 use axum::routing::{get, post};
-use shared::edge::Deps;
+use shared::app::Auth;
+use shared::app::webhooks::Webhooks;
+
+#[derive(Clone, FromRef)]
+struct WebhooksApi {
+    auth: Arc<Auth>,
+    webhooks: Arc<Webhooks>,
+}
 
 /// The routes of this function.
-pub fn router(gateway: Deps) -> Router {
+pub fn router(auth: Arc<Auth>, webhooks: Arc<Webhooks>) -> Router {
     let endpoint = Router::new()
         .route("/", get(endpoints::retrieve).post(endpoints::update).delete(endpoints::delete))
         .route("/rotate_secret", post(endpoints::rotate_secret))
@@ -18,5 +28,5 @@ pub fn router(gateway: Deps) -> Router {
     Router::new()
         .route("/v1/webhook_endpoints", get(endpoints::list).post(endpoints::create))
         .nest("/v1/webhook_endpoints/{endpoint_id}", endpoint)
-        .with_state(gateway)
+        .with_state(WebhooksApi { auth, webhooks })
 }

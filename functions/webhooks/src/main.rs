@@ -1,4 +1,4 @@
-//! Lambda entry point. Wiring only: everything testable lives in the library.
+//! Entry point on Lambda. It only connects the parts; the library has everything that tests can reach.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     let telemetry = edge::telemetry::start("webhooks", &config);
     let options = Options { permit_loopback: config.webhooks_permit_loopback, ..Options::default() };
     let receivers = Arc::new(Outbound::new(options));
-    let gateway = Connect::table(&config).queues().receivers(receivers).gateway();
-    lambda::run(edge::stack(webhooks::router(gateway)), config.response_mode, telemetry).await
+    let components = Connect::table(&config).queues().receivers(receivers).components();
+    let router = webhooks::router(components.auth(), components.webhooks());
+    lambda::run(edge::stack(router), config.response_mode, telemetry).await
 }

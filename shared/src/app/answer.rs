@@ -1,4 +1,4 @@
-//! Where an answer goes: its head once, then its body, to a client that may be gone.
+//! The answer to a call on its way to a client that may be gone: its head once, then its body.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -9,23 +9,22 @@ use tokio::time::Instant;
 
 use super::admission::RateStatus;
 use super::cache::CacheOutcome;
-use super::dispatch::ErrorChain;
 use super::error::Error;
-use super::stream;
+use crate::dialects::{ContentType, sse};
+use crate::model::error_chain::ErrorChain;
 use crate::model::money::MicroUsd;
 use crate::model::tokens::Usage;
 
-/// The answer to a call: its head, and a body that ends when the books are closed.
-pub struct Answer {
-    pub status: u16,
-    pub content_type: String,
+/// The answer to a call: its head, and a body that ends when the call is settled.
+pub struct CallAnswer {
+    pub content_type: ContentType,
     /// Of the body in bytes, where it is known before.
     pub length: Option<usize>,
-    pub facts: CallMetadata,
+    pub metadata: CallMetadata,
     pub body: mpsc::Receiver<Bytes>,
 }
 
-/// What weir says about a call beside the answer.
+/// Facts about a call that its answer's headers and its log line carry.
 #[derive(Debug, Clone, Default)]
 pub struct CallMetadata {
     pub model: String,
@@ -40,7 +39,7 @@ pub struct CallMetadata {
     pub admission: Duration,
     pub provider_time: Duration,
     /// Known when the body has ended.
-    pub closing: Arc<OnceLock<FinalUsage>>,
+    pub final_usage: Arc<OnceLock<FinalUsage>>,
 }
 
 /// The end of a call, for its log line.
@@ -51,25 +50,30 @@ pub struct FinalUsage {
     pub failed: bool,
 }
 
-impl Answer {
-    /// A head without the body, which the sender adds.
-    pub(super) fn head(status: u16, content_type: &str, length: Option<usize>, facts: CallMetadata) -> Head {
-        Head { status, content_type: content_type.to_owned(), length, facts }
+/// The head of an answer.
+pub(super) struct Head {
+    pub(super) content_type: ContentType,
+    pub(super) length: Option<usize>,
+    pub(super) metadata: CallMetadata,
+}
+
+impl Head {
+    /// The head of a stream, whose length nobody knows yet.
+    pub(super) fn stream(metadata: CallMetadata) -> Self {
+        Self { content_type: ContentType::EventStream, length: None, metadata }
+    }
+
+    /// The head of a whole answer.
+    pub(super) fn whole(content_type: ContentType, length: usize, metadata: CallMetadata) -> Self {
+        Self { content_type, length: Some(length), metadata }
     }
 }
 
-pub(super) struct Head {
-    pub(super) status: u16,
-    pub(super) content_type: String,
-    pub(super) length: Option<usize>,
-    pub(super) facts: CallMetadata,
-}
-
-/// Where an answer goes: to a client that may be gone.
+/// Sends an answer to a client that may be gone.
 pub(super) struct ResponseSender {
-    head: Option<oneshot::Sender<Result<Answer, Error>>>,
+    head: Option<oneshot::Sender<Result<CallAnswer, Error>>>,
     /// Of the answer that has begun.
-    closing: Arc<OnceLock<FinalUsage>>,
+    final_usage: Arc<OnceLock<FinalUsage>>,
     sender: mpsc::Sender<Bytes>,
     body: Option<mpsc::Receiver<Bytes>>,
     deadline: Instant,
@@ -79,10 +83,10 @@ pub(super) struct ResponseSender {
 const WAITING_CHUNKS: usize = 64;
 
 impl ResponseSender {
-    pub(super) fn new(deadline: Instant) -> (Self, oneshot::Receiver<Result<Answer, Error>>) {
+    pub(super) fn new(deadline: Instant) -> (Self, oneshot::Receiver<Result<CallAnswer, Error>>) {
         let (head, answer) = oneshot::channel();
         let (sender, body) = mpsc::channel(WAITING_CHUNKS);
-        (Self { head: Some(head), closing: Arc::default(), sender, body: Some(body), deadline }, answer)
+        (Self { head: Some(head), final_usage: Arc::default(), sender, body: Some(body), deadline }, answer)
     }
 
     /// Whether the client has left.
@@ -97,50 +101,46 @@ impl ResponseSender {
     /// Sends the head, once.
     pub(super) fn begin(&mut self, head: Head) {
         if let (Some(sender), Some(body)) = (self.head.take(), self.body.take()) {
-            let Head { status, content_type, length, facts } = head;
-            self.closing = Arc::clone(&facts.closing);
+            let Head { content_type, length, metadata } = head;
+            self.final_usage = Arc::clone(&metadata.final_usage);
             // A client that is gone already gets no answer; the call goes on.
-            let _ = sender.send(Ok(Answer { status, content_type, length, facts, body }));
+            let _ = sender.send(Ok(CallAnswer { content_type, length, metadata, body }));
         }
     }
 
-    /// Sends a piece of the body. A client that left, or that takes nothing until the deadline, is passed over.
+    /// Sends a piece of the body. A client that left, or that takes nothing until the deadline, misses it.
     pub(super) async fn send(&mut self, piece: Bytes) {
         if !piece.is_empty() && !self.sender.is_closed() {
             let _ = tokio::time::timeout_at(self.deadline, self.sender.send(piece)).await;
         }
     }
 
-    /// Lets what was sent leave before the books are closed: that computes for a while before it first waits, and the
-    /// task that writes to the client may be queued behind this one.
-    pub(super) async fn let_go(&self) {
+    /// Sends a whole answer.
+    pub(super) async fn send_whole(&mut self, content_type: ContentType, body: Bytes, metadata: CallMetadata) {
+        self.begin(Head::whole(content_type, body.len(), metadata));
+        self.send(body).await;
+    }
+
+    /// Lets the sent pieces leave before the call is settled: settling computes for a while before it first waits, and
+    /// the task that writes to the client may be queued behind this one.
+    pub(super) async fn flush(&self) {
         tokio::task::yield_now().await;
     }
 
     /// Answers with an error, or ends an answer that has begun with an error event.
-    pub(super) async fn fail(mut self, error: Error) {
+    pub(super) async fn fail(&mut self, error: Error) {
         match self.head.take() {
             Some(sender) => drop(sender.send(Err(error))),
             None => {
                 tracing::warn!(error = %ErrorChain(&error), "answer broke after it had begun");
-                self.broke();
-                self.send(stream::error_event("The stream was interrupted. Send the request again.")).await;
+                self.interrupt("The stream was interrupted. Send the request again.").await;
             }
         }
     }
 
-    /// The run that was followed is gone. If its answer had begun there is no way back: says so with `true`.
-    pub(super) async fn cut_short(&mut self) -> bool {
-        if self.has_begun() {
-            let message = "The request that this one followed was interrupted. Send it again.";
-            self.broke();
-            self.send(stream::error_event(message)).await;
-        }
-        self.has_begun()
-    }
-
-    /// Notes that the answer did not end as it should have.
-    fn broke(&self) {
-        let _ = self.closing.set(FinalUsage { failed: true, ..FinalUsage::default() });
+    /// Ends an answer that has begun with an error event.
+    pub(super) async fn interrupt(&mut self, message: &str) {
+        let _ = self.final_usage.set(FinalUsage { failed: true, ..FinalUsage::default() });
+        self.send(sse::error(message)).await;
     }
 }

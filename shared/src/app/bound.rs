@@ -1,22 +1,20 @@
-//! The most tokens a call can use, from what is known before it is made, and what holds the provider to it.
+//! The most tokens that a call can use, known before it is made, and the limit that holds the provider to it.
 
-use super::error::Error;
 use crate::dialects::openai_chat::Body;
 use crate::model::catalog::{Model, ModelKind};
-use crate::model::invalid::Invalid;
 use crate::model::object::Object;
 use crate::model::project::Policy;
-use crate::model::tokens::Bound;
+use crate::model::tokens::{Bound, Usage};
 
-/// Tokens that a provider may add to what the caller wrote: chat templates, and the instructions for using tools.
+/// Tokens that a provider may add to the caller's text: chat templates, and the instructions for using tools.
 const TEMPLATE_TOKENS: u64 = 32;
 const TOOL_TOKENS: u64 = 1_024;
 
 /// Bounds a call's tokens.
 ///
-/// Input: every token is at least one byte of text, so the bytes of the body bound its tokens; images count the model's
-/// `image_tokens` each; where that is not known, and for sounds and files, the whole context. Output: what the request allows, else
-/// the project's default, else what the model can write; for each answer asked for.
+/// Input: every token is at least one byte of text, so the bytes of the body bound its tokens. Each image counts the
+/// model's `image_tokens`; where the model has none, and for sounds and files, the whole context counts. Output: the
+/// request's limit, else the project's default, else the most that the model can write; for each answer asked for.
 pub(super) fn bound(body: &Body, model: &Model, policy: &Policy) -> Bound {
     let tools = if body.has_tools { TOOL_TOKENS } else { 0 };
     let text = body.text_bytes + TEMPLATE_TOKENS + tools;
@@ -27,7 +25,7 @@ pub(super) fn bound(body: &Body, model: &Model, policy: &Policy) -> Bound {
         (count, Some(each)) => text.saturating_add(count.saturating_mul(each)),
         (_, None) => context,
     };
-    // A list of inputs to embed may have many contexts' worth of text.
+    // A list of inputs to embed may hold text for many contexts.
     let input = if model.kind == ModelKind::Chat { with_media.min(context) } else { with_media };
     let predicted = if body.has_prediction { body.text_bytes } else { 0 };
     let each = output_limit(body, model, policy).saturating_add(predicted).min(model.context_tokens);
@@ -37,8 +35,9 @@ pub(super) fn bound(body: &Body, model: &Model, policy: &Policy) -> Bound {
 /// Output tokens that are counted into the rate window for an answer without a limit; its end corrects them.
 const EXPECTED_OUTPUT_TOKENS: u64 = 4_096;
 
-/// The tokens that a call is counted with while it runs: its bound, but where nobody limited the output only what is
-/// likely. Models can write more than whole projects may use in a minute; money is held for all of it nevertheless.
+/// The tokens that count against the rate while a call runs: its bound. Where neither request nor project limits the
+/// output, only its likely length counts: models can write more than a whole project may use in a minute. Money is
+/// reserved for the full bound in both cases.
 pub(super) fn expected_tokens(bound: &Bound, body: &Body, policy: &Policy) -> u64 {
     let limited = body.max_output_tokens.or(policy.default_max_output_tokens).is_some();
     let likely = EXPECTED_OUTPUT_TOKENS.saturating_mul(body.choices);
@@ -52,21 +51,21 @@ fn output_limit(body: &Body, model: &Model, policy: &Policy) -> u64 {
     asked.unwrap_or(u64::MAX).min(model.max_output_tokens).min(model.context_tokens)
 }
 
-/// The limit for one answer that the provider is told; `None`: what the caller's body says.
+/// The limit for one answer that the provider is sent; `None` leaves the caller's body as it is.
 ///
-/// Where a budget pays it is the limit that money is held for. Elsewhere only the project's default is added, for a
-/// caller who names none.
+/// Where a budget pays, it is the limit that money is reserved for. Elsewhere only the project's default is added, for a
+/// request that names no limit.
 pub(super) fn limit_to_send(body: &Body, model: &Model, policy: &Policy, budgeted: bool) -> Option<u64> {
     let defaulted = body.max_output_tokens.is_none() && policy.default_max_output_tokens.is_some();
-    let told = model.kind == ModelKind::Chat && (budgeted || defaulted);
-    told.then(|| output_limit(body, model, policy))
+    let is_sent = model.kind == ModelKind::Chat && (budgeted || defaulted);
+    is_sent.then(|| output_limit(body, model, policy))
 }
 
 /// Members of a chat call that limit its output; providers differ in which one they read.
 const LIMITS: [&str; 2] = ["max_completion_tokens", "max_tokens"];
 
-/// A chat call under a limit: a larger one that it names is lowered; if it names none the limit is added.
-pub(super) fn limited(mut chat: Object, limit: Option<u64>) -> Object {
+/// A chat call under a limit: a larger limit in the call is lowered; a call without one gets this one.
+pub(super) fn with_limit(mut chat: Object, limit: Option<u64>) -> Object {
     let Some(limit) = limit else { return chat };
     let named = LIMITS.map(|name| (name, chat.get::<u64>(name)));
     if named.iter().all(|(_, tokens)| tokens.is_none()) {
@@ -78,31 +77,23 @@ pub(super) fn limited(mut chat: Object, limit: Option<u64>) -> Object {
     chat
 }
 
-/// Why the price per token does not bound what a call costs: no budget can pay for it.
+/// The usage of an attempt whose provider reported none: all of its input, and one output token for each byte received,
+/// at most the bound. Reasoning that a provider hides leaves no bytes; see decision 5.
+pub(super) fn estimated_usage(bound: &Bound, received_bytes: u64) -> Usage {
+    Usage { input: bound.input, output: received_bytes.min(bound.output), ..Usage::default() }
+}
+
+/// Why the price per token does not bound the cost of a call: no budget can pay for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Unaccountable {
     /// The model of this name has no price.
     Unpriced(String),
-    /// This member of the request is billed beside the tokens.
+    /// The provider bills this member of the request in addition to the tokens.
     Beside(&'static str),
 }
 
-impl From<Unaccountable> for Error {
-    fn from(why: Unaccountable) -> Self {
-        let param = match why {
-            Unaccountable::Unpriced(model) => return Self::Unpriced(model),
-            Unaccountable::Beside(param) => param,
-        };
-        let message = format!(
-            "`{param}` is billed beside the price per token, and this project has a budget: what a call costs must be \
-             known before it is made. Remove `{param}`, or use a project without a budget."
-        );
-        Invalid { message, param: Some(param.to_owned()), code: Some("not_accountable") }.into()
-    }
-}
-
-/// Whether what a call costs is bounded by the model's price per token.
-pub(super) fn can_be_accounted(body: &Body, model: &Model) -> Result<(), Unaccountable> {
+/// Checks that the model's price per token bounds the cost of a call.
+pub(super) fn check_accountable(body: &Body, model: &Model) -> Result<(), Unaccountable> {
     if model.price.is_none() {
         return Err(Unaccountable::Unpriced(model.name.clone()));
     }
@@ -138,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn output_is_what_was_asked_else_the_default_else_the_ceiling() {
+    fn output_is_bounded_by_the_request_else_the_default_else_the_model() {
         let default = Policy { default_max_output_tokens: Some(50), ..Policy::default() };
         check("", "", &Policy::default(), Bound { input: 0, output: 100 });
         check("", "", &default, Bound { input: 0, output: 50 });
@@ -148,39 +139,39 @@ mod tests {
     }
 
     #[track_caller]
-    fn told(extra: &str, policy: &Policy, budgeted: bool, expected: &str) {
+    fn check_sent(extra: &str, policy: &Policy, budgeted: bool, expected: &str) {
         let json = format!(r#"{{"model":"m","messages":[{{"role":"user"}}]{extra}}}"#);
         let body = Body::parse(Endpoint::ChatCompletions, json.as_bytes()).unwrap();
         let model = model("");
-        let sent = limited(body.object.clone(), limit_to_send(&body, &model, policy, budgeted));
+        let sent = with_limit(body.object.clone(), limit_to_send(&body, &model, policy, budgeted));
         let expected = format!(r#"{{"model":"m","messages":[{{"role":"user"}}]{expected}}}"#);
         assert_eq!(sent.to_bytes(), expected, "{extra}");
-        let told = LIMITS.iter().filter_map(|name| sent.get::<u64>(name)).max();
+        let sent_limit = LIMITS.iter().filter_map(|name| sent.get::<u64>(name)).max();
         let held = bound(&body, &model, policy).output / body.choices;
-        assert!(!budgeted || told == Some(held), "{extra}: told {told:?}, held {held}");
+        assert!(!budgeted || sent_limit == Some(held), "{extra}: sent {sent_limit:?}, reserved {held}");
     }
 
     #[test]
-    fn where_a_budget_pays_the_provider_is_told_what_is_held() {
+    fn where_a_budget_pays_the_provider_is_sent_the_reserved_limit() {
         let default = Policy { default_max_output_tokens: Some(50), ..Policy::default() };
         let none = Policy::default();
-        told("", &none, true, r#","max_completion_tokens":100"#);
-        told("", &default, true, r#","max_completion_tokens":50"#);
-        told(r#","max_tokens":7"#, &default, true, r#","max_tokens":7"#);
-        told(r#","max_tokens":7000,"n":3"#, &none, true, r#","max_tokens":100,"n":3"#);
-        told(r#","max_completion_tokens":7000"#, &none, true, r#","max_completion_tokens":100"#);
+        check_sent("", &none, true, r#","max_completion_tokens":100"#);
+        check_sent("", &default, true, r#","max_completion_tokens":50"#);
+        check_sent(r#","max_tokens":7"#, &default, true, r#","max_tokens":7"#);
+        check_sent(r#","max_tokens":7000,"n":3"#, &none, true, r#","max_tokens":100,"n":3"#);
+        check_sent(r#","max_completion_tokens":7000"#, &none, true, r#","max_completion_tokens":100"#);
         let both = r#","max_tokens":7000,"max_completion_tokens":9"#;
-        told(both, &none, true, r#","max_tokens":100,"max_completion_tokens":9"#);
-        told(r#","max_tokens":null"#, &none, true, r#","max_tokens":null,"max_completion_tokens":100"#);
-        told(r#","max_completion_tokens":null"#, &none, true, r#","max_completion_tokens":100"#);
+        check_sent(both, &none, true, r#","max_tokens":100,"max_completion_tokens":9"#);
+        check_sent(r#","max_tokens":null"#, &none, true, r#","max_tokens":null,"max_completion_tokens":100"#);
+        check_sent(r#","max_completion_tokens":null"#, &none, true, r#","max_completion_tokens":100"#);
     }
 
     #[test]
     fn without_a_budget_only_the_default_is_added() {
         let default = Policy { default_max_output_tokens: Some(5_000), ..Policy::default() };
-        told("", &Policy::default(), false, "");
-        told("", &default, false, r#","max_completion_tokens":100"#);
-        told(r#","max_tokens":7000"#, &default, false, r#","max_tokens":7000"#);
+        check_sent("", &Policy::default(), false, "");
+        check_sent("", &default, false, r#","max_completion_tokens":100"#);
+        check_sent(r#","max_tokens":7000"#, &default, false, r#","max_tokens":7000"#);
     }
 
     #[test]

@@ -2,47 +2,25 @@
 
 use bytes::Bytes;
 
-use super::error::Error;
-use super::gateway::Gateway;
-use crate::data::CacheEntry;
-use crate::model::clock::Timestamp;
+use crate::data::{CacheEntries, CacheEntry, StoreError};
+use crate::dialects::ContentType;
+use crate::model::clock::Clock;
+use crate::model::error_chain::ErrorChain;
 use crate::model::id::Fingerprint;
 use crate::model::project::Project;
 
-/// What the request's `Cache-Control` header asks for.
+/// The wishes of a request's `Cache-Control` header.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CacheControl {
     /// Do not answer from the cache.
     pub no_cache: bool,
     /// Do not put the answer into the cache.
     pub no_store: bool,
-    /// Do not answer with what is older than this many seconds.
+    /// Do not answer with an entry that is older than this many seconds.
     pub max_age: Option<u64>,
 }
 
-impl CacheControl {
-    /// Reads the header; directives that a request to weir gives no meaning are passed over.
-    ///
-    /// ```
-    /// # use shared::app::CacheControl;
-    /// assert_eq!(CacheControl::parse("no-store, max-age=60"), CacheControl { no_store: true, max_age: Some(60), ..Default::default() });
-    /// ```
-    #[must_use]
-    pub fn parse(header: &str) -> Self {
-        let mut control = Self::default();
-        for directive in header.split(',').map(|directive| directive.trim().to_ascii_lowercase()) {
-            match directive.split_once('=') {
-                None if directive == "no-cache" => control.no_cache = true,
-                None if directive == "no-store" => control.no_store = true,
-                Some(("max-age", seconds)) => control.max_age = seconds.trim_matches('"').parse().ok(),
-                _ => {}
-            }
-        }
-        control
-    }
-}
-
-/// What the cache did, for `x-weir-cache`.
+/// How the cache was used, for `x-weir-cache`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum CacheOutcome {
     Hit,
@@ -83,7 +61,17 @@ impl CachePlan {
     }
 }
 
-impl Gateway {
+/// Answers requests that were answered before.
+pub(super) struct ResponseCache {
+    entries: CacheEntries,
+    clock: Clock,
+}
+
+impl ResponseCache {
+    pub(super) fn new(entries: CacheEntries, clock: Clock) -> Self {
+        Self { entries, clock }
+    }
+
     /// Looks a request up. A cache that fails is a miss: the provider can still answer.
     pub(super) async fn look_up(
         &self,
@@ -94,44 +82,45 @@ impl Gateway {
             return (CacheOutcome::Off, None);
         };
         let now = self.clock.now();
-        let fresh = |entry: &CacheEntry| {
+        let is_fresh = |entry: &CacheEntry| {
             let age = entry.stored_at.until(now) / 1_000;
             plan.control.max_age.is_none_or(|max| age < max.max(1) && max > 0)
         };
-        match self.stores.cached(project_id, &plan.request, now).await {
-            Ok(Some(entry)) if fresh(&entry) => (CacheOutcome::Hit, Some(entry)),
+        match self.entries.get(project_id, &plan.request, now).await {
+            Ok(Some(entry)) if is_fresh(&entry) => (CacheOutcome::Hit, Some(entry)),
             Ok(_) => (CacheOutcome::Miss, None),
             Err(error) => {
-                tracing::warn!(error = %super::dispatch::ErrorChain(&error), "cache look-up failed");
+                tracing::warn!(error = %ErrorChain(&error), "cache look-up failed");
                 (CacheOutcome::Miss, None)
             }
         }
     }
 
-    /// Stores a complete, successful answer where the project and the request allow it.
-    pub(super) async fn remember(
+    /// Stores a complete, successful answer where the project and the request allow it. A failure costs a hit later,
+    /// nothing else.
+    pub(super) async fn store(
         &self,
         project_id: &str,
         plan: Option<&CachePlan>,
-        content_type: &str,
+        content_type: ContentType,
         body: Bytes,
-    ) -> Result<(), Error> {
-        let Some(plan) = plan.filter(|plan| !plan.control.no_store) else { return Ok(()) };
-        let now: Timestamp = self.clock.now();
-        let expires_at = now.seconds() + plan.ttl_seconds;
-        let entry = CacheEntry { content_type: content_type.to_owned(), body, stored_at: now, expires_at };
-        Ok(self.stores.put_cached(project_id, &plan.request, entry).await?)
+    ) {
+        let Some(plan) = plan.filter(|plan| !plan.control.no_store) else { return };
+        if let Err(error) = self.put(project_id, plan, content_type, body).await {
+            tracing::warn!(error = %ErrorChain(&error), "answer not cached");
+        }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_the_directives_that_a_request_can_give() {
-        let control = CacheControl::parse("No-Cache , foo=1, max-age=\"5\"");
-        assert_eq!(control, CacheControl { no_cache: true, no_store: false, max_age: Some(5) });
-        assert_eq!(CacheControl::parse(""), CacheControl::default());
+    async fn put(
+        &self,
+        project_id: &str,
+        plan: &CachePlan,
+        content_type: ContentType,
+        body: Bytes,
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let expires_at = now.seconds() + plan.ttl_seconds;
+        let entry = CacheEntry { content_type: content_type.name().to_owned(), body, stored_at: now, expires_at };
+        self.entries.put(project_id, &plan.request, entry).await
     }
 }

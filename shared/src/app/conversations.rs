@@ -1,79 +1,92 @@
-//! Conversations: what was said, kept for the responses that follow.
+//! Conversations: their items are the history of the responses that are made in them.
 
 use futures_util::future::try_join_all;
 
 use super::error::Error;
-use super::gateway::Gateway;
-use crate::data::{Added, Conversation, KeptItem, NewItem, Turn};
+use crate::data::{AddItemsOutcome, Conversation, ConversationRecords, NewItem, StoredItem, Stores, Turn};
 use crate::dialects::openai_responses::{self as responses, Item, ListQuery, NewConversation, is_id, list};
-use crate::model::clock::Timestamp;
+use crate::model::clock::{Clock, Timestamp};
 use crate::model::id;
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
 use crate::model::project::Caller;
 
-impl Gateway {
-    /// Creates a conversation with its first items.
+/// Operations on the conversations of a project.
+pub struct Conversations {
+    records: ConversationRecords,
+    clock: Clock,
+}
+
+impl Conversations {
+    pub(super) fn new(stores: &Stores, clock: Clock) -> Self {
+        Self { records: stores.conversations(), clock }
+    }
+
+    /// Creates a conversation with its first items, and returns it.
     ///
     /// # Errors
-    /// `Internal`.
-    pub async fn create_conversation(&self, caller: &Caller, new: NewConversation) -> Result<Object, Error> {
+    /// `Unavailable` or `Internal` if a store failed.
+    pub async fn create(&self, caller: &Caller, new: NewConversation) -> Result<Object, Error> {
         let now = self.clock.now();
         let conversation = Conversation {
             project_id: caller.project.id.clone(),
             id: id::new("conv_"),
             created_at: now.seconds(),
-            metadata: text(&new.metadata),
+            metadata: to_json(&new.metadata),
             last_at: now,
         };
-        self.stores.create_conversation(&conversation, &kept(&new.items)).await?;
-        shown(&conversation)
+        self.records.create(&conversation, &to_new_items(&new.items)).await?;
+        to_object(&conversation)
     }
 
-    /// A conversation without its items.
+    /// Returns a conversation without its items.
     ///
     /// # Errors
-    /// `NotFound`, also for another project's; `Internal`.
-    pub async fn conversation(&self, caller: &Caller, id: &str) -> Result<Object, Error> {
-        check(id)?;
-        let found = self.stores.conversation(&caller.project.id, id).await?;
-        shown(&found.ok_or_else(|| not_found(id))?)
+    /// - `NotFound` if the caller's project has no conversation with that id.
+    /// - `Unavailable` or `Internal` if a store failed.
+    pub async fn get(&self, caller: &Caller, id: &str) -> Result<Object, Error> {
+        check_id(id)?;
+        let found = self.records.get(&caller.project.id, id).await?;
+        to_object(&found.ok_or_else(|| not_found(id))?)
     }
 
-    /// Replaces the metadata of a conversation.
+    /// Replaces the metadata of a conversation, and returns the conversation.
     ///
     /// # Errors
-    /// `NotFound`, `Internal`.
-    pub async fn update_conversation(&self, caller: &Caller, id: &str, metadata: &Object) -> Result<Object, Error> {
-        check(id)?;
-        let changed = self.stores.set_conversation_metadata(&caller.project.id, id, &text(metadata)).await?;
-        shown(&changed.ok_or_else(|| not_found(id))?)
+    /// The same as [`Conversations::get`].
+    pub async fn update(&self, caller: &Caller, id: &str, metadata: &Object) -> Result<Object, Error> {
+        check_id(id)?;
+        let changed = self.records.set_metadata(&caller.project.id, id, &to_json(metadata)).await?;
+        to_object(&changed.ok_or_else(|| not_found(id))?)
     }
 
     /// Deletes a conversation with its items. Responses that were made in it stay.
     ///
     /// # Errors
-    /// `NotFound`, `Internal`; done again it goes on.
-    pub async fn delete_conversation(&self, caller: &Caller, id: &str) -> Result<Object, Error> {
-        check(id)?;
-        if !self.stores.delete_conversation(&caller.project.id, id).await? {
+    /// The same as [`Conversations::get`]. A caller completes a failed deletion by repeating it.
+    pub async fn delete(&self, caller: &Caller, id: &str) -> Result<Object, Error> {
+        check_id(id)?;
+        if !self.records.delete(&caller.project.id, id).await?.is_written() {
             return Err(not_found(id));
         }
         Ok(responses::conversation_deleted(id))
     }
 
-    /// Adds items to the end of a conversation, all or none, and answers with the list of them.
+    /// Adds items to the end of a conversation, all or none, and returns the list of the added items.
     ///
     /// # Errors
-    /// `NotFound`; `Invalid` if an item with one of the ids is there already; `Contended`, `Internal`.
+    /// - `NotFound` if the caller's project has no conversation with that id.
+    /// - `Invalid` if the conversation already has an item with one of the ids.
+    /// - `Contended` if too many requests add items at the same time.
+    /// - `Unavailable` or `Internal` if a store failed.
     pub async fn add_items(&self, caller: &Caller, id: &str, items: Vec<Item>) -> Result<Object, Error> {
-        check(id)?;
+        check_id(id)?;
         let (project_id, now) = (&caller.project.id, self.clock.now());
-        match self.stores.add_items(project_id, id, now, &id::random(16), &kept(&items)).await? {
-            Added::Done => Ok(list(&items, false)),
-            Added::Absent => Err(not_found(id)),
-            Added::Contended => Err(Error::Contended("the conversation")),
-            Added::Taken(item_id) => {
+        match self.records.add_items(project_id, id, now, &id::random(16), &to_new_items(&items)).await? {
+            AddItemsOutcome::Added => Ok(list(&items, false)),
+            AddItemsOutcome::Absent => Err(not_found(id)),
+            AddItemsOutcome::Contended => Err(Error::Contended("the conversation")),
+            AddItemsOutcome::Duplicate(item_id) => {
                 let message =
                     format!("Item with id '{item_id}' is in the conversation already. Remove it and try again.");
                 Err(Invalid { message, param: Some("items".to_owned()), code: Some("duplicate_item") }.into())
@@ -81,53 +94,58 @@ impl Gateway {
         }
     }
 
-    /// A page of the items of a conversation.
+    /// Returns a page of the items of a conversation.
     ///
     /// # Errors
-    /// `NotFound`; `Invalid` if the page begins after an item that was never there; `Internal`.
+    /// - `NotFound` if the caller's project has no conversation with that id.
+    /// - `Invalid` if the page begins after an item that the conversation never had.
+    /// - `Unavailable` or `Internal` if a store failed.
     pub async fn list_items(&self, caller: &Caller, id: &str, query: &ListQuery) -> Result<Object, Error> {
-        check(id)?;
-        let found = self.stores.conversation_items(&caller.project.id, id).await?;
+        check_id(id)?;
+        let found = self.records.items(&caller.project.id, id).await?;
         let (_, items) = found.ok_or_else(|| not_found(id))?;
         let (page, has_more) = query.page(items, |item| item.id.clone(), |item| !item.deleted)?;
         Ok(list(&self.read_items(&page).await?, has_more))
     }
 
-    /// One item of a conversation.
+    /// Returns one item of a conversation.
     ///
     /// # Errors
-    /// `NotFound`, `Internal`.
+    /// - `NotFound` if there is no such conversation or no such item in it.
+    /// - `Unavailable` or `Internal` if a store failed.
     pub async fn item(&self, caller: &Caller, id: &str, item_id: &str) -> Result<Object, Error> {
         let (_, item) = self.find_item(caller, id, item_id).await?;
         Ok(self.read_item(&item).await?.0)
     }
 
-    /// Takes an item out of a conversation and answers with the conversation.
+    /// Deletes an item of a conversation, and returns the conversation.
     ///
     /// # Errors
-    /// `NotFound`, `Internal`.
+    /// The same as [`Conversations::item`].
     pub async fn delete_item(&self, caller: &Caller, id: &str, item_id: &str) -> Result<Object, Error> {
         let (conversation, item) = self.find_item(caller, id, item_id).await?;
-        self.stores.delete_conversation_item(&caller.project.id, id, &item, self.clock.now()).await?;
-        shown(&conversation)
+        self.records.delete_item(&caller.project.id, id, &item, self.clock.now()).await?;
+        to_object(&conversation)
     }
 
-    /// What a response in the conversation is made from: its items in order; and when the last of them was added.
+    /// Loads the history for a new response in the conversation: its items in order, and the time of the last addition.
     ///
     /// # Errors
-    /// `NotFound`, `Internal`.
-    pub(super) async fn said(&self, project_id: &str, id: &str) -> Result<(Vec<Item>, Timestamp), Error> {
-        check(id)?;
-        let found = self.stores.conversation_items(project_id, id).await?;
+    /// - `NotFound` if the project has no conversation with that id.
+    /// - `Unavailable` or `Internal` if a store failed.
+    pub(super) async fn load_history(&self, project_id: &str, id: &str) -> Result<(Vec<Item>, Timestamp), Error> {
+        check_id(id)?;
+        let found = self.records.items(project_id, id).await?;
         let (conversation, mut items) = found.ok_or_else(|| not_found(id))?;
         items.retain(|item| !item.deleted);
         Ok((self.read_items(&items).await?, conversation.last_at))
     }
 
-    /// Adds the turn of a response to a conversation; again changes nothing. One that was deleted meanwhile stays deleted.
+    /// Adds the turn of a response to a conversation. Adding the same turn again changes nothing. If the conversation was
+    /// deleted while the response was made, nothing is added.
     ///
     /// # Errors
-    /// If a store fails.
+    /// `Unavailable` or `Internal` if a store failed.
     pub(super) async fn append_turn(
         &self,
         project_id: &str,
@@ -135,29 +153,29 @@ impl Gateway {
         turn: &Turn,
         items: &[Item],
     ) -> Result<(), Error> {
-        if !self.stores.add_turn(project_id, id, turn, &kept(items)).await? {
+        if !self.records.add_turn(project_id, id, turn, &to_new_items(items)).await?.is_written() {
             tracing::info!("conversation of a response is gone, its turn was not added");
         }
         Ok(())
     }
 
-    async fn find_item(&self, caller: &Caller, id: &str, item_id: &str) -> Result<(Conversation, KeptItem), Error> {
-        check(id)?;
+    async fn find_item(&self, caller: &Caller, id: &str, item_id: &str) -> Result<(Conversation, StoredItem), Error> {
+        check_id(id)?;
         let missing = || Error::NotFound { kind: "item", id: item_id.to_owned() };
         if !is_id(item_id) {
             return Err(missing());
         }
-        let found = self.stores.conversation_item(&caller.project.id, id, item_id).await?;
+        let found = self.records.item(&caller.project.id, id, item_id).await?;
         let (conversation, item) = found.ok_or_else(|| not_found(id))?;
         Ok((conversation, item.ok_or_else(missing)?))
     }
 
-    async fn read_items(&self, items: &[KeptItem]) -> Result<Vec<Item>, Error> {
+    async fn read_items(&self, items: &[StoredItem]) -> Result<Vec<Item>, Error> {
         try_join_all(items.iter().map(|item| self.read_item(item))).await
     }
 
-    async fn read_item(&self, item: &KeptItem) -> Result<Item, Error> {
-        let body = self.stores.kept_body(item).await?;
+    async fn read_item(&self, item: &StoredItem) -> Result<Item, Error> {
+        let body = self.records.item_body(item).await?;
         Object::parse(&body).map(Item).map_err(Error::internal("read an item of a conversation"))
     }
 }
@@ -166,20 +184,21 @@ fn not_found(id: &str) -> Error {
     Error::NotFound { kind: "conversation", id: id.to_owned() }
 }
 
-/// An id becomes part of a key of the table; what cannot be one belongs to nothing.
-fn check(id: &str) -> Result<(), Error> {
+/// Refuses text that cannot be an id, because ids become part of a table key.
+fn check_id(id: &str) -> Result<(), Error> {
     if is_id(id) { Ok(()) } else { Err(not_found(id)) }
 }
 
-fn kept(items: &[Item]) -> Vec<NewItem> {
+fn to_new_items(items: &[Item]) -> Vec<NewItem> {
     items.iter().map(|item| NewItem { id: item.id(), body: item.0.to_bytes() }).collect()
 }
 
-fn text(metadata: &Object) -> String {
+fn to_json(metadata: &Object) -> String {
     String::from_utf8_lossy(&metadata.to_bytes()).into_owned()
 }
 
-fn shown(conversation: &Conversation) -> Result<Object, Error> {
+/// Builds the conversation object of OpenAI's API.
+fn to_object(conversation: &Conversation) -> Result<Object, Error> {
     let metadata = Object::parse(conversation.metadata.as_bytes());
     let metadata = metadata.map_err(Error::internal("read the metadata of a conversation"))?;
     Ok(responses::conversation(&conversation.id, conversation.created_at, &metadata))

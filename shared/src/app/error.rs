@@ -1,6 +1,9 @@
 //! How operations fail, in the caller's language.
 
-use crate::app::admission::Refusal;
+use std::time::Duration;
+
+use super::admission::{AdmitError, Refusal};
+use super::bound::Unaccountable;
 use crate::data::StoreError;
 use crate::model::invalid::Invalid;
 use crate::model::provider::Failure;
@@ -40,13 +43,20 @@ pub enum Error {
     /// Too many instances change the same thing at once.
     #[error("Too many concurrent changes of {0}; try again.")]
     Contended(&'static str),
+    /// A store is throttled or cannot be reached; the same request may succeed in a moment.
+    #[error("could not {action} for the moment")]
+    Unavailable {
+        action: &'static str,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("could not {action}")]
     Internal {
         action: &'static str,
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A failure that an earlier run of the same request met, given again to those who waited for it.
+    /// The error of an earlier run of the same request, for the requests that waited for that run.
     #[error("the request this one waited for failed with {}", .0.status)]
     Repeated(RenderedError),
 }
@@ -56,8 +66,8 @@ pub enum Error {
 pub struct RenderedError {
     pub status: u16,
     pub body: bytes::Bytes,
-    pub retry_after: Option<std::time::Duration>,
-    /// `false`: repeating does not mend it.
+    pub retry_after: Option<Duration>,
+    /// `false`: the same request will fail again.
     pub should_retry: bool,
 }
 
@@ -73,6 +83,36 @@ impl Error {
 
 impl From<StoreError> for Error {
     fn from(source: StoreError) -> Self {
-        Self::Internal { action: "reach the store", source: source.into() }
+        let action = "reach the store";
+        match source.is_retryable() {
+            true => Self::Unavailable { action, source: source.into() },
+            false => Self::Internal { action, source: source.into() },
+        }
+    }
+}
+
+impl From<AdmitError> for Error {
+    fn from(error: AdmitError) -> Self {
+        match error {
+            AdmitError::Refused(refusal) => Self::Refused(refusal),
+            AdmitError::Unaccountable(reason) => reason.into(),
+            AdmitError::Contended => Self::Contended("the project's meter"),
+            AdmitError::NoProject(id) => Self::NotFound { kind: "project", id },
+            AdmitError::Store(source) => source.into(),
+        }
+    }
+}
+
+impl From<Unaccountable> for Error {
+    fn from(reason: Unaccountable) -> Self {
+        let param = match reason {
+            Unaccountable::Unpriced(model) => return Self::Unpriced(model),
+            Unaccountable::Beside(param) => param,
+        };
+        let message = format!(
+            "`{param}` is billed beside the price per token, and this project has a budget: what a call costs must be \
+             known before it is made. Remove `{param}`, or use a project without a budget."
+        );
+        Invalid { message, param: Some(param.to_owned()), code: Some("not_accountable") }.into()
     }
 }

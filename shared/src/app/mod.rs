@@ -1,34 +1,39 @@
-//! Operations: what weir does, without HTTP.
+//! Operations: components that own their state and do one job each, without HTTP. [`Components`] makes them.
 
-mod access;
-pub mod admin;
 mod admission;
 mod answer;
-mod books;
+mod auth;
 mod bound;
-mod breaker;
 mod cache;
+mod calls;
+mod components;
 mod conversations;
 mod dispatch;
 mod error;
-mod gateway;
+mod generation;
 mod idempotency;
+mod jobs;
+mod ledger;
 mod page;
-pub mod responses;
-mod run;
-mod stream;
-mod sweep;
+mod pipeline;
+pub mod projects;
+mod responses;
+mod tasks;
 pub mod telemetry;
 pub mod usage;
 pub mod webhooks;
 
+pub use crate::model::error_chain::ErrorChain;
 pub use admission::{Limit, MeterLimits, Rate, RateStatus, Refusal};
-pub use answer::{Answer, CallMetadata, FinalUsage};
+pub use answer::{CallAnswer, CallMetadata, FinalUsage};
+pub use auth::Auth;
 pub use cache::{CacheControl, CacheOutcome};
-pub use dispatch::ErrorChain;
+pub use calls::{CallRequest, Calls};
+pub use components::Components;
+pub use conversations::Conversations;
+pub use dispatch::Providers;
 pub use error::{Error, RenderedError};
-pub use gateway::{Gateway, Parts};
+pub use jobs::{JobAdmin, ResponseWorker, SweepReport, Sweeper};
 pub use page::{Cursor, Page};
-pub use responses::ResponseRequest;
-pub use run::{CallOptions, Request};
-pub use sweep::SweepReport;
+pub use pipeline::CallOptions;
+pub use responses::{ResponseRequest, Responses};

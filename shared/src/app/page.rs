@@ -1,17 +1,17 @@
 //! Pages of lists.
 
-/// Where a page begins and how long it is.
+/// The begin and the length of a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
-    /// The id that the page before ended with. It need not exist any more: clients delete what they list.
+    /// The last id of the previous page. The object with this id may be deleted in the meantime.
     pub after: Option<String>,
     pub limit: usize,
 }
 
-/// No id that weir makes is longer; what is cannot exist, and might not even be a key that the table takes.
-pub(super) const LONGEST_ID: usize = 64;
+/// Length of the longest id that weir makes, in bytes. No object has a longer id, and the table may refuse it as a key.
+pub(super) const MAX_ID_LENGTH: usize = 64;
 
-/// A part of a list.
+/// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
     pub items: Vec<T>,
@@ -19,21 +19,23 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// The page of `all` that `cursor` names, oldest first. Ids sort as they were made; see `model::id::ordered`.
-    pub(super) fn of(mut all: Vec<T>, cursor: &Cursor, id: fn(&T) -> &str) -> Self {
+    /// Returns the page of `all` that `cursor` selects, oldest first. Ids sort by creation time; see
+    /// `model::id::ordered`.
+    pub(super) fn oldest_first(mut all: Vec<T>, cursor: &Cursor, id: fn(&T) -> &str) -> Self {
         all.retain(|item| cursor.after.as_deref().is_none_or(|after| id(item) > after));
         all.sort_by(|a, b| id(a).cmp(id(b)));
         Self::cut(all, cursor.limit)
     }
 
-    /// The same, newest first.
+    /// Returns the page of `all` that `cursor` selects, newest first.
     pub(super) fn newest_first(mut all: Vec<T>, cursor: &Cursor, id: fn(&T) -> &str) -> Self {
         all.retain(|item| cursor.after.as_deref().is_none_or(|after| id(item) < after));
         all.sort_by(|a, b| id(b).cmp(id(a)));
         Self::cut(all, cursor.limit)
     }
 
-    /// The page that `found` begins with; whoever read it read one more than the page holds.
+    /// Returns the first `limit` items of `found`. The caller reads at least one item more than the limit, if there is
+    /// one, so that `has_more` is correct.
     pub(super) fn cut(mut found: Vec<T>, limit: usize) -> Self {
         let has_more = found.len() > limit;
         found.truncate(limit);
@@ -48,7 +50,7 @@ mod tests {
     #[track_caller]
     fn check(after: Option<&str>, limit: usize, items: &[&str], has_more: bool) {
         let all = ["c", "a", "e"].map(str::to_owned).to_vec();
-        let page = Page::of(all, &Cursor { after: after.map(str::to_owned), limit }, String::as_str);
+        let page = Page::oldest_first(all, &Cursor { after: after.map(str::to_owned), limit }, String::as_str);
         assert_eq!(page, Page { items: items.iter().map(|&id| id.to_owned()).collect(), has_more });
     }
 
@@ -71,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_goes_on_after_what_was_deleted() {
+    fn a_page_can_begin_after_a_deleted_item() {
         check(Some("b"), 1, &["c"], true);
     }
 }

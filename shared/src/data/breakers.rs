@@ -1,30 +1,39 @@
-//! Circuit breakers' shared state: one item per provider, written only when the state changes.
+//! The shared state of the circuit breakers: one item per provider, written only when the state changes.
 
+use super::change::{Change, WriteOutcome};
 use super::error::StoreError;
-use super::item::{Reader, number};
+use super::item::{Reader, insert, number};
 use super::keys;
-use super::table::{Change, Outcome, Table};
+use super::table::Table;
 use crate::model::clock::Timestamp;
 
-/// The state that all instances share; absent means closed.
+/// The state that all instances share. An absent state means a closed breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerState {
-    /// No calls before this; after it one probe at a time.
+    /// No calls before this time. After it, one probe at a time.
     pub open_until: Timestamp,
-    /// A probe is under way and nobody else starts one before this.
+    /// An instance is probing the provider, and no other starts a probe before this time.
     pub probe_until: Timestamp,
 }
 
-/// An open breaker that nobody probes is forgotten after this.
+/// An open breaker that no instance probes counts as closed after this.
 const KEPT_SECONDS: u64 = 86_400;
 
-impl Table {
-    /// The shared state of a provider's breaker.
+/// The circuit breakers of all providers.
+#[derive(Clone, Debug)]
+pub struct BreakerRecords(Table);
+
+impl BreakerRecords {
+    pub(super) fn new(table: Table) -> Self {
+        Self(table)
+    }
+
+    /// Returns the shared state of a provider's breaker, or `None` if the breaker is closed.
     ///
     /// # Errors
-    /// If the table fails or the item is damaged.
-    pub async fn breaker(&self, provider: &str, now: Timestamp) -> Result<Option<BreakerState>, StoreError> {
-        let Some(item) = self.get(keys::breaker(provider)).await? else { return Ok(None) };
+    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if the item cannot be read.
+    pub async fn get(&self, provider: &str, now: Timestamp) -> Result<Option<BreakerState>, StoreError> {
+        let Some(item) = self.0.get(keys::breaker(provider)).await? else { return Ok(None) };
         let reader = Reader(&item);
         if reader.number::<u64>("expires_at")? <= now.seconds() {
             return Ok(None);
@@ -36,34 +45,37 @@ impl Table {
     /// Opens a breaker until `until`.
     ///
     /// # Errors
-    /// If the table fails.
-    pub async fn open_breaker(&self, provider: &str, until: Timestamp) -> Result<(), StoreError> {
+    /// [`StoreError::Failed`] if the table fails.
+    pub async fn open(&self, provider: &str, until: Timestamp) -> Result<(), StoreError> {
         let mut item = keys::breaker(provider).into_item();
-        item.insert("open_until".to_owned(), number(until.0));
-        item.insert("probe_until".to_owned(), number(0));
-        item.insert("expires_at".to_owned(), number(until.seconds() + KEPT_SECONDS));
-        self.put(item).await
+        let expires_at = number(until.seconds() + KEPT_SECONDS);
+        insert(&mut item, [("open_until", number(until.0)), ("probe_until", number(0)), ("expires_at", expires_at)]);
+        self.0.put(item).await
     }
 
-    /// Claims the one probe of a breaker whose open time is over. `false` if another instance has it.
+    /// Claims the one probe of a breaker until `until`. `Refused`: the breaker is closed or must stay open for longer,
+    /// or another instance has the probe.
     ///
     /// # Errors
-    /// If the table fails.
-    pub async fn claim_probe(&self, provider: &str, now: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
-        let change = Change {
-            update: "SET probe_until = :until".to_owned(),
-            condition: "open_until <= :now AND probe_until <= :now".to_owned(),
-            values: vec![(":until", number(until.0)), (":now", number(now.0))],
-            ..Change::default()
-        };
-        Ok(matches!(self.update(keys::breaker(provider), change).await?, Outcome::Done(_)))
+    /// [`StoreError::Failed`] if the table fails.
+    pub async fn claim_probe(
+        &self,
+        provider: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<WriteOutcome, StoreError> {
+        // Without the condition, every instance would probe a provider that has just failed.
+        let change = Change::new("SET probe_until = :until")
+            .only_if("open_until <= :now AND probe_until <= :now")
+            .values([(":until", number(until.0)), (":now", number(now.0))]);
+        Ok(self.0.update(keys::breaker(provider), change).await?.into())
     }
 
     /// Closes a breaker.
     ///
     /// # Errors
-    /// If the table fails.
-    pub async fn close_breaker(&self, provider: &str) -> Result<(), StoreError> {
-        self.delete(keys::breaker(provider)).await
+    /// [`StoreError::Failed`] if the table fails.
+    pub async fn close(&self, provider: &str) -> Result<(), StoreError> {
+        self.0.delete(keys::breaker(provider)).await
     }
 }

@@ -1,11 +1,12 @@
-//! Answers kept to be given again to the same request of the same project.
+//! The cache: answers that the same project gets again for the same request.
 
 use bytes::Bytes;
 
-use super::Stores;
+use super::bodies::Bodies;
 use super::error::StoreError;
-use super::item::{Reader, number, text};
+use super::item::{Reader, insert, number, text};
 use super::keys;
+use super::table::Table;
 use crate::model::clock::Timestamp;
 use crate::model::id::Fingerprint;
 
@@ -19,12 +20,23 @@ pub struct CacheEntry {
     pub expires_at: u64,
 }
 
-impl Stores {
-    /// The entry of a request, if it has not expired by `now`.
+/// The cache of all projects.
+#[derive(Clone, Debug)]
+pub struct CacheEntries {
+    table: Table,
+    bodies: Bodies,
+}
+
+impl CacheEntries {
+    pub(super) fn new(table: Table, bodies: Bodies) -> Self {
+        Self { table, bodies }
+    }
+
+    /// Returns the entry of a request, unless it has expired by `now`.
     ///
     /// # Errors
-    /// If a store fails or the item is damaged.
-    pub async fn cached(
+    /// [`StoreError::Failed`] if a store fails, [`StoreError::Damaged`] if the item cannot be read.
+    pub async fn get(
         &self,
         project_id: &str,
         request: &Fingerprint,
@@ -36,27 +48,23 @@ impl Stores {
         let reader = Reader(&item);
         let expires_at = reader.number("expires_at")?;
         if expires_at <= now.seconds() {
-            return Ok(None); // DynamoDB deletes expired items when it gets to it, up to days later.
+            return Ok(None); // DynamoDB deletes expired items up to days later.
         }
         let (content_type, stored_at) = (reader.text("content_type")?, Timestamp(reader.number("stored_at")?));
-        Ok(Some(CacheEntry { content_type, body: self.unpack(&item).await?, stored_at, expires_at }))
+        Ok(Some(CacheEntry { content_type, body: self.bodies.unpack(&item).await?, stored_at, expires_at }))
     }
 
-    /// Stores the answer of a request; an older one is replaced.
+    /// Stores the answer of a request and replaces an older one.
     ///
     /// # Errors
-    /// If a store fails.
-    pub async fn put_cached(
-        &self,
-        project_id: &str,
-        request: &Fingerprint,
-        entry: CacheEntry,
-    ) -> Result<(), StoreError> {
+    /// [`StoreError::Failed`] if a store fails.
+    pub async fn put(&self, project_id: &str, request: &Fingerprint, entry: CacheEntry) -> Result<(), StoreError> {
         let mut item = keys::cache(project_id, request.as_str()).into_item();
-        item.insert("content_type".to_owned(), text(entry.content_type));
-        item.insert("stored_at".to_owned(), number(entry.stored_at.0));
-        item.insert("expires_at".to_owned(), number(entry.expires_at));
-        self.pack(project_id, &mut item, &entry.body).await?;
+        let (stored_at, expires_at) = (number(entry.stored_at.0), number(entry.expires_at));
+        let attributes =
+            [("content_type", text(entry.content_type)), ("stored_at", stored_at), ("expires_at", expires_at)];
+        insert(&mut item, attributes);
+        self.bodies.pack(project_id, &mut item, &entry.body).await?;
         self.table.put(item).await
     }
 }

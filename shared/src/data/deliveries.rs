@@ -1,65 +1,75 @@
-//! Deliveries of events to webhook endpoints: one item each, with its place in the due index while it is pending.
+//! Deliveries of events to webhook endpoints: one item each, in the due index while it is pending.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use super::change::WriteOutcome;
 use super::due::due_shard;
 use super::error::StoreError;
-use super::item::{Item, Reader, number, text};
+use super::item::{Item, Reader, insert, insert_present, number, text};
 use super::keys;
 use super::table::Table;
 use crate::model::clock::Timestamp;
 use crate::model::message::DeliveryKey;
 use crate::model::webhook::{Claim, Delivery, Failed, Pending, State};
 
-/// Under which condition a changed delivery is stored.
+/// The condition under which [`DeliveryRecords::save`] stores a changed delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guard<'a> {
-    /// The table still has the revision that was read.
+    /// The table still has the revision that the caller read.
     Revision(&'a str),
-    /// The claim is still this worker's, whatever else changed.
+    /// The worker with this name still has the claim, whatever else changed.
     Claim(&'a str),
 }
 
-impl Table {
-    /// Stores a new delivery. `false` if there is one with its id.
-    ///
-    /// # Errors
-    /// If the table fails.
-    pub async fn create_delivery(&self, delivery: &Delivery) -> Result<bool, StoreError> {
-        self.put_if(item(delivery), "attribute_not_exists(pk)", Vec::new()).await
+/// The deliveries of all projects.
+#[derive(Clone, Debug)]
+pub struct DeliveryRecords(Table);
+
+impl DeliveryRecords {
+    pub(super) fn new(table: Table) -> Self {
+        Self(table)
     }
 
-    /// Stores a changed delivery if `guard` holds. `false` if not.
+    /// Stores a new delivery. `Refused`: a delivery with its id exists.
     ///
     /// # Errors
-    /// If the table fails.
-    pub async fn save_delivery(&self, delivery: &Delivery, guard: Guard<'_>) -> Result<bool, StoreError> {
-        // The second half: the SDK repeats writes whose answer was lost.
+    /// [`StoreError::Failed`] if the table fails.
+    pub async fn create(&self, delivery: &Delivery) -> Result<WriteOutcome, StoreError> {
+        self.0.put_new(to_item(delivery)).await
+    }
+
+    /// Stores a changed delivery. `Refused`: the guard does not hold.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if the table fails.
+    pub async fn save(&self, delivery: &Delivery, guard: Guard<'_>) -> Result<WriteOutcome, StoreError> {
+        // Without the guard, two workers could overwrite each other's attempts. The second half of each condition is for
+        // the SDK, which repeats writes whose answer was lost.
         let (condition, expected) = match guard {
             Guard::Revision(revision) => ("revision = :expected OR revision = :mine", revision),
             Guard::Claim(by) => ("claimed_by = :expected OR revision = :mine", by),
         };
-        let values = vec![(":expected", text(expected)), (":mine", text(&delivery.revision))];
-        self.put_if(item(delivery), condition, values).await
+        let values = [(":expected", text(expected)), (":mine", text(&delivery.revision))];
+        self.0.put_if(to_item(delivery), condition, values).await
     }
 
-    /// A delivery that has not expired by `now`.
+    /// Returns a delivery, unless it has expired by `now`.
     ///
     /// # Errors
-    /// If the table fails or the item is damaged.
-    pub async fn delivery(&self, key: &DeliveryKey, now: Timestamp) -> Result<Option<Delivery>, StoreError> {
-        let item = self.get(keys::delivery(&key.project_id, &key.endpoint_id, &key.delivery_id)).await?;
-        let delivery = item.map(|item| delivery(&item)).transpose()?;
+    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if the item cannot be read.
+    pub async fn get(&self, key: &DeliveryKey, now: Timestamp) -> Result<Option<Delivery>, StoreError> {
+        let item = self.0.get(keys::delivery(&key.project_id, &key.endpoint_id, &key.delivery_id)).await?;
+        let delivery = item.map(|item| read_delivery(&item)).transpose()?;
         Ok(delivery.filter(|delivery| delivery.expires_at > now.seconds()))
     }
 
-    /// Up to `limit` deliveries to an endpoint, newest first, older than `after` and with `status` if they are given.
+    /// Returns up to `limit` deliveries to an endpoint, newest first: those older than `after`, and those with `status`.
     ///
-    /// Reads past deliveries with another status: a status that few have costs a read of the deliveries between them.
+    /// A rare status is expensive: the query also reads the deliveries with another status between them.
     ///
     /// # Errors
-    /// If the table fails or an item is damaged.
-    pub async fn deliveries(
+    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if an item cannot be read.
+    pub async fn list(
         &self,
         project_id: &str,
         endpoint_id: &str,
@@ -68,89 +78,77 @@ impl Table {
         limit: usize,
         now: Timestamp,
     ) -> Result<Vec<Delivery>, StoreError> {
-        let condition = match after {
-            Some(_) => "pk = :pk AND sk < :after",
-            None => "pk = :pk",
-        };
-        let filter = match status {
-            Some(_) => "expires_at > :now AND #status = :status",
-            None => "expires_at > :now",
-        };
+        let condition = if after.is_some() { "pk = :pk AND sk < :after" } else { "pk = :pk" };
         let mut pages = self
-            .client()
-            .query()
-            .table_name(self.name())
-            .key_condition_expression(condition)
-            .expression_attribute_values(":pk", text(keys::delivery_partition(project_id, endpoint_id)))
+            .0
+            .query_where(&keys::delivery_partition(project_id, endpoint_id), condition)
             .expression_attribute_values(":now", number(now.seconds()))
-            .filter_expression(filter)
-            .scan_index_forward(false)
-            .consistent_read(true);
+            .scan_index_forward(false);
         if let Some(after) = after {
             pages = pages.expression_attribute_values(":after", text(after));
         }
-        match status {
-            Some(status) => {
-                pages = pages.expression_attribute_values(":status", text(status));
-                pages = pages.expression_attribute_names("#status", "status");
-            }
-            None => pages = pages.limit(i32::try_from(limit).unwrap_or(i32::MAX)),
-        }
+        pages = match status {
+            Some(status) => pages
+                .filter_expression("expires_at > :now AND #status = :status")
+                .expression_attribute_values(":status", text(status))
+                .expression_attribute_names("#status", "status"),
+            None => pages.filter_expression("expires_at > :now").limit(i32::try_from(limit).unwrap_or(i32::MAX)),
+        };
         let mut found = Vec::new();
         let mut items = pages.into_paginator().items().send();
         while found.len() < limit
             && let Some(item) = Box::pin(items.next()).await
         {
-            found.push(delivery(&item.map_err(StoreError::table("query the deliveries"))?)?);
+            found.push(read_delivery(&item.map_err(StoreError::table("query the deliveries"))?)?);
         }
         Ok(found)
     }
 }
 
-fn item(delivery: &Delivery) -> Item {
+fn to_item(delivery: &Delivery) -> Item {
     let DeliveryKey { project_id, endpoint_id, delivery_id } = &delivery.key;
     let key = keys::delivery(project_id, endpoint_id, delivery_id);
     let due_shard = due_shard(&key.sk);
     let mut item = key.into_item();
-    item.extend([
-        ("project_id".to_owned(), text(project_id)),
-        ("endpoint_id".to_owned(), text(endpoint_id)),
-        ("event_id".to_owned(), text(&delivery.event_id)),
-        ("event_type".to_owned(), text(&delivery.event_type)),
-        ("body".to_owned(), text(&delivery.body)),
-        ("created_at".to_owned(), number(delivery.created_at.0)),
-        ("status".to_owned(), text(delivery.state.name())),
-        ("tries".to_owned(), number(delivery.tries)),
-        ("attempts".to_owned(), text(serde_json::to_string(&delivery.attempts).unwrap_or_default())),
-        ("revision".to_owned(), text(&delivery.revision)),
-        ("expires_at".to_owned(), number(delivery.expires_at)),
-    ]);
-    item.extend(delivery.traceparent.as_ref().map(|trace| ("traceparent".to_owned(), text(trace))));
-    item.extend(state_attributes(&delivery.state, due_shard));
+    let attributes = [
+        ("project_id", text(project_id)),
+        ("endpoint_id", text(endpoint_id)),
+        ("event_id", text(&delivery.event_id)),
+        ("event_type", text(&delivery.event_type)),
+        ("body", text(&delivery.body)),
+        ("created_at", number(delivery.created_at.0)),
+        ("status", text(delivery.state.name())),
+        ("tries", number(delivery.tries)),
+        ("attempts", text(serde_json::to_string(&delivery.attempts).unwrap_or_default())),
+        ("revision", text(&delivery.revision)),
+        ("expires_at", number(delivery.expires_at)),
+    ];
+    insert(&mut item, attributes);
+    insert_present(&mut item, [("traceparent", delivery.traceparent.as_ref().map(text))]);
+    insert(&mut item, state_attributes(&delivery.state, due_shard));
     item
 }
 
-/// What only a pending or a failed delivery has. Without `due_at` it is not in the due index.
-fn state_attributes(state: &State, due_shard: String) -> Vec<(String, AttributeValue)> {
+/// Returns the attributes of a pending or a failed delivery. An item without `due_at` is not in the due index.
+fn state_attributes(state: &State, due_shard: String) -> Vec<(&'static str, AttributeValue)> {
     match state {
         State::Delivered => Vec::new(),
-        State::Failed(reason) => vec![("failed".to_owned(), text(reason.name()))],
+        State::Failed(reason) => vec![("failed", text(reason.name()))],
         State::Pending(pending) => {
             let mut attributes = vec![
-                ("next_attempt_at".to_owned(), number(pending.next_attempt_at.0)),
-                ("due_shard".to_owned(), text(due_shard)),
-                ("due_at".to_owned(), number(pending.due_at.0)),
+                ("next_attempt_at", number(pending.next_attempt_at.0)),
+                ("due_shard", text(due_shard)),
+                ("due_at", number(pending.due_at.0)),
             ];
             if let Some(Claim { by, until }) = &pending.claim {
-                attributes.push(("claimed_by".to_owned(), text(by)));
-                attributes.push(("claimed_until".to_owned(), number(until.0)));
+                attributes.extend([("claimed_by", text(by)), ("claimed_until", number(until.0))]);
             }
             attributes
         }
     }
 }
 
-fn delivery(item: &Item) -> Result<Delivery, StoreError> {
+fn read_delivery(item: &Item) -> Result<Delivery, StoreError> {
     let reader = Reader(item);
     let attempts = serde_json::from_str(&reader.text("attempts")?).map_err(|_| reader.damaged("attempts"))?;
     Ok(Delivery {
@@ -163,7 +161,7 @@ fn delivery(item: &Item) -> Result<Delivery, StoreError> {
         event_type: reader.text("event_type")?,
         body: reader.text("body")?,
         created_at: Timestamp(reader.number("created_at")?),
-        state: state(&reader)?,
+        state: read_state(&reader)?,
         tries: reader.number("tries")?,
         attempts,
         revision: reader.text("revision")?,
@@ -172,7 +170,7 @@ fn delivery(item: &Item) -> Result<Delivery, StoreError> {
     })
 }
 
-fn state(reader: &Reader<'_>) -> Result<State, StoreError> {
+fn read_state(reader: &Reader<'_>) -> Result<State, StoreError> {
     match reader.text("status")?.as_str() {
         "delivered" => Ok(State::Delivered),
         "failed" => {
@@ -200,7 +198,7 @@ mod tests {
     use crate::model::webhook::{Attempt, SendError};
 
     #[test]
-    fn a_delivery_survives_the_table_in_every_state() {
+    fn a_delivery_reads_back_in_every_state() {
         let pending = |claim| State::Pending(Pending { next_attempt_at: Timestamp(9), claim, due_at: Timestamp(10) });
         let attempts = vec![
             Attempt { at_ms: 7, duration_ms: 8, status: Some(500), error: None },
@@ -230,9 +228,9 @@ mod tests {
                 expires_at: 12,
                 traceparent: Some("00-1".into()),
             };
-            let stored = item(&each);
+            let stored = to_item(&each);
             assert_eq!(stored.contains_key("due_at"), each.pending().is_some());
-            assert_eq!(delivery(&stored).unwrap(), each);
+            assert_eq!(read_delivery(&stored).unwrap(), each);
         }
     }
 }

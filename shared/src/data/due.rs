@@ -1,64 +1,74 @@
-//! The index of what must happen later: everything that has a `due_at`, in a few partitions.
+//! The due index: every item with work left to do has a `due_at` and lies in one of a few partitions.
 //!
-//! Nothing is scheduled anywhere else. An entry names an item; what is to be done is decided from the item.
+//! No other schedule exists. An entry only names an item; the sweeper reads the item to decide on the work.
 
 use sha2::{Digest as _, Sha256};
 
 use super::error::StoreError;
 use super::item::{Item, Reader, number, text};
-use super::keys::{DELIVERY_PREFIX, RESPONSE_PREFIX};
-use super::meter::MeterKey;
+use super::keys::{DELIVERY_PREFIX, METER_PREFIX, RESPONSE_PREFIX};
+use super::meters::MeterKey;
 use super::schema::DUE_INDEX;
 use super::table::Table;
 use crate::model::clock::Timestamp;
 use crate::model::message::{DeliveryKey, ResponseKey};
 
-/// Partitions of the due index, so that what is due is written to several.
+/// Partitions of the due index: several, because one takes a limited number of writes per second.
 pub const DUE_SHARDS: u8 = 4;
 
-/// Entries of a shard that one sweep handles; the next goes on after them.
-const AT_ONCE: i32 = 1_000;
+/// The entries of a shard that one sweep handles. The next sweep continues after them.
+const MAX_ENTRIES: i32 = 1_000;
 
-/// Something that is due.
+/// An entry that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Due {
-    /// A hold's lease may have ended.
+    /// The lease of a reservation may have ended.
     Meter(MeterKey),
-    /// A response waits for a worker, its worker may be dead, or what follows its end was not done.
+    /// A response waits for a worker, or its worker may have died, or work after its end was not done.
     Response(ResponseKey),
-    /// A delivery is to be tried.
+    /// The next attempt of a delivery.
     Delivery(DeliveryKey),
 }
 
-impl Table {
-    /// What has been due longest by `now`, in one shard of the index: as much as one sweep can take. The index is behind the
-    /// table by moments.
+/// The index of all items with work left to do.
+#[derive(Clone, Debug)]
+pub struct DueIndex(Table);
+
+impl DueIndex {
+    pub(super) fn new(table: Table) -> Self {
+        Self(table)
+    }
+
+    /// Reads the entries of one shard that are due by `now`: those due longest, as many as one sweep can handle.
+    ///
+    /// The index follows the table with a delay of moments.
     ///
     /// # Errors
-    /// If the table fails.
+    /// [`StoreError::Failed`] if the table fails.
     pub async fn due(&self, due_shard: u8, now: Timestamp) -> Result<Vec<Due>, StoreError> {
         let page = self
+            .0
             .client()
             .query()
-            .table_name(self.name())
+            .table_name(self.0.name())
             .index_name(DUE_INDEX)
             .key_condition_expression("due_shard = :shard AND due_at <= :now")
             .expression_attribute_values(":shard", text(due_shard.to_string()))
             .expression_attribute_values(":now", number(now.0))
-            .limit(AT_ONCE)
+            .limit(MAX_ENTRIES)
             .send();
         let answer = Box::pin(page).await.map_err(StoreError::table("query what is due"))?;
-        Ok(answer.items.unwrap_or_default().iter().filter_map(due).collect())
+        Ok(answer.items.unwrap_or_default().iter().filter_map(read_due).collect())
     }
 }
 
-/// The shard of the index that an item belongs to, from its name.
+/// Returns the shard of the index that an item belongs to, computed from its name.
 pub(super) fn due_shard(name: &str) -> String {
     (Sha256::digest(name.as_bytes())[0] % DUE_SHARDS).to_string()
 }
 
-/// Reads what an entry is about from its key; `None` for what nothing is known of.
-fn due(item: &Item) -> Option<Due> {
+/// Reads an entry from its item's key. Returns `None` for a kind of item that this version does not know.
+fn read_due(item: &Item) -> Option<Due> {
     let reader = Reader(item);
     let (pk, sk) = (reader.maybe_text("pk")?, reader.maybe_text("sk")?);
     if let Some(rest) = pk.strip_prefix(RESPONSE_PREFIX) {
@@ -73,6 +83,6 @@ fn due(item: &Item) -> Option<Due> {
         let (project_id, endpoint_id) = (project_id.to_owned(), endpoint_id.to_owned());
         return Some(Due::Delivery(DeliveryKey { project_id, endpoint_id, delivery_id: sk }));
     }
-    let (project_id, shard) = pk.strip_prefix("METER#")?.rsplit_once('#')?;
+    let (project_id, shard) = pk.strip_prefix(METER_PREFIX)?.rsplit_once('#')?;
     Some(Due::Meter(MeterKey { project_id: project_id.to_owned(), period: sk, shard: shard.parse().ok()? }))
 }

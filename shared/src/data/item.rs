@@ -1,4 +1,4 @@
-//! Items of the table: making attributes, and reading them with the item's name in the error.
+//! Items of the table: attributes are made here, and read so that an error names its item.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -11,6 +11,19 @@ use super::error::StoreError;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
+/// Adds attributes to an item.
+pub(super) fn insert(item: &mut Item, attributes: impl IntoIterator<Item = (&'static str, AttributeValue)>) {
+    item.extend(attributes.into_iter().map(|(name, value)| (name.to_owned(), value)));
+}
+
+/// Adds those attributes that have a value.
+pub(super) fn insert_present(
+    item: &mut Item,
+    attributes: impl IntoIterator<Item = (&'static str, Option<AttributeValue>)>,
+) {
+    insert(item, attributes.into_iter().filter_map(|(name, value)| Some((name, value?))));
+}
+
 pub(super) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
 }
@@ -19,11 +32,15 @@ pub(super) fn number(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
+pub(super) fn flag(value: bool) -> AttributeValue {
+    number(u8::from(value))
+}
+
 pub(super) fn binary(value: &Bytes) -> AttributeValue {
     AttributeValue::B(Blob::new(value.clone()))
 }
 
-/// Reads attributes; what is missing or of another type is named with its item.
+/// Reads the attributes of an item. Its errors name the item and the attribute.
 pub(super) struct Reader<'a>(pub(super) &'a Item);
 
 impl Reader<'_> {
@@ -39,7 +56,7 @@ impl Reader<'_> {
         self.maybe_number(name)?.ok_or_else(|| self.damaged(name))
     }
 
-    /// `None` if the attribute is absent; an error if it is there and no such number.
+    /// Returns `None` if the attribute is absent, and an error if it is there but no such number.
     pub(super) fn maybe_number<T: FromStr>(&self, name: &'static str) -> Result<Option<T>, StoreError> {
         match self.0.get(name) {
             None => Ok(None),

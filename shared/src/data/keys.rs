@@ -1,4 +1,4 @@
-//! Every key of the table. Nothing else builds one.
+//! Every key of the table. No other module makes keys.
 
 use super::item::{Item, text};
 
@@ -19,7 +19,7 @@ fn key(pk: String, sk: impl Into<String>) -> Key {
     Key { pk, sk: sk.into() }
 }
 
-/// `pk = KEY#<sha256>`, `sk = KEY`: a key is found by its hash alone.
+/// `pk = KEY#<sha256>`, `sk = KEY`: finds an API key by its hash alone.
 pub(super) fn api_key(hash: &str) -> Key {
     key(format!("KEY#{hash}"), "KEY")
 }
@@ -62,14 +62,16 @@ pub(super) fn webhook_endpoint(project_id: &str, id: &str) -> Key {
 
 pub(super) const ENDPOINT_PREFIX: &str = "ENDPOINT#";
 
-/// `pk = METER#<project>#<shard>`, `sk = <month>`: shards of one project lie in different partitions.
+/// `pk = METER#<project>#<shard>`, `sk = <month>`: the shards of one project are in different partitions.
 pub(super) fn meter(project_id: &str, period: &str, shard: u8) -> Key {
-    key(format!("METER#{project_id}#{shard}"), period)
+    key(format!("{METER_PREFIX}{project_id}#{shard}"), period)
 }
+
+pub(super) const METER_PREFIX: &str = "METER#";
 
 /// `pk = PROJECT#<id>`, `sk = USAGE#<hour>#<operation>#<model>#<key id>#<shard>`: one query reads a span of time.
 ///
-/// The model comes before the key and may hold any character but `#`, which is escaped.
+/// The model comes before the key id. `#` in its name is escaped.
 pub(super) fn usage(project_id: &str, hour: &str, operation: &str, model: &str, key_id: &str, shard: u8) -> Key {
     let model = model.replace('%', "%25").replace('#', "%23");
     key(project_partition(project_id), format!("{USAGE_PREFIX}{hour}#{operation}#{model}#{key_id}#{shard}"))
@@ -77,7 +79,7 @@ pub(super) fn usage(project_id: &str, hour: &str, operation: &str, model: &str, 
 
 pub(super) const USAGE_PREFIX: &str = "USAGE#";
 
-/// Hour, operation, model, key id and shard of a usage counter's `sk`; `None` if it is not one's.
+/// Splits a usage counter's `sk` into hour, operation, model, key id and shard. Returns `None` for other items.
 pub(super) fn usage_parts(sk: &str) -> Option<[String; 5]> {
     let parts: Vec<&str> = sk.strip_prefix(USAGE_PREFIX)?.split('#').collect();
     let [hour, operation, model, key_id, shard] = parts.try_into().ok()?;
@@ -85,12 +87,12 @@ pub(super) fn usage_parts(sk: &str) -> Option<[String; 5]> {
     Some([hour.to_owned(), operation.to_owned(), model, key_id.to_owned(), shard.to_owned()])
 }
 
-/// `pk = IDEM#<project>#<hash of scope and key>`, `sk = IDEM`; its parts lie beside it.
+/// `pk = IDEM#<project>#<hash of scope and key>`, `sk = IDEM`. Its parts are in the same partition.
 pub(super) fn idempotency(project_id: &str, hash: &str) -> Key {
     key(format!("IDEM#{project_id}#{hash}"), "IDEM")
 }
 
-/// `sk = PART#<fence, 10 digits>#<n, 6 digits>`: the body of an answer that is still being streamed, in order.
+/// `sk = PART#<fence, 10 digits>#<n, 6 digits>`: the body of an answer whose stream has not ended, in order.
 pub(super) fn idempotency_part(project_id: &str, hash: &str, fence: u64, n: u32) -> Key {
     key(idempotency(project_id, hash).pk, format!("{}{n:06}", part_prefix(fence)))
 }
@@ -104,7 +106,7 @@ pub(super) fn cache(project_id: &str, hash: &str) -> Key {
     key(format!("CACHE#{project_id}#{hash}"), "CACHE")
 }
 
-/// `pk = BREAKER#<provider>`, `sk = BREAKER`: shared by all projects; says nothing of any.
+/// `pk = BREAKER#<provider>`, `sk = BREAKER`: shared by all projects, without data of any of them.
 pub(super) fn breaker(provider: &str) -> Key {
     key(format!("BREAKER#{provider}"), "BREAKER")
 }
@@ -121,7 +123,7 @@ pub(super) fn response_end(project_id: &str, response_id: &str) -> Key {
     key(response(project_id, response_id).pk, "OUT")
 }
 
-/// `sk = REQ`: what was asked, and the turns before it.
+/// `sk = REQ`: the request, with the turns before it.
 pub(super) fn response_request(project_id: &str, response_id: &str) -> Key {
     key(response(project_id, response_id).pk, RESPONSE_REQUEST)
 }
@@ -135,7 +137,7 @@ pub(super) fn response_events(project_id: &str, response_id: &str, first: u64, f
 
 pub(super) const EVENTS_PREFIX: &str = "EVT#";
 
-/// First sequence number and fence of a chunk of events; `None` if `sk` is not one's.
+/// Splits the `sk` of a chunk of events into its first sequence number and fence. Returns `None` for other items.
 pub(super) fn events_parts(sk: &str) -> Option<(u64, u64)> {
     let (first, fence) = sk.strip_prefix(EVENTS_PREFIX)?.split_once('#')?;
     Some((first.parse().ok()?, fence.parse().ok()?))
@@ -146,12 +148,12 @@ pub(super) fn job(project_id: &str, response_id: &str) -> Key {
     key(format!("JOBS#{project_id}"), response_id)
 }
 
-/// `pk = CONV#<project>#<conversation id>`, `sk = CONV`; its items lie beside it.
+/// `pk = CONV#<project>#<conversation id>`, `sk = CONV`. Its items are in the same partition.
 pub(super) fn conversation(project_id: &str, conversation_id: &str) -> Key {
     key(format!("CONV#{project_id}#{conversation_id}"), "CONV")
 }
 
-/// `sk = ITEM#<item id>`: an id is there once. The order of the items is in the attribute `place`.
+/// `sk = ITEM#<item id>`: no id occurs twice. The attribute `place` orders the items.
 pub(super) fn conversation_item(project_id: &str, conversation_id: &str, item_id: &str) -> Key {
     key(conversation(project_id, conversation_id).pk, format!("{ITEM_PREFIX}{item_id}"))
 }
@@ -160,7 +162,7 @@ pub(super) const ITEM_PREFIX: &str = "ITEM#";
 
 pub(super) const RESPONSE_PREFIX: &str = "RESP#";
 
-/// `pk = HOOK#<project>#<endpoint id>`, `sk = <delivery id>`: ids of deliveries are ordered, one query lists them by time.
+/// `pk = HOOK#<project>#<endpoint id>`, `sk = <delivery id>`: ids are ordered, so one query lists an endpoint's deliveries by time.
 pub(super) fn delivery(project_id: &str, endpoint_id: &str, delivery_id: &str) -> Key {
     key(delivery_partition(project_id, endpoint_id), delivery_id)
 }
@@ -184,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_says_in_its_key_what_it_is_about() {
+    fn a_counter_key_reads_back() {
         for model in ["gpt-4.1", "a#b", "100%", "%23#%25"] {
             let sk = usage("p", "2026-11-22T17", "completions", model, "key_1", 12).sk;
             assert_eq!(

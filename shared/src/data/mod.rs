@@ -1,9 +1,13 @@
-//! The table and the bucket, where everything that must not be lost is kept, and the queues that wake workers.
+//! The stores: the table and the bucket keep everything that must not be lost, and the queues wake workers.
+//!
+//! Each kind of item has one type, which owns its part of the table. [`Stores`] makes them.
 
 mod api_keys;
+mod bodies;
 mod breakers;
 mod bucket;
 mod cache;
+mod change;
 mod conversations;
 mod dead_letters;
 mod deliveries;
@@ -12,41 +16,116 @@ mod error;
 mod idempotency;
 mod item;
 mod keys;
-mod meter;
-mod packed;
+mod meters;
 mod projects;
 mod queues;
 mod responses;
 mod schema;
 mod table;
-mod usage;
-mod webhooks;
+mod usage_counters;
+mod webhook_endpoints;
 
-pub use breakers::BreakerState;
+pub use api_keys::ApiKeys;
+pub use breakers::{BreakerRecords, BreakerState};
 pub use bucket::Bucket;
-pub use cache::CacheEntry;
-pub use conversations::{Added, Conversation, KeptItem, NewItem, Turn};
+pub use cache::{CacheEntries, CacheEntry};
+pub use change::WriteOutcome;
+pub use conversations::{AddItemsOutcome, Conversation, ConversationRecords, NewItem, StoredItem, Turn};
 pub use dead_letters::DeadLetter;
-pub use deliveries::Guard;
-pub use due::{DUE_SHARDS, Due};
+pub use deliveries::{DeliveryRecords, Guard};
+pub use due::{DUE_SHARDS, Due, DueIndex};
 pub use error::StoreError;
-pub use idempotency::{Finished, Lease, PartReader, Record, RecordKey, RecordState};
-pub use meter::{
-    Attempt, LOOKED_AT_MS, MAX_HOLDS, MAX_SHARDS, MeterKey, Move, Reservation, ReservationId, Settled, Shard, Window,
-    WindowMove,
+pub use idempotency::{
+    ClaimOutcome, ClaimRequest, IdempotencyRecords, Lease, PartReader, Record, RecordKey, RecordState, StoredAnswer,
 };
+pub use meters::{
+    AdmissionAttempt, AdmitOutcome, MAX_RESERVATIONS, MAX_SHARDS, MeterKey, Meters, Reservation, ReservationId,
+    SWEEP_INTERVAL_MS, SettleOutcome, Shard, ShardChange, Window, WindowChange,
+};
+pub use projects::ProjectRecords;
 pub use queues::{MAX_DELAY, Queue, QueueUrls, Queues};
 pub use responses::{
-    Claim, Claimed, End, EventReader, GivenBack, NewResponse, ResponseRecord, StoredReservation, WholeResponse,
+    CancelOutcome, CommitOutcome, EventReader, JobClaim, KeyCompletion, NewResponse, RequeueReason, ResponseEnd,
+    ResponseRecord, ResponseRecords, StoredReservation, StoredResponse,
 };
 pub use schema::create_table;
 pub use table::Table;
-pub use usage::{Operation, UsageCount, UsageKey};
+pub use usage_counters::{Operation, UsageCount, UsageCounters, UsageKey};
+pub use webhook_endpoints::EndpointRecords;
 
-/// The stores of one deployment. Cheap to clone.
+use bodies::Bodies;
+
+/// The stores of one deployment. Cheap to clone, and so is every type that it makes.
 #[derive(Clone, Debug)]
 pub struct Stores {
     pub table: Table,
     pub bucket: Bucket,
     pub queues: Queues,
+}
+
+impl Stores {
+    /// Service accounts and their API keys.
+    #[must_use]
+    pub fn api_keys(&self) -> ApiKeys {
+        ApiKeys::new(self.table.clone())
+    }
+
+    #[must_use]
+    pub fn projects(&self) -> ProjectRecords {
+        ProjectRecords::new(self.table.clone())
+    }
+
+    #[must_use]
+    pub fn meters(&self) -> Meters {
+        Meters::new(self.table.clone())
+    }
+
+    #[must_use]
+    pub fn usage_counters(&self) -> UsageCounters {
+        UsageCounters::new(self.table.clone())
+    }
+
+    #[must_use]
+    pub fn idempotency(&self) -> IdempotencyRecords {
+        IdempotencyRecords::new(self.table.clone(), self.bucket.clone())
+    }
+
+    #[must_use]
+    pub fn cache(&self) -> CacheEntries {
+        CacheEntries::new(self.table.clone(), self.bodies())
+    }
+
+    #[must_use]
+    pub fn breakers(&self) -> BreakerRecords {
+        BreakerRecords::new(self.table.clone())
+    }
+
+    #[must_use]
+    pub fn responses(&self) -> ResponseRecords {
+        ResponseRecords::new(self.table.clone(), self.bodies(), self.idempotency())
+    }
+
+    #[must_use]
+    pub fn conversations(&self) -> ConversationRecords {
+        ConversationRecords::new(self.table.clone(), self.bodies())
+    }
+
+    #[must_use]
+    pub fn webhook_endpoints(&self) -> EndpointRecords {
+        EndpointRecords::new(self.table.clone())
+    }
+
+    #[must_use]
+    pub fn deliveries(&self) -> DeliveryRecords {
+        DeliveryRecords::new(self.table.clone())
+    }
+
+    #[must_use]
+    pub fn due(&self) -> DueIndex {
+        DueIndex::new(self.table.clone())
+    }
+
+    fn bodies(&self) -> Bodies {
+        Bodies::new(self.bucket.clone())
+    }
 }

@@ -1,67 +1,78 @@
-//! Projects: a profile each, and a listing of all.
+//! Projects: one profile each, and one list of all.
 
+use super::change::{Write, WriteOutcome};
 use super::error::StoreError;
-use super::item::{Item, Reader, number, text};
+use super::item::{Item, Reader, insert, insert_present, number, text};
 use super::keys;
-use super::table::{Table, Write};
+use super::table::Table;
 use crate::model::money::MicroUsd;
 use crate::model::project::{Limits, Policy, Project};
 
-impl Table {
-    /// Stores a new project. `false` if its id is taken.
+/// The projects.
+#[derive(Clone, Debug)]
+pub struct ProjectRecords(Table);
+
+impl ProjectRecords {
+    pub(super) fn new(table: Table) -> Self {
+        Self(table)
+    }
+
+    /// Stores a new project and its entry in the list, or neither. `Refused`: its id is taken.
     ///
     /// # Errors
-    /// If the table fails.
-    pub async fn create_project(&self, project: &Project) -> Result<bool, StoreError> {
+    /// [`StoreError::Failed`] if the table fails.
+    pub async fn create(&self, project: &Project) -> Result<WriteOutcome, StoreError> {
         let mut listing = keys::project_listing(project.created_at, &project.id).into_item();
-        listing.insert("project_id".to_owned(), text(&project.id));
-        self.transact(vec![Write::Create(item(project)), Write::Create(listing)]).await
+        insert(&mut listing, [("project_id", text(&project.id))]);
+        self.0.transact(vec![Write::Create(to_item(project)), Write::Create(listing)]).await
     }
 
-    /// Replaces a project, if it is still at the revision that `project` follows. `false` if it is not.
+    /// Replaces a project. `Refused`: the table does not have the revision just before `project.revision`.
     ///
     /// # Errors
-    /// If the table fails.
-    pub async fn replace_project(&self, project: &Project) -> Result<bool, StoreError> {
+    /// [`StoreError::Failed`] if the table fails.
+    pub async fn replace(&self, project: &Project) -> Result<WriteOutcome, StoreError> {
         let before = project.revision.saturating_sub(1);
-        self.put_if(item(project), "revision = :before", vec![(":before", number(before))]).await
+        // Without the condition, a change that another caller made meanwhile would be lost.
+        self.0.put_if(to_item(project), "revision = :before", [(":before", number(before))]).await
     }
 
-    /// A project by its id.
+    /// Returns a project by its id.
     ///
     /// # Errors
-    /// If the table fails or the item is damaged.
-    pub async fn project(&self, id: &str) -> Result<Option<Project>, StoreError> {
-        self.get(keys::project(id)).await?.map(|item| project(&item)).transpose()
+    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if the item cannot be read.
+    pub async fn get(&self, id: &str) -> Result<Option<Project>, StoreError> {
+        self.0.get(keys::project(id)).await?.map(|item| read_project(&item)).transpose()
     }
 
-    /// All projects, oldest first.
+    /// Returns all projects, oldest first.
     ///
     /// # Errors
-    /// If the table fails or an item is damaged.
-    pub async fn projects(&self) -> Result<Vec<Project>, StoreError> {
-        let listed = self.query(keys::PROJECTS, "0", ":").await?;
+    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if an item cannot be read.
+    pub async fn list(&self) -> Result<Vec<Project>, StoreError> {
+        let listed = self.0.query(keys::PROJECTS, "0", ":").await?;
         let ids = listed.iter().map(|item| Reader(item).text("project_id")).collect::<Result<Vec<_>, _>>()?;
         let mut projects = Vec::with_capacity(ids.len());
         for hundred in ids.chunks(100) {
-            let found = self.get_all(hundred.iter().map(|id| keys::project(id)).collect()).await?;
-            projects.extend(found.iter().map(project).collect::<Result<Vec<_>, _>>()?);
+            let found = self.0.get_all(hundred.iter().map(|id| keys::project(id)).collect()).await?;
+            projects.extend(found.iter().map(read_project).collect::<Result<Vec<_>, _>>()?);
         }
         projects.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
         Ok(projects)
     }
 }
 
-fn item(project: &Project) -> Item {
+fn to_item(project: &Project) -> Item {
     let mut item = keys::project(&project.id).into_item();
     let policy = serde_json::to_string(&project.policy).unwrap_or_default();
-    item.extend([
-        ("id".to_owned(), text(&project.id)),
-        ("name".to_owned(), text(&project.name)),
-        ("created_at".to_owned(), number(project.created_at)),
-        ("revision".to_owned(), number(project.revision)),
-        ("policy".to_owned(), text(policy)),
-    ]);
+    let attributes = [
+        ("id", text(&project.id)),
+        ("name", text(&project.name)),
+        ("created_at", number(project.created_at)),
+        ("revision", number(project.revision)),
+        ("policy", text(policy)),
+    ];
+    insert(&mut item, attributes);
     let Limits { requests_per_minute, tokens_per_minute, budget } = project.limits;
     let optional = [
         ("archived_at", project.archived_at),
@@ -69,11 +80,11 @@ fn item(project: &Project) -> Item {
         ("tokens_per_minute", tokens_per_minute),
         ("budget", budget.map(|budget| budget.0)),
     ];
-    item.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), number(value?)))));
+    insert_present(&mut item, optional.map(|(name, value)| (name, value.map(number))));
     item
 }
 
-fn project(item: &Item) -> Result<Project, StoreError> {
+fn read_project(item: &Item) -> Result<Project, StoreError> {
     let reader = Reader(item);
     let policy: Policy = serde_json::from_str(&reader.text("policy")?).map_err(|_| reader.damaged("policy"))?;
     Ok(Project {
@@ -108,19 +119,19 @@ mod tests {
     }
 
     #[test]
-    fn a_project_survives_the_table() {
+    fn a_project_reads_back() {
         let bare = Project { archived_at: None, limits: Limits::default(), ..full() };
         for each in [full(), bare] {
-            assert_eq!(project(&item(&each)).unwrap(), each);
+            assert_eq!(read_project(&to_item(&each)).unwrap(), each);
         }
     }
 
     #[test]
-    fn a_damaged_item_is_named() {
-        let mut damaged = item(&full());
+    fn the_error_names_a_damaged_item() {
+        let mut damaged = to_item(&full());
         damaged.insert("revision".into(), text("three"));
         assert_eq!(
-            project(&damaged).unwrap_err().to_string(),
+            read_project(&damaged).unwrap_err().to_string(),
             "item `PROJECT#proj_1/PROFILE` has no usable `revision`"
         );
     }

@@ -1,24 +1,24 @@
-//! The queues: messages that name a job and wake a worker. They decide nothing: the record of the job does.
+//! The queues: messages that name a job and wake a worker. The job's record decides whether the worker runs it.
 
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 
-use super::error::StoreError;
+use super::error::{StoreError, Unusable};
 
 /// A queue of the deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Queue {
-    /// Responses to be generated in the background.
+    /// Responses that run in the background.
     Respond,
-    /// Events to be delivered to webhook endpoints.
+    /// Events for webhook endpoints.
     Deliver,
 }
 
 impl Queue {
     pub const ALL: [Self; 2] = [Self::Respond, Self::Deliver];
 
-    /// The name of the worker that it feeds.
+    /// The name of the worker that the queue feeds.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -28,7 +28,7 @@ impl Queue {
     }
 }
 
-/// Where the queues are. A function is told only those that it sends to.
+/// The URLs of the queues. A function has only those that it sends to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueueUrls {
     pub respond: Option<String>,
@@ -38,7 +38,7 @@ pub struct QueueUrls {
 }
 
 impl QueueUrls {
-    fn of(&self, queue: Queue) -> Option<&str> {
+    fn url_of(&self, queue: Queue) -> Option<&str> {
         match queue {
             Queue::Respond => self.respond.as_deref(),
             Queue::Deliver => self.deliver.as_deref(),
@@ -61,7 +61,7 @@ pub struct Queues {
     urls: QueueUrls,
 }
 
-/// The longest that SQS keeps a message back.
+/// The longest delay that SQS accepts.
 pub const MAX_DELAY: Duration = Duration::from_secs(900);
 
 impl Queues {
@@ -70,19 +70,19 @@ impl Queues {
         Self { client: Some(client), urls }
     }
 
-    /// Where the dead letters of a queue are, and how to reach them.
-    pub(super) fn dead(&self, queue: Queue) -> Result<(&Client, &str), StoreError> {
+    /// The client and the URL of a queue's dead letters.
+    pub(super) fn dead_letter_queue(&self, queue: Queue) -> Result<(&Client, &str), StoreError> {
         let known = self.client.as_ref().zip(self.urls.dead_letters_of(queue));
-        let unknown = || format!("no URL of the dead letters of {} is set", queue.name());
+        let unknown = || Unusable(format!("no URL of the dead letters of {} is set", queue.name()));
         known.ok_or_else(|| StoreError::queue("give its dead letters")(unknown()))
     }
 
-    /// Sends a message that is seen after `delay`, at most [`MAX_DELAY`].
+    /// Sends a message that becomes visible after `delay`, at most [`MAX_DELAY`].
     ///
-    /// Who sends must not rely on it: what has to happen is in the due index as well.
+    /// The message only saves time: the job must also be in the due index, where the sweeper finds it.
     ///
     /// # Errors
-    /// If the queue is not known or does not take it; it may have been sent all the same.
+    /// [`StoreError::Failed`] if this function has no URL of the queue, or SQS fails. SQS may still have the message.
     pub async fn send(
         &self,
         queue: Queue,
@@ -90,15 +90,16 @@ impl Queues {
         message: String,
         delay: Duration,
     ) -> Result<(), StoreError> {
-        let (Some(client), Some(url)) = (&self.client, self.urls.of(queue)) else {
-            return Err(StoreError::queue("take the message")(format!("no URL of the {} queue is set", queue.name())));
+        let (Some(client), Some(url)) = (&self.client, self.urls.url_of(queue)) else {
+            let cause = Unusable(format!("no URL of the {} queue is set", queue.name()));
+            return Err(StoreError::queue("take the message")(cause));
         };
         let seconds = delay.min(MAX_DELAY).as_millis().div_ceil(1_000);
         let request = client
             .send_message()
             .queue_url(url)
             .message_body(message)
-            // A fair queue: a project with many jobs does not keep the others waiting.
+            // SQS serves the groups in turn, so that a project with many jobs does not delay the others.
             .message_group_id(project_id)
             .delay_seconds(i32::try_from(seconds).unwrap_or(900));
         Box::pin(request.send()).await.map_err(StoreError::queue("take the message"))?;

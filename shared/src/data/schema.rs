@@ -1,4 +1,4 @@
-//! The table's definition, for stores that no template made. `template.yaml` says the same.
+//! The table's definition, for local stores. `template.yaml` has the same one for AWS.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
@@ -8,13 +8,13 @@ use aws_sdk_dynamodb::types::{
 
 use super::error::StoreError;
 
-/// Index of what is due: `due_shard` (HASH), `due_at` (RANGE, Unix milliseconds), keys only. Sparse.
+/// The due index: `due_shard` (HASH), `due_at` (RANGE, Unix milliseconds), keys only. Sparse.
 pub(super) const DUE_INDEX: &str = "due";
 
 /// Creates the table if it does not exist.
 ///
 /// # Errors
-/// If the store refuses or cannot be reached.
+/// [`StoreError::Failed`] if DynamoDB refuses or is out of reach.
 pub async fn create_table(client: &Client, name: &str) -> Result<(), StoreError> {
     let action = "create the table";
     let known = client.describe_table().table_name(name).send().await;

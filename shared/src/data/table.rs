@@ -1,81 +1,39 @@
-//! The DynamoDB table: reads, and writes that say under which condition they hold.
+//! The DynamoDB table: consistent reads, and writes with the condition under which they take effect.
 //!
 //! The SDK's futures are large (17 KB) and are boxed: a call that waits for its provider must not carry room for them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::error::{BuildError, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 use aws_sdk_dynamodb::types::{
-    AttributeValue, ConditionCheck, KeysAndAttributes, Put, ReturnValue, ReturnValuesOnConditionCheckFailure,
-    TransactWriteItem, Update,
+    AttributeValue, ConditionCheck, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+    Update,
 };
-
 use rand::RngExt as _;
 
-use super::error::StoreError;
+use super::change::{Change, Returning, UpdateOutcome, Write, WriteOutcome};
+use super::error::{Contended, StoreError};
 use super::item::{Item, text};
 use super::keys::Key;
 use crate::model::rng;
 
-/// The table of one deployment.
+/// The table of one deployment. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Table {
     client: Client,
-    name: String,
-}
-
-/// An update: expression, condition and their values (names that begin with `:`) and attribute names (`#`).
-#[derive(Debug, Clone, Default)]
-pub(super) struct Change {
-    pub(super) update: String,
-    pub(super) condition: String,
-    pub(super) values: Vec<(&'static str, AttributeValue)>,
-    pub(super) names: Vec<(&'static str, String)>,
-    pub(super) returning: Returning,
-}
-
-/// What the outcome of an update brings back. Items can be large, so only those who read them should ask. A refusal
-/// brings the item as it is to all who ask.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Returning {
-    #[default]
-    Nothing,
-    /// The attributes that changed, with their new values.
-    Changed,
-    /// The whole item.
-    All,
-}
-
-/// What became of a conditional write.
-#[derive(Debug)]
-pub(super) enum Outcome {
-    /// Written; with what was asked for.
-    Done(Item),
-    /// The condition did not hold; if asked for, what the table has instead.
-    Refused(Option<Item>),
-}
-
-/// One write of a transaction.
-#[derive(Clone)]
-pub(super) enum Write {
-    /// Puts an item that must not exist.
-    Create(Item),
-    /// Puts an item, whatever is there.
-    Put(Item),
-    Change(Key, Change),
-    /// Writes nothing: the item must fulfil a condition when the others are written.
-    Check(Key, &'static str, Vec<(&'static str, AttributeValue)>),
+    name: Arc<str>,
 }
 
 impl Table {
     #[must_use]
     pub fn new(client: Client, name: impl Into<String>) -> Self {
-        Self { client, name: name.into() }
+        Self { client, name: name.into().into() }
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -86,224 +44,226 @@ impl Table {
         &self.name
     }
 
-    /// A consistent read.
     pub(super) async fn get(&self, key: Key) -> Result<Option<Item>, StoreError> {
         let request =
-            self.client.get_item().table_name(&self.name).set_key(Some(key.into_item())).consistent_read(true);
+            self.client.get_item().table_name(self.name()).set_key(Some(key.into_item())).consistent_read(true);
         Ok(Box::pin(request.send()).await.map_err(StoreError::table("get the item"))?.item)
     }
 
-    /// Consistent reads of up to 100 items; those that do not exist are left out.
+    /// Reads up to 100 items. The answer leaves out those that do not exist.
     pub(super) async fn get_all(&self, keys: Vec<Key>) -> Result<Vec<Item>, StoreError> {
         let mut found = Vec::new();
         let mut wanted: Vec<Item> = keys.into_iter().map(Key::into_item).collect();
         while !wanted.is_empty() {
             let keys = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true).build();
             let keys = keys.map_err(StoreError::table("get the items"))?;
-            let answer = Box::pin(self.client.batch_get_item().request_items(&self.name, keys).send()).await;
+            let answer = Box::pin(self.client.batch_get_item().request_items(self.name(), keys).send()).await;
             let answer = answer.map_err(StoreError::table("get the items"))?;
-            found.extend(answer.responses.and_then(|mut tables| tables.remove(&self.name)).unwrap_or_default());
-            let left = answer.unprocessed_keys.and_then(|mut tables| tables.remove(&self.name));
+            found.extend(answer.responses.and_then(|mut tables| tables.remove(self.name())).unwrap_or_default());
+            let left = answer.unprocessed_keys.and_then(|mut tables| tables.remove(self.name()));
             wanted = left.map(|left| left.keys).unwrap_or_default();
         }
         Ok(found)
     }
 
     pub(super) async fn put(&self, item: Item) -> Result<(), StoreError> {
-        let request = self.client.put_item().table_name(&self.name).set_item(Some(item));
+        let request = self.client.put_item().table_name(self.name()).set_item(Some(item));
         Box::pin(request.send()).await.map_err(StoreError::table("put the item"))?;
         Ok(())
     }
 
-    /// Puts an item if the one it replaces fulfils `condition`. `false` if not. Repeated as [`Table::update`] is.
-    pub(super) async fn put_if(
+    /// Puts an item if none has its key.
+    pub(super) async fn put_new(&self, item: Item) -> Result<WriteOutcome, StoreError> {
+        self.put_if(item, NOT_THERE, []).await
+    }
+
+    /// Puts an item if the one that it replaces fulfils `condition`. Repeats the write as [`Table::update`] does.
+    pub(super) async fn put_if<const N: usize>(
         &self,
         item: Item,
         condition: &str,
-        condition_values: Vec<(&'static str, AttributeValue)>,
-    ) -> Result<bool, StoreError> {
+        values: [(&'static str, AttributeValue); N],
+    ) -> Result<WriteOutcome, StoreError> {
         let request =
-            self.client.put_item().table_name(&self.name).set_item(Some(item)).condition_expression(condition);
-        let request = request.set_expression_attribute_values(values(condition_values));
+            self.client.put_item().table_name(self.name()).set_item(Some(item)).condition_expression(condition);
+        let request = request.set_expression_attribute_values(to_map(values.into()));
         for tried in 0..CONFLICT_TRIES {
-            match Box::pin(request.clone().send()).await.map_err(SdkError::into_service_error) {
-                Ok(_) => return Ok(true),
-                Err(PutItemError::TransactionConflictException(_)) => conflict_pause(tried).await,
-                Err(PutItemError::ConditionalCheckFailedException(_)) => return Ok(false),
-                Err(error) => return Err(StoreError::table("put the item")(error)),
+            match Box::pin(request.clone().send()).await {
+                Ok(_) => return Ok(WriteOutcome::Written),
+                Err(error) => match error.as_service_error() {
+                    Some(PutItemError::TransactionConflictException(_)) => {}
+                    Some(PutItemError::ConditionalCheckFailedException(_)) => return Ok(WriteOutcome::Refused),
+                    _ => return Err(StoreError::table("put the item")(error)),
+                },
             }
+            conflict_pause(tried).await;
         }
-        Err(StoreError::table("put the item")("transactions on it did not end"))
+        Err(StoreError::table("put the item")(Contended("transactions on it did not end")))
     }
 
     pub(super) async fn delete(&self, key: Key) -> Result<(), StoreError> {
-        let request = self.client.delete_item().table_name(&self.name).set_key(Some(key.into_item()));
+        let request = self.client.delete_item().table_name(self.name()).set_key(Some(key.into_item()));
         Box::pin(request.send()).await.map_err(StoreError::table("delete the item"))?;
         Ok(())
     }
 
-    /// A conditional write; a refusal can bring back the item that refused, at no extra read.
+    /// Updates an item if its condition holds. A refusal can bring back the item, at no extra read.
     ///
-    /// A write that meets a transaction on the same item is repeated: the SDK does not, and nothing was written.
-    pub(super) async fn update(&self, key: Key, change: Change) -> Result<Outcome, StoreError> {
+    /// Repeats a write that meets a transaction on the same item: the SDK does not, and DynamoDB wrote nothing.
+    pub(super) async fn update(&self, key: Key, change: Change) -> Result<UpdateOutcome, StoreError> {
         for tried in 0..CONFLICT_TRIES {
             match self.try_update(key.clone(), change.clone()).await {
-                Err(UpdateItemError::TransactionConflictException(_)) => conflict_pause(tried).await,
-                Err(UpdateItemError::ConditionalCheckFailedException(refused)) => {
-                    return Ok(Outcome::Refused(refused.item));
-                }
-                Err(error) => return Err(StoreError::table("update the item")(error)),
-                Ok(attributes) => return Ok(Outcome::Done(attributes)),
+                Ok(answer) => return Ok(UpdateOutcome::Written(answer.attributes.unwrap_or_default())),
+                Err(error) => match error.as_service_error() {
+                    Some(UpdateItemError::TransactionConflictException(_)) => {}
+                    Some(UpdateItemError::ConditionalCheckFailedException(_)) => {
+                        return Ok(UpdateOutcome::Refused(take_refused_item(error)));
+                    }
+                    _ => return Err(StoreError::table("update the item")(error)),
+                },
             }
+            conflict_pause(tried).await;
         }
-        Err(StoreError::table("update the item")("transactions on it did not end"))
+        Err(StoreError::table("update the item")(Contended("transactions on it did not end")))
     }
 
-    async fn try_update(&self, key: Key, change: Change) -> Result<Item, UpdateItemError> {
+    async fn try_update(&self, key: Key, change: Change) -> Result<UpdateItemOutput, SdkError<UpdateItemError>> {
         let request = self
             .client
             .update_item()
-            .table_name(&self.name)
+            .table_name(self.name())
             .set_key(Some(key.into_item()))
             .update_expression(change.update)
             .set_condition_expression(Some(change.condition).filter(|condition| !condition.is_empty()))
-            .set_expression_attribute_values(values(change.values))
-            .set_expression_attribute_names(names(change.names))
-            .set_return_values(match change.returning {
-                Returning::Nothing => None,
-                Returning::Changed => Some(ReturnValue::UpdatedNew),
-                Returning::All => Some(ReturnValue::AllNew),
-            })
+            .set_expression_attribute_values(to_map(change.values))
+            .set_expression_attribute_names(to_map(change.names))
+            .set_return_values(change.returning.to_sdk())
             .set_return_values_on_condition_check_failure(
                 (change.returning != Returning::Nothing).then_some(ReturnValuesOnConditionCheckFailure::AllOld),
             );
-        let answer = Box::pin(request.send()).await.map_err(SdkError::into_service_error)?;
-        Ok(answer.attributes.unwrap_or_default())
+        Box::pin(request.send()).await
     }
 
-    /// Writes all or nothing. `false` if a condition did not hold or another transaction was faster.
-    pub(super) async fn transact(&self, writes: Vec<Write>) -> Result<bool, StoreError> {
-        let items = writes.into_iter().map(|write| self.transaction_item(write)).collect::<Result<Vec<_>, _>>()?;
+    /// Makes all writes or none. `Refused`: a condition did not hold, or another transaction came first.
+    pub(super) async fn transact(&self, writes: Vec<Write>) -> Result<WriteOutcome, StoreError> {
+        let items = writes.into_iter().map(|write| self.transaction_item(write)).collect::<Result<Vec<_>, _>>();
+        let items = items.map_err(StoreError::table("write the transaction"))?;
         match Box::pin(self.client.transact_write_items().set_transact_items(Some(items)).send()).await {
-            Ok(_) => Ok(true),
-            Err(error) => {
-                let error = error.into_service_error();
-                if error.is_transaction_canceled_exception() || error.is_transaction_in_progress_exception() {
-                    return Ok(false);
+            Ok(_) => Ok(WriteOutcome::Written),
+            Err(error) => match error.as_service_error() {
+                Some(refused)
+                    if refused.is_transaction_canceled_exception()
+                        || refused.is_transaction_in_progress_exception() =>
+                {
+                    Ok(WriteOutcome::Refused)
                 }
-                Err(StoreError::table("write the transaction")(error))
-            }
+                _ => Err(StoreError::table("write the transaction")(error)),
+            },
         }
     }
 
-    fn transaction_item(&self, write: Write) -> Result<TransactWriteItem, StoreError> {
+    fn transaction_item(&self, write: Write) -> Result<TransactWriteItem, BuildError> {
         let item = TransactWriteItem::builder();
-        let built = match write {
-            Write::Create(new) => {
-                let put = Put::builder().table_name(&self.name).set_item(Some(new));
-                let put = put.condition_expression("attribute_not_exists(pk)").build();
-                item.put(put.map_err(StoreError::table("write the transaction"))?)
-            }
-            Write::Put(new) => {
-                let put = Put::builder().table_name(&self.name).set_item(Some(new)).build();
-                item.put(put.map_err(StoreError::table("write the transaction"))?)
-            }
+        let put = |new| Put::builder().table_name(self.name()).set_item(Some(new));
+        let item = match write {
+            Write::Create(new) => item.put(put(new).condition_expression(NOT_THERE).build()?),
+            Write::Put(new) => item.put(put(new).build()?),
             Write::Change(key, change) => {
                 let update = Update::builder()
-                    .table_name(&self.name)
+                    .table_name(self.name())
                     .set_key(Some(key.into_item()))
                     .update_expression(change.update)
                     .set_condition_expression(Some(change.condition).filter(|condition| !condition.is_empty()))
-                    .set_expression_attribute_values(values(change.values))
-                    .set_expression_attribute_names(names(change.names));
-                item.update(update.build().map_err(StoreError::table("write the transaction"))?)
+                    .set_expression_attribute_values(to_map(change.values))
+                    .set_expression_attribute_names(to_map(change.names));
+                item.update(update.build()?)
             }
-            Write::Check(key, condition, condition_values) => {
+            Write::Check(key, condition, values) => {
                 let check = ConditionCheck::builder()
-                    .table_name(&self.name)
+                    .table_name(self.name())
                     .set_key(Some(key.into_item()))
                     .condition_expression(condition)
-                    .set_expression_attribute_values(values(condition_values));
-                item.condition_check(check.build().map_err(StoreError::table("write the transaction"))?)
+                    .set_expression_attribute_values(to_map(values));
+                item.condition_check(check.build()?)
             }
         };
-        Ok(built.build())
+        Ok(item.build())
     }
 
-    /// All items of a partition whose sort key lies between `from` and `to`, both included, in order.
+    /// Reads all items of a partition whose sort key lies between `from` and `to`, both included, in order.
     pub(super) async fn query(&self, pk: &str, from: &str, to: &str) -> Result<Vec<Item>, StoreError> {
-        let pages = self.between(pk, from, to).into_paginator().items().send();
-        Box::pin(pages.try_collect()).await.map_err(StoreError::table("query the items"))
+        collect(self.query_between(pk, from, to)).await
     }
 
-    /// As [`Table::query`], the last first: what is written while it reads is in what comes later, or nowhere.
-    pub(super) async fn query_last_first(&self, pk: &str, from: &str, to: &str) -> Result<Vec<Item>, StoreError> {
-        let pages = self.between(pk, from, to).scan_index_forward(false).into_paginator().items().send();
-        Box::pin(pages.try_collect()).await.map_err(StoreError::table("query the items"))
+    /// Reads as [`Table::query`] does, but backwards: an item that is written meanwhile is in a later page or in none.
+    pub(super) async fn query_backwards(&self, pk: &str, from: &str, to: &str) -> Result<Vec<Item>, StoreError> {
+        collect(self.query_between(pk, from, to).scan_index_forward(false)).await
     }
 
-    fn between(&self, pk: &str, from: &str, to: &str) -> QueryFluentBuilder {
-        self.client
-            .query()
-            .table_name(&self.name)
-            .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :to")
-            .expression_attribute_values(":pk", text(pk))
-            .expression_attribute_values(":from", text(from))
-            .expression_attribute_values(":to", text(to))
-            .consistent_read(true)
+    /// Reads all items of a partition in order of their sort keys.
+    pub(super) async fn query_partition(&self, pk: &str) -> Result<Vec<Item>, StoreError> {
+        collect(self.query_where(pk, "pk = :pk")).await
     }
 
-    /// All items of a partition in order of their sort keys.
-    pub(super) async fn partition(&self, pk: &str) -> Result<Vec<Item>, StoreError> {
-        let pages = self
-            .client
-            .query()
-            .table_name(&self.name)
-            .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", text(pk))
-            .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send();
-        Box::pin(pages.try_collect()).await.map_err(StoreError::table("query the items"))
-    }
-
-    /// Up to `limit` items of a partition whose sort key lies below `below`, the last first.
+    /// Reads up to `limit` items of a partition whose sort key lies below `below`, the last first.
     pub(super) async fn query_newest(&self, pk: &str, below: &str, limit: usize) -> Result<Vec<Item>, StoreError> {
         let request = self
-            .client
-            .query()
-            .table_name(&self.name)
-            .key_condition_expression("pk = :pk AND sk < :below")
-            .expression_attribute_values(":pk", text(pk))
+            .query_where(pk, "pk = :pk AND sk < :below")
             .expression_attribute_values(":below", text(below))
-            .consistent_read(true)
             .scan_index_forward(false)
             .limit(i32::try_from(limit).unwrap_or(i32::MAX));
         let answer = Box::pin(request.send()).await.map_err(StoreError::table("query the items"))?;
         Ok(answer.items.unwrap_or_default())
     }
 
-    /// All items of a partition whose sort key begins with `prefix`, which is not empty, in order.
+    /// Reads all items of a partition whose sort key begins with `prefix`, which is not empty, in order.
     pub(super) async fn query_prefix(&self, pk: &str, prefix: &str) -> Result<Vec<Item>, StoreError> {
         self.query(pk, prefix, &format!("{prefix}{}", char::MAX)).await
     }
+
+    fn query_between(&self, pk: &str, from: &str, to: &str) -> QueryFluentBuilder {
+        self.query_where(pk, "pk = :pk AND sk BETWEEN :from AND :to")
+            .expression_attribute_values(":from", text(from))
+            .expression_attribute_values(":to", text(to))
+    }
+
+    /// A consistent query of one partition, for the caller to complete.
+    pub(super) fn query_where(&self, pk: &str, condition: &str) -> QueryFluentBuilder {
+        self.client
+            .query()
+            .table_name(self.name())
+            .key_condition_expression(condition)
+            .expression_attribute_values(":pk", text(pk))
+            .consistent_read(true)
+    }
 }
+
+/// Without this condition a put would replace an item that another caller made.
+const NOT_THERE: &str = "attribute_not_exists(pk)";
 
 /// A transaction over a meter takes milliseconds.
 const CONFLICT_TRIES: u32 = 10;
 
-/// Waits for a transaction to end, the longer the more often it was met.
+/// Waits for a transaction to end: longer after each conflict, and at random, so that the callers separate.
 pub(super) async fn conflict_pause(tried: u32) {
     let most = 4_u64 << tried.min(6);
     let wait = rng::rng().random_range(most / 2..=most);
     tokio::time::sleep(Duration::from_millis(wait)).await;
 }
 
-fn values(values: Vec<(&'static str, AttributeValue)>) -> Option<HashMap<String, AttributeValue>> {
-    (!values.is_empty()).then(|| values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+async fn collect(query: QueryFluentBuilder) -> Result<Vec<Item>, StoreError> {
+    let pages = query.into_paginator().items().send();
+    Box::pin(pages.try_collect()).await.map_err(StoreError::table("query the items"))
 }
 
-fn names(names: Vec<(&'static str, String)>) -> Option<HashMap<String, String>> {
-    (!names.is_empty()).then(|| names.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+fn take_refused_item(error: SdkError<UpdateItemError>) -> Option<Item> {
+    match error.into_service_error() {
+        UpdateItemError::ConditionalCheckFailedException(refused) => refused.item,
+        _ => None,
+    }
+}
+
+/// DynamoDB rejects maps that are empty.
+fn to_map<V>(pairs: Vec<(&'static str, V)>) -> Option<HashMap<String, V>> {
+    (!pairs.is_empty()).then(|| pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }

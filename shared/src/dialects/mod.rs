@@ -4,6 +4,10 @@
 //! ([`openai_chat::Body`]). Where client and provider speak the same, bytes pass unchanged. Everything here is pure:
 //! no I/O, no clock, no HTTP framework.
 
+mod content_type;
 pub mod openai_chat;
 pub mod openai_responses;
 pub(crate) mod parts;
+pub mod sse;
+
+pub use content_type::ContentType;

@@ -1,15 +1,15 @@
-//! The one handler of all model calls: headers and body in, the operation, its answer out.
+//! The handler that all routes of model calls share: it parses the request, makes the call, and writes the answer.
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use std::sync::Arc;
+
 use axum::http::{HeaderMap, request::Parts};
 use axum::response::Response;
 
-use super::Deps;
 use super::answer::respond_to;
-use super::input::body;
+use super::cache_control::cache_control;
+use super::input::{SentBody, read_body};
 use super::reject::{Rejection, render};
-use crate::app::{CacheControl, CallOptions, Request};
+use crate::app::{CallOptions, CallRequest, Calls};
 use crate::dialects::openai_chat::Body;
 use crate::model::clock::Timestamp;
 use crate::model::invalid::Invalid;
@@ -19,52 +19,47 @@ use crate::model::provider::Endpoint;
 /// Serves a model call.
 ///
 /// # Errors
-/// Everything that `Body::parse` refuses. What `Gateway::run` refuses is an answer.
+/// If the request cannot be parsed. An error of [`Calls::run`] is returned as a response, which also knows the model.
 pub async fn serve(
-    gateway: Deps,
+    calls: Arc<Calls>,
     endpoint: Endpoint,
     caller: Caller,
     parts: Parts,
-    sent: Result<Bytes, BytesRejection>,
+    body: SentBody,
 ) -> Result<Response, Rejection> {
-    let request = Request {
+    let request = CallRequest {
         endpoint,
-        body: Body::parse(endpoint, &body(sent)?).map_err(crate::app::Error::from)?,
-        cache_control: text(&parts.headers, "cache-control").map(CacheControl::parse).unwrap_or_default(),
-        terms: CallOptions::read(&parts)?,
+        body: Body::parse(endpoint, &read_body(body)?)?,
+        cache_control: cache_control(&parts.headers),
+        options: call_options(&parts)?,
     };
-    drop(parts); // They would keep the connection's read buffer until the answer.
-    let asked = request.body.model.clone();
-    Ok(respond_to(&gateway, &asked, gateway.run(caller, request).await))
+    drop(parts); // Its headers would keep the connection's read buffer in memory until the answer ends.
+    let requested_model = request.body.model.clone();
+    let answer = calls.run(caller, request).await;
+    Ok(respond_to(calls.catalog(), &requested_model, answer))
 }
 
-impl CallOptions {
-    /// What the headers of a request say about how it is to be run.
-    ///
-    /// # Errors
-    /// If its `Idempotency-Key` cannot be one.
-    pub fn read(parts: &Parts) -> Result<Self, Rejection> {
-        let headers = &parts.headers;
-        Ok(Self {
-            idempotency_key: idempotency_key(headers).map_err(crate::app::Error::from)?,
-            retry_count: text(headers, "x-stainless-retry-count").and_then(|count| count.parse().ok()).unwrap_or(0),
-            deadline: function_ends(parts),
-            render_error: render,
-        })
-    }
+/// The options of a call, from the headers of its request.
+///
+/// # Errors
+/// `Invalid` if the `Idempotency-Key` is not visible ASCII or does not have 1 to 255 characters.
+pub fn call_options(parts: &Parts) -> Result<CallOptions, Rejection> {
+    let retry_count = parts.headers.get("x-stainless-retry-count").and_then(|count| count.to_str().ok()?.parse().ok());
+    Ok(CallOptions {
+        idempotency_key: idempotency_key(&parts.headers)?,
+        retry_count: retry_count.unwrap_or(0),
+        deadline: function_ends(parts),
+        render_error: render,
+    })
 }
 
-/// When the function that serves a request is stopped; `None`: never.
+/// The time at which Lambda stops the function that serves a request; `None` outside of Lambda.
 #[must_use]
 pub fn function_ends(parts: &Parts) -> Option<Timestamp> {
     parts.extensions.get::<lambda_http::Context>().map(|context| Timestamp(context.deadline))
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
-}
-
-/// The key, with or without the quotes that the IETF draft wants.
+/// The key, without the quotes that the draft of the IETF puts around it and most clients leave out.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Invalid> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let wrong = |message: &str| Invalid::field("Idempotency-Key", message);

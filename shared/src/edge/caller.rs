@@ -1,14 +1,19 @@
-//! Who may pass: extractors, so that no handler can forget to ask.
+//! Extractors that check keys. A handler that takes a [`Caller`] or an [`Admin`] cannot run without the right key.
 
-use axum::extract::FromRequestParts;
+use std::sync::Arc;
+
+use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 
-use super::Deps;
 use super::reject::Rejection;
+use crate::app::Auth;
 use crate::model::project::Caller;
 
-/// The token of `Authorization: Bearer <token>`, in any case and spacing that HTTP allows.
+/// The token of `Authorization: Bearer <token>`; `None` if there is none or it is empty.
+///
+/// The scheme is read in any case, and spaces around scheme and token are skipped. The parser of the crate `headers`
+/// keeps a space after the token, so it would refuse keys that work today.
 #[must_use]
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
@@ -16,23 +21,31 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
-impl FromRequestParts<Deps> for Caller {
+impl<S> FromRequestParts<S> for Caller
+where
+    Arc<Auth>: FromRef<S>,
+    S: Send + Sync,
+{
     type Rejection = Rejection;
 
-    async fn from_request_parts(parts: &mut Parts, gateway: &Deps) -> Result<Self, Rejection> {
-        Ok(gateway.identify(bearer(&parts.headers)).await?)
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
+        Ok(Arc::<Auth>::from_ref(state).identify(bearer(&parts.headers)).await?)
     }
 }
 
-/// Proof that the request came with the admin key.
+/// Proof that the request carried the admin key.
 #[derive(Debug, Clone, Copy)]
 pub struct Admin(());
 
-impl FromRequestParts<Deps> for Admin {
+impl<S> FromRequestParts<S> for Admin
+where
+    Arc<Auth>: FromRef<S>,
+    S: Send + Sync,
+{
     type Rejection = Rejection;
 
-    async fn from_request_parts(parts: &mut Parts, gateway: &Deps) -> Result<Self, Rejection> {
-        gateway.identify_admin(bearer(&parts.headers))?;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
+        Arc::<Auth>::from_ref(state).identify_admin(bearer(&parts.headers))?;
         Ok(Self(()))
     }
 }

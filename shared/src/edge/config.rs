@@ -9,15 +9,15 @@ use crate::data::QueueUrls;
 /// | `TABLE_NAME` | DynamoDB table | required |
 /// | `BUCKET_NAME` | S3 bucket | required |
 /// | `MODELS` | `models.toml`: a path in the package, or `s3://bucket/key` | `models.toml` |
-/// | `ADMIN_KEY_SECRET` | name of the admin key in Secrets Manager | none: no admin API |
-/// | `RESPOND_QUEUE_URL` | queue of responses to be generated in the background | none: this function sends none |
-/// | `DELIVER_QUEUE_URL` | queue of events for webhook endpoints | none: this function sends none |
-/// | `RESPOND_DEAD_LETTERS_URL`, `DELIVER_DEAD_LETTERS_URL` | dead letters of the two | none: this function looks at none |
+/// | `ADMIN_KEY_SECRET` | name of the admin key in Secrets Manager | none: the admin API refuses every request |
+/// | `RESPOND_QUEUE_URL` | queue of background responses | none: this function sends no message to it |
+/// | `DELIVER_QUEUE_URL` | queue of webhook deliveries | none: this function sends no message to it |
+/// | `RESPOND_DEAD_LETTERS_URL`, `DELIVER_DEAD_LETTERS_URL` | queues of the dead letters of the two | none: this function reads no dead letters |
 /// | `RESPONSE_MODE` | `stream`, or `buffer` where the caller cannot stream (HTTP APIs, ALB, emulators) | `stream` |
-/// | `WEBHOOKS_PERMIT_LOOPBACK` | `true` allows webhook endpoints on loopback addresses, also with `http:`: for emulators | `false` |
+/// | `WEBHOOKS_PERMIT_LOOPBACK` | `true` permits webhook endpoints on loopback addresses, also with `http:`, for emulators | `false` |
 /// | `LOG_LEVEL` | filter of `tracing`, such as `info` or `warn,shared=debug` | `info` |
 ///
-/// and those of [`TelemetryConfig`].
+/// and the variables of [`TelemetryConfig`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     pub table_name: String,
@@ -31,14 +31,14 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
 }
 
-/// Settings of metrics and spans. The names are those of CloudWatch and `OpenTelemetry`.
+/// Settings of metrics and spans. The variables have the names that CloudWatch and `OpenTelemetry` use.
 ///
 /// | variable | meaning | default |
 /// |---|---|---|
 /// | `METRICS_NAMESPACE` | CloudWatch namespace of the metrics | none: no metrics are written |
-/// | `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` | where spans are sent, as it is | `OTEL_EXPORTER_OTLP_ENDPOINT` and `/v1/traces` |
+/// | `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` | full URL to which spans are sent | `OTEL_EXPORTER_OTLP_ENDPOINT` and `/v1/traces` |
 /// | `OTEL_EXPORTER_OTLP_ENDPOINT` | base URL of a collector that speaks OTLP over HTTP | none: no spans are made |
-/// | `OTEL_SERVICE_NAME` | `service.name` of the spans | that of `OTEL_RESOURCE_ATTRIBUTES`, else `weir` |
+/// | `OTEL_SERVICE_NAME` | `service.name` of the spans | the one in `OTEL_RESOURCE_ATTRIBUTES`, else `weir` |
 /// | `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` | `true` (or `span_only`, `span_and_event`) records prompts and answers on spans | `false` |
 /// | `OTEL_SDK_DISABLED` | `true` makes no spans | `false` |
 ///
@@ -47,24 +47,27 @@ pub struct Config {
 pub struct TelemetryConfig {
     pub metrics_namespace: Option<String>,
     pub traces_endpoint: Option<String>,
-    /// Whether the SDK finds a name of the service.
+    /// Whether the environment names the service, which the SDK then reads itself.
     pub service_is_named: bool,
-    /// Whether prompts and answers are recorded on spans.
+    /// Whether spans record prompts and answers.
     pub records_messages: bool,
 }
 
+/// The place of `models.toml`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ModelsSource {
     File(String),
     S3 { bucket: String, key: String },
 }
 
+/// Whether the caller of the function receives an answer chunk by chunk or as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponseMode {
     Stream,
     Buffer,
 }
 
+/// A variable that prevents the start.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     #[error("`{0}` is not set")]
@@ -74,24 +77,24 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads the environment.
+    /// Reads the settings from the environment.
     ///
     /// # Errors
-    /// Names the variable that is missing or wrong.
+    /// The name of a variable that is missing or invalid.
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::read(env)
     }
 
-    /// Reads settings from wherever `lookup` looks, so that tests never touch the process environment.
+    /// Reads the settings through `lookup`, so that tests need not change the environment of the process.
     ///
     /// # Errors
-    /// Names the variable that is missing or wrong.
+    /// The name of a variable that is missing or invalid.
     pub fn read(lookup: impl Fn(&'static str) -> Option<String> + Copy) -> Result<Self, ConfigError> {
         let required = |name| lookup(name).ok_or(ConfigError::Missing(name));
         Ok(Self {
             table_name: required("TABLE_NAME")?,
             bucket_name: required("BUCKET_NAME")?,
-            models: models(lookup("MODELS"))?,
+            models: parse_models(lookup("MODELS"))?,
             admin_key_secret: lookup("ADMIN_KEY_SECRET"),
             queues: QueueUrls {
                 respond: lookup("RESPOND_QUEUE_URL"),
@@ -99,8 +102,8 @@ impl Config {
                 respond_dead_letters: lookup("RESPOND_DEAD_LETTERS_URL"),
                 deliver_dead_letters: lookup("DELIVER_DEAD_LETTERS_URL"),
             },
-            response_mode: response_mode(lookup("RESPONSE_MODE"))?,
-            webhooks_permit_loopback: flag("WEBHOOKS_PERMIT_LOOPBACK", lookup("WEBHOOKS_PERMIT_LOOPBACK"))?,
+            response_mode: parse_response_mode(lookup("RESPONSE_MODE"))?,
+            webhooks_permit_loopback: parse_flag("WEBHOOKS_PERMIT_LOOPBACK", lookup("WEBHOOKS_PERMIT_LOOPBACK"))?,
             log_level: lookup("LOG_LEVEL").unwrap_or_else(|| "info".to_owned()),
             telemetry: TelemetryConfig::read(lookup)?,
         })
@@ -108,10 +111,10 @@ impl Config {
 }
 
 impl TelemetryConfig {
-    /// Reads the environment.
+    /// Reads the settings from the environment.
     ///
     /// # Errors
-    /// Names the variable that is wrong.
+    /// The name of a variable that is invalid.
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::read(env)
     }
@@ -122,20 +125,21 @@ impl TelemetryConfig {
             Some(format!("{}/v1/traces", base.trim_end_matches('/')))
         };
         let disabled = lookup("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
-        let named = |attributes: String| attributes.split(',').any(|pair| pair.trim().starts_with("service.name="));
+        let names_service =
+            |attributes: String| attributes.split(',').any(|pair| pair.trim().starts_with("service.name="));
         Ok(Self {
             metrics_namespace: lookup("METRICS_NAMESPACE"),
             traces_endpoint: lookup("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").or_else(base).filter(|_| !disabled),
             service_is_named: lookup("OTEL_SERVICE_NAME").is_some()
-                || lookup("OTEL_RESOURCE_ATTRIBUTES").is_some_and(named),
-            records_messages: records_messages(lookup("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"))?,
+                || lookup("OTEL_RESOURCE_ATTRIBUTES").is_some_and(names_service),
+            records_messages: parse_capture(lookup("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"))?,
         })
     }
 }
 
-/// `true` and `false`, as the variable began, and the words of `OpenTelemetry`'s own instrumentations, of which weir has the
-/// spans only.
-fn records_messages(value: Option<String>) -> Result<bool, ConfigError> {
+/// The variable was a boolean first; `OpenTelemetry`'s own instrumentations now name a place instead. weir records
+/// messages on spans only, so `event_only` records none.
+fn parse_capture(value: Option<String>) -> Result<bool, ConfigError> {
     match value.as_deref().map(str::to_ascii_lowercase).as_deref() {
         Some("true" | "span_only" | "span_and_event") => Ok(true),
         None | Some("false" | "no_content" | "event_only") => Ok(false),
@@ -147,14 +151,15 @@ fn records_messages(value: Option<String>) -> Result<bool, ConfigError> {
     }
 }
 
-/// A variable of the environment; empty counts as absent, which is how templates leave one out.
+/// The value of an environment variable; `None` if it is absent or empty. Templates cannot leave a variable out, so they
+/// leave it empty.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "settings are read here")]
+#[expect(clippy::disallowed_methods, reason = "all settings are read through this function")]
 pub fn env(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn models(value: Option<String>) -> Result<ModelsSource, ConfigError> {
+fn parse_models(value: Option<String>) -> Result<ModelsSource, ConfigError> {
     let value = value.unwrap_or_else(|| "models.toml".to_owned());
     let Some(object) = value.strip_prefix("s3://") else { return Ok(ModelsSource::File(value)) };
     match object.split_once('/') {
@@ -165,7 +170,7 @@ fn models(value: Option<String>) -> Result<ModelsSource, ConfigError> {
     }
 }
 
-fn response_mode(value: Option<String>) -> Result<ResponseMode, ConfigError> {
+fn parse_response_mode(value: Option<String>) -> Result<ResponseMode, ConfigError> {
     match value.as_deref() {
         None | Some("stream") => Ok(ResponseMode::Stream),
         Some("buffer") => Ok(ResponseMode::Buffer),
@@ -177,7 +182,7 @@ fn response_mode(value: Option<String>) -> Result<ResponseMode, ConfigError> {
     }
 }
 
-fn flag(name: &'static str, value: Option<String>) -> Result<bool, ConfigError> {
+fn parse_flag(name: &'static str, value: Option<String>) -> Result<bool, ConfigError> {
     match value.as_deref() {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),
@@ -196,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn two_names_are_enough() {
+    fn a_table_and_a_bucket_are_enough() {
         let config = read(&[("TABLE_NAME", "t"), ("BUCKET_NAME", "b")]).unwrap();
         assert_eq!(
             (config.models, config.response_mode),
@@ -206,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_permitted_by_nothing_but_true() {
+    fn only_true_permits_loopback() {
         let permitted = |value| {
             let pairs = [("TABLE_NAME", "t"), ("BUCKET_NAME", "b"), ("WEBHOOKS_PERMIT_LOOPBACK", value)];
             read(&pairs).map(|config| config.webhooks_permit_loopback)
@@ -222,12 +227,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_told_unless_asked_for() {
+    fn telemetry_is_off_by_default() {
         assert_eq!(telemetry(&[]), Ok(TelemetryConfig::default()));
     }
 
     #[test]
-    fn the_endpoint_of_traces_is_taken_as_it_is_and_the_common_one_is_a_base() {
+    fn the_endpoint_of_traces_is_a_full_url_and_the_common_one_is_a_base() {
         let endpoint = |pairs: &[_]| telemetry(pairs).unwrap().traces_endpoint;
         let base = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/");
         let own = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://other/spans");
@@ -237,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn prompts_are_recorded_only_where_somebody_said_so() {
+    fn spans_record_prompts_only_on_request() {
         let records = |value| {
             let pair = ("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", value);
             telemetry(&[pair]).map(|config| config.records_messages)

@@ -1,4 +1,4 @@
-//! Running a router, a worker or a timer as a Lambda function.
+//! Runs a router, a worker or the job of a schedule as a Lambda function.
 
 use axum::Router;
 use lambda_runtime::{LambdaEvent, service_fn};
@@ -6,23 +6,23 @@ use serde_json::Value;
 
 use super::Telemetry;
 use super::config::ResponseMode;
-use super::telemetry::observed;
+use super::telemetry::observe;
 use super::worker::{SqsBatchResponse, SqsEvent};
 use crate::model::clock::Timestamp;
 
-/// Serves `router` until the function is shut down: streamed, or buffered where the caller cannot stream.
+/// Serves `router` until Lambda shuts the function down. `mode` says whether answers are streamed or buffered.
 ///
 /// # Errors
 /// If the runtime's API fails.
 pub async fn run(router: Router, mode: ResponseMode, telemetry: Telemetry) -> Result<(), lambda_http::Error> {
-    let router = observed(router, telemetry);
+    let router = observe(router, telemetry);
     match mode {
         ResponseMode::Stream => lambda_http::run_with_streaming_response(router).await,
         ResponseMode::Buffer => lambda_http::run(router).await,
     }
 }
 
-/// Hands each batch of messages to `work`, with the time at which Lambda ends the function.
+/// Passes each batch of messages to `work`, together with the time at which Lambda ends the invocation.
 ///
 /// # Errors
 /// If the runtime's API fails.
@@ -35,15 +35,17 @@ where
 {
     let handler = |event: LambdaEvent<SqsEvent>| {
         let answer = work(event.payload, Timestamp(event.context.deadline));
-        async { Ok::<_, lambda_runtime::Error>(telemetry.told(answer).await) }
+        async { Ok::<_, lambda_runtime::Error>(telemetry.observe_and_flush(answer).await) }
     };
     lambda_runtime::run(service_fn(handler)).await
 }
 
-/// Runs `work` whenever the schedule calls. What the event says does not matter.
+/// Runs `work` at each event of the schedule and ignores the content of the event.
+///
+/// An error of `work` becomes the error of the invocation, and the scheduler tries again.
 ///
 /// # Errors
-/// If the runtime's API fails. What `work` fails with is the invocation's error: the scheduler tries again.
+/// If the runtime's API fails.
 pub async fn run_schedule<F, E>(work: impl Fn() -> F, telemetry: Telemetry) -> Result<(), lambda_runtime::Error>
 where
     F: Future<Output = Result<(), E>>,
@@ -51,7 +53,7 @@ where
 {
     let handler = |_: LambdaEvent<Value>| {
         let done = work();
-        async { telemetry.told(done).await.map_err(Into::into) }
+        async { telemetry.observe_and_flush(done).await.map_err(Into::into) }
     };
     lambda_runtime::run(service_fn(handler)).await
 }

@@ -1,4 +1,4 @@
-//! Lists: reading where a page begins, writing the page.
+//! Lists: the cursor of a request, and a page as JSON.
 
 use serde::Serialize;
 
@@ -6,7 +6,7 @@ use super::Params;
 use crate::app::{Cursor, Page};
 use crate::model::invalid::Invalid;
 
-/// A page as OpenAI writes it.
+/// A page in OpenAI's format.
 #[derive(Serialize)]
 pub struct List<T> {
     object: &'static str,
@@ -17,7 +17,7 @@ pub struct List<T> {
 }
 
 impl<T> List<T> {
-    /// Writes each item of a page; `id` is that of an item.
+    /// Makes a list of a page. `id` returns the id of an item, `write` its JSON object.
     pub fn of<I>(page: Page<I>, id: fn(&I) -> &str, write: impl Fn(I) -> T) -> Self {
         let id = |item: Option<&I>| item.map(|item| id(item).to_owned());
         Self {
@@ -30,13 +30,13 @@ impl<T> List<T> {
     }
 }
 
-/// Items of a page that names no limit.
+/// The length of a page if the request names none.
 const DEFAULT_LIMIT: usize = 20;
 
-/// Reads `after` and `limit`.
+/// Reads the parameters `after` and `limit`.
 ///
 /// # Errors
-/// If `limit` is not 1 to 100.
+/// `Invalid` if `limit` is not 1 to 100.
 pub fn cursor(params: &Params) -> Result<Cursor, Invalid> {
     let limit = match params.number("limit")? {
         None => DEFAULT_LIMIT,

@@ -1,5 +1,6 @@
-//! One JSON line per request, at the boundary: constant message, fields with units; never prompts, answers or keys. Its
-//! metrics and its span are told at the same place.
+//! One JSON log line per request, with a constant message and units in its fields. It never holds prompts, answers or keys.
+//!
+//! The metrics and the span of the request end at the same place.
 
 use std::time::{Duration, Instant};
 
@@ -14,8 +15,8 @@ use opentelemetry::context::FutureExt as _;
 use opentelemetry::trace::{SpanBuilder, SpanKind};
 use opentelemetry::{Context, KeyValue};
 
-use super::answer::Asked;
-use super::reject::Logged;
+use super::answer::RequestedModel;
+use super::reject::LoggedRejection;
 use super::telemetry::{self, Function, RequestEnd, Telemetry};
 use crate::app::CallMetadata;
 use crate::model::id;
@@ -35,26 +36,27 @@ pub(super) async fn log(request: Request, next: Next) -> Response {
     headers.insert(PROCESSING, HeaderValue::from(line.duration_ms()));
     headers.insert(VERSION, HeaderValue::from_static("2020-10-01"));
     line.read(&response);
-    if line.facts.is_none() {
-        line.finish().await; // Nothing is left to wait for.
+    if line.metadata.is_none() {
+        line.finish().await; // The whole body is in memory: its end would add nothing to the line.
         return response;
     }
-    response.map(|body| logged_at_end(body, line))
+    response.map(|body| log_at_end(body, line))
 }
 
-/// Takes the caller's id if it can be printed, else makes one.
+/// The id of the request: the client's if it is printable, else a new one.
 fn request_id(request: &Request) -> String {
-    let given = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
-    let printable = |id: &&str| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
-    given.filter(printable).map_or_else(|| id::new("req_"), str::to_owned)
+    let sent = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    let is_printable = |id: &&str| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+    sent.filter(is_printable).map_or_else(|| id::new("req_"), str::to_owned)
 }
 
-fn logged_at_end(body: Body, line: Line) -> Body {
+/// Passes the body on and finishes the line after its last chunk.
+fn log_at_end(body: Body, line: Line) -> Body {
     let chunks = body.into_data_stream();
     let state = (chunks, line);
     Body::from_stream(futures_util::stream::unfold(state, async |(mut chunks, mut line)| match chunks.next().await {
         Some(chunk) => {
-            line.sent(chunk.as_ref().map_or(0, |chunk| chunk.len()));
+            line.count_chunk(chunk.as_ref().map_or(0, |chunk| chunk.len()));
             Some((chunk, (chunks, line)))
         }
         None => {
@@ -64,7 +66,7 @@ fn logged_at_end(body: Body, line: Line) -> Body {
     }))
 }
 
-/// The line of one request; written when dropped, so that it is written however the request ends.
+/// The log line of one request. Dropping it writes it, so that it is written however the request ends.
 struct Line {
     begun: Instant,
     request_id: String,
@@ -72,16 +74,17 @@ struct Line {
     route: String,
     status: u16,
     error: Option<String>,
-    facts: Option<CallMetadata>,
-    /// That was asked for, if it exists.
+    metadata: Option<CallMetadata>,
+    /// The requested model, as the catalog names it; empty if the catalog does not have it.
     model: String,
-    refused_for_money: bool,
+    is_budget_refusal: bool,
     function: &'static str,
-    /// Of a body whose length is known: the server does not ask for more than that.
+    /// The bytes that remain of a body of known length. The server does not poll such a body after its last byte.
     left_to_send: Option<usize>,
-    /// When the first piece of the body left.
+    /// The time from the begin until the first chunk of the body left.
     first_byte: Option<Duration>,
-    finished: bool,
+    /// Whether the whole body was sent.
+    is_complete: bool,
     span: Context,
     telemetry: Telemetry,
 }
@@ -92,7 +95,7 @@ impl Line {
         let method = request.method().to_string();
         let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
         let traceparent = request.headers().get("traceparent").and_then(|header| header.to_str().ok());
-        let span = telemetry.incoming(traceparent, || {
+        let span = telemetry.start_span(traceparent, || {
             SpanBuilder::from_name(format!("{method} {route}")).with_kind(SpanKind::Server).with_attributes([
                 KeyValue::new("http.request.method", method.clone()),
                 KeyValue::new("http.route", route.to_owned()),
@@ -106,13 +109,13 @@ impl Line {
             method,
             status: 0,
             error: None,
-            facts: None,
+            metadata: None,
             model: String::new(),
-            refused_for_money: false,
+            is_budget_refusal: false,
             function: telemetry.function(),
             left_to_send: None,
             first_byte: None,
-            finished: false,
+            is_complete: false,
             span,
             telemetry,
         }
@@ -122,60 +125,60 @@ impl Line {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// The answer has ended: tells it, and waits until it is told.
+    /// Writes the line after the whole body was sent, and waits until the span has left the process.
     async fn finish(mut self) {
-        self.finished = true;
+        self.is_complete = true;
         let telemetry = self.telemetry.clone();
         drop(self);
         telemetry.flush().await;
     }
 
-    /// Takes what the response says of itself.
+    /// Reads the status, the error and the metadata of the call from the response.
     fn read(&mut self, response: &Response) {
         let (headers, extensions) = (response.headers(), response.extensions());
         self.status = response.status().as_u16();
-        let rejection = extensions.get::<Logged>();
-        self.error = rejection.map(Logged::describe);
-        self.refused_for_money = rejection.is_some_and(Logged::is_for_money);
+        let rejection = extensions.get::<LoggedRejection>();
+        self.error = rejection.map(LoggedRejection::describe);
+        self.is_budget_refusal = rejection.is_some_and(LoggedRejection::is_budget_refusal);
         self.left_to_send = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        self.facts = extensions.get::<CallMetadata>().cloned();
-        let asked = extensions.get::<Asked>().map(|Asked(model)| model);
-        let model = self.facts.as_ref().map(|facts| &facts.model).filter(|model| !model.is_empty());
-        self.model = model.or(asked).cloned().unwrap_or_default();
+        self.metadata = extensions.get::<CallMetadata>().cloned();
+        let requested = extensions.get::<RequestedModel>().map(|RequestedModel(model)| model);
+        let called = self.metadata.as_ref().map(|metadata| &metadata.model).filter(|model| !model.is_empty());
+        self.model = called.or(requested).cloned().unwrap_or_default();
         self.function = extensions.get::<Function>().map_or(self.function, |Function(name)| *name);
     }
 
-    /// `limited` and `client_error` are the caller's to mend; a caller that hung up is one of the latter.
+    /// `limited` and `client_error` are for the caller to fix. A caller that hung up counts as `client_error`.
     fn outcome(&self) -> &'static str {
-        let facts = self.facts.as_ref();
-        let broken = facts.is_some_and(|facts| match facts.closing.get() {
-            Some(closing) => closing.failed,
-            // Its run died before it could close its books.
-            None => self.finished && facts.provider.is_some(),
+        let metadata = self.metadata.as_ref();
+        let is_broken = metadata.is_some_and(|metadata| match metadata.final_usage.get() {
+            Some(last) => last.failed,
+            // The run died before it could settle the call.
+            None => self.is_complete && metadata.provider.is_some(),
         });
         match self.status {
             429 => "limited",
             400..500 => "client_error",
             500.. => "error",
-            _ if broken => "error",
-            _ if !self.finished => "client_error",
+            _ if is_broken => "error",
+            _ if !self.is_complete => "client_error",
             _ => "ok",
         }
     }
 
-    /// Tells the metrics and ends the span.
-    fn tell(&self) {
+    /// Records the metrics and ends the span.
+    fn record(&self) {
         let outcome = self.outcome();
-        let is_stream = self.facts.is_some() && self.left_to_send.is_none();
-        self.telemetry.request(&RequestEnd {
+        let is_stream = self.metadata.is_some() && self.left_to_send.is_none();
+        self.telemetry.record_request(&RequestEnd {
             function: self.function,
             outcome,
             model: &self.model,
             duration: self.begun.elapsed(),
             first_byte: self.first_byte,
             is_stream,
-            facts: self.facts.as_ref(),
-            refused_for_money: self.refused_for_money,
+            metadata: self.metadata.as_ref(),
+            is_budget_refusal: self.is_budget_refusal,
         });
         let status = KeyValue::new("http.response.status_code", i64::from(self.status));
         let function = KeyValue::new("faas.name", self.function);
@@ -183,23 +186,23 @@ impl Line {
             500.. => self.status.to_string(),
             _ => "stream_interrupted".to_owned(),
         });
-        telemetry::end(&self.span, vec![status, function], error);
+        telemetry::end_span(&self.span, vec![status, function], error);
     }
 
-    fn sent(&mut self, bytes: usize) {
+    fn count_chunk(&mut self, bytes: usize) {
         self.first_byte.get_or_insert_with(|| self.begun.elapsed());
         if let Some(left) = &mut self.left_to_send {
             *left = left.saturating_sub(bytes);
-            self.finished = *left == 0;
+            self.is_complete = *left == 0;
         }
     }
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        self.tell();
-        let facts = self.facts.take().unwrap_or_default();
-        let closing = facts.closing.get().copied().unwrap_or_default();
+        self.record();
+        let metadata = self.metadata.take().unwrap_or_default();
+        let last = metadata.final_usage.get().copied().unwrap_or_default();
         let duration_ms = self.duration_ms();
         macro_rules! line {
             ($level:ident) => {
@@ -210,14 +213,14 @@ impl Drop for Line {
                     http.status = self.status,
                     duration_ms,
                     model = self.model,
-                    provider = facts.provider,
-                    attempts = facts.attempts,
-                    cache = facts.cache.name(),
-                    replayed = facts.replayed,
-                    input_tokens = closing.usage.input,
-                    output_tokens = closing.usage.output,
-                    cost_micro_usd = closing.cost.0,
-                    body_complete = self.finished,
+                    provider = metadata.provider,
+                    attempts = metadata.attempts,
+                    cache = metadata.cache.name(),
+                    replayed = metadata.replayed,
+                    input_tokens = last.usage.input,
+                    output_tokens = last.usage.output,
+                    cost_micro_usd = last.cost.0,
+                    body_complete = self.is_complete,
                     error = self.error,
                     "request"
                 )

@@ -1,6 +1,7 @@
-//! Where calls and messages come in: what happens before an operation decides, and how its outcome becomes an answer.
+//! HTTP and queues: how a request or a message reaches an operation, and how the outcome becomes an answer.
 
 mod answer;
+mod cache_control;
 mod call;
 mod caller;
 pub mod config;
@@ -12,18 +13,17 @@ mod log;
 mod params;
 mod reject;
 mod stack;
+mod sweep;
 pub mod telemetry;
 pub mod worker;
 
 pub use answer::{respond, respond_to};
-pub use call::{function_ends, serve};
+pub use call::{call_options, function_ends, serve};
 pub use caller::{Admin, bearer};
-pub use input::{Input, Path, Query, body};
+pub use input::{Input, Path, SentBody, read_body};
 pub use list::{List, cursor};
 pub use params::Params;
 pub use reject::{Rejection, render};
 pub use stack::stack;
+pub use sweep::log_sweep;
 pub use telemetry::Telemetry;
-
-/// What every router holds.
-pub type Deps = std::sync::Arc<crate::app::Gateway>;

@@ -1,4 +1,4 @@
-//! Query parameters one by one, for those that are lists and for errors that name the parameter.
+//! The query, read parameter by parameter: so a parameter can be a list, and an error names its parameter.
 
 use std::convert::Infallible;
 
@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 
 use crate::model::invalid::Invalid;
 
-/// The parameters of a query, in order.
+/// The parameters of a query, in the order of the query.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Params(Vec<(String, String)>);
 
@@ -20,12 +20,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
 }
 
 impl Params {
+    /// Parses a query without its `?`.
     #[must_use]
     pub fn parse(query: &str) -> Self {
         Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
     }
 
-    /// A parameter; the last one if it is given twice, `None` if it is absent or empty.
+    /// The value of a parameter; `None` if it is absent or empty. If the query has it twice, the last one counts.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
         self.0
@@ -36,20 +37,20 @@ impl Params {
             .filter(|value| !value.is_empty())
     }
 
-    /// A whole number.
+    /// The value of a parameter as a whole number; `None` if it is absent or empty.
     ///
     /// # Errors
-    /// If it is something else.
+    /// `Invalid`, with the name of the parameter, if the value is not a whole number.
     pub fn number(&self, name: &str) -> Result<Option<u64>, Invalid> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let wrong = |_| Invalid::field(name, format!("`{name}` is `{text}`, expected a whole number."));
         text.parse().map(Some).map_err(wrong)
     }
 
-    /// `true` or `false`; `false` if it is absent.
+    /// The value of a parameter that is `true` or `false`; `false` if it is absent.
     ///
     /// # Errors
-    /// If it is something else.
+    /// `Invalid`, with the name of the parameter, if the value is neither.
     pub fn flag(&self, name: &str) -> Result<bool, Invalid> {
         match self.text(name) {
             None | Some("false") => Ok(false),
@@ -58,7 +59,7 @@ impl Params {
         }
     }
 
-    /// A list, as the SDKs and people write it: `a[]=1&a[]=2`, `a=1&a=2` and `a=1,2` are the same.
+    /// The values of a list, in each of its spellings: `a[]=1&a[]=2`, `a=1&a=2` and `a=1,2` are the same.
     #[must_use]
     pub fn list(&self, name: &str) -> Vec<&str> {
         let of_name = |key: &str| key.strip_suffix("[]").unwrap_or(key) == name;
@@ -72,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_are_read_in_every_spelling() {
+    fn reads_lists_in_every_spelling() {
         for query in ["a[]=1&a[]=2", "a%5B%5D=1&b=9&a%5B%5D=2", "a=1&a=2", "a=1,2", "a=1%2C2", "a[]=1,2,"] {
             assert_eq!(Params::parse(query).list("a"), ["1", "2"], "{query}");
         }
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_named() {
+    fn an_error_names_the_parameter() {
         let params = Params::parse("n=-1&yes=1");
         for error in [params.number("n").unwrap_err(), params.flag("yes").unwrap_err()] {
             assert!(error.param.is_some() && error.message.contains("1`, expected"), "{error:?}");

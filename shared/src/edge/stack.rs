@@ -1,4 +1,4 @@
-//! The layers every function shares, and what is answered where there is no route.
+//! The layers that every function shares, and the answers to requests that match no route.
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, OriginalUri};
@@ -12,28 +12,28 @@ use super::input::MAX_BODY_BYTES;
 use super::log::log;
 use super::reject::Rejection;
 
-/// Wraps a router, or several that were merged, in the stack every function shares.
+/// Wraps a router, or several that were merged, in the layers that every function shares.
 ///
-/// Outermost first, as a request meets them. `Router::layer` nests inside out, so the calls below are in reverse.
-/// 1. `log`: an id and one line for every request, also for what inner layers refuse
-/// 2. `CatchPanicLayer`: a bug is a 500 in our envelope, not a closed connection
-/// 3. `DefaultBodyLimit`: 413 above what Lambda takes
+/// A request meets them in this order. `Router::layer` nests inside out, so the calls below are in reverse.
+/// 1. `log`: gives every request an id and one log line, also if an inner layer refuses it
+/// 2. `CatchPanicLayer`: answers a panic with 500 in OpenAI's envelope instead of closing the connection
+/// 3. `DefaultBodyLimit`: refuses a body that Lambda would not accept, with 413
 ///
-/// Keys are checked by the extractors `Caller` and `Admin`, which handlers take before the body.
+/// No layer checks keys: the extractors `Caller` and `Admin` do, which handlers take before the body.
 pub fn stack(router: Router) -> Router {
     router
         .route("/healthz", get(async || "ok\n"))
-        .fallback(unknown_route)
-        .method_not_allowed_fallback(wrong_method)
+        .fallback(refuse_unknown_route)
+        .method_not_allowed_fallback(refuse_method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(|_| Rejection::Panicked.into_response()))
         .layer(middleware::from_fn(log))
 }
 
-async fn unknown_route(method: Method, OriginalUri(uri): OriginalUri) -> Response {
+async fn refuse_unknown_route(method: Method, OriginalUri(uri): OriginalUri) -> Response {
     Rejection::UnknownRoute { method: method.to_string(), path: uri.path().to_owned() }.into_response()
 }
 
-async fn wrong_method(method: Method, OriginalUri(uri): OriginalUri) -> Response {
+async fn refuse_method(method: Method, OriginalUri(uri): OriginalUri) -> Response {
     Rejection::WrongMethod { method: method.to_string(), path: uri.path().to_owned() }.into_response()
 }

@@ -1,4 +1,4 @@
-//! The shell around a worker's job: a batch of messages in, the messages to be delivered again out.
+//! The shell around a worker's job: it takes a batch of messages and returns those that SQS must deliver again.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
@@ -17,21 +17,21 @@ use crate::app::ErrorChain;
 use crate::model::clock;
 use crate::model::message::Message;
 
-/// Runs `work` for every message of a batch, all at once, and reports those to be delivered again: what cannot be read,
-/// what failed, what panicked. After as many deliveries as the queue allows they are dead letters.
+/// Runs `work` for all messages of a batch at once. Returns those that failed, panicked or cannot be parsed: SQS delivers
+/// them again, and makes dead letters of them after as many deliveries as the queue allows.
 ///
-/// `function` names the worker in the log, the metrics and the spans: one of each per message, which never hold a body.
+/// `function` names the worker in the log, the metrics and the spans. Each message has one of each, without its body.
 ///
-/// The event source needs `FunctionResponseTypes: [ReportBatchItemFailures]`; without it SQS deletes what failed too.
-/// `work` must bear to get any message twice, late, or while another worker has it.
+/// The event source needs `FunctionResponseTypes: [ReportBatchItemFailures]`; without it SQS deletes failed messages too.
+/// SQS may deliver any message twice, late, or while another worker has it, so `work` must allow for that.
 pub async fn batch<K, F, E>(function: &'static str, event: SqsEvent, work: impl Fn(Message<K>) -> F) -> SqsBatchResponse
 where
     K: Serialize + DeserializeOwned,
     F: Future<Output = Result<(), E>>,
     E: std::error::Error + 'static,
 {
-    let telemetry = Telemetry::current().named(function);
-    let jobs = event.records.iter().map(|message| one(&telemetry, message, &work));
+    let telemetry = Telemetry::current().for_function(function);
+    let jobs = event.records.iter().map(|message| process(&telemetry, message, &work));
     let mut response = SqsBatchResponse::default();
     for (message, outcome) in event.records.iter().zip(join_all(jobs).await) {
         if outcome == Outcome::Done {
@@ -63,7 +63,7 @@ impl Outcome {
     }
 }
 
-async fn one<K, F, E>(telemetry: &Telemetry, message: &SqsMessage, work: &impl Fn(Message<K>) -> F) -> Outcome
+async fn process<K, F, E>(telemetry: &Telemetry, message: &SqsMessage, work: &impl Fn(Message<K>) -> F) -> Outcome
 where
     K: Serialize + DeserializeOwned,
     F: Future<Output = Result<(), E>>,
@@ -72,30 +72,33 @@ where
     let (begun, received_at) = (Instant::now(), telemetry.now());
     let parsed = Message::parse(message.body.as_deref().unwrap_or_default());
     let traceparent = parsed.as_ref().ok().and_then(|parsed: &Message<K>| parsed.traceparent.as_deref());
-    let span = telemetry.incoming(traceparent, || described(telemetry.function(), message));
+    let span = telemetry.start_span(traceparent, || describe_span(telemetry.function(), message));
     let (outcome, error) = match parsed {
-        // The kind only: the text of a parser's error may quote the body.
+        // The text of the parser's error may quote the body, so it does not go to the log.
         Err(_) => (Outcome::Unreadable, None),
-        // The worker holds nothing that a panic could leave half-done: its state is in the table.
-        Ok(parsed) => {
-            match AssertUnwindSafe(async { work(parsed).await }.with_context(span.clone())).catch_unwind().await {
-                Ok(Ok(())) => (Outcome::Done, None),
-                Ok(Err(error)) => (Outcome::Failed, Some(ErrorChain(&error).to_string())),
-                Err(_) => (Outcome::Panicked, None),
-            }
-        }
+        Ok(parsed) => run(async { work(parsed).await }.with_context(span.clone())).await,
     };
     log(telemetry.function(), message, outcome, error.as_deref(), begun);
-    telemetry::end(&span, Vec::new(), (outcome != Outcome::Done).then(|| outcome.name().to_owned()));
+    telemetry::end_span(&span, Vec::new(), (outcome != Outcome::Done).then(|| outcome.name().to_owned()));
     if let Some(received_at) = received_at {
         let sent_at = number(message, "SentTimestamp").map(clock::Timestamp);
         let (function, outcome) = (telemetry.function(), outcome.name());
-        telemetry.message(&MessageEnd { function, outcome, sent_at, received_at });
+        telemetry.record_message(&MessageEnd { function, outcome, sent_at, received_at });
     }
     outcome
 }
 
-fn described(queue: &'static str, message: &SqsMessage) -> SpanBuilder {
+/// Runs the work on a message, and catches a panic, which must not fail the other messages of the batch.
+async fn run<E: std::error::Error + 'static>(work: impl Future<Output = Result<(), E>>) -> (Outcome, Option<String>) {
+    // A panic cannot leave half a change in memory: the state of a job is in the table.
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(Ok(())) => (Outcome::Done, None),
+        Ok(Err(error)) => (Outcome::Failed, Some(ErrorChain(&error).to_string())),
+        Err(_) => (Outcome::Panicked, None),
+    }
+}
+
+fn describe_span(queue: &'static str, message: &SqsMessage) -> SpanBuilder {
     SpanBuilder::from_name(format!("process {queue}")).with_kind(SpanKind::Consumer).with_attributes([
         KeyValue::new("faas.name", queue),
         KeyValue::new("messaging.system", "aws_sqs"),
@@ -105,7 +108,7 @@ fn described(queue: &'static str, message: &SqsMessage) -> SpanBuilder {
     ])
 }
 
-/// A number that the queue says of a message.
+/// A number among the attributes that SQS adds to a message.
 fn number(message: &SqsMessage, name: &str) -> Option<u64> {
     message.attributes.get(name)?.parse().ok()
 }
@@ -160,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_what_failed_is_delivered_again() {
+    async fn only_failed_messages_are_delivered_again() {
         let event = event(&[&message("good"), "{}", &message("bad"), &message("worse"), &message("good")]);
         let response = batch("respond", event, async |message: Message<ResponseKey>| match &*message.key.response_id {
             "good" => Ok(()),

@@ -1,12 +1,15 @@
 //! What things are: money, tokens, projects, models, provider calls. No I/O, no framework.
 
+pub mod backoff;
 pub mod catalog;
 pub mod clock;
+pub mod error_chain;
 pub mod id;
 pub mod invalid;
 pub mod message;
 pub mod money;
 pub mod object;
+pub mod patch;
 pub mod project;
 pub mod provider;
 

@@ -1,274 +1,232 @@
-//! Admission: one conditional write holds the worst case of a call before a provider is called.
+//! Admission: one conditional write reserves the worst case of a call before a provider is called.
 //!
-//! It refuses, it never shrinks a hold. Everything that is rare (a new month, changed limits, an empty shard, the end of
-//! a budget) is one mechanism: read all shards, decide with a pure function, act, try again.
+//! Admission refuses; it never shrinks a reservation. Every rare case (a new month, changed limits, an empty shard, the
+//! end of a budget) goes through one mechanism: read all shards, decide with a pure function, act, try again.
 
 mod hints;
+mod limits;
 mod plan;
+mod rates;
 mod refusal;
-mod terms;
+mod request;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-
-use rand::RngExt as _;
-
-use super::bound::Unaccountable;
-use super::error::Error;
-use super::gateway::Gateway;
-use crate::data::{
-    Attempt, MAX_SHARDS, MeterKey, Reservation, ReservationId, Settled, StoredReservation, Window, WindowMove,
-};
-use crate::model::clock::Timestamp;
+use crate::data::{AdmissionAttempt, AdmitOutcome, MAX_SHARDS, MeterKey, Meters, ProjectRecords, Shard, StoreError};
+use crate::data::{SettleOutcome, Stores, Window, WindowChange};
+use crate::model::backoff::pause;
+use crate::model::clock::{Clock, Timestamp};
 use crate::model::money::MicroUsd;
 use crate::model::project::Project;
-use crate::model::rng;
-use crate::model::tokens::Bound;
 
-pub(super) use hints::Hints;
+use super::bound::Unaccountable;
+use hints::Hints;
+pub use limits::MeterLimits;
 use plan::{Demand, Plan};
+pub use rates::{Rate, RateStatus};
 pub use refusal::{Limit, Refusal};
-pub use terms::MeterLimits;
+pub(super) use request::{AdmissionRequest, Admitted};
 
 /// A minute, the length of a rate window.
 const WINDOW_MS: u64 = 60_000;
 
-/// Times that an admission may meet somebody faster before it gives up.
+/// Times that an admission retries after another instance changed the meter first.
 const MAX_TRIES: u32 = 12;
 
-/// What a call asks for.
-#[derive(Debug, Clone)]
-pub(super) struct Ask<'a> {
-    pub(super) project: &'a Project,
-    pub(super) model: &'a str,
-    /// The most it can cost; 0 if the model has no price.
-    pub(super) amount: MicroUsd,
-    /// The tokens it is counted with until its end.
-    pub(super) tokens: u64,
-    /// When the sweeper may take the call for dead.
-    pub(super) lease_until: Timestamp,
-    /// Whether a budget can pay for it.
-    pub(super) accountable: Result<(), Unaccountable>,
+/// Why a call was not admitted.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AdmitError {
+    /// A limit of the project does not allow the call.
+    #[error("{0}")]
+    Refused(Box<Refusal>),
+    /// The project has a budget, and the price per token does not bound the cost of the call.
+    #[error("no budget can pay for the call")]
+    Unaccountable(Unaccountable),
+    #[error("other instances changed the meter first, {MAX_TRIES} times")]
+    Contended,
+    #[error("there is no project `{0}`")]
+    NoProject(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
-/// An admitted call: what is held for it and where.
-#[derive(Debug, Clone)]
-pub(super) struct Ticket {
-    pub(super) meter: MeterKey,
-    pub(super) hold: Reservation,
-    /// Tokens counted into the rate window, and when that window ends.
-    tokens: u64,
-    window_ends: Timestamp,
-    pub(super) rates: RateStatus,
-    /// Whether a budget pays: then the provider is told the limit that money is held for.
-    pub(super) budgeted: bool,
+/// Reserves the worst case of a call before it is made, and settles it once.
+pub(super) struct Admission {
+    meters: Meters,
+    projects: ProjectRecords,
+    hints: Hints,
+    clock: Clock,
 }
 
-impl Ticket {
-    /// The ticket as a record keeps it, for the run with this fence.
-    pub(super) fn kept(&self, fence: u64, bound: Bound) -> StoredReservation {
-        StoredReservation {
-            fence,
-            period: self.meter.period.clone(),
-            shard: self.meter.shard,
-            id: self.hold.id.clone(),
-            amount: self.hold.amount,
-            tokens: self.tokens,
-            window_ends: self.window_ends,
-            bound,
-        }
+impl Admission {
+    pub(super) fn new(stores: &Stores, clock: Clock) -> Self {
+        Self { meters: stores.meters(), projects: stores.projects(), hints: Hints::new(), clock }
     }
 
-    /// A ticket that a record kept, to be settled.
-    pub(super) fn of_kept(holding: &StoredReservation, project_id: &str, model: &str) -> Self {
-        Self {
-            meter: holding.meter(project_id),
-            hold: holding.hold(model),
-            tokens: holding.tokens,
-            window_ends: holding.window_ends,
-            rates: RateStatus::default(),
-            budgeted: true,
-        }
-    }
-}
-
-/// The state of the rate limits after a call, for `x-ratelimit-*`. `None` where there is no limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RateStatus {
-    pub requests: Option<Rate>,
-    pub tokens: Option<Rate>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    pub limit: u64,
-    pub remaining: u64,
-    /// Until the window ends.
-    pub reset: Duration,
-}
-
-impl RateStatus {
-    fn of(terms: &MeterLimits, requests: u64, tokens: u64, reset_ms: u64) -> Self {
-        let rate = |limit: u64, used: u64| Rate {
-            limit,
-            remaining: limit.saturating_sub(used),
-            reset: Duration::from_millis(reset_ms),
-        };
-        Self {
-            requests: terms.limits.requests_per_minute.map(|limit| rate(limit, requests)),
-            tokens: terms.limits.tokens_per_minute.map(|limit| rate(limit, tokens)),
-        }
-    }
-
-    /// From one shard; the others are taken to be as full as this one.
-    fn of_shard(terms: &MeterLimits, window: &Window, now: Timestamp) -> Self {
-        let shards = u64::from(terms.shards);
-        Self::of(terms, window.requests * shards, window.tokens * shards, now.until(window.ends))
-    }
-}
-
-impl Gateway {
-    /// Admits a call: holds its worst case and counts it against the rates, or refuses.
+    /// Admits a call: reserves its worst case and counts it against the rates, or refuses.
     ///
     /// # Errors
-    /// `Refused` by a limit; `Unpriced` or `Invalid` if no budget can pay for the call; `Contended` if others were faster
-    /// too often; `Internal` if the table failed.
-    pub(super) async fn admit(&self, ask: &Ask<'_>) -> Result<Ticket, Error> {
-        let mut terms = MeterLimits::of(ask.project);
-        if let Some(limit) = terms.limits.tokens_per_minute.filter(|&limit| ask.tokens > limit) {
-            return Err(Error::Refused(Box::new(Refusal::too_large(limit, ask.tokens))));
+    /// `Refused` by a limit; `Unaccountable` if no budget can pay for the call; `Contended` if other instances changed
+    /// the meter first too often; `Store` if the table failed.
+    pub(super) async fn admit(&self, request: &AdmissionRequest<'_>) -> Result<Admitted, AdmitError> {
+        let mut limits = MeterLimits::of(request.project);
+        if let Some(limit) = limits.project.tokens_per_minute.filter(|&limit| request.tokens > limit) {
+            return Err(refused(Refusal::too_large(limit, request.tokens)));
         }
         let now = self.clock.now();
-        let demand = Demand { amount: ask.amount, tokens: ask.tokens, now };
-        let mut meter = MeterKey { project_id: ask.project.id.clone(), period: now.month(), shard: 0 };
-        meter.shard = self.hints.home(&meter, &terms);
-        let mut ends = self.hints.window_ends(&meter);
+        let demand = Demand { amount: request.amount, tokens: request.tokens, now };
+        let mut meter = MeterKey { project_id: request.project.id.clone(), period: now.month(), shard: 0 };
+        meter.shard = self.hints.home(&meter, &limits);
+        let mut window_ends = self.hints.window_ends(&meter);
         for tried in 0..MAX_TRIES {
-            // Asked of the terms in force: those that were remembered may not know of the budget yet.
-            if terms.limits.budget.is_some() {
-                ask.accountable.clone()?;
+            // Checked against the limits in force: the remembered project may not have had a budget yet.
+            if limits.project.budget.is_some() {
+                request.accountable.clone().map_err(AdmitError::Unaccountable)?;
             }
-            let attempt = attempt(ask, &terms, &meter, ends, now);
-            match self.stores.table.admit(&meter, &attempt).await? {
-                Ok(window) => return Ok(self.ticket(meter, attempt, Window { ends, ..window }, &terms, now)),
-                // The window is not what it was thought to be; nothing else is known to be wrong.
-                Err(Some(shard)) if terms.has_rates() && misjudged(&attempt, shard.window.ends, now) => {
-                    ends = shard.window.ends
+            let attempt = request.attempt(&limits, &meter, window_ends, now);
+            match self.meters.admit(&meter, &attempt).await? {
+                AdmitOutcome::Admitted(window) => {
+                    let window = Window { ends: window_ends, ..window };
+                    return Ok(self.admitted(meter, attempt, window, &limits, now));
                 }
-                Err(_) => {
-                    (terms, ends) = self.reconsider(ask, terms, &demand, &mut meter).await?;
+                // Only the hint about the rate window was wrong: try again with the window that the table has.
+                AdmitOutcome::Refused(shard) if limits.has_rates() && misjudged(&attempt, shard.window.ends, now) => {
+                    window_ends = shard.window.ends;
+                }
+                AdmitOutcome::Refused(_) | AdmitOutcome::NoShard => {
+                    (limits, window_ends) = self.reconsider(request, limits, &demand, &mut meter).await?;
                     pause(tried).await;
                 }
             }
         }
-        Err(Error::Contended("the project's meter"))
+        Err(AdmitError::Contended)
     }
 
-    /// Reads all shards, decides, acts. Returns the terms and the window to try next.
+    /// Reads all shards, decides, acts. Returns the limits and the window to try next.
     async fn reconsider(
         &self,
-        ask: &Ask<'_>,
-        mut terms: MeterLimits,
+        request: &AdmissionRequest<'_>,
+        mut limits: MeterLimits,
         demand: &Demand,
         meter: &mut MeterKey,
-    ) -> Result<(MeterLimits, Timestamp), Error> {
-        let shards = self.stores.table.shards(&meter.project_id, &meter.period).await?;
+    ) -> Result<(MeterLimits, Timestamp), AdmitError> {
+        let shards = self.meters.shards(&meter.project_id, &meter.period).await?;
         if shards.iter().all(Option::is_none) {
-            // Nothing in the table says that what is remembered of the project is old: once a month it is read again.
-            terms = MeterLimits::of(&self.reload_project(&ask.project.id).await?);
+            // Without a shard nothing in the table shows that the remembered project is old: once a month it is read again.
+            limits = MeterLimits::of(&self.load_project(&request.project.id).await?);
         }
-        match plan::plan(&shards, &terms, demand, demand.now.next_month()) {
+        match plan::plan(&shards, &limits, demand, demand.now.next_month()) {
             Plan::Try { shard, window_ends } => {
-                meter.shard = shard;
-                self.hints.set_home(meter);
-                Ok((terms, window_ends))
+                self.hints.move_home(meter, shard);
+                Ok((limits, window_ends))
             }
-            Plan::Refill { moves, shard } => {
-                let table = &self.stores.table;
-                // Somebody else was faster: with the same, or with newer limits.
-                if !table.move_between_shards(&meter.project_id, &meter.period, &moves, demand.now).await? {
-                    terms = MeterLimits::of(&self.reload_project(&meter.project_id).await?);
+            Plan::Refill { changes, shard } => {
+                let changed = self.meters.change_shards(&meter.project_id, &meter.period, &changes, demand.now).await?;
+                // Another instance changed the shards first, perhaps for newer limits.
+                if !changed.is_written() {
+                    limits = MeterLimits::of(&self.load_project(&meter.project_id).await?);
                 }
-                meter.shard = shard;
-                self.hints.set_home(meter);
-                let window = shards.get(usize::from(shard)).and_then(|shard| Some(shard.as_ref()?.window.ends));
-                Ok((terms, window.unwrap_or_default()))
+                self.hints.move_home(meter, shard);
+                Ok((limits, window_of(&shards, shard).unwrap_or_default()))
             }
             Plan::ReadAgain => {
-                let project = self.reload_project(&ask.project.id).await?;
+                let project = self.load_project(&request.project.id).await?;
                 Ok((MeterLimits::of(&project), self.hints.window_ends(meter)))
             }
-            Plan::Refuse(refusal) => Err(Error::Refused(Box::new(refusal))),
+            Plan::Refuse(refusal) => Err(refused(refusal)),
         }
     }
 
-    fn ticket(&self, meter: MeterKey, attempt: Attempt, window: Window, terms: &MeterLimits, now: Timestamp) -> Ticket {
+    fn admitted(
+        &self,
+        meter: MeterKey,
+        attempt: AdmissionAttempt,
+        window: Window,
+        limits: &MeterLimits,
+        now: Timestamp,
+    ) -> Admitted {
         let ends = match attempt.window {
-            WindowMove::Open { ends } => ends,
-            WindowMove::Count | WindowMove::Ignore => window.ends,
+            WindowChange::Open { ends } => ends,
+            WindowChange::Count | WindowChange::Ignore => window.ends,
         };
-        self.hints.saw(&meter, ends);
-        let window = Window { ends, ..window };
-        Ticket {
-            rates: RateStatus::of_shard(terms, &window, now),
-            tokens: if terms.has_rates() { attempt.tokens } else { 0 },
+        self.hints.remember_window(&meter, ends);
+        Admitted {
+            rates: RateStatus::of_shard(limits, &Window { ends, ..window }, now),
+            tokens: if limits.has_rates() { attempt.tokens } else { 0 },
             window_ends: ends,
             budgeted: attempt.budgeted,
-            hold: attempt.hold,
+            reservation: attempt.reservation,
             meter,
         }
     }
 
-    /// Settles a ticket at its true cost. Safe to repeat: the answer says whether it was settled before.
+    /// Settles a reservation at its true cost. Safe to repeat: the outcome says whether it was settled before.
     ///
     /// # Errors
-    /// If the table fails; the sweeper then settles the hold in full when its lease has ended.
-    pub(super) async fn settle(&self, ticket: &Ticket, cost: MicroUsd, tokens: u64) -> Result<Settled, Error> {
-        let same_window = self.clock.now() < ticket.window_ends;
-        let unused = if same_window && ticket.tokens > 0 { difference(ticket.tokens, tokens) } else { 0 };
-        Ok(self.stores.table.settle(&ticket.meter, &ticket.hold, cost, unused).await?)
+    /// If the table fails; the sweeper then settles the reservation in full when its lease has ended.
+    pub(super) async fn settle(
+        &self,
+        admitted: &Admitted,
+        cost: MicroUsd,
+        tokens: u64,
+    ) -> Result<SettleOutcome, StoreError> {
+        let same_window = self.clock.now() < admitted.window_ends;
+        let unused = if same_window && admitted.tokens > 0 { difference(admitted.tokens, tokens) } else { 0 };
+        self.meters.settle(&admitted.meter, &admitted.reservation, cost, unused).await
     }
 
     /// Brings changed limits into force at once: fills this month's meter, if there is one, for the new revision.
     ///
-    /// Instances that remember the old limits are refused by the meter and read the project again.
+    /// The meter refuses instances that remember the old limits; they read the project again.
     ///
     /// # Errors
-    /// `Contended` if others were faster too often; `Internal` if the table failed.
-    pub(super) async fn apply_limits(&self, project: &Project) -> Result<(), Error> {
-        let terms = MeterLimits::of(project);
+    /// `Contended` if other instances changed the meter first too often; `Store` if the table failed.
+    pub(super) async fn apply_limits(&self, project: &Project) -> Result<(), AdmitError> {
+        let limits = MeterLimits::of(project);
         let now = self.clock.now();
         let nothing = Demand { amount: MicroUsd(0), tokens: 0, now };
         let period = now.month();
         for tried in 0..MAX_TRIES {
-            let shards = self.stores.table.shards(&project.id, &period).await?;
+            let shards = self.meters.shards(&project.id, &period).await?;
             if shards.iter().all(Option::is_none) {
                 return Ok(());
             }
-            let Plan::Refill { moves, .. } = plan::plan(&shards, &terms, &nothing, now.next_month()) else {
+            let Plan::Refill { changes, .. } = plan::plan(&shards, &limits, &nothing, now.next_month()) else {
                 return Ok(());
             };
-            if self.stores.table.move_between_shards(&project.id, &period, &moves, now).await? {
+            if self.meters.change_shards(&project.id, &period, &changes, now).await?.is_written() {
                 return Ok(());
             }
             pause(tried).await;
         }
-        Err(Error::Contended("the project's meter"))
+        Err(AdmitError::Contended)
     }
 
-    /// Learns the state of a project's meter before it is needed, beside the reading of the key.
-    pub(super) async fn peek_meter(&self, project_id: &str) {
+    /// Learns the rate windows of a project's meter while the project's key is read, so that the first admission succeeds
+    /// with its first write.
+    pub(super) async fn prefetch(&self, project_id: &str) {
         let period = self.clock.now().month();
-        // A hint that is missing costs one more round trip later, nothing else.
-        let shards = self.stores.table.shards(project_id, &period).await.unwrap_or_default();
+        // A missing hint costs one more round trip later, nothing else.
+        let shards = self.meters.shards(project_id, &period).await.unwrap_or_default();
         for (shard, state) in (0..MAX_SHARDS).zip(shards) {
             let meter = MeterKey { project_id: project_id.to_owned(), period: period.clone(), shard };
             if let Some(state) = state {
-                self.hints.saw(&meter, state.window.ends);
+                self.hints.remember_window(&meter, state.window.ends);
             }
         }
     }
+
+    async fn load_project(&self, id: &str) -> Result<Project, AdmitError> {
+        self.projects.get(id).await?.ok_or_else(|| AdmitError::NoProject(id.to_owned()))
+    }
+}
+
+fn refused(refusal: Refusal) -> AdmitError {
+    AdmitError::Refused(Box::new(refusal))
+}
+
+fn window_of(shards: &[Option<Shard>], shard: u8) -> Option<Timestamp> {
+    Some(shards.get(usize::from(shard))?.as_ref()?.window.ends)
 }
 
 /// `counted - used`, below zero if more was used.
@@ -276,39 +234,11 @@ fn difference(counted: u64, used: u64) -> i64 {
     i64::try_from(counted).unwrap_or(i64::MAX).saturating_sub(i64::try_from(used).unwrap_or(i64::MAX))
 }
 
-fn attempt(ask: &Ask<'_>, terms: &MeterLimits, meter: &MeterKey, window_ends: Timestamp, now: Timestamp) -> Attempt {
-    let max_tokens = terms.share_of_tokens(meter.shard);
-    Attempt {
-        revision: terms.revision,
-        hold: Reservation { id: ReservationId::new(ask.lease_until), amount: ask.amount, model: ask.model.to_owned() },
-        budgeted: terms.limits.budget.is_some(),
-        // A share can be smaller than the limit that the request was compared with.
-        tokens: max_tokens.map_or(ask.tokens, |max| ask.tokens.min(max)),
-        max_requests: terms.share_of_requests(meter.shard),
-        max_tokens,
-        window: match terms.has_rates() {
-            false => WindowMove::Ignore,
-            true if now < window_ends => WindowMove::Count,
-            true => WindowMove::Open { ends: now.plus_ms(WINDOW_MS) },
-        },
-        now,
-    }
-}
-
 /// Whether the attempt took an open window for ended, or an ended one for open.
-fn misjudged(attempt: &Attempt, window_ends: Timestamp, now: Timestamp) -> bool {
+fn misjudged(attempt: &AdmissionAttempt, window_ends: Timestamp, now: Timestamp) -> bool {
     match attempt.window {
-        WindowMove::Ignore => false,
-        WindowMove::Count => window_ends <= now,
-        WindowMove::Open { .. } => window_ends > now,
-    }
-}
-
-/// Spreads those who met over a few milliseconds; the first two tries go at once.
-pub(super) async fn pause(tried: u32) {
-    if tried >= 2 {
-        let most = 2_u64 << tried.min(6);
-        let wait = rng::rng().random_range(1..=most);
-        tokio::time::sleep(Duration::from_millis(wait)).await;
+        WindowChange::Ignore => false,
+        WindowChange::Count => window_ends <= now,
+        WindowChange::Open { .. } => window_ends > now,
     }
 }

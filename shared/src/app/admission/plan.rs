@@ -1,7 +1,7 @@
 //! What to do when a shard did not admit a call: decided from all shards, without a table and without a clock.
 
 use super::{MeterLimits, Refusal};
-use crate::data::{MAX_HOLDS, MAX_SHARDS, Move, Shard};
+use crate::data::{MAX_RESERVATIONS, MAX_SHARDS, Shard, ShardChange};
 use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 
@@ -21,9 +21,9 @@ pub(super) enum Plan {
         shard: u8,
         window_ends: Timestamp,
     },
-    /// Move money, or fill the meter for the project's limits; then try `shard`.
+    /// ShardChange money, or fill the meter for the project's limits; then try `shard`.
     Refill {
-        moves: Vec<Move>,
+        changes: Vec<ShardChange>,
         shard: u8,
     },
     /// The table knows newer limits than the caller: read the project again.
@@ -32,93 +32,93 @@ pub(super) enum Plan {
 }
 
 /// Decides from the shards as they are (`None` where one does not exist). `month_ends` is when the budget starts anew.
-pub(super) fn plan(shards: &[Option<Shard>], terms: &MeterLimits, demand: &Demand, month_ends: Timestamp) -> Plan {
-    let revision = i64::try_from(terms.revision).unwrap_or(i64::MAX);
+pub(super) fn plan(shards: &[Option<Shard>], limits: &MeterLimits, demand: &Demand, month_ends: Timestamp) -> Plan {
+    let revision = i64::try_from(limits.revision).unwrap_or(i64::MAX);
     let existing = || shards.iter().flatten();
     if existing().any(|shard| shard.revision.abs() > revision) {
         return Plan::ReadAgain;
     }
-    let wanted = shards.iter().take(usize::from(terms.shards));
+    let wanted = shards.iter().take(usize::from(limits.shards));
     let complete = wanted.clone().all(Option::is_some) && existing().all(|shard| shard.revision.abs() == revision);
     let over = existing().any(|shard| shard.revision < 0);
-    let left = left(shards, terms);
+    let left = left(shards, limits);
     if !complete || (over && left >= 0) {
-        return Plan::Refill { moves: fill(shards, terms, left), shard: 0 };
+        return Plan::Refill { changes: fill(shards, limits, left), shard: 0 };
     }
-    if terms.limits.budget.is_some() && (over || left < demand.amount.signed()) {
-        return Plan::Refuse(Refusal::budget(terms, left, demand.amount, demand.now, month_ends));
+    if limits.project.budget.is_some() && (over || left < demand.amount.signed()) {
+        return Plan::Refuse(Refusal::budget(limits, left, demand.amount, demand.now, month_ends));
     }
-    let in_use = (0..terms.shards).filter_map(|n| Some((n, shards.get(usize::from(n))?.as_ref()?)));
-    let mut candidates: Vec<_> = in_use.filter(|(n, shard)| has_rate_room(shard, terms, *n, demand)).collect();
+    let in_use = (0..limits.shards).filter_map(|n| Some((n, shards.get(usize::from(n))?.as_ref()?)));
+    let mut candidates: Vec<_> = in_use.filter(|(n, shard)| has_rate_room(shard, limits, *n, demand)).collect();
     if candidates.is_empty() {
-        return Plan::Refuse(Refusal::rate(shards, terms, demand));
+        return Plan::Refuse(Refusal::rate(shards, limits, demand));
     }
-    candidates.retain(|(_, shard)| shard.holds.len() < MAX_HOLDS);
+    candidates.retain(|(_, shard)| shard.reservations.len() < MAX_RESERVATIONS);
     let Some(&(first, _)) = candidates.first() else {
-        return Plan::Refuse(Refusal::open(shards, terms));
+        return Plan::Refuse(Refusal::open(shards, limits));
     };
-    let affordable = |shard: &Shard| terms.limits.budget.is_none() || shard.avail >= demand.amount.signed();
+    let affordable = |shard: &Shard| limits.project.budget.is_none() || shard.avail >= demand.amount.signed();
     match candidates.iter().find(|(_, shard)| affordable(shard)) {
         Some(&(shard, state)) => Plan::Try { shard, window_ends: state.window.ends },
-        None => Plan::Refill { moves: gather(shards, first), shard: first },
+        None => Plan::Refill { changes: gather(shards, first), shard: first },
     }
 }
 
-/// What of the budget is neither spent nor held, over all shards, under the limits of `terms`.
-fn left(shards: &[Option<Shard>], terms: &MeterLimits) -> i64 {
+/// What of the budget is neither spent nor held, over all shards, under the limits of `limits`.
+fn left(shards: &[Option<Shard>], limits: &MeterLimits) -> i64 {
     let avail: i64 = shards.iter().flatten().map(|shard| shard.avail).sum();
     let before = shards.first().and_then(|shard| shard.as_ref()?.limit).unwrap_or_default();
-    avail + terms.limits.budget.unwrap_or_default().signed() - before.signed()
+    avail + limits.project.budget.unwrap_or_default().signed() - before.signed()
 }
 
-fn has_rate_room(shard: &Shard, terms: &MeterLimits, n: u8, demand: &Demand) -> bool {
+fn has_rate_room(shard: &Shard, limits: &MeterLimits, n: u8, demand: &Demand) -> bool {
     if shard.window.ends <= demand.now {
         return true;
     }
-    let requests = terms.share_of_requests(n).is_none_or(|max| shard.window.requests < max);
-    let tokens = terms.share_of_tokens(n).is_none_or(|max| shard.window.tokens + demand.tokens.min(max) <= max);
+    let requests = limits.share_of_requests(n).is_none_or(|max| shard.window.requests < max);
+    let tokens = limits.share_of_tokens(n).is_none_or(|max| shard.window.tokens + demand.tokens.min(max) <= max);
     requests && tokens
 }
 
-/// Fills the shards for the revision of `terms`: what is left is spread evenly over the shards in use.
+/// Fills the shards for the revision of `limits`: what is left is spread evenly over the shards in use.
 ///
 /// If more was spent and held than the new limit allows, every shard is marked as over (a negative revision), so that
 /// none admits until settlements have brought the sum below the limit.
-fn fill(shards: &[Option<Shard>], terms: &MeterLimits, left: i64) -> Vec<Move> {
-    let revision = i64::try_from(terms.revision).unwrap_or(i64::MAX);
-    let over = terms.limits.budget.is_some() && left < 0;
-    let used = i64::from(terms.shards);
-    let mut moves = Vec::new();
+fn fill(shards: &[Option<Shard>], limits: &MeterLimits, left: i64) -> Vec<ShardChange> {
+    let revision = i64::try_from(limits.revision).unwrap_or(i64::MAX);
+    let over = limits.project.budget.is_some() && left < 0;
+    let used = i64::from(limits.shards);
+    let mut changes = Vec::new();
     for n in 0..MAX_SHARDS {
         let shard = shards.get(usize::from(n)).and_then(Option::as_ref);
-        if shard.is_none() && n >= terms.shards {
+        if shard.is_none() && n >= limits.shards {
             continue;
         }
         let avail = shard.map_or(0, |shard| shard.avail);
         let target = match n {
-            _ if n >= terms.shards => 0,
+            _ if n >= limits.shards => 0,
             0 => left / used + left % used,
             _ => left / used,
         };
-        moves.push(Move {
+        changes.push(ShardChange {
             shard: n,
             seen: shard.map(|shard| shard.revision),
             revision: if over { -revision } else { revision },
             delta: target - avail,
             // Admissions that came in between took from `avail`; it must still not end below zero.
-            at_least: (terms.limits.budget.is_some() && !over && shard.is_some()).then_some(avail - target),
-            limit: if n == 0 { terms.limits.budget } else { None },
+            at_least: (limits.project.budget.is_some() && !over && shard.is_some()).then_some(avail - target),
+            limit: if n == 0 { limits.project.budget } else { None },
         });
     }
-    moves
+    changes
 }
 
 /// Brings what is left in the other shards to one.
-fn gather(shards: &[Option<Shard>], to: u8) -> Vec<Move> {
+fn gather(shards: &[Option<Shard>], to: u8) -> Vec<ShardChange> {
     let existing = || (0..MAX_SHARDS).zip(shards).filter_map(|(n, shard)| Some((n, shard.as_ref()?)));
     let others: i64 = existing().filter(|(n, _)| *n != to).map(|(_, shard)| shard.avail).sum();
     let changed = existing().filter(|(n, shard)| *n == to || shard.avail != 0);
-    let step = |(n, shard): (u8, &Shard)| Move {
+    let step = |(n, shard): (u8, &Shard)| ShardChange {
         shard: n,
         seen: Some(shard.revision),
         revision: shard.revision,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::plan::Demand;
 use super::{MeterLimits, RateStatus};
-use crate::data::{MAX_HOLDS, Shard};
+use crate::data::{MAX_RESERVATIONS, Shard};
 use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 
@@ -39,38 +39,39 @@ const OPEN_WAIT: Duration = Duration::from_secs(30);
 
 impl Refusal {
     pub(super) fn budget(
-        terms: &MeterLimits,
+        limits: &MeterLimits,
         left: i64,
         requested: MicroUsd,
         now: Timestamp,
         month_ends: Timestamp,
     ) -> Self {
         let left = MicroUsd(u64::try_from(left).unwrap_or(0));
-        let limit = terms.limits.budget.unwrap_or_default();
+        let limit = limits.project.budget.unwrap_or_default();
         let wait = (requested <= limit).then(|| Duration::from_millis(now.until(month_ends)));
         Self { limit: Limit::Budget { limit, left, requested }, retry_after: wait, rates: RateStatus::default() }
     }
 
     /// No shard has room in its rate window.
-    pub(super) fn rate(shards: &[Option<Shard>], terms: &MeterLimits, demand: &Demand) -> Self {
+    pub(super) fn rate(shards: &[Option<Shard>], limits: &MeterLimits, demand: &Demand) -> Self {
         let open = || shards.iter().flatten().map(|shard| shard.window).filter(|window| window.ends > demand.now);
         let wait = open().map(|window| demand.now.until(window.ends)).min().unwrap_or(0);
         let (requests, tokens) = open().fold((0, 0), |(r, t), window| (r + window.requests, t + window.tokens));
         let begun = |limit| Limit::Requests { counted: Counted::PerMinute, limit, used: requests };
-        let limit = match (terms.limits.requests_per_minute, terms.limits.tokens_per_minute) {
+        let limit = match (limits.project.requests_per_minute, limits.project.tokens_per_minute) {
             (Some(limit), _) if requests >= limit => begun(limit),
             (_, Some(limit)) => Limit::Tokens { limit, used: tokens, requested: demand.tokens },
             (limit, None) => begun(limit.unwrap_or(0)),
         };
-        let rates = RateStatus::of(terms, requests, tokens, wait);
+        let rates = RateStatus::of(limits, requests, tokens, wait);
         Self { limit, retry_after: Some(Duration::from_millis(wait.max(1))), rates }
     }
 
     /// No shard has room for another hold.
-    pub(super) fn open(shards: &[Option<Shard>], terms: &MeterLimits) -> Self {
-        let in_use = shards.iter().take(usize::from(terms.shards)).flatten();
-        let used = in_use.map(|shard| shard.holds.len() as u64).sum();
-        let limit = Limit::Requests { counted: Counted::Open, limit: MAX_HOLDS as u64 * u64::from(terms.shards), used };
+    pub(super) fn open(shards: &[Option<Shard>], limits: &MeterLimits) -> Self {
+        let in_use = shards.iter().take(usize::from(limits.shards)).flatten();
+        let used = in_use.map(|shard| shard.reservations.len() as u64).sum();
+        let limit =
+            Limit::Requests { counted: Counted::Open, limit: MAX_RESERVATIONS as u64 * u64::from(limits.shards), used };
         Self { limit, retry_after: Some(OPEN_WAIT), rates: RateStatus::default() }
     }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::plan::{Demand, Plan, plan};
 use super::refusal::Counted;
 use super::{Limit, MeterLimits};
-use crate::data::{MAX_HOLDS, MAX_SHARDS, Move, Reservation, ReservationId, Shard, Window};
+use crate::data::{MAX_RESERVATIONS, MAX_SHARDS, Reservation, ReservationId, Shard, ShardChange, Window};
 use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 use crate::model::project::Limits;
@@ -13,9 +13,9 @@ use crate::model::project::Limits;
 const NOW: Timestamp = Timestamp(1_000_000);
 const MONTH_ENDS: Timestamp = Timestamp(9_000_000);
 
-fn terms(budget: Option<u64>, requests: Option<u64>, shards: u8) -> MeterLimits {
+fn limits(budget: Option<u64>, requests: Option<u64>, shards: u8) -> MeterLimits {
     let limits = Limits { requests_per_minute: requests, tokens_per_minute: None, budget: budget.map(MicroUsd) };
-    MeterLimits { limits, revision: 7, shards }
+    MeterLimits { project: limits, revision: 7, shards }
 }
 
 fn demand(amount: u64) -> Demand {
@@ -28,7 +28,7 @@ fn shard(revision: i64, avail: i64, limit: Option<u64>) -> Shard {
         avail,
         spent: MicroUsd(0),
         limit: limit.map(MicroUsd),
-        holds: Vec::new(),
+        reservations: Vec::new(),
         window: Window { ends: NOW.plus_ms(1_000), requests: 0, tokens: 0 },
     }
 }
@@ -41,9 +41,9 @@ fn meter(revision: i64, avails: &[i64], limit: Option<u64>) -> Vec<Option<Shard>
     shards
 }
 
-/// Carries moves out as the table would. `None` if a condition does not hold.
-fn apply(shards: &mut [Option<Shard>], moves: &[Move]) -> Option<()> {
-    for step in moves {
+/// Carries changes out as the table would. `None` if a condition does not hold.
+fn apply(shards: &mut [Option<Shard>], changes: &[ShardChange]) -> Option<()> {
+    for step in changes {
         let place = &mut shards[usize::from(step.shard)];
         let mut after = match (place.clone(), step.seen) {
             (None, None) => shard(step.revision, 0, None),
@@ -69,10 +69,10 @@ proptest! {
     #[test]
     fn a_new_meter_holds_exactly_the_budget(budget in 0..1_000_000_u64, count in 1..=MAX_SHARDS) {
         let mut shards = meter(0, &[], None);
-        let Plan::Refill { moves, .. } = plan(&shards, &terms(Some(budget), None, count), &demand(1), MONTH_ENDS) else {
+        let Plan::Refill { changes, .. } = plan(&shards, &limits(Some(budget), None, count), &demand(1), MONTH_ENDS) else {
             panic!("a meter that does not exist is filled")
         };
-        prop_assert!(apply(&mut shards, &moves).is_some());
+        prop_assert!(apply(&mut shards, &changes).is_some());
         prop_assert_eq!(total(&shards), i64::try_from(budget).unwrap());
         prop_assert!(shards.iter().flatten().all(|shard| shard.avail >= 0 && shard.revision == 7));
         prop_assert_eq!(shards.iter().flatten().count(), usize::from(count));
@@ -87,11 +87,11 @@ proptest! {
     ) {
         let mut shards = meter(6, &avails, before);
         let old = total(&shards) - i64::try_from(before.unwrap_or(0)).unwrap();
-        let terms = terms(after, None, count);
-        let Plan::Refill { moves, .. } = plan(&shards, &terms, &demand(1), MONTH_ENDS) else {
+        let limits = limits(after, None, count);
+        let Plan::Refill { changes, .. } = plan(&shards, &limits, &demand(1), MONTH_ENDS) else {
             panic!("a meter of an old revision is filled")
         };
-        prop_assert!(apply(&mut shards, &moves).is_some());
+        prop_assert!(apply(&mut shards, &changes).is_some());
         let left = old + i64::try_from(after.unwrap_or(0)).unwrap();
         prop_assert_eq!(total(&shards), left);
         if after.is_some() && left < 0 {
@@ -107,13 +107,13 @@ proptest! {
         amount in 0..5_000_u64,
     ) {
         let mut shards = meter(7, &avails, Some(10_000));
-        let terms = terms(Some(10_000), None, u8::try_from(avails.len()).unwrap());
+        let limits = limits(Some(10_000), None, u8::try_from(avails.len()).unwrap());
         let before = total(&shards);
-        let mut planned = plan(&shards, &terms, &demand(amount), MONTH_ENDS);
-        if let Plan::Refill { moves, .. } = &planned {
-            prop_assert!(apply(&mut shards, moves).is_some());
+        let mut planned = plan(&shards, &limits, &demand(amount), MONTH_ENDS);
+        if let Plan::Refill { changes, .. } = &planned {
+            prop_assert!(apply(&mut shards, changes).is_some());
             prop_assert_eq!(total(&shards), before, "moving neither makes nor loses money");
-            planned = plan(&shards, &terms, &demand(amount), MONTH_ENDS);
+            planned = plan(&shards, &limits, &demand(amount), MONTH_ENDS);
         }
         match planned {
             Plan::Try { shard, .. } => {
@@ -133,42 +133,42 @@ proptest! {
 #[test]
 fn money_is_brought_together_only_while_it_is_there() {
     let seen = meter(7, &[60, 60], Some(120));
-    let Plan::Refill { moves, shard: to } = plan(&seen, &terms(Some(120), None, 2), &demand(100), MONTH_ENDS) else {
+    let Plan::Refill { changes, shard: to } = plan(&seen, &limits(Some(120), None, 2), &demand(100), MONTH_ENDS) else {
         panic!("two shards pay together")
     };
     let mut taken = seen.clone();
     // Another call was admitted since.
     taken[usize::from(1 - to)].as_mut().unwrap().avail = 59;
-    assert_eq!(apply(&mut taken, &moves), None);
+    assert_eq!(apply(&mut taken, &changes), None);
 }
 
 #[test]
 fn somebody_who_is_behind_reads_again() {
     let shards = meter(8, &[5], None);
-    assert_eq!(plan(&shards, &terms(None, None, 1), &demand(1), MONTH_ENDS), Plan::ReadAgain);
+    assert_eq!(plan(&shards, &limits(None, None, 1), &demand(1), MONTH_ENDS), Plan::ReadAgain);
 }
 
 #[test]
 fn a_project_that_is_over_its_lowered_limit_is_healed_by_settlements_and_not_before() {
-    let terms = terms(Some(100), None, 2);
+    let limits = limits(Some(100), None, 2);
     let over = meter(-7, &[-50, 20], Some(100));
-    assert!(matches!(plan(&over, &terms, &demand(1), MONTH_ENDS), Plan::Refuse(_)));
+    assert!(matches!(plan(&over, &limits, &demand(1), MONTH_ENDS), Plan::Refuse(_)));
     let mut healed = meter(-7, &[-50, 60], Some(100));
-    let Plan::Refill { moves, .. } = plan(&healed, &terms, &demand(1), MONTH_ENDS) else {
+    let Plan::Refill { changes, .. } = plan(&healed, &limits, &demand(1), MONTH_ENDS) else {
         panic!("it is filled again")
     };
-    apply(&mut healed, &moves).unwrap();
+    apply(&mut healed, &changes).unwrap();
     assert_eq!((total(&healed), healed[0].as_ref().unwrap().revision), (10, 7));
 }
 
 #[test]
 fn a_full_rate_window_sends_the_call_to_another_shard_and_then_away() {
-    let terms = terms(None, Some(4), 2);
+    let limits = limits(None, Some(4), 2);
     let mut shards = meter(7, &[0, 0], None);
     shards[0].as_mut().unwrap().window.requests = 2;
-    assert!(matches!(plan(&shards, &terms, &demand(0), MONTH_ENDS), Plan::Try { shard: 1, .. }));
+    assert!(matches!(plan(&shards, &limits, &demand(0), MONTH_ENDS), Plan::Try { shard: 1, .. }));
     shards[1].as_mut().unwrap().window.requests = 2;
-    let Plan::Refuse(refusal) = plan(&shards, &terms, &demand(0), MONTH_ENDS) else { panic!("both are full") };
+    let Plan::Refuse(refusal) = plan(&shards, &limits, &demand(0), MONTH_ENDS) else { panic!("both are full") };
     assert_eq!(refusal.limit, Limit::Requests { counted: Counted::PerMinute, limit: 4, used: 4 });
     assert_eq!(refusal.retry_after.unwrap().as_millis(), 1_000);
 }
@@ -176,31 +176,31 @@ fn a_full_rate_window_sends_the_call_to_another_shard_and_then_away() {
 /// Fills a shard with all the holds that it can carry.
 fn crowd(shard: &mut Option<Shard>) {
     let hold = || Reservation { id: ReservationId::new(NOW), amount: MicroUsd(0), model: "m".to_owned() };
-    shard.as_mut().unwrap().holds = (0..MAX_HOLDS).map(|_| hold()).collect();
+    shard.as_mut().unwrap().reservations = (0..MAX_RESERVATIONS).map(|_| hold()).collect();
 }
 
 #[test]
 fn a_shard_full_of_holds_has_no_room_and_its_money_goes_to_one_that_has() {
-    let terms = terms(Some(200), None, 2);
+    let limits = limits(Some(200), None, 2);
     let mut shards = meter(7, &[100, 100], Some(200));
     crowd(&mut shards[0]);
-    assert!(matches!(plan(&shards, &terms, &demand(80), MONTH_ENDS), Plan::Try { shard: 1, .. }));
-    let Plan::Refill { moves, shard: 1 } = plan(&shards, &terms, &demand(150), MONTH_ENDS) else {
+    assert!(matches!(plan(&shards, &limits, &demand(80), MONTH_ENDS), Plan::Try { shard: 1, .. }));
+    let Plan::Refill { changes, shard: 1 } = plan(&shards, &limits, &demand(150), MONTH_ENDS) else {
         panic!("the money is brought to the shard with room")
     };
-    apply(&mut shards, &moves).unwrap();
-    assert!(matches!(plan(&shards, &terms, &demand(150), MONTH_ENDS), Plan::Try { shard: 1, .. }));
+    apply(&mut shards, &changes).unwrap();
+    assert!(matches!(plan(&shards, &limits, &demand(150), MONTH_ENDS), Plan::Try { shard: 1, .. }));
 }
 
 #[test]
 fn where_every_shard_is_full_of_holds_the_call_is_sent_away_and_told_so() {
-    let terms = terms(None, Some(1_000), 2);
+    let limits = limits(None, Some(1_000), 2);
     let mut shards = meter(7, &[0, 0], None);
     crowd(&mut shards[0]);
     // The other has no room in its rate window.
     shards[1].as_mut().unwrap().window.requests = 500;
     for full in [4_000, 8_000] {
-        let Plan::Refuse(refusal) = plan(&shards, &terms, &demand(0), MONTH_ENDS) else { panic!("there is no room") };
+        let Plan::Refuse(refusal) = plan(&shards, &limits, &demand(0), MONTH_ENDS) else { panic!("there is no room") };
         assert_eq!(refusal.limit, Limit::Requests { counted: Counted::Open, limit: 8_000, used: full });
         let message = refusal.to_string();
         assert!(message.contains("cancel background responses") && message.ends_with("again in 30 s."), "{message}");

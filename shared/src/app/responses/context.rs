@@ -1,8 +1,8 @@
 //! The turns before a response: of the response that it continues, or of its conversation.
 
-use super::stored::{StoredRequest, output};
+use super::Responses;
 use crate::app::error::Error;
-use crate::app::gateway::Gateway;
+use crate::app::generation::{StoredRequest, output_items};
 use crate::dialects::openai_responses::{CreateResponse, Item, Status};
 use crate::model::clock::Timestamp;
 use crate::model::invalid::Invalid;
@@ -16,12 +16,12 @@ pub(super) struct Context {
     pub(super) last_at: Timestamp,
 }
 
-impl Gateway {
-    /// What comes before the input; references in the input are resolved among it.
-    pub(super) async fn context(&self, project_id: &str, create: &mut CreateResponse) -> Result<Context, Error> {
+impl Responses {
+    /// Loads the turns before the input, and resolves references in the input among them.
+    pub(super) async fn load_context(&self, project_id: &str, create: &mut CreateResponse) -> Result<Context, Error> {
         let (items, last_at) = match (&create.previous_response_id, &create.conversation) {
-            (Some(id), _) => (self.turns_of(project_id, id).await?, Timestamp::default()),
-            (None, Some(id)) => self.said(project_id, id).await?,
+            (Some(id), _) => (self.load_turns(project_id, id).await?, Timestamp::default()),
+            (None, Some(id)) => self.conversations.load_history(project_id, id).await?,
             (None, None) => (Vec::new(), Timestamp::default()),
         };
         create.resolve(&items);
@@ -32,28 +32,28 @@ impl Gateway {
         Ok(Context { items, last_at })
     }
 
-    /// Everything that was said up to the end of a response.
-    async fn turns_of(&self, project_id: &str, response_id: &str) -> Result<Vec<Item>, Error> {
-        let wrong = |message: String, code| {
+    /// All turns up to the end of a response.
+    async fn load_turns(&self, project_id: &str, response_id: &str) -> Result<Vec<Item>, Error> {
+        let invalid = |message: String, code| {
             Error::Invalid(Invalid { message, param: Some("previous_response_id".to_owned()), code: Some(code) })
         };
         let key = ResponseKey { project_id: project_id.to_owned(), response_id: response_id.to_owned() };
-        let found = self.stores.whole_response(&key, self.clock.now()).await?;
+        let found = self.records.get_stored(&key, self.clock.now()).await?;
         let Some(found) = found.filter(|found| found.record.stored && !found.record.deleted) else {
             let message = format!("Previous response with id '{response_id}' not found.");
-            return Err(wrong(message, "previous_response_not_found"));
+            return Err(invalid(message, "previous_response_not_found"));
         };
         let (Status::Completed | Status::Incomplete, Some(response)) = (found.record.status, found.response) else {
             let message = format!(
                 "Previous response '{response_id}' is {}; only a response that completed can be continued.",
                 found.record.status.name()
             );
-            return Err(wrong(message, "previous_response_not_completed"));
+            return Err(invalid(message, "previous_response_not_completed"));
         };
         let request = StoredRequest::read(&found.request)?;
         let mut turns = request.context();
         turns.extend(request.input());
-        turns.extend(output(&response)?);
+        turns.extend(output_items(&response)?);
         Ok(turns)
     }
 }

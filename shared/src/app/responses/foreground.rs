@@ -1,221 +1,272 @@
 //! Responses that are made while the caller waits.
 
-use tokio::time::Instant;
-
-use super::Job;
-use super::emit::{EventLog, EventSink, Stopped};
-use super::ends::Ended;
-use super::keep::account;
-use super::perform::{Attempt, Flow, Flowed, NotBegun};
-use crate::app::admission::Ticket;
-use crate::app::answer::{Answer, CallMetadata, FinalUsage, ResponseSender};
+use super::record::chunk;
+use super::{NewResponseJob, Responses};
+use crate::app::answer::{Head, ResponseSender};
 use crate::app::bound;
-use crate::app::dispatch::ErrorChain;
+use crate::app::dispatch::EventStream;
 use crate::app::error::Error;
-use crate::app::gateway::Gateway;
-use crate::app::idempotency::{finished, refused};
-use crate::app::stream;
-use crate::data::{Claimed, Lease};
-use crate::dialects::openai_responses::{Bill, EventBuilder, ResponseEvent, Status};
-use crate::model::money::MicroUsd;
-use crate::model::object::Object;
-use crate::model::tokens::Usage;
+use crate::app::generation::{EventLog, EventSink, Generated, LEASE_MS, RunEnd, generate, output_items, streamed};
+use crate::app::idempotency::{stored, stored_error};
+use crate::app::pipeline::{Call, OpenCall};
+use crate::data::{KeyCompletion, Lease, NewResponse, ResponseRecord, StoredReservation, Turn, WriteOutcome};
+use crate::dialects::ContentType;
+use crate::dialects::openai_responses::{EventBuilder, ResponseEvent, Status};
+use crate::model::error_chain::ErrorChain;
+use bytes::Bytes;
 
-/// A response that was admitted and is to be made.
-pub(super) struct Running {
-    pub(super) ticket: Ticket,
-    pub(super) lease: Option<Lease>,
-    pub(super) facts: CallMetadata,
+impl NewResponseJob {
+    /// Whether other requests can see the run: then its events are written while it goes on.
+    fn can_be_followed(&self, call: &Call) -> bool {
+        self.create.stream && (self.create.store || call.key.is_some())
+    }
 }
 
-/// A response that is being made: the provider's stream has begun.
-struct Making<'a> {
-    job: &'a Job,
-    running: Running,
-    attempt: Attempt<'a>,
-    flow: Flow,
-    builder: EventBuilder,
-    sent_at: Instant,
-}
-
-const JSON: &str = "application/json";
-
-impl Gateway {
-    /// Makes a response. The caller gets events or the whole response; the books are closed before the answer ends.
-    pub(super) async fn make_response(&self, job: &Job, mut running: Running, sender: ResponseSender) {
-        let skeleton = job.request.create.skeleton(&job.key.response_id, job.created_at, Status::InProgress);
-        let mut builder = EventBuilder::new(skeleton.clone(), 0, job.created_at);
+impl Responses {
+    /// Makes a response. The caller gets events or the whole response; the call is settled before the answer ends.
+    pub(super) async fn make(
+        &self,
+        call: &Call,
+        open: &mut OpenCall,
+        job: &NewResponseJob,
+        sender: &mut ResponseSender,
+    ) {
+        let mut builder = EventBuilder::new(job.skeleton(Status::InProgress), 0, job.created_at);
         let first = [builder.created(Status::InProgress), builder.in_progress()];
-        let chat = bound::limited(job.chat.object.clone(), job.limit(&running.ticket));
-        let attempt = Attempt { model: &job.model, chat: &chat, bound: job.bound, deadline: job.deadline };
-        let sent_at = Instant::now();
-        let mut nowhere = EventSink { sender: None, log: None };
+        let chat = bound::with_limit(call.body.object.clone(), call.output_limit(open.admitted.budgeted));
+        let reservation = open.admitted.to_stored(1, call.bound);
         // The record is written while the provider thinks.
-        let (begun, log) =
-            tokio::join!(self.begin_flow(&attempt, &mut nowhere), self.open_journal(job, &running, &skeleton, &first));
-        running.facts.provider_time = sent_at.elapsed();
-        match begun {
-            Err(not_begun) => self.answer_refused(job, &running, log, not_begun, sender).await,
-            Ok(flow) => {
-                running.facts.provider = Some(flow.provider.clone());
-                running.facts.attempts = flow.attempts;
-                let making = Making { job, running, attempt, flow, builder, sent_at };
-                if job.request.create.stream {
-                    Box::pin(self.answer_stream(making, &first, log, sender)).await;
-                } else {
-                    Box::pin(self.answer_whole_response(making, sender)).await;
+        let (started, log) = tokio::join!(
+            self.pipeline.dispatch(call, open, &chat, true),
+            self.open_log(call, job, reservation, &first)
+        );
+        let events = started.and_then(|answer| streamed(answer).map_err(|source| provider_error(open, source)));
+        match events {
+            Err(error) => self.answer_failed(call, open, job, log, error, sender).await,
+            Ok(events) if job.create.stream => {
+                sender.begin(Head::stream(open.metadata.clone()));
+                for event in &first {
+                    sender.send(event.sse()).await;
                 }
+                Box::pin(self.answer_stream(call, open, job, (events, builder, log), sender)).await;
             }
+            Ok(events) => Box::pin(self.answer_whole(call, open, job, (events, builder), sender)).await,
         }
     }
 
-    /// Carries the events to the caller and the record. The last ones leave when the books are closed: whoever reads that
-    /// the response has ended can continue it.
+    /// Carries the events to the caller and the record. The last ones leave after the call is settled: a caller that reads
+    /// the end of a response can continue it at once.
     async fn answer_stream(
         &self,
-        making: Making<'_>,
-        first: &[ResponseEvent],
-        log: Option<EventLog>,
-        mut sender: ResponseSender,
+        call: &Call,
+        open: &OpenCall,
+        job: &NewResponseJob,
+        (events, mut builder, log): (EventStream, EventBuilder, Option<EventLog>),
+        sender: &mut ResponseSender,
     ) {
-        let Making { job, running, attempt, flow, mut builder, .. } = making;
-        sender.begin(Answer::head(200, stream::CONTENT_TYPE, None, running.facts.clone()));
-        for event in first {
-            sender.send(event.sse()).await;
-        }
+        let lease = open.lease.as_ref().filter(|_| log.is_some());
         let mut sink = EventSink { sender: Some(sender), log };
-        let is_written = sink.log.is_some();
-        let (flowed, shown) = tokio::join!(
-            self.flow(&attempt, flow.events, &mut builder, &mut sink),
-            self.show(job, running.lease.as_ref(), is_written)
-        );
-        let ended = self.end(job, flowed, builder);
-        sink.note(&ended.events);
-        let (account, cost) = (account(job), ended.cost);
-        let failed = ended.status == Status::Failed;
+        let (generated, is_pointed) = tokio::join!(generate(events, &open.used, &mut builder, &mut sink), async {
+            // Repeats of the request wait until there is a record to follow.
+            match lease {
+                Some(lease) => self.pipeline.idempotency.point_to_response(lease, &job.key.response_id).await,
+                None => false,
+            }
+        });
+        let end = self.end_of(call, open, generated, builder);
+        sink.note(&end.events);
         let ((), is_kept) = tokio::join!(
-            self.book(&account, &running.ticket, &ended.usage, cost),
-            self.keep_stream(job, running.lease.as_ref(), shown, sink.log.as_mut(), &ended),
+            self.pipeline.settle(call, open, &end.usage),
+            self.keep_stream(call, open, job, is_pointed, sink.log.as_mut(), &end)
         );
-        let _ = running.facts.closing.set(FinalUsage { usage: ended.usage, cost, failed: failed || !is_kept });
+        open.report(call, &end.usage, end.status == Status::Failed || !is_kept);
         if is_kept {
-            sink.send(&ended.events).await;
+            sink.send(&end.events).await;
         } else if let Some(sender) = sink.sender {
-            // Others read another end, which does not follow on what this client was told.
+            // Other readers see another end, which does not follow on the events that this client has.
             sender.fail(Error::Contended("the response")).await;
         }
     }
 
-    /// Writes the end of a stream and of its key's run: success is written with one transaction, so that who repeats the
-    /// request and who reads the response are told the same. `false` if others read another end.
+    /// Collects the whole response, settles the call, answers: a caller that has the answer can read and continue it.
+    async fn answer_whole(
+        &self,
+        call: &Call,
+        open: &mut OpenCall,
+        job: &NewResponseJob,
+        (events, mut builder): (EventStream, EventBuilder),
+        sender: &mut ResponseSender,
+    ) {
+        let sent_at = tokio::time::Instant::now() - open.metadata.provider_time;
+        let generated = generate(events, &open.used, &mut builder, &mut EventSink::default()).await;
+        open.metadata.provider_time = sent_at.elapsed();
+        if let Generated::Broken(source) = generated {
+            let error = provider_error(open, source);
+            let usage = open.used.total(&call.bound);
+            open.report(call, &usage, true);
+            let failed = self.pipeline.complete_failed(call, open, &error);
+            tokio::join!(self.pipeline.settle(call, open, &usage), failed);
+            return sender.fail(error).await;
+        }
+        let end = self.end_of(call, open, generated, builder);
+        open.metadata.cost = Some(open.report(call, &end.usage, false));
+        let body = end.response.to_bytes();
+        tokio::join!(
+            self.pipeline.settle(call, open, &end.usage),
+            self.pipeline.complete(open, true, stored(ContentType::Json, body.clone())),
+            self.keep_response(call, job, &end),
+            self.append_turn(job, &end),
+        );
+        sender.send_whole(ContentType::Json, body, open.metadata.clone()).await;
+    }
+
+    fn end_of(&self, call: &Call, open: &OpenCall, generated: Generated, builder: EventBuilder) -> RunEnd {
+        let usage = open.used.total(&call.bound);
+        let cost = call.cost(&usage);
+        let message = match generated {
+            Generated::Whole => return RunEnd::complete(builder, usage, cost, self.clock.now()),
+            Generated::Broken(failure) => {
+                tracing::warn!(error = failure.summary(), "stream broke after it had begun");
+                format!("The stream was interrupted: {failure}. Send the request again.")
+            }
+            Generated::Lost(_) => {
+                "The response was given up: its record could not be written. Send the request again.".to_owned()
+            }
+        };
+        RunEnd::fail(builder, "server_error", &message, Some((usage, cost)))
+    }
+
+    /// The provider gave no answer: the caller gets an error, nothing is charged, nothing is kept.
+    async fn answer_failed(
+        &self,
+        call: &Call,
+        open: &OpenCall,
+        job: &NewResponseJob,
+        log: Option<EventLog>,
+        error: Error,
+        sender: &mut ResponseSender,
+    ) {
+        let discard = async {
+            let Some(log) = log else { return };
+            // The record ends before it is deleted, so that the sweeper finds nothing to settle.
+            let mut log = EventLog::new(self.records.clone(), self.clock.clone(), log.run);
+            self.finish_log(Some(&mut log), &RunEnd::discarded(), None).await;
+            if let Err(error) = self.records.delete(&job.key, self.clock.now()).await {
+                tracing::error!(error = %ErrorChain(&error), "record of a failed response not deleted");
+            }
+        };
+        tokio::join!(self.pipeline.fail(call, open, &error), discard);
+        sender.fail(error).await;
+    }
+
+    /// The log of a stream that other requests can follow; its record has the first events.
+    async fn open_log(
+        &self,
+        call: &Call,
+        job: &NewResponseJob,
+        reservation: StoredReservation,
+        first: &[ResponseEvent],
+    ) -> Option<EventLog> {
+        if !job.can_be_followed(call) {
+            return None;
+        }
+        let lease_until = self.clock.now().plus_ms(LEASE_MS).max(call.time.over_at);
+        let record = ResponseRecord {
+            next_sequence: first.len() as u64,
+            lease_until,
+            due_at: Some(lease_until),
+            reservation: Some(reservation),
+            ..job.record(call, Status::InProgress)
+        };
+        let request = job.stored_request(job.skeleton(Status::InProgress), None);
+        let new = NewResponse { record, request, events: chunk(first), response: None, key: None };
+        match self.records.create(&new).await {
+            Ok(WriteOutcome::Written) => Some(EventLog::new(self.records.clone(), self.clock.clone(), new.record)),
+            Ok(WriteOutcome::Refused) => None,
+            Err(error) => {
+                tracing::error!(error = %ErrorChain(&error), "response cannot be followed, its record was not written");
+                None
+            }
+        }
+    }
+
+    /// Writes the end of a stream and completes its key: one transaction for a success, so that repeats of the request
+    /// and readers of the response get the same. Returns `false` if other readers see another end.
     async fn keep_stream(
         &self,
-        job: &Job,
-        lease: Option<&Lease>,
-        shown: bool,
+        call: &Call,
+        open: &OpenCall,
+        job: &NewResponseJob,
+        is_pointed: bool,
         log: Option<&mut EventLog>,
-        ended: &Ended,
+        end: &RunEnd,
     ) -> bool {
-        let follow = finished(200, stream::CONTENT_TYPE, bytes::Bytes::new());
-        let succeeded = shown && ended.status != Status::Failed;
-        let claim = lease.filter(|_| succeeded).cloned();
-        let claim = claim.map(|lease| Claimed { lease, end: follow.clone(), follows: false });
-        let is_kept = self.finish_journal(log, ended, claim.as_ref()).await;
+        let answer = stored(ContentType::EventStream, Bytes::new());
+        let succeeded = is_pointed && end.status != Status::Failed;
+        let lease: Option<Lease> = open.lease.clone().filter(|_| succeeded);
+        let key = lease.map(|lease| KeyCompletion { lease, answer: answer.clone(), follows: false });
+        let is_kept = self.finish_log(log, end, key.as_ref()).await;
         if !(succeeded && is_kept) {
-            let contended = || refused(&(job.request.terms.render_error)(&Error::Contended("the response")));
-            self.conclude(lease, false, if shown && is_kept { follow } else { contended() }).await;
+            let contended = || stored_error(&(call.render_error)(&Error::Contended("the response")));
+            let answer = if is_pointed && is_kept { answer } else { contended() };
+            self.pipeline.complete(open, false, answer).await;
         }
         if is_kept {
-            self.remember_turn(job, ended).await;
+            self.append_turn(job, end).await;
         }
         is_kept
     }
 
-    /// Collects the whole response, closes the books, answers: whoever has the answer can read and continue it.
-    async fn answer_whole_response(&self, making: Making<'_>, mut sender: ResponseSender) {
-        let Making { job, mut running, attempt, flow, mut builder, sent_at } = making;
-        let mut nowhere = EventSink { sender: None, log: None };
-        let flowed = self.flow(&attempt, flow.events, &mut builder, &mut nowhere).await;
-        running.facts.provider_time = sent_at.elapsed();
-        if let Flowed::Broke(source, usage) = flowed {
-            let error = Error::Provider { provider: flow.provider.into(), attempts: flow.attempts, source };
-            let end = refused(&(job.request.terms.render_error)(&error));
-            let (account, cost) = (account(job), job.cost(&usage));
-            let _ = running.facts.closing.set(FinalUsage { usage, cost, failed: true });
-            tokio::join!(
-                self.book(&account, &running.ticket, &usage, cost),
-                self.conclude(running.lease.as_ref(), false, end)
-            );
-            return sender.fail(error).await;
+    /// Writes the end of a stream that other requests can follow, and completes its key with it. Returns `false` if the
+    /// record has another end, or none yet, or the key belongs to another run: then readers see something else than `end`.
+    async fn finish_log(&self, log: Option<&mut EventLog>, end: &RunEnd, key: Option<&KeyCompletion>) -> bool {
+        let Some(log) = log else { return true };
+        let stored = end.to_stored(log, self.clock.now(), None);
+        match self.finalizer.finish(&log.run, &stored, key).await {
+            Ok(WriteOutcome::Written) => true,
+            Ok(WriteOutcome::Refused) => {
+                tracing::warn!("another process ended the response, or its idempotency lease was lost");
+                false
+            }
+            Err(error) => {
+                tracing::error!(error = %ErrorChain(&error), "end of a response not written, the sweeper will");
+                false
+            }
         }
-        let ended = self.end(job, flowed, builder);
-        let (account, cost) = (account(job), ended.cost);
-        running.facts.cost = Some(cost);
-        let _ = running.facts.closing.set(FinalUsage { usage: ended.usage, cost, failed: false });
-        let body = ended.response.to_bytes();
-        tokio::join!(
-            self.book(&account, &running.ticket, &ended.usage, cost),
-            self.conclude(running.lease.as_ref(), true, finished(200, JSON, body.clone())),
-            self.keep_response(job, &ended),
-            self.remember_turn(job, &ended),
-        );
-        sender.begin(Answer::head(200, JSON, Some(body.len()), running.facts));
-        sender.send(body).await;
     }
 
-    fn end(&self, job: &Job, flowed: Flowed, builder: EventBuilder) -> Ended {
-        let bill = |usage: Usage| Bill { usage, cost: Some(job.cost(&usage)) };
-        let (message, usage) = match flowed {
-            Flowed::Done(usage) => {
-                let (events, response, status) = builder.complete(&bill(usage), self.clock.now());
-                let cost = job.cost(&usage);
-                return Ended { status, response, events, usage, cost };
-            }
-            Flowed::Broke(failure, usage) => {
-                tracing::warn!(error = failure.summary(), "stream broke after it had begun");
-                (format!("The stream was interrupted: {failure}. Send the request again."), usage)
-            }
-            Flowed::Stopped(_, usage) => (
-                "The response was given up: its record could not be written. Send the request again.".to_owned(),
-                usage,
-            ),
+    /// Stores a response that was made whole, if the request wants it stored.
+    async fn keep_response(&self, call: &Call, job: &NewResponseJob, end: &RunEnd) {
+        if !job.create.store {
+            return;
+        }
+        let record = ResponseRecord {
+            finished_at: Some(self.clock.now()),
+            usage: end.usage,
+            cost: end.cost,
+            ..job.record(call, end.status)
         };
-        let (events, response) = builder.fail("server_error", &message, Some(&bill(usage)));
-        Ended { status: Status::Failed, response, events, usage, cost: job.cost(&usage) }
+        let request = job.stored_request(job.skeleton(Status::InProgress), None);
+        let response = Some(end.response.to_bytes());
+        let new = NewResponse { record, request, events: Bytes::new(), response, key: None };
+        if let Err(error) = self.records.create(&new).await {
+            tracing::error!(error = %ErrorChain(&error), "response not stored");
+        }
     }
 
-    /// The provider gave nothing: the caller gets an error, nothing is charged, nothing is kept.
-    async fn answer_refused(
-        &self,
-        job: &Job,
-        running: &Running,
-        log: Option<EventLog>,
-        not_begun: NotBegun,
-        sender: ResponseSender,
-    ) {
-        let error = match not_begun {
-            NotBegun::Refused(error) => *error,
-            NotBegun::Stopped(Stopped(_)) => Error::Contended("the response"),
-        };
-        let end = refused(&(job.request.terms.render_error)(&error));
-        let forget = async {
-            if let Some(log) = &log {
-                let ended = Ended {
-                    events: Vec::new(),
-                    response: Object::default(),
-                    status: Status::Failed,
-                    usage: Usage::default(),
-                    cost: MicroUsd(0),
-                };
-                // It ends before it is deleted, so that the sweeper finds nothing to settle.
-                let log = &mut EventLog::new(log.run.clone(), self.clock.now());
-                self.finish_journal(Some(log), &ended, None).await;
-                if let Err(error) = self.stores.delete_response(&job.key, self.clock.now()).await {
-                    tracing::error!(error = %ErrorChain(&error), "record of a refused response not deleted");
-                }
-            }
-        };
-        tokio::join!(self.release(&running.ticket), self.conclude(running.lease.as_ref(), false, end), forget);
-        sender.fail(error).await;
+    /// Adds the turn to the response's conversation.
+    async fn append_turn(&self, job: &NewResponseJob, end: &RunEnd) {
+        let Some(id) = job.create.conversation.as_ref().filter(|_| end.status != Status::Failed) else { return };
+        let mut items = job.create.input.clone();
+        items.extend(output_items(&end.response.to_bytes()).unwrap_or_default());
+        let turn = Turn { at: job.turn_at, id: job.key.response_id.clone() };
+        if let Err(error) = self.conversations.append_turn(&job.key.project_id, id, &turn, &items).await {
+            tracing::error!(error = %ErrorChain(&error), "turn not added to its conversation");
+        }
     }
+}
+
+fn provider_error(open: &OpenCall, source: crate::model::provider::Failure) -> Error {
+    let provider = open.metadata.provider.clone().unwrap_or_default();
+    Error::Provider { provider: provider.into(), attempts: open.metadata.attempts, source }
 }

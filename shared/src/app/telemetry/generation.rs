@@ -1,4 +1,4 @@
-//! The span of one call of a provider, in the words of `OpenTelemetry`'s conventions for generative AI.
+//! The span of one call to a provider. It follows the `OpenTelemetry` semantic conventions for generative AI.
 
 use std::borrow::Cow;
 
@@ -14,25 +14,27 @@ use crate::model::object::Object;
 use crate::model::provider::{Endpoint, Event, Failure, Whole};
 use crate::model::tokens::Usage;
 
-/// One call of a provider while it goes on. Its span is complete when this is dropped.
+/// A call to a provider in progress. Dropping it ends the span.
 pub(in crate::app) struct Generation {
     context: Context,
-    /// What the answer says, where somebody records it.
-    seen: Option<Box<Seen>>,
+    /// The summary of the answer. `None` if the span is not recorded.
+    summary: Option<Box<AnswerSummary>>,
 }
 
+/// The properties of an answer that its span gets when it ends.
 #[derive(Default)]
-struct Seen {
+struct AnswerSummary {
     id: Option<String>,
     model: Option<String>,
-    /// By the index of the choice.
+    /// One for each choice, by the index of the choice.
     finish_reasons: Vec<Option<String>>,
     usage: Option<Usage>,
+    /// The messages, if spans contain them.
     output: Option<Output>,
 }
 
 impl Generation {
-    /// Begins `{operation} {model}` below the current span.
+    /// Begins the span `{operation} {model}` below the current span.
     pub(in crate::app) fn begin(endpoint: Endpoint, provider: &str, model: &str, body: &Object) -> Self {
         let telemetry = Telemetry::current();
         let context = telemetry.span(|| {
@@ -43,49 +45,50 @@ impl Generation {
                 KeyValue::new("gen_ai.request.model", model.to_owned()),
             ])
         });
-        let mut begun = Self { context, seen: None };
-        if telemetry.tracer.is_some() && begun.context.span().is_recording() {
+        let mut generation = Self { context, summary: None };
+        if telemetry.tracer.is_some() && generation.context.span().is_recording() {
             let records = telemetry.tracer.is_some_and(|tracer| tracer.records_messages);
             let records = records && endpoint == Endpoint::ChatCompletions;
-            if records && let Some(input) = messages::input(body) {
-                begun.context.span().set_attribute(KeyValue::new("gen_ai.input.messages", input));
+            if records && let Some(input) = messages::input_messages(body) {
+                generation.context.span().set_attribute(KeyValue::new("gen_ai.input.messages", input));
             }
-            begun.seen = Some(Box::new(Seen { output: records.then(Output::default), ..Seen::default() }));
+            let output = records.then(Output::default);
+            generation.summary = Some(Box::new(AnswerSummary { output, ..AnswerSummary::default() }));
         }
-        begun
+        generation
     }
 
-    /// What the provider is to continue.
+    /// Returns the header that makes the provider a part of this trace.
     pub(in crate::app) fn traceparent(&self) -> Option<String> {
         traceparent(&self.context)
     }
 
-    /// The call failed before its answer began.
-    pub(in crate::app) fn failed(self, failure: &Failure) {
-        self.note_failure(failure);
+    /// Ends the span of a call that failed before its answer began.
+    pub(in crate::app) fn fail(self, failure: &Failure) {
+        self.record_failure(failure);
     }
 
-    /// The answer came whole.
-    pub(in crate::app) fn whole(mut self, whole: &Whole) {
-        self.see(&whole.body, whole.usage);
+    /// Ends the span of a call whose answer is not a stream.
+    pub(in crate::app) fn complete(mut self, whole: &Whole) {
+        self.record_answer(&whole.body, whole.usage);
     }
 
-    /// Watches a stream until it ends.
-    pub(in crate::app) fn stream(
+    /// Observes a stream and ends the span with it.
+    pub(in crate::app) fn observe(
         self,
         events: BoxStream<'static, Result<Event, Failure>>,
     ) -> BoxStream<'static, Result<Event, Failure>> {
-        if self.seen.is_none() {
+        if self.summary.is_none() {
             return events;
         }
         unfold(Some((self, events)), async |state| {
             let (mut generation, mut events) = state?;
-            // The span is complete before whoever reads learns of the end.
+            // At the end of the stream, `?` drops `generation`. The span thus ends before the reader sees the end.
             let event = events.next().await?;
             match &event {
-                Ok(event) => generation.see(&event.data, event.usage),
+                Ok(event) => generation.record_answer(&event.data, event.usage),
                 Err(failure) => {
-                    generation.note_failure(failure);
+                    generation.record_failure(failure);
                     return Some((event, None));
                 }
             }
@@ -94,16 +97,17 @@ impl Generation {
         .boxed()
     }
 
-    fn see(&mut self, json: &[u8], usage: Option<Usage>) {
-        let Some(seen) = &mut self.seen else { return };
-        seen.usage = usage.or(seen.usage);
-        // What is no answer of the usual shape has nothing to be noted.
+    /// Adds an answer, or a chunk of one, to the summary.
+    fn record_answer(&mut self, json: &[u8], usage: Option<Usage>) {
+        let Some(summary) = &mut self.summary else { return };
+        summary.usage = usage.or(summary.usage);
+        // JSON of another shape is skipped: telemetry must not fail a call.
         if let Ok(answer) = serde_json::from_slice(json) {
-            seen.note(answer);
+            summary.add(answer);
         }
     }
 
-    fn note_failure(&self, failure: &Failure) {
+    fn record_failure(&self, failure: &Failure) {
         let span = self.context.span();
         if span.is_recording() {
             span.set_attribute(KeyValue::new("error.type", error_type(failure)));
@@ -114,14 +118,14 @@ impl Generation {
 
 impl Drop for Generation {
     fn drop(&mut self) {
-        let Some(seen) = self.seen.take() else { return };
+        let Some(summary) = self.summary.take() else { return };
         let span = self.context.span();
-        span.set_attributes(seen.attributes());
+        span.set_attributes(summary.into_attributes());
         span.end();
     }
 }
 
-/// What is noted of an answer or of a chunk of one.
+/// The members of an answer, or of a chunk of one, that the summary uses.
 #[derive(Deserialize)]
 struct Answer<'a> {
     #[serde(borrow, default)]
@@ -139,22 +143,23 @@ struct Choice {
     #[serde(default)]
     finish_reason: Option<String>,
     #[serde(alias = "delta", default)]
-    message: Option<messages::Said>,
+    message: Option<messages::ChatMessage>,
 }
 
-/// More choices than a call can ask for.
+/// The largest number of choices that a call can request. Choices beyond it are ignored, so that a wrong index cannot
+/// allocate much memory.
 const MAX_CHOICES: usize = 128;
 
-impl Seen {
-    fn note(&mut self, answer: Answer<'_>) {
+impl AnswerSummary {
+    fn add(&mut self, answer: Answer<'_>) {
         self.id = self.id.take().or_else(|| answer.id.map(Cow::into_owned));
         self.model = self.model.take().or_else(|| answer.model.map(Cow::into_owned));
         for choice in answer.choices.into_iter().filter(|choice| choice.index < MAX_CHOICES) {
             if choice.index >= self.finish_reasons.len() {
                 self.finish_reasons.resize(choice.index + 1, None);
             }
-            if let (Some(output), Some(said)) = (&mut self.output, choice.message) {
-                output.add(choice.index, said);
+            if let (Some(output), Some(message)) = (&mut self.output, choice.message) {
+                output.add(choice.index, message);
             }
             if choice.finish_reason.is_some() {
                 self.finish_reasons[choice.index] = choice.finish_reason;
@@ -162,7 +167,7 @@ impl Seen {
         }
     }
 
-    fn attributes(self) -> Vec<KeyValue> {
+    fn into_attributes(self) -> Vec<KeyValue> {
         let texts = [("gen_ai.response.id", self.id), ("gen_ai.response.model", self.model)];
         let mut attributes: Vec<KeyValue> =
             texts.into_iter().filter_map(|(name, text)| Some(KeyValue::new(name, text?))).collect();
@@ -186,7 +191,7 @@ impl Seen {
     }
 }
 
-/// A failure in one of few words.
+/// Returns the value of `error.type`: one of a small set of words or status codes.
 fn error_type(failure: &Failure) -> Cow<'static, str> {
     match failure {
         Failure::Unreachable(_) => "unreachable".into(),

@@ -1,4 +1,4 @@
-//! Prompts and answers as span attributes, for those who opted in: who said what, cut off where it gets long.
+//! Prompts and answers as span attributes. They are recorded only if the operator opted in, and long ones are truncated.
 
 use std::collections::BTreeMap;
 
@@ -7,23 +7,23 @@ use serde_json::{Value, json};
 
 use crate::model::object::Object;
 
-/// Bytes of text that one attribute holds at most; what is longer is cut off, and what comes after it is left out.
+/// The most bytes of text in one attribute. Longer text is truncated, and all text after it is omitted.
 const MAX_TEXT_BYTES: usize = 16 * 1024;
-/// Parts of an attribute; each has a frame of some 50 bytes around its text.
+/// The most parts in one attribute. Each part adds some 50 bytes of JSON to its text.
 const MAX_PARTS: usize = 256;
 
-/// What is left of an attribute.
-struct Room {
+/// The space that an attribute has left.
+struct Space {
     bytes: usize,
     parts: usize,
 }
 
-impl Room {
+impl Space {
     fn new() -> Self {
         Self { bytes: MAX_TEXT_BYTES, parts: MAX_PARTS }
     }
 
-    /// The text as far as there is room for it; `None` if there is none.
+    /// Takes the space for `text` and returns the part of it that fits. Returns `None` if no space is left.
     fn take<'a>(&mut self, text: &'a str) -> Option<&'a str> {
         if self.bytes == 0 || self.parts == 0 {
             return None;
@@ -46,17 +46,17 @@ impl Room {
     }
 }
 
-/// The messages of a chat call.
-pub(super) fn input(body: &Object) -> Option<String> {
-    let said: Vec<Said> = body.get("messages")?;
-    let mut room = Room::new();
-    let messages: Vec<Value> = said.iter().map_while(|said| message(said, &mut room)).collect();
-    Some(Value::from(messages).to_string())
+/// Returns the messages of a chat request as a JSON array. Returns `None` if the request has no readable messages.
+pub(super) fn input_messages(body: &Object) -> Option<String> {
+    let messages: Vec<ChatMessage> = body.get("messages")?;
+    let mut space = Space::new();
+    let shown: Vec<Value> = messages.iter().map_while(|message| to_attribute(message, &mut space)).collect();
+    Some(Value::from(shown).to_string())
 }
 
-/// A message of a chat, or a piece of one.
+/// A message of a chat, or the part of one that a chunk contains.
 #[derive(Deserialize)]
-pub(super) struct Said {
+pub(super) struct ChatMessage {
     #[serde(default)]
     role: Option<String>,
     #[serde(default)]
@@ -101,57 +101,59 @@ struct Function {
     arguments: String,
 }
 
-fn message(said: &Said, room: &mut Room) -> Option<Value> {
+/// Returns a message in the form of the semantic conventions. Returns `None` if no space is left for it.
+fn to_attribute(message: &ChatMessage, space: &mut Space) -> Option<Value> {
     let mut parts = Vec::new();
-    let text = |room: &mut Room, text: &str| match &said.tool_call_id {
+    let text = |space: &mut Space, text: &str| match &message.tool_call_id {
         Some(id) => {
-            let response = room.take(text)?;
-            Some(json!({ "type": "tool_call_response", "id": room.take(id)?, "response": response }))
+            let response = space.take(text)?;
+            Some(json!({ "type": "tool_call_response", "id": space.take(id)?, "response": response }))
         }
-        None => room.part("text", "content", text),
+        None => space.part("text", "content", text),
     };
-    match &said.content {
-        Content::Text(content) => parts.extend(text(room, content)),
+    match &message.content {
+        Content::Text(content) => parts.extend(text(space, content)),
         Content::Parts(content) => parts.extend(content.iter().map_while(|part| match &part.text {
-            Some(content) => text(room, content),
-            // Images, sounds and files are named, not copied.
-            None => room.part(&part.r#type, "content", ""),
+            Some(content) => text(space, content),
+            // Of images, sounds and files only the type is recorded.
+            None => space.part(&part.r#type, "content", ""),
         })),
         Content::None => {}
     }
-    parts.extend(said.tool_calls.iter().flatten().map_while(|call| room.call(call)));
-    let role = said.role.as_deref().unwrap_or("assistant");
-    // A message without a part was empty, or there was no room for it.
-    (room.bytes > 0 || !parts.is_empty()).then(|| json!({ "role": role, "parts": parts }))
+    parts.extend(message.tool_calls.iter().flatten().map_while(|call| space.call(call)));
+    let role = message.role.as_deref().unwrap_or("assistant");
+    // A message without parts is recorded only if it is empty, not if the space ran out.
+    (space.bytes > 0 || !parts.is_empty()).then(|| json!({ "role": role, "parts": parts }))
 }
 
-/// The messages of an answer, gathered from its chunks.
+/// The messages of an answer, assembled from its chunks.
 #[derive(Default)]
 pub(super) struct Output {
-    choices: BTreeMap<usize, Gathered>,
+    choices: BTreeMap<usize, Choice>,
+    /// Bytes of text in all choices.
     bytes: usize,
 }
 
 #[derive(Default)]
-struct Gathered {
+struct Choice {
     text: String,
     calls: BTreeMap<usize, ToolCall>,
 }
 
 impl Output {
-    /// Adds what a choice says. What there is no room for is not kept.
-    pub(super) fn add(&mut self, choice: usize, said: Said) {
+    /// Adds a message, or a chunk of one, to the choice with the given index. Text beyond the limit is discarded.
+    pub(super) fn add(&mut self, index: usize, message: ChatMessage) {
         if self.bytes > MAX_TEXT_BYTES {
             return;
         }
-        let gathered = self.choices.entry(choice).or_default();
-        if let Content::Text(text) = &said.content {
-            gathered.text.push_str(text);
+        let choice = self.choices.entry(index).or_default();
+        if let Content::Text(text) = &message.content {
+            choice.text.push_str(text);
             self.bytes += text.len();
         }
-        for (at, call) in said.tool_calls.into_iter().flatten().enumerate() {
-            // A whole answer numbers its calls by their place.
-            let known = gathered.calls.entry(call.index.max(at)).or_default();
+        for (position, call) in message.tool_calls.into_iter().flatten().enumerate() {
+            // The calls of an answer that is not a stream have no index, only a position.
+            let known = choice.calls.entry(call.index.max(position)).or_default();
             known.id.push_str(&call.id);
             known.function.name.push_str(&call.function.name);
             known.function.arguments.push_str(&call.function.arguments);
@@ -159,12 +161,13 @@ impl Output {
         }
     }
 
+    /// Returns the messages as a JSON array, or `None` if there are none. `finish_reasons` are by the index of the choice.
     pub(super) fn to_json(&self, finish_reasons: &[Option<String>]) -> Option<String> {
-        let mut room = Room::new();
-        let messages = self.choices.iter().map(|(index, gathered)| {
-            let text = Some(&gathered.text).filter(|text| !text.is_empty());
-            let mut parts: Vec<Value> = text.and_then(|text| room.part("text", "content", text)).into_iter().collect();
-            parts.extend(gathered.calls.values().map_while(|call| room.call(call)));
+        let mut space = Space::new();
+        let messages = self.choices.iter().map(|(index, choice)| {
+            let text = Some(&choice.text).filter(|text| !text.is_empty());
+            let mut parts: Vec<Value> = text.and_then(|text| space.part("text", "content", text)).into_iter().collect();
+            parts.extend(choice.calls.values().map_while(|call| space.call(call)));
             let reason = finish_reasons.get(*index).cloned().flatten();
             json!({ "role": "assistant", "parts": parts, "finish_reason": reason.unwrap_or_default() })
         });
@@ -178,14 +181,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_said_what_is_recorded_and_files_are_named_only() {
+    fn records_roles_and_texts_but_only_the_type_of_files() {
         let body = json!({"messages": [
             {"role": "system", "content": "Be short."},
             {"role": "user", "content": [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": "data:secret"}}]},
             {"role": "assistant", "content": null, "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{}"}}]},
             {"role": "tool", "tool_call_id": "c1", "content": "a cat"}
         ]});
-        let recorded = input(&Object::parse(body.to_string().as_bytes()).unwrap()).unwrap();
+        let recorded = input_messages(&Object::parse(body.to_string().as_bytes()).unwrap()).unwrap();
         assert_eq!(
             serde_json::from_str::<Value>(&recorded).unwrap(),
             json!([
@@ -198,18 +201,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_long_is_cut_off_between_characters() {
+    fn truncates_long_text_between_characters() {
         let long = "é".repeat(MAX_TEXT_BYTES);
         let body =
             json!({"messages": [{"role": "user", "content": format!("x{long}")}, {"role": "user", "content": "more"}]});
-        let recorded = input(&Object::parse(body.to_string().as_bytes()).unwrap()).unwrap();
+        let recorded = input_messages(&Object::parse(body.to_string().as_bytes()).unwrap()).unwrap();
         let recorded: Value = serde_json::from_str(&recorded).unwrap();
         assert_eq!(recorded.as_array().unwrap().len(), 1);
         assert_eq!(recorded[0]["parts"][0]["content"].as_str().unwrap().len(), MAX_TEXT_BYTES - 1);
     }
 
     #[test]
-    fn an_answer_is_put_together_from_its_chunks() {
+    fn assembles_an_answer_from_its_chunks() {
         let mut output = Output::default();
         let chunks = [
             json!({"role": "assistant", "content": "Let me "}),

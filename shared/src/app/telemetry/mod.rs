@@ -1,7 +1,8 @@
-//! What operations tell beside their results: facts, of which metrics are made, and spans.
+//! Telemetry of operations: events, from which metrics are computed, and spans.
 //!
-//! It travels as `OpenTelemetry`'s context does, with the future that works on a request or a message. Without it nothing
-//! is told and no span is made, and a trace that came with a request still goes on to whoever weir calls.
+//! A [`Telemetry`] travels in the `OpenTelemetry` context of the future that handles a request or a message. Without one,
+//! no events are recorded and no spans are made. A trace that came with the request still continues in the requests that
+//! weir sends.
 
 mod generation;
 mod messages;
@@ -18,33 +19,33 @@ use crate::model::money::MicroUsd;
 use crate::model::tokens::Usage;
 
 pub(super) use generation::Generation;
-pub use traceparent::{continued, current_traceparent};
-pub(super) use traceparent::{traceparent, within};
+pub use traceparent::{continue_trace, current_traceparent};
+pub(super) use traceparent::{traceparent, traceparent_after};
 
-/// Something that happened and is counted, whoever asked for it.
+/// An event that metrics count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TelemetryEvent {
-    /// A background response was claimed for the first time.
+    /// A worker claimed a background response for the first time. `waited` is the time since its creation.
     JobStarted { waited: Duration },
     /// A background response ended, or a delivery was attempted.
     JobEnded { outcome: &'static str },
-    /// The books of a call were closed by somebody other than the request that made it.
-    Booked { model: String, usage: Usage, cost: MicroUsd },
-    /// A run was refused for money.
+    /// A call was settled outside of the request that made it: by a worker or by the sweeper.
+    Settled { model: String, usage: Usage, cost: MicroUsd },
+    /// A run was refused because of the project's budget.
     BudgetRefused,
-    /// A sweep is over.
-    SweepReport { holds: u64 },
+    /// A sweep ended.
+    Swept { reservations_settled: u64 },
 }
 
-/// Takes facts.
-pub type Listener = Arc<dyn Fn(&TelemetryEvent) + Send + Sync>;
+/// Receives telemetry events.
+pub type EventListener = Arc<dyn Fn(&TelemetryEvent) + Send + Sync>;
 
-/// Where a process tells what happens.
+/// The receivers of the telemetry of some work.
 #[derive(Clone, Default)]
 pub struct Telemetry {
-    /// `None`: nobody wants facts.
-    pub facts: Option<Listener>,
-    /// Makes spans; `None`: none are made.
+    /// Receives the events. Without it, events are discarded.
+    pub listener: Option<EventListener>,
+    /// Makes the spans. Without it, no spans are made.
     pub tracer: Option<Tracer>,
 }
 
@@ -52,19 +53,20 @@ pub struct Telemetry {
 #[derive(Debug, Clone)]
 pub struct Tracer {
     pub sdk: SdkTracer,
-    /// Whether prompts and answers are recorded on spans.
+    /// Whether spans contain the prompts and answers.
     pub records_messages: bool,
 }
 
 impl Telemetry {
-    /// The one that the current work tells to.
+    /// Returns the telemetry of the current context. The default is returned if the context has none.
     #[must_use]
     pub fn current() -> Self {
         Context::map_current(|context| context.get::<Self>().cloned()).unwrap_or_default()
     }
 
-    /// Begins a span below the current one, which is described only if it is made. It ends with its context's `span().end()`, or when the last context that has
-    /// it is dropped.
+    /// Begins a span below the current one. `describe` is called only if the span is made.
+    ///
+    /// The span ends with `span().end()` of the returned context, or when the last clone of that context is dropped.
     #[must_use]
     pub fn span(&self, describe: impl FnOnce() -> SpanBuilder) -> Context {
         let parent = Context::current();
@@ -74,9 +76,9 @@ impl Telemetry {
     }
 }
 
-/// Tells a fact to whoever the current work tells to.
-pub fn tell(fact: &TelemetryEvent) {
-    if let Some(facts) = Telemetry::current().facts {
-        facts(fact);
+/// Sends an event to the listener of the current context.
+pub fn record(event: &TelemetryEvent) {
+    if let Some(listener) = Telemetry::current().listener {
+        listener(event);
     }
 }

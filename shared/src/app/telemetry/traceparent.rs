@@ -1,4 +1,4 @@
-//! W3C trace context: reading the header, which anybody can send, and writing it.
+//! The W3C trace context header. Reading is strict, because any client can send the header.
 
 use std::collections::HashMap;
 
@@ -9,41 +9,45 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 const TRACEPARENT: &str = "traceparent";
 
-/// The current context as a part of the trace that a header names. A header that is none is as good as absent.
+/// Returns the current context as a part of the trace in the header. A malformed header counts as absent.
 #[must_use]
-pub fn continued(header: Option<&str>) -> Context {
+pub fn continue_trace(header: Option<&str>) -> Context {
     let Some(header) = header.filter(|header| is_well_formed(header)) else { return Context::current() };
     let carrier = HashMap::from([(TRACEPARENT.to_owned(), header.to_owned())]);
     TraceContextPropagator::new().extract_with_context(&Context::current(), &carrier)
 }
 
-/// The header that makes whoever gets it a part of the trace of a context; `None` if it has none.
+/// Returns the header that makes the recipient of a request a part of the context's trace. Returns `None` if the context
+/// has no trace.
 pub(in crate::app) fn traceparent(context: &Context) -> Option<String> {
     let mut carrier = HashMap::new();
     TraceContextPropagator::new().inject_context(context, &mut carrier);
     carrier.remove(TRACEPARENT)
 }
 
-/// As [`traceparent`], of the current work.
+/// Returns the [`traceparent`] of the current context.
 #[must_use]
 pub fn current_traceparent() -> Option<String> {
     traceparent(&Context::current())
 }
 
-/// The header for what follows from something that was written down with the header `kept`: below the current span if that
-/// is of the same trace. A response belongs to the trace of whoever asked for it, not of whoever cancelled or swept it.
-pub(in crate::app) fn within(kept: Option<&str>) -> Option<String> {
-    let same = |header: &str| {
-        let trace_id = continued(Some(header)).span().span_context().trace_id();
-        trace_id == Context::current().span().span_context().trace_id()
-    };
-    match kept {
-        Some(kept) if !same(kept) => Some(kept.to_owned()),
+/// Returns the header for work that follows from a stored object, given the header that was stored with the object.
+///
+/// The work belongs to the trace of the request that created the object. It is placed below the current span only if that
+/// span is in the same trace: a request that cancels a response, and the sweeper, have traces of their own.
+pub(in crate::app) fn traceparent_after(stored: Option<&str>) -> Option<String> {
+    match stored {
+        Some(stored) if !is_current_trace(stored) => Some(stored.to_owned()),
         _ => current_traceparent(),
     }
 }
 
-/// Lengths and digits as the standard writes them, which the library takes more lightly.
+fn is_current_trace(header: &str) -> bool {
+    let trace_id = |context: &Context| context.span().span_context().trace_id();
+    trace_id(&continue_trace(Some(header))) == trace_id(&Context::current())
+}
+
+/// Checks lengths and digits as the standard defines them. The propagator of the library accepts more.
 fn is_well_formed(header: &str) -> bool {
     let digits =
         |part: &str, length| part.len() == length && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -59,17 +63,17 @@ mod tests {
     const VALID: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
     fn passed_on(header: &str) -> Option<String> {
-        traceparent(&continued(Some(header)))
+        traceparent(&continue_trace(Some(header)))
     }
 
     #[test]
-    fn a_trace_goes_on() {
+    fn continues_a_valid_trace() {
         assert_eq!(passed_on(VALID).as_deref(), Some(VALID));
         assert_eq!(passed_on(&format!("cc{}-what-comes-later", &VALID[2..])).as_deref(), Some(VALID));
     }
 
     #[test]
-    fn what_is_no_trace_is_not_passed_on() {
+    fn does_not_pass_on_a_malformed_header() {
         let wrong = [
             "",
             "00",
@@ -90,14 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_down_stays_in_its_trace() {
+    fn follow_up_work_stays_in_the_trace_of_the_stored_header() {
         let other = VALID.replace("0af7", "1111");
         let below = VALID.replace("b7ad", "2222");
-        assert_eq!(within(Some(VALID)).as_deref(), Some(VALID), "without a current span");
-        let guard = continued(Some(&below)).attach();
-        assert_eq!(within(Some(VALID)), Some(below.clone()), "below the current span of its trace");
-        assert_eq!(within(Some(&other)), Some(other), "in a span of another trace");
-        assert_eq!(within(None), Some(below));
+        assert_eq!(traceparent_after(Some(VALID)).as_deref(), Some(VALID), "without a current span");
+        let guard = continue_trace(Some(&below)).attach();
+        assert_eq!(traceparent_after(Some(VALID)), Some(below.clone()), "below the current span of its trace");
+        assert_eq!(traceparent_after(Some(&other)), Some(other), "in a span of another trace");
+        assert_eq!(traceparent_after(None), Some(below));
         drop(guard);
     }
 }

@@ -1,4 +1,4 @@
-//! Counters summed up by bucket and group. Pure: no table, no clock.
+//! Sums counters by bucket and group. Pure: it uses no table and no clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,10 +6,10 @@ use super::buckets::Bucket;
 use crate::data::{Operation, UsageCount, UsageKey};
 use crate::model::clock::Timestamp;
 
-/// Which counters count, and by what they are grouped. An empty set selects all.
+/// Selects the counters of a report and says how to group them. An empty set selects all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// `None`: all operations.
+    /// `None` selects all operations.
     pub operation: Option<Operation>,
     pub projects: BTreeSet<String>,
     pub api_keys: BTreeSet<String>,
@@ -17,7 +17,7 @@ pub struct Selection {
     pub group_by: Grouping,
 }
 
-/// By what counters are kept apart.
+/// The properties by which counters are grouped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Grouping {
     pub project: bool,
@@ -25,7 +25,7 @@ pub struct Grouping {
     pub api_key: bool,
 }
 
-/// What the counters of one sum have in common; `None` where they are not grouped by it.
+/// The properties that all counters of one sum share. A property is `None` if the report is not grouped by it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Group {
     pub project_id: Option<String>,
@@ -33,7 +33,7 @@ pub struct Group {
     pub api_key_id: Option<String>,
 }
 
-/// The sums of one bucket, in the order of their groups; none if nothing was used.
+/// The sums of one bucket, in the order of their groups. `sums` is empty if the bucket has no usage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tally {
     pub bucket: Bucket,
@@ -41,16 +41,16 @@ pub struct Tally {
 }
 
 impl Selection {
-    fn takes(&self, key: &UsageKey) -> bool {
-        let among = |set: &BTreeSet<String>, value: &str| set.is_empty() || set.contains(value);
+    fn includes(&self, key: &UsageKey) -> bool {
+        let selects = |set: &BTreeSet<String>, value: &str| set.is_empty() || set.contains(value);
         self.operation.is_none_or(|operation| operation == key.operation)
-            && among(&self.projects, &key.project_id)
-            && among(&self.api_keys, &key.api_key_id)
-            && among(&self.models, &key.model)
+            && selects(&self.projects, &key.project_id)
+            && selects(&self.api_keys, &key.api_key_id)
+            && selects(&self.models, &key.model)
     }
 
     fn group(&self, key: &UsageKey) -> Group {
-        let by = |wanted: bool, value: &str| wanted.then(|| value.to_owned());
+        let by = |grouped: bool, value: &str| grouped.then(|| value.to_owned());
         Group {
             project_id: by(self.group_by.project, &key.project_id),
             model: by(self.group_by.model, &key.model),
@@ -59,13 +59,15 @@ impl Selection {
     }
 }
 
-/// Sums up `counters` by bucket and group. Buckets are in order and do not overlap; a counter outside of all is left out.
+/// Sums `counters` by bucket and group.
+///
+/// The buckets must be in order and must not overlap. A counter that lies in no bucket is ignored.
 pub(super) fn aggregate(buckets: &[Bucket], counters: &[(UsageKey, UsageCount)], selection: &Selection) -> Vec<Tally> {
-    // Hours are compared as text: they sort as time does.
+    // Hours are compared as text, because they sort in the order of time.
     let hour = |seconds: u64| Timestamp(seconds.saturating_mul(1_000)).hour();
     let hours: Vec<(String, String)> = buckets.iter().map(|bucket| (hour(bucket.start), hour(bucket.end))).collect();
     let mut sums = vec![BTreeMap::<Group, UsageCount>::new(); buckets.len()];
-    for (key, count) in counters.iter().filter(|(key, _)| selection.takes(key)) {
+    for (key, count) in counters.iter().filter(|(key, _)| selection.includes(key)) {
         let at = hours.partition_point(|(_, end)| *end <= key.hour);
         if let (Some(sums), Some((start, _))) = (sums.get_mut(at), hours.get(at))
             && *start <= key.hour
@@ -108,7 +110,7 @@ mod tests {
         ]
     }
 
-    /// Requests by group, `project/model/key`, bucket by bucket.
+    /// Compares the number of requests of each group, `project/model/key`, in each bucket.
     #[track_caller]
     fn check(selection: &Selection, expected: &[&[(&str, u64)]]) {
         let tallies = aggregate(&[bucket(0, 24), bucket(24, 48)], &counters(), selection);
@@ -132,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_what_is_asked_for() {
+    fn groups_by_the_requested_properties() {
         let by = |project, model, api_key| Selection {
             group_by: Grouping { project, model, api_key },
             ..Selection::default()
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_leave_out_what_they_do_not_name() {
+    fn filters_exclude_counters_that_they_do_not_name() {
         let set = |name: &str| BTreeSet::from([name.to_owned()]);
         check(&Selection { projects: set("p2"), ..Selection::default() }, &[&[], &[("-/-/-", 8)]]);
         check(&Selection { models: set("m2"), ..Selection::default() }, &[&[("-/-/-", 2)], &[]]);
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_of_a_count_is_summed() {
+    fn sums_every_field_of_a_count() {
         let tallies = aggregate(&[bucket(0, 72)], &counters(), &Selection::default());
         let tokens = Usage { input: 310, cached_input: 31, output: 62, ..Usage::default() };
         let sum = UsageCount { requests: 31, tokens, cost: MicroUsd(217) };

@@ -1,4 +1,4 @@
-//! Buckets of time: whole hours or days in UTC, cut at the ends of the range.
+//! Buckets of time: whole hours or days in UTC. The first and the last bucket can be cut by the range.
 
 use crate::model::clock::Timestamp;
 use crate::model::invalid::Invalid;
@@ -10,7 +10,7 @@ pub enum Width {
     Day,
 }
 
-/// The grain of the counters.
+/// Length of the hours that the counters count, in seconds.
 const HOUR: u64 = 3_600;
 
 impl Width {
@@ -22,7 +22,7 @@ impl Width {
     }
 }
 
-/// From `start` to before `end`, in Unix seconds; both are whole hours.
+/// The time from `start` to before `end`, in Unix seconds. Both are whole hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bucket {
     pub start: u64,
@@ -38,11 +38,13 @@ pub struct Range {
 }
 
 impl Range {
-    /// A range in Unix seconds: `start` included, `end` excluded, both widened to whole hours because counters are
-    /// hourly. It ends with the bucket of `now`: without `end`, and also if `end` is later.
+    /// Makes a range in Unix seconds, from `start` to before `end`.
+    ///
+    /// The range is widened to whole hours, because counters are hourly. Without `end`, or if `end` is later, the range
+    /// ends with the bucket that contains `now`.
     ///
     /// # Errors
-    /// If `end` is not after `start`.
+    /// Returns `Invalid` if `end` is not after `start`.
     pub fn new(start: u64, end: Option<u64>, width: Width, now: Timestamp) -> Result<Self, Invalid> {
         if let Some(end) = end.filter(|&end| end <= start) {
             let message = format!("`end_time` is {end}, expected a time after `start_time`, which is {start}.");
@@ -53,8 +55,8 @@ impl Range {
         Ok(Self { start: start / HOUR * HOUR, end, width })
     }
 
-    /// The buckets of the page that begins at `from` (the begin of the range if it is `None`), at most `limit`, and where
-    /// the next page begins.
+    /// Returns at most `limit` buckets of the page that begins at `from`, and the begin of the next page. Without `from`,
+    /// the page begins with the range.
     #[must_use]
     pub fn page(&self, from: Option<u64>, limit: usize) -> (Vec<Bucket>, Option<u64>) {
         let first = from.unwrap_or(self.start).max(self.start);
@@ -77,7 +79,7 @@ mod tests {
     /// 2026-01-01T00:00:00Z.
     const DAY: u64 = 1_767_225_600;
 
-    /// Buckets of a page as hours since [`DAY`].
+    /// Compares the buckets of a page, given as hours since [`DAY`].
     #[track_caller]
     fn check((start, end): (u64, Option<u64>), width: Width, limit: usize, expected: &[(u64, u64)], next: Option<u64>) {
         let now = Timestamp((DAY + 60 * HOUR + 59) * 1_000); // noon of the third day
@@ -96,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn hours_are_widened_to_whole_ones() {
+    fn a_range_is_widened_to_whole_hours() {
         check((3_599, Some(3_601)), Width::Hour, 24, &[(0, 1), (1, 2)], None);
         check((HOUR, Some(2 * HOUR)), Width::Hour, 24, &[(1, 2)], None);
     }
@@ -132,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_that_ends_before_it_begins_is_refused() {
+    fn refuses_a_range_that_ends_before_it_begins() {
         for end in [DAY, DAY - 1] {
             let refused = Range::new(DAY, Some(end), Width::Day, Timestamp(0)).unwrap_err();
             assert_eq!(refused.param.as_deref(), Some("end_time"));

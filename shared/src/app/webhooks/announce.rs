@@ -1,53 +1,65 @@
-//! Telling endpoints of an event: deliveries are written, then messages sent.
+//! Announcing an event: creates a delivery for each endpoint that subscribes to the event.
 
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use crate::app::{Error, ErrorChain, Gateway};
-use crate::data::Queue;
-use crate::model::message::Message;
+use super::queue::DeliveryQueue;
+use crate::app::error::Error;
+use crate::data::{DeliveryRecords, EndpointRecords, Stores};
+use crate::model::clock::Clock;
 use crate::model::webhook::{Delivery, Endpoint, WebhookEvent};
 
-impl Gateway {
-    /// Makes a delivery of an event for every endpoint of the project that wants it.
+/// Announces events to the webhook endpoints of a project.
+pub struct Announcer {
+    endpoints: EndpointRecords,
+    deliveries: DeliveryRecords,
+    queue: DeliveryQueue,
+    clock: Clock,
+}
+
+impl Announcer {
+    #[must_use]
+    pub fn new(stores: &Stores, clock: Clock) -> Self {
+        Self {
+            endpoints: stores.webhook_endpoints(),
+            deliveries: stores.deliveries(),
+            queue: DeliveryQueue::new(stores.queues.clone()),
+            clock,
+        }
+    }
+
+    /// Creates a delivery of the event for every endpoint of the project that subscribes to it.
     ///
-    /// May be repeated: an event is delivered to an endpoint once, however often it is announced.
+    /// The deliveries join the trace of `traceparent`. Announcing an event again is safe: each endpoint has at most one
+    /// delivery of an event.
     ///
     /// # Errors
-    /// `Internal` if the table failed; then some endpoints may not have been told, and announcing again tells them.
+    /// `Unavailable` or `Internal` if the table failed. Some endpoints may lack their delivery then; announcing the event
+    /// again creates it.
     pub async fn announce(
         &self,
         project_id: &str,
         event: &WebhookEvent,
         traceparent: Option<&str>,
     ) -> Result<(), Error> {
-        let endpoints = self.stores.table.endpoints(project_id).await?;
-        let wanting = endpoints.iter().filter(|endpoint| endpoint.wants(event.event_type));
-        let told = join_all(wanting.map(|endpoint| self.tell_endpoint(event, endpoint, traceparent))).await;
-        told.into_iter().collect()
+        let endpoints = self.endpoints.list(project_id).await?;
+        let subscribed = endpoints.iter().filter(|endpoint| endpoint.wants(event.event_type));
+        let results = join_all(subscribed.map(|endpoint| self.create_delivery(event, endpoint, traceparent))).await;
+        results.into_iter().collect()
     }
 
-    async fn tell_endpoint(
+    async fn create_delivery(
         &self,
         event: &WebhookEvent,
         endpoint: &Endpoint,
         traceparent: Option<&str>,
     ) -> Result<(), Error> {
         let delivery = Delivery::new(event, endpoint, traceparent, self.clock.now());
-        if self.stores.table.create_delivery(&delivery).await? {
-            self.wake_delivery(&delivery, Duration::ZERO).await;
+        // The write is refused if the delivery exists. It was woken when it was created.
+        if self.deliveries.create(&delivery).await?.is_written() {
+            self.queue.wake(&delivery, Duration::ZERO).await;
         }
         Ok(())
-    }
-
-    /// Sends the message for a delivery. A message that is lost is the sweeper's to send again.
-    pub(super) async fn wake_delivery(&self, delivery: &Delivery, delay: Duration) {
-        let message = Message::new(delivery.key.clone(), delivery.traceparent.clone()).to_json();
-        let sent = self.stores.queues.send(Queue::Deliver, &delivery.key.project_id, message, delay).await;
-        if let Err(error) = sent {
-            let delivery_id = &delivery.key.delivery_id;
-            tracing::warn!(delivery.id = delivery_id, error = %ErrorChain(&error), "message for a delivery not sent");
-        }
     }
 }

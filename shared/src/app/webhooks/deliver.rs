@@ -1,77 +1,119 @@
-//! One attempt of a delivery, and what the sweep does for those that wait for one.
+//! Making the attempts of deliveries, and resuming deliveries whose message was lost.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::trace::{SpanBuilder, SpanKind, Status as SpanStatus, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
 use tokio::time::Instant;
 
-use crate::app::telemetry::{Telemetry, TelemetryEvent, tell, traceparent};
-use crate::app::{Error, Gateway};
-use crate::data::{Guard, MAX_DELAY};
-use crate::model::clock::Timestamp;
+use super::edit::change_endpoint;
+use super::queue::DeliveryQueue;
+use super::require_receivers;
+use crate::app::error::Error;
+use crate::app::telemetry::{self, Telemetry, TelemetryEvent};
+use crate::data::{DeliveryRecords, EndpointRecords, Guard, MAX_DELAY, Stores};
+use crate::model::clock::{Clock, Timestamp};
 use crate::model::id;
 use crate::model::message::DeliveryKey;
 use crate::model::webhook::{
-    Answer, Attempt, Delivery, Endpoint, Failed, LONGEST_MESSAGE_DELAY_MS, Post, Receivers, SendError, State, Status,
-    retry_after,
+    Answer, Attempt, Delivery, DisabledReason, Endpoint, Failed, LONGEST_MESSAGE_DELAY_MS, Post, Receivers, SendError,
+    State, Status, retry_after,
 };
 
-// What the model leaves to messages is what a queue can keep back.
+// `Delivery` relies on messages for delays up to this length, so a queue must accept them.
 const _: () = assert!(LONGEST_MESSAGE_DELAY_MS == MAX_DELAY.as_secs() * 1_000);
 
-impl Gateway {
-    /// Makes one attempt of a delivery if one is due, and records what came of it.
-    ///
-    /// Anybody may call this at any time: of those who do at once, one makes the attempt. Who dies between the attempt
-    /// and its record leaves it to be made again, under the same id, when the claim has ended.
-    ///
-    /// # Errors
-    /// `Internal` if the table failed or this function has no way to receivers. A receiver's failure is none.
-    pub async fn deliver(&self, key: &DeliveryKey) -> Result<(), Error> {
-        let receivers = self.receivers()?;
-        let (table, now) = (&self.stores.table, self.clock.now());
-        let (delivery, endpoint) =
-            tokio::join!(table.delivery(key, now), table.endpoint(&key.project_id, &key.endpoint_id));
-        let Some(delivery) = delivery?.filter(|delivery| delivery.is_due(now)) else { return Ok(()) };
-        let revision = delivery.revision.clone();
-        let endpoint = match deliverable(&delivery, endpoint?) {
-            Ok(endpoint) => endpoint,
-            Err(reason) => {
-                let failed = delivery.failed(reason);
-                if table.save_delivery(&failed, Guard::Revision(&revision)).await? {
-                    log(&failed);
-                }
-                return Ok(());
-            }
-        };
+/// Delivers events to webhook endpoints.
+pub struct Deliverer {
+    endpoints: EndpointRecords,
+    deliveries: DeliveryRecords,
+    queue: DeliveryQueue,
+    receivers: Option<Arc<dyn Receivers>>,
+    clock: Clock,
+}
 
-        let by = id::random(16);
-        let claimed = delivery.claimed(by.clone(), now);
-        if !table.save_delivery(&claimed, Guard::Revision(&revision)).await? {
-            return Ok(()); // Somebody was faster.
+impl Deliverer {
+    /// Without `receivers`, the deliverer can resume deliveries but cannot make attempts.
+    pub(in crate::app) fn new(stores: &Stores, clock: Clock, receivers: Option<Arc<dyn Receivers>>) -> Self {
+        Self {
+            endpoints: stores.webhook_endpoints(),
+            deliveries: stores.deliveries(),
+            queue: DeliveryQueue::new(stores.queues.clone()),
+            receivers,
+            clock,
         }
-        let (attempt, wait) = self.try_receiver(&**receivers, &claimed, &endpoint).await;
-        let now = self.clock.now();
-        let answered = claimed.answered(attempt, wait, now);
-        if !table.save_delivery(&answered, Guard::Claim(&by)).await? {
-            return Ok(()); // The claim ended before the answer came: it is somebody else's.
-        }
-        log(&answered);
-        self.after_attempt(&answered, &endpoint, now).await
     }
 
-    async fn try_receiver(
+    /// Makes one attempt of a delivery if one is due, and records the result.
+    ///
+    /// This can be called at any time. Of concurrent calls for one delivery, only one makes the attempt. If a worker dies
+    /// between the attempt and its record, another worker repeats the attempt under the same `webhook-id` when the claim
+    /// has expired.
+    ///
+    /// # Errors
+    /// - `Unavailable` or `Internal` if the table failed.
+    /// - `Internal` if this function has no connection to receivers.
+    ///
+    /// A failure of the receiver is not an error.
+    pub async fn deliver(&self, key: &DeliveryKey) -> Result<(), Error> {
+        let receivers = require_receivers(self.receivers.as_deref())?;
+        let now = self.clock.now();
+        let (delivery, endpoint) =
+            tokio::join!(self.deliveries.get(key, now), self.endpoints.get(&key.project_id, &key.endpoint_id));
+        let Some(delivery) = delivery?.filter(|delivery| delivery.is_due(now)) else { return Ok(()) };
+        match deliverable_endpoint(&delivery, endpoint?) {
+            Ok(endpoint) => self.attempt(receivers, delivery, &endpoint, now).await,
+            Err(reason) => self.fail(delivery, reason).await,
+        }
+    }
+
+    /// Ends a delivery without an attempt.
+    async fn fail(&self, delivery: Delivery, reason: Failed) -> Result<(), Error> {
+        let revision = delivery.revision.clone();
+        let failed = delivery.failed(reason);
+        // The write is refused if the delivery changed since it was read. The decision is outdated then.
+        if self.deliveries.save(&failed, Guard::Revision(&revision)).await?.is_written() {
+            record_progress(&failed);
+        }
+        Ok(())
+    }
+
+    /// Claims a delivery, sends it, and records the result.
+    async fn attempt(
+        &self,
+        receivers: &dyn Receivers,
+        delivery: Delivery,
+        endpoint: &Endpoint,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let by = id::random(16);
+        let revision = delivery.revision.clone();
+        let claimed = delivery.claimed(by.clone(), now);
+        // The write is refused if another worker claimed the delivery first. Both would send it otherwise.
+        if !self.deliveries.save(&claimed, Guard::Revision(&revision)).await?.is_written() {
+            return Ok(());
+        }
+        let (attempt, wait) = self.send(receivers, &claimed, endpoint).await;
+        let now = self.clock.now();
+        let answered = claimed.answered(attempt, wait, now);
+        // The write is refused if the claim expired and another worker took over: its record must not be overwritten.
+        if !self.deliveries.save(&answered, Guard::Claim(&by)).await?.is_written() {
+            return Ok(());
+        }
+        record_progress(&answered);
+        self.follow_up(&answered, endpoint, now).await
+    }
+
+    /// Sends a delivery to its receiver. Returns the attempt, and the milliseconds that the receiver asks to wait.
+    async fn send(
         &self,
         receivers: &dyn Receivers,
         delivery: &Delivery,
         endpoint: &Endpoint,
     ) -> (Attempt, Option<u64>) {
         let begun = self.clock.now();
-        let span = Telemetry::current().span(|| {
-            let method = [KeyValue::new("http.request.method", "POST")];
-            SpanBuilder::from_name("POST").with_kind(SpanKind::Client).with_attributes(method)
-        });
+        let span = begin_span();
         let id = delivery.key.delivery_id.clone();
         let post = Post {
             url: endpoint.url.clone(),
@@ -79,7 +121,7 @@ impl Gateway {
             signature: endpoint.secrets.signature(&id, begun, &delivery.body),
             id,
             body: delivery.body.clone(),
-            traceparent: traceparent(&span),
+            traceparent: telemetry::traceparent(&span),
         };
         let stopwatch = Instant::now();
         let answer = receivers.post(&post).await;
@@ -95,14 +137,15 @@ impl Gateway {
         }
     }
 
-    /// What a recorded attempt leads to: a message for the next one if it is near, or the end of an endpoint.
-    async fn after_attempt(&self, delivery: &Delivery, endpoint: &Endpoint, now: Timestamp) -> Result<(), Error> {
+    /// Acts on a recorded attempt: sends the message for the next attempt if a queue can delay it for so long, or
+    /// disables an endpoint that is gone.
+    async fn follow_up(&self, delivery: &Delivery, endpoint: &Endpoint, now: Timestamp) -> Result<(), Error> {
         match &delivery.state {
             State::Failed(Failed::Gone) => self.disable_gone(endpoint).await,
             State::Pending(pending) => {
                 let delay = Duration::from_millis(now.until(pending.next_attempt_at));
                 if delay <= MAX_DELAY {
-                    self.wake_delivery(delivery, delay).await;
+                    self.queue.wake(delivery, delay).await;
                 }
                 Ok(())
             }
@@ -110,19 +153,55 @@ impl Gateway {
         }
     }
 
-    /// Sends a message for a delivery that is due. Of sweepers that find it at once, one does.
-    pub(in crate::app) async fn sweep_delivery(&self, key: &DeliveryKey, now: Timestamp) -> Result<(), Error> {
-        let Some(delivery) = self.stores.table.delivery(key, now).await? else { return Ok(()) };
+    /// Disables an endpoint that answered 410, unless its URL was changed since.
+    async fn disable_gone(&self, gone: &Endpoint) -> Result<(), Error> {
+        let disable = |mut endpoint: Endpoint| {
+            if endpoint.url == gone.url {
+                endpoint.status = Status::Disabled(DisabledReason::Gone);
+            }
+            Ok(endpoint)
+        };
+        match change_endpoint(&self.endpoints, &gone.project_id, &gone.id, disable).await {
+            Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends the message for a delivery that is due at `now`. Of concurrent sweeps, only one sends it.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Internal` if the table failed.
+    pub(in crate::app) async fn resume(&self, key: &DeliveryKey, now: Timestamp) -> Result<(), Error> {
+        let Some(delivery) = self.deliveries.get(key, now).await? else { return Ok(()) };
         let revision = delivery.revision.clone();
         let Some(swept) = delivery.swept(now) else { return Ok(()) };
-        if self.stores.table.save_delivery(&swept, Guard::Revision(&revision)).await? {
-            self.wake_delivery(&swept, Duration::ZERO).await;
+        // The write is refused if another sweep was faster, or if the delivery went on. Neither needs a message.
+        if self.deliveries.save(&swept, Guard::Revision(&revision)).await?.is_written() {
+            self.queue.wake(&swept, Duration::ZERO).await;
         }
         Ok(())
     }
 }
 
-/// Ends the span of a request to a receiver. Its URL is left out: its query may hold a secret.
+/// Returns the endpoint to send to, or the reason why the delivery fails without an attempt.
+fn deliverable_endpoint(delivery: &Delivery, endpoint: Option<Endpoint>) -> Result<Endpoint, Failed> {
+    let endpoint = endpoint.ok_or(Failed::EndpointDeleted)?;
+    match endpoint.status {
+        Status::Disabled(_) => Err(Failed::EndpointDisabled),
+        Status::Enabled if delivery.is_spent() => Err(Failed::Exhausted),
+        Status::Enabled => Ok(endpoint),
+    }
+}
+
+/// Begins the span of a request to a receiver.
+fn begin_span() -> Context {
+    Telemetry::current().span(|| {
+        let method = [KeyValue::new("http.request.method", "POST")];
+        SpanBuilder::from_name("POST").with_kind(SpanKind::Client).with_attributes(method)
+    })
+}
+
+/// Ends the span of a request to a receiver. The span does not have the URL, because its query may contain a secret.
 fn end_span(span: &Context, answer: Result<&Answer, &SendError>) {
     let span = span.span();
     let error = match answer {
@@ -139,29 +218,16 @@ fn end_span(span: &Context, answer: Result<&Answer, &SendError>) {
     span.end();
 }
 
-/// The endpoint to send to, or why the delivery has failed before it was sent.
-fn deliverable(delivery: &Delivery, endpoint: Option<Endpoint>) -> Result<Endpoint, Failed> {
-    let endpoint = endpoint.ok_or(Failed::EndpointDeleted)?;
-    match endpoint.status {
-        Status::Disabled(_) => Err(Failed::EndpointDisabled),
-        Status::Enabled if delivery.is_spent() => Err(Failed::Exhausted),
-        Status::Enabled => Ok(endpoint),
-    }
-}
-
-/// One line per attempt. The URL is left out: its query may hold a secret.
-fn log(delivery: &Delivery) {
-    let outcome = match &delivery.state {
-        State::Delivered => "delivered",
-        State::Pending(_) => "retried",
-        State::Failed(_) => "dead",
+/// Records the new state of a delivery as a telemetry event and as one log line. The line does not have the URL, because
+/// its query may contain a secret.
+fn record_progress(delivery: &Delivery) {
+    let (outcome, failed) = match &delivery.state {
+        State::Delivered => ("delivered", None),
+        State::Pending(_) => ("retried", None),
+        State::Failed(reason) => ("dead", Some(reason.name())),
     };
-    tell(&TelemetryEvent::JobEnded { outcome });
+    telemetry::record(&TelemetryEvent::JobEnded { outcome });
     let last = delivery.attempts.last();
-    let failed = match &delivery.state {
-        State::Failed(reason) => Some(reason.name()),
-        State::Pending(_) | State::Delivered => None,
-    };
     tracing::info!(
         project.id = delivery.key.project_id,
         endpoint.id = delivery.key.endpoint_id,

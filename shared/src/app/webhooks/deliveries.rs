@@ -1,16 +1,17 @@
-//! Deliveries as their owner sees them: listing, reading, sending again.
+//! Listing deliveries, reading one, and sending one again.
 
 use std::time::Duration;
 
-use crate::app::page::{Cursor, LONGEST_ID, Page};
-use crate::app::{Error, Gateway};
+use super::Webhooks;
+use crate::app::error::Error;
+use crate::app::page::{Cursor, MAX_ID_LENGTH, Page};
 use crate::data::Guard;
 use crate::model::invalid::Invalid;
 use crate::model::message::DeliveryKey;
 use crate::model::project::Caller;
 use crate::model::webhook::{Delivery, Status};
 
-/// Which deliveries to list.
+/// The state of the deliveries to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryStatus {
     Pending,
@@ -21,6 +22,7 @@ pub enum DeliveryStatus {
 impl DeliveryStatus {
     pub const ALL: [Self; 3] = [Self::Pending, Self::Delivered, Self::Failed];
 
+    /// `pending`, `delivered` or `failed`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -31,11 +33,14 @@ impl DeliveryStatus {
     }
 }
 
-impl Gateway {
-    /// A page of the deliveries to an endpoint, newest first.
+impl Webhooks {
+    /// Returns a page of the deliveries to an endpoint, newest first. Without `status`, the page has deliveries in all
+    /// states.
     ///
     /// # Errors
-    /// `NotFound` if the project has no such endpoint; `Invalid` if `after` is no id; `Internal` if the table failed.
+    /// - `NotFound` if the project has no such endpoint.
+    /// - `Invalid` if `after` cannot be an id.
+    /// - `Unavailable` or `Internal` if the table failed.
     pub async fn deliveries(
         &self,
         caller: &Caller,
@@ -44,56 +49,59 @@ impl Gateway {
         cursor: &Cursor,
     ) -> Result<Page<Delivery>, Error> {
         let after = cursor.after.as_deref();
-        if after.is_some_and(|after| after.len() > LONGEST_ID) {
+        if after.is_some_and(|after| after.len() > MAX_ID_LENGTH) {
             return Err(Invalid::field("after", "`after` is no id of a delivery.").into());
         }
-        let endpoint = self.endpoint(caller, endpoint_id).await?;
-        let (status, now) = (status.map(DeliveryStatus::name), self.clock.now());
-        let (table, limit) = (&self.stores.table, cursor.limit + 1);
-        let found = table.deliveries(&endpoint.project_id, &endpoint.id, status, after, limit, now).await?;
+        let endpoint = self.get(caller, endpoint_id).await?;
+        let (status, now, limit) = (status.map(DeliveryStatus::name), self.clock.now(), cursor.limit + 1);
+        let found = self.deliveries.list(&endpoint.project_id, &endpoint.id, status, after, limit, now).await?;
         Ok(Page::cut(found, cursor.limit))
     }
 
-    /// A delivery to an endpoint.
+    /// Returns a delivery to an endpoint.
     ///
     /// # Errors
-    /// `NotFound` if the project has no such endpoint or the endpoint no such delivery; `Internal` if the table failed.
+    /// - `NotFound` if the project has no such endpoint, or the endpoint has no such delivery.
+    /// - `Unavailable` or `Internal` if the table failed.
     pub async fn delivery(&self, caller: &Caller, endpoint_id: &str, id: &str) -> Result<Delivery, Error> {
-        let endpoint = self.endpoint(caller, endpoint_id).await?;
-        self.delivery_of(&endpoint.project_id, &endpoint.id, id).await
+        let endpoint = self.get(caller, endpoint_id).await?;
+        self.load_delivery(&endpoint.project_id, &endpoint.id, id).await
     }
 
-    /// Sends a delivery that is over again: by a new schedule, under the same `webhook-id`.
+    /// Sends a delivery that has ended again. It begins a new schedule of attempts and keeps its `webhook-id`.
     ///
     /// # Errors
-    /// `NotFound` as for [`Gateway::delivery`]; `Invalid` if the endpoint is disabled or the delivery still pending;
-    /// `Conflict` if another request was faster; `Internal` if the table failed.
+    /// - `NotFound` if the project has no such endpoint, or the endpoint has no such delivery.
+    /// - `Invalid` if the endpoint is disabled or the delivery is pending.
+    /// - `Conflict` if another request changed the delivery at the same time.
+    /// - `Unavailable` or `Internal` if the table failed.
     pub async fn redeliver(&self, caller: &Caller, endpoint_id: &str, id: &str) -> Result<Delivery, Error> {
-        let endpoint = self.endpoint(caller, endpoint_id).await?;
-        let delivery = self.delivery_of(&endpoint.project_id, &endpoint.id, id).await?;
+        let endpoint = self.get(caller, endpoint_id).await?;
+        let delivery = self.load_delivery(&endpoint.project_id, &endpoint.id, id).await?;
         if endpoint.status != Status::Enabled {
-            return Err(refused(DISABLED, "webhook_endpoint_disabled"));
+            return Err(not_allowed(DISABLED, "webhook_endpoint_disabled"));
         }
         if delivery.pending().is_some() {
-            return Err(refused(PENDING, "delivery_pending"));
+            return Err(not_allowed(PENDING, "delivery_pending"));
         }
         let revision = delivery.revision.clone();
         let restarted = delivery.restarted(self.clock.now());
-        if !self.stores.table.save_delivery(&restarted, Guard::Revision(&revision)).await? {
+        // The write is refused if another request restarted the delivery first: one restart must cause one schedule.
+        if !self.deliveries.save(&restarted, Guard::Revision(&revision)).await?.is_written() {
             return Err(Error::Conflict { kind: "webhook delivery" });
         }
-        self.wake_delivery(&restarted, Duration::ZERO).await;
+        self.queue.wake(&restarted, Duration::ZERO).await;
         Ok(restarted)
     }
 
-    async fn delivery_of(&self, project_id: &str, endpoint_id: &str, id: &str) -> Result<Delivery, Error> {
+    async fn load_delivery(&self, project_id: &str, endpoint_id: &str, id: &str) -> Result<Delivery, Error> {
         let key = DeliveryKey {
             project_id: project_id.to_owned(),
             endpoint_id: endpoint_id.to_owned(),
             delivery_id: id.to_owned(),
         };
         let found = match id.len() {
-            1..=LONGEST_ID => self.stores.table.delivery(&key, self.clock.now()).await?,
+            1..=MAX_ID_LENGTH => self.deliveries.get(&key, self.clock.now()).await?,
             _ => None,
         };
         found.ok_or_else(|| Error::NotFound { kind: "webhook delivery", id: id.to_owned() })
@@ -104,6 +112,6 @@ const DISABLED: &str =
     "The webhook endpoint is disabled; enable it with {\"status\": \"enabled\"}, then send the delivery again.";
 const PENDING: &str = "The delivery is pending: its next attempt is made by itself.";
 
-fn refused(message: &str, code: &'static str) -> Error {
+fn not_allowed(message: &str, code: &'static str) -> Error {
     Invalid { message: message.to_owned(), param: None, code: Some(code) }.into()
 }

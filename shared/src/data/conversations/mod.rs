@@ -1,22 +1,27 @@
-//! Conversations: items that responses are made from and added to, in order.
+//! Conversations: ordered items that responses are made from, and that responses add to.
 //!
-//! An item is found by its id, so that no id is there twice, and carries its place. Whatever is added stands after all that
-//! was there when it was begun, whichever clocks were asked: the conversation remembers the last place that was taken.
+//! The key of an item is its id, so that no id occurs twice; an attribute holds its place. Added items stand after all
+//! items that were there when their turn began, whatever the clocks of the instances say: the conversation remembers
+//! its last place.
 //!
-//! A conversation that is to be deleted is marked first: nobody reads it or adds to it from then on. The mark goes last,
-//! so that whoever deletes it again goes on where a process died. Who was adding items when the mark came takes them back.
+//! A deletion marks the conversation first: from then on no instance reads it or adds to it. The mark disappears last,
+//! so that a second deletion can finish after a process died. An instance that adds items during a deletion removes
+//! them again.
 
+mod adding;
 mod items;
 
 use futures_util::future::try_join_all;
 
-pub use items::{Added, KeptItem, NewItem, Turn};
+pub use adding::{AddItemsOutcome, NewItem, Turn};
+pub use items::StoredItem;
 
-use super::Stores;
-use super::error::StoreError;
-use super::item::{Item, Reader, number, text};
+use super::bodies::Bodies;
+use super::change::{Change, Returning, UpdateOutcome, Write, WriteOutcome};
+use super::error::{Contended, StoreError};
+use super::item::{Item, Reader, insert, number, text};
 use super::keys;
-use super::table::{Change, Outcome, Returning, Write};
+use super::table::Table;
 use crate::model::clock::Timestamp;
 
 /// A conversation without its items.
@@ -28,97 +33,107 @@ pub struct Conversation {
     pub created_at: u64,
     /// As JSON.
     pub metadata: String,
-    /// Nothing in it was added later.
+    /// When the last turn was added. No item has a later place.
     pub last_at: Timestamp,
 }
 
-impl Stores {
+/// The conversations of all projects.
+#[derive(Clone, Debug)]
+pub struct ConversationRecords {
+    table: Table,
+    bodies: Bodies,
+}
+
+impl ConversationRecords {
+    pub(super) fn new(table: Table, bodies: Bodies) -> Self {
+        Self { table, bodies }
+    }
+
     /// Creates a conversation with its first items, all or nothing.
     ///
     /// # Errors
-    /// If a store fails.
-    pub async fn create_conversation(&self, new: &Conversation, items: &[NewItem]) -> Result<(), StoreError> {
+    /// [`StoreError::Failed`] if a store fails.
+    pub async fn create(&self, new: &Conversation, items: &[NewItem]) -> Result<(), StoreError> {
         let mut head = keys::conversation(&new.project_id, &new.id).into_item();
-        head.insert("created_at".to_owned(), number(new.created_at));
-        head.insert("metadata".to_owned(), text(&new.metadata));
-        head.insert("last_at".to_owned(), number(new.last_at.0));
+        let attributes = [
+            ("created_at", number(new.created_at)),
+            ("metadata", text(&new.metadata)),
+            ("last_at", number(new.last_at.0)),
+        ];
+        insert(&mut head, attributes);
         let turn = Turn { at: new.last_at, id: new.id.clone() };
-        let items = self.packed_items(&new.project_id, &new.id, &turn, items).await?;
+        let items = self.pack_items(&new.project_id, &new.id, &turn, items).await?;
         let writes = std::iter::once(head).chain(items).map(Write::Put).collect();
-        if self.table.transact(writes).await? {
-            return Ok(());
+        match self.table.transact(writes).await? {
+            WriteOutcome::Written => Ok(()),
+            WriteOutcome::Refused => {
+                Err(StoreError::table("create the conversation")(Contended("its transaction was cancelled")))
+            }
         }
-        Err(StoreError::table("create the conversation")("its transaction was cancelled"))
     }
 
-    /// A conversation.
+    /// Returns a conversation, unless it is absent or marked as deleted.
     ///
     /// # Errors
-    /// If the table fails or the item is damaged.
-    pub async fn conversation(&self, project_id: &str, id: &str) -> Result<Option<Conversation>, StoreError> {
+    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if the item cannot be read.
+    pub async fn get(&self, project_id: &str, id: &str) -> Result<Option<Conversation>, StoreError> {
         let item = self.table.get(keys::conversation(project_id, id)).await?;
-        item.map_or(Ok(None), |item| conversation(project_id, id, &item))
+        item.map_or(Ok(None), |item| read_conversation(project_id, id, &item))
     }
 
-    /// Changes the metadata of a conversation; `None` if it does not exist.
+    /// Replaces the metadata of a conversation. Returns `None` if the conversation does not exist.
     ///
     /// # Errors
-    /// If the table fails or the item is damaged.
-    pub async fn set_conversation_metadata(
+    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if the item cannot be read.
+    pub async fn set_metadata(
         &self,
         project_id: &str,
         id: &str,
         metadata: &str,
     ) -> Result<Option<Conversation>, StoreError> {
-        let change = Change {
-            update: "SET metadata = :metadata".to_owned(),
-            condition: IS_THERE.to_owned(),
-            values: vec![(":metadata", text(metadata))],
-            returning: Returning::All,
-            ..Change::default()
-        };
+        let change = Change::new("SET metadata = :metadata")
+            .only_if(EXISTS)
+            .values([(":metadata", text(metadata))])
+            .returning(Returning::All);
         match self.table.update(keys::conversation(project_id, id), change).await? {
-            Outcome::Done(item) => conversation(project_id, id, &item),
-            Outcome::Refused(_) => Ok(None),
+            UpdateOutcome::Written(item) => read_conversation(project_id, id, &item),
+            UpdateOutcome::Refused(_) => Ok(None),
         }
     }
 
-    /// Deletes a conversation and its items; it is gone for its readers at once. `false` if it does not exist.
+    /// Deletes a conversation and its items. Readers no longer find it from the first write on. `Refused`: it does not
+    /// exist.
     ///
     /// # Errors
-    /// If a store fails; doing it again goes on.
-    pub async fn delete_conversation(&self, project_id: &str, id: &str) -> Result<bool, StoreError> {
+    /// [`StoreError::Failed`] if a store fails. Another call finishes the work.
+    pub async fn delete(&self, project_id: &str, id: &str) -> Result<WriteOutcome, StoreError> {
         let key = keys::conversation(project_id, id);
-        let mark = Change {
-            update: "SET deleted = :one".to_owned(),
-            condition: "attribute_exists(pk)".to_owned(),
-            values: vec![(":one", number(1))],
-            ..Change::default()
-        };
-        if matches!(self.table.update(key.clone(), mark).await?, Outcome::Refused(_)) {
-            return Ok(false);
+        // Without the condition, a deletion of an absent conversation would create one that consists of a mark.
+        let mark = Change::new("SET deleted = :one").only_if("attribute_exists(pk)").values([(":one", number(1))]);
+        if let UpdateOutcome::Refused(_) = self.table.update(key.clone(), mark).await? {
+            return Ok(WriteOutcome::Refused);
         }
         let items = self.table.query_prefix(&key.pk, keys::ITEM_PREFIX).await?;
-        for some in items.chunks(MOST_AT_ONCE) {
-            let gone = some.iter().map(async |item| {
-                self.drop_kept(item).await?;
+        for some in items.chunks(MAX_CONCURRENT) {
+            let deletions = some.iter().map(async |item| {
+                self.bodies.delete_packed(item).await?;
                 self.table.delete(keys::Key { pk: key.pk.clone(), sk: Reader(item).text("sk")? }).await
             });
-            try_join_all(gone).await?;
+            try_join_all(deletions).await?;
         }
         self.table.delete(key).await?;
-        Ok(true)
+        Ok(WriteOutcome::Written)
     }
 }
 
-/// The condition of every change of a conversation: it exists, and is not about to be deleted.
-const IS_THERE: &str = "attribute_exists(pk) AND attribute_not_exists(deleted)";
+/// The condition of every change of a conversation. Without it, an update would bring a deleted conversation back.
+const EXISTS: &str = "attribute_exists(pk) AND attribute_not_exists(deleted)";
 
-/// Writes of one request that run at once.
-const MOST_AT_ONCE: usize = 50;
+/// The most writes that one request makes at the same time.
+const MAX_CONCURRENT: usize = 50;
 
-/// Reads a conversation; `None` for one that is about to be deleted.
-fn conversation(project_id: &str, id: &str, item: &Item) -> Result<Option<Conversation>, StoreError> {
+/// Reads a conversation. Returns `None` for one that is marked as deleted.
+fn read_conversation(project_id: &str, id: &str, item: &Item) -> Result<Option<Conversation>, StoreError> {
     let reader = Reader(item);
     if reader.maybe_number::<u8>("deleted")?.is_some() {
         return Ok(None);

@@ -1,16 +1,17 @@
-//! How a response ends: once, in one transaction with its last events.
+//! The end of a response: written once, in one transaction with its last events.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
 
-use super::running::RUNNING;
-use super::{Claimed, ResponseRecord, expires_at, record, usage_text};
-use crate::data::Stores;
+use super::record::{read_record, record_key, usage_attribute};
+use super::runs::RUNNING;
+use super::{KeyCompletion, ResponseRecord, ResponseRecords};
+use crate::data::change::{Change, Write, WriteOutcome};
 use crate::data::due::due_shard;
-use crate::data::error::StoreError;
+use crate::data::error::{Contended, StoreError};
+use crate::data::idempotency::LeaseState;
 use crate::data::item::{Reader, number, text};
 use crate::data::keys;
-use crate::data::table::{Change, Write, conflict_pause};
+use crate::data::table::conflict_pause;
 use crate::dialects::openai_responses::Status;
 use crate::model::clock::Timestamp;
 use crate::model::id;
@@ -18,121 +19,138 @@ use crate::model::message::ResponseKey;
 use crate::model::money::MicroUsd;
 use crate::model::tokens::Usage;
 
+/// The end of a response.
 #[derive(Debug, Clone)]
-pub struct End {
+pub struct ResponseEnd {
     pub status: Status,
     /// The response object.
     pub response: Bytes,
-    /// The last events, which begin with this number, as they go to a client, and the number after them.
+    /// The last events, in the format that clients get.
     pub events: Bytes,
+    /// The sequence number of the first of these events.
     pub first_sequence: u64,
+    /// The sequence number after the last of these events.
     pub next_sequence: u64,
     pub usage: Usage,
     pub cost: MicroUsd,
     pub finished_at: Timestamp,
-    /// When the sweeper looks whether all that follows was done; `None`: nothing follows.
+    /// When the sweeper checks that the work after the end was done; `None`: there is none.
     pub due_at: Option<Timestamp>,
 }
-impl Stores {
-    /// Ends a run, and that of an idempotency key with it: who repeats the request and who reads the response are told the
-    /// same. `false` if one of them was lost, or the response has ended; nothing counts then.
+
+/// The mark of a follower or a sweeper at the same moment cancels the transaction.
+const END_TRIES: u32 = 8;
+
+impl ResponseRecords {
+    /// Ends a run, and completes its idempotency key in the same transaction: callers that repeat the request and callers
+    /// that read the response get the same. `Refused`: the run lost its fence or the key, or the response has ended.
     ///
     /// # Errors
-    /// If a store fails.
-    pub async fn finish_response(
+    /// [`StoreError::Failed`] if a store fails, [`StoreError::Damaged`] if the record cannot be read.
+    pub async fn finish(
         &self,
         run: &ResponseRecord,
-        end: &End,
-        claim: Option<&Claimed>,
-    ) -> Result<bool, StoreError> {
-        let running = vec![(":running", text(Status::InProgress.name()))];
-        self.end_response(run, end, RUNNING.to_owned(), running, claim).await
+        end: &ResponseEnd,
+        key: Option<&KeyCompletion>,
+    ) -> Result<WriteOutcome, StoreError> {
+        let change = Change::default().only_if(RUNNING).values([(":running", text(Status::InProgress.name()))]);
+        self.write_end(run, end, change, key).await
     }
 
-    /// Ends a response that nobody runs: one that waits too long, or whose run died. `false` if it is not as it was seen.
+    /// Ends a response without a run: one that waits too long, or whose run died. `Refused`: the record is not as the
+    /// caller read it.
     ///
     /// # Errors
-    /// If a store fails.
-    pub async fn abandon_response(&self, seen: &ResponseRecord, end: &End) -> Result<bool, StoreError> {
-        // The run that is given up may still write a chunk: under its own fence, which is below this one's.
-        let mine = ResponseRecord { fence: seen.fence + 1, ..seen.clone() };
-        let condition = "fence = :before AND run_status = :status AND lease_until = :lease".to_owned();
-        let values = vec![
+    /// [`StoreError::Failed`] if a store fails, [`StoreError::Damaged`] if the record cannot be read.
+    pub async fn abandon(&self, seen: &ResponseRecord, end: &ResponseEnd) -> Result<WriteOutcome, StoreError> {
+        // The abandoned run may still write a chunk. It has a lower fence, so this end's events replace it.
+        let run = ResponseRecord { fence: seen.fence + 1, ..seen.clone() };
+        // Without the condition, this would end a response that a run has claimed or continued meanwhile.
+        let change = Change::default().only_if("fence = :before AND run_status = :status AND lease_until = :lease");
+        let change = change.values([
             (":before", number(seen.fence)),
             (":status", text(seen.status.name())),
             (":lease", number(seen.lease_until.0)),
-        ];
-        self.end_response(&mine, end, condition, values, None).await
+        ]);
+        self.write_end(&run, end, change, None).await
     }
 
-    async fn end_response(
+    /// Writes the end of a response if the condition of `change` holds.
+    async fn write_end(
         &self,
         run: &ResponseRecord,
-        end: &End,
-        condition: String,
-        mut values: Vec<(&'static str, AttributeValue)>,
-        claim: Option<&Claimed>,
-    ) -> Result<bool, StoreError> {
-        let ResponseKey { project_id, response_id } = &run.key;
-        let mut update =
-            "SET run_status = :end, fence = :fence, next_sequence = :next, finished_ms = :now, tokens_used = :usage, \
-                          cost = :cost, end_owner = :owner"
-                .to_owned();
+        end: &ResponseEnd,
+        change: Change,
+        key: Option<&KeyCompletion>,
+    ) -> Result<WriteOutcome, StoreError> {
         let owner = id::random(12);
-        values.extend([
-            (":fence", number(run.fence)),
-            (":end", text(end.status.name())),
-            (":next", number(end.next_sequence)),
-            (":now", number(end.finished_at.0)),
-            (":usage", usage_text(&end.usage)),
-            (":cost", number(end.cost.0)),
-            (":owner", text(&owner)),
-        ]);
-        match end.due_at {
-            Some(due_at) => {
-                update.push_str(", due_at = :due, due_shard = :shard");
-                values.extend([(":due", number(due_at.0)), (":shard", text(due_shard(response_id)))]);
-            }
-            None => update.push_str(" REMOVE due_at, due_shard"),
-        }
-        let change = Change { update, condition, values, ..Change::default() };
-        let mut out = keys::response_end(project_id, response_id).into_item();
-        self.pack(project_id, &mut out, &end.response).await?;
-        out.insert("expires_at".to_owned(), number(expires_at(run)));
-        let mut writes = vec![Write::Change(keys::response(project_id, response_id), change), Write::Create(out)];
-        if end.next_sequence > end.first_sequence {
-            writes.push(Write::Put(self.events_item(run, end.first_sequence, &end.events).await?));
-        }
-        if let Some(Claimed { lease, end, follows }) = claim {
-            writes.push(self.end_of_run(lease, end.clone(), follows.then_some(response_id)).await?);
-        }
+        let writes = self.end_writes(run, end, add_end(change, run, end, &owner), key).await?;
         for tried in 0..END_TRIES {
             if tried > 0 {
                 conflict_pause(tried).await;
             }
-            if self.table.transact(writes.clone()).await? {
-                return Ok(true);
+            if self.table.transact(writes.clone()).await?.is_written() {
+                return Ok(WriteOutcome::Written);
             }
-            let item = self.table.get(keys::response(project_id, response_id)).await?;
-            let Some(item) = item else { return Ok(false) };
+            let Some(item) = self.table.get(record_key(&run.key)).await? else { return Ok(WriteOutcome::Refused) };
             // The SDK repeated a transaction that had taken effect.
             if Reader(&item).maybe_text("end_owner").as_deref() == Some(&owner) {
-                return Ok(true);
+                return Ok(WriteOutcome::Written);
             }
-            let as_it_was = record(&item, None)?
-                .is_some_and(|now| now.fence == run.fence && now.status == run.status && !now.status.is_terminal());
-            if !as_it_was {
-                return Ok(false);
+            let now = read_record(&item)?;
+            if now.fence != run.fence || now.status != run.status || now.status.is_terminal() {
+                return Ok(WriteOutcome::Refused);
             }
-            if let Some(claim) = claim
-                && !self.is_held(&claim.lease).await?
+            if let Some(key) = key
+                && self.idempotency.lease_state(&key.lease).await? == LeaseState::Lost
             {
-                return Ok(false);
+                return Ok(WriteOutcome::Refused);
             }
         }
-        Err(StoreError::table("end the response")("its transaction was cancelled too often"))
+        Err(StoreError::table("end the response")(Contended("its transaction was cancelled too often")))
+    }
+
+    async fn end_writes(
+        &self,
+        run: &ResponseRecord,
+        end: &ResponseEnd,
+        change: Change,
+        key: Option<&KeyCompletion>,
+    ) -> Result<Vec<Write>, StoreError> {
+        let ResponseKey { project_id, response_id } = &run.key;
+        let object = self.create_body(run, keys::response_end(project_id, response_id), &end.response).await?;
+        let mut writes = vec![Write::Change(record_key(&run.key), change), object];
+        if end.next_sequence > end.first_sequence {
+            writes.push(Write::Put(self.events_item(run, end.first_sequence, &end.events).await?));
+        }
+        if let Some(key) = key {
+            writes.push(self.complete_key(key, response_id).await?);
+        }
+        Ok(writes)
     }
 }
 
-/// A transaction is cancelled by a follower's mark or a sweeper's at the same moment.
-const END_TRIES: u32 = 8;
+/// Completes a change that has only its condition. `owner` identifies the call in case the SDK repeats it.
+fn add_end(change: Change, run: &ResponseRecord, end: &ResponseEnd, owner: &str) -> Change {
+    let mut change = change.values([
+        (":fence", number(run.fence)),
+        (":end", text(end.status.name())),
+        (":next", number(end.next_sequence)),
+        (":now", number(end.finished_at.0)),
+        (":usage", usage_attribute(&end.usage)),
+        (":cost", number(end.cost.0)),
+        (":owner", text(owner)),
+    ]);
+    change.update.push_str(
+        "SET run_status = :end, fence = :fence, next_sequence = :next, finished_ms = :now, tokens_used = :usage, \
+         cost = :cost, end_owner = :owner",
+    );
+    match end.due_at {
+        Some(due_at) => {
+            change.push(", due_at = :due, due_shard = :shard", ":due", number(due_at.0));
+            change.values.push((":shard", text(due_shard(&run.key.response_id))));
+        }
+        None => change.update.push_str(" REMOVE due_at, due_shard"),
+    }
+    change
+}

@@ -1,122 +1,122 @@
-//! Reading responses, and taking them away.
+//! Responses are read, listed and deleted.
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 
-use super::{ResponseRecord, record};
-use crate::data::Stores;
+use super::record::{read_record, read_unexpired, record_key};
+use super::{ResponseRecord, ResponseRecords};
+use crate::data::change::Change;
 use crate::data::error::StoreError;
 use crate::data::item::{Reader, number};
 use crate::data::keys::{self, Key};
-use crate::data::table::Change;
 use crate::model::clock::Timestamp;
 use crate::model::message::ResponseKey;
 
 /// A response with everything but its events.
 #[derive(Debug, Clone)]
-pub struct WholeResponse {
+pub struct StoredResponse {
     pub record: ResponseRecord,
-    /// What was asked, as it was written.
+    /// The request, as it was stored.
     pub request: Bytes,
-    /// The response object, once it has ended.
+    /// The response object, once the response has ended.
     pub response: Option<Bytes>,
 }
 
-/// A deleted response is remembered this long, so that a worker that runs it finds out.
+/// A deleted response is remembered this long, so that a worker that runs it learns of the deletion.
 const TOMBSTONE_SECONDS: u64 = 2 * 86_400;
 
-impl Stores {
-    /// The record of a response, expired or not.
+impl ResponseRecords {
+    /// Returns the record of a response, expired or not.
     ///
     /// # Errors
-    /// If the table fails or the item is damaged.
-    pub async fn response(&self, key: &ResponseKey) -> Result<Option<ResponseRecord>, StoreError> {
-        let item = self.table.get(keys::response(&key.project_id, &key.response_id)).await?;
-        Ok(item.map(|item| record(&item, None)).transpose()?.flatten())
+    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if the item cannot be read.
+    pub async fn get(&self, key: &ResponseKey) -> Result<Option<ResponseRecord>, StoreError> {
+        self.table.get(record_key(key)).await?.map(|item| read_record(&item)).transpose()
     }
 
-    /// A response with its request and its end, unless it has expired. One query.
+    /// Returns a response with its request and its end, unless it has expired by `now`. One query.
     ///
     /// # Errors
-    /// If a store fails or an item is damaged.
-    pub async fn whole_response(&self, key: &ResponseKey, now: Timestamp) -> Result<Option<WholeResponse>, StoreError> {
-        let state = keys::response(&key.project_id, &key.response_id);
+    /// [`StoreError::Failed`] if a store fails, [`StoreError::Damaged`] if an item cannot be read.
+    pub async fn get_stored(&self, key: &ResponseKey, now: Timestamp) -> Result<Option<StoredResponse>, StoreError> {
+        let state = record_key(key);
         let items = self.table.query(&state.pk, &state.sk, keys::RESPONSE_REQUEST).await?;
         let (mut found, mut request, mut response) = (None, None, None);
         for item in &items {
             match Reader(item).text("sk")?.as_str() {
-                keys::RESPONSE_STATE => found = record(item, Some(now))?,
-                keys::RESPONSE_REQUEST => request = Some(self.unpack(item).await?),
-                _ => response = Some(self.unpack(item).await?),
+                keys::RESPONSE_STATE => found = read_unexpired(item, now)?,
+                keys::RESPONSE_REQUEST => request = Some(self.bodies.unpack(item).await?),
+                _ => response = Some(self.bodies.unpack(item).await?),
             }
         }
-        Ok(found.zip(request).map(|(record, request)| WholeResponse { record, request, response }))
+        Ok(found.zip(request).map(|(record, request)| StoredResponse { record, request, response }))
     }
 
-    /// What was asked.
+    /// Returns the request of a response.
     ///
     /// # Errors
-    /// If a store fails or the item is damaged.
-    pub async fn response_request(&self, key: &ResponseKey) -> Result<Option<Bytes>, StoreError> {
+    /// [`StoreError::Failed`] if a store fails, [`StoreError::Damaged`] if the item cannot be read.
+    pub async fn request(&self, key: &ResponseKey) -> Result<Option<Bytes>, StoreError> {
         match self.table.get(keys::response_request(&key.project_id, &key.response_id)).await? {
-            Some(item) => Ok(Some(self.unpack(&item).await?)),
+            Some(item) => Ok(Some(self.bodies.unpack(&item).await?)),
             None => Ok(None),
         }
     }
 
-    /// Takes a response's content away; its record stays for a while, so that what is left to do for it is done.
+    /// Deletes the content of a response. Its record stays for a while, so that the rest of its work is done.
     ///
     /// # Errors
-    /// If the table fails.
-    pub async fn delete_response(&self, key: &ResponseKey, now: Timestamp) -> Result<(), StoreError> {
-        let state = keys::response(&key.project_id, &key.response_id);
-        let tombstone = Change {
-            update: "SET deleted = :one, expires_at = :expires".to_owned(),
-            condition: "attribute_exists(pk)".to_owned(),
-            values: vec![(":one", number(1)), (":expires", number(now.seconds() + TOMBSTONE_SECONDS))],
-            ..Change::default()
-        };
-        self.table.update(state.clone(), tombstone).await?;
-        let items = self.table.partition(&state.pk).await?;
-        let mut gone = vec![self.table.delete(keys::job(&key.project_id, &key.response_id))];
+    /// [`StoreError::Failed`] if the table fails.
+    pub async fn delete(&self, key: &ResponseKey, now: Timestamp) -> Result<(), StoreError> {
+        let state = record_key(key);
+        // Without the condition, a deletion of an absent response would create a record without a status.
+        let tombstone = Change::new("SET deleted = :one, expires_at = :expires")
+            .only_if("attribute_exists(pk)")
+            .values([(":one", number(1)), (":expires", number(now.seconds() + TOMBSTONE_SECONDS))]);
+        self.table.update(state.clone(), tombstone).await.map(drop)?;
+        let items = self.table.query_partition(&state.pk).await?;
+        let mut deletions = vec![self.table.delete(keys::job(&key.project_id, &key.response_id))];
         for item in &items {
             let sk = Reader(item).text("sk")?;
             if sk != keys::RESPONSE_STATE {
-                gone.push(self.table.delete(Key { pk: state.pk.clone(), sk }));
+                deletions.push(self.table.delete(Key { pk: state.pk.clone(), sk }));
             }
         }
-        try_join_all(gone).await.map(drop)
+        try_join_all(deletions).await.map(drop)
     }
 
-    /// The newest background responses of a project: up to `limit`, older than the one that is named.
+    /// Returns up to `limit` background responses of a project, newest first: those older than `before`.
     ///
     /// # Errors
-    /// If the table fails or an item is damaged.
-    pub async fn jobs(
+    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if an item cannot be read.
+    pub async fn list_background(
         &self,
         project_id: &str,
         before: Option<&str>,
         limit: usize,
     ) -> Result<Vec<ResponseRecord>, StoreError> {
         let to = keys::job(project_id, before.unwrap_or("~"));
-        let pointers = self.table.query_newest(&to.pk, &to.sk, limit).await?;
-        let mut ids = Vec::with_capacity(pointers.len());
-        for pointer in &pointers {
-            ids.push(Reader(pointer).text("sk")?);
+        let mut states = Vec::new();
+        for pointer in &self.table.query_newest(&to.pk, &to.sk, limit).await? {
+            states.push(keys::response(project_id, &Reader(pointer).text("sk")?));
         }
-        let mut records = self.records(ids.iter().map(|id| keys::response(project_id, id)).collect()).await?;
+        let mut records = self.load_records(states).await?;
         records.sort_by(|one, other| other.key.response_id.cmp(&one.key.response_id));
         Ok(records)
     }
 
-    /// The background response with this id in one of the projects.
+    /// Returns the background response with an id, if one of the projects has it.
     ///
     /// # Errors
-    /// If the table fails or an item is damaged.
-    pub async fn find_job(&self, projects: &[&str], response_id: &str) -> Result<Option<ResponseRecord>, StoreError> {
+    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if an item cannot be read.
+    pub async fn find_background(
+        &self,
+        projects: &[&str],
+        response_id: &str,
+    ) -> Result<Option<ResponseRecord>, StoreError> {
         for some in projects.chunks(100) {
             let states = some.iter().map(|project| keys::response(project, response_id)).collect();
-            let found = self.records(states).await?.into_iter().find(|record| record.background);
+            let found = self.load_records(states).await?.into_iter().find(|record| record.background);
             if found.is_some() {
                 return Ok(found);
             }
@@ -124,11 +124,7 @@ impl Stores {
         Ok(None)
     }
 
-    async fn records(&self, keys: Vec<Key>) -> Result<Vec<ResponseRecord>, StoreError> {
-        let mut records = Vec::with_capacity(keys.len());
-        for item in self.table.get_all(keys).await? {
-            records.extend(record(&item, None)?);
-        }
-        Ok(records)
+    async fn load_records(&self, keys: Vec<Key>) -> Result<Vec<ResponseRecord>, StoreError> {
+        self.table.get_all(keys).await?.iter().map(read_record).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! Request bodies that were checked: what weir needs to know of them, beside their exact text.
 
 mod shape;
+pub mod stream;
 
 pub(crate) use shape::LEGACY_MAX_TOKENS;
 

@@ -1,7 +1,7 @@
-//! Clients of AWS, as a function finds them: region, credentials and endpoints are in its environment.
+//! Clients of AWS. Region, credentials and endpoints come from the environment of the function.
 //!
-//! The SDK's chain of places where credentials may be would link a client of STS and readers of profiles into every
-//! function, and Lambda uses none of them.
+//! The SDK's default chain of credential providers is not used: it would link a client of STS and a reader of profiles into
+//! every function, and Lambda needs neither.
 
 use std::time::Duration;
 
@@ -26,10 +26,10 @@ pub(super) fn sqs() -> aws_sdk_sqs::Client {
 
 pub(super) fn s3() -> aws_sdk_s3::Client {
     let settings = settings("S3");
-    // Emulators serve buckets by path; AWS serves both.
+    // Emulators know buckets by path only; AWS accepts both forms.
     let by_path = settings.endpoint_url().is_some();
     let config = aws_sdk_s3::config::Builder::from(&settings).force_path_style(by_path);
-    // Bodies have up to 10 MB.
+    // A body has up to 10 MB, so it may take longer than an item of the table.
     aws_sdk_s3::Client::from_conf(config.timeout_config(timeouts(10, 30)).build())
 }
 
@@ -39,7 +39,7 @@ pub(super) fn secrets_manager() -> aws_sdk_secretsmanager::Client {
     aws_sdk_secretsmanager::Client::from_conf(config.build())
 }
 
-/// What Lambda tells a function in the environment, and under which names the SDKs look for endpoints.
+/// The settings that Lambda puts into the environment, and the endpoints under the names that all SDKs use.
 fn settings(service: &str) -> SdkConfig {
     let is_set = |name| env(name).as_deref() == Some("true");
     let mut settings = SdkConfig::builder()
@@ -52,13 +52,14 @@ fn settings(service: &str) -> SdkConfig {
     settings.build()
 }
 
-/// Those of the function's role; they outlive the process.
+/// The credentials of the function's role. They are valid for longer than Lambda keeps the process.
 fn credentials() -> Option<Credentials> {
     let (id, secret) = env("AWS_ACCESS_KEY_ID").zip(env("AWS_SECRET_ACCESS_KEY"))?;
     Some(Credentials::new(id, secret, env("AWS_SESSION_TOKEN"), None, "environment"))
 }
 
-/// Gives a connection up which a freeze or a NAT has silently cut: after so many seconds for one attempt, and for all.
+/// Time limits in seconds, for one attempt and for all of them. Without limits a request would wait on a connection that a
+/// freeze or a NAT has cut silently.
 fn timeouts(attempt: u64, operation: u64) -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(1))
@@ -72,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_client_gives_up() {
+    fn every_client_has_time_limits() {
         let (s3, dynamodb, sqs, secrets) = (s3(), dynamodb(), sqs(), secrets_manager());
         let all = [
             s3.config().timeout_config(),

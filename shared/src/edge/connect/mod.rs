@@ -1,5 +1,6 @@
-//! From settings to a gateway, once per cold start. A function names what it uses; it links the clients of that and no
-//! others, because what nobody names is dead code.
+//! Makes the components from the settings, once per cold start.
+//!
+//! A function names the services that it uses, and links the clients of those only: the linker drops the other clients.
 
 mod aws;
 mod models;
@@ -8,9 +9,8 @@ mod secrets;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::Deps;
 use super::config::{Config, env};
-use crate::app::{Gateway, Parts};
+use crate::app::Components;
 use crate::data::{Bucket, Queues, Stores, Table};
 use crate::model::catalog::{Catalog, CatalogError, KeySource};
 use crate::model::clock::Clock;
@@ -39,71 +39,85 @@ pub enum ConnectError {
     Providers(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Providers by name.
+/// Providers by their names in the catalog.
 pub type Providers = HashMap<String, Arc<dyn Provider>>;
 
-/// A gateway in the making: the table, which every function uses, and what its `main` adds.
+/// The parts of a function's components: the table, which every function uses, and the parts that its `main` adds.
 ///
-/// The policy of a function in `template.yaml` allows the same things, and a check of the built binaries compares the two.
+/// `template.yaml` grants a function the services that it names here. A check of the built binaries compares the two.
 pub struct Connect<'a> {
     config: &'a Config,
-    parts: Parts,
+    stores: Stores,
+    clock: Clock,
+    catalog: Arc<Catalog>,
+    providers: Providers,
+    receivers: Option<Arc<dyn Receivers>>,
+    admin_key: Option<Secret>,
 }
 
 impl<'a> Connect<'a> {
-    /// The table.
+    /// Connects to the table.
     #[must_use]
     pub fn table(config: &'a Config) -> Self {
         let table = Table::new(aws::dynamodb(), &config.table_name);
-        let stores = Stores { table, bucket: Bucket::default(), queues: Queues::default() };
-        Self { config, parts: Parts::new(stores, Clock::system()) }
+        Self {
+            config,
+            stores: Stores { table, bucket: Bucket::default(), queues: Queues::default() },
+            clock: Clock::system(),
+            catalog: Arc::default(),
+            providers: HashMap::new(),
+            receivers: None,
+            admin_key: None,
+        }
     }
 
-    /// Bodies too large for the table.
+    /// Connects to the bucket, which holds bodies that are too large for the table.
     #[must_use]
     pub fn bucket(mut self) -> Self {
-        self.parts.stores.bucket = Bucket::new(aws::s3(), &self.config.bucket_name);
+        self.stores.bucket = Bucket::new(aws::s3(), &self.config.bucket_name);
         self
     }
 
-    /// The queues that the function is told of.
+    /// Connects to the queues of which the settings have URLs.
     #[must_use]
     pub fn queues(mut self) -> Self {
-        self.parts.stores.queues = Queues::new(aws::sqs(), self.config.queues.clone());
+        self.stores.queues = Queues::new(aws::sqs(), self.config.queues.clone());
         self
     }
 
-    /// The way to webhook endpoints, to register them or to send to them.
+    /// Adds the client for webhook endpoints, which checks their URLs and sends events to them.
     #[must_use]
     pub fn receivers(mut self, receivers: Arc<dyn Receivers>) -> Self {
-        self.parts.receivers = Some(receivers);
+        self.receivers = Some(receivers);
         self
     }
 
-    /// The key of the admin API. Without one in the settings, every use of that API is refused.
+    /// Reads the key of the admin API. If the settings name none, the admin API refuses every request.
     ///
     /// # Errors
-    /// If the secret cannot be read.
+    /// `Secret` if the secret cannot be read.
     pub async fn admin_key(mut self) -> Result<Self, ConnectError> {
         if let Some(name) = &self.config.admin_key_secret {
-            self.parts.admin_key = secrets::read([name.as_str()]).await?.remove(name);
+            self.admin_key = secrets::read([name.as_str()]).await?.remove(name);
         }
         Ok(self)
     }
 
-    /// The models and their prices, without a way to their providers.
+    /// Reads the models and their prices, without connecting to providers.
     ///
     /// # Errors
-    /// If the models cannot be read.
+    /// `Models` or `Catalog` if the models cannot be read.
     pub async fn models(mut self) -> Result<Self, ConnectError> {
-        self.parts.catalog = Arc::new(models::read(&self.config.models).await?);
+        self.catalog = Arc::new(models::read(&self.config.models).await?);
         Ok(self)
     }
 
-    /// The models, and their providers with their keys; `make` makes the providers of a catalog, given where to find keys.
+    /// Reads the models, and connects to their providers. `make` makes the providers of a catalog; it looks their keys up
+    /// with its second argument.
     ///
     /// # Errors
-    /// If the models or a key cannot be read, or a provider is configured wrongly.
+    /// `Models` or `Catalog` if the models cannot be read; `Secret` if a key cannot be read; `Providers` if the settings of
+    /// a provider are invalid.
     pub async fn providers<E>(
         self,
         make: impl FnOnce(&Catalog, &dyn Fn(&KeySource) -> Option<Secret>, &Clock) -> Result<Providers, E>,
@@ -112,21 +126,27 @@ impl<'a> Connect<'a> {
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let mut with_models = self.models().await?;
-        let parts = &mut with_models.parts;
-        let secrets = secrets::read(parts.catalog.secrets()).await?;
+        let secrets = secrets::read(with_models.catalog.secrets()).await?;
         let key = |source: &KeySource| match source {
             KeySource::None => None,
             KeySource::Env(name) => env(name).map(Secret::new),
             KeySource::Secret(name) => secrets.get(name).cloned(),
         };
-        parts.providers =
-            make(&parts.catalog, &key, &parts.clock).map_err(|error| ConnectError::Providers(error.into()))?;
+        let providers = make(&with_models.catalog, &key, &with_models.clock);
+        with_models.providers = providers.map_err(|error| ConnectError::Providers(error.into()))?;
         Ok(with_models)
     }
 
-    /// The gateway.
+    /// Makes the components.
     #[must_use]
-    pub fn gateway(self) -> Deps {
-        Gateway::new(self.parts)
+    pub fn components(self) -> Components {
+        let mut components = Components::new(self.stores, self.clock).models(self.catalog).providers(self.providers);
+        if let Some(receivers) = self.receivers {
+            components = components.receivers(receivers);
+        }
+        if let Some(key) = self.admin_key {
+            components = components.admin_key(key);
+        }
+        components
     }
 }

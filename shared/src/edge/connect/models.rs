@@ -1,4 +1,4 @@
-//! Reading the models, from a file or from the bucket that the settings name.
+//! Reads the models, from a file or from the object that the settings name.
 
 use super::{ConnectError, aws};
 use crate::edge::config::ModelsSource;

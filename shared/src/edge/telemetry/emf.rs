@@ -1,4 +1,4 @@
-//! One line in CloudWatch's embedded metric format: Lambda sends it to the log, and CloudWatch makes metrics of it.
+//! A line in CloudWatch's embedded metric format (EMF). Lambda sends it to the log, and CloudWatch makes metrics of it.
 
 use std::io::{self, Write};
 use std::time::{Duration, UNIX_EPOCH};
@@ -10,17 +10,17 @@ use metrique_writer_format_emf::{Emf, MetricDefinition, MetricDirective, NoMetri
 
 use crate::model::clock::Timestamp;
 
-/// A set of dimensions.
+/// A set of dimensions. CloudWatch keeps a separate metric for each combination of their values.
 pub(super) type Set = &'static [&'static str];
 
 pub(super) const COUNT: Unit = Unit::Count;
 pub(super) const MILLISECONDS: Unit = Unit::Second(NegativeScale::Milli);
 pub(super) const NO_UNIT: Unit = Unit::None;
 
-/// Metrics that have the values of their dimensions in common.
+/// Metrics that share the values of their dimensions.
 pub(super) struct Line {
     pub(super) at: Timestamp,
-    /// What is not known is left out, with the sets that need it.
+    /// Without the dimensions whose value is not known. Sets that need one of those are left out too.
     dimensions: Vec<(&'static str, String)>,
     metrics: Vec<Metric>,
 }
@@ -38,8 +38,9 @@ impl Line {
         Self { at, dimensions: known.map(|(name, value)| (*name, (*value).to_owned())).collect(), metrics: Vec::new() }
     }
 
+    /// Adds a metric, unless none of its sets has all of its dimensions here.
     pub(super) fn add(&mut self, name: &'static str, unit: Unit, value: f64, sets: &'static [Set]) {
-        if !self.known(sets).is_empty() {
+        if !self.known_sets(sets).is_empty() {
             self.metrics.push(Metric { name, unit, value, sets });
         }
     }
@@ -48,17 +49,21 @@ impl Line {
         self.add(name, MILLISECONDS, (time.as_secs_f64() * 1_000.0).round(), sets);
     }
 
-    /// The sets whose dimensions all have a value here.
-    fn known(&self, sets: &'static [Set]) -> Vec<Set> {
+    /// The sets of which every dimension has a value here.
+    fn known_sets(&self, sets: &'static [Set]) -> Vec<Set> {
         let has = |name: &&str| self.dimensions.iter().any(|(known, _)| known == name);
         sets.iter().copied().filter(|set| set.iter().all(has)).collect()
     }
 
-    /// Writes the line. Metrics of the same sets share a directive.
+    /// Writes the line; nothing if it has no metrics. Metrics of the same sets share a directive.
+    ///
+    /// # Errors
+    /// If the output fails.
     pub(super) fn write(&self, namespace: &str, output: &mut impl Write) -> io::Result<()> {
         let Some(first) = self.metrics.first() else { return Ok(()) };
-        let owned = |set: Set| set.iter().map(|name| (*name).to_owned()).collect();
-        let mut emf = Emf::builder(namespace.to_owned(), self.known(first.sets).into_iter().map(owned).collect());
+        let to_owned = |set: Set| set.iter().map(|name| (*name).to_owned()).collect();
+        let mut emf =
+            Emf::builder(namespace.to_owned(), self.known_sets(first.sets).into_iter().map(to_owned).collect());
         let mut directives: Vec<(&'static [Set], Vec<MetricDefinition<'_>>)> = Vec::new();
         for metric in self.metrics.iter().filter(|metric| metric.sets != first.sets) {
             let definition = MetricDefinition { name: metric.name, unit: metric.unit, storage_resolution: None };
@@ -68,7 +73,7 @@ impl Line {
             }
         }
         for (sets, metrics) in directives {
-            let dimensions = self.known(sets).into_iter().map(<[_]>::to_vec).collect();
+            let dimensions = self.known_sets(sets).into_iter().map(<[_]>::to_vec).collect();
             emf = emf.directive(MetricDirective { dimensions, metrics, namespace });
         }
         emf.build().format(self, output).map_err(io::Error::other)
@@ -86,7 +91,7 @@ impl Entry for Line {
             if Some(metric.sets) == first {
                 writer.value(metric.name, &Number(metric));
             } else {
-                // It has a directive of its own.
+                // A directive of its own names this metric; the first directive must not.
                 writer.value(metric.name, &NoMetric::from(Number(metric)));
             }
         }

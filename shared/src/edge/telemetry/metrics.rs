@@ -1,6 +1,6 @@
-//! Which metrics are made of what happened, and with which dimensions. `docs/telemetry.md` has the same table.
+//! The metrics and their dimensions. `docs/telemetry.md` has the same table.
 //!
-//! A project is never a dimension: each combination of dimensions is a metric that costs by the month.
+//! A project is never a dimension: CloudWatch bills each combination of dimensions by the month.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -30,25 +30,26 @@ pub(super) struct Metrics {
     output: Output,
 }
 
-/// A request whose answer has ended.
+/// The end of a request.
 pub(crate) struct RequestEnd<'a> {
     pub(crate) function: &'a str,
     pub(crate) outcome: &'static str,
-    /// Of a call of a model, as the catalog names it; else empty.
+    /// The model of a call, as the catalog names it; empty for other requests.
     pub(crate) model: &'a str,
     pub(crate) duration: Duration,
-    /// When the first byte of a model's answer left.
+    /// The time until the first byte of a model's answer left.
     pub(crate) first_byte: Option<Duration>,
     pub(crate) is_stream: bool,
-    pub(crate) facts: Option<&'a CallMetadata>,
-    pub(crate) refused_for_money: bool,
+    /// The metadata of a call of a model that was answered.
+    pub(crate) metadata: Option<&'a CallMetadata>,
+    pub(crate) is_budget_refusal: bool,
 }
 
-/// A message that a worker is done with.
+/// The end of a worker's work on a message.
 pub(crate) struct MessageEnd<'a> {
     pub(crate) function: &'a str,
     pub(crate) outcome: &'static str,
-    /// When it was sent and when it came, where the queue says so.
+    /// The time at which it was sent; `None` if the queue does not report it.
     pub(crate) sent_at: Option<Timestamp>,
     pub(crate) received_at: Timestamp,
 }
@@ -62,23 +63,23 @@ impl Metrics {
         &self.clock
     }
 
-    pub(super) fn request(&self, end: &RequestEnd<'_>) {
+    pub(super) fn record_request(&self, end: &RequestEnd<'_>) {
         let mut line = self.line(&[("function", end.function), ("model", end.model), ("outcome", end.outcome)]);
         line.add("Requests", COUNT, 1.0, REQUESTS);
         line.milliseconds("Latency", end.duration, BY_FUNCTION_AND_MODEL);
-        if end.refused_for_money {
+        if end.is_budget_refusal {
             line.add("BudgetRefusals", COUNT, 1.0, IN_ALL_AND_BY_FUNCTION);
         }
         if let Some(first) = end.first_byte.filter(|_| end.is_stream) {
             line.milliseconds("TimeToFirstChunk", first, BY_MODEL);
         }
-        if let Some(facts) = end.facts {
-            call(&mut line, facts, end.first_byte);
+        if let Some(metadata) = end.metadata {
+            add_call(&mut line, metadata, end.first_byte);
         }
         self.write(&line);
     }
 
-    pub(super) fn message(&self, end: &MessageEnd<'_>) {
+    pub(super) fn record_message(&self, end: &MessageEnd<'_>) {
         let mut line = self.line(&[("function", end.function), ("outcome", end.outcome)]);
         line.add("Messages", COUNT, 1.0, BY_OUTCOME);
         if let Some(sent_at) = end.sent_at {
@@ -88,18 +89,20 @@ impl Metrics {
         self.write(&line);
     }
 
-    pub(super) fn fact(&self, function: &str, fact: &TelemetryEvent) {
-        let mut line = match fact {
-            TelemetryEvent::Booked { model, .. } => self.line(&[("function", function), ("model", model)]),
+    pub(super) fn record_event(&self, function: &str, event: &TelemetryEvent) {
+        let mut line = match event {
+            TelemetryEvent::Settled { model, .. } => self.line(&[("function", function), ("model", model)]),
             TelemetryEvent::JobEnded { outcome } => self.line(&[("function", function), ("outcome", outcome)]),
             _ => self.line(&[("function", function)]),
         };
-        match fact {
+        match event {
             TelemetryEvent::JobStarted { waited } => line.milliseconds("JobStart", *waited, IN_ALL_AND_BY_FUNCTION),
             TelemetryEvent::JobEnded { .. } => line.add("Jobs", COUNT, 1.0, JOBS),
-            TelemetryEvent::Booked { usage, cost, .. } => booked(&mut line, usage, *cost),
+            TelemetryEvent::Settled { usage, cost, .. } => add_usage(&mut line, usage, *cost),
             TelemetryEvent::BudgetRefused => line.add("BudgetRefusals", COUNT, 1.0, IN_ALL_AND_BY_FUNCTION),
-            TelemetryEvent::SweepReport { holds } => line.add("SweepReport", COUNT, number(*holds), BY_FUNCTION),
+            TelemetryEvent::Swept { reservations_settled } => {
+                line.add("Swept", COUNT, number(*reservations_settled), BY_FUNCTION)
+            }
         }
         self.write(&line);
     }
@@ -111,7 +114,7 @@ impl Metrics {
     fn write(&self, line: &Line) {
         let mut json = Vec::with_capacity(1_024);
         let written = line.write(&self.namespace, &mut json).and_then(|()| {
-            // One write, so that lines of several threads do not mix.
+            // The lock and the single write keep the lines of several threads apart.
             let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
             output.write_all(&json)?;
             output.flush()
@@ -122,30 +125,31 @@ impl Metrics {
     }
 }
 
-/// What is known of a call of a model when its answer has ended.
-fn call(line: &mut Line, facts: &CallMetadata, first_byte: Option<Duration>) {
-    // Who waited for another run of the same request waited for its provider.
-    let own = facts.provider.is_some() || facts.cache == CacheOutcome::Hit;
-    if let Some(first_byte) = first_byte.filter(|_| own && !facts.replayed) {
-        line.milliseconds("AddedLatency", first_byte.saturating_sub(facts.provider_time), IN_ALL_AND_BY_FUNCTION);
+/// Adds the metrics of a call of a model whose answer has ended.
+fn add_call(line: &mut Line, metadata: &CallMetadata, first_byte: Option<Duration>) {
+    // A request that waited for another run of itself also waited for that run's provider: that time is not weir's.
+    let is_own_run = metadata.provider.is_some() || metadata.cache == CacheOutcome::Hit;
+    if let Some(first_byte) = first_byte.filter(|_| is_own_run && !metadata.replayed) {
+        let added = first_byte.saturating_sub(metadata.provider_time);
+        line.milliseconds("AddedLatency", added, IN_ALL_AND_BY_FUNCTION);
     }
-    match facts.cache {
+    match metadata.cache {
         CacheOutcome::Hit => line.add("CacheHits", COUNT, 1.0, IN_ALL_AND_BY_MODEL),
         CacheOutcome::Miss => line.add("CacheMisses", COUNT, 1.0, IN_ALL_AND_BY_MODEL),
         CacheOutcome::Off => {}
     }
-    if let Some(FinalUsage { usage, cost, .. }) = facts.closing.get().filter(|_| facts.provider.is_some()) {
-        booked(line, usage, *cost);
+    if let Some(FinalUsage { usage, cost, .. }) = metadata.final_usage.get().filter(|_| metadata.provider.is_some()) {
+        add_usage(line, usage, *cost);
     }
 }
 
-fn booked(line: &mut Line, usage: &Usage, cost: MicroUsd) {
+fn add_usage(line: &mut Line, usage: &Usage, cost: MicroUsd) {
     line.add("InputTokens", COUNT, number(usage.input), BY_MODEL);
     line.add("OutputTokens", COUNT, number(usage.output), BY_MODEL);
     line.add("CostUsd", NO_UNIT, number(cost.0) / 1_000_000.0, IN_ALL_AND_BY_MODEL);
 }
 
-/// A metric is a float in the end; the tokens of a call are far from where that matters.
+/// A count as the float that the format wants.
 #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
 fn number(count: u64) -> f64 {
     count as f64

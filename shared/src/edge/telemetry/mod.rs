@@ -1,6 +1,6 @@
-//! What a function tells of itself: log lines and metrics on standard output, spans to a collector.
+//! Telemetry of a function: log lines and metrics on standard output, spans to a collector.
 //!
-//! Everything is told before the answer or the batch ends, because Lambda freezes the process after that.
+//! All of it leaves the process before the answer or the batch ends, because Lambda freezes the process after that.
 
 mod emf;
 mod metrics;
@@ -22,24 +22,24 @@ use tracing_subscriber::fmt::MakeWriter;
 pub(super) use metrics::{MessageEnd, RequestEnd};
 
 use super::config::{Config, TelemetryConfig};
-use crate::app::telemetry::{self as app, TelemetryEvent, continued};
+use crate::app::telemetry::{self as app, EventListener, TelemetryEvent, continue_trace};
 use crate::model::clock::{Clock, Timestamp};
 use metrics::Metrics;
 use spans::Spans;
 
-/// Where the metrics of a process are written.
+/// The writer that takes the metrics of a process.
 pub type Output = Arc<Mutex<dyn Write + Send>>;
 
-/// Where a function tells what happens. Clones are the same; the default tells nobody.
+/// The telemetry of a function. Clones share metrics and spans; the default records nothing.
 #[derive(Clone, Default)]
 pub struct Telemetry {
-    /// Whose work is told of; empty where no function is at work.
+    /// The function whose work is recorded; empty outside of functions.
     function: &'static str,
     metrics: Option<Arc<Metrics>>,
     spans: Option<Arc<Spans>>,
 }
 
-/// Starts what the settings ask for: the log, and metrics and spans where they say so.
+/// Starts the log, and metrics and spans if the settings ask for them.
 pub fn start(function: &'static str, config: &Config) -> Telemetry {
     init_log(&config.log_level);
     Telemetry::start(function, &config.telemetry)
@@ -50,44 +50,44 @@ pub fn init_log(filter: &str) {
     init_log_to(filter, std::io::stdout);
 }
 
-/// As [`init_log`], to somewhere else.
+/// Starts logging as [`init_log`] does, to another writer.
 pub fn init_log_to<W>(filter: &str, output: W)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let json = tracing_subscriber::fmt().json().flatten_event(true).with_current_span(false);
-    // A second start, in tests, keeps the first.
+    // It fails if the log runs already, as in tests. Then the first writer stays.
     let _ = json.with_env_filter(filter).with_writer(output).try_init();
 }
 
-/// Tells what happens to the requests of a router.
-pub fn observed(router: Router, telemetry: Telemetry) -> Router {
-    router.layer(middleware::from_fn(move |request: Request, next: Next| telemetry.around(next.run(request))))
+/// Records the requests of a router.
+pub fn observe(router: Router, telemetry: Telemetry) -> Router {
+    router.layer(middleware::from_fn(move |request: Request, next: Next| telemetry.observe(next.run(request))))
 }
 
-/// Which function answered, where one process has several.
+/// The function that answered a request, in a process that runs several.
 #[derive(Clone, Copy)]
 pub(super) struct Function(pub(super) &'static str);
 
-/// Tells what happens to the requests of a router as the work of a function.
-pub fn named(router: Router, function: &'static str) -> Router {
+/// Records the requests of a router as the work of `function`, in a process that runs several functions.
+pub fn observe_as(router: Router, function: &'static str) -> Router {
     router.route_layer(middleware::from_fn(move |request: Request, next: Next| async move {
-        let mut response = Telemetry::current().named(function).around(next.run(request)).await;
+        let mut response = Telemetry::current().for_function(function).observe(next.run(request)).await;
         response.extensions_mut().insert(Function(function));
         response
     }))
 }
 
 impl Telemetry {
-    /// Metrics to standard output, and spans over the HTTP client of the AWS SDK.
+    /// Starts metrics to standard output, and spans over the HTTP client of the AWS SDK.
     #[must_use]
     pub fn start(function: &'static str, config: &TelemetryConfig) -> Self {
         let output: Output = Arc::new(Mutex::new(std::io::stdout()));
         Self::start_with(function, config, &Clock::system(), output)
     }
 
-    /// As [`Telemetry::start`], with metrics to somewhere else, at the time of a clock.
+    /// Starts as [`Telemetry::start`] does, with another writer for the metrics and another clock for their time.
     #[must_use]
     pub fn start_with(function: &'static str, config: &TelemetryConfig, clock: &Clock, output: Output) -> Self {
         let metrics = config.metrics_namespace.clone();
@@ -96,14 +96,14 @@ impl Telemetry {
         Self { function, metrics, spans: spans.map(Arc::new) }
     }
 
-    /// The one that the current work tells to.
+    /// The telemetry of the running request or message; the default outside of them.
     pub(super) fn current() -> Self {
         Context::map_current(|context| context.get::<Self>().cloned()).unwrap_or_default()
     }
 
-    /// The same for the work of another function of this process.
+    /// The same telemetry for another function of this process.
     #[must_use]
-    pub fn named(&self, function: &'static str) -> Self {
+    pub fn for_function(&self, function: &'static str) -> Self {
         Self { function, ..self.clone() }
     }
 
@@ -111,57 +111,58 @@ impl Telemetry {
         self.function
     }
 
-    /// What is done in `work` is told here.
-    pub fn around<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
+    /// Runs `work` with this telemetry as the current one.
+    pub fn observe<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
         work.with_context(self.context(&Context::current()))
     }
 
-    /// As [`Telemetry::around`]; what was told has left before the work is over.
-    pub async fn told<F: Future>(&self, work: F) -> F::Output {
-        let done = self.around(work).await;
+    /// Runs `work` as [`Telemetry::observe`] does, and then [flushes](Telemetry::flush).
+    pub async fn observe_and_flush<F: Future>(&self, work: F) -> F::Output {
+        let output = self.observe(work).await;
         self.flush().await;
-        done
+        output
     }
 
     fn context(&self, parent: &Context) -> Context {
         parent.with_value(self.app()).with_value(self.clone())
     }
 
+    /// The part that operations use.
     fn app(&self) -> app::Telemetry {
         let function = self.function;
-        let facts = self.metrics.clone().map(|metrics| {
-            let take = move |fact: &TelemetryEvent| metrics.fact(function, fact);
-            Arc::new(take) as Arc<dyn Fn(&TelemetryEvent) + Send + Sync>
+        let listener = self.metrics.clone().map(|metrics| {
+            let listen = move |event: &TelemetryEvent| metrics.record_event(function, event);
+            Arc::new(listen) as EventListener
         });
-        app::Telemetry { facts, tracer: self.spans.as_ref().map(|spans| spans.tracer()) }
+        app::Telemetry { listener, tracer: self.spans.as_ref().map(|spans| spans.tracer()) }
     }
 
-    /// Begins the span of what came in from outside, as a part of the trace that came with it. Work inside the context that
-    /// is returned is told here.
-    pub(super) fn incoming(&self, traceparent: Option<&str>, describe: impl FnOnce() -> SpanBuilder) -> Context {
-        let _inside = self.context(&continued(traceparent)).attach();
+    /// Starts the span of a request or a message that came from outside. It continues the trace of `traceparent`. Work
+    /// within the returned context uses this telemetry.
+    pub(super) fn start_span(&self, traceparent: Option<&str>, describe: impl FnOnce() -> SpanBuilder) -> Context {
+        let _inside = self.context(&continue_trace(traceparent)).attach();
         self.app().span(describe)
     }
 
-    /// The time by the clock of the metrics; `None` without any.
+    /// The time by the clock of the metrics; `None` if there are no metrics.
     pub(super) fn now(&self) -> Option<Timestamp> {
         Some(self.metrics.as_ref()?.clock().now())
     }
 
-    pub(super) fn request(&self, end: &RequestEnd<'_>) {
+    pub(super) fn record_request(&self, end: &RequestEnd<'_>) {
         if let Some(metrics) = &self.metrics {
-            metrics.request(end);
+            metrics.record_request(end);
         }
     }
 
-    pub(super) fn message(&self, end: &MessageEnd<'_>) {
+    pub(super) fn record_message(&self, end: &MessageEnd<'_>) {
         if let Some(metrics) = &self.metrics {
-            metrics.message(end);
+            metrics.record_message(end);
         }
     }
 
-    /// Sends the spans that have ended, and gives up after half a second: a collector that is slow or dead holds no answer
-    /// for longer, and fails none.
+    /// Sends the spans that have ended. Gives up after half a second, so that a slow or dead collector delays an answer
+    /// no longer than that; an answer never fails because of it.
     pub async fn flush(&self) {
         if let Some(spans) = &self.spans {
             spans.flush().await;
@@ -169,8 +170,8 @@ impl Telemetry {
     }
 }
 
-/// Ends the span of what came in.
-pub(super) fn end(span: &Context, attributes: Vec<KeyValue>, error: Option<String>) {
+/// Ends the span of a request or a message.
+pub(super) fn end_span(span: &Context, attributes: Vec<KeyValue>, error: Option<String>) {
     let span = span.span();
     span.set_attributes(attributes);
     if let Some(error) = error {

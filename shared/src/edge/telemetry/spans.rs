@@ -1,5 +1,5 @@
-//! Spans wait until what they belong to is over, then go to the collector at once: no thread of their own would run while
-//! Lambda freezes the process.
+//! Spans, which are sent together when their request or message is over. A thread that sends them in the background would
+//! stop while Lambda freezes the process.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,11 +17,11 @@ use super::transport::Transport;
 use crate::app::ErrorChain;
 use crate::app::telemetry::Tracer;
 
-/// The longest that an answer waits for the collector.
+/// The longest time that an answer waits for the collector.
 const FLUSH: Duration = Duration::from_millis(500);
-/// A collector that failed is left alone for this time, so that it does not hold every answer.
-const REST: Duration = Duration::from_secs(30);
-/// Spans that wait; what comes when there are so many is dropped.
+/// The pause after a failure of the collector, so that it does not delay every answer.
+const PAUSE: Duration = Duration::from_secs(30);
+/// The most spans that wait to be sent; further ones are dropped.
 const MAX_WAITING: usize = 2_048;
 
 /// Makes spans and sends them.
@@ -29,24 +29,25 @@ pub(super) struct Spans {
     provider: SdkTracerProvider,
     records_messages: bool,
     waiting: Waiting,
-    /// One export at a time, as the exporter demands; and until when the collector is left alone.
+    /// Behind a lock, because the exporter allows one export at a time.
     exporter: tokio::sync::Mutex<Sender>,
 }
 
 struct Sender {
     exporter: SpanExporter,
-    rests_until: Option<Instant>,
+    /// The end of the pause after a failure.
+    pauses_until: Option<Instant>,
 }
 
 impl Spans {
-    /// `None` if the settings do not make an exporter; the log says why.
+    /// Starts the exporter. Returns `None`, and logs the reason, if the settings are wrong.
     pub(super) fn start(endpoint: &str, config: &TelemetryConfig) -> Option<Self> {
         let exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(Transport::default())
             .with_endpoint(endpoint)
             .with_protocol(Protocol::HttpBinary)
-            // What is not taken in time is not worth a thread that sleeps.
+            // A retry would make the answer wait: a batch that fails is dropped.
             .with_retry_policy(RetryPolicy::disabled())
             .build();
         let mut exporter = exporter
@@ -54,7 +55,7 @@ impl Spans {
                 |error| tracing::error!(error = %ErrorChain(error), "no spans: the settings of OTLP are wrong"),
             )
             .ok()?;
-        // Reads `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME`.
+        // The builder reads `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME`.
         let mut resource = Resource::builder();
         if !config.service_is_named {
             resource = resource.with_service_name("weir");
@@ -68,7 +69,7 @@ impl Spans {
             provider,
             records_messages: config.records_messages,
             waiting,
-            exporter: tokio::sync::Mutex::new(Sender { exporter, rests_until: None }),
+            exporter: tokio::sync::Mutex::new(Sender { exporter, pauses_until: None }),
         })
     }
 
@@ -76,14 +77,15 @@ impl Spans {
         Tracer { sdk: self.provider.tracer("weir"), records_messages: self.records_messages }
     }
 
+    /// Sends the spans that have ended.
     pub(super) async fn flush(&self) {
         if self.waiting.lock().is_empty() {
             return;
         }
         let until = Instant::now() + FLUSH;
-        // Whoever exports at the moment takes what is there: it is not waited for longer than one would export oneself.
+        // Another request may export at the moment, also the spans of this one. Its export counts as this one's own time.
         let Ok(mut sender) = timeout_at(until, self.exporter.lock()).await else { return };
-        if sender.rests_until.is_some_and(|until| Instant::now() < until) {
+        if sender.pauses_until.is_some_and(|until| Instant::now() < until) {
             return;
         }
         let batch = std::mem::take(&mut *self.waiting.lock());
@@ -91,24 +93,24 @@ impl Spans {
             return;
         }
         let spans = batch.len();
-        let failed = match timeout_at(until, sender.exporter.export(batch)).await {
+        let failure = match timeout_at(until, sender.exporter.export(batch)).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(ErrorChain(&error).to_string()),
             Err(_) => Some(format!("no answer within {} ms", FLUSH.as_millis())),
         };
-        sender.rests_until = failed.is_some().then(|| Instant::now() + REST);
-        if let Some(error) = failed {
+        sender.pauses_until = failure.is_some().then(|| Instant::now() + PAUSE);
+        if let Some(error) = failure {
             tracing::warn!(
                 error,
                 spans,
-                rest_s = REST.as_secs(),
+                rest_s = PAUSE.as_secs(),
                 "spans lost, the collector is left alone for a while"
             );
         }
     }
 }
 
-/// Spans that have ended and were not sent yet.
+/// Spans that have ended and are not sent yet.
 #[derive(Debug, Clone, Default)]
 struct Waiting(Arc<Mutex<Vec<SpanData>>>);
 
@@ -129,7 +131,7 @@ impl SpanProcessor for Waiting {
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        Ok(()) // `Spans::flush` does it, which can wait.
+        Ok(()) // `Spans::flush` sends them: unlike this function it is async.
     }
 
     fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {

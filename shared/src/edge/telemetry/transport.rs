@@ -1,4 +1,4 @@
-//! The way to the collector: the HTTP client that the AWS SDK brings, so that no function links a second one.
+//! The HTTP client for the collector. It is the client of the AWS SDK, so that no function links a second one.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use aws_smithy_types::body::SdkBody;
 use http_body_util::{BodyExt as _, Limited};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 
-/// Of a collector's answer; it says little.
+/// The most bytes that are read of a collector's answer.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
-/// Made at its first use: a function that sends no span pays nothing.
+/// A client that is made at its first use, so that it costs nothing without spans.
 #[derive(Debug, Default)]
 pub(super) struct Transport(OnceLock<Option<SharedHttpConnector>>);
 

@@ -1,0 +1,99 @@
+//! A project's limits as a meter applies them: how many shards, and which share each has.
+
+use crate::data::MAX_SHARDS;
+use crate::model::project::{Limits, Project};
+
+/// The limits of a project and the number of shards its meter has for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MeterLimits {
+    pub project: Limits,
+    pub revision: u64,
+    pub shards: u8,
+}
+
+/// Shards of a project without limits.
+const UNLIMITED_SHARDS: u64 = 8;
+/// One shard serves about this many requests per minute.
+const REQUESTS_PER_SHARD: u64 = 1_000;
+/// A shard's share of the tokens per minute is at least this, so that one request does not exceed it.
+const TOKENS_PER_SHARD: u64 = 1_000_000;
+/// A shard's share of the budget is at least this many micro-dollars, so that small budgets need no gathering.
+const BUDGET_PER_SHARD: u64 = 25_000_000;
+
+impl MeterLimits {
+    #[must_use]
+    pub fn of(project: &Project) -> Self {
+        let limits = project.limits;
+        let by_requests = limits.requests_per_minute.map_or(UNLIMITED_SHARDS, |max| max.div_ceil(REQUESTS_PER_SHARD));
+        let by_tokens = limits.tokens_per_minute.map_or(u64::MAX, |max| max / TOKENS_PER_SHARD);
+        let by_budget = limits.budget.map_or(u64::MAX, |budget| budget.0 / BUDGET_PER_SHARD);
+        let shards = by_requests.min(by_tokens).min(by_budget).clamp(1, u64::from(MAX_SHARDS));
+        Self { project: limits, revision: project.revision, shards: u8::try_from(shards).unwrap_or(1) }
+    }
+
+    /// Whether the meter keeps a rate window.
+    #[must_use]
+    pub fn has_rates(&self) -> bool {
+        self.project.requests_per_minute.is_some() || self.project.tokens_per_minute.is_some()
+    }
+
+    /// Requests per minute of one shard; the shares add up to the limit.
+    #[must_use]
+    pub fn share_of_requests(&self, shard: u8) -> Option<u64> {
+        self.project.requests_per_minute.map(|max| self.share(max, shard))
+    }
+
+    /// Tokens per minute of one shard; the shares add up to the limit.
+    #[must_use]
+    pub fn share_of_tokens(&self, shard: u8) -> Option<u64> {
+        self.project.tokens_per_minute.map(|max| self.share(max, shard))
+    }
+
+    fn share(&self, max: u64, shard: u8) -> u64 {
+        let shards = u64::from(self.shards);
+        max / shards + u64::from(u64::from(shard) < max % shards)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::money::MicroUsd;
+    use crate::model::project::Policy;
+
+    fn limits_of(requests: Option<u64>, tokens: Option<u64>, dollars: Option<u64>) -> MeterLimits {
+        let limits = Limits {
+            requests_per_minute: requests,
+            tokens_per_minute: tokens,
+            budget: dollars.map(|dollars| MicroUsd(dollars * 1_000_000)),
+        };
+        MeterLimits::of(&Project {
+            id: String::new(),
+            name: String::new(),
+            created_at: 0,
+            archived_at: None,
+            limits,
+            revision: 1,
+            policy: Policy::default(),
+        })
+    }
+
+    #[test]
+    fn small_limits_have_one_shard_and_large_ones_more() {
+        assert_eq!(limits_of(Some(3), None, None).shards, 1);
+        assert_eq!(limits_of(None, None, None).shards, 8);
+        assert_eq!(limits_of(None, None, Some(10)).shards, 1);
+        assert_eq!(limits_of(None, None, Some(75)).shards, 3);
+        assert_eq!(limits_of(Some(10_000), None, None).shards, 10);
+        assert_eq!(limits_of(Some(10_000), Some(90_000), None).shards, 1);
+        assert_eq!(limits_of(Some(1_000_000), None, None).shards, MAX_SHARDS);
+    }
+
+    #[test]
+    fn shares_add_up_to_the_limit() {
+        let limits = limits_of(Some(10_001), Some(99_999_999), None);
+        let shards = 0..limits.shards;
+        assert_eq!(shards.clone().filter_map(|n| limits.share_of_requests(n)).sum::<u64>(), 10_001);
+        assert_eq!(shards.filter_map(|n| limits.share_of_tokens(n)).sum::<u64>(), 99_999_999);
+    }
+}

@@ -1,0 +1,43 @@
+//! The state of a project's rate limits, for `x-ratelimit-*`.
+
+use std::time::Duration;
+
+use super::MeterLimits;
+use crate::data::Window;
+use crate::model::clock::Timestamp;
+
+/// The state of the rate limits after a call. `None` where there is no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RateStatus {
+    pub requests: Option<Rate>,
+    pub tokens: Option<Rate>,
+}
+
+/// One limit per minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    pub limit: u64,
+    pub remaining: u64,
+    /// Until the window ends.
+    pub reset: Duration,
+}
+
+impl RateStatus {
+    pub(super) fn of(limits: &MeterLimits, requests: u64, tokens: u64, reset_ms: u64) -> Self {
+        let rate = |limit: u64, used: u64| Rate {
+            limit,
+            remaining: limit.saturating_sub(used),
+            reset: Duration::from_millis(reset_ms),
+        };
+        Self {
+            requests: limits.project.requests_per_minute.map(|limit| rate(limit, requests)),
+            tokens: limits.project.tokens_per_minute.map(|limit| rate(limit, tokens)),
+        }
+    }
+
+    /// Estimated from one shard: the others are assumed to be as full as this one.
+    pub(super) fn of_shard(limits: &MeterLimits, window: &Window, now: Timestamp) -> Self {
+        let shards = u64::from(limits.shards);
+        Self::of(limits, window.requests * shards, window.tokens * shards, now.until(window.ends))
+    }
+}

@@ -1,0 +1,124 @@
+//! Calls that one provider answers: chat completions, completions, embeddings and moderations.
+
+mod relay;
+
+use std::sync::Arc;
+
+use super::answer::{CallAnswer, CallMetadata, ResponseSender};
+use super::bound;
+use super::cache::{CacheControl, CachePlan};
+use super::dispatch::ProviderAnswer;
+use super::error::Error;
+use super::idempotency::{KeyPlan, fingerprint, stored};
+use super::pipeline::{Call, CallOptions, OpenCall, Pipeline, Runner, find_model};
+use crate::dialects::ContentType;
+use crate::dialects::openai_chat::{Body, LEGACY_MAX_TOKENS};
+use crate::model::catalog::Catalog;
+use crate::model::clock::Clock;
+use crate::model::id::Fingerprint;
+use crate::model::object::Object;
+use crate::model::project::Caller;
+use crate::model::provider::{Endpoint, Whole};
+use relay::StreamRelay;
+
+/// A call as a client sent it, read by its dialect.
+pub struct CallRequest {
+    pub endpoint: Endpoint,
+    pub body: Body,
+    pub cache_control: CacheControl,
+    pub options: CallOptions,
+}
+
+/// Makes calls for callers.
+pub struct Calls {
+    pipeline: Arc<Pipeline>,
+    catalog: Arc<Catalog>,
+    clock: Clock,
+}
+
+impl Calls {
+    pub(super) fn new(pipeline: Arc<Pipeline>, catalog: Arc<Catalog>, clock: Clock) -> Self {
+        Self { pipeline, catalog, clock }
+    }
+
+    /// The models that can be called.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Makes a call. The call runs to its end whether or not its caller waits for it.
+    ///
+    /// # Errors
+    /// `UnknownModel`, `Unpriced`, `Refused`, `KeyReused`, `Provider`, `Repeated`, `Invalid`, `Unavailable`, `Internal`.
+    pub async fn run(&self, caller: Caller, request: CallRequest) -> Result<CallAnswer, Error> {
+        let CallRequest { endpoint, body, cache_control, options } = request;
+        let model = find_model(&self.catalog, &body.model, endpoint)?;
+        let mut call = Call::new(&self.clock, caller, endpoint, model, body, &options)?;
+        let project = &call.caller.project;
+        let body = &call.body.object;
+        let key = options.idempotency_key.as_deref();
+        call.cache = CachePlan::new(project, cache_control, || {
+            let request_text = fingerprint(body);
+            Fingerprint::of([endpoint.path().as_bytes(), request_text.as_str().as_bytes()])
+        });
+        call.key = KeyPlan::new(project, endpoint.path(), key, options.retry_count, || fingerprint(body));
+        self.pipeline.run(call, ChatRunner).await
+    }
+}
+
+/// Runs a call whose answer passes through as the provider gives it.
+struct ChatRunner;
+
+impl Runner for ChatRunner {
+    async fn run(&self, pipeline: &Pipeline, call: &Call, open: &mut OpenCall, sender: &mut ResponseSender) {
+        let body = provider_body(call, open.admitted.budgeted);
+        match pipeline.dispatch(call, open, &body, call.body.stream).await {
+            Err(error) => {
+                pipeline.fail(call, open, &error).await;
+                sender.fail(error).await;
+            }
+            Ok(ProviderAnswer::Whole(whole)) => answer_whole(pipeline, call, open, whole, sender).await,
+            Ok(ProviderAnswer::Stream(events)) => StreamRelay::new(pipeline, call, open, sender).run(events).await,
+        }
+    }
+
+    async fn follow_response(
+        &self,
+        _: &Call,
+        response_id: String,
+        _: CallMetadata,
+        _: &mut ResponseSender,
+    ) -> Result<(), Error> {
+        // Only keys of `POST /v1/responses` name responses.
+        Err(Error::NotFound { kind: "response", id: response_id })
+    }
+}
+
+async fn answer_whole(
+    pipeline: &Pipeline,
+    call: &Call,
+    open: &mut OpenCall,
+    whole: Whole,
+    sender: &mut ResponseSender,
+) {
+    open.used.observe_whole(&whole);
+    let usage = open.used.total(&call.bound);
+    open.metadata.cost = Some(open.report(call, &usage, false));
+    sender.send_whole(ContentType::Json, whole.body.clone(), open.metadata.clone()).await;
+    sender.flush().await;
+    tokio::join!(
+        pipeline.settle(call, open, &usage),
+        pipeline.complete(open, true, stored(ContentType::Json, whole.body.clone())),
+        pipeline.cache.store(&call.caller.project.id, call.cache.as_ref(), ContentType::Json, whole.body),
+    );
+}
+
+/// The body for the provider: the caller's, with the output limit that applies.
+fn provider_body(call: &Call, budgeted: bool) -> Object {
+    let mut body = call.body.object.clone();
+    if call.endpoint == Endpoint::Completions && body.get::<u64>("max_tokens").is_none() {
+        body.set("max_tokens", &LEGACY_MAX_TOKENS);
+    }
+    bound::with_limit(body, call.output_limit(budgeted))
+}

@@ -1,0 +1,139 @@
+//! Streams: events go to the client as they arrive, and are kept for the requests that follow or replay them.
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use tokio::time::{Duration, Instant};
+
+use crate::app::answer::{Head, ResponseSender};
+use crate::app::dispatch::EventStream;
+use crate::app::idempotency::stored;
+use crate::app::pipeline::{Call, OpenCall, Pipeline};
+use crate::data::StoredAnswer;
+use crate::dialects::openai_chat::stream;
+use crate::dialects::{ContentType, sse};
+use crate::model::error_chain::ErrorChain;
+use crate::model::provider::{Event, Failure};
+
+/// Each second, the received chunks are stored as one part.
+const PART_EVERY: Duration = Duration::from_secs(1);
+/// A part of this size is stored earlier.
+const PART_BYTES: usize = 64 * 1024;
+/// An item of the table holds 400 KB.
+const MAX_PART_BYTES: usize = 350 * 1024;
+
+/// Carries a provider's stream to the client, the idempotency record and the cache.
+pub(super) struct StreamRelay<'a> {
+    pipeline: &'a Pipeline,
+    call: &'a Call,
+    open: &'a OpenCall,
+    sender: &'a mut ResponseSender,
+    /// Everything sent, if it goes into the cache.
+    copy: Option<BytesMut>,
+    /// The bytes that are not stored as a part yet, if another request may follow.
+    pending: BytesMut,
+    /// Byte of the stream that `pending` begins with.
+    pending_at: u64,
+    parts: u32,
+    last_part: Instant,
+    part_failed: bool,
+}
+
+impl<'a> StreamRelay<'a> {
+    pub(super) fn new(
+        pipeline: &'a Pipeline,
+        call: &'a Call,
+        open: &'a OpenCall,
+        sender: &'a mut ResponseSender,
+    ) -> Self {
+        Self {
+            pipeline,
+            call,
+            open,
+            sender,
+            copy: call.cache.as_ref().map(|_| BytesMut::new()),
+            pending: BytesMut::new(),
+            pending_at: 0,
+            parts: 0,
+            last_part: Instant::now(),
+            part_failed: false,
+        }
+    }
+
+    /// Relays the stream to its end, then settles the call. The body ends after that.
+    pub(super) async fn run(mut self, mut events: EventStream) {
+        self.sender.begin(Head::stream(self.open.metadata.clone()));
+        let mut failure = None;
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => self.forward(&event).await,
+                Err(error) => failure = Some(error),
+            }
+        }
+        self.emit(last_event(failure.as_ref())).await;
+        self.sender.flush().await;
+        self.finish(failure.is_some()).await;
+    }
+
+    async fn forward(&mut self, event: &Event) {
+        self.open.used.observe(event);
+        let cost = || event.usage.map(|usage| self.call.cost(&usage)).unwrap_or_default();
+        if let Some(event) = stream::chunk(event, self.call.body.include_usage, cost) {
+            self.emit(event).await;
+        }
+    }
+
+    async fn emit(&mut self, event: Bytes) {
+        if let Some(copy) = &mut self.copy {
+            copy.extend_from_slice(&event);
+        }
+        if self.open.lease.is_some() {
+            self.pending.extend_from_slice(&event);
+        }
+        self.sender.send(event).await;
+        let is_large = self.pending.len() >= PART_BYTES && !self.part_failed;
+        let is_due = is_large || self.last_part.elapsed() >= PART_EVERY;
+        // Bytes that the table refused for so long that they fill an item are stored with the end.
+        if is_due && (1..=MAX_PART_BYTES).contains(&self.pending.len()) {
+            self.store_part().await;
+        }
+    }
+
+    /// Stores the bytes since the last part. If that fails, the next part holds them again. Each part says where it
+    /// begins, because the failed one may have been stored all the same.
+    async fn store_part(&mut self) {
+        let Some(lease) = &self.open.lease else { return };
+        self.last_part = Instant::now();
+        let part = Bytes::copy_from_slice(&self.pending);
+        let written = self.pipeline.idempotency.put_part(lease, self.parts, self.pending_at, &part).await;
+        self.parts += 1;
+        self.part_failed = written.is_err();
+        match written {
+            Ok(()) => {
+                self.pending_at += part.len() as u64;
+                self.pending.clear();
+            }
+            Err(error) => tracing::warn!(error = %ErrorChain(&error), "part of a stream not stored yet"),
+        }
+    }
+
+    async fn finish(self, failed: bool) {
+        let Self { pipeline, call, open, copy, pending, pending_at, .. } = self;
+        let usage = open.used.total(&call.bound);
+        open.report(call, &usage, failed);
+        let answer = StoredAnswer { tail_at: pending_at, ..stored(ContentType::EventStream, pending.freeze()) };
+        let store = async {
+            if let (Some(copy), false) = (copy, failed) {
+                let (cache, project_id) = (&pipeline.cache, &call.caller.project.id);
+                cache.store(project_id, call.cache.as_ref(), ContentType::EventStream, copy.freeze()).await;
+            }
+        };
+        tokio::join!(pipeline.settle(call, open, &usage), pipeline.complete(open, !failed, answer), store);
+    }
+}
+
+/// The event that ends a stream.
+fn last_event(failure: Option<&Failure>) -> Bytes {
+    let Some(failure) = failure else { return sse::DONE };
+    tracing::warn!(error = failure.summary(), "stream broke after it had begun");
+    sse::error(&format!("The stream was interrupted: {failure}. Send the request again."))
+}

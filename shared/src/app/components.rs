@@ -1,0 +1,223 @@
+//! Making the components of a process. The only place that knows what each is made from.
+
+use std::sync::{Arc, OnceLock};
+
+use super::admission::Admission;
+use super::auth::Auth;
+use super::cache::ResponseCache;
+use super::calls::Calls;
+use super::conversations::Conversations;
+use super::dispatch::{Dispatcher, Providers};
+use super::idempotency::Idempotency;
+use super::jobs::{Canceller, Finalizer, JobAdmin, JobQueue, Recovery, ResponseWorker, Sweeper};
+use super::ledger::Ledger;
+use super::pipeline::Pipeline;
+use super::projects::{Projects, ServiceAccounts};
+use super::responses::Responses;
+use super::tasks::Tasks;
+use super::usage::UsageReports;
+use super::webhooks::{Announcer, Deliverer, Webhooks};
+use crate::data::Stores;
+use crate::model::catalog::Catalog;
+use crate::model::clock::Clock;
+use crate::model::secret::Secret;
+use crate::model::webhook::Receivers;
+
+/// One process of the service: its stores, models, providers and keys, and the components made from them.
+///
+/// A function takes the components that it uses; code that no function takes is not linked. Components of one process
+/// share the state that must be shared: remembered keys, hints, breakers, running calls.
+pub struct Components {
+    stores: Stores,
+    clock: Clock,
+    catalog: Arc<Catalog>,
+    providers: Providers,
+    /// The way to webhook endpoints; `None` in functions that neither register nor deliver.
+    receivers: Option<Arc<dyn Receivers>>,
+    /// The key of the admin API; `None` refuses every use of it.
+    admin_key: Option<Secret>,
+    admission: Arc<Admission>,
+    tasks: Tasks,
+    auth: OnceLock<Arc<Auth>>,
+    dispatcher: OnceLock<Arc<Dispatcher>>,
+}
+
+impl Components {
+    /// The least: no models, no providers, no way to receivers, no admin API.
+    #[must_use]
+    pub fn new(stores: Stores, clock: Clock) -> Self {
+        Self {
+            admission: Arc::new(Admission::new(&stores, clock.clone())),
+            stores,
+            clock,
+            catalog: Arc::default(),
+            providers: Providers::new(),
+            receivers: None,
+            admin_key: None,
+            tasks: Tasks::default(),
+            auth: OnceLock::new(),
+            dispatcher: OnceLock::new(),
+        }
+    }
+
+    /// The models that can be called, and their prices.
+    #[must_use]
+    pub fn models(self, catalog: Arc<Catalog>) -> Self {
+        Self { catalog, ..self }
+    }
+
+    #[must_use]
+    pub fn providers(self, providers: Providers) -> Self {
+        Self { providers, ..self }
+    }
+
+    #[must_use]
+    pub fn receivers(self, receivers: Arc<dyn Receivers>) -> Self {
+        Self { receivers: Some(receivers), ..self }
+    }
+
+    #[must_use]
+    pub fn admin_key(self, key: Secret) -> Self {
+        Self { admin_key: Some(key), ..self }
+    }
+
+    #[must_use]
+    pub fn stores(&self) -> &Stores {
+        &self.stores
+    }
+
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    #[must_use]
+    pub fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.catalog)
+    }
+
+    /// Waits until every call that began is settled. For the end of a process.
+    pub async fn drain(&self) {
+        self.tasks.drain().await;
+    }
+
+    pub fn auth(&self) -> Arc<Auth> {
+        let make = || Auth::new(&self.stores, self.clock.clone(), Arc::clone(&self.admission), self.admin_key.clone());
+        Arc::clone(self.auth.get_or_init(|| Arc::new(make())))
+    }
+
+    pub fn calls(&self) -> Arc<Calls> {
+        Arc::new(Calls::new(self.pipeline(), self.catalog(), self.clock.clone()))
+    }
+
+    pub fn responses(&self) -> Arc<Responses> {
+        Arc::new(Responses {
+            pipeline: self.pipeline(),
+            records: self.stores.responses(),
+            conversations: self.conversations(),
+            finalizer: self.finalizer(),
+            canceller: self.canceller(),
+            queue: self.job_queue(),
+            catalog: self.catalog(),
+            clock: self.clock.clone(),
+        })
+    }
+
+    pub fn conversations(&self) -> Arc<Conversations> {
+        Arc::new(Conversations::new(&self.stores, self.clock.clone()))
+    }
+
+    pub fn response_worker(&self) -> Arc<ResponseWorker> {
+        Arc::new(ResponseWorker {
+            records: self.stores.responses(),
+            projects: self.stores.projects(),
+            catalog: self.catalog(),
+            admission: Arc::clone(&self.admission),
+            ledger: self.ledger(),
+            dispatcher: self.dispatcher(),
+            finalizer: self.finalizer(),
+            queue: self.job_queue(),
+            clock: self.clock.clone(),
+        })
+    }
+
+    pub fn sweeper(&self) -> Arc<Sweeper> {
+        Arc::new(Sweeper {
+            due: self.stores.due(),
+            meters: self.stores.meters(),
+            ledger: self.ledger(),
+            catalog: self.catalog(),
+            recovery: Recovery::new(self.stores.responses(), self.finalizer(), self.job_queue()),
+            deliverer: self.deliverer(),
+            clock: self.clock.clone(),
+        })
+    }
+
+    pub fn webhooks(&self) -> Arc<Webhooks> {
+        Arc::new(Webhooks::new(&self.stores, self.clock.clone(), self.receivers.clone()))
+    }
+
+    pub fn deliverer(&self) -> Arc<Deliverer> {
+        Arc::new(Deliverer::new(&self.stores, self.clock.clone(), self.receivers.clone()))
+    }
+
+    pub fn projects(&self) -> Arc<Projects> {
+        Arc::new(Projects::new(&self.stores, self.clock.clone(), self.auth(), Arc::clone(&self.admission)))
+    }
+
+    pub fn service_accounts(&self) -> Arc<ServiceAccounts> {
+        Arc::new(ServiceAccounts::new(&self.stores, self.clock.clone(), self.auth()))
+    }
+
+    pub fn job_admin(&self) -> Arc<JobAdmin> {
+        Arc::new(JobAdmin {
+            records: self.stores.responses(),
+            projects: self.stores.projects(),
+            queues: self.stores.queues.clone(),
+            canceller: self.canceller(),
+        })
+    }
+
+    pub fn usage_reports(&self) -> Arc<UsageReports> {
+        Arc::new(UsageReports::new(&self.stores))
+    }
+
+    fn pipeline(&self) -> Arc<Pipeline> {
+        Arc::new(Pipeline {
+            admission: Arc::clone(&self.admission),
+            ledger: self.ledger(),
+            idempotency: Idempotency::new(self.stores.idempotency(), self.clock.clone()),
+            cache: ResponseCache::new(self.stores.cache(), self.clock.clone()),
+            dispatcher: self.dispatcher(),
+            tasks: self.tasks.clone(),
+        })
+    }
+
+    fn ledger(&self) -> Arc<Ledger> {
+        Arc::new(Ledger::new(&self.stores, self.clock.clone(), Arc::clone(&self.admission)))
+    }
+
+    fn dispatcher(&self) -> Arc<Dispatcher> {
+        let make = || Dispatcher::new(&self.stores, self.clock.clone(), self.providers.clone());
+        Arc::clone(self.dispatcher.get_or_init(|| Arc::new(make())))
+    }
+
+    fn finalizer(&self) -> Arc<Finalizer> {
+        Arc::new(Finalizer {
+            records: self.stores.responses(),
+            ledger: self.ledger(),
+            catalog: self.catalog(),
+            conversations: self.conversations(),
+            announcer: Announcer::new(&self.stores, self.clock.clone()),
+            clock: self.clock.clone(),
+        })
+    }
+
+    fn canceller(&self) -> Arc<Canceller> {
+        Arc::new(Canceller::new(self.stores.responses(), self.finalizer(), self.clock.clone()))
+    }
+
+    fn job_queue(&self) -> JobQueue {
+        JobQueue::new(self.stores.queues.clone())
+    }
+}

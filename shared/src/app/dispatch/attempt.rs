@@ -1,0 +1,69 @@
+//! The start of one attempt: the whole answer or the first event, within its time limits.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use tokio::time::{Instant, timeout_at};
+
+use super::{EventStream, ProviderAnswer};
+use crate::app::telemetry::Generation;
+use crate::model::catalog::Timeouts;
+use crate::model::provider::{Event, Failure, Reply};
+
+/// Waits for the whole answer or the first event.
+pub(super) async fn start(
+    reply: impl Future<Output = Result<Reply, Failure>>,
+    timeouts: &Timeouts,
+    deadline: Instant,
+) -> Result<ProviderAnswer, Failure> {
+    let until = deadline.min(Instant::now() + timeouts.first_byte);
+    let late = || Failure::TimedOut { awaited: "answer", after: timeouts.first_byte };
+    match timeout_at(until, reply).await.map_err(|_| late())?? {
+        Reply::Whole(whole) => Ok(ProviderAnswer::Whole(whole)),
+        Reply::Stream(mut events) => {
+            let first = timeout_at(until, events.next()).await.map_err(|_| late())?;
+            let first =
+                first.ok_or_else(|| Failure::Malformed("the stream ended before its first event".to_owned()))??;
+            let rest = with_time_limits(events, timeouts.idle, deadline);
+            Ok(ProviderAnswer::Stream(futures_util::stream::iter([Ok(first)]).chain(rest).boxed()))
+        }
+    }
+}
+
+/// Ends a stream with a failure when no event arrives for `idle`, or when the deadline has passed.
+fn with_time_limits(
+    events: BoxStream<'static, Result<Event, Failure>>,
+    idle: Duration,
+    deadline: Instant,
+) -> EventStream {
+    futures_util::stream::unfold(Some(events), move |events| async move {
+        let mut events = events?;
+        let until = deadline.min(Instant::now() + idle);
+        match timeout_at(until, events.next()).await {
+            Ok(None) => None,
+            Ok(Some(Ok(event))) => Some((Ok(event), Some(events))),
+            Ok(Some(Err(failure))) => Some((Err(failure), None)),
+            Err(_) => Some((Err(Failure::TimedOut { awaited: "next event", after: idle }), None)),
+        }
+    })
+    .boxed()
+}
+
+/// Records the attempt on its span: at once, or as the stream goes on.
+pub(super) fn traced(
+    started: Result<ProviderAnswer, Failure>,
+    generation: Generation,
+) -> Result<ProviderAnswer, Failure> {
+    match started {
+        Ok(ProviderAnswer::Whole(whole)) => {
+            generation.complete(&whole);
+            Ok(ProviderAnswer::Whole(whole))
+        }
+        Ok(ProviderAnswer::Stream(events)) => Ok(ProviderAnswer::Stream(generation.observe(events))),
+        Err(failure) => {
+            generation.fail(&failure);
+            Err(failure)
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Calling a provider: targets in order, retries before the first byte only, within one deadline.
+
+mod attempt;
+mod breakers;
+mod retry_budget;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::BoxStream;
+use rand::RngExt as _;
+use tokio::time::Instant;
+
+use super::error::Error;
+use super::telemetry::Generation;
+use crate::data::Stores;
+use crate::model::backoff::Backoff;
+use crate::model::catalog::{Model, Target};
+use crate::model::clock::Clock;
+use crate::model::object::Object;
+use crate::model::provider::{Call as ProviderRequest, Endpoint, Event, Failure, Provider, Whole};
+use crate::model::rng;
+use breakers::{Breakers, Permit};
+use retry_budget::RetryBudget;
+
+/// Providers by their name in the catalog.
+pub type Providers = HashMap<String, Arc<dyn Provider>>;
+
+/// The events of a streamed answer.
+pub(super) type EventStream = BoxStream<'static, Result<Event, Failure>>;
+
+/// A call for whichever target answers.
+pub(super) struct DispatchRequest<'a> {
+    pub(super) endpoint: Endpoint,
+    pub(super) model: &'a Model,
+    pub(super) body: &'a Object,
+    pub(super) stream: bool,
+    pub(super) deadline: Instant,
+}
+
+/// An answer that has started.
+pub(super) struct Dispatched {
+    pub(super) answer: ProviderAnswer,
+    pub(super) provider: String,
+    pub(super) attempts: u32,
+}
+
+pub(super) enum ProviderAnswer {
+    Whole(Whole),
+    /// Begins with the first event, and has time limits between the others.
+    Stream(EventStream),
+}
+
+/// Rounds over all targets.
+const MAX_ROUNDS: u32 = 3;
+/// Waits between rounds.
+const BACKOFF: Backoff = Backoff::new(200, 800);
+/// A provider that asks for a longer pause is not waited for.
+const MAX_WAIT: Duration = Duration::from_secs(20);
+
+/// Calls providers. Owns the circuit breakers and the retry budget of the process.
+pub(super) struct Dispatcher {
+    providers: Providers,
+    breakers: Breakers,
+    retries: RetryBudget,
+}
+
+impl Dispatcher {
+    pub(super) fn new(stores: &Stores, clock: Clock, providers: Providers) -> Self {
+        let breakers = Breakers::new(stores.breakers(), clock);
+        Self { providers, breakers, retries: RetryBudget::default() }
+    }
+
+    /// Reads the shared breakers of a model's providers where they are old. Runs in parallel with the admission.
+    pub(super) async fn refresh_breakers(&self, model: &Model) {
+        self.breakers.refresh(model).await;
+    }
+
+    /// Makes a call at the first target that answers.
+    ///
+    /// # Errors
+    /// `Provider` with the last failure and the number of attempts.
+    pub(super) async fn dispatch(&self, request: &DispatchRequest<'_>) -> Result<Dispatched, Error> {
+        self.retries.earn();
+        let mut attempts = 0;
+        let mut last = None;
+        for round in 0..MAX_ROUNDS {
+            for target in in_order(request.model) {
+                let failure = match self.attempt(request, target, &mut attempts).await {
+                    Ok(answer) => return Ok(Dispatched { answer, provider: target.provider.clone(), attempts }),
+                    Err(failure) => failure,
+                };
+                let error = failure.summary();
+                tracing::warn!(provider = target.provider, attempts, error, "provider attempt failed");
+                let may_fall_back = failure.may_fall_back();
+                last = Some(more_telling(last.take(), (target.provider.clone(), failure)));
+                if !may_fall_back {
+                    return Err(provider_error(last, attempts));
+                }
+            }
+            let retryable = last.as_ref().filter(|(_, failure)| failure.is_retryable());
+            let Some(wait) = retryable.and_then(|(_, failure)| wait_for(failure, round, request.deadline)) else {
+                break;
+            };
+            if round + 1 == MAX_ROUNDS || !self.retries.spend() {
+                break;
+            }
+            tokio::time::sleep(wait).await;
+        }
+        Err(provider_error(last, attempts))
+    }
+
+    async fn attempt(
+        &self,
+        request: &DispatchRequest<'_>,
+        target: &Target,
+        attempts: &mut u32,
+    ) -> Result<ProviderAnswer, Failure> {
+        if let Permit::Wait(retry_after) = self.breakers.permit(&target.provider).await {
+            return Err(Failure::CircuitOpen { retry_after });
+        }
+        let provider = self.providers.get(&target.provider);
+        let provider = provider.ok_or_else(|| Failure::Unsupported {
+            what: format!("provider `{}` is not connected", target.provider),
+            param: None,
+        })?;
+        *attempts += 1;
+        let generation = Generation::begin(request.endpoint, &target.provider, &target.model, request.body);
+        let sent = ProviderRequest {
+            endpoint: request.endpoint,
+            model: target.model.clone(),
+            body: request.body.clone(),
+            stream: request.stream,
+            connect: target.timeouts.connect,
+            traceparent: generation.traceparent(),
+        };
+        let started = attempt::start(provider.send(&sent), &target.timeouts, request.deadline).await;
+        self.breakers.observe(&target.provider, started.as_ref().map(drop)).await;
+        attempt::traced(started, generation)
+    }
+}
+
+/// The targets in the order to try them: one drawn by weight first, then the others as written.
+fn in_order(model: &Model) -> Vec<&Target> {
+    let mut targets: Vec<&Target> = model.targets.iter().collect();
+    let total: u32 = targets.iter().filter_map(|target| target.weight).sum();
+    if total > 0 {
+        let mut drawn = rng::rng().random_range(0..total);
+        let first = targets.iter().position(|target| {
+            let weight = target.weight.unwrap_or(0);
+            let is_drawn = drawn < weight;
+            drawn = drawn.saturating_sub(weight);
+            is_drawn
+        });
+        if let Some(first) = first {
+            let target = targets.remove(first);
+            targets.insert(0, target);
+        }
+    }
+    targets
+}
+
+/// How long to wait before the next round; `None` if the deadline or the provider forbids another.
+fn wait_for(failure: &Failure, round: u32, deadline: Instant) -> Option<Duration> {
+    let own = BACKOFF.delay(round);
+    let wait = failure.retry_after().map_or(own, |asked| asked.max(own));
+    (wait <= MAX_WAIT && Instant::now() + wait < deadline).then_some(wait)
+}
+
+/// The failure of two that explains more: every failure explains more than a target that was not asked.
+fn more_telling(before: Option<(String, Failure)>, now: (String, Failure)) -> (String, Failure) {
+    match (before, now) {
+        (Some(before), (_, Failure::CircuitOpen { .. } | Failure::Unsupported { .. })) => before,
+        (_, now) => now,
+    }
+}
+
+fn provider_error(last: Option<(String, Failure)>, attempts: u32) -> Error {
+    let no_target = || Failure::Unsupported { what: "the model has no target".to_owned(), param: None };
+    let (provider, source) = last.unwrap_or_else(|| (String::new(), no_target()));
+    Error::Provider { provider: provider.into(), attempts, source }
+}

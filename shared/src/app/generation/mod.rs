@@ -1,0 +1,20 @@
+//! Generating a response: the provider's chunks become events, which go to the client that waits and into the record.
+//!
+//! The request that waits for a response and the worker that makes one in the background both generate it here.
+
+mod event_log;
+mod event_sink;
+mod generate;
+mod run_end;
+mod stored_request;
+
+pub(super) use event_log::{EventLog, RunLost};
+pub(super) use event_sink::EventSink;
+pub(super) use generate::{Generated, generate, streamed};
+pub(super) use run_end::{RunEnd, describe, failed_end, finished_record, skeleton_of};
+pub(super) use stored_request::{StoredRequest, output_items};
+
+/// How long a run may be silent before another process treats it as dead.
+pub(super) const LEASE_MS: u64 = 30_000;
+/// After this time the sweeper does what a lost message or a dead process left undone.
+pub(super) const LOST_AFTER_MS: u64 = 60_000;

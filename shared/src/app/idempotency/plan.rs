@@ -1,0 +1,83 @@
+//! Which record makes a request safe to repeat.
+
+use serde_json::Value;
+
+use crate::data::RecordKey;
+use crate::model::id::Fingerprint;
+use crate::model::object::Object;
+use crate::model::project::Project;
+
+/// How long an answer can be replayed.
+const KEPT_SECONDS: u64 = 86_400;
+/// The longest that Lambda lets a function run.
+const LONGEST_RUN_SECONDS: u64 = 900;
+/// How long a request is remembered for the retries that an SDK makes of it: an SDK waits 600 s before each.
+const RETRIES_KEPT_SECONDS: u64 = LONGEST_RUN_SECONDS + 600;
+
+/// How a request is made safe to repeat.
+#[derive(Debug, Clone)]
+pub(in crate::app) struct KeyPlan {
+    pub(super) key: RecordKey,
+    pub(super) fingerprint: Fingerprint,
+    /// The request is known to be new: it replaces the record of an earlier one.
+    pub(super) is_new: bool,
+    pub(super) kept_seconds: u64,
+}
+
+impl KeyPlan {
+    /// From the caller's key; else, where the project wants it, from the body itself. `None`: not safe to repeat.
+    pub(in crate::app) fn new(
+        project: &Project,
+        path: &str,
+        key: Option<&str>,
+        retry_count: u32,
+        fingerprint: impl FnOnce() -> Fingerprint,
+    ) -> Option<Self> {
+        let record_key = |kind: &str, key: &str| RecordKey {
+            project_id: project.id.clone(),
+            hash: Fingerprint::of([b"POST".as_slice(), path.as_bytes(), kind.as_bytes(), key.as_bytes()]),
+        };
+        match key {
+            Some(key) => Some(Self {
+                key: record_key("key", key),
+                fingerprint: fingerprint(),
+                is_new: false,
+                kept_seconds: KEPT_SECONDS,
+            }),
+            None if project.policy.dedupe_retries => {
+                let fingerprint = fingerprint();
+                let key = record_key("retry", fingerprint.as_str());
+                Some(Self { key, fingerprint, is_new: retry_count == 0, kept_seconds: RETRIES_KEPT_SECONDS })
+            }
+            None => None,
+        }
+    }
+}
+
+/// Hash of a body's meaning: the order of members, spacing and escapes do not matter.
+///
+/// RFC 8785 is not used: it writes numbers as doubles, so bodies that differ in a large integer would be taken for equal.
+pub(in crate::app) fn fingerprint(body: &Object) -> Fingerprint {
+    let bytes = body.to_bytes();
+    // A body that is too deep or too large for a `Value` is compared by its text.
+    let Ok(mut value) = serde_json::from_slice::<Value>(&bytes) else { return Fingerprint::of([&*bytes]) };
+    value.sort_all_objects();
+    Fingerprint::of([value.to_string().as_bytes()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fingerprint_is_of_the_meaning() {
+        let of = |json: &str| fingerprint(&Object::parse(json.as_bytes()).unwrap());
+        assert_eq!(
+            of(r#"{"a":1,"b":{"c":"é","d":[1,2]}}"#),
+            of("{ \"b\": {\"d\":[1, 2],\"c\":\"\\u00e9\"}, \"a\":1 }")
+        );
+        assert_ne!(of(r#"{"a":[1,2]}"#), of(r#"{"a":[2,1]}"#));
+        assert_ne!(of(r#"{"a":"1"}"#), of(r#"{"a":1}"#));
+        assert_ne!(of(r#"{"seed":9007199254740993}"#), of(r#"{"seed":9007199254740992}"#));
+    }
+}

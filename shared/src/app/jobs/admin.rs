@@ -1,0 +1,109 @@
+//! Background responses and dead letters of all projects, for operators.
+
+use std::sync::Arc;
+
+use super::Canceller;
+use crate::app::error::Error;
+use crate::app::page::{Cursor, MAX_ID_LENGTH, Page};
+use crate::data::{DeadLetter, ProjectRecords, Queue, Queues, ResponseRecord, ResponseRecords};
+use crate::dialects::openai_responses::Status;
+
+/// Jobs of a project that one request looks through.
+const LOOKED_THROUGH: usize = 1_000;
+const BATCH: usize = 100;
+/// Dead letters that one request takes.
+const LETTERS: usize = 100;
+
+/// Shows and cancels the jobs of all projects, and replays dead letters.
+pub struct JobAdmin {
+    pub(in crate::app) records: ResponseRecords,
+    pub(in crate::app) projects: ProjectRecords,
+    pub(in crate::app) queues: Queues,
+    pub(in crate::app) canceller: Arc<Canceller>,
+}
+
+impl JobAdmin {
+    /// Background responses of one project or of all, the newest first; with a status, if one is given. Of each project the
+    /// newest 1,000 are looked through.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such project; a store's failure.
+    pub async fn list(
+        &self,
+        project_id: Option<&str>,
+        status: Option<Status>,
+        cursor: &Cursor,
+    ) -> Result<Page<ResponseRecord>, Error> {
+        let projects = match project_id {
+            Some(id) => vec![self.check_project(id).await?],
+            None => self.projects.list().await?.into_iter().map(|project| project.id).collect(),
+        };
+        let mut found = Vec::new();
+        for project in &projects {
+            found.extend(self.list_of(project, status, cursor).await?);
+        }
+        Ok(Page::newest_first(found, cursor, |record| &record.key.response_id))
+    }
+
+    async fn check_project(&self, id: &str) -> Result<String, Error> {
+        let found = match id.len() {
+            0..=MAX_ID_LENGTH => self.projects.get(id).await?,
+            _ => None,
+        };
+        Ok(found.ok_or_else(|| Error::NotFound { kind: "project", id: id.to_owned() })?.id)
+    }
+
+    async fn list_of(
+        &self,
+        project_id: &str,
+        status: Option<Status>,
+        cursor: &Cursor,
+    ) -> Result<Vec<ResponseRecord>, Error> {
+        let (mut found, mut before, mut looked) = (Vec::new(), cursor.after.clone(), 0);
+        while found.len() <= cursor.limit && looked < LOOKED_THROUGH {
+            let records = self.records.list_background(project_id, before.as_deref(), BATCH).await?;
+            let Some(last) = records.last() else { break };
+            looked += BATCH;
+            before = Some(last.key.response_id.clone());
+            found.extend(records.into_iter().filter(|record| status.is_none_or(|status| record.status == status)));
+        }
+        Ok(found)
+    }
+
+    /// A background response of any project.
+    ///
+    /// # Errors
+    /// `NotFound`; a store's failure.
+    pub async fn get(&self, response_id: &str) -> Result<ResponseRecord, Error> {
+        let projects = self.projects.list().await?;
+        let ids: Vec<&str> = projects.iter().map(|project| project.id.as_str()).collect();
+        let found = self.records.find_background(&ids, response_id).await?;
+        found.ok_or_else(|| Error::NotFound { kind: "job", id: response_id.to_owned() })
+    }
+
+    /// Cancels a background response of any project.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid` if it has ended; a store's failure.
+    pub async fn cancel(&self, response_id: &str) -> Result<ResponseRecord, Error> {
+        let ResponseRecord { key, .. } = self.get(response_id).await?;
+        self.canceller.cancel(&key).await?;
+        self.get(&key.response_id).await
+    }
+
+    /// Messages that no worker could finish.
+    ///
+    /// # Errors
+    /// If the queue fails.
+    pub async fn dead_letters(&self, queue: Queue) -> Result<Vec<DeadLetter>, Error> {
+        Ok(self.queues.dead_letters(queue, LETTERS).await?)
+    }
+
+    /// Returns dead letters to their queue: the named ones, or all, up to 100 at once. Returns how many.
+    ///
+    /// # Errors
+    /// If a queue fails.
+    pub async fn replay_dead_letters(&self, queue: Queue, named: Option<&[String]>) -> Result<usize, Error> {
+        Ok(self.queues.replay_dead_letters(queue, named, LETTERS).await?)
+    }
+}

@@ -1,0 +1,23 @@
+//! The async layer: work that outlives its request. Queues only wake workers; the record of a response is the job, and the
+//! due index finds every record that a lost message or a dead worker left behind.
+
+mod admin;
+mod canceller;
+mod finalizer;
+mod queue;
+mod recovery;
+mod sweeper;
+mod worker;
+
+pub use admin::JobAdmin;
+pub(super) use canceller::Canceller;
+pub(super) use finalizer::Finalizer;
+pub(super) use queue::JobQueue;
+pub(super) use recovery::Recovery;
+pub use sweeper::{SweepReport, Sweeper};
+pub use worker::ResponseWorker;
+
+/// A job that has not ended after a day is given up.
+pub(super) const LIFETIME_MS: u64 = 86_400_000;
+/// The message of a response that was given up for its age.
+const TOO_OLD: &str = "The response did not end within 24 hours.";

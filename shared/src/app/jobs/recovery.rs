@@ -1,0 +1,66 @@
+//! Responses that are due: lost messages are sent again, dead runs are taken over or ended, ended responses are finalized.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Finalizer, JobQueue, LIFETIME_MS, TOO_OLD};
+use crate::app::error::Error;
+use crate::app::generation::{LOST_AFTER_MS, skeleton_of};
+use crate::data::{ResponseRecord, ResponseRecords};
+use crate::model::clock::Timestamp;
+use crate::model::error_chain::ErrorChain;
+use crate::model::message::ResponseKey;
+
+/// Recovers responses whose message was lost or whose process died.
+pub(in crate::app) struct Recovery {
+    records: ResponseRecords,
+    finalizer: Arc<Finalizer>,
+    queue: JobQueue,
+}
+
+impl Recovery {
+    pub(in crate::app) fn new(records: ResponseRecords, finalizer: Arc<Finalizer>, queue: JobQueue) -> Self {
+        Self { records, finalizer, queue }
+    }
+
+    /// Handles a response that is due. Any number of sweepers may do so at once.
+    ///
+    /// # Errors
+    /// If a store fails; the response stays due.
+    pub(super) async fn recover(&self, key: &ResponseKey, now: Timestamp) -> Result<(), Error> {
+        let Some(record) = self.records.get(key).await? else { return Ok(()) };
+        // The index lags behind the table by moments.
+        if record.due_at.is_none_or(|due_at| due_at > now) {
+            return Ok(());
+        }
+        let age = record.created_at.until(now);
+        if record.status.is_terminal() {
+            return self.finalizer.finalize(&record).await;
+        }
+        if !record.background {
+            return self
+                .abandon(&record, "The server stopped while it made the response. Send the request again.")
+                .await;
+        }
+        if age >= LIFETIME_MS {
+            return self.abandon(&record, TOO_OLD).await;
+        }
+        // The longer a response waits, the rarer its message is sent again: the queue may be long.
+        let until = now.plus_ms(LOST_AFTER_MS.max(age / 2));
+        if self.records.postpone(&record, until).await?.is_written() {
+            tracing::warn!(response.id = record.key.response_id, "worker woken again");
+            self.queue.wake(&record, Duration::ZERO).await;
+        }
+        Ok(())
+    }
+
+    /// Ends a response that no process runs.
+    async fn abandon(&self, record: &ResponseRecord, message: &str) -> Result<(), Error> {
+        let request = self.records.request(&record.key).await;
+        if let Err(error) = &request {
+            tracing::error!(error = %ErrorChain(error), "request of a response cannot be read");
+        }
+        let skeleton = skeleton_of(request.ok().flatten().as_ref());
+        self.finalizer.abandon(record, &skeleton, message).await
+    }
+}

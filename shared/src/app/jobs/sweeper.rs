@@ -1,0 +1,115 @@
+//! The sweep: reservations of dead calls are settled, responses and deliveries that are due go on.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use futures_util::future::{join_all, ready};
+
+use super::Recovery;
+use crate::app::error::Error;
+use crate::app::ledger::Ledger;
+use crate::app::telemetry::{self, TelemetryEvent};
+use crate::app::webhooks::Deliverer;
+use crate::data::{
+    DUE_SHARDS, Due, DueIndex, MeterKey, Meters, Operation, Reservation, SWEEP_INTERVAL_MS, SettleOutcome,
+};
+use crate::model::catalog::{Catalog, ModelKind};
+use crate::model::clock::{Clock, Timestamp};
+use crate::model::error_chain::ErrorChain;
+use crate::model::money::MicroUsd;
+
+/// Items of one shard of the index that are handled at once: most of a sweep waits for the stores. Not more, because some
+/// items read whole requests, and the function has little memory.
+const AT_ONCE: usize = 4;
+
+/// The result of a sweep.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SweepReport {
+    pub reservations_settled: u64,
+    pub charged: MicroUsd,
+}
+
+impl SweepReport {
+    fn and(self, other: Self) -> Self {
+        Self {
+            reservations_settled: self.reservations_settled + other.reservations_settled,
+            charged: self.charged + other.charged,
+        }
+    }
+}
+
+/// Does all work that is due.
+pub struct Sweeper {
+    pub(in crate::app) due: DueIndex,
+    pub(in crate::app) meters: Meters,
+    pub(in crate::app) ledger: Arc<Ledger>,
+    pub(in crate::app) catalog: Arc<Catalog>,
+    pub(in crate::app) recovery: Recovery,
+    pub(in crate::app) deliverer: Arc<Deliverer>,
+    pub(in crate::app) clock: Clock,
+}
+
+impl Sweeper {
+    /// Does the work that is due: settles every reservation whose lease has ended, wakes workers for responses and
+    /// deliveries, ends and finalizes responses that no process works on any more.
+    ///
+    /// Any number of sweeps may run at once. The shards of the index are swept in parallel: a full shard keeps no other
+    /// shard waiting.
+    ///
+    /// # Errors
+    /// If the table failed; the next sweep goes on.
+    pub async fn sweep(&self) -> Result<SweepReport, Error> {
+        let mut report = SweepReport::default();
+        // Each shard to its end: a shard that cannot be read must not break off the others.
+        for shard in join_all((0..DUE_SHARDS).map(|due_shard| self.sweep_shard(due_shard))).await {
+            report = report.and(shard?);
+        }
+        telemetry::record(&TelemetryEvent::Swept { reservations_settled: report.reservations_settled });
+        Ok(report)
+    }
+
+    async fn sweep_shard(&self, due_shard: u8) -> Result<SweepReport, Error> {
+        let now = self.clock.now();
+        let due = self.due.due(due_shard, now).await?;
+        let swept = futures_util::stream::iter(due).map(|due| Box::pin(self.sweep_item(due, now)));
+        Ok(swept.buffer_unordered(AT_ONCE).fold(SweepReport::default(), |sum, one| ready(sum.and(one))).await)
+    }
+
+    async fn sweep_item(&self, due: Due, now: Timestamp) -> SweepReport {
+        let mut report = SweepReport::default();
+        let done = match &due {
+            Due::Meter(meter) => self.sweep_meter(meter, now, &mut report).await,
+            Due::Response(key) => self.recovery.recover(key, now).await,
+            Due::Delivery(delivery) => self.deliverer.resume(delivery, now).await,
+        };
+        // One item that cannot be read must not keep the others waiting.
+        if let Err(error) = done {
+            tracing::error!(due = ?due, error = %ErrorChain(&error), "not swept");
+        }
+        report
+    }
+
+    async fn sweep_meter(&self, meter: &MeterKey, now: Timestamp, report: &mut SweepReport) -> Result<(), Error> {
+        let Some(shard) = self.meters.shard(meter).await? else { return Ok(()) };
+        let (expired, running): (Vec<Reservation>, Vec<Reservation>) =
+            shard.reservations.into_iter().partition(|reservation| reservation.id.lease_until() <= now);
+        for reservation in &expired {
+            let operation = self.operation_of(&reservation.model);
+            if self.ledger.settle_expired(meter, reservation, operation).await? == SettleOutcome::Settled {
+                report.reservations_settled += 1;
+                report.charged += reservation.amount;
+            }
+        }
+        let next = running.iter().map(|reservation| reservation.id.lease_until()).min();
+        let next = next.map(|next| next.min(now.plus_ms(SWEEP_INTERVAL_MS)));
+        Ok(self.meters.set_due(meter, next).await?)
+    }
+
+    fn operation_of(&self, model: &str) -> Operation {
+        match self.catalog.model(model).map(|model| model.kind) {
+            Some(ModelKind::Embedding) => Operation::Embeddings,
+            Some(ModelKind::Moderation) => Operation::Moderations,
+            Some(ModelKind::Chat) | None => Operation::Completions,
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! A call with everything decided that needs no store.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::app::admission::AdmissionRequest;
+use crate::app::bound;
+use crate::app::cache::CachePlan;
+use crate::app::error::{Error, RenderedError};
+use crate::app::idempotency::KeyPlan;
+use crate::app::ledger::Account;
+use crate::data::Operation;
+use crate::dialects::openai_chat::Body;
+use crate::model::catalog::{Catalog, Model, ModelKind};
+use crate::model::clock::{Clock, Timestamp};
+use crate::model::invalid::Invalid;
+use crate::model::money::MicroUsd;
+use crate::model::project::Caller;
+use crate::model::provider::Endpoint;
+use crate::model::tokens::{Bound, Price, Usage};
+
+/// How a call is to be run: the wishes of its request's headers.
+#[derive(Debug, Clone)]
+pub struct CallOptions {
+    pub idempotency_key: Option<String>,
+    /// `x-stainless-retry-count`.
+    pub retry_count: u32,
+    /// When the function that serves the request is stopped; `None`: never.
+    pub deadline: Option<Timestamp>,
+    /// Writes an error as the caller would see it, for the requests that wait for this run.
+    pub render_error: fn(&Error) -> RenderedError,
+}
+
+/// Time kept back from the function's own deadline to settle the call.
+const SETTLING_MS: u64 = 3_000;
+/// How long after the last moment that a call can run the sweeper treats it as dead.
+pub(in crate::app) const GRACE_MS: u64 = 60_000;
+
+/// How long a call may go on.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::app) struct TimeLimit {
+    pub(in crate::app) deadline: Instant,
+    /// When a call that goes on until the deadline is over for certain.
+    pub(in crate::app) over_at: Timestamp,
+}
+
+impl TimeLimit {
+    /// As long as `longest`, and as the function lives.
+    pub(in crate::app) fn new(clock: &Clock, longest: Duration, function_ends: Option<Timestamp>) -> Self {
+        let now = clock.now();
+        let left = function_ends.map(|ends| Duration::from_millis(now.until(ends).saturating_sub(SETTLING_MS)));
+        let allowed = left.map_or(longest, |left| left.min(longest));
+        let allowed_ms = u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX / 2);
+        Self { deadline: Instant::now() + allowed, over_at: now.plus_ms(allowed_ms).plus_ms(GRACE_MS) }
+    }
+
+    /// As long as a call of the model may take, and as the function lives.
+    pub(in crate::app) fn of_model(clock: &Clock, model: &Model, function_ends: Option<Timestamp>) -> Self {
+        let longest = model.targets.iter().map(|target| target.timeouts.total).max().unwrap_or_default();
+        Self::new(clock, longest, function_ends)
+    }
+}
+
+/// A call that was checked, priced and bounded.
+pub(in crate::app) struct Call {
+    pub(in crate::app) caller: Caller,
+    pub(in crate::app) endpoint: Endpoint,
+    pub(in crate::app) model: Model,
+    pub(in crate::app) body: Body,
+    /// The most that the call can use.
+    pub(in crate::app) bound: Bound,
+    pub(in crate::app) time: TimeLimit,
+    /// When the sweeper may settle the call's reservation.
+    pub(in crate::app) lease_until: Timestamp,
+    pub(in crate::app) key: Option<KeyPlan>,
+    pub(in crate::app) cache: Option<CachePlan>,
+    pub(in crate::app) render_error: fn(&Error) -> RenderedError,
+    pub(super) begun_at: Instant,
+}
+
+impl Call {
+    /// Checks, prices and bounds a call. It has no idempotency key and no cache yet.
+    ///
+    /// # Errors
+    /// `Unpriced` or `Invalid` if the caller's budget cannot pay for the call.
+    pub(in crate::app) fn new(
+        clock: &Clock,
+        caller: Caller,
+        endpoint: Endpoint,
+        model: &Model,
+        body: Body,
+        options: &CallOptions,
+    ) -> Result<Self, Error> {
+        if caller.project.limits.budget.is_some() {
+            bound::check_accountable(&body, model)?;
+        }
+        let time = TimeLimit::of_model(clock, model, options.deadline);
+        Ok(Self {
+            bound: bound::bound(&body, model, &caller.project.policy),
+            lease_until: time.over_at,
+            key: None,
+            cache: None,
+            render_error: options.render_error,
+            begun_at: Instant::now(),
+            model: model.clone(),
+            caller,
+            endpoint,
+            body,
+            time,
+        })
+    }
+
+    pub(super) fn admission_request(&self) -> AdmissionRequest<'_> {
+        AdmissionRequest::new(&self.caller.project, &self.model, &self.body, &self.bound, self.lease_until)
+    }
+
+    /// The price of `usage`; nothing for a model without a price.
+    pub(in crate::app) fn cost(&self, usage: &Usage) -> MicroUsd {
+        self.model.price.map_or(MicroUsd(0), |price: Price| price.cost(usage))
+    }
+
+    /// The limit of output tokens that the provider is sent; `budgeted`: whether a budget pays.
+    pub(in crate::app) fn output_limit(&self, budgeted: bool) -> Option<u64> {
+        bound::limit_to_send(&self.body, &self.model, &self.caller.project.policy, budgeted)
+    }
+
+    /// Where the call is counted.
+    pub(in crate::app) fn account(&self) -> Account<'_> {
+        Account {
+            project_id: &self.caller.project.id,
+            api_key_id: &self.caller.api_key_id,
+            model: &self.model.name,
+            operation: match self.endpoint {
+                Endpoint::ChatCompletions | Endpoint::Completions => Operation::Completions,
+                Endpoint::Embeddings => Operation::Embeddings,
+                Endpoint::Moderations => Operation::Moderations,
+            },
+        }
+    }
+}
+
+/// The model of this name, if it can serve the endpoint.
+///
+/// # Errors
+/// `UnknownModel`; `Invalid` if the model is of another kind.
+pub(in crate::app) fn find_model<'a>(catalog: &'a Catalog, name: &str, endpoint: Endpoint) -> Result<&'a Model, Error> {
+    let model = catalog.model(name).ok_or_else(|| Error::UnknownModel(name.to_owned()))?;
+    let (expected, path) = match endpoint {
+        Endpoint::ChatCompletions | Endpoint::Completions => (ModelKind::Chat, "/v1/embeddings or /v1/moderations"),
+        Endpoint::Embeddings => (ModelKind::Embedding, "/v1/chat/completions"),
+        Endpoint::Moderations => (ModelKind::Moderation, "/v1/chat/completions"),
+    };
+    if model.kind == expected {
+        return Ok(model);
+    }
+    let message = format!("The model `{}` does not serve /v1{}. Try {path}.", model.name, endpoint.path());
+    Err(Invalid { message, param: Some("model".to_owned()), code: Some("model_not_supported") }.into())
+}

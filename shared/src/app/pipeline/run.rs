@@ -1,0 +1,147 @@
+//! Running a call to its end, whatever happens on the way.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+
+use super::start::{Start, replayed};
+use super::{Call, OpenCall, Pipeline};
+use crate::app::answer::{CallAnswer, CallMetadata, ResponseSender};
+use crate::app::error::Error;
+use crate::app::idempotency::{Followed, stored};
+use crate::data::{CacheEntry, Record};
+use crate::dialects::ContentType;
+use crate::model::money::MicroUsd;
+
+/// The part of a call that depends on its kind: from the admission to the settlement.
+pub(in crate::app) trait Runner: Send + Sync + 'static {
+    /// Runs an admitted call: calls the provider, sends the answer, settles.
+    fn run(
+        &self,
+        pipeline: &Pipeline,
+        call: &Call,
+        open: &mut OpenCall,
+        sender: &mut ResponseSender,
+    ) -> impl Future<Output = ()> + Send;
+
+    /// Answers with the events of the response that another run of the same request writes.
+    fn follow_response(
+        &self,
+        call: &Call,
+        response_id: String,
+        metadata: CallMetadata,
+        sender: &mut ResponseSender,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+impl Pipeline {
+    /// Runs a call in a task of its own, to its end, whether or not the client stays. Returns once the answer begins.
+    ///
+    /// # Errors
+    /// `Refused`, `KeyReused`, `Provider`, `Repeated`, `Invalid`, `Unavailable`, `Internal`.
+    pub(in crate::app) async fn run(self: &Arc<Self>, call: Call, runner: impl Runner) -> Result<CallAnswer, Error> {
+        let (sender, answer) = ResponseSender::new(call.time.deadline);
+        let pipeline = Arc::clone(self);
+        self.tasks.spawn(async move { Box::pin(pipeline.supervise(&call, &runner, sender)).await });
+        answer.await.unwrap_or_else(|lost| Err(Error::internal("run the call")(lost)))
+    }
+
+    /// Owns the admission and the sender while the call's code runs, so that a panic in that code leaves nothing behind.
+    async fn supervise(&self, call: &Call, runner: &impl Runner, mut sender: ResponseSender) {
+        let mut open = None;
+        let work = AssertUnwindSafe(self.work(call, runner, &mut open, &mut sender)).catch_unwind();
+        match work.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => sender.fail(error).await,
+            Err(_) => {
+                // The panic's message stays out of the log: it may quote a prompt.
+                tracing::error!("call panicked");
+                let error = Error::internal("finish the call")("it panicked");
+                if let Some(open) = &open {
+                    self.settle_panicked(call, open, &error).await;
+                }
+                sender.fail(error).await;
+            }
+        }
+    }
+
+    async fn work(
+        &self,
+        call: &Call,
+        runner: &impl Runner,
+        slot: &mut Option<OpenCall>,
+        sender: &mut ResponseSender,
+    ) -> Result<(), Error> {
+        loop {
+            match self.start(call).await? {
+                Start::Run(open) => {
+                    let open = slot.insert(open);
+                    let lease = open.lease.clone();
+                    tokio::select! {
+                        biased;
+                        () = Box::pin(runner.run(self, call, open, sender)) => return Ok(()),
+                        never = self.idempotency.keep_lease(lease.as_ref()) => match never {},
+                    }
+                }
+                Start::Cached(entry, open) => {
+                    self.answer_cached(slot.insert(open), entry, sender).await;
+                    return Ok(());
+                }
+                Start::Follow(record, open) => {
+                    *slot = open;
+                    let metadata = replayed(call, slot.as_ref());
+                    match self.follow(call, record, slot.as_ref(), metadata.clone(), sender).await? {
+                        Followed::Died => {}
+                        Followed::Answered => return Ok(()),
+                        Followed::Response(id) => return runner.follow_response(call, id, metadata, sender).await,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Follows another run of the same request. This call's reservation is given back in parallel.
+    async fn follow(
+        &self,
+        call: &Call,
+        record: Record,
+        open: Option<&OpenCall>,
+        metadata: CallMetadata,
+        sender: &mut ResponseSender,
+    ) -> Result<Followed, Error> {
+        let Some(plan) = &call.key else { return Ok(Followed::Died) };
+        let release = async {
+            if let Some(open) = open {
+                self.release(open).await;
+            }
+        };
+        let follow = self.idempotency.follow(plan, record, sender, metadata);
+        let (followed, ()) = tokio::join!(tokio::time::timeout_at(call.time.deadline, follow), release);
+        followed.unwrap_or_else(|_| Err(Error::Contended("this Idempotency-Key's request, which is still running")))
+    }
+
+    async fn answer_cached(&self, open: &mut OpenCall, entry: CacheEntry, sender: &mut ResponseSender) {
+        open.metadata.cost = Some(MicroUsd(0));
+        let content_type = ContentType::from_name(&entry.content_type);
+        sender.send_whole(content_type, entry.body.clone(), open.metadata.clone()).await;
+        sender.flush().await;
+        tokio::join!(self.release(open), self.complete(open, true, stored(content_type, entry.body)));
+    }
+
+    /// Settles a call whose task panicked: at its usage so far if a provider was called, else at nothing.
+    async fn settle_panicked(&self, call: &Call, open: &OpenCall, error: &Error) {
+        let settle = async {
+            match (open.is_settled(), open.used.is_sent()) {
+                (true, _) => {}
+                (false, true) => {
+                    let usage = open.used.total(&call.bound);
+                    open.report(call, &usage, true);
+                    self.settle(call, open, &usage).await;
+                }
+                (false, false) => self.release(open).await,
+            }
+        };
+        tokio::join!(settle, self.complete_failed(call, open, error));
+    }
+}

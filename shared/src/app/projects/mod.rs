@@ -1,0 +1,142 @@
+//! Projects with their limits and policies, and their service accounts and API keys.
+//!
+//! A change reads a project and writes it only if the project still has the revision that was read. Without this
+//! condition, one of two concurrent changes would be lost. New limits are in force when the change returns; see
+//! `Admission::apply_limits`.
+
+mod accounts;
+mod patch;
+
+use std::sync::Arc;
+
+use super::admission::Admission;
+use super::auth::Auth;
+use super::error::Error;
+use super::page::{Cursor, MAX_ID_LENGTH, Page};
+use crate::data::{ProjectRecords, Stores};
+use crate::model::backoff;
+use crate::model::clock::Clock;
+use crate::model::id;
+use crate::model::project::{Limits, Name, Policy, Project};
+
+pub use accounts::{Issued, ServiceAccounts};
+pub use patch::{LimitsPatch, PolicyPatch, ProjectPatch};
+
+/// Number of times that a change is tried while other changes of the same project interfere.
+const MAX_TRIES: u32 = 10;
+
+/// The properties of a project that is to be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewProject {
+    pub name: Name,
+    pub limits: Limits,
+    pub policy: Policy,
+}
+
+/// Administers projects.
+pub struct Projects {
+    records: ProjectRecords,
+    auth: Arc<Auth>,
+    admission: Arc<Admission>,
+    clock: Clock,
+}
+
+impl Projects {
+    pub(super) fn new(stores: &Stores, clock: Clock, auth: Arc<Auth>, admission: Arc<Admission>) -> Self {
+        Self { records: stores.projects(), auth, admission, clock }
+    }
+
+    /// Creates a project. It has no API key yet; see [`ServiceAccounts::create`].
+    ///
+    /// # Errors
+    /// - `Contended` if another request took the same id at the same moment.
+    /// - `Unavailable` or `Internal` if the table failed.
+    pub async fn create(&self, new: NewProject) -> Result<Project, Error> {
+        let now = self.clock.now();
+        let project = Project {
+            id: id::ordered("proj_", now),
+            name: new.name.into(),
+            created_at: now.seconds(),
+            archived_at: None,
+            limits: new.limits,
+            revision: 1,
+            policy: new.policy,
+        };
+        let outcome = self.records.create(&project).await?;
+        if outcome.is_written() { Ok(project) } else { Err(Error::Contended("projects")) }
+    }
+
+    /// Returns a project, archived or not.
+    ///
+    /// # Errors
+    /// - `NotFound` if there is no project with that id.
+    /// - `Unavailable` or `Internal` if the table failed.
+    pub async fn get(&self, id: &str) -> Result<Project, Error> {
+        load_project(&self.records, id).await
+    }
+
+    /// Returns a page of the projects, oldest first.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Internal` if the table failed.
+    pub async fn list(&self, cursor: &Cursor, include_archived: bool) -> Result<Page<Project>, Error> {
+        let mut all = self.records.list().await?;
+        all.retain(|project| include_archived || project.archived_at.is_none());
+        Ok(Page::oldest_first(all, cursor, |project| &project.id))
+    }
+
+    /// Changes a project. Its new limits are in force when this returns.
+    ///
+    /// # Errors
+    /// A caller completes a failed update by repeating it.
+    /// - `NotFound` if there is no project with that id.
+    /// - `Contended` if concurrent changes of the project or of its meter interfered too often.
+    /// - `Unavailable` or `Internal` if the table failed.
+    pub async fn update(&self, id: &str, patch: &ProjectPatch) -> Result<Project, Error> {
+        self.change(id, |project| patch.apply(project)).await
+    }
+
+    /// Archives a project permanently. Its keys stop working, in this process at once and in others within 30 seconds.
+    /// Archiving an archived project changes nothing.
+    ///
+    /// # Errors
+    /// The same as [`Projects::update`].
+    pub async fn archive(&self, id: &str) -> Result<Project, Error> {
+        let now = self.clock.now().seconds();
+        self.change(id, |project| project.archived_at = project.archived_at.or(Some(now))).await
+    }
+
+    async fn change(&self, id: &str, change: impl Fn(&mut Project)) -> Result<Project, Error> {
+        for tried in 0..MAX_TRIES {
+            let before = self.get(id).await?;
+            let mut after = before.clone();
+            change(&mut after);
+            if after != before {
+                after.revision += 1;
+                if !self.records.replace(&after).await?.is_written() {
+                    backoff::pause(tried).await;
+                    continue;
+                }
+            }
+            // Also done if nothing changed: an earlier try of the same change may have failed after it wrote the project
+            // and before it applied the limits.
+            self.auth.forget_project(id);
+            self.admission.apply_limits(&after).await?;
+            return Ok(after);
+        }
+        Err(Error::Contended("the project"))
+    }
+}
+
+/// Reads a project.
+///
+/// # Errors
+/// - `NotFound` if there is no project with that id.
+/// - `Unavailable` or `Internal` if the table failed.
+pub(super) async fn load_project(records: &ProjectRecords, id: &str) -> Result<Project, Error> {
+    let found = match id.len() {
+        0..=MAX_ID_LENGTH => records.get(id).await?,
+        _ => None,
+    };
+    found.ok_or_else(|| Error::NotFound { kind: "project", id: id.to_owned() })
+}

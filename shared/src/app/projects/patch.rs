@@ -1,0 +1,98 @@
+//! Changes of a project, field by field. A field that a patch does not name stays as it is.
+
+use crate::model::money::MicroUsd;
+use crate::model::patch::Patch;
+use crate::model::project::{Limits, Name, Policy, Project};
+
+/// A change of a project. The default changes nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProjectPatch {
+    pub name: Option<Name>,
+    pub limits: LimitsPatch,
+    pub policy: PolicyPatch,
+}
+
+/// A change of a project's limits. `Clear` removes a limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LimitsPatch {
+    pub requests_per_minute: Patch<u64>,
+    pub tokens_per_minute: Patch<u64>,
+    pub budget: Patch<MicroUsd>,
+}
+
+/// A change of a project's policy. `Clear` restores the default of a field.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PolicyPatch {
+    pub default_max_output_tokens: Patch<u64>,
+    pub dedupe_retries: Patch<bool>,
+    pub cache_ttl_seconds: Patch<u64>,
+}
+
+impl ProjectPatch {
+    /// Changes the project. The caller updates the revision.
+    pub(super) fn apply(&self, project: &mut Project) {
+        if let Some(name) = &self.name {
+            project.name = name.clone().into();
+        }
+        project.limits = self.limits.apply(project.limits);
+        project.policy = self.policy.apply(&project.policy);
+    }
+}
+
+impl LimitsPatch {
+    /// Returns the patch that removes all limits.
+    #[must_use]
+    pub fn clear() -> Self {
+        Self { requests_per_minute: Patch::Clear, tokens_per_minute: Patch::Clear, budget: Patch::Clear }
+    }
+
+    /// Returns the limits after the change.
+    #[must_use]
+    pub fn apply(&self, before: Limits) -> Limits {
+        Limits {
+            requests_per_minute: self.requests_per_minute.apply(before.requests_per_minute),
+            tokens_per_minute: self.tokens_per_minute.apply(before.tokens_per_minute),
+            budget: self.budget.apply(before.budget),
+        }
+    }
+}
+
+impl PolicyPatch {
+    /// Returns the patch that restores the default policy.
+    #[must_use]
+    pub fn clear() -> Self {
+        Self { default_max_output_tokens: Patch::Clear, dedupe_retries: Patch::Clear, cache_ttl_seconds: Patch::Clear }
+    }
+
+    /// Returns the policy after the change.
+    #[must_use]
+    pub fn apply(&self, before: &Policy) -> Policy {
+        Policy {
+            default_max_output_tokens: self.default_max_output_tokens.apply(before.default_max_output_tokens),
+            dedupe_retries: self.dedupe_retries.apply(Some(before.dedupe_retries)).unwrap_or_default(),
+            cache_ttl_seconds: self.cache_ttl_seconds.apply(before.cache_ttl_seconds),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_only_the_named_limits() {
+        let before = Limits { requests_per_minute: Some(1), tokens_per_minute: Some(2), budget: Some(MicroUsd(3)) };
+        let patch =
+            LimitsPatch { requests_per_minute: Patch::Clear, tokens_per_minute: Patch::Set(9), budget: Patch::Keep };
+        let after = Limits { requests_per_minute: None, tokens_per_minute: Some(9), budget: Some(MicroUsd(3)) };
+        assert_eq!(patch.apply(before), after);
+        assert_eq!(LimitsPatch::clear().apply(before), Limits::default());
+    }
+
+    #[test]
+    fn a_cleared_policy_is_the_default() {
+        let before = Policy { default_max_output_tokens: Some(5), dedupe_retries: true, cache_ttl_seconds: Some(60) };
+        assert_eq!(PolicyPatch::default().apply(&before), before);
+        assert_eq!(PolicyPatch::clear().apply(&before), Policy::default());
+    }
+}

@@ -1,0 +1,56 @@
+//! The record of a response as it begins.
+
+use super::NewResponseJob;
+use crate::app::generation::StoredRequest;
+use crate::app::pipeline::Call;
+use crate::app::telemetry::current_traceparent;
+use crate::data::ResponseRecord;
+use crate::dialects::openai_responses::{ResponseEvent, Status};
+use crate::model::money::MicroUsd;
+use crate::model::object::Object;
+use crate::model::tokens::Usage;
+use bytes::Bytes;
+
+impl NewResponseJob {
+    pub(super) fn record(&self, call: &Call, status: Status) -> ResponseRecord {
+        ResponseRecord {
+            key: self.key.clone(),
+            status,
+            background: self.create.background,
+            stored: self.create.store,
+            deleted: false,
+            fence: 1,
+            runs: 1,
+            lease_until: self.created_at,
+            not_before: self.created_at,
+            due_at: None,
+            next_sequence: 0,
+            watched_until: self.created_at,
+            created_at: self.created_at,
+            finished_at: None,
+            model: call.model.name.clone(),
+            api_key_id: call.caller.api_key_id.clone(),
+            conversation_id: self.create.conversation.clone(),
+            traceparent: current_traceparent(),
+            reservation: None,
+            output_bytes: 0,
+            usage: Usage::default(),
+            cost: MicroUsd(0),
+        }
+    }
+
+    /// The response object before anything was generated.
+    pub(super) fn skeleton(&self, status: Status) -> Object {
+        self.create.skeleton(&self.key.response_id, self.created_at, status)
+    }
+
+    /// The request as it is stored; `limit` is the output limit of a worker's first run.
+    pub(super) fn stored_request(&self, skeleton: Object, limit: Option<u64>) -> Bytes {
+        StoredRequest::new(&self.create, &self.context, self.turn_at, skeleton, limit).to_bytes()
+    }
+}
+
+/// Events as one chunk.
+pub(super) fn chunk(events: &[ResponseEvent]) -> Bytes {
+    events.iter().flat_map(|event| event.sse().to_vec()).collect::<Vec<u8>>().into()
+}

@@ -1,0 +1,48 @@
+//! Reading and changing one endpoint.
+
+use crate::app::error::Error;
+use crate::app::page::MAX_ID_LENGTH;
+use crate::data::EndpointRecords;
+use crate::model::id;
+use crate::model::webhook::Endpoint;
+
+/// Number of times that a change is tried while other changes of the same endpoint interfere.
+const MAX_TRIES: u32 = 5;
+
+/// Reads an endpoint of a project.
+///
+/// # Errors
+/// - `NotFound` if the project has no endpoint with that id.
+/// - `Unavailable` or `Internal` if the table failed.
+pub(super) async fn load_endpoint(records: &EndpointRecords, project_id: &str, id: &str) -> Result<Endpoint, Error> {
+    let found = match id.len() {
+        0..=MAX_ID_LENGTH => records.get(project_id, id).await?,
+        _ => None,
+    };
+    found.ok_or_else(|| Error::NotFound { kind: "webhook endpoint", id: id.to_owned() })
+}
+
+/// Changes an endpoint and returns it. `change` is called again if another request changes the endpoint at the same time.
+///
+/// # Errors
+/// - `NotFound` if the project has no endpoint with that id.
+/// - `Contended` if other changes interfered too often.
+/// - `Unavailable` or `Internal` if the table failed.
+/// - Any error that `change` returns.
+pub(super) async fn change_endpoint(
+    records: &EndpointRecords,
+    project_id: &str,
+    id: &str,
+    change: impl Fn(Endpoint) -> Result<Endpoint, Error>,
+) -> Result<Endpoint, Error> {
+    for _ in 0..MAX_TRIES {
+        let read = load_endpoint(records, project_id, id).await?;
+        let expected = read.revision.clone();
+        let changed = Endpoint { revision: id::random(16), ..change(read)? };
+        // The write is refused if another request changed the endpoint since it was read: its change must not be lost.
+        if records.save(&changed, &expected).await?.is_written() {
+            return Ok(changed);
+        }
+    }
+    Err(Error::Contended("the webhook endpoint"))
+}

@@ -1,0 +1,112 @@
+//! Writes of the table, and their outcomes.
+
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+
+use super::item::Item;
+use super::keys::Key;
+
+/// The outcome of a conditional write.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteOutcome {
+    Written,
+    /// The condition did not hold, and nothing was written. Each method says which condition that is.
+    Refused,
+}
+
+impl WriteOutcome {
+    #[must_use]
+    pub fn is_written(self) -> bool {
+        self == Self::Written
+    }
+}
+
+/// The outcome of an update, with the attributes that it returns.
+#[must_use]
+#[derive(Debug)]
+pub(super) enum UpdateOutcome {
+    /// The attributes that [`Returning`] asked for.
+    Written(Item),
+    /// The item that did not fulfil the condition, if [`Returning`] asked for anything and the item exists.
+    Refused(Option<Item>),
+}
+
+impl From<UpdateOutcome> for WriteOutcome {
+    fn from(outcome: UpdateOutcome) -> Self {
+        match outcome {
+            UpdateOutcome::Written(_) => Self::Written,
+            UpdateOutcome::Refused(_) => Self::Refused,
+        }
+    }
+}
+
+/// The attributes that an update returns. Items can be large, so only callers that read them ask for them.
+///
+/// A refusal returns the whole item to each caller that asks for anything.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Returning {
+    #[default]
+    Nothing,
+    /// The attributes that changed, with their new values.
+    Changed,
+    /// The whole item.
+    All,
+}
+
+impl Returning {
+    pub(super) fn to_sdk(self) -> Option<ReturnValue> {
+        match self {
+            Self::Nothing => None,
+            Self::Changed => Some(ReturnValue::UpdatedNew),
+            Self::All => Some(ReturnValue::AllNew),
+        }
+    }
+}
+
+/// An update: its expression and condition with their values (names that begin with `:`) and attribute names (`#`).
+#[derive(Debug, Clone, Default)]
+pub(super) struct Change {
+    pub(super) update: String,
+    pub(super) condition: String,
+    pub(super) values: Vec<(&'static str, AttributeValue)>,
+    pub(super) names: Vec<(&'static str, String)>,
+    pub(super) returning: Returning,
+}
+
+impl Change {
+    pub(super) fn new(update: impl Into<String>) -> Self {
+        Self { update: update.into(), ..Self::default() }
+    }
+
+    /// Makes the update depend on a condition.
+    pub(super) fn only_if(self, condition: impl Into<String>) -> Self {
+        Self { condition: condition.into(), ..self }
+    }
+
+    pub(super) fn values(mut self, values: impl IntoIterator<Item = (&'static str, AttributeValue)>) -> Self {
+        self.values.extend(values);
+        self
+    }
+
+    pub(super) fn returning(self, returning: Returning) -> Self {
+        Self { returning, ..self }
+    }
+
+    /// Appends a clause to the update, with its value.
+    pub(super) fn push(&mut self, clause: &str, name: &'static str, value: AttributeValue) {
+        self.update.push_str(clause);
+        self.values.push((name, value));
+    }
+}
+
+/// One write of a transaction.
+#[derive(Clone)]
+pub(super) enum Write {
+    /// Puts an item; refuses if one has its key.
+    Create(Item),
+    /// Puts an item, or replaces the one with its key.
+    Put(Item),
+    Change(Key, Change),
+    /// Writes nothing; refuses if the item does not fulfil the condition at the time of the other writes.
+    Check(Key, &'static str, Vec<(&'static str, AttributeValue)>),
+}

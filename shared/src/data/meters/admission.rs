@@ -1,0 +1,129 @@
+//! Admission: one conditional write reserves the money of a call and counts it into the rate window.
+
+use super::shards::{Shard, Window, read_shard, read_window};
+use super::{MeterKey, Meters, Reservation};
+use crate::data::change::{Change, Returning, UpdateOutcome};
+use crate::data::due::DUE_SHARDS;
+use crate::data::error::StoreError;
+use crate::data::item::{Reader, number, text};
+use crate::model::clock::Timestamp;
+
+/// The sweeper looks this often at a shard with reservations, in milliseconds, however long the leases of its jobs are:
+/// one reservation with a long lease must not hide another whose call died. It is the longest run of a function, and a
+/// minute.
+pub const SWEEP_INTERVAL_MS: u64 = 16 * 60_000;
+
+/// The most reservations of a shard: an item has 400 KB at most, and every admission is billed by its size.
+pub const MAX_RESERVATIONS: usize = 4_000;
+
+/// The effect of an admission on the rate window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WindowChange {
+    /// The project has no rate limits.
+    Ignore,
+    /// Count into the window that is open.
+    Count,
+    /// The old window has ended: open a new one.
+    Open { ends: Timestamp },
+}
+
+/// One attempt to admit a call at one shard.
+#[derive(Debug, Clone)]
+pub struct AdmissionAttempt {
+    pub revision: u64,
+    pub reservation: Reservation,
+    /// Whether the project has a budget.
+    pub budgeted: bool,
+    pub tokens: u64,
+    pub max_requests: Option<u64>,
+    pub max_tokens: Option<u64>,
+    pub window: WindowChange,
+    pub now: Timestamp,
+}
+
+/// The outcome of an attempt to admit a call.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AdmitOutcome {
+    /// The call may run. Contains the rate window after it.
+    Admitted(Window),
+    /// The shard does not exist.
+    NoShard,
+    /// The shard did not fulfil a condition of the attempt. Contains the shard at that time.
+    Refused(Shard),
+}
+
+impl Meters {
+    /// Admits a call at one shard with one conditional write.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if the shard cannot be read.
+    pub async fn admit(&self, at: &MeterKey, attempt: &AdmissionAttempt) -> Result<AdmitOutcome, StoreError> {
+        match self.0.update(at.key(), admission(attempt)).await? {
+            UpdateOutcome::Written(changed) => Ok(AdmitOutcome::Admitted(read_window(&Reader(&changed))?)),
+            UpdateOutcome::Refused(None) => Ok(AdmitOutcome::NoShard),
+            UpdateOutcome::Refused(Some(item)) => {
+                let shard = read_shard(&item)?;
+                // The SDK repeated an admission that had taken effect, because its answer was lost.
+                if shard.reservations.iter().any(|reservation| reservation.id == attempt.reservation.id) {
+                    return Ok(AdmitOutcome::Admitted(shard.window));
+                }
+                Ok(AdmitOutcome::Refused(shard))
+            }
+        }
+    }
+}
+
+/// Each condition protects one rule: the limits are the newest (`rev`), a repeated write reserves once (`#hold`), the
+/// item stays small (`size`), and budget and rate limits hold however many instances admit calls at the same time.
+fn admission(attempt: &AdmissionAttempt) -> Change {
+    let AdmissionAttempt { reservation, now, .. } = attempt;
+    let mut update = vec![
+        "avail = avail - :held",
+        "holds.#hold = :hold",
+        "due_shard = if_not_exists(due_shard, :due_shard)",
+        "due_at = if_not_exists(due_at, :due_at)",
+    ];
+    let mut condition = vec!["rev = :rev", "attribute_not_exists(holds.#hold)", "size(holds) < :max_holds"];
+    let mut values = vec![
+        (":held", number(reservation.amount.0)),
+        (":hold", text(format!("{} {}", reservation.amount.0, reservation.model))),
+        (":due_shard", text((now.0 % u64::from(DUE_SHARDS)).to_string())),
+        (":due_at", number(reservation.id.lease_until().0.min(now.0 + SWEEP_INTERVAL_MS))),
+        (":rev", number(attempt.revision)),
+        (":max_holds", number(MAX_RESERVATIONS)),
+    ];
+    if attempt.budgeted {
+        condition.push("avail >= :held");
+    }
+    if attempt.window != WindowChange::Ignore {
+        values.extend([(":now", number(now.0)), (":one", number(1)), (":tokens", number(attempt.tokens))]);
+    }
+    match attempt.window {
+        WindowChange::Ignore => {}
+        WindowChange::Open { ends } => {
+            update.extend(["win = :ends", "reqs = :one", "toks = :tokens"]);
+            condition.push("win <= :now");
+            values.push((":ends", number(ends.0)));
+        }
+        WindowChange::Count => {
+            update.extend(["reqs = reqs + :one", "toks = toks + :tokens"]);
+            condition.push("win > :now");
+            if let Some(max) = attempt.max_requests {
+                condition.push("reqs < :max_requests");
+                values.push((":max_requests", number(max)));
+            }
+            if let Some(max) = attempt.max_tokens {
+                condition.push("toks <= :max_tokens");
+                // The caller refuses a request above the whole limit before it attempts an admission.
+                values.push((":max_tokens", number(max.saturating_sub(attempt.tokens))));
+            }
+        }
+    }
+    let mut change = Change::new(format!("SET {}", update.join(", ")))
+        .only_if(condition.join(" AND "))
+        .values(values)
+        .returning(Returning::Changed);
+    change.names.push(("#hold", reservation.id.0.clone()));
+    change
+}

@@ -1,0 +1,183 @@
+//! The shards of a meter: they are read, and change together in transactions.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::{MeterKey, Meters, Reservation, ReservationId};
+use crate::data::change::{Change, Write, WriteOutcome};
+use crate::data::error::StoreError;
+use crate::data::item::{Item, Reader, insert, insert_present, number};
+use crate::data::keys::{self, Key};
+use crate::model::clock::Timestamp;
+use crate::model::money::MicroUsd;
+
+/// The most shards of a meter.
+pub const MAX_SHARDS: u8 = 16;
+
+/// DynamoDB may delete a shard this long after it was made. Until then the month can be audited.
+const KEPT_SECONDS: u64 = 400 * 86_400;
+
+/// The rate window of a shard: a minute that begins with its first request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Window {
+    pub ends: Timestamp,
+    pub requests: u64,
+    pub tokens: u64,
+}
+
+/// One shard of a meter, as the table holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shard {
+    /// Revision of the project's limits; negative while the project is over a limit that was lowered.
+    pub revision: i64,
+    /// Micro-dollars neither spent nor reserved; negative without a budget.
+    pub avail: i64,
+    pub spent: MicroUsd,
+    /// Shard 0 only: the budget that filled all shards.
+    pub limit: Option<MicroUsd>,
+    /// Ordered by the end of their leases, the earliest first.
+    pub reservations: Vec<Reservation>,
+    pub window: Window,
+}
+
+impl Shard {
+    /// The sum of all reservations.
+    #[must_use]
+    pub fn held(&self) -> MicroUsd {
+        self.reservations.iter().map(|reservation| reservation.amount).sum()
+    }
+}
+
+/// A change of one shard in a transaction over several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardChange {
+    pub shard: u8,
+    /// The revision that the caller read; `None`: the shard does not exist yet.
+    pub seen: Option<i64>,
+    pub revision: i64,
+    /// Added to `avail`.
+    pub delta: i64,
+    /// The whole transaction is refused if `avail` is less than this.
+    pub at_least: Option<i64>,
+    /// Shard 0 only.
+    pub limit: Option<MicroUsd>,
+}
+
+impl Meters {
+    /// Returns all shards of a meter by number; `None` where a shard does not exist.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if an item cannot be read.
+    pub async fn shards(&self, project_id: &str, period: &str) -> Result<Vec<Option<Shard>>, StoreError> {
+        let all = (0..MAX_SHARDS).map(|shard| keys::meter(project_id, period, shard)).collect();
+        let mut shards = vec![None; usize::from(MAX_SHARDS)];
+        for item in self.0.get_all(all).await? {
+            let reader = Reader(&item);
+            let pk = reader.text("pk")?;
+            let index = pk.rsplit_once('#').and_then(|(_, n)| n.parse::<usize>().ok());
+            let place = index.and_then(|index| shards.get_mut(index)).ok_or_else(|| reader.damaged("pk"))?;
+            *place = Some(read_shard(&item)?);
+        }
+        Ok(shards)
+    }
+
+    /// Returns one shard.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if the item cannot be read.
+    pub async fn shard(&self, at: &MeterKey) -> Result<Option<Shard>, StoreError> {
+        self.0.get(at.key()).await?.map(|item| read_shard(&item)).transpose()
+    }
+
+    /// Changes several shards, all or none. `Refused`: one of them is no longer as the caller read it, has less than
+    /// `at_least`, or the project has other limits than a new shard would be made for.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if the table fails.
+    pub async fn change_shards(
+        &self,
+        project_id: &str,
+        period: &str,
+        changes: &[ShardChange],
+        now: Timestamp,
+    ) -> Result<WriteOutcome, StoreError> {
+        let writes = changes.iter().map(|change| {
+            let key = keys::meter(project_id, period, change.shard);
+            match change.seen {
+                None => Write::Create(new_shard(key, change, now)),
+                Some(seen) => Write::Change(key, shard_change(change, seen)),
+            }
+        });
+        // An existing shard has the newest limits that took effect, and its own condition protects them. A new shard has
+        // no memory: without this check an instance with old limits could bring those back.
+        let new = changes.iter().find(|change| change.seen.is_none());
+        let check = new.map(|change| {
+            let revision = vec![(":revision", number(change.revision.abs()))];
+            Write::Check(keys::project(project_id), "revision = :revision", revision)
+        });
+        self.0.transact(writes.chain(check).collect()).await
+    }
+}
+
+fn new_shard(key: Key, change: &ShardChange, now: Timestamp) -> Item {
+    let mut item = key.into_item();
+    let numbers =
+        [("rev", change.revision), ("avail", change.delta), ("spent", 0), ("win", 0), ("reqs", 0), ("toks", 0)];
+    insert(&mut item, numbers.map(|(name, value)| (name, number(value))));
+    let expires_at = number(now.seconds() + KEPT_SECONDS);
+    insert(&mut item, [("holds", AttributeValue::M(Item::new())), ("expires_at", expires_at)]);
+    insert_present(&mut item, [("limit", change.limit.map(|limit| number(limit.0)))]);
+    item
+}
+
+fn shard_change(change: &ShardChange, seen: i64) -> Change {
+    // Without this condition two instances could fill a shard for the same limits, or undo newer ones.
+    let mut update = Change::new("SET rev = :new, avail = avail + :delta").only_if("rev = :seen").values([
+        (":new", number(change.revision)),
+        (":delta", number(change.delta)),
+        (":seen", number(seen)),
+    ]);
+    if let Some(least) = change.at_least {
+        // Without this condition a call that was admitted meanwhile could overdraw the shard.
+        update.condition.push_str(" AND avail >= :least");
+        update.values.push((":least", number(least)));
+    }
+    if change.shard == 0 {
+        update.names.push(("#limit", "limit".to_owned()));
+        match change.limit {
+            Some(limit) => update.push(", #limit = :limit", ":limit", number(limit.0)),
+            None => update.update.push_str(" REMOVE #limit"),
+        }
+    }
+    update
+}
+
+pub(super) fn read_shard(item: &Item) -> Result<Shard, StoreError> {
+    let reader = Reader(item);
+    let holds = item.get("holds").and_then(|holds| holds.as_m().ok()).ok_or_else(|| reader.damaged("holds"))?;
+    let reservations = holds.iter().map(|(id, value)| read_reservation(id, value));
+    let mut reservations = reservations.collect::<Option<Vec<_>>>().ok_or_else(|| reader.damaged("holds"))?;
+    reservations.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+    Ok(Shard {
+        revision: reader.number("rev")?,
+        avail: reader.number("avail")?,
+        spent: MicroUsd(reader.number("spent")?),
+        limit: reader.maybe_number("limit")?.map(MicroUsd),
+        reservations,
+        window: read_window(&reader)?,
+    })
+}
+
+fn read_reservation(id: &str, value: &AttributeValue) -> Option<Reservation> {
+    let (amount, model) = value.as_s().ok()?.split_once(' ')?;
+    let amount = MicroUsd(amount.parse().ok()?);
+    Some(Reservation { id: ReservationId::from_stored(id), amount, model: model.to_owned() })
+}
+
+pub(super) fn read_window(reader: &Reader) -> Result<Window, StoreError> {
+    Ok(Window {
+        ends: Timestamp(reader.maybe_number("win")?.unwrap_or(0)),
+        requests: reader.maybe_number("reqs")?.unwrap_or(0),
+        // A settlement may return tokens just after a new window opened, and so take its count below zero.
+        tokens: u64::try_from(reader.maybe_number::<i64>("toks")?.unwrap_or(0)).unwrap_or(0),
+    })
+}

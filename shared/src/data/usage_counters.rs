@@ -1,0 +1,152 @@
+//! Usage counters: one item per project, hour, operation, model, key and meter shard. Each settlement adds to one.
+
+use std::ops::AddAssign;
+
+use super::change::Change;
+use super::error::StoreError;
+use super::item::{Item, Reader, number};
+use super::keys;
+use super::table::Table;
+use crate::model::clock::Timestamp;
+use crate::model::money::MicroUsd;
+use crate::model::tokens::Usage;
+
+/// The kind of calls that a counter counts. The names are those of OpenAI's usage endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Operation {
+    Completions,
+    Embeddings,
+    Moderations,
+}
+
+impl Operation {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Completions => "completions",
+            Self::Embeddings => "embeddings",
+            Self::Moderations => "moderations",
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        [Self::Completions, Self::Embeddings, Self::Moderations].into_iter().find(|operation| operation.name() == name)
+    }
+}
+
+/// Identifies a counter.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UsageKey {
+    pub project_id: String,
+    /// UTC, `2026-11-22T17`.
+    pub hour: String,
+    pub operation: Operation,
+    pub model: String,
+    /// `key_...`; `unknown` for reservations that the sweeper settled.
+    pub api_key_id: String,
+    pub shard: u8,
+}
+
+/// The value of a counter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UsageCount {
+    pub requests: u64,
+    pub tokens: Usage,
+    pub cost: MicroUsd,
+}
+
+impl AddAssign for UsageCount {
+    fn add_assign(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.tokens.input += other.tokens.input;
+        self.tokens.cached_input += other.tokens.cached_input;
+        self.tokens.cache_write += other.tokens.cache_write;
+        self.tokens.output += other.tokens.output;
+        self.tokens.reasoning += other.tokens.reasoning;
+        self.cost += other.cost;
+    }
+}
+
+/// DynamoDB may delete a counter this long after the last addition.
+const KEPT_SECONDS: u64 = 400 * 86_400;
+
+/// The usage counters.
+#[derive(Clone, Debug)]
+pub struct UsageCounters(Table);
+
+impl UsageCounters {
+    pub(super) fn new(table: Table) -> Self {
+        Self(table)
+    }
+
+    /// Adds to a counter.
+    ///
+    /// The SDK repeats a write whose answer was lost, so a counter can run ahead of the meter by such repetitions.
+    /// The meter decides about limits, never a counter.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if the table fails.
+    pub async fn add(&self, key: &UsageKey, count: &UsageCount, now: Timestamp) -> Result<(), StoreError> {
+        let mut change = Change::new("SET expires_at = :expires ADD num_requests :requests")
+            .values([(":expires", number(now.seconds() + KEPT_SECONDS)), (":requests", number(count.requests))]);
+        let tokens = &count.tokens;
+        let counts = [
+            (", input_tokens :input", ":input", tokens.input),
+            (", cached_tokens :cached", ":cached", tokens.cached_input),
+            (", cache_write_tokens :write", ":write", tokens.cache_write),
+            (", output_tokens :output", ":output", tokens.output),
+            (", reasoning_tokens :reasoning", ":reasoning", tokens.reasoning),
+            (", cost_micro_usd :cost", ":cost", count.cost.0),
+        ];
+        // Most calls have several zeros, and an absent attribute costs nothing.
+        for (clause, name, amount) in counts.into_iter().filter(|(_, _, amount)| *amount > 0) {
+            change.push(clause, name, number(amount));
+        }
+        let UsageKey { project_id, hour, operation, model, api_key_id, shard } = key;
+        let item = keys::usage(project_id, hour, operation.name(), model, api_key_id, *shard);
+        self.0.update(item, change).await.map(drop)
+    }
+
+    /// Reads the counters of a project for the hours from `first` to `last`, both included.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if an item cannot be read.
+    pub async fn read(
+        &self,
+        project_id: &str,
+        first: &str,
+        last: &str,
+    ) -> Result<Vec<(UsageKey, UsageCount)>, StoreError> {
+        let prefix = keys::USAGE_PREFIX;
+        let (from, to) = (format!("{prefix}{first}"), format!("{prefix}{last}#{}", char::MAX));
+        let items = self.0.query(&keys::project_partition(project_id), &from, &to).await?;
+        items.iter().map(|item| read_counter(project_id, item)).collect()
+    }
+}
+
+/// A counter lacks the attributes whose counts are zero.
+fn read_counter(project_id: &str, item: &Item) -> Result<(UsageKey, UsageCount), StoreError> {
+    let reader = Reader(item);
+    let count = |name| Ok::<_, StoreError>(reader.maybe_number(name)?.unwrap_or(0));
+    let key = read_usage_key(project_id, &reader.text("sk")?).ok_or_else(|| reader.damaged("sk"))?;
+    let tokens = Usage {
+        input: count("input_tokens")?,
+        cached_input: count("cached_tokens")?,
+        cache_write: count("cache_write_tokens")?,
+        output: count("output_tokens")?,
+        reasoning: count("reasoning_tokens")?,
+    };
+    Ok((key, UsageCount { requests: reader.number("num_requests")?, tokens, cost: MicroUsd(count("cost_micro_usd")?) }))
+}
+
+fn read_usage_key(project_id: &str, sk: &str) -> Option<UsageKey> {
+    let [hour, operation, model, key_id, shard] = keys::usage_parts(sk)?;
+    Some(UsageKey {
+        project_id: project_id.to_owned(),
+        hour,
+        operation: Operation::parse(&operation)?,
+        model,
+        api_key_id: key_id,
+        shard: shard.parse().ok()?,
+    })
+}

@@ -1,0 +1,35 @@
+//! The rejection in the log line of its request.
+
+use std::sync::Arc;
+
+use super::Rejection;
+use crate::app::{Error, ErrorChain, Limit};
+
+/// The rejection of a response. The response carries it to the log, so that each failure is logged once.
+#[derive(Clone)]
+pub(in crate::edge) struct LoggedRejection(pub(super) Arc<Rejection>);
+
+impl LoggedRejection {
+    /// Whether the call was refused because the project's budget did not cover it.
+    pub(in crate::edge) fn is_budget_refusal(&self) -> bool {
+        let Rejection::App(error) = &*self.0 else { return false };
+        matches!(&**error, Error::Refused(refusal) if matches!(refusal.limit, Limit::Budget { .. }))
+    }
+
+    /// The error with all its causes. Leaves out text of the request and of the provider, which may quote a prompt.
+    pub(in crate::edge) fn describe(&self) -> String {
+        match &*self.0 {
+            Rejection::App(error) => match &**error {
+                Error::Invalid(invalid) => format!("invalid request: {}", invalid.param.as_deref().unwrap_or("body")),
+                Error::UnknownModel(_) => "unknown model".to_owned(),
+                Error::NotFound { kind, .. } => format!("no such {kind}"),
+                Error::Provider { provider, source, .. } => format!("provider `{provider}`: {}", source.summary()),
+                other => ErrorChain(other).to_string(),
+            },
+            Rejection::TooLarge => "request body too large".to_owned(),
+            Rejection::UnknownRoute { .. } => "unknown route".to_owned(),
+            Rejection::WrongMethod { .. } => "wrong method".to_owned(),
+            Rejection::Panicked => "handler panicked".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The status, type and code of every error: the public contract, on one screen.
+//!
+//! `docs/api.md` lists the same rows.
+
+use axum::http::StatusCode as S;
+
+use super::Rejection;
+use crate::app::{Error, Limit};
+use crate::model::provider::Failure;
+
+/// The HTTP status, and `type` and `code` of the envelope.
+pub(super) type Row<'a> = (S, &'static str, Option<&'a str>);
+
+pub(super) const REQUEST: &str = "invalid_request_error";
+const SERVER: &str = "server_error";
+
+pub(super) fn classify(rejection: &Rejection) -> Row<'_> {
+    match rejection {
+        Rejection::App(error) => classify_app(error),
+        Rejection::TooLarge => (S::PAYLOAD_TOO_LARGE, REQUEST, Some("request_too_large")),
+        Rejection::UnknownRoute { .. } => (S::NOT_FOUND, REQUEST, Some("unknown_url")),
+        Rejection::WrongMethod { .. } => (S::METHOD_NOT_ALLOWED, REQUEST, Some("method_not_allowed")),
+        Rejection::Panicked => (S::INTERNAL_SERVER_ERROR, SERVER, Some("internal_error")),
+    }
+}
+
+pub(super) fn classify_app(error: &Error) -> Row<'_> {
+    match error {
+        Error::Unauthenticated(_) => (S::UNAUTHORIZED, REQUEST, Some("invalid_api_key")),
+        Error::Invalid(invalid) => (S::BAD_REQUEST, REQUEST, invalid.code),
+        Error::UnknownModel(_) => (S::NOT_FOUND, REQUEST, Some("model_not_found")),
+        Error::Unpriced(_) => (S::BAD_REQUEST, REQUEST, Some("model_not_priced")),
+        Error::NotFound { .. } => (S::NOT_FOUND, REQUEST, Some("not_found")),
+        Error::Conflict { .. } => (S::CONFLICT, REQUEST, Some("conflict")),
+        Error::Refused(refusal) => match refusal.limit {
+            Limit::Requests { .. } => (S::TOO_MANY_REQUESTS, "requests", Some("rate_limit_exceeded")),
+            Limit::Tokens { .. } => (S::TOO_MANY_REQUESTS, "tokens", Some("rate_limit_exceeded")),
+            Limit::Budget { .. } => (S::TOO_MANY_REQUESTS, "insufficient_quota", Some("budget_exceeded")),
+        },
+        Error::KeyReused => (S::UNPROCESSABLE_ENTITY, REQUEST, Some("idempotency_key_reused")),
+        Error::Provider { source, .. } => classify_provider(source),
+        Error::Contended(_) => (S::SERVICE_UNAVAILABLE, SERVER, Some("contended")),
+        Error::Unavailable { .. } => (S::SERVICE_UNAVAILABLE, SERVER, Some("store_unavailable")),
+        Error::Repeated(_) | Error::Internal { .. } => (S::INTERNAL_SERVER_ERROR, SERVER, Some("internal_error")),
+    }
+}
+
+fn classify_provider(failure: &Failure) -> Row<'_> {
+    match failure {
+        Failure::Refused { status, refusal } => {
+            (S::from_u16(*status).unwrap_or(S::BAD_REQUEST), REQUEST, refusal.code.as_deref())
+        }
+        Failure::Unsupported { .. } => (S::BAD_REQUEST, REQUEST, Some("unsupported_by_provider")),
+        Failure::Throttled { .. } => (S::TOO_MANY_REQUESTS, "requests", Some("provider_rate_limited")),
+        Failure::Unreachable(_) | Failure::Unavailable { .. } | Failure::CircuitOpen { .. } => {
+            (S::SERVICE_UNAVAILABLE, SERVER, Some("provider_unavailable"))
+        }
+        Failure::TimedOut { .. } => (S::GATEWAY_TIMEOUT, SERVER, Some("provider_timeout")),
+        Failure::Unauthorized { .. } => (S::BAD_GATEWAY, SERVER, Some("provider_unauthorized")),
+        Failure::Malformed(_) => (S::BAD_GATEWAY, SERVER, Some("provider_error")),
+    }
+}
