@@ -1,6 +1,7 @@
 //! Responses: `/v1/responses` and `/v1/conversations`, and what hangs on them.
 
 mod conversations;
+mod tokens;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -49,7 +50,8 @@ async fn create(State(gateway): State<Deps>, caller: Caller, parts: Parts, sent:
 
 async fn input_tokens(State(gateway): State<Deps>, caller: Caller, sent: Sent) -> Result<Response, Rejection> {
     let create = CreateResponse::parse_to_count(&body(sent)?, gateway.clock().now())?;
-    let count = gateway.count_input_tokens(&caller, create).await?;
+    let (create, context) = gateway.load_input(&caller, create).await?;
+    let count = tokens::count(&create, &context);
     Ok(json(&Object::default().with("object", "response.input_tokens").with("input_tokens", &count)))
 }
 

@@ -5,7 +5,7 @@ use crate::app::error::Error;
 use crate::app::gateway::Gateway;
 use crate::app::telemetry::{TelemetryEvent, tell};
 use crate::data::WholeResponse;
-use crate::dialects::openai_responses::{CreateResponse, Item, Status, cancelled, count_tokens, deleted};
+use crate::dialects::openai_responses::{CreateResponse, Item, Status, cancelled, deleted};
 use crate::model::invalid::Invalid;
 use crate::model::message::ResponseKey;
 use crate::model::object::Object;
@@ -28,13 +28,17 @@ impl Gateway {
         Ok(StoredRequest::read(&self.visible(caller, response_id).await?.request)?.input())
     }
 
-    /// Tokens that the input of a request has, with the turns before it.
+    /// The request with its references resolved, and the items of the turns before it.
     ///
     /// # Errors
-    /// `Invalid` if what it continues does not exist; `Internal`.
-    pub async fn count_input_tokens(&self, caller: &Caller, mut create: CreateResponse) -> Result<u64, Error> {
+    /// `Invalid` if the request continues a response or a conversation that does not exist; `Internal`.
+    pub async fn load_input(
+        &self,
+        caller: &Caller,
+        mut create: CreateResponse,
+    ) -> Result<(CreateResponse, Vec<Item>), Error> {
         let context = self.context(&caller.project.id, &mut create).await?;
-        Ok(count_tokens(&create, &context.items))
+        Ok((create, context.items))
     }
 
     /// Cancels a background response. One that was cancelled before is given again.
