@@ -2,6 +2,7 @@
 
 mod first_run;
 mod functions;
+pub mod import;
 mod invoke;
 mod jobs;
 mod server;
