@@ -1,6 +1,7 @@
 //! The whole service in one process, on embedded stores. `cargo run` starts it.
 
 mod functions;
+pub mod import;
 mod invoke;
 mod jobs;
 mod keys;

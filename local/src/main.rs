@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use embedded::Place;
+use local::import::Import;
 use local::{Data, Deployment, JobsCommand, Running, Settings, invoke, jobs, serve};
-use providers::import::Import;
 use shared::app::ErrorChain;
 use shared::edge::Telemetry;
 use shared::edge::config::TelemetryConfig;

@@ -10,7 +10,6 @@ mod blocks;
 pub mod builtin;
 mod conversation;
 mod http;
-pub mod import;
 pub mod openai;
 pub mod simulator;
 mod translate;

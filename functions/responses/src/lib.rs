@@ -1,6 +1,7 @@
 //! The Responses API: `/v1/responses` and `/v1/conversations`.
 
 mod conversations;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -68,7 +69,8 @@ async fn count_input_tokens(
     body: SentBody,
 ) -> Result<Response, Rejection> {
     let create = CreateResponse::parse_to_count(&read_body(body)?, clock.now())?;
-    let count = responses.count_input_tokens(&caller, create).await?;
+    let (create, context) = responses.load_input(&caller, create).await?;
+    let count = tokens::count(&create, &context);
     Ok(json(&Object::default().with("object", "response.input_tokens").with("input_tokens", &count)))
 }
 

@@ -98,6 +98,13 @@ async fn usage_is_read_from_the_last_chunk() {
     assert_eq!(usages, [Usage { input: 7, output: 3, ..Usage::default() }]);
 }
 
+#[tokio::test]
+async fn a_stream_may_begin_with_a_byte_order_mark() {
+    let server = Server::start(Answer::sse(&format!("\u{feff}{STREAM}"))).await;
+    let reply = provider(&toml(&server)).send(&call(Endpoint::ChatCompletions, CLIENT, true)).await.unwrap();
+    same_lines(&lines(reply).await, include_str!("../fixtures/openai/stream-client.jsonl"));
+}
+
 /// Plays `stream` and compares how it ends: the failure's words, or how many chunks came.
 async fn check_end(stream: &str, breaks: bool, expected: &str) {
     let server = Server::start(Answer { breaks, ..Answer::sse(stream) }).await;

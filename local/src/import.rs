@@ -1,25 +1,25 @@
-//! From `LiteLLM`'s public price list to the text of a `models.toml`.
+//! Writes a `models.toml` from `LiteLLM`'s public price list.
 //!
-//! The list is one JSON object, from a model's name to its prices in US dollars per token and its limits. It is
-//! `model_prices_and_context_window.json` of that project, and is part of its package.
+//! The list is one JSON object. It maps the name of a model to its prices, in US dollars per token, and its limits. The
+//! package of that project contains it as `model_prices_and_context_window.json`.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use serde_json::{Map, Value};
 
-/// What to take from the list.
+/// The entries to take from the list.
 #[derive(Debug, Clone, Copy)]
 pub struct Import<'a> {
     /// `litellm_provider` of the entries to take, such as `anthropic`.
     pub litellm_provider: &'a str,
-    /// Name of the `[[provider]]` that the models' targets name.
+    /// Name of the `[[provider]]` that the targets of the models name.
     pub provider: &'a str,
-    /// `2026-11-22`: models that were withdrawn by then are left out.
+    /// The date, such as `2026-11-22`. Models that are withdrawn by then are left out.
     pub today: &'a str,
 }
 
-/// What is wrong with a price list.
+/// Why a price list cannot be imported.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     #[error("the price list is not a JSON object")]
@@ -33,21 +33,21 @@ pub enum ImportError {
 impl Import<'_> {
     /// The `[[model]]` tables for the chat, embedding and moderation models of one provider, sorted by name.
     ///
-    /// Models that weir cannot account for (priced per image, second or search, or without limits) are named in
-    /// comments with the reason.
+    /// A comment names each model that weir cannot account for, with the reason: its price is per image, second or search,
+    /// or the list has no limits for it.
     ///
     /// # Errors
-    /// If the list is not understood; the message names the model and the field.
+    /// `NotJson` and `Field` if the list is not understood. `Nothing` if no model remains.
     pub fn models_toml(&self, json: &str) -> Result<String, ImportError> {
         let list: BTreeMap<String, Value> = serde_json::from_str(json).map_err(ImportError::NotJson)?;
         let mut models = BTreeMap::new();
         let mut left_out = BTreeMap::new();
         for (key, entry) in &list {
-            let Some(entry) = entry.as_object().filter(|entry| self.wants(key, entry)) else { continue };
+            let Some(entry) = entry.as_object().filter(|entry| self.takes(key, entry)) else { continue };
             let name = key.strip_prefix(&format!("{}/", self.litellm_provider)).unwrap_or(key);
             match self.model(name, entry)? {
                 Taken::Model(text) => drop(models.insert(name, text)),
-                Taken::Not(reason) => drop(left_out.insert(name, reason)),
+                Taken::Skipped(reason) => drop(left_out.insert(name, reason)),
             }
         }
         if models.is_empty() {
@@ -63,7 +63,7 @@ impl Import<'_> {
         Ok(text)
     }
 
-    fn wants(&self, key: &str, entry: &Map<String, Value>) -> bool {
+    fn takes(&self, key: &str, entry: &Map<String, Value>) -> bool {
         let is = |field: &str, wanted: &str| entry.get(field).is_some_and(|value| value == wanted);
         let withdrawn = entry.get("deprecation_date").and_then(Value::as_str).is_some_and(|date| date <= self.today);
         let tuned = key.starts_with("ft:");
@@ -73,13 +73,13 @@ impl Import<'_> {
 
     fn model(&self, name: &str, entry: &Map<String, Value>) -> Result<Taken, ImportError> {
         let entry = Entry { name, fields: entry };
-        if let Some(reason) = entry.not_accountable() {
-            return Ok(Taken::Not(reason));
+        if let Some(reason) = entry.skip_reason() {
+            return Ok(Taken::Skipped(reason));
         }
         let kind = entry.text("mode").unwrap_or_default();
-        let Some(limits) = entry.limits(kind)? else { return Ok(Taken::Not("its limits are not in the list")) };
-        let Some(price) = entry.price(kind)? else { return Ok(Taken::Not("its price is not in the list")) };
-        let (name, provider, note) = (quoted(name), quoted(self.provider), entry.cheaper_below()?);
+        let Some(limits) = entry.limits(kind)? else { return Ok(Taken::Skipped("its limits are not in the list")) };
+        let Some(price) = entry.price(kind)? else { return Ok(Taken::Skipped("its price is not in the list")) };
+        let (name, provider, note) = (quoted(name), quoted(self.provider), entry.lower_tier()?);
         Ok(Taken::Model(format!(
             "[[model]]\nname = {name}\nkind = \"{kind}\"\n{note}price = {{ {price} }}\n{limits}\
              targets = [{{ provider = {provider}, model = {name} }}]\n"
@@ -89,7 +89,7 @@ impl Import<'_> {
 
 enum Taken {
     Model(String),
-    Not(&'static str),
+    Skipped(&'static str),
 }
 
 /// An entry of the list.
@@ -103,8 +103,8 @@ impl Entry<'_> {
         self.fields.get(field)?.as_str()
     }
 
-    /// Why a price per token does not cover what a call costs.
-    fn not_accountable(&self) -> Option<&'static str> {
+    /// Why a price per token does not cover the cost of a call; `None` if it does.
+    fn skip_reason(&self) -> Option<&'static str> {
         if self.fields.keys().any(|field| field.contains("audio_token")) {
             return Some("audio is priced apart");
         }
@@ -118,7 +118,7 @@ impl Entry<'_> {
     }
 
     fn price(&self, kind: &str) -> Result<Option<String>, ImportError> {
-        let Some(input) = self.dearest("input_cost_per_token")? else { return Ok(None) };
+        let Some(input) = self.highest_rate("input_cost_per_token")? else { return Ok(None) };
         let mut text = format!("input = {input}");
         let further = [
             ("cached_input", "cache_read_input_token_cost"),
@@ -127,7 +127,7 @@ impl Entry<'_> {
             ("reasoning", "output_cost_per_reasoning_token"),
         ];
         for (name, field) in further {
-            match self.dearest(field)? {
+            match self.highest_rate(field)? {
                 Some(rate) if kind == "chat" => {
                     let _ = write!(text, ", {name} = {rate}");
                 }
@@ -145,13 +145,14 @@ impl Entry<'_> {
             return Ok(Some(input.map_or(String::new(), |input| format!("context_tokens = {input}\n"))));
         }
         let (Some(input), Some(output)) = (input, output) else { return Ok(None) };
-        // The list does not say whether the output counts against the input's ceiling; the sum is never too low.
+        // The list does not say whether the output counts against the limit of the input. The sum is never too low.
         let context = input.saturating_add(output);
         Ok(Some(format!("context_tokens = {context}\nmax_output_tokens = {output}\n")))
     }
 
-    /// What long prompts cost more than others, as a comment; weir knows one price per model and takes the dearest.
-    fn cheaper_below(&self) -> Result<String, ImportError> {
+    /// A comment with the lower price of short prompts; empty if the price does not depend on the length. weir has one price
+    /// per model and takes the highest.
+    fn lower_tier(&self) -> Result<String, ImportError> {
         let Some(thousands) = self.fields.keys().filter_map(|field| tier("input_cost_per_token", field)).min() else {
             return Ok(String::new());
         };
@@ -162,19 +163,19 @@ impl Entry<'_> {
         ))
     }
 
-    /// The highest rate of all lengths of input, so that no charge is below the provider's bill.
-    fn dearest(&self, field: &str) -> Result<Option<Rate>, ImportError> {
+    /// The highest rate over all lengths of input. With a lower one, a charge could be below the provider's bill.
+    fn highest_rate(&self, field: &str) -> Result<Option<Rate>, ImportError> {
         let longer = self.fields.keys().filter(|name| tier(field, name).is_some());
         let rates = longer.map(|name| self.rate(name)).collect::<Result<Vec<_>, _>>()?;
         let base = self.rate(field)?;
         Ok(rates.into_iter().flatten().chain(base).max_by(|one, other| one.0.total_cmp(&other.0)))
     }
 
-    /// US dollars per token, as US dollars per million tokens.
+    /// Reads US dollars per token.
     fn rate(&self, field: &str) -> Result<Option<Rate>, ImportError> {
         let Some(value) = self.fields.get(field).filter(|value| !value.is_null()) else { return Ok(None) };
         let dollars = value.as_f64().filter(|dollars| (0.0..=1.0).contains(dollars));
-        let dollars = dollars.ok_or_else(|| self.wrong(field, value, "US dollars per token, from 0 to 1"))?;
+        let dollars = dollars.ok_or_else(|| self.field_error(field, value, "US dollars per token, from 0 to 1"))?;
         Ok(Some(Rate(dollars * 1e6)))
     }
 
@@ -183,17 +184,17 @@ impl Entry<'_> {
         match value.as_u64() {
             Some(0) => Ok(None),
             Some(count) => Ok(Some(count)),
-            None => Err(self.wrong(field, value, "a whole number of tokens")),
+            None => Err(self.field_error(field, value, "a whole number of tokens")),
         }
     }
 
-    fn wrong(&self, field: &str, value: &Value, expected: &'static str) -> ImportError {
+    fn field_error(&self, field: &str, value: &Value, expected: &'static str) -> ImportError {
         let (model, field) = (self.name.to_owned(), field.to_owned());
         ImportError::Field { model, field, value: value.to_string(), expected }
     }
 }
 
-/// The thousands of tokens in `input_cost_per_token_above_272k_tokens`, if that is a tier of `field`.
+/// The 272 of `input_cost_per_token_above_272k_tokens`; `None` if `name` is no tier of `field`.
 fn tier(field: &str, name: &str) -> Option<u64> {
     name.strip_prefix(field)?.strip_prefix("_above_")?.strip_suffix("k_tokens")?.parse().ok()
 }
@@ -210,7 +211,7 @@ impl fmt::Display for Rate {
     }
 }
 
-/// A TOML basic string; JSON's escapes are a part of TOML's.
+/// A TOML basic string. TOML has all escapes of JSON.
 fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_named() {
+    fn errors_name_the_model_and_the_field() {
         check("[]", "the price list is not a JSON object");
         check("{}", "the price list has no model of provider `acme` that weir can call");
         check(
