@@ -57,7 +57,7 @@ impl DueIndex {
             .expression_attribute_values(":now", number(now.0))
             .limit(MAX_ENTRIES)
             .send();
-        let answer = Box::pin(page).await.map_err(StoreError::table("query what is due"))?;
+        let answer = Box::pin(page).await.map_err(StoreError::table("query the due index"))?;
         Ok(answer.items.unwrap_or_default().iter().filter_map(read_due).collect())
     }
 }

@@ -8,9 +8,9 @@ use crate::data::error::StoreError;
 use crate::data::item::{Reader, number, text};
 use crate::model::clock::Timestamp;
 
-/// The sweeper looks this often at a shard with reservations, in milliseconds, however long the leases of its jobs are:
-/// one reservation with a long lease must not hide another whose call died. It is the longest run of a function, and a
-/// minute.
+/// How often the sweeper looks at a shard with reservations, in milliseconds: the longest run of a function plus a minute.
+///
+/// The leases of jobs can be longer. One of them must not hide the reservation of another call that died.
 pub const SWEEP_INTERVAL_MS: u64 = 16 * 60_000;
 
 /// The most reservations of a shard: an item has 400 KB at most, and every admission is billed by its size.
@@ -59,7 +59,7 @@ impl Meters {
     /// # Errors
     /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if the shard cannot be read.
     pub async fn admit(&self, at: &MeterKey, attempt: &AdmissionAttempt) -> Result<AdmitOutcome, StoreError> {
-        match self.0.update(at.key(), admission(attempt)).await? {
+        match self.0.update(at.key(), admission_change(attempt)).await? {
             UpdateOutcome::Written(changed) => Ok(AdmitOutcome::Admitted(read_window(&Reader(&changed))?)),
             UpdateOutcome::Refused(None) => Ok(AdmitOutcome::NoShard),
             UpdateOutcome::Refused(Some(item)) => {
@@ -76,7 +76,7 @@ impl Meters {
 
 /// Each condition protects one rule: the limits are the newest (`rev`), a repeated write reserves once (`#hold`), the
 /// item stays small (`size`), and budget and rate limits hold however many instances admit calls at the same time.
-fn admission(attempt: &AdmissionAttempt) -> Change {
+fn admission_change(attempt: &AdmissionAttempt) -> Change {
     let AdmissionAttempt { reservation, now, .. } = attempt;
     let mut update = vec![
         "avail = avail - :held",
