@@ -13,7 +13,7 @@ use super::jobs::{Canceller, Finalizer, JobAdmin, JobQueue, Recovery, ResponseWo
 use super::ledger::Ledger;
 use super::pipeline::Pipeline;
 use super::projects::{Projects, ServiceAccounts};
-use super::responses::Responses;
+use super::responses::{Acceptor, Follower, Foreground, Responses};
 use super::tasks::Tasks;
 use super::usage::UsageReports;
 use super::webhooks::{Announcer, Deliverer, Webhooks};
@@ -28,47 +28,52 @@ use crate::model::webhook::Receivers;
 /// A function takes the components that it uses; code that no function takes is not linked. Components of one process
 /// share the state that must be shared: remembered keys, hints, breakers, running calls.
 pub struct Components {
-    stores: Stores,
-    clock: Clock,
-    catalog: Arc<Catalog>,
-    providers: Providers,
+    parts: Parts,
     /// The way to webhook endpoints; `None` in functions that neither register nor deliver.
     receivers: Option<Arc<dyn Receivers>>,
     /// The key of the admin API; `None` refuses every use of it.
     admin_key: Option<Secret>,
-    admission: Arc<Admission>,
-    tasks: Tasks,
     auth: OnceLock<Arc<Auth>>,
+}
+
+/// The parts that several components are made from.
+struct Parts {
+    stores: Stores,
+    clock: Clock,
+    catalog: Arc<Catalog>,
+    providers: Providers,
+    admission: Arc<Admission>,
     dispatcher: OnceLock<Arc<Dispatcher>>,
+    tasks: Tasks,
 }
 
 impl Components {
     /// The least: no models, no providers, no way to receivers, no admin API.
     #[must_use]
     pub fn new(stores: Stores, clock: Clock) -> Self {
-        Self {
+        let parts = Parts {
             admission: Arc::new(Admission::new(&stores, clock.clone())),
             stores,
             clock,
             catalog: Arc::default(),
             providers: Providers::new(),
-            receivers: None,
-            admin_key: None,
-            tasks: Tasks::default(),
-            auth: OnceLock::new(),
             dispatcher: OnceLock::new(),
-        }
+            tasks: Tasks::default(),
+        };
+        Self { parts, receivers: None, admin_key: None, auth: OnceLock::new() }
     }
 
     /// The models that can be called, and their prices.
     #[must_use]
-    pub fn models(self, catalog: Arc<Catalog>) -> Self {
-        Self { catalog, ..self }
+    pub fn models(mut self, catalog: Arc<Catalog>) -> Self {
+        self.parts.catalog = catalog;
+        self
     }
 
     #[must_use]
-    pub fn providers(self, providers: Providers) -> Self {
-        Self { providers, ..self }
+    pub fn providers(mut self, providers: Providers) -> Self {
+        self.parts.providers = providers;
+        self
     }
 
     #[must_use]
@@ -83,103 +88,130 @@ impl Components {
 
     #[must_use]
     pub fn stores(&self) -> &Stores {
-        &self.stores
+        &self.parts.stores
     }
 
     #[must_use]
     pub fn clock(&self) -> &Clock {
-        &self.clock
+        &self.parts.clock
     }
 
     #[must_use]
     pub fn catalog(&self) -> Arc<Catalog> {
-        Arc::clone(&self.catalog)
+        self.parts.catalog()
     }
 
     /// Waits until every call that began is settled. For the end of a process.
     pub async fn drain(&self) {
-        self.tasks.drain().await;
+        self.parts.tasks.drain().await;
     }
 
     pub fn auth(&self) -> Arc<Auth> {
-        let make = || Auth::new(&self.stores, self.clock.clone(), Arc::clone(&self.admission), self.admin_key.clone());
+        let make = || {
+            Auth::new(self.stores(), self.clock().clone(), Arc::clone(&self.parts.admission), self.admin_key.clone())
+        };
         Arc::clone(self.auth.get_or_init(|| Arc::new(make())))
     }
 
     pub fn calls(&self) -> Arc<Calls> {
-        Arc::new(Calls::new(self.pipeline(), self.catalog(), self.clock.clone()))
+        Arc::new(Calls::new(self.parts.pipeline(), self.catalog(), self.clock().clone()))
     }
 
     pub fn responses(&self) -> Arc<Responses> {
+        let (pipeline, records) = (self.parts.pipeline(), self.stores().responses());
+        let follower = Follower::new(records.clone(), self.clock().clone());
         Arc::new(Responses {
-            pipeline: self.pipeline(),
-            records: self.stores.responses(),
-            conversations: self.conversations(),
-            finalizer: self.finalizer(),
-            canceller: self.canceller(),
-            queue: self.job_queue(),
+            foreground: Foreground {
+                pipeline: Arc::clone(&pipeline),
+                records: records.clone(),
+                conversations: self.parts.conversations(),
+                finalizer: self.parts.finalizer(),
+                clock: self.clock().clone(),
+            },
+            acceptor: Acceptor {
+                pipeline: Arc::clone(&pipeline),
+                records: records.clone(),
+                queue: self.parts.job_queue(),
+                follower: follower.clone(),
+            },
+            follower,
+            pipeline,
+            records,
+            conversations: self.parts.conversations(),
+            canceller: self.parts.canceller(),
+            tasks: self.parts.tasks.clone(),
             catalog: self.catalog(),
-            clock: self.clock.clone(),
+            clock: self.clock().clone(),
         })
     }
 
     pub fn conversations(&self) -> Arc<Conversations> {
-        Arc::new(Conversations::new(&self.stores, self.clock.clone()))
+        self.parts.conversations()
     }
 
     pub fn response_worker(&self) -> Arc<ResponseWorker> {
         Arc::new(ResponseWorker {
-            records: self.stores.responses(),
-            projects: self.stores.projects(),
+            records: self.stores().responses(),
+            projects: self.stores().projects(),
             catalog: self.catalog(),
-            admission: Arc::clone(&self.admission),
-            ledger: self.ledger(),
-            dispatcher: self.dispatcher(),
-            finalizer: self.finalizer(),
-            queue: self.job_queue(),
-            clock: self.clock.clone(),
+            admission: Arc::clone(&self.parts.admission),
+            ledger: self.parts.ledger(),
+            dispatcher: self.parts.dispatcher(),
+            finalizer: self.parts.finalizer(),
+            queue: self.parts.job_queue(),
+            clock: self.clock().clone(),
         })
     }
 
     pub fn sweeper(&self) -> Arc<Sweeper> {
         Arc::new(Sweeper {
-            due: self.stores.due(),
-            meters: self.stores.meters(),
-            ledger: self.ledger(),
+            due: self.stores().due(),
+            meters: self.stores().meters(),
+            ledger: self.parts.ledger(),
             catalog: self.catalog(),
-            recovery: Recovery::new(self.stores.responses(), self.finalizer(), self.job_queue()),
+            recovery: Recovery::new(self.stores(), self.parts.finalizer(), self.parts.job_queue()),
             deliverer: self.deliverer(),
-            clock: self.clock.clone(),
+            clock: self.clock().clone(),
         })
     }
 
     pub fn webhooks(&self) -> Arc<Webhooks> {
-        Arc::new(Webhooks::new(&self.stores, self.clock.clone(), self.receivers.clone()))
+        Arc::new(Webhooks::new(self.stores(), self.clock().clone(), self.receivers.clone()))
     }
 
     pub fn deliverer(&self) -> Arc<Deliverer> {
-        Arc::new(Deliverer::new(&self.stores, self.clock.clone(), self.receivers.clone()))
+        Arc::new(Deliverer::new(self.stores(), self.clock().clone(), self.receivers.clone()))
     }
 
     pub fn projects(&self) -> Arc<Projects> {
-        Arc::new(Projects::new(&self.stores, self.clock.clone(), self.auth(), Arc::clone(&self.admission)))
+        Arc::new(Projects::new(self.stores(), self.clock().clone(), self.auth(), Arc::clone(&self.parts.admission)))
     }
 
     pub fn service_accounts(&self) -> Arc<ServiceAccounts> {
-        Arc::new(ServiceAccounts::new(&self.stores, self.clock.clone(), self.auth()))
+        Arc::new(ServiceAccounts::new(self.stores(), self.clock().clone(), self.auth()))
     }
 
     pub fn job_admin(&self) -> Arc<JobAdmin> {
         Arc::new(JobAdmin {
-            records: self.stores.responses(),
-            projects: self.stores.projects(),
-            queues: self.stores.queues.clone(),
-            canceller: self.canceller(),
+            jobs: self.stores().jobs(),
+            projects: self.stores().projects(),
+            queues: self.stores().queues.clone(),
+            canceller: self.parts.canceller(),
         })
     }
 
     pub fn usage_reports(&self) -> Arc<UsageReports> {
-        Arc::new(UsageReports::new(&self.stores))
+        Arc::new(UsageReports::new(self.stores()))
+    }
+}
+
+impl Parts {
+    fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.catalog)
+    }
+
+    fn conversations(&self) -> Arc<Conversations> {
+        Arc::new(Conversations::new(&self.stores, self.clock.clone()))
     }
 
     fn pipeline(&self) -> Arc<Pipeline> {
@@ -205,6 +237,7 @@ impl Components {
     fn finalizer(&self) -> Arc<Finalizer> {
         Arc::new(Finalizer {
             records: self.stores.responses(),
+            jobs: self.stores.jobs(),
             ledger: self.ledger(),
             catalog: self.catalog(),
             conversations: self.conversations(),
@@ -214,7 +247,7 @@ impl Components {
     }
 
     fn canceller(&self) -> Arc<Canceller> {
-        Arc::new(Canceller::new(self.stores.responses(), self.finalizer(), self.clock.clone()))
+        Arc::new(Canceller::new(self.stores.jobs(), self.finalizer(), self.clock.clone()))
     }
 
     fn job_queue(&self) -> JobQueue {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::admission::{AdmitError, Refusal};
-use super::bound::Unaccountable;
 use crate::data::StoreError;
+use crate::dialects::openai_chat::bound::Unaccountable;
 use crate::model::invalid::Invalid;
 use crate::model::provider::Failure;
 

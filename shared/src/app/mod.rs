@@ -3,7 +3,6 @@
 mod admission;
 mod answer;
 mod auth;
-mod bound;
 mod cache;
 mod calls;
 mod components;

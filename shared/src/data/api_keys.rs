@@ -18,17 +18,11 @@ impl ApiKeys {
     }
 
     /// Stores both items of a new key, or neither. `Refused`: the key exists.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails.
     pub async fn create(&self, key: &ApiKey) -> Result<WriteOutcome, StoreError> {
         self.0.transact(key_writes(key).into()).await
     }
 
     /// Stores a new service account and its key, or neither. `Refused`: one of them exists.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails.
     pub async fn create_service_account(
         &self,
         account: &ServiceAccount,
@@ -39,59 +33,39 @@ impl ApiKeys {
     }
 
     /// Returns a service account of a project by its id.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if the item cannot be read.
     pub async fn service_account(&self, project_id: &str, id: &str) -> Result<Option<ServiceAccount>, StoreError> {
         self.0.get(keys::service_account(project_id, id)).await?.map(|item| read_account(&item)).transpose()
     }
 
     /// Returns the service accounts of a project, in the order of their ids.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if an item cannot be read.
     pub async fn service_accounts(&self, project_id: &str) -> Result<Vec<ServiceAccount>, StoreError> {
         let items = self.0.query_prefix(&keys::project_partition(project_id), keys::SERVICE_ACCOUNT_PREFIX).await?;
         items.iter().map(read_account).collect()
     }
 
     /// Deletes a service account. The caller must delete its keys first.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails.
     pub async fn delete_service_account(&self, account: &ServiceAccount) -> Result<(), StoreError> {
         self.0.delete(keys::service_account(&account.project_id, &account.id)).await
     }
 
     /// Returns the key with a hash.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if the item cannot be read.
     pub async fn by_hash(&self, hash: &Fingerprint) -> Result<Option<ApiKey>, StoreError> {
         self.0.get(keys::api_key(hash.as_str())).await?.map(|item| read_key(&item)).transpose()
     }
 
     /// Returns the keys of a project, in the order of their ids.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if an item cannot be read.
     pub async fn list(&self, project_id: &str) -> Result<Vec<ApiKey>, StoreError> {
         let items = self.0.query_prefix(&keys::project_partition(project_id), keys::API_KEY_PREFIX).await?;
         items.iter().map(read_key).collect()
     }
 
     /// Returns a key of a project by its id.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if the item cannot be read.
     pub async fn by_id(&self, project_id: &str, id: &str) -> Result<Option<ApiKey>, StoreError> {
         self.0.get(keys::project_api_key(project_id, id)).await?.map(|item| read_key(&item)).transpose()
     }
 
     /// Deletes a key: its item under the hash first, so that the key stops working even if the second delete fails.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails. Another call finishes the work.
+    /// If it fails, another call finishes the work.
     pub async fn delete(&self, key: &ApiKey) -> Result<(), StoreError> {
         self.0.delete(keys::api_key(key.hash.as_str())).await?;
         self.0.delete(keys::project_api_key(&key.project_id, &key.id)).await

@@ -29,9 +29,6 @@ impl BreakerRecords {
     }
 
     /// Returns the shared state of a provider's breaker, or `None` if the breaker is closed.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if the item cannot be read.
     pub async fn get(&self, provider: &str, now: Timestamp) -> Result<Option<BreakerState>, StoreError> {
         let Some(item) = self.0.get(keys::breaker(provider)).await? else { return Ok(None) };
         let reader = Reader(&item);
@@ -43,9 +40,6 @@ impl BreakerRecords {
     }
 
     /// Opens a breaker until `until`.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails.
     pub async fn open(&self, provider: &str, until: Timestamp) -> Result<(), StoreError> {
         let mut item = keys::breaker(provider).into_item();
         let expires_at = number(until.seconds() + KEPT_SECONDS);
@@ -55,9 +49,6 @@ impl BreakerRecords {
 
     /// Claims the one probe of a breaker until `until`. `Refused`: the breaker is closed or must stay open for longer,
     /// or another instance has the probe.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails.
     pub async fn claim_probe(
         &self,
         provider: &str,
@@ -72,9 +63,6 @@ impl BreakerRecords {
     }
 
     /// Closes a breaker.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails.
     pub async fn close(&self, provider: &str) -> Result<(), StoreError> {
         self.0.delete(keys::breaker(provider)).await
     }

@@ -31,9 +31,6 @@ impl Bucket {
     }
 
     /// Creates the bucket if it does not exist.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if S3 refuses or is out of reach.
     pub async fn create(&self) -> Result<(), StoreError> {
         let client = self.client()?;
         if Box::pin(client.head_bucket().bucket(&*self.name).send()).await.is_ok() {

@@ -33,9 +33,6 @@ impl CacheEntries {
     }
 
     /// Returns the entry of a request, unless it has expired by `now`.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if a store fails, [`StoreError::Damaged`] if the item cannot be read.
     pub async fn get(
         &self,
         project_id: &str,
@@ -55,9 +52,6 @@ impl CacheEntries {
     }
 
     /// Stores the answer of a request and replaces an older one.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if a store fails.
     pub async fn put(&self, project_id: &str, request: &Fingerprint, entry: CacheEntry) -> Result<(), StoreError> {
         let mut item = keys::cache(project_id, request.as_str()).into_item();
         let (stored_at, expires_at) = (number(entry.stored_at.0), number(entry.expires_at));

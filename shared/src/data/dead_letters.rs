@@ -28,9 +28,6 @@ const EMPTY_ANSWERS: u32 = 3;
 
 impl Queues {
     /// Lists up to `limit` dead letters of a queue. They stay where they are.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if this function has no URL of the dead letters, or SQS fails.
     pub async fn dead_letters(&self, queue: Queue, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
         let found = self.receive_dead_letters(queue, limit).await?;
         for letter in &found {
@@ -42,9 +39,6 @@ impl Queues {
     /// Sends dead letters to their queue again and returns their number: those that are `named`, or up to `limit`.
     ///
     /// Sends each letter before it deletes it: an interruption can send one twice, but loses none.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if this function lacks a URL, or SQS fails.
     pub async fn replay_dead_letters(
         &self,
         queue: Queue,

@@ -31,17 +31,11 @@ impl DeliveryRecords {
     }
 
     /// Stores a new delivery. `Refused`: a delivery with its id exists.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails.
     pub async fn create(&self, delivery: &Delivery) -> Result<WriteOutcome, StoreError> {
         self.0.put_new(to_item(delivery)).await
     }
 
     /// Stores a changed delivery. `Refused`: the guard does not hold.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails.
     pub async fn save(&self, delivery: &Delivery, guard: Guard<'_>) -> Result<WriteOutcome, StoreError> {
         // Without the guard, two workers could overwrite each other's attempts. The second half of each condition is for
         // the SDK, which repeats writes whose answer was lost.
@@ -54,9 +48,6 @@ impl DeliveryRecords {
     }
 
     /// Returns a delivery, unless it has expired by `now`.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if the item cannot be read.
     pub async fn get(&self, key: &DeliveryKey, now: Timestamp) -> Result<Option<Delivery>, StoreError> {
         let item = self.0.get(keys::delivery(&key.project_id, &key.endpoint_id, &key.delivery_id)).await?;
         let delivery = item.map(|item| read_delivery(&item)).transpose()?;
@@ -66,9 +57,6 @@ impl DeliveryRecords {
     /// Returns up to `limit` deliveries to an endpoint, newest first: those older than `after`, and those with `status`.
     ///
     /// A rare status is expensive: the query also reads the deliveries with another status between them.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if an item cannot be read.
     pub async fn list(
         &self,
         project_id: &str,

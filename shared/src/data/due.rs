@@ -42,9 +42,6 @@ impl DueIndex {
     /// Reads the entries of one shard that are due by `now`: those due longest, as many as one sweep can handle.
     ///
     /// The index follows the table with a delay of moments.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails.
     pub async fn due(&self, due_shard: u8, now: Timestamp) -> Result<Vec<Due>, StoreError> {
         let page = self
             .0

@@ -6,6 +6,9 @@ use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStreamError;
 
 /// A failure of the table, the bucket or a queue, or an item that cannot be read.
+///
+/// Every method of this layer fails with `Failed` if a store fails, and with `Damaged` if an item cannot be read. A write
+/// that failed may have taken effect: only its answer may be lost.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A store did not do its work. The source says why.

@@ -45,8 +45,8 @@ pub use meters::{
 pub use projects::ProjectRecords;
 pub use queues::{MAX_DELAY, Queue, QueueUrls, Queues};
 pub use responses::{
-    CancelOutcome, CommitOutcome, EventReader, JobClaim, KeyCompletion, NewResponse, RequeueReason, ResponseEnd,
-    ResponseRecord, ResponseRecords, StoredReservation, StoredResponse,
+    CancelOutcome, CommitOutcome, EventReader, JobClaim, JobRecords, KeyCompletion, NewResponse, RequeueReason,
+    ResponseEnd, ResponseRecord, ResponseRecords, StoredReservation, StoredResponse,
 };
 pub use schema::create_table;
 pub use table::Table;
@@ -103,6 +103,11 @@ impl Stores {
     #[must_use]
     pub fn responses(&self) -> ResponseRecords {
         ResponseRecords::new(self.table.clone(), self.bodies(), self.idempotency())
+    }
+
+    #[must_use]
+    pub fn jobs(&self) -> JobRecords {
+        JobRecords::new(self.table.clone())
     }
 
     #[must_use]

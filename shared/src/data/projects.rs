@@ -18,9 +18,6 @@ impl ProjectRecords {
     }
 
     /// Stores a new project and its entry in the list, or neither. `Refused`: its id is taken.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails.
     pub async fn create(&self, project: &Project) -> Result<WriteOutcome, StoreError> {
         let mut listing = keys::project_listing(project.created_at, &project.id).into_item();
         insert(&mut listing, [("project_id", text(&project.id))]);
@@ -28,9 +25,6 @@ impl ProjectRecords {
     }
 
     /// Replaces a project. `Refused`: the table does not have the revision just before `project.revision`.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails.
     pub async fn replace(&self, project: &Project) -> Result<WriteOutcome, StoreError> {
         let before = project.revision.saturating_sub(1);
         // Without the condition, a change that another caller made meanwhile would be lost.
@@ -38,17 +32,11 @@ impl ProjectRecords {
     }
 
     /// Returns a project by its id.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if the item cannot be read.
     pub async fn get(&self, id: &str) -> Result<Option<Project>, StoreError> {
         self.0.get(keys::project(id)).await?.map(|item| read_project(&item)).transpose()
     }
 
     /// Returns all projects, oldest first.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if an item cannot be read.
     pub async fn list(&self) -> Result<Vec<Project>, StoreError> {
         let listed = self.0.query(keys::PROJECTS, "0", ":").await?;
         let ids = listed.iter().map(|item| Reader(item).text("project_id")).collect::<Result<Vec<_>, _>>()?;

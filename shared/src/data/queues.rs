@@ -80,9 +80,6 @@ impl Queues {
     /// Sends a message that becomes visible after `delay`, at most [`MAX_DELAY`].
     ///
     /// The message only saves time: the job must also be in the due index, where the sweeper finds it.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if this function has no URL of the queue, or SQS fails. SQS may still have the message.
     pub async fn send(
         &self,
         queue: Queue,

@@ -83,9 +83,6 @@ impl UsageCounters {
     ///
     /// The SDK repeats a write whose answer was lost, so a counter can run ahead of the meter by such repetitions.
     /// The meter decides about limits, never a counter.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails.
     pub async fn add(&self, key: &UsageKey, count: &UsageCount, now: Timestamp) -> Result<(), StoreError> {
         let mut change = Change::new("SET expires_at = :expires ADD num_requests :requests")
             .values([(":expires", number(now.seconds() + KEPT_SECONDS)), (":requests", number(count.requests))]);
@@ -108,9 +105,6 @@ impl UsageCounters {
     }
 
     /// Reads the counters of a project for the hours from `first` to `last`, both included.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if an item cannot be read.
     pub async fn read(
         &self,
         project_id: &str,

@@ -21,17 +21,11 @@ impl EndpointRecords {
     }
 
     /// Stores a new endpoint.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails.
     pub async fn create(&self, endpoint: &Endpoint) -> Result<(), StoreError> {
         self.0.put(to_item(endpoint)).await
     }
 
     /// Stores a changed endpoint. `Refused`: the table no longer has `expected`, the revision that the caller read.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails.
     pub async fn save(&self, endpoint: &Endpoint, expected: &str) -> Result<WriteOutcome, StoreError> {
         // Without the condition, a change that another caller made meanwhile would be lost. Its second half is for the
         // SDK, which repeats writes whose answer was lost.
@@ -41,26 +35,17 @@ impl EndpointRecords {
     }
 
     /// Returns an endpoint of a project.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if the item cannot be read.
     pub async fn get(&self, project_id: &str, id: &str) -> Result<Option<Endpoint>, StoreError> {
         self.0.get(keys::webhook_endpoint(project_id, id)).await?.map(|item| read_endpoint(&item)).transpose()
     }
 
     /// Returns the endpoints of a project, in the order of their ids.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if an item cannot be read.
     pub async fn list(&self, project_id: &str) -> Result<Vec<Endpoint>, StoreError> {
         let items = self.0.query_prefix(&keys::project_partition(project_id), keys::ENDPOINT_PREFIX).await?;
         items.iter().map(read_endpoint).collect()
     }
 
     /// Deletes an endpoint.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails.
     pub async fn delete(&self, project_id: &str, id: &str) -> Result<(), StoreError> {
         self.0.delete(keys::webhook_endpoint(project_id, id)).await
     }

@@ -19,7 +19,7 @@ use crate::model::clock::{Clock, Timestamp};
 use crate::model::money::MicroUsd;
 use crate::model::project::Project;
 
-use super::bound::Unaccountable;
+use crate::dialects::openai_chat::bound::Unaccountable;
 use hints::Hints;
 pub use limits::MeterLimits;
 use plan::{Demand, Plan};

@@ -1,9 +1,9 @@
 //! What a call asks of the meter, and what it gets.
 
 use super::{MeterLimits, RateStatus, WINDOW_MS};
-use crate::app::bound::{self, Unaccountable};
 use crate::data::{AdmissionAttempt, MeterKey, Reservation, ReservationId, StoredReservation, WindowChange};
 use crate::dialects::openai_chat::Body;
+use crate::dialects::openai_chat::bound::{self, Unaccountable};
 use crate::model::catalog::Model;
 use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;

@@ -5,13 +5,13 @@ mod relay;
 use std::sync::Arc;
 
 use super::answer::{CallAnswer, CallMetadata, ResponseSender};
-use super::bound;
 use super::cache::{CacheControl, CachePlan};
 use super::dispatch::ProviderAnswer;
 use super::error::Error;
 use super::idempotency::{KeyPlan, fingerprint, stored};
 use super::pipeline::{Call, CallOptions, OpenCall, Pipeline, Runner, find_model};
 use crate::dialects::ContentType;
+use crate::dialects::openai_chat::bound;
 use crate::dialects::openai_chat::{Body, LEGACY_MAX_TOKENS};
 use crate::model::catalog::Catalog;
 use crate::model::clock::Clock;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Canceller;
 use crate::app::error::Error;
 use crate::app::page::{Cursor, MAX_ID_LENGTH, Page};
-use crate::data::{DeadLetter, ProjectRecords, Queue, Queues, ResponseRecord, ResponseRecords};
+use crate::data::{DeadLetter, JobRecords, ProjectRecords, Queue, Queues, ResponseRecord};
 use crate::dialects::openai_responses::Status;
 
 /// Jobs of a project that one request looks through.
@@ -16,7 +16,7 @@ const LETTERS: usize = 100;
 
 /// Shows and cancels the jobs of all projects, and replays dead letters.
 pub struct JobAdmin {
-    pub(in crate::app) records: ResponseRecords,
+    pub(in crate::app) jobs: JobRecords,
     pub(in crate::app) projects: ProjectRecords,
     pub(in crate::app) queues: Queues,
     pub(in crate::app) canceller: Arc<Canceller>,
@@ -61,7 +61,7 @@ impl JobAdmin {
     ) -> Result<Vec<ResponseRecord>, Error> {
         let (mut found, mut before, mut looked) = (Vec::new(), cursor.after.clone(), 0);
         while found.len() <= cursor.limit && looked < LOOKED_THROUGH {
-            let records = self.records.list_background(project_id, before.as_deref(), BATCH).await?;
+            let records = self.jobs.list(project_id, before.as_deref(), BATCH).await?;
             let Some(last) = records.last() else { break };
             looked += BATCH;
             before = Some(last.key.response_id.clone());
@@ -77,7 +77,7 @@ impl JobAdmin {
     pub async fn get(&self, response_id: &str) -> Result<ResponseRecord, Error> {
         let projects = self.projects.list().await?;
         let ids: Vec<&str> = projects.iter().map(|project| project.id.as_str()).collect();
-        let found = self.records.find_background(&ids, response_id).await?;
+        let found = self.jobs.find(&ids, response_id).await?;
         found.ok_or_else(|| Error::NotFound { kind: "job", id: response_id.to_owned() })
     }
 

@@ -6,7 +6,7 @@ use super::Finalizer;
 use crate::app::error::Error;
 use crate::app::generation::LEASE_MS;
 use crate::app::telemetry::{self, TelemetryEvent};
-use crate::data::{CancelOutcome, ResponseRecord, ResponseRecords};
+use crate::data::{CancelOutcome, JobRecords, ResponseRecord};
 use crate::dialects::openai_responses::Status;
 use crate::model::clock::Clock;
 use crate::model::invalid::Invalid;
@@ -14,14 +14,14 @@ use crate::model::message::ResponseKey;
 
 /// Cancels background responses.
 pub(in crate::app) struct Canceller {
-    records: ResponseRecords,
+    jobs: JobRecords,
     finalizer: Arc<Finalizer>,
     clock: Clock,
 }
 
 impl Canceller {
-    pub(in crate::app) fn new(records: ResponseRecords, finalizer: Arc<Finalizer>, clock: Clock) -> Self {
-        Self { records, finalizer, clock }
+    pub(in crate::app) fn new(jobs: JobRecords, finalizer: Arc<Finalizer>, clock: Clock) -> Self {
+        Self { jobs, finalizer, clock }
     }
 
     /// Cancels a background response. Its worker finds out with its next heartbeat and leaves the provider. Cancelling
@@ -31,7 +31,7 @@ impl Canceller {
     /// `NotFound`; `Invalid` if the response is not in the background or has ended otherwise; a store's failure.
     pub(in crate::app) async fn cancel(&self, key: &ResponseKey) -> Result<(), Error> {
         let now = self.clock.now();
-        match self.records.cancel(key, now, now.plus_ms(LEASE_MS)).await? {
+        match self.jobs.cancel(key, now, now.plus_ms(LEASE_MS)).await? {
             CancelOutcome::Cancelled(record) => {
                 telemetry::record(&TelemetryEvent::JobEnded { outcome: record.status.name() });
                 self.finalizer.finalize_cancelled(&record).await;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::admission::Admitted;
-use crate::app::bound::estimated_usage;
 use crate::app::conversations::Conversations;
 use crate::app::error::Error;
 use crate::app::generation::{StoredRequest, failed_end, finished_record, output_items};
@@ -15,9 +14,10 @@ use crate::app::ledger::{Account, Ledger};
 use crate::app::telemetry::{self, TelemetryEvent, traceparent_after};
 use crate::app::webhooks::Announcer;
 use crate::data::{
-    KeyCompletion, Operation, ResponseEnd, ResponseRecord, ResponseRecords, StoreError, StoredReservation, Turn,
-    WriteOutcome,
+    JobRecords, KeyCompletion, Operation, ResponseEnd, ResponseRecord, ResponseRecords, StoreError, StoredReservation,
+    Turn, WriteOutcome,
 };
+use crate::dialects::openai_chat::bound::estimated_usage;
 use crate::dialects::openai_responses::Status;
 use crate::model::catalog::Catalog;
 use crate::model::clock::{Clock, Timestamp};
@@ -30,6 +30,7 @@ use crate::model::webhook::{EventType, WebhookEvent};
 /// Ends responses and does the work that follows.
 pub(in crate::app) struct Finalizer {
     pub(in crate::app) records: ResponseRecords,
+    pub(in crate::app) jobs: JobRecords,
     pub(in crate::app) ledger: Arc<Ledger>,
     pub(in crate::app) catalog: Arc<Catalog>,
     pub(in crate::app) conversations: Arc<Conversations>,
@@ -129,7 +130,7 @@ impl Finalizer {
         // The turn first: a receiver of the webhook may continue the conversation at once.
         self.append_turn(record).await?;
         self.announce(record).await?;
-        Ok(self.records.mark_finalized(&record.key).await?)
+        Ok(self.jobs.mark_finalized(&record.key).await?)
     }
 
     /// Does the work that follows a cancellation. If a worker runs the response, only the worker knows its usage: it
@@ -146,7 +147,7 @@ impl Finalizer {
     async fn finalize_unstarted(&self, record: &ResponseRecord) -> Result<(), Error> {
         self.settle(record, &Usage::default(), MicroUsd(0)).await?;
         self.announce(record).await?;
-        Ok(self.records.mark_finalized(&record.key).await?)
+        Ok(self.jobs.mark_finalized(&record.key).await?)
     }
 
     /// Settles the reservation of a response, once.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Finalizer, JobQueue, LIFETIME_MS, TOO_OLD};
 use crate::app::error::Error;
 use crate::app::generation::{LOST_AFTER_MS, skeleton_of};
-use crate::data::{ResponseRecord, ResponseRecords};
+use crate::data::{JobRecords, ResponseRecord, ResponseRecords, Stores};
 use crate::model::clock::Timestamp;
 use crate::model::error_chain::ErrorChain;
 use crate::model::message::ResponseKey;
@@ -14,13 +14,14 @@ use crate::model::message::ResponseKey;
 /// Recovers responses whose message was lost or whose process died.
 pub(in crate::app) struct Recovery {
     records: ResponseRecords,
+    jobs: JobRecords,
     finalizer: Arc<Finalizer>,
     queue: JobQueue,
 }
 
 impl Recovery {
-    pub(in crate::app) fn new(records: ResponseRecords, finalizer: Arc<Finalizer>, queue: JobQueue) -> Self {
-        Self { records, finalizer, queue }
+    pub(in crate::app) fn new(stores: &Stores, finalizer: Arc<Finalizer>, queue: JobQueue) -> Self {
+        Self { records: stores.responses(), jobs: stores.jobs(), finalizer, queue }
     }
 
     /// Handles a response that is due. Any number of sweepers may do so at once.
@@ -47,7 +48,7 @@ impl Recovery {
         }
         // The longer a response waits, the rarer its message is sent again: the queue may be long.
         let until = now.plus_ms(LOST_AFTER_MS.max(age / 2));
-        if self.records.postpone(&record, until).await?.is_written() {
+        if self.jobs.postpone(&record, until).await?.is_written() {
             tracing::warn!(response.id = record.key.response_id, "worker woken again");
             self.queue.wake(&record, Duration::ZERO).await;
         }

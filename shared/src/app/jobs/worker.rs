@@ -10,7 +10,6 @@ use tokio::time::Instant;
 
 use super::{Finalizer, JobQueue, LIFETIME_MS, TOO_OLD};
 use crate::app::admission::{Admission, AdmissionRequest, Limit, Refusal};
-use crate::app::bound;
 use crate::app::dispatch::{DispatchRequest, Dispatched, Dispatcher, EventStream};
 use crate::app::error::Error;
 use crate::app::generation::{
@@ -25,6 +24,7 @@ use crate::data::{
     WriteOutcome,
 };
 use crate::dialects::openai_chat::Body;
+use crate::dialects::openai_chat::bound;
 use crate::dialects::openai_responses::{EventBuilder, Status};
 use crate::model::catalog::{Catalog, Model};
 use crate::model::clock::{Clock, Timestamp};

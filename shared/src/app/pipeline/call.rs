@@ -5,13 +5,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::app::admission::AdmissionRequest;
-use crate::app::bound;
 use crate::app::cache::CachePlan;
 use crate::app::error::{Error, RenderedError};
 use crate::app::idempotency::KeyPlan;
 use crate::app::ledger::Account;
 use crate::data::Operation;
 use crate::dialects::openai_chat::Body;
+use crate::dialects::openai_chat::bound;
 use crate::model::catalog::{Catalog, Model, ModelKind};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::invalid::Invalid;

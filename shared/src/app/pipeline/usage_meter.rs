@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::app::bound::estimated_usage;
+use crate::dialects::openai_chat::bound::estimated_usage;
 use crate::model::provider::{Event, Whole};
 use crate::model::tokens::{Bound, Usage};
 

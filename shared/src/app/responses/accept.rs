@@ -1,24 +1,32 @@
 //! Accepting a response for a worker.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::NewResponseJob;
+use super::follow::{Follower, WATCH_MS};
 use super::record::chunk;
-use super::{NewResponseJob, Responses};
 use crate::app::answer::{Head, ResponseSender};
 use crate::app::error::Error;
 use crate::app::generation::LOST_AFTER_MS;
 use crate::app::idempotency::stored;
-use crate::app::pipeline::{Call, OpenCall};
-use crate::data::{EventReader, KeyCompletion, NewResponse, ResponseRecord, WriteOutcome};
+use crate::app::jobs::JobQueue;
+use crate::app::pipeline::{Call, OpenCall, Pipeline};
+use crate::data::{EventReader, KeyCompletion, NewResponse, ResponseRecord, ResponseRecords, WriteOutcome};
 use crate::dialects::ContentType;
 use crate::dialects::openai_responses::{EventBuilder, Status};
 
-/// A caller that asks for a stream follows it at least this long.
-pub(super) const WATCH_MS: u64 = 30_000;
+/// Accepts responses that workers make.
+pub(in crate::app) struct Acceptor {
+    pub(in crate::app) pipeline: Arc<Pipeline>,
+    pub(in crate::app) records: ResponseRecords,
+    pub(in crate::app) queue: JobQueue,
+    pub(in crate::app) follower: Follower,
+}
 
-impl Responses {
+impl Acceptor {
     /// Accepts a response to be made in the background: from here on it ends in a terminal status, whatever dies.
     pub(super) async fn accept(
         &self,
@@ -36,7 +44,7 @@ impl Responses {
         let metadata = open.metadata.clone();
         if job.create.stream {
             sender.begin(Head::stream(metadata));
-            self.follow_events(&job.key, EventReader::after(None), call.time.deadline, sender).await;
+            self.follower.follow(&job.key, EventReader::after(None), call.time.deadline, sender).await;
         } else {
             sender.send_whole(ContentType::Json, job.skeleton(Status::Queued).to_bytes(), metadata).await;
         }

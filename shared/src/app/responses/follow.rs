@@ -1,63 +1,35 @@
 //! Following a response: any instance reads its events from the record, while it runs and after.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use tokio::time::Instant;
 
-use super::Responses;
-use super::accept::WATCH_MS;
-use crate::app::answer::{CallAnswer, CallMetadata, Head, ResponseSender};
-use crate::app::error::Error;
-use crate::app::pipeline::TimeLimit;
-use crate::data::EventReader;
+use crate::app::answer::ResponseSender;
+use crate::data::{EventReader, ResponseRecords};
 use crate::model::backoff::Backoff;
-use crate::model::clock::Timestamp;
+use crate::model::clock::{Clock, Timestamp};
 use crate::model::error_chain::ErrorChain;
-use crate::model::invalid::Invalid;
 use crate::model::message::ResponseKey;
-use crate::model::project::Caller;
 
 /// How often the record is read while no event comes.
 const POLL: Backoff = Backoff::new(20, 500);
 
-/// The longest that one request follows where the function has no end of its own.
-const LONGEST: Duration = Duration::from_secs(3_600);
+/// A request that follows a response makes its run write events more often for this long.
+pub(super) const WATCH_MS: u64 = 30_000;
 
-impl Responses {
-    /// Streams the events of a response after `starting_after`, or all of them; then its new ones, until it ends or the
-    /// function must.
-    ///
-    /// # Errors
-    /// `NotFound`; `Invalid` if the response has no events; a store's failure.
-    pub async fn stream(
-        self: &Arc<Self>,
-        caller: &Caller,
-        response_id: &str,
-        starting_after: Option<u64>,
-        function_ends: Option<Timestamp>,
-    ) -> Result<CallAnswer, Error> {
-        let found = self.find_visible(caller, response_id).await?;
-        if found.record.next_sequence == 0 {
-            let message = format!(
-                "Response '{response_id}' has no events: it was made neither with stream=true nor with background=true."
-            );
-            return Err(Invalid::field("stream", message).into());
-        }
-        let deadline = TimeLimit::new(&self.clock, LONGEST, function_ends).deadline;
-        let (mut sender, answer) = ResponseSender::new(deadline);
-        let metadata = CallMetadata { model: found.record.model, ..CallMetadata::default() };
-        sender.begin(Head::stream(metadata));
-        let (responses, key) = (Arc::clone(self), found.record.key);
-        self.pipeline.tasks.spawn(async move {
-            Box::pin(responses.follow_events(&key, EventReader::after(starting_after), deadline, &mut sender)).await;
-        });
-        answer.await.unwrap_or_else(|lost| Err(Error::internal("follow the response")(lost)))
+/// Sends the events of stored responses.
+#[derive(Clone)]
+pub(in crate::app) struct Follower {
+    records: ResponseRecords,
+    clock: Clock,
+}
+
+impl Follower {
+    pub(in crate::app) fn new(records: ResponseRecords, clock: Clock) -> Self {
+        Self { records, clock }
     }
 
     /// Sends the events of a response to a client until it has all of them, leaves, or has no more time. Then it can go on
     /// with another request.
-    pub(super) async fn follow_events(
+    pub(super) async fn follow(
         &self,
         key: &ResponseKey,
         mut reader: EventReader,

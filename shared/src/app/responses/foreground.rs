@@ -1,19 +1,28 @@
 //! Responses that are made while the caller waits.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::NewResponseJob;
 use super::record::chunk;
-use super::{NewResponseJob, Responses};
 use crate::app::answer::{Head, ResponseSender};
-use crate::app::bound;
+use crate::app::conversations::Conversations;
 use crate::app::dispatch::EventStream;
 use crate::app::error::Error;
 use crate::app::generation::{EventLog, EventSink, Generated, LEASE_MS, RunEnd, generate, output_items, streamed};
 use crate::app::idempotency::{stored, stored_error};
-use crate::app::pipeline::{Call, OpenCall};
-use crate::data::{KeyCompletion, Lease, NewResponse, ResponseRecord, StoredReservation, Turn, WriteOutcome};
+use crate::app::jobs::Finalizer;
+use crate::app::pipeline::{Call, OpenCall, Pipeline};
+use crate::data::{
+    KeyCompletion, Lease, NewResponse, ResponseRecord, ResponseRecords, StoredReservation, Turn, WriteOutcome,
+};
 use crate::dialects::ContentType;
+use crate::dialects::openai_chat::bound;
 use crate::dialects::openai_responses::{EventBuilder, ResponseEvent, Status};
+use crate::model::clock::Clock;
 use crate::model::error_chain::ErrorChain;
-use bytes::Bytes;
+use crate::model::provider::Failure;
 
 impl NewResponseJob {
     /// Whether other requests can see the run: then its events are written while it goes on.
@@ -22,7 +31,16 @@ impl NewResponseJob {
     }
 }
 
-impl Responses {
+/// Makes responses while their callers wait.
+pub(in crate::app) struct Foreground {
+    pub(in crate::app) pipeline: Arc<Pipeline>,
+    pub(in crate::app) records: ResponseRecords,
+    pub(in crate::app) conversations: Arc<Conversations>,
+    pub(in crate::app) finalizer: Arc<Finalizer>,
+    pub(in crate::app) clock: Clock,
+}
+
+impl Foreground {
     /// Makes a response. The caller gets events or the whole response; the call is settled before the answer ends.
     pub(super) async fn make(
         &self,
@@ -266,7 +284,7 @@ impl Responses {
     }
 }
 
-fn provider_error(open: &OpenCall, source: crate::model::provider::Failure) -> Error {
+fn provider_error(open: &OpenCall, source: Failure) -> Error {
     let provider = open.metadata.provider.clone().unwrap_or_default();
     Error::Provider { provider: provider.into(), attempts: open.metadata.attempts, source }
 }

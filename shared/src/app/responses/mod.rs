@@ -12,12 +12,17 @@ mod retrieve;
 
 use std::sync::Arc;
 
+pub(super) use accept::Acceptor;
+pub(super) use follow::Follower;
+pub(super) use foreground::Foreground;
+
 use super::answer::{CallAnswer, CallMetadata, Head, ResponseSender};
 use super::conversations::Conversations;
 use super::error::Error;
 use super::idempotency::{KeyPlan, fingerprint};
-use super::jobs::{Canceller, Finalizer, JobQueue, LIFETIME_MS};
+use super::jobs::{Canceller, LIFETIME_MS};
 use super::pipeline::{Call, CallOptions, GRACE_MS, OpenCall, Pipeline, Runner, find_model};
+use super::tasks::Tasks;
 use crate::data::{EventReader, ResponseRecords};
 use crate::dialects::openai_responses::{CreateResponse, Item};
 use crate::model::catalog::Catalog;
@@ -39,11 +44,13 @@ const PATH: &str = "/responses";
 /// Makes responses and shows the stored ones.
 pub struct Responses {
     pub(super) pipeline: Arc<Pipeline>,
+    pub(super) foreground: Foreground,
+    pub(super) acceptor: Acceptor,
+    pub(super) follower: Follower,
     pub(super) records: ResponseRecords,
     pub(super) conversations: Arc<Conversations>,
-    pub(super) finalizer: Arc<Finalizer>,
     pub(super) canceller: Arc<Canceller>,
-    pub(super) queue: JobQueue,
+    pub(super) tasks: Tasks,
     pub(super) catalog: Arc<Catalog>,
     pub(super) clock: Clock,
 }
@@ -106,8 +113,8 @@ struct ResponseRunner {
 impl Runner for ResponseRunner {
     async fn run(&self, _: &Pipeline, call: &Call, open: &mut OpenCall, sender: &mut ResponseSender) {
         match self.job.create.background {
-            true => Box::pin(self.responses.accept(call, open, &self.job, sender)).await,
-            false => Box::pin(self.responses.make(call, open, &self.job, sender)).await,
+            true => Box::pin(self.responses.acceptor.accept(call, open, &self.job, sender)).await,
+            false => Box::pin(self.responses.foreground.make(call, open, &self.job, sender)).await,
         }
     }
 
@@ -122,7 +129,8 @@ impl Runner for ResponseRunner {
         let found = self.responses.records.get(&key).await?.filter(|found| !found.deleted);
         found.ok_or_else(|| Error::NotFound { kind: "response", id: key.response_id.clone() })?;
         sender.begin(Head::stream(metadata));
-        self.responses.follow_events(&key, EventReader::after(None), call.time.deadline, sender).await;
+        let reader = EventReader::after(None);
+        self.responses.follower.follow(&key, reader, call.time.deadline, sender).await;
         Ok(())
     }
 }

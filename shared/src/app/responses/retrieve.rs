@@ -1,13 +1,22 @@
 //! Reading, cancelling and deleting responses.
 
+use std::time::Duration;
+
 use super::Responses;
+use crate::app::answer::{CallAnswer, CallMetadata, Head, ResponseSender};
 use crate::app::error::Error;
 use crate::app::generation::StoredRequest;
-use crate::data::StoredResponse;
+use crate::app::pipeline::TimeLimit;
+use crate::data::{EventReader, StoredResponse};
 use crate::dialects::openai_responses::{CreateResponse, Item, Status, cancelled, deleted, is_id};
+use crate::model::clock::Timestamp;
+use crate::model::invalid::Invalid;
 use crate::model::message::ResponseKey;
 use crate::model::object::Object;
 use crate::model::project::Caller;
+
+/// The longest that one request follows where the function has no end of its own.
+const LONGEST: Duration = Duration::from_secs(3_600);
 
 impl Responses {
     /// A response as it stands.
@@ -16,6 +25,36 @@ impl Responses {
     /// `NotFound`, also for another project's; a store's failure.
     pub async fn retrieve(&self, caller: &Caller, response_id: &str) -> Result<Object, Error> {
         to_object(&self.find_visible(caller, response_id).await?)
+    }
+
+    /// Streams the events of a response after `starting_after`, or all of them; then its new ones, until it ends or the
+    /// function must.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid` if the response has no events; a store's failure.
+    pub async fn stream(
+        &self,
+        caller: &Caller,
+        response_id: &str,
+        starting_after: Option<u64>,
+        function_ends: Option<Timestamp>,
+    ) -> Result<CallAnswer, Error> {
+        let found = self.find_visible(caller, response_id).await?;
+        if found.record.next_sequence == 0 {
+            let message = format!(
+                "Response '{response_id}' has no events: it was made neither with stream=true nor with background=true."
+            );
+            return Err(Invalid::field("stream", message).into());
+        }
+        let deadline = TimeLimit::new(&self.clock, LONGEST, function_ends).deadline;
+        let (mut sender, answer) = ResponseSender::new(deadline);
+        let metadata = CallMetadata { model: found.record.model, ..CallMetadata::default() };
+        sender.begin(Head::stream(metadata));
+        let (follower, key) = (self.follower.clone(), found.record.key);
+        self.tasks.spawn(async move {
+            Box::pin(follower.follow(&key, EventReader::after(starting_after), deadline, &mut sender)).await;
+        });
+        answer.await.unwrap_or_else(|lost| Err(Error::internal("follow the response")(lost)))
     }
 
     /// The items that were sent with the request for a response.

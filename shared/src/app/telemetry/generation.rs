@@ -8,8 +8,8 @@ use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt as _};
 use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
 use serde::Deserialize;
 
-use super::messages::{self, Output};
 use super::{Telemetry, traceparent};
+use crate::dialects::openai_chat::transcript::{ChatMessage, Output, input_messages};
 use crate::model::object::Object;
 use crate::model::provider::{Endpoint, Event, Failure, Whole};
 use crate::model::tokens::Usage;
@@ -49,7 +49,7 @@ impl Generation {
         if telemetry.tracer.is_some() && generation.context.span().is_recording() {
             let records = telemetry.tracer.is_some_and(|tracer| tracer.records_messages);
             let records = records && endpoint == Endpoint::ChatCompletions;
-            if records && let Some(input) = messages::input_messages(body) {
+            if records && let Some(input) = input_messages(body) {
                 generation.context.span().set_attribute(KeyValue::new("gen_ai.input.messages", input));
             }
             let output = records.then(Output::default);
@@ -143,7 +143,7 @@ struct Choice {
     #[serde(default)]
     finish_reason: Option<String>,
     #[serde(alias = "delta", default)]
-    message: Option<messages::ChatMessage>,
+    message: Option<ChatMessage>,
 }
 
 /// The largest number of choices that a call can request. Choices beyond it are ignored, so that a wrong index cannot

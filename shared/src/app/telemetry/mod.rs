@@ -5,7 +5,6 @@
 //! weir sends.
 
 mod generation;
-mod messages;
 mod traceparent;
 
 use std::sync::Arc;

@@ -52,9 +52,6 @@ const MAX_TRIES: u32 = 12;
 impl ConversationRecords {
     /// Adds items to a conversation, all or nothing. `turn_id` is the id of their [`Turn`]. The items of concurrent
     /// callers follow each other.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if a store fails, [`StoreError::Damaged`] if an item cannot be read.
     pub async fn add_items(
         &self,
         project_id: &str,
@@ -112,10 +109,6 @@ impl ConversationRecords {
 
     /// Adds those items of a turn that are not there yet; another call with the same turn changes nothing. `Refused`:
     /// the conversation does not exist. No item of the turn stays then.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if a store fails, [`StoreError::Damaged`] if an item cannot be read. Some items may have
-    /// been added.
     pub async fn add_turn(
         &self,
         project_id: &str,

@@ -24,9 +24,6 @@ const TOMBSTONE_SECONDS: u64 = 2 * 86_400;
 
 impl ConversationRecords {
     /// Returns a conversation with its items in order, or `None` if it does not exist. One query.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if an item cannot be read.
     pub async fn items(
         &self,
         project_id: &str,
@@ -39,18 +36,12 @@ impl ConversationRecords {
     }
 
     /// Returns the body of an item as JSON.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the bucket fails, [`StoreError::Damaged`] if the item cannot be read.
     pub async fn item_body(&self, stored: &StoredItem) -> Result<Bytes, StoreError> {
         self.bodies.unpack(&stored.item).await
     }
 
     /// Returns a conversation, or `None` if it does not exist, and with it one of its items, or `None` if the item does
     /// not exist or was deleted.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if an item cannot be read.
     pub async fn item(
         &self,
         project_id: &str,
@@ -62,9 +53,6 @@ impl ConversationRecords {
     }
 
     /// Deletes an item, unless it is deleted already.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if a store fails.
     pub async fn delete_item(
         &self,
         project_id: &str,

@@ -50,9 +50,6 @@ impl ConversationRecords {
     }
 
     /// Creates a conversation with its first items, all or nothing.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if a store fails.
     pub async fn create(&self, new: &Conversation, items: &[NewItem]) -> Result<(), StoreError> {
         let mut head = keys::conversation(&new.project_id, &new.id).into_item();
         let attributes = [
@@ -73,18 +70,12 @@ impl ConversationRecords {
     }
 
     /// Returns a conversation, unless it is absent or marked as deleted.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if the item cannot be read.
     pub async fn get(&self, project_id: &str, id: &str) -> Result<Option<Conversation>, StoreError> {
         let item = self.table.get(keys::conversation(project_id, id)).await?;
         item.map_or(Ok(None), |item| read_conversation(project_id, id, &item))
     }
 
     /// Replaces the metadata of a conversation. Returns `None` if the conversation does not exist.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if the item cannot be read.
     pub async fn set_metadata(
         &self,
         project_id: &str,
@@ -103,9 +94,6 @@ impl ConversationRecords {
 
     /// Deletes a conversation and its items. Readers no longer find it from the first write on. `Refused`: it does not
     /// exist.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if a store fails. Another call finishes the work.
     pub async fn delete(&self, project_id: &str, id: &str) -> Result<WriteOutcome, StoreError> {
         let key = keys::conversation(project_id, id);
         // Without the condition, a deletion of an absent conversation would create one that consists of a mark.

@@ -99,9 +99,6 @@ impl IdempotencyRecords {
     }
 
     /// Returns a record, expired or not.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if the item cannot be read.
     pub async fn record(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
         self.table.get(key.key()).await?.map(|item| read_record(&item)).transpose()
     }

@@ -30,9 +30,6 @@ impl PartReader {
 
 impl IdempotencyRecords {
     /// Writes one part of the body of a run. It begins at byte `at` of the body.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails. The part may exist after that.
     pub async fn put_part(
         &self,
         lease: &Lease,
@@ -49,9 +46,6 @@ impl IdempotencyRecords {
     }
 
     /// Reads the bytes of a run's parts that a reader does not have, and advances the reader.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if a part cannot be read.
     pub async fn parts(&self, key: &RecordKey, fence: u64, reader: &mut PartReader) -> Result<Bytes, StoreError> {
         let first = keys::idempotency_part(&key.project_id, key.hash.as_str(), fence, reader.next);
         let last = format!("{}{}", keys::part_prefix(fence), char::MAX);
@@ -67,9 +61,6 @@ impl IdempotencyRecords {
     }
 
     /// Reads the bytes of an answer's tail that a reader does not have from the parts.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the bucket fails or the body in it is damaged.
     pub async fn tail(&self, answer: &StoredAnswer, reader: &mut PartReader) -> Result<Bytes, StoreError> {
         let tail = match &answer.blob {
             Some(blob) => {

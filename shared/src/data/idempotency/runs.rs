@@ -51,9 +51,6 @@ const CLAIMABLE: &str = "attribute_not_exists(pk) OR (expires_at <= :now_s AND (
 
 impl IdempotencyRecords {
     /// Claims the right to run a request.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if the item cannot be read.
     pub async fn claim(&self, request: &ClaimRequest<'_>) -> Result<ClaimOutcome, StoreError> {
         let &ClaimRequest { key, kept_seconds, .. } = request;
         let owner = id::random(12);
@@ -74,9 +71,6 @@ impl IdempotencyRecords {
 
     /// Extends a lease, and how long its record is kept. `Refused`: another run has claimed the record, or it is
     /// complete.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails.
     pub async fn renew(&self, lease: &Lease, until: Timestamp, now: Timestamp) -> Result<WriteOutcome, StoreError> {
         let change = Change::new("SET lease_until = :until, expires_at = :expires")
             .values([(":until", number(until.0)), (":expires", expires_at(now, lease.kept_seconds))]);
@@ -92,9 +86,6 @@ impl IdempotencyRecords {
 
     /// Makes the events of a response the answer of the run. `Refused`: another run has claimed the record, or it is
     /// complete.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails.
     pub async fn point_to_response(&self, lease: &Lease, response_id: &str) -> Result<WriteOutcome, StoreError> {
         let change = Change::new("SET response_id = :response").values([(":response", text(response_id))]);
         self.update_fenced(lease, change).await
@@ -102,9 +93,6 @@ impl IdempotencyRecords {
 
     /// Completes a record with the answer of its run. The time that the record is kept counts from here. `Refused`:
     /// another run has claimed the record, or it is complete.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if a store fails.
     pub async fn complete(
         &self,
         lease: &Lease,

@@ -55,9 +55,6 @@ pub enum AdmitOutcome {
 
 impl Meters {
     /// Admits a call at one shard with one conditional write.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if the shard cannot be read.
     pub async fn admit(&self, at: &MeterKey, attempt: &AdmissionAttempt) -> Result<AdmitOutcome, StoreError> {
         match self.0.update(at.key(), admission_change(attempt)).await? {
             UpdateOutcome::Written(changed) => Ok(AdmitOutcome::Admitted(read_window(&Reader(&changed))?)),

@@ -99,9 +99,6 @@ impl Meters {
 
     /// Settles a reservation at the call's true cost, once. Returns the rest of the reservation to the shard and, in the
     /// rate window that counted the call, its unused tokens (negative if the call used more than counted).
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails.
     pub async fn settle(
         &self,
         at: &MeterKey,
@@ -126,9 +123,6 @@ impl Meters {
     }
 
     /// Sets when the sweeper should return to a shard: at `next`, or never if no reservation is left.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails.
     pub async fn set_due(&self, at: &MeterKey, next: Option<Timestamp>) -> Result<(), StoreError> {
         let change = match next {
             // Without the condition, an update would create half a shard after DynamoDB deleted an expired one.

@@ -64,9 +64,6 @@ pub struct ShardChange {
 
 impl Meters {
     /// Returns all shards of a meter by number; `None` where a shard does not exist.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if an item cannot be read.
     pub async fn shards(&self, project_id: &str, period: &str) -> Result<Vec<Option<Shard>>, StoreError> {
         let all = (0..MAX_SHARDS).map(|shard| keys::meter(project_id, period, shard)).collect();
         let mut shards = vec![None; usize::from(MAX_SHARDS)];
@@ -81,18 +78,12 @@ impl Meters {
     }
 
     /// Returns one shard.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if the item cannot be read.
     pub async fn shard(&self, at: &MeterKey) -> Result<Option<Shard>, StoreError> {
         self.0.get(at.key()).await?.map(|item| read_shard(&item)).transpose()
     }
 
     /// Changes several shards, all or none. `Refused`: one of them is no longer as the caller read it, has less than
     /// `at_least`, or the project has other limits than a new shard would be made for.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails.
     pub async fn change_shards(
         &self,
         project_id: &str,

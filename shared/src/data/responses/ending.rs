@@ -44,9 +44,6 @@ const END_TRIES: u32 = 8;
 impl ResponseRecords {
     /// Ends a run, and completes its idempotency key in the same transaction: callers that repeat the request and callers
     /// that read the response get the same. `Refused`: the run lost its fence or the key, or the response has ended.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if a store fails, [`StoreError::Damaged`] if the record cannot be read.
     pub async fn finish(
         &self,
         run: &ResponseRecord,
@@ -59,9 +56,6 @@ impl ResponseRecords {
 
     /// Ends a response without a run: one that waits too long, or whose run died. `Refused`: the record is not as the
     /// caller read it.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if a store fails, [`StoreError::Damaged`] if the record cannot be read.
     pub async fn abandon(&self, seen: &ResponseRecord, end: &ResponseEnd) -> Result<WriteOutcome, StoreError> {
         // The abandoned run may still write a chunk. It has a lower fence, so this end's events replace it.
         let run = ResponseRecord { fence: seen.fence + 1, ..seen.clone() };

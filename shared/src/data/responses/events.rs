@@ -6,12 +6,14 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::record::read_record;
+use super::record::{read_record, record_key};
 use super::{ResponseRecord, ResponseRecords};
+use crate::data::change::Change;
 use crate::data::error::StoreError;
-use crate::data::item::Reader;
+use crate::data::item::{Reader, number};
 use crate::data::keys;
 use crate::dialects::openai_responses::Status;
+use crate::model::clock::Timestamp;
 use crate::model::message::ResponseKey;
 
 /// The position of a reader of events.
@@ -54,9 +56,6 @@ struct Chunk {
 
 impl ResponseRecords {
     /// Returns a response's record and the events that a reader does not have, and advances the reader. One query.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if a store fails, [`StoreError::Damaged`] if an item cannot be read.
     pub async fn read_events(
         &self,
         key: &ResponseKey,
@@ -82,6 +81,15 @@ impl ResponseRecords {
             read.iter().filter(|chunk| chunk.first <= reader.next).max_by_key(|chunk| (chunk.fence, chunk.first));
         reader.from = begun.map_or(reader.from, |chunk| chunk.first);
         Ok(Some((record, events)))
+    }
+
+    /// Marks that a client follows a response until `until`.
+    pub async fn watch(&self, key: &ResponseKey, until: Timestamp) -> Result<(), StoreError> {
+        // Without the condition, one follower would shorten the mark of another.
+        let change = Change::new("SET watched_until = :until")
+            .only_if("attribute_exists(pk) AND watched_until < :until")
+            .values([(":until", number(until.0))]);
+        self.table.update(record_key(key), change).await.map(drop)
     }
 }
 

@@ -3,18 +3,18 @@
 //! A record is small, because every write is billed by the size of the item, and a run writes its record every two
 //! seconds. Every write of a run has the run's fence as a condition.
 
-mod control;
 mod ending;
 mod events;
+mod jobs;
 mod reading;
 mod record;
 mod runs;
 
 use bytes::Bytes;
 
-pub use control::CancelOutcome;
 pub use ending::ResponseEnd;
 pub use events::EventReader;
+pub use jobs::{CancelOutcome, JobRecords};
 pub use reading::StoredResponse;
 pub use record::{ResponseRecord, StoredReservation};
 pub use runs::{CommitOutcome, JobClaim, RequeueReason};
@@ -69,9 +69,7 @@ impl ResponseRecords {
     }
 
     /// Stores a new response, all of it or nothing. `Refused`: another run has the idempotency key.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if a store fails. The response may exist after that; see [`ResponseRecords::void`].
+    /// If it fails, the response may exist: see [`ResponseRecords::void`].
     pub async fn create(&self, new: &NewResponse) -> Result<WriteOutcome, StoreError> {
         let writes = self.creation_writes(new).await?;
         for tried in 0..CREATE_TRIES {
@@ -123,9 +121,6 @@ impl ResponseRecords {
     }
 
     /// Prevents a response whose creation failed: it does not exist after this, and never will. `Refused`: it exists.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails. The response may exist or not.
     pub async fn void(&self, record: &ResponseRecord) -> Result<WriteOutcome, StoreError> {
         let void = ResponseRecord { status: Status::Failed, due_at: None, reservation: None, ..record.clone() };
         let mut item = to_item(&void);

@@ -27,17 +27,11 @@ const TOMBSTONE_SECONDS: u64 = 2 * 86_400;
 
 impl ResponseRecords {
     /// Returns the record of a response, expired or not.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if the item cannot be read.
     pub async fn get(&self, key: &ResponseKey) -> Result<Option<ResponseRecord>, StoreError> {
         self.table.get(record_key(key)).await?.map(|item| read_record(&item)).transpose()
     }
 
     /// Returns a response with its request and its end, unless it has expired by `now`. One query.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if a store fails, [`StoreError::Damaged`] if an item cannot be read.
     pub async fn get_stored(&self, key: &ResponseKey, now: Timestamp) -> Result<Option<StoredResponse>, StoreError> {
         let state = record_key(key);
         let items = self.table.query(&state.pk, &state.sk, keys::RESPONSE_REQUEST).await?;
@@ -53,9 +47,6 @@ impl ResponseRecords {
     }
 
     /// Returns the request of a response.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if a store fails, [`StoreError::Damaged`] if the item cannot be read.
     pub async fn request(&self, key: &ResponseKey) -> Result<Option<Bytes>, StoreError> {
         match self.table.get(keys::response_request(&key.project_id, &key.response_id)).await? {
             Some(item) => Ok(Some(self.bodies.unpack(&item).await?)),
@@ -64,9 +55,6 @@ impl ResponseRecords {
     }
 
     /// Deletes the content of a response. Its record stays for a while, so that the rest of its work is done.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails.
     pub async fn delete(&self, key: &ResponseKey, now: Timestamp) -> Result<(), StoreError> {
         let state = record_key(key);
         // Without the condition, a deletion of an absent response would create a record without a status.
@@ -83,48 +71,5 @@ impl ResponseRecords {
             }
         }
         try_join_all(deletions).await.map(drop)
-    }
-
-    /// Returns up to `limit` background responses of a project, newest first: those older than `before`.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if an item cannot be read.
-    pub async fn list_background(
-        &self,
-        project_id: &str,
-        before: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<ResponseRecord>, StoreError> {
-        let to = keys::job(project_id, before.unwrap_or("~"));
-        let mut states = Vec::new();
-        for pointer in &self.table.query_newest(&to.pk, &to.sk, limit).await? {
-            states.push(keys::response(project_id, &Reader(pointer).text("sk")?));
-        }
-        let mut records = self.load_records(states).await?;
-        records.sort_by(|one, other| other.key.response_id.cmp(&one.key.response_id));
-        Ok(records)
-    }
-
-    /// Returns the background response with an id, if one of the projects has it.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if an item cannot be read.
-    pub async fn find_background(
-        &self,
-        projects: &[&str],
-        response_id: &str,
-    ) -> Result<Option<ResponseRecord>, StoreError> {
-        for some in projects.chunks(100) {
-            let states = some.iter().map(|project| keys::response(project, response_id)).collect();
-            let found = self.load_records(states).await?.into_iter().find(|record| record.background);
-            if found.is_some() {
-                return Ok(found);
-            }
-        }
-        Ok(None)
-    }
-
-    async fn load_records(&self, keys: Vec<Key>) -> Result<Vec<ResponseRecord>, StoreError> {
-        self.table.get_all(keys).await?.iter().map(read_record).collect()
     }
 }

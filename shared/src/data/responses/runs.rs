@@ -54,9 +54,6 @@ pub(super) const RUNNING: &str = "fence = :fence AND run_status = :running AND a
 
 impl ResponseRecords {
     /// Claims a background response that is queued, or whose run died.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if the record cannot be read.
     pub async fn claim(
         &self,
         key: &ResponseKey,
@@ -96,9 +93,6 @@ impl ResponseRecords {
     }
 
     /// Stores the reservation of a run's attempt. `Refused`: the run lost its fence.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails.
     pub async fn set_reservation(
         &self,
         run: &ResponseRecord,
@@ -110,18 +104,12 @@ impl ResponseRecords {
     }
 
     /// Writes a chunk of events. It counts only after [`ResponseRecords::commit_events`].
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if a store fails. The chunk may exist after that.
     pub async fn put_events(&self, run: &ResponseRecord, first: u64, events: &Bytes) -> Result<(), StoreError> {
         let item = self.events_item(run, first, events).await?;
         self.table.put(item).await
     }
 
     /// Makes the events below `next_sequence` count and renews the lease.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if the record cannot be read.
     pub async fn commit_events(
         &self,
         run: &ResponseRecord,
@@ -146,9 +134,6 @@ impl ResponseRecords {
     }
 
     /// Returns a response to the queue. The next run may begin at `not_before`. `Refused`: the run lost its fence.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails.
     pub async fn requeue(
         &self,
         run: &ResponseRecord,

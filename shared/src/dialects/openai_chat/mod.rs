@@ -1,7 +1,9 @@
 //! Request bodies that were checked: what weir needs to know of them, beside their exact text.
 
+pub mod bound;
 mod shape;
 pub mod stream;
+pub mod transcript;
 
 pub(crate) use shape::LEGACY_MAX_TOKENS;
 

@@ -6,15 +6,13 @@ mod aws;
 mod models;
 mod secrets;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::config::{Config, env};
-use crate::app::Components;
+use crate::app::{Components, Providers};
 use crate::data::{Bucket, Queues, Stores, Table};
 use crate::model::catalog::{Catalog, CatalogError, KeySource};
 use crate::model::clock::Clock;
-use crate::model::provider::Provider;
 use crate::model::secret::Secret;
 use crate::model::webhook::Receivers;
 
@@ -39,9 +37,6 @@ pub enum ConnectError {
     Providers(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Providers by their names in the catalog.
-pub type Providers = HashMap<String, Arc<dyn Provider>>;
-
 /// The parts of a function's components: the table, which every function uses, and the parts that its `main` adds.
 ///
 /// `template.yaml` grants a function the services that it names here. A check of the built binaries compares the two.
@@ -65,7 +60,7 @@ impl<'a> Connect<'a> {
             stores: Stores { table, bucket: Bucket::default(), queues: Queues::default() },
             clock: Clock::system(),
             catalog: Arc::default(),
-            providers: HashMap::new(),
+            providers: Providers::new(),
             receivers: None,
             admin_key: None,
         }

@@ -1,6 +1,6 @@
 //! The most tokens that a call can use, known before it is made, and the limit that holds the provider to it.
 
-use crate::dialects::openai_chat::Body;
+use super::Body;
 use crate::model::catalog::{Model, ModelKind};
 use crate::model::object::Object;
 use crate::model::project::Policy;
@@ -15,7 +15,8 @@ const TOOL_TOKENS: u64 = 1_024;
 /// Input: every token is at least one byte of text, so the bytes of the body bound its tokens. Each image counts the
 /// model's `image_tokens`; where the model has none, and for sounds and files, the whole context counts. Output: the
 /// request's limit, else the project's default, else the most that the model can write; for each answer asked for.
-pub(super) fn bound(body: &Body, model: &Model, policy: &Policy) -> Bound {
+#[must_use]
+pub fn bound(body: &Body, model: &Model, policy: &Policy) -> Bound {
     let tools = if body.has_tools { TOOL_TOKENS } else { 0 };
     let text = body.text_bytes + TEMPLATE_TOKENS + tools;
     let context = model.context_tokens.saturating_mul(body.contexts);
@@ -38,7 +39,8 @@ const EXPECTED_OUTPUT_TOKENS: u64 = 4_096;
 /// The tokens that count against the rate while a call runs: its bound. Where neither request nor project limits the
 /// output, only its likely length counts: models can write more than a whole project may use in a minute. Money is
 /// reserved for the full bound in both cases.
-pub(super) fn expected_tokens(bound: &Bound, body: &Body, policy: &Policy) -> u64 {
+#[must_use]
+pub fn expected_tokens(bound: &Bound, body: &Body, policy: &Policy) -> u64 {
     let limited = body.max_output_tokens.or(policy.default_max_output_tokens).is_some();
     let likely = EXPECTED_OUTPUT_TOKENS.saturating_mul(body.choices);
     let output = if limited { bound.output } else { bound.output.min(likely) };
@@ -55,7 +57,8 @@ fn output_limit(body: &Body, model: &Model, policy: &Policy) -> u64 {
 ///
 /// Where a budget pays, it is the limit that money is reserved for. Elsewhere only the project's default is added, for a
 /// request that names no limit.
-pub(super) fn limit_to_send(body: &Body, model: &Model, policy: &Policy, budgeted: bool) -> Option<u64> {
+#[must_use]
+pub fn limit_to_send(body: &Body, model: &Model, policy: &Policy, budgeted: bool) -> Option<u64> {
     let defaulted = body.max_output_tokens.is_none() && policy.default_max_output_tokens.is_some();
     let is_sent = model.kind == ModelKind::Chat && (budgeted || defaulted);
     is_sent.then(|| output_limit(body, model, policy))
@@ -65,7 +68,8 @@ pub(super) fn limit_to_send(body: &Body, model: &Model, policy: &Policy, budgete
 const LIMITS: [&str; 2] = ["max_completion_tokens", "max_tokens"];
 
 /// A chat call under a limit: a larger limit in the call is lowered; a call without one gets this one.
-pub(super) fn with_limit(mut chat: Object, limit: Option<u64>) -> Object {
+#[must_use]
+pub fn with_limit(mut chat: Object, limit: Option<u64>) -> Object {
     let Some(limit) = limit else { return chat };
     let named = LIMITS.map(|name| (name, chat.get::<u64>(name)));
     if named.iter().all(|(_, tokens)| tokens.is_none()) {
@@ -79,13 +83,14 @@ pub(super) fn with_limit(mut chat: Object, limit: Option<u64>) -> Object {
 
 /// The usage of an attempt whose provider reported none: all of its input, and one output token for each byte received,
 /// at most the bound. Reasoning that a provider hides leaves no bytes; see decision 5.
-pub(super) fn estimated_usage(bound: &Bound, received_bytes: u64) -> Usage {
+#[must_use]
+pub fn estimated_usage(bound: &Bound, received_bytes: u64) -> Usage {
     Usage { input: bound.input, output: received_bytes.min(bound.output), ..Usage::default() }
 }
 
 /// Why the price per token does not bound the cost of a call: no budget can pay for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Unaccountable {
+pub enum Unaccountable {
     /// The model of this name has no price.
     Unpriced(String),
     /// The provider bills this member of the request in addition to the tokens.
@@ -93,7 +98,10 @@ pub(super) enum Unaccountable {
 }
 
 /// Checks that the model's price per token bounds the cost of a call.
-pub(super) fn check_accountable(body: &Body, model: &Model) -> Result<(), Unaccountable> {
+///
+/// # Errors
+/// If the model has no price, or the request has a member that is billed in another way.
+pub fn check_accountable(body: &Body, model: &Model) -> Result<(), Unaccountable> {
     if model.price.is_none() {
         return Err(Unaccountable::Unpriced(model.name.clone()));
     }

@@ -47,7 +47,8 @@ impl Space {
 }
 
 /// Returns the messages of a chat request as a JSON array. Returns `None` if the request has no readable messages.
-pub(super) fn input_messages(body: &Object) -> Option<String> {
+#[must_use]
+pub fn input_messages(body: &Object) -> Option<String> {
     let messages: Vec<ChatMessage> = body.get("messages")?;
     let mut space = Space::new();
     let shown: Vec<Value> = messages.iter().map_while(|message| to_attribute(message, &mut space)).collect();
@@ -56,7 +57,7 @@ pub(super) fn input_messages(body: &Object) -> Option<String> {
 
 /// A message of a chat, or the part of one that a chunk contains.
 #[derive(Deserialize)]
-pub(super) struct ChatMessage {
+pub struct ChatMessage {
     #[serde(default)]
     role: Option<String>,
     #[serde(default)]
@@ -128,7 +129,7 @@ fn to_attribute(message: &ChatMessage, space: &mut Space) -> Option<Value> {
 
 /// The messages of an answer, assembled from its chunks.
 #[derive(Default)]
-pub(super) struct Output {
+pub struct Output {
     choices: BTreeMap<usize, Choice>,
     /// Bytes of text in all choices.
     bytes: usize,
@@ -142,7 +143,7 @@ struct Choice {
 
 impl Output {
     /// Adds a message, or a chunk of one, to the choice with the given index. Text beyond the limit is discarded.
-    pub(super) fn add(&mut self, index: usize, message: ChatMessage) {
+    pub fn add(&mut self, index: usize, message: ChatMessage) {
         if self.bytes > MAX_TEXT_BYTES {
             return;
         }
@@ -162,7 +163,8 @@ impl Output {
     }
 
     /// Returns the messages as a JSON array, or `None` if there are none. `finish_reasons` are by the index of the choice.
-    pub(super) fn to_json(&self, finish_reasons: &[Option<String>]) -> Option<String> {
+    #[must_use]
+    pub fn to_json(&self, finish_reasons: &[Option<String>]) -> Option<String> {
         let mut space = Space::new();
         let messages = self.choices.iter().map(|(index, choice)| {
             let text = Some(&choice.text).filter(|text| !text.is_empty());

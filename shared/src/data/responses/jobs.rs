@@ -1,11 +1,13 @@
-//! Changes of a response from outside its run: cancellation, and the marks of the sweeper and of followers.
+//! Background responses as jobs: listed, cancelled, postponed and finalized from outside their runs.
 
+use super::ResponseRecord;
 use super::record::{read_record, read_unexpired, record_key};
-use super::{ResponseRecord, ResponseRecords};
 use crate::data::change::{Change, Returning, UpdateOutcome, WriteOutcome};
 use crate::data::due::due_shard;
 use crate::data::error::StoreError;
 use crate::data::item::{Reader, number, text};
+use crate::data::keys::{self, Key};
+use crate::data::table::Table;
 use crate::dialects::openai_responses::Status;
 use crate::model::clock::Timestamp;
 use crate::model::id;
@@ -23,11 +25,18 @@ pub enum CancelOutcome {
     Absent,
 }
 
-impl ResponseRecords {
+/// The background responses of all projects, seen from outside their runs.
+#[derive(Clone, Debug)]
+pub struct JobRecords {
+    table: Table,
+}
+
+impl JobRecords {
+    pub(in crate::data) fn new(table: Table) -> Self {
+        Self { table }
+    }
+
     /// Cancels a background response that has not ended.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails, [`StoreError::Damaged`] if the record cannot be read.
     pub async fn cancel(
         &self,
         key: &ResponseKey,
@@ -65,9 +74,6 @@ impl ResponseRecords {
     }
 
     /// Marks that no work is left for a response that has ended.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails.
     pub async fn mark_finalized(&self, key: &ResponseKey) -> Result<(), StoreError> {
         // Without the condition, a response that still waits or runs would disappear from the sweeper's sight.
         let change = Change::new("REMOVE due_at, due_shard")
@@ -78,9 +84,6 @@ impl ResponseRecords {
 
     /// Moves the time at which the sweeper looks again. `Refused`: the response is not due, or no longer at the time that
     /// the caller read, because another sweep or its run moved it.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails.
     pub async fn postpone(&self, seen: &ResponseRecord, until: Timestamp) -> Result<WriteOutcome, StoreError> {
         let Some(due_at) = seen.due_at else { return Ok(WriteOutcome::Refused) };
         // Without the condition, two sweeps would handle the same response, or undo the renewal of its lease.
@@ -90,15 +93,36 @@ impl ResponseRecords {
         Ok(self.table.update(record_key(&seen.key), change).await?.into())
     }
 
-    /// Marks that a client follows a response until `until`.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] if the table fails.
-    pub async fn watch(&self, key: &ResponseKey, until: Timestamp) -> Result<(), StoreError> {
-        // Without the condition, one follower would shorten the mark of another.
-        let change = Change::new("SET watched_until = :until")
-            .only_if("attribute_exists(pk) AND watched_until < :until")
-            .values([(":until", number(until.0))]);
-        self.table.update(record_key(key), change).await.map(drop)
+    /// Returns up to `limit` background responses of a project, newest first: those older than `before`.
+    pub async fn list(
+        &self,
+        project_id: &str,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ResponseRecord>, StoreError> {
+        let to = keys::job(project_id, before.unwrap_or("~"));
+        let mut states = Vec::new();
+        for pointer in &self.table.query_newest(&to.pk, &to.sk, limit).await? {
+            states.push(keys::response(project_id, &Reader(pointer).text("sk")?));
+        }
+        let mut records = self.load_records(states).await?;
+        records.sort_by(|one, other| other.key.response_id.cmp(&one.key.response_id));
+        Ok(records)
+    }
+
+    /// Returns the background response with an id, if one of the projects has it.
+    pub async fn find(&self, projects: &[&str], response_id: &str) -> Result<Option<ResponseRecord>, StoreError> {
+        for some in projects.chunks(100) {
+            let states = some.iter().map(|project| keys::response(project, response_id)).collect();
+            let found = self.load_records(states).await?.into_iter().find(|record| record.background);
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    async fn load_records(&self, keys: Vec<Key>) -> Result<Vec<ResponseRecord>, StoreError> {
+        self.table.get_all(keys).await?.iter().map(read_record).collect()
     }
 }
