@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use kit::{Script, World, router_of, send};
+use kit::{Script, TestApp, router_of, send};
 use shared::model::clock::Clock;
 use shared::model::money::MicroUsd;
 use shared::model::project::{Limits, Policy};
@@ -60,24 +60,24 @@ pub(crate) fn measure() -> Result<Findings, Failure> {
 
 /// The bytes of a meter's only shard while so many calls are open.
 async fn meter_of(open: usize) -> Result<usize, Failure> {
-    let world = World::builder().clock(Clock::system()).build().await;
-    world.first.always(Script::Hang);
+    let app = TestApp::builder().clock(Clock::system()).build().await;
+    app.first.always(Script::Hang);
     // So small a budget that the meter has one shard, and all of them fit.
     let limits =
         Limits { budget: Some(MicroUsd(1_000 * open as u64)), requests_per_minute: Some(10_000), ..Limits::default() };
-    let (_, key) = world.project(limits, Policy::default()).await;
-    let gateway = world.gateway();
-    let router = router_of(&gateway);
+    let (_, key) = app.project(limits, Policy::default()).await;
+    let instance = app.instance();
+    let router = router_of(&instance);
     // Nobody waits for them: they end with this set.
     let mut calls = JoinSet::new();
     for _ in 0..open {
         let (router, key) = (router.clone(), key.clone());
         calls.spawn(async move { send(&router, "POST", "/v1/chat/completions", &key, &[], BODY).await });
     }
-    while world.first.calls().len() < open {
+    while app.first.calls().len() < open {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let found = world.dynamo().scan().table_name("weir").filter_expression("attribute_exists(holds)").send().await?;
+    let found = app.dynamo().scan().table_name("weir").filter_expression("attribute_exists(holds)").send().await?;
     let meters: Vec<usize> =
         found.items().iter().map(|item| item.iter().map(|(name, value)| name.len() + bytes(value)).sum()).collect();
     match meters[..] {

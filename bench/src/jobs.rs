@@ -8,10 +8,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use futures_util::StreamExt as _;
-use kit::{Script, World, router_of, send};
+use kit::{Script, TestApp, router_of, send};
 use serde_json::{Value, json};
+use shared::app::Components;
 use shared::data::Queue;
-use shared::edge::Deps;
 use shared::model::clock::Clock;
 use shared::model::project::{Limits, Policy};
 use tower::ServiceExt as _;
@@ -43,19 +43,19 @@ pub(crate) fn measure(jobs: usize) -> Result<Findings, Failure> {
 }
 
 struct Service {
-    world: World,
-    gateway: Deps,
+    app: TestApp,
+    instance: Components,
     router: Router,
     key: String,
 }
 
 impl Service {
     async fn new(script: Script) -> Self {
-        let world = World::builder().clock(Clock::system()).build().await;
-        world.first.always(script);
-        let (_, key) = world.project(Limits::default(), Policy::default()).await;
-        let gateway = world.gateway();
-        Self { router: router_of(&gateway), gateway, world, key }
+        let app = TestApp::builder().clock(Clock::system()).build().await;
+        app.first.always(script);
+        let (_, key) = app.project(Limits::default(), Policy::default()).await;
+        let instance = app.instance();
+        Self { router: router_of(&instance), instance, app, key }
     }
 
     async fn accept(&self) {
@@ -65,10 +65,10 @@ impl Service {
 
     /// One invocation of the worker with up to `most` messages. How many there were.
     async fn invoke(&self, most: usize) -> usize {
-        let received = self.world.queues.receive(Queue::Respond.name(), most).unwrap_or_default();
+        let received = self.app.queues.receive(Queue::Respond.name(), most).unwrap_or_default();
         let event = local::event_of(Queue::Respond.name(), received);
-        let response = respond::job(event.clone(), self.gateway.clone(), None).await;
-        self.world.acknowledge(Queue::Respond, &event, &response);
+        let response = respond::job(event.clone(), self.instance.response_worker(), None).await;
+        self.app.acknowledge(Queue::Respond, &event, &response);
         event.records.len()
     }
 }
@@ -82,15 +82,15 @@ async fn throughput(jobs: usize) -> Vec<Figure> {
     let service = Service::new(Script::answer("Hello there.", 10, 5)).await;
     service.accept().await; // The key and the meter are known from here on.
     service.invoke(BATCH).await;
-    let _ = service.world.log.take();
+    let _ = service.app.log.take();
     let begun = Instant::now();
     for _ in 0..jobs {
         service.accept().await;
     }
-    let accepted = service.world.log.take();
+    let accepted = service.app.log.take();
     while tokio::join!(service.invoke(BATCH), service.invoke(BATCH)) != (0, 0) {}
     let seconds = begun.elapsed().as_secs_f64();
-    let worked = service.world.log.take();
+    let worked = service.app.log.take();
     let each = |log: &[String]| log.len() as f64 / jobs as f64;
     let mut figures = vec![
         Figure::of_weir("jobs accepted and made per second", "/s", jobs as f64 / seconds),
@@ -146,7 +146,7 @@ async fn first_events() -> Vec<Figure> {
     let service = Service::new(Script::answer("Hello there.", 10, 5)).await;
     let working = async {
         loop {
-            if service.world.queues.wait_for_message(Queue::Respond.name()).await.is_err() {
+            if service.app.queues.wait_for_message(Queue::Respond.name()).await.is_err() {
                 return;
             }
             service.invoke(BATCH).await;
@@ -197,7 +197,7 @@ async fn catching_up() -> Figure {
     let service = Service::new(Script::answer(&text, 10, 5)).await;
     service.accept().await;
     service.invoke(1).await;
-    let jobs = service.gateway.jobs(None, None, &shared::app::Cursor { after: None, limit: 1 }).await;
+    let jobs = service.instance.jobs(None, None, &shared::app::Cursor { after: None, limit: 1 }).await;
     let id = jobs.map(|page| page.items.first().map(|job| job.key.response_id.clone())).unwrap_or_default();
     let path = format!("{PATH}/{}?stream=true&starting_after=1", id.unwrap_or_default());
     let mut times = Vec::new();

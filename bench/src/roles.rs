@@ -88,7 +88,7 @@ async fn make_project(stores: &Stores) -> Result<ApiKeySecret, Failure> {
         revision: 1,
         policy: Policy::default(),
     };
-    stores.table.create_project(&project).await?;
+    stores.projects().create(&project).await?;
     let stored = ApiKey {
         id: id::new("key_"),
         hash: key.hash(),

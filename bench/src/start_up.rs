@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use kit::World;
+use kit::TestApp;
 use runtime_api::{Deployment, Function, linked, request_event};
 use serde_json::json;
 use shared::model::clock::Clock;
@@ -64,9 +64,9 @@ pub(crate) struct Row {
 pub(crate) fn measure(folder: &Path, roots: Option<&Path>) -> Result<Vec<Row>, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let world = World::builder().clock(Clock::system()).build().await;
+        let app = TestApp::builder().clock(Clock::system()).build().await;
         let models = include_str!("../../models/models.toml");
-        let deployment = Deployment::start(world, models, "sk-weir-admin").await?;
+        let deployment = Deployment::start(app, models, "sk-weir-admin").await?;
         let mut variables = deployment.variables("buffer");
         // Most of a start can be the reading of trusted roots: 290 files on Debian, a bundle on Amazon Linux.
         variables.extend(roots.map(|file| ("SSL_CERT_FILE".to_owned(), file.display().to_string())));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use kit::{ADMIN_KEY, Script, World, send};
+use kit::{ADMIN_KEY, Script, TestApp, send};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use shared::model::money::MicroUsd;
@@ -18,19 +18,19 @@ fn micro(amount: u64) -> Limits {
 }
 
 /// 1,000 concurrent calls that each use exactly what they hold, on a budget for 100.
-async fn thousand_on_a_budget_for_hundred(limits: Limits, body: String, hold: u64) -> (World, Project, usize) {
-    let world = World::new().await;
+async fn thousand_on_a_budget_for_hundred(limits: Limits, body: String, hold: u64) -> (TestApp, Project, usize) {
+    let app = TestApp::new().await;
     let output = Usage { input: hold, ..Usage::default() };
-    world.first.always(Script::Answer { after: Duration::from_millis(5), text: "x".into(), usage: output });
+    app.first.always(Script::Answer { after: Duration::from_millis(5), text: "x".into(), usage: output });
     let limit = limits.budget.unwrap().0;
-    let (project, key) = world.project(limits, Policy::default()).await;
+    let (project, key) = app.project(limits, Policy::default()).await;
     // Two instances on one store, taking turns.
-    let routers = [world.router(), world.router()];
+    let routers = [app.router(), app.router()];
     let calls = (0..1_000).map(|n| send(&routers[n % 2], "POST", PATH, &key, &[], body.clone()));
     let done = Arc::new(tokio::sync::Notify::new());
     let watch = async {
         loop {
-            let (spent, held) = world.books(&project).await;
+            let (spent, held) = app.books(&project).await;
             assert!(spent + held <= limit, "{spent} spent and {held} held of {limit}");
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_millis(3)) => {}
@@ -49,16 +49,16 @@ async fn thousand_on_a_budget_for_hundred(limits: Limits, body: String, hold: u6
         assert_eq!(refused.header("x-should-retry"), "false");
     }
     let admitted = replies.iter().filter(|reply| reply.status == 200).count();
-    (world, project, admitted)
+    (app, project, admitted)
 }
 
 #[tokio::test]
 async fn of_a_thousand_concurrent_calls_exactly_those_that_fit_the_budget_succeed() {
     let limit = CHAT_HOLD * 100 + CHAT_HOLD / 2;
-    let (world, project, admitted) = thousand_on_a_budget_for_hundred(micro(limit), CHAT.to_owned(), CHAT_HOLD).await;
+    let (app, project, admitted) = thousand_on_a_budget_for_hundred(micro(limit), CHAT.to_owned(), CHAT_HOLD).await;
     assert_eq!(admitted, 100);
-    assert_eq!(world.books(&project).await, (CHAT_HOLD * 100, 0));
-    assert_eq!(world.shards(&project).await.len(), 1);
+    assert_eq!(app.books(&project).await, (CHAT_HOLD * 100, 0));
+    assert_eq!(app.shards(&project).await.len(), 1);
 }
 
 #[tokio::test]
@@ -70,17 +70,17 @@ async fn shards_refuse_nothing_that_the_whole_budget_could_pay() {
     );
     let hold = body.len() as u64 + 32 + 2 * 4_096 * 125;
     let limit = hold * 100 + hold / 2;
-    let (world, project, admitted) = thousand_on_a_budget_for_hundred(micro(limit), body, hold).await;
-    assert_eq!(world.shards(&project).await.len(), 4);
+    let (app, project, admitted) = thousand_on_a_budget_for_hundred(micro(limit), body, hold).await;
+    assert_eq!(app.shards(&project).await.len(), 4);
     assert_eq!(admitted, 100);
-    assert_eq!(world.books(&project).await, (hold * 100, 0));
+    assert_eq!(app.books(&project).await, (hold * 100, 0));
 }
 
 #[tokio::test]
 async fn a_refusal_says_which_limit_what_is_left_and_when_to_come_back() {
-    let world = World::new().await;
-    let (_, key) = world.project(micro(CHAT_HOLD + CHAT_COST - 1), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let (_, key) = app.project(micro(CHAT_HOLD + CHAT_COST - 1), Policy::default()).await;
+    let router = app.router();
     assert_eq!(send(&router, "POST", PATH, &key, &[], CHAT).await.status, 200);
     let refused = send(&router, "POST", PATH, &key, &[], CHAT).await;
     assert_eq!(refused.status, 429);
@@ -99,10 +99,10 @@ async fn a_refusal_says_which_limit_what_is_left_and_when_to_come_back() {
 
 #[tokio::test]
 async fn three_requests_per_minute_are_three() {
-    let world = World::new().await;
+    let app = TestApp::new().await;
     let limits = Limits { requests_per_minute: Some(3), ..Limits::default() };
-    let (_, key) = world.project(limits, Policy::default()).await;
-    let routers = [world.router(), world.router()];
+    let (_, key) = app.project(limits, Policy::default()).await;
+    let routers = [app.router(), app.router()];
     let replies = join_all((0..8).map(|n| send(&routers[n % 2], "POST", PATH, &key, &[], CHAT))).await;
     assert_eq!(replies.iter().filter(|reply| reply.status == 200).count(), 3);
     let refused = replies.iter().find(|reply| reply.status == 429).unwrap();
@@ -110,18 +110,18 @@ async fn three_requests_per_minute_are_three() {
     assert_eq!(refused.header("retry-after"), "60");
     assert_eq!(refused.header("x-ratelimit-remaining-requests"), "0");
     assert_eq!(refused.header("x-ratelimit-reset-requests"), "1m0s");
-    world.clock.advance_ms(60_000);
+    app.clock.advance_ms(60_000);
     let later = send(&routers[0], "POST", PATH, &key, &[], CHAT).await;
     assert_eq!((later.status, later.header("x-ratelimit-remaining-requests")), (200, "2"));
 }
 
 #[tokio::test]
 async fn tokens_are_reserved_at_their_worst_and_given_back() {
-    let world = World::new().await;
+    let app = TestApp::new().await;
     let worst = CHAT.len() as u64 + 32 + 100;
     let limits = Limits { tokens_per_minute: Some(worst + 15), ..Limits::default() };
-    let (_, key) = world.project(limits, Policy::default()).await;
-    let router = world.router();
+    let (_, key) = app.project(limits, Policy::default()).await;
+    let router = app.router();
     let first = send(&router, "POST", PATH, &key, &[], CHAT).await;
     assert_eq!((first.status, first.header("x-ratelimit-remaining-tokens")), (200, "15"));
     // 15 tokens were used, so exactly the worst case of one more call is left.
@@ -136,13 +136,13 @@ async fn tokens_are_reserved_at_their_worst_and_given_back() {
 
 #[tokio::test]
 async fn a_call_without_a_limit_is_counted_with_what_is_likely_and_then_with_what_it_used() {
-    let world = World::new().await;
+    let app = TestApp::new().await;
     let body = CHAT.replace(",\"max_tokens\":100", "");
     let expected = body.len() as u64 + 32 + 4_096;
     let limits = Limits { tokens_per_minute: Some(expected + 1_000), ..Limits::default() };
-    let (_, key) = world.project(limits, Policy::default()).await;
-    let router = world.router();
-    world.first.then(Script::answer("long", 1_000, 4_096 + 900));
+    let (_, key) = app.project(limits, Policy::default()).await;
+    let router = app.router();
+    app.first.then(Script::answer("long", 1_000, 4_096 + 900));
     let first = send(&router, "POST", PATH, &key, &[], body.clone()).await;
     assert_eq!((first.status, first.header("x-ratelimit-remaining-tokens")), (200, "1000"));
     assert_eq!(send(&router, "POST", PATH, &key, &[], body).await.status, 429);
@@ -150,22 +150,22 @@ async fn a_call_without_a_limit_is_counted_with_what_is_likely_and_then_with_wha
 
 #[tokio::test]
 async fn a_model_without_a_price_is_refused_where_a_budget_is_set() {
-    let world = World::new().await;
+    let app = TestApp::new().await;
     let body = CHAT.replace("priced", "unpriced");
-    let (_, with_budget) = world.project(budget(1.0), Policy::default()).await;
-    let (_, without) = world.project(Limits::default(), Policy::default()).await;
-    let router = world.router();
+    let (_, with_budget) = app.project(budget(1.0), Policy::default()).await;
+    let (_, without) = app.project(Limits::default(), Policy::default()).await;
+    let router = app.router();
     let refused = send(&router, "POST", PATH, &with_budget, &[], body.clone()).await;
     assert_eq!((refused.status, refused.code().as_str()), (400, "model_not_priced"));
     assert_eq!(send(&router, "POST", PATH, &without, &[], body).await.status, 200);
-    assert_eq!(world.first.call_count(), 1);
+    assert_eq!(app.first.call_count(), 1);
 }
 
 #[tokio::test]
 async fn what_is_billed_beside_the_tokens_is_refused_where_a_budget_is_set() {
-    let world = World::new().await;
-    let (_, key) = world.project(budget(1.0), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let (_, key) = app.project(budget(1.0), Policy::default()).await;
+    let router = app.router();
     for (param, value) in [("service_tier", "\"priority\""), ("web_search_options", "{}")] {
         let body = CHAT.replace("\"max_tokens\"", &format!("\"{param}\":{value},\"max_tokens\""));
         let refused = send(&router, "POST", PATH, &key, &[], body).await;
@@ -176,19 +176,19 @@ async fn what_is_billed_beside_the_tokens_is_refused_where_a_budget_is_set() {
 }
 
 /// The limits of output tokens in the body of the provider's last call: `max_completion_tokens`, `max_tokens`.
-fn told(world: &World) -> (Option<u64>, Option<u64>) {
-    let body = world.first.calls().pop().unwrap().body;
+fn told(app: &TestApp) -> (Option<u64>, Option<u64>) {
+    let body = app.first.calls().pop().unwrap().body;
     (body.get("max_completion_tokens"), body.get("max_tokens"))
 }
 
 #[tokio::test]
 async fn where_a_budget_is_set_the_provider_is_told_the_limit_that_is_held() {
-    let world = World::new().await;
+    let app = TestApp::new().await;
     let policy = Policy { default_max_output_tokens: Some(50), ..Policy::default() };
-    let (_, with_budget) = world.project(budget(1.0), Policy::default()).await;
-    let (_, with_default) = world.project(budget(1.0), policy).await;
-    let (_, without) = world.project(Limits::default(), Policy::default()).await;
-    let router = world.router();
+    let (_, with_budget) = app.project(budget(1.0), Policy::default()).await;
+    let (_, with_default) = app.project(budget(1.0), policy).await;
+    let (_, without) = app.project(Limits::default(), Policy::default()).await;
+    let router = app.router();
     let chat = |limit: &str| (PATH, CHAT.replace("\"max_tokens\":100", limit));
     let text = |limit: &str| ("/v1/completions", format!(r#"{{"model":"priced","prompt":"Hello"{limit}}}"#));
     for (key, (path, body), expected) in [
@@ -205,15 +205,15 @@ async fn where_a_budget_is_set_the_provider_is_told_the_limit_that_is_held() {
         (&without, text(",\"max_tokens\":9000"), (None, Some(9_000))),
     ] {
         let reply = send(&router, "POST", path, key, &[], body.clone()).await;
-        assert_eq!((reply.status, told(&world)), (200, expected), "{body}: {}", reply.text());
+        assert_eq!((reply.status, told(&app)), (200, expected), "{body}: {}", reply.text());
     }
 }
 
 #[tokio::test]
 async fn a_first_budget_is_in_force_in_processes_that_remember_none() {
-    let world = World::new().await;
-    let (project, key) = world.project(Limits::default(), Policy::default()).await;
-    let (router, other) = (world.router(), world.router());
+    let app = TestApp::new().await;
+    let (project, key) = app.project(Limits::default(), Policy::default()).await;
+    let (router, other) = (app.router(), app.router());
     assert_eq!(send(&other, "POST", PATH, &key, &[], CHAT.replace("priced", "unpriced")).await.status, 200);
     let path = format!("/v1/organization/projects/{}/spend_limit", project.id);
     let limit = r#"{"currency":"USD","interval":"month","threshold_amount":100}"#;
@@ -229,34 +229,33 @@ async fn a_first_budget_is_in_force_in_processes_that_remember_none() {
         let refused = send(&other, "POST", path, &key, &[], body).await;
         assert_eq!((refused.status, refused.code().as_str()), (400, code), "{}", refused.text());
     }
-    assert_eq!((world.first.call_count(), world.books(&project).await), (1, (0, 0)));
+    assert_eq!((app.first.call_count(), app.books(&project).await), (1, (0, 0)));
     let large = CHAT.replace("\"max_tokens\":100", "\"max_tokens\":9000");
     assert_eq!(send(&other, "POST", PATH, &key, &[], large).await.status, 200);
-    assert_eq!(told(&world), (None, Some(4_096)));
+    assert_eq!(told(&app), (None, Some(4_096)));
 }
 
 #[tokio::test]
 async fn a_new_month_has_a_new_budget() {
-    let world = World::new().await;
-    let (project, key) = world.project(micro(CHAT_HOLD), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let (project, key) = app.project(micro(CHAT_HOLD), Policy::default()).await;
+    let router = app.router();
     assert_eq!(send(&router, "POST", PATH, &key, &[], CHAT).await.status, 200);
     assert_eq!(send(&router, "POST", PATH, &key, &[], CHAT).await.status, 429);
-    let now = world.clock.now();
-    world.clock.advance_ms(now.until(now.next_month()));
+    let now = app.clock.now();
+    app.clock.advance_ms(now.until(now.next_month()));
     assert_eq!(send(&router, "POST", PATH, &key, &[], CHAT).await.status, 200);
-    assert_eq!(world.books(&project).await, (CHAT_COST, 0));
+    assert_eq!(app.books(&project).await, (CHAT_COST, 0));
 }
 
 #[tokio::test]
 async fn a_failed_call_costs_nothing_and_holds_nothing() {
-    let world = World::new().await;
-    let (project, key) = world.project(budget(1.0), Policy::default()).await;
-    world
-        .first
+    let app = TestApp::new().await;
+    let (project, key) = app.project(budget(1.0), Policy::default()).await;
+    app.first
         .then(Script::Fail(|| shared::model::provider::Failure::Refused { status: 400, refusal: Default::default() }));
-    assert_eq!(send(&world.router(), "POST", PATH, &key, &[], CHAT).await.status, 400);
-    assert_eq!(world.books(&project).await, (0, 0));
+    assert_eq!(send(&app.router(), "POST", PATH, &key, &[], CHAT).await.status, 400);
+    assert_eq!(app.books(&project).await, (0, 0));
 }
 
 // In virtual time: a busy machine makes no provider slow.
@@ -264,11 +263,11 @@ async fn a_failed_call_costs_nothing_and_holds_nothing() {
 async fn seeded_load_of_two_instances_leaves_exact_books() {
     let seed = seed();
     let mut rng = StdRng::seed_from_u64(seed);
-    let world = World::new().await;
+    let app = TestApp::new().await;
     let limit = CHAT_HOLD * 40;
     let limits = Limits { requests_per_minute: Some(rng.random_range(50..5_000)), ..micro(limit) };
-    let (project, key) = world.project(limits, Policy::default()).await;
-    let routers = [world.router(), world.router()];
+    let (project, key) = app.project(limits, Policy::default()).await;
+    let routers = [app.router(), app.router()];
     let mut sent = Vec::new();
     for n in 0..300 {
         let body = if rng.random_bool(0.5) { STREAM } else { CHAT };
@@ -284,9 +283,9 @@ async fn seeded_load_of_two_instances_leaves_exact_books() {
     let other: Vec<_> =
         replies.iter().filter(|reply| !matches!(reply.status, 200 | 429)).map(|reply| reply.text()).collect();
     assert!(other.is_empty(), "{other:?}");
-    assert_eq!(world.books(&project).await, (admitted * CHAT_COST, 0));
-    let hours = world.clock.now().hour();
-    let counters = world.stores.table.usage(&project.id, &hours, &hours).await.unwrap();
+    assert_eq!(app.books(&project).await, (admitted * CHAT_COST, 0));
+    let hours = app.clock.now().hour();
+    let counters = app.stores.usage_counters().read(&project.id, &hours, &hours).await.unwrap();
     let counted: u64 = counters.iter().map(|(_, count)| count.requests).sum();
     let cost: u64 = counters.iter().map(|(_, count)| count.cost.0).sum();
     assert_eq!((counted, cost), (admitted, admitted * CHAT_COST));

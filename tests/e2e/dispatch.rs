@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
-use kit::{Script, World, send};
+use kit::{Script, TestApp, send};
 use shared::model::project::{Limits, Policy};
 use shared::model::provider::{Failure, Refusal};
 
@@ -30,31 +30,31 @@ fn refused() -> Failure {
     Failure::Refused { status: 422, refusal }
 }
 
-async fn world() -> (World, String) {
-    let world = World::new().await;
-    let (_, key) = world.project(Limits::default(), Policy::default()).await;
-    (world, key)
+async fn app() -> (TestApp, String) {
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    (app, key)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_before_the_first_byte_is_tried_again() {
-    let (world, key) = world().await;
-    world.first.then(Script::Fail(down));
-    world.first.then(Script::Fail(|| Failure::Unreachable("refused".into())));
-    let reply = send(&world.router(), "POST", PATH, &key, &[], CHAT).await;
+    let (app, key) = app().await;
+    app.first.then(Script::Fail(down));
+    app.first.then(Script::Fail(|| Failure::Unreachable("refused".into())));
+    let reply = send(&app.router(), "POST", PATH, &key, &[], CHAT).await;
     assert_eq!((reply.status, reply.header("x-weir-attempts")), (200, "3"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_next_target_answers_at_once() {
-    let (world, key) = world().await;
+    let (app, key) = app().await;
     let body = CHAT.replace("priced", "two-targets");
     for script in [Script::Fail(down), Script::Fail(throttled), Script::Break { text: String::new(), after_chunks: 0 }]
     {
-        world.first.then(script);
+        app.first.then(script);
     }
     for request in [body.clone(), body.clone(), STREAM.replace("priced", "two-targets")] {
-        let reply = send(&world.router(), "POST", PATH, &key, &[], request).await;
+        let reply = send(&app.router(), "POST", PATH, &key, &[], request).await;
         assert_eq!(
             (reply.status, reply.header("x-weir-provider"), reply.header("x-weir-attempts")),
             (200, "second", "2")
@@ -64,19 +64,19 @@ async fn the_next_target_answers_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_is_passed_on_and_tried_nowhere_else() {
-    let (world, key) = world().await;
-    world.first.then(Script::Fail(refused));
-    let reply = send(&world.router(), "POST", PATH, &key, &[], CHAT.replace("priced", "two-targets")).await;
+    let (app, key) = app().await;
+    app.first.then(Script::Fail(refused));
+    let reply = send(&app.router(), "POST", PATH, &key, &[], CHAT.replace("priced", "two-targets")).await;
     assert_eq!(reply.status, 422);
     let expected = r#"{"error":{"message":"too hot","type":"invalid_request_error","param":"temperature","code":"bad_temperature"}}"#;
     assert_eq!(reply.text(), expected);
-    assert_eq!((world.first.call_count(), world.second.call_count()), (1, 0));
+    assert_eq!((app.first.call_count(), app.second.call_count()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn each_failure_has_its_status_and_says_when_to_come_back() {
-    let (world, key) = world().await;
-    let router = world.router();
+    let (app, key) = app().await;
+    let router = app.router();
     type Case = (fn() -> Failure, u16, &'static str, &'static str);
     let cases: [Case; 4] = [
         (throttled, 429, "provider_rate_limited", "120"),
@@ -90,7 +90,7 @@ async fn each_failure_has_its_status_and_says_when_to_come_back() {
         ),
     ];
     for (failure, status, code, retry_after) in cases {
-        world.first.always(Script::Fail(failure));
+        app.first.always(Script::Fail(failure));
         let reply = send(&router, "POST", PATH, &key, &[], CHAT).await;
         assert_eq!((reply.status, reply.code().as_str(), reply.header("retry-after")), (status, code, retry_after));
     }
@@ -98,23 +98,23 @@ async fn each_failure_has_its_status_and_says_when_to_come_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_hangs_is_given_up() {
-    let (world, key) = world().await;
-    world.first.always(Script::Hang);
+    let (app, key) = app().await;
+    app.first.always(Script::Hang);
     let begun = tokio::time::Instant::now();
-    let reply = send(&world.router(), "POST", PATH, &key, &[], CHAT).await;
+    let reply = send(&app.router(), "POST", PATH, &key, &[], CHAT).await;
     assert_eq!((reply.status, reply.code().as_str()), (504, "provider_timeout"));
     assert!(begun.elapsed() <= Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_call_ends_before_the_function_that_serves_it_is_stopped() {
-    let (world, key) = world().await;
-    world.first.always(Script::Hang);
+    let (app, key) = app().await;
+    app.first.always(Script::Hang);
     let mut context = lambda_http::Context::default();
-    context.deadline = world.clock.now().plus_ms(4_000).0;
+    context.deadline = app.clock.now().plus_ms(4_000).0;
     let request = Request::post(PATH).header("authorization", format!("Bearer {key}")).extension(context);
     let begun = tokio::time::Instant::now();
-    let answer = world.router().oneshot(request.body(Body::from(CHAT)).unwrap()).await.unwrap();
+    let answer = app.router().oneshot(request.body(Body::from(CHAT)).unwrap()).await.unwrap();
     assert_eq!(answer.status(), 504);
     // Three of the four seconds are kept back for closing the books.
     assert!(begun.elapsed() <= Duration::from_millis(1_100), "{:?}", begun.elapsed());
@@ -122,50 +122,50 @@ async fn a_call_ends_before_the_function_that_serves_it_is_stopped() {
 
 #[tokio::test(start_paused = true)]
 async fn a_breaker_is_shared_opens_after_outages_and_lets_one_probe_through() {
-    let (world, key) = world().await;
-    world.first.always(Script::Fail(down));
-    let router = world.router();
+    let (app, key) = app().await;
+    app.first.always(Script::Fail(down));
+    let router = app.router();
     for _ in 0..2 {
         send(&router, "POST", PATH, &key, &[], CHAT).await;
     }
-    let calls = world.first.call_count();
+    let calls = app.first.call_count();
     assert_eq!(calls, 5, "five outages in a row open it");
     // Another instance learns it from the table.
-    let other = world.router();
+    let other = app.router();
     let refused = send(&other, "POST", PATH, &key, &[], CHAT).await;
-    assert_eq!((refused.status, refused.header("retry-after"), world.first.call_count()), (503, "15", calls));
+    assert_eq!((refused.status, refused.header("retry-after"), app.first.call_count()), (503, "15", calls));
 
-    world.clock.advance_ms(15_000);
-    world.first.always(Script::slow(Duration::from_millis(50), "back", 1, 1));
+    app.clock.advance_ms(15_000);
+    app.first.always(Script::slow(Duration::from_millis(50), "back", 1, 1));
     let probes = futures_util::future::join_all((0..5).map(|_| send(&other, "POST", PATH, &key, &[], CHAT))).await;
     assert_eq!(probes.iter().filter(|reply| reply.status == 200).count(), 1);
-    assert_eq!(world.first.call_count(), calls + 1);
+    assert_eq!(app.first.call_count(), calls + 1);
     assert_eq!(send(&other, "POST", PATH, &key, &[], CHAT).await.status, 200);
-    world.clock.advance_ms(5_000);
+    app.clock.advance_ms(5_000);
     assert_eq!(send(&router, "POST", PATH, &key, &[], CHAT).await.status, 200);
 }
 
 #[tokio::test]
 async fn unknown_fields_reach_the_provider_and_come_back() {
-    let (world, key) = world().await;
+    let (app, key) = app().await;
     let answer =
         r#"{"id":"x","usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2},"never_heard_of":1.10}"#;
-    world.first.then(Script::Body(answer.into()));
+    app.first.then(Script::Body(answer.into()));
     let sent = r#"{"model":"vendor/priced","messages":[{"role":"user","content":"Hi"}],"logprobs":true,"seed":12345678901234567890,"never_heard_of":{"a":1.10}}"#;
-    let reply = send(&world.router(), "POST", PATH, &key, &[], sent).await;
+    let reply = send(&app.router(), "POST", PATH, &key, &[], sent).await;
     assert_eq!(reply.text(), answer);
-    assert_eq!(world.first.calls()[0].body.to_bytes(), sent);
+    assert_eq!(app.first.calls()[0].body.to_bytes(), sent);
 }
 
 #[tokio::test]
 async fn the_project_s_default_limit_is_held_and_sent() {
-    let world = World::new().await;
+    let app = TestApp::new().await;
     let policy = Policy { default_max_output_tokens: Some(7), ..Policy::default() };
-    let (_, key) = world.project(Limits::default(), policy).await;
-    let router = world.router();
+    let (_, key) = app.project(Limits::default(), policy).await;
+    let router = app.router();
     send(&router, "POST", PATH, &key, &[], CHAT.replace(",\"max_tokens\":100", "")).await;
     send(&router, "POST", PATH, &key, &[], CHAT).await;
     let limits: Vec<Option<u64>> =
-        world.first.calls().iter().map(|call| call.body.get("max_completion_tokens")).collect();
+        app.first.calls().iter().map(|call| call.body.get("max_completion_tokens")).collect();
     assert_eq!(limits, [Some(7), None]);
 }

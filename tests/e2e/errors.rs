@@ -1,6 +1,6 @@
 //! Every error is an answer: each route, each way to be wrong, the whole envelope.
 
-use kit::{ADMIN_KEY, Reply, World, send};
+use kit::{ADMIN_KEY, Reply, TestApp, send};
 use shared::model::project::{ApiKeySecret, Limits, Policy};
 
 use crate::{CHAT, PATH};
@@ -22,8 +22,8 @@ fn check(reply: &Reply, status: u16, code: &str) {
 
 #[tokio::test]
 async fn without_a_valid_key_nothing_is_read() {
-    let world = World::new().await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let router = app.router();
     let stranger = ApiKeySecret::generate("proj_nobody");
     let keys = ["", "wrong", ADMIN_KEY, stranger.secret().expose()];
     for key in keys {
@@ -34,26 +34,26 @@ async fn without_a_valid_key_nothing_is_read() {
             check(&send(&router, "GET", path, key, &[], "").await, 401, "invalid_api_key");
         }
     }
-    assert_eq!(world.first.call_count(), 0);
+    assert_eq!(app.first.call_count(), 0);
 }
 
 #[tokio::test]
 async fn a_key_that_names_another_project_than_its_own_is_no_key() {
-    let world = World::new().await;
-    let (project, _) = world.project(Limits::default(), Policy::default()).await;
+    let app = TestApp::new().await;
+    let (project, _) = app.project(Limits::default(), Policy::default()).await;
     let mut forged = ApiKeySecret::generate("proj_other");
     // The stored key says `proj_other`, whose profile does not exist.
-    world.admit_key(&forged).await;
-    check(&send(&world.router(), "GET", "/v1/models", forged.secret().expose(), &[], "").await, 401, "invalid_api_key");
+    app.provision_key(&forged).await;
+    check(&send(&app.router(), "GET", "/v1/models", forged.secret().expose(), &[], "").await, 401, "invalid_api_key");
     forged = ApiKeySecret::generate(&project.id);
-    check(&send(&world.router(), "GET", "/v1/models", forged.secret().expose(), &[], "").await, 401, "invalid_api_key");
+    check(&send(&app.router(), "GET", "/v1/models", forged.secret().expose(), &[], "").await, 401, "invalid_api_key");
 }
 
 #[tokio::test]
 async fn malformed_bodies_are_400_with_the_field() {
-    let world = World::new().await;
-    let (_, key) = world.project(Limits::default(), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    let router = app.router();
     for path in POSTS {
         for body in ["", "{", "[]", "\"x\"", "{\"model\":}"] {
             check(&send(&router, "POST", path, &key, &[], body).await, 400, "null");
@@ -69,14 +69,14 @@ async fn malformed_bodies_are_400_with_the_field() {
         check(&reply, 400, "null");
         assert_eq!(reply.json()["error"]["param"], "Idempotency-Key");
     }
-    assert_eq!(world.first.call_count(), 0);
+    assert_eq!(app.first.call_count(), 0);
 }
 
 #[tokio::test]
 async fn models_that_are_unknown_or_of_another_kind() {
-    let world = World::new().await;
-    let (_, key) = world.project(Limits::default(), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    let router = app.router();
     let unknown = send(&router, "POST", PATH, &key, &[], CHAT.replace("priced", "nope")).await;
     check(&unknown, 404, "model_not_found");
     assert_eq!(unknown.json()["error"]["param"], "model");
@@ -92,9 +92,9 @@ async fn models_that_are_unknown_or_of_another_kind() {
 
 #[tokio::test]
 async fn routes_methods_and_sizes() {
-    let world = World::new().await;
-    let (_, key) = world.project(Limits::default(), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    let router = app.router();
     check(&send(&router, "GET", "/v1/nope", &key, &[], "").await, 404, "unknown_url");
     for path in POSTS {
         let reply = send(&router, "GET", path, &key, &[], "").await;
@@ -110,8 +110,8 @@ async fn routes_methods_and_sizes() {
 
 #[tokio::test]
 async fn the_caller_s_request_id_is_kept_if_it_can_be_printed() {
-    let world = World::new().await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let router = app.router();
     let given = send(&router, "GET", "/healthz", "", &[("x-request-id", "mine-1")], "").await;
     assert_eq!(given.header("x-request-id"), "mine-1");
     let odd = send(&router, "GET", "/healthz", "", &[("x-request-id", "a b")], "").await;
@@ -120,12 +120,12 @@ async fn the_caller_s_request_id_is_kept_if_it_can_be_printed() {
 
 #[tokio::test]
 async fn a_store_that_throttles_is_waited_for_and_one_that_is_down_is_a_500_without_its_words() {
-    let world = World::new().await;
-    let (project, key) = world.project(Limits::default(), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let (project, key) = app.project(Limits::default(), Policy::default()).await;
+    let router = app.router();
     assert_eq!(send(&router, "POST", PATH, &key, &[], CHAT).await.status, 200);
     let mut throttle = 2;
-    world.faults.set(move |operation| {
+    app.faults.set(move |operation| {
         if operation == "UpdateItem" && throttle > 0 {
             throttle -= 1;
             return kit::Fault::Throttle;
@@ -133,10 +133,10 @@ async fn a_store_that_throttles_is_waited_for_and_one_that_is_down_is_a_500_with
         kit::Fault::None
     });
     assert_eq!(send(&router, "POST", PATH, &key, &[], CHAT).await.status, 200);
-    world.faults.set(|_| kit::Fault::Lose);
+    app.faults.set(|_| kit::Fault::Lose);
     let reply = send(&router, "POST", PATH, &key, &[], CHAT).await;
     check(&reply, 500, "internal_error");
     assert!(!reply.text().contains("connection"), "{}", reply.text());
-    world.faults.clear();
-    assert_eq!(world.books(&project).await.1, 0);
+    app.faults.clear();
+    assert_eq!(app.books(&project).await.1, 0);
 }

@@ -3,32 +3,32 @@
 
 use std::sync::Arc;
 
-use kit::{ADMIN_KEY, RECORDED_ADMIN_KEY, Recorded, World, compared, recorded_events};
+use kit::{ADMIN_KEY, RECORDED_ADMIN_KEY, Recorded, TestApp, compared, recorded_events};
 use serde_json::Value;
+use shared::app::Components;
 use shared::app::{Gateway, Parts};
-use shared::edge::Deps;
 use shared::model::secret::Secret;
 
 /// The service as the events expect it, with the builtin simulator.
-async fn service() -> (World, Deps) {
-    let world = World::new().await;
+async fn service() -> (TestApp, Components) {
+    let app = TestApp::new().await;
     let catalog = Arc::new(providers::builtin::builtin_catalog(&|_| false));
-    let gateway = Gateway::new(Parts {
-        providers: providers::registry(&catalog, &|_| None, &world.clock).unwrap(),
+    let instance = Gateway::new(Parts {
+        providers: providers::registry(&catalog, &|_| None, &app.clock).unwrap(),
         catalog,
-        stores: world.stores.clone(),
-        clock: world.clock.clone(),
-        receivers: Some(world.local_receivers()),
+        stores: app.stores.clone(),
+        clock: app.clock.clone(),
+        receivers: Some(app.local_receivers()),
         admin_key: Some(Secret::new(RECORDED_ADMIN_KEY)),
     });
     assert_ne!(ADMIN_KEY, RECORDED_ADMIN_KEY);
-    world.keep_recorded().await;
-    (world, gateway)
+    app.provision_recorded().await;
+    (app, instance)
 }
 
 async fn answer(event: &Recorded) -> Value {
-    let (_world, gateway) = service().await;
-    let answer = local::invoke_on(&gateway, event.function(), &event.text).await;
+    let (_world, instance) = service().await;
+    let answer = local::invoke_on(&instance, event.function(), &event.text).await;
     let answer = answer.unwrap_or_else(|error| panic!("{}: {error}", event.name));
     let Some(body) = answer["body"].as_str() else { return answer };
     let status = answer["statusCode"].as_u64().and_then(|status| status.try_into().ok()).unwrap();

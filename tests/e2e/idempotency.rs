@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use kit::{Script, World, send};
+use kit::{Script, TestApp, send};
+use shared::app::Components;
 use shared::app::{Gateway, Parts};
-use shared::data::{Finished, RecordKey};
-use shared::edge::Deps;
+use shared::data::{RecordKey, StoredAnswer};
 use shared::model::catalog::Catalog;
 use shared::model::id::Fingerprint;
 use shared::model::project::{Limits, Policy};
@@ -25,128 +25,128 @@ fn unavailable() -> Failure {
 #[tokio::test]
 async fn twenty_concurrent_callers_with_one_key_are_one_call_and_twenty_equal_answers() {
     for body in [CHAT, STREAM] {
-        let world = World::new().await;
-        world.first.always(Script::slow(Duration::from_millis(300), "Hello there, all of you.", 10, 5));
-        let (project, key) = world.project(budget(1.0), Policy::default()).await;
-        let routers = [world.router(), world.router()];
+        let app = TestApp::new().await;
+        app.first.always(Script::slow(Duration::from_millis(300), "Hello there, all of you.", 10, 5));
+        let (project, key) = app.project(budget(1.0), Policy::default()).await;
+        let routers = [app.router(), app.router()];
         let replies = join_all((0..20).map(|n| send(&routers[n % 2], "POST", PATH, &key, KEY, body))).await;
-        assert_eq!(world.first.call_count(), 1);
+        assert_eq!(app.first.call_count(), 1);
         assert!(replies.iter().all(|reply| reply.status == 200 && reply.body == replies[0].body));
         assert_eq!(replies.iter().filter(|reply| reply.header("idempotent-replayed") == "true").count(), 19);
-        assert_eq!(world.books(&project).await, (CHAT_COST, 0));
+        assert_eq!(app.books(&project).await, (CHAT_COST, 0));
     }
 }
 
 #[tokio::test]
 async fn a_replay_is_byte_for_byte_from_any_instance_and_costs_nothing() {
-    let world = World::new().await;
-    let (project, key) = world.project(budget(1.0), Policy::default()).await;
+    let app = TestApp::new().await;
+    let (project, key) = app.project(budget(1.0), Policy::default()).await;
     for (body, name) in [(CHAT, "json"), (STREAM, "stream")] {
         let headers = [("idempotency-key", name)];
-        let first = send(&world.router(), "POST", PATH, &key, &headers, body).await;
+        let first = send(&app.router(), "POST", PATH, &key, &headers, body).await;
         let quoted = format!("\"{name}\"");
-        let again = send(&world.router(), "POST", PATH, &key, &[("idempotency-key", quoted.as_str())], body).await;
+        let again = send(&app.router(), "POST", PATH, &key, &[("idempotency-key", quoted.as_str())], body).await;
         assert_eq!((again.status, &again.body), (200, &first.body));
         assert_eq!(again.header("content-type"), first.header("content-type"));
         assert_eq!((again.header("idempotent-replayed"), again.header("x-weir-cost-usd")), ("true", "0.000000"));
     }
-    assert_eq!(world.first.call_count(), 2);
-    assert_eq!(world.books(&project).await, (2 * CHAT_COST, 0));
+    assert_eq!(app.first.call_count(), 2);
+    assert_eq!(app.books(&project).await, (2 * CHAT_COST, 0));
 }
 
 #[tokio::test]
 async fn the_same_key_with_another_body_is_refused_for_good() {
-    let world = World::new().await;
-    let (project, key) = world.project(budget(1.0), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let (project, key) = app.project(budget(1.0), Policy::default()).await;
+    let router = app.router();
     send(&router, "POST", PATH, &key, KEY, CHAT).await;
     let spaced = CHAT.replace(':', " : ");
     assert_eq!(send(&router, "POST", PATH, &key, KEY, spaced).await.status, 200, "spacing is no difference");
     let other = send(&router, "POST", PATH, &key, KEY, CHAT.replace("Hello", "Goodbye")).await;
     assert_eq!((other.status, other.code().as_str()), (422, "idempotency_key_reused"));
     assert_eq!(other.header("x-should-retry"), "false");
-    assert_eq!(world.books(&project).await, (CHAT_COST, 0));
+    assert_eq!(app.books(&project).await, (CHAT_COST, 0));
 }
 
 #[tokio::test]
 async fn keys_of_two_projects_and_of_two_paths_are_different_keys() {
-    let world = World::new().await;
-    let (_, one) = world.project(Limits::default(), Policy::default()).await;
-    let (_, other) = world.project(Limits::default(), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let (_, one) = app.project(Limits::default(), Policy::default()).await;
+    let (_, other) = app.project(Limits::default(), Policy::default()).await;
+    let router = app.router();
     for key in [&one, &other] {
         assert_eq!(send(&router, "POST", PATH, key, KEY, CHAT).await.header("idempotent-replayed"), "");
     }
     let legacy = r#"{"model":"priced","prompt":"Hello"}"#;
     assert_eq!(send(&router, "POST", "/v1/completions", &one, KEY, legacy).await.status, 200);
-    assert_eq!(world.first.call_count(), 3);
+    assert_eq!(app.first.call_count(), 3);
 }
 
 #[tokio::test]
 async fn a_failure_is_not_kept_but_given_to_those_who_waited() {
-    let world = World::new().await;
-    let (project, key) = world.project(budget(1.0), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let (project, key) = app.project(budget(1.0), Policy::default()).await;
+    let router = app.router();
     for _ in 0..3 {
-        world.first.then(Script::Fail(unavailable));
+        app.first.then(Script::Fail(unavailable));
     }
     let replies = join_all((0..5).map(|_| send(&router, "POST", PATH, &key, KEY, CHAT))).await;
     assert!(replies.iter().all(|reply| reply.status == 503 && reply.code() == "provider_unavailable"), "{replies:?}");
-    assert_eq!(world.first.call_count(), 3, "one run with its retries");
+    assert_eq!(app.first.call_count(), 3, "one run with its retries");
     let later = send(&router, "POST", PATH, &key, KEY, CHAT).await;
     assert_eq!((later.status, later.header("idempotent-replayed")), (200, ""));
-    assert_eq!(world.books(&project).await, (CHAT_COST, 0));
+    assert_eq!(app.books(&project).await, (CHAT_COST, 0));
 }
 
 #[tokio::test]
 async fn an_answer_is_kept_for_24_hours() {
-    let world = World::new().await;
-    let (_, key) = world.project(Limits::default(), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    let router = app.router();
     send(&router, "POST", PATH, &key, KEY, CHAT).await;
-    world.clock.advance_ms(86_399_000);
+    app.clock.advance_ms(86_399_000);
     assert_eq!(send(&router, "POST", PATH, &key, KEY, CHAT).await.header("idempotent-replayed"), "true");
-    world.clock.advance_ms(2_000);
+    app.clock.advance_ms(2_000);
     assert_eq!(send(&router, "POST", PATH, &key, KEY, CHAT).await.header("idempotent-replayed"), "");
-    assert_eq!(world.first.call_count(), 2);
+    assert_eq!(app.first.call_count(), 2);
 }
 
 #[tokio::test]
 async fn a_run_that_died_is_taken_over_when_its_lease_has_ended() {
-    let world = World::new().await;
-    let (_, key) = world.project(Limits::default(), Policy::default()).await;
-    world.first.then(Script::Hang);
-    let dead = world.router();
-    // The instance dies with the call: its future is dropped with the runtime's task still running, so a second world
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    app.first.then(Script::Hang);
+    let dead = app.router();
+    // The instance dies with the call: its future is dropped with the runtime's task still running, so a second app
     // of instances sees a record whose lease nobody renews once the clock has moved on.
     let hung = tokio::time::timeout(Duration::from_millis(100), send(&dead, "POST", PATH, &key, KEY, CHAT)).await;
     assert!(hung.is_err());
-    world.clock.advance_ms(31_000);
-    let taken = send(&world.router(), "POST", PATH, &key, KEY, CHAT).await;
-    assert_eq!((taken.status, world.first.call_count()), (200, 2));
+    app.clock.advance_ms(31_000);
+    let taken = send(&app.router(), "POST", PATH, &key, KEY, CHAT).await;
+    assert_eq!((taken.status, app.first.call_count()), (200, 2));
 }
 
 #[tokio::test]
 async fn a_large_answer_is_replayed_from_the_bucket() {
-    let world = World::new().await;
-    let (_, key) = world.project(Limits::default(), Policy::default()).await;
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
     let text = "lorem ipsum ".repeat(40_000);
-    world.first.always(Script::answer(&text, 10, 5));
+    app.first.always(Script::answer(&text, 10, 5));
     for (body, name) in [(CHAT, "json"), (STREAM, "stream")] {
         let headers = [("idempotency-key", name)];
-        let first = send(&world.router(), "POST", PATH, &key, &headers, body).await;
+        let first = send(&app.router(), "POST", PATH, &key, &headers, body).await;
         assert!(first.body.len() > 400_000);
-        let again = send(&world.router(), "POST", PATH, &key, &headers, body).await;
+        let again = send(&app.router(), "POST", PATH, &key, &headers, body).await;
         assert_eq!((again.header("idempotent-replayed"), again.body == first.body), ("true", true));
     }
 }
 
 #[tokio::test]
 async fn those_who_waited_for_a_refusal_are_told_like_the_first_whether_to_try_again() {
-    let world = World::new().await;
+    let app = TestApp::new().await;
     let spent = Limits { budget: Some(shared::model::money::MicroUsd(1)), ..Limits::default() };
-    let (_, key) = world.project(spent, Policy::default()).await;
-    let router = world.router();
+    let (_, key) = app.project(spent, Policy::default()).await;
+    let router = app.router();
     let replies = join_all((0..4).map(|_| send(&router, "POST", PATH, &key, KEY, CHAT))).await;
     for reply in replies {
         assert_eq!((reply.status, reply.header("x-should-retry")), (429, "false"), "{}", reply.text());
@@ -155,39 +155,39 @@ async fn those_who_waited_for_a_refusal_are_told_like_the_first_whether_to_try_a
 
 #[tokio::test]
 async fn a_key_used_again_after_a_day_does_not_meet_the_parts_of_its_first_stream() {
-    let world = World::new().await;
-    let (_, key) = world.project(Limits::default(), Policy::default()).await;
-    world.first.then(Script::Paced { text: "one two three four five six".into(), gap: Duration::from_millis(300) });
-    let first = send(&world.router(), "POST", PATH, &key, KEY, STREAM).await;
-    let expected = send(&world.router(), "POST", PATH, &key, KEY, STREAM).await;
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    app.first.then(Script::Paced { text: "one two three four five six".into(), gap: Duration::from_millis(300) });
+    let first = send(&app.router(), "POST", PATH, &key, KEY, STREAM).await;
+    let expected = send(&app.router(), "POST", PATH, &key, KEY, STREAM).await;
     assert_eq!(first.body, expected.body, "parts and tail make the whole");
     // DynamoDB deletes the record a day before its parts.
-    world.delete_idempotency_records().await;
-    world.clock.advance_ms(86_401_000);
-    let second = send(&world.router(), "POST", PATH, &key, KEY, STREAM).await;
-    let replay = send(&world.router(), "POST", PATH, &key, KEY, STREAM).await;
+    app.delete_idempotency_records().await;
+    app.clock.advance_ms(86_401_000);
+    let second = send(&app.router(), "POST", PATH, &key, KEY, STREAM).await;
+    let replay = send(&app.router(), "POST", PATH, &key, KEY, STREAM).await;
     assert_eq!((second.header("idempotent-replayed"), replay.header("idempotent-replayed")), ("", "true"));
     assert_eq!(replay.body, second.body);
 }
 
 #[tokio::test]
 async fn retries_of_an_sdk_attach_to_the_request_they_repeat_where_the_project_wants_it() {
-    let world = World::new().await;
+    let app = TestApp::new().await;
     let wants = Policy { dedupe_retries: true, ..Policy::default() };
-    let (_, key) = world.project(Limits::default(), wants).await;
-    let router = world.router();
+    let (_, key) = app.project(Limits::default(), wants).await;
+    let router = app.router();
     let retry = [("x-stainless-retry-count", "1")];
     send(&router, "POST", PATH, &key, &[("x-stainless-retry-count", "0")], CHAT).await;
     assert_eq!(send(&router, "POST", PATH, &key, &retry, CHAT).await.header("idempotent-replayed"), "true");
     let again = send(&router, "POST", PATH, &key, &[], CHAT).await;
     assert_eq!(again.header("idempotent-replayed"), "", "the same request on purpose is a new one");
-    world.clock.advance_ms(1_499_000);
+    app.clock.advance_ms(1_499_000);
     assert_eq!(send(&router, "POST", PATH, &key, &retry, CHAT).await.header("idempotent-replayed"), "true");
-    world.clock.advance_ms(2_000);
+    app.clock.advance_ms(2_000);
     assert_eq!(send(&router, "POST", PATH, &key, &retry, CHAT).await.header("idempotent-replayed"), "");
-    assert_eq!(world.first.call_count(), 3);
+    assert_eq!(app.first.call_count(), 3);
 
-    let (_, plain) = world.project(Limits::default(), Policy::default()).await;
+    let (_, plain) = app.project(Limits::default(), Policy::default()).await;
     for _ in 0..2 {
         assert_eq!(send(&router, "POST", PATH, &plain, &retry, CHAT).await.header("idempotent-replayed"), "");
     }
@@ -195,10 +195,10 @@ async fn retries_of_an_sdk_attach_to_the_request_they_repeat_where_the_project_w
 
 #[tokio::test]
 async fn a_replay_is_given_even_when_the_budget_is_spent() {
-    let world = World::new().await;
+    let app = TestApp::new().await;
     let limits = Limits { requests_per_minute: Some(1), ..Limits::default() };
-    let (_, key) = world.project(limits, Policy::default()).await;
-    let router = world.router();
+    let (_, key) = app.project(limits, Policy::default()).await;
+    let router = app.router();
     let first = send(&router, "POST", PATH, &key, KEY, CHAT).await;
     let again = send(&router, "POST", PATH, &key, KEY, CHAT).await;
     assert_eq!((again.status, again.body), (200, first.body));
@@ -206,7 +206,7 @@ async fn a_replay_is_given_even_when_the_budget_is_spent() {
 }
 
 /// An instance with a model that may take as long as a function.
-fn patient(world: &World) -> Deps {
+fn patient(app: &TestApp) -> Components {
     let models = r#"
         [[provider]]
         name = "first"
@@ -216,22 +216,22 @@ fn patient(world: &World) -> Deps {
         kind = "chat"
         targets = [{ provider = "first", model = "a", timeouts = { total_ms = 880000 } }]
     "#;
-    let first = Arc::clone(&world.first) as Arc<dyn Provider>;
+    let first = Arc::clone(&app.first) as Arc<dyn Provider>;
     Gateway::new(Parts {
         catalog: Arc::new(Catalog::parse(models).unwrap()),
         providers: HashMap::from([("first".to_owned(), first)]),
-        ..Parts::new(world.stores.clone(), world.clock.clone())
+        ..Parts::new(app.stores.clone(), app.clock.clone())
     })
 }
 
 /// SDKs wait 600 s, and send the request again half a second later; twice.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_takes_longer_than_an_sdk_waits_is_not_made_again() {
-    let world = World::new().await;
+    let app = TestApp::new().await;
     let wants = Policy { dedupe_retries: true, ..Policy::default() };
-    let (_, key) = world.project(Limits::default(), wants).await;
-    world.first.always(Script::Paced { text: "one two three four five ".into(), gap: Duration::from_secs(110) });
-    let router = kit::router_of(&patient(&world));
+    let (_, key) = app.project(Limits::default(), wants).await;
+    app.first.always(Script::Paced { text: "one two three four five ".into(), gap: Duration::from_secs(110) });
+    let router = kit::router_of(&patient(&app));
     let send_after = async |retry: &str, seconds: u64| {
         tokio::time::sleep(Duration::from_millis(seconds * 1_000 + 500)).await;
         send(&router, "POST", PATH, &key, &[("x-stainless-retry-count", retry)], STREAM).await
@@ -240,7 +240,7 @@ async fn a_call_that_takes_longer_than_an_sdk_waits_is_not_made_again() {
     let clock = async {
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            world.clock.advance_ms(1_000);
+            app.clock.advance_ms(1_000);
         }
     };
     let (first, second, third) = tokio::select! {
@@ -248,7 +248,7 @@ async fn a_call_that_takes_longer_than_an_sdk_waits_is_not_made_again() {
         () = clock => unreachable!(),
     };
     assert!(first.text().ends_with("[DONE]\n\n"), "{}", first.text());
-    assert_eq!(world.first.call_count(), 1);
+    assert_eq!(app.first.call_count(), 1);
     for retry in [second, third] {
         assert_eq!((retry.header("idempotent-replayed"), &retry.body), ("true", &first.body));
     }
@@ -257,8 +257,8 @@ async fn a_call_that_takes_longer_than_an_sdk_waits_is_not_made_again() {
 #[tokio::test]
 async fn a_record_is_kept_from_its_last_sign_of_life_and_never_claimed_under_its_lease() {
     const KEPT: u64 = 600;
-    let world = World::new().await;
-    let (stores, clock) = (&world.stores, &world.clock);
+    let app = TestApp::new().await;
+    let (stores, clock) = (&app.stores, &app.clock);
     let key = RecordKey { project_id: "proj_1".to_owned(), hash: Fingerprint::of([b"key".as_slice()]) };
     let request = Fingerprint::of([b"request".as_slice()]);
     let claim = async |lease_ms: u64| {
@@ -276,7 +276,7 @@ async fn a_record_is_kept_from_its_last_sign_of_life_and_never_claimed_under_its
     assert!(stores.renew(&lease, now.plus_ms(30_000), now).await.unwrap());
     assert_eq!(expires_at().await, now.seconds() + KEPT);
     clock.advance_ms(20_000);
-    assert!(stores.finish(&lease, true, Finished::default(), clock.now()).await.unwrap());
+    assert!(stores.finish(&lease, true, StoredAnswer::default(), clock.now()).await.unwrap());
     assert_eq!(expires_at().await, clock.now().seconds() + KEPT);
     clock.advance_ms(KEPT * 1_000 - 1_000);
     assert!(claim(30_000).await.is_err(), "its answer is kept");

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use kit::{Script, World, send};
+use kit::{Script, TestApp, send};
 use serde_json::json;
 use shared::data::Queue;
 use shared::model::project::{Limits, Policy};
@@ -49,11 +49,11 @@ async fn no_line_holds_a_prompt_an_answer_or_a_key() {
         tracing_subscriber::fmt().json().with_env_filter("shared=trace").with_writer(move || writer.clone());
     tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
 
-    let world = World::new().await;
-    let (_, key) = world.project(Limits::default(), Policy { cache_ttl_seconds: Some(60), ..Policy::default() }).await;
-    let gateway = world.gateway();
-    let router = kit::router_of(&gateway);
-    world.first.always(Script::answer(PROMPT, 1, 1));
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy { cache_ttl_seconds: Some(60), ..Policy::default() }).await;
+    let instance = app.instance();
+    let router = kit::router_of(&instance);
+    app.first.always(Script::answer(PROMPT, 1, 1));
     let chat = CHAT.replace("Hello", PROMPT);
     let headers = [("idempotency-key", PROMPT)];
     for body in [
@@ -72,7 +72,7 @@ async fn no_line_holds_a_prompt_an_answer_or_a_key() {
         Script::Fail(quoting_outage),
         Script::Break { text: format!("{PROMPT} {PROMPT}"), after_chunks: 1 },
     ] {
-        world.first.then(script);
+        app.first.then(script);
         send(&router, "POST", PATH, &key, &[("cache-control", "no-cache")], STREAM.replace("Hello", PROMPT)).await;
     }
     let ask = json!({"model": "priced", "input": PROMPT, "instructions": PROMPT});
@@ -82,12 +82,12 @@ async fn no_line_holds_a_prompt_an_answer_or_a_key() {
         send(&router, "POST", RESPONSES, &key, &[], body.to_string()).await;
     }
     for script in [Script::Fail(quoting), Script::Fail(quoting_outage)] {
-        world.first.then(script);
+        app.first.then(script);
         send(&router, "POST", RESPONSES, &key, &[], ask.to_string()).await;
     }
-    world.first.then(Script::Break { text: format!("{PROMPT} {PROMPT}"), after_chunks: 1 });
-    world.work_once(Queue::Respond, |event| respond::job(event, gateway.clone(), None)).await;
-    gateway.drain().await;
+    app.first.then(Script::Break { text: format!("{PROMPT} {PROMPT}"), after_chunks: 1 });
+    app.work_once(Queue::Respond, |event| respond::job(event, instance.response_worker(), None)).await;
+    instance.drain().await;
     let log = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
     // Only weir's own lines: the SDK's and the engine's trace levels are never switched on.
     let ours: Vec<&str> = log.lines().filter(|line| line.contains(r#""target":"shared"#)).collect();

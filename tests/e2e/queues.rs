@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use embedded::Counts;
-use kit::{Fault, World};
+use kit::{Fault, TestApp};
 use shared::data::{Queue, StoreError};
 use shared::edge::worker::{SqsBatchResponse, SqsEvent, batch};
 use shared::model::message::{Message, ResponseKey};
@@ -13,15 +13,15 @@ fn message(response_id: &str) -> String {
     Message::new(ResponseKey { project_id: "proj_1".into(), response_id: response_id.into() }, None).to_json()
 }
 
-async fn send(world: &World, response_id: &str) -> Result<(), StoreError> {
-    world.stores.queues.send(Queue::Respond, "proj_1", message(response_id), Duration::ZERO).await
+async fn send(app: &TestApp, response_id: &str) -> Result<(), StoreError> {
+    app.stores.queues.send(Queue::Respond, "proj_1", message(response_id), Duration::ZERO).await
 }
 
 /// A worker that reads the table twice for every message and counts those that it is done with.
-async fn read_twice(world: &World, event: SqsEvent, done: &AtomicUsize) -> SqsBatchResponse {
+async fn read_twice(app: &TestApp, event: SqsEvent, done: &AtomicUsize) -> SqsBatchResponse {
     let job = async |message: Message<ResponseKey>| {
         for _ in 0..2 {
-            world.stores.table.project(&message.key.project_id).await?;
+            app.stores.table.project(&message.key.project_id).await?;
         }
         done.fetch_add(1, Ordering::SeqCst);
         Ok::<_, StoreError>(())
@@ -31,75 +31,75 @@ async fn read_twice(world: &World, event: SqsEvent, done: &AtomicUsize) -> SqsBa
 
 #[tokio::test]
 async fn a_message_reaches_its_worker_once_it_is_sent_and_is_gone_when_it_is_done() {
-    let world = World::new().await;
-    let _ = world.log.take();
-    send(&world, "resp_1").await.unwrap();
-    assert_eq!(world.log.take(), ["SendMessage"]);
-    let event = world.take_messages(Queue::Respond);
+    let app = TestApp::new().await;
+    let _ = app.log.take();
+    send(&app, "resp_1").await.unwrap();
+    assert_eq!(app.log.take(), ["SendMessage"]);
+    let event = app.take_messages(Queue::Respond);
     let record = &event.records[0];
     assert_eq!(record.body.as_deref().unwrap(), message("resp_1"));
     assert_eq!(record.attributes["ApproximateReceiveCount"], "1");
     assert_eq!(record.attributes["MessageGroupId"], "proj_1");
     assert_eq!(record.event_source_arn.as_deref(), Some("arn:aws:sqs:us-east-1:000000000000:respond"));
     let done = AtomicUsize::new(0);
-    let response = read_twice(&world, event.clone(), &done).await;
-    world.acknowledge(Queue::Respond, &event, &response);
-    assert_eq!((done.into_inner(), world.queues.counts("respond").unwrap()), (1, Counts::default()));
+    let response = read_twice(&app, event.clone(), &done).await;
+    app.acknowledge(Queue::Respond, &event, &response);
+    assert_eq!((done.into_inner(), app.queues.counts("respond").unwrap()), (1, Counts::default()));
 }
 
 #[tokio::test]
 async fn a_worker_that_dies_at_any_of_its_calls_gets_the_message_again() {
     for fault in [Fault::Hang, Fault::HangAfter] {
         for (call, survives) in [(0, false), (1, false), (2, true)] {
-            let world = World::new().await;
-            send(&world, "resp_1").await.unwrap();
+            let app = TestApp::new().await;
+            send(&app, "resp_1").await.unwrap();
             let done = AtomicUsize::new(0);
-            world.faults.at(call, fault);
-            assert_eq!(world.work_once(Queue::Respond, |event| read_twice(&world, event, &done)).await, 1);
+            app.faults.at(call, fault);
+            assert_eq!(app.work_once(Queue::Respond, |event| read_twice(&app, event, &done)).await, 1);
             assert_eq!(done.load(Ordering::SeqCst) == 1, survives);
-            world.faults.clear();
-            world.clock.advance_ms(5_400_000);
-            world.work_once(Queue::Respond, |event| read_twice(&world, event, &done)).await;
-            assert_eq!((done.into_inner(), world.queues.counts("respond").unwrap()), (1, Counts::default()));
+            app.faults.clear();
+            app.clock.advance_ms(5_400_000);
+            app.work_once(Queue::Respond, |event| read_twice(&app, event, &done)).await;
+            assert_eq!((done.into_inner(), app.queues.counts("respond").unwrap()), (1, Counts::default()));
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_send_whose_answer_is_lost_may_send_twice_and_one_that_is_throttled_is_repeated() {
-    let world = World::new().await;
-    world.faults.at(0, Fault::LoseAnswer);
-    send(&world, "resp_1").await.unwrap();
-    assert_eq!(world.queues.bodies("respond").unwrap(), [message("resp_1"), message("resp_1")]);
-    world.faults.at(0, Fault::Throttle);
-    send(&world, "resp_2").await.unwrap();
-    world.faults.set(|_| Fault::Lose);
-    assert_eq!(send(&world, "resp_3").await.unwrap_err().to_string(), "the queue did not take the message");
-    assert_eq!(world.queues.bodies("respond").unwrap().len(), 3);
+    let app = TestApp::new().await;
+    app.faults.at(0, Fault::LoseAnswer);
+    send(&app, "resp_1").await.unwrap();
+    assert_eq!(app.queues.bodies("respond").unwrap(), [message("resp_1"), message("resp_1")]);
+    app.faults.at(0, Fault::Throttle);
+    send(&app, "resp_2").await.unwrap();
+    app.faults.set(|_| Fault::Lose);
+    assert_eq!(send(&app, "resp_3").await.unwrap_err().to_string(), "the queue did not take the message");
+    assert_eq!(app.queues.bodies("respond").unwrap().len(), 3);
 }
 
 #[tokio::test]
 async fn a_message_of_no_use_ends_among_the_dead_letters() {
-    let world = World::new().await;
-    world.stores.queues.send(Queue::Respond, "proj_1", "{}".to_owned(), Duration::ZERO).await.unwrap();
+    let app = TestApp::new().await;
+    app.stores.queues.send(Queue::Respond, "proj_1", "{}".to_owned(), Duration::ZERO).await.unwrap();
     let done = AtomicUsize::new(0);
     let mut deliveries = 0;
-    while world.work_once(Queue::Respond, |event| read_twice(&world, event, &done)).await == 1 {
+    while app.work_once(Queue::Respond, |event| read_twice(&app, event, &done)).await == 1 {
         deliveries += 1;
-        world.clock.advance_ms(5_400_000);
+        app.clock.advance_ms(5_400_000);
     }
     assert_eq!((deliveries, done.into_inner()), (5, 0));
-    assert_eq!(world.queues.bodies("respond-dead-letters").unwrap(), ["{}"]);
+    assert_eq!(app.queues.bodies("respond-dead-letters").unwrap(), ["{}"]);
 }
 
 #[tokio::test]
 async fn a_hang_is_noticed_whenever_it_comes() {
-    let world = World::new().await;
-    world.faults.at(0, Fault::Hang);
-    assert_eq!(world.faults.or_die(async { send(&world, "resp_1").await.is_ok() }).await, None);
-    world.faults.hang().await;
-    assert_eq!(world.faults.or_die(async { 1 }).await, None);
-    world.faults.clear();
-    assert_eq!(world.faults.or_die(async { 1 }).await, Some(1));
-    assert_eq!(world.queues.counts("respond").unwrap(), Counts::default());
+    let app = TestApp::new().await;
+    app.faults.at(0, Fault::Hang);
+    assert_eq!(app.faults.or_die(async { send(&app, "resp_1").await.is_ok() }).await, None);
+    app.faults.hang().await;
+    assert_eq!(app.faults.or_die(async { 1 }).await, None);
+    app.faults.clear();
+    assert_eq!(app.faults.or_die(async { 1 }).await, Some(1));
+    assert_eq!(app.queues.counts("respond").unwrap(), Counts::default());
 }

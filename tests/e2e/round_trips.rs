@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use kit::{Script, World, send};
+use kit::{Script, TestApp, send};
 use serde_json::{Value, json};
 use shared::model::project::{Limits, Policy};
 use tokio::time::Instant;
@@ -24,25 +24,25 @@ struct Trips {
 }
 
 /// Counts the round trips of one chat request, before the provider is called and after it has answered.
-async fn trips(world: &World, router: &axum::Router, key: &str, headers: &[(&str, &str)], body: &'static str) -> Trips {
-    trips_to(PATH, world, router, key, headers, body.to_owned()).await
+async fn trips(app: &TestApp, router: &axum::Router, key: &str, headers: &[(&str, &str)], body: &'static str) -> Trips {
+    trips_to(PATH, app, router, key, headers, body.to_owned()).await
 }
 
 async fn trips_to(
     path: &str,
-    world: &World,
+    app: &TestApp,
     router: &axum::Router,
     key: &str,
     headers: &[(&str, &str)],
     body: String,
 ) -> Trips {
     const PROVIDER: Duration = Duration::from_secs(1);
-    world.first.always(Script::slow(PROVIDER, "Hello there.", 10, 5));
-    let _ = world.log.take();
+    app.first.always(Script::slow(PROVIDER, "Hello there.", 10, 5));
+    let _ = app.log.take();
     let begun = Instant::now();
     let watched = async {
-        let calls = world.first.call_count();
-        while world.first.call_count() == calls {
+        let calls = app.first.call_count();
+        while app.first.call_count() == calls {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         begun.elapsed()
@@ -51,12 +51,12 @@ async fn trips_to(
     assert_eq!(reply.status, 200, "{}", reply.text());
     let trips = |time: Duration| u32::try_from((time.as_millis() + 5) / TRIP.as_millis()).unwrap();
     let after = begun.elapsed().saturating_sub(before).saturating_sub(PROVIDER);
-    Trips { before: trips(before), after: trips(after), operations: world.log.take().len() }
+    Trips { before: trips(before), after: trips(after), operations: app.log.take().len() }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_call_waits_for_the_store_twice_before_the_provider_and_once_after() {
-    let world = World::builder().store_latency(TRIP).build().await;
+    let app = TestApp::builder().store_latency(TRIP).build().await;
     let everything = Limits { requests_per_minute: Some(500), tokens_per_minute: Some(500_000), ..budget(5.0) };
     let cached = Policy { cache_ttl_seconds: Some(60), ..Policy::default() };
     // Several shards: a cold instance does not know which one it will draw.
@@ -67,13 +67,13 @@ async fn a_call_waits_for_the_store_twice_before_the_provider_and_once_after() {
         (budget(5.0), Policy::default()),
         (everything, cached),
     ] {
-        let (_, key) = world.project(limits, policy).await;
-        let router = world.router();
-        trips(&world, &router, &key, &[NO_STORE], CHAT).await; // Opens the month's meter.
+        let (_, key) = app.project(limits, policy).await;
+        let router = app.router();
+        trips(&app, &router, &key, &[NO_STORE], CHAT).await; // Opens the month's meter.
 
         // An instance that has just started, in a window that is open.
-        let cold = world.router();
-        let found = trips(&world, &cold, &key, &[NO_STORE, ("idempotency-key", "cold")], CHAT).await;
+        let cold = app.router();
+        let found = trips(&app, &cold, &key, &[NO_STORE, ("idempotency-key", "cold")], CHAT).await;
         assert!(
             found.before <= 2 && found.after == 1,
             "cold, {limits:?}: {} before, {} after",
@@ -82,9 +82,9 @@ async fn a_call_waits_for_the_store_twice_before_the_provider_and_once_after() {
         );
 
         // The same when the window has ended in the meantime.
-        world.clock.advance_ms(61_000);
-        let colder = world.router();
-        let found = trips(&world, &colder, &key, &[NO_STORE], CHAT).await;
+        app.clock.advance_ms(61_000);
+        let colder = app.router();
+        let found = trips(&app, &colder, &key, &[NO_STORE], CHAT).await;
         assert!(
             found.before <= 2 && found.after == 1,
             "colder, {limits:?}: {} before, {} after",
@@ -94,7 +94,7 @@ async fn a_call_waits_for_the_store_twice_before_the_provider_and_once_after() {
 
         // An instance that has the key in memory.
         for (name, headers) in [("plain", vec![NO_STORE]), ("keyed", vec![NO_STORE, ("idempotency-key", "warm")])] {
-            let found = trips(&world, &cold, &key, &headers, STREAM).await;
+            let found = trips(&app, &cold, &key, &headers, STREAM).await;
             assert!(
                 found.before <= 2 && found.after == 1,
                 "{name}, {limits:?}: {} before, {} after",
@@ -107,32 +107,32 @@ async fn a_call_waits_for_the_store_twice_before_the_provider_and_once_after() {
 
 #[tokio::test(start_paused = true)]
 async fn a_model_with_a_fallback_waits_no_longer() {
-    let world = World::builder().store_latency(TRIP).build().await;
-    let (_, key) = world.project(budget(5.0), Policy::default()).await;
-    trips(&world, &world.router(), &key, &[], CHAT).await;
+    let app = TestApp::builder().store_latency(TRIP).build().await;
+    let (_, key) = app.project(budget(5.0), Policy::default()).await;
+    trips(&app, &app.router(), &key, &[], CHAT).await;
     let body = r#"{"model":"two-targets","messages":[{"role":"user","content":"Hello"}],"max_tokens":100}"#;
-    let found = trips(&world, &world.router(), &key, &[], body).await;
+    let found = trips(&app, &app.router(), &key, &[], body).await;
     assert!(found.before <= 2 && found.after == 1, "{} before, {} after", found.before, found.after);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_plain_call_of_a_warm_instance_writes_three_items_and_reads_none() {
-    let world = World::builder().store_latency(TRIP).build().await;
-    let (_, key) = world.project(budget(5.0), Policy::default()).await;
-    let router = world.router();
-    trips(&world, &router, &key, &[], CHAT).await;
-    let found = trips(&world, &router, &key, &[], CHAT).await;
+    let app = TestApp::builder().store_latency(TRIP).build().await;
+    let (_, key) = app.project(budget(5.0), Policy::default()).await;
+    let router = app.router();
+    trips(&app, &router, &key, &[], CHAT).await;
+    let found = trips(&app, &router, &key, &[], CHAT).await;
     assert_eq!((found.before, found.after, found.operations), (1, 1, 3));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_response_waits_for_the_store_no_longer_than_a_chat_call() {
-    let world = World::builder().store_latency(TRIP).build().await;
-    let (_, key) = world.project(budget(5.0), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::builder().store_latency(TRIP).build().await;
+    let (_, key) = app.project(budget(5.0), Policy::default()).await;
+    let router = app.router();
     let trips = async |router: &axum::Router, headers: &[(&str, &str)], members: Value| {
         let found =
-            trips_to(responses::PATH, &world, router, &key, headers, responses::ask_with(members).to_string()).await;
+            trips_to(responses::PATH, &app, router, &key, headers, responses::ask_with(members).to_string()).await;
         (found.before, found.after)
     };
     trips(&router, &[], json!({})).await; // Opens the month's meter.
@@ -147,7 +147,7 @@ async fn a_response_waits_for_the_store_no_longer_than_a_chat_call() {
     ] {
         assert_eq!(trips(router, headers, members.clone()).await, expected, "{headers:?} {members}");
     }
-    let (before, after) = trips(&world.router(), &[], json!({})).await;
+    let (before, after) = trips(&app.router(), &[], json!({})).await;
     assert!(before <= 2 && after == 1, "cold: {before} before, {after} after");
 
     // What it continues is read before.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt as _;
-use kit::{Script, World, send};
+use kit::{Script, TestApp, send};
 use shared::model::project::Policy;
 use tower::ServiceExt as _;
 
@@ -18,9 +18,9 @@ fn lines(text: &str) -> Vec<serde_json::Value> {
 
 #[tokio::test]
 async fn the_usage_chunk_carries_the_cost_and_only_those_who_asked_get_it() {
-    let world = World::new().await;
-    let (_, key) = world.project(budget(1.0), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let (_, key) = app.project(budget(1.0), Policy::default()).await;
+    let router = app.router();
     let asked = send(&router, "POST", PATH, &key, &[], STREAM).await;
     assert_eq!(asked.header("content-type"), "text/event-stream; charset=utf-8");
     assert!(asked.text().ends_with("data: [DONE]\n\n"));
@@ -38,11 +38,11 @@ async fn the_usage_chunk_carries_the_cost_and_only_those_who_asked_get_it() {
 
 #[tokio::test]
 async fn a_client_that_hangs_up_is_billed_truly_and_can_have_the_rest() {
-    let world = World::new().await;
-    let (project, key) = world.project(budget(1.0), Policy::default()).await;
-    let gateway = world.gateway();
-    let router = kit::router_of(&gateway);
-    world.first.always(Script::slow(Duration::from_millis(50), "one two three four five", 10, 5));
+    let app = TestApp::new().await;
+    let (project, key) = app.project(budget(1.0), Policy::default()).await;
+    let instance = app.instance();
+    let router = kit::router_of(&instance);
+    app.first.always(Script::slow(Duration::from_millis(50), "one two three four five", 10, 5));
     let request = || {
         let request =
             Request::post(PATH).header("authorization", format!("Bearer {key}")).header("idempotency-key", "k");
@@ -57,41 +57,41 @@ async fn a_client_that_hangs_up_is_billed_truly_and_can_have_the_rest() {
     let early = router.clone().oneshot(other.body(Body::from(STREAM)).unwrap());
     assert!(tokio::time::timeout(Duration::from_millis(20), early).await.is_err());
 
-    gateway.drain().await;
-    assert_eq!(world.books(&project).await, (2 * CHAT_COST, 0));
+    instance.drain().await;
+    assert_eq!(app.books(&project).await, (2 * CHAT_COST, 0));
     for name in ["k", "k2"] {
-        let replay = send(&world.router(), "POST", PATH, &key, &[("idempotency-key", name)], STREAM).await;
+        let replay = send(&app.router(), "POST", PATH, &key, &[("idempotency-key", name)], STREAM).await;
         assert_eq!(replay.header("idempotent-replayed"), "true");
         assert!(replay.text().contains("five") && replay.text().ends_with("data: [DONE]\n\n"));
     }
-    assert_eq!(world.first.call_count(), 2);
+    assert_eq!(app.first.call_count(), 2);
 }
 
 #[tokio::test]
 async fn a_stream_that_breaks_ends_in_an_error_event_and_is_charged_for_what_came() {
-    let world = World::new().await;
-    let (project, key) = world.project(budget(1.0), Policy::default()).await;
-    world.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
-    let broken = send(&world.router(), "POST", PATH, &key, &[("idempotency-key", "k")], STREAM).await;
+    let app = TestApp::new().await;
+    let (project, key) = app.project(budget(1.0), Policy::default()).await;
+    app.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
+    let broken = send(&app.router(), "POST", PATH, &key, &[("idempotency-key", "k")], STREAM).await;
     let chunks = lines(broken.text());
     let last = chunks.last().unwrap();
     assert_eq!(last["error"]["code"], "stream_interrupted");
     assert!(["message", "type", "param", "code"].iter().all(|field| last["error"].get(field).is_some()));
     assert!(!broken.text().contains("[DONE]"));
-    let (spent, held) = world.books(&project).await;
+    let (spent, held) = app.books(&project).await;
     assert!(spent > 0 && held == 0, "{spent} {held}");
     // A broken stream is no success: the same key runs again.
-    let again = send(&world.router(), "POST", PATH, &key, &[("idempotency-key", "k")], STREAM).await;
+    let again = send(&app.router(), "POST", PATH, &key, &[("idempotency-key", "k")], STREAM).await;
     assert_eq!((again.header("idempotent-replayed"), again.text().ends_with("data: [DONE]\n\n")), ("", true));
 }
 
 #[tokio::test]
 async fn an_error_before_the_first_byte_is_an_answer_with_a_status() {
-    let world = World::new().await;
-    let (_, key) = world.project(budget(1.0), Policy::default()).await;
-    world.first.then(Script::Break { text: String::new(), after_chunks: 0 });
-    world.first.then(Script::Break { text: String::new(), after_chunks: 0 });
-    world.first.then(Script::Break { text: String::new(), after_chunks: 0 });
-    let refused = send(&world.router(), "POST", PATH, &key, &[], STREAM).await;
+    let app = TestApp::new().await;
+    let (_, key) = app.project(budget(1.0), Policy::default()).await;
+    app.first.then(Script::Break { text: String::new(), after_chunks: 0 });
+    app.first.then(Script::Break { text: String::new(), after_chunks: 0 });
+    app.first.then(Script::Break { text: String::new(), after_chunks: 0 });
+    let refused = send(&app.router(), "POST", PATH, &key, &[], STREAM).await;
     assert_eq!((refused.status, refused.header("content-type")), (503, "application/json"));
 }

@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 
 use axum::Router;
-use kit::{ADMIN_KEY, Reply, World, router_of, routes_of, send};
+use kit::{ADMIN_KEY, Reply, TestApp, router_of, routes_of, send};
 use serde_json::{Value, json};
-use shared::edge::Deps;
+use shared::app::Components;
 use shared::model::project::{ApiKeySecret, Limits, Policy, Project};
 use shared::model::webhook::{EventType, WebhookEvent};
 
@@ -156,9 +156,9 @@ fn text(value: &Value) -> String {
 }
 
 impl Tenant {
-    async fn new(world: &World, gateway: &Deps, limits: Limits) -> Self {
-        let (project, key) = world.project(limits, Policy::default()).await;
-        let router = &router_of(gateway);
+    async fn new(app: &TestApp, instance: &Components, limits: Limits) -> Self {
+        let (project, key) = app.project(limits, Policy::default()).await;
+        let router = &router_of(instance);
         let accounts = format!("/v1/organization/projects/{}/service_accounts", project.id);
         let account = made(router, ADMIN_KEY, &accounts, json!({"name": "app"})).await;
         let response = made(router, &key, "/v1/responses", json!({"model": "priced", "input": "Hi"})).await;
@@ -170,8 +170,8 @@ impl Tenant {
         let items = send(router, "GET", &format!("/v1/conversations/{conversation}/items"), &key, &[], "").await;
         let hook = json!({"url": "http://127.0.0.1:9/", "event_types": ["response.completed"]});
         let endpoint = text(&made(router, &key, "/v1/webhook_endpoints", hook).await["id"]);
-        let event = WebhookEvent::new(EventType::ResponseCompleted, "resp_1", world.clock.now());
-        gateway.announce(&project.id, &event, None).await.unwrap();
+        let event = WebhookEvent::new(EventType::ResponseCompleted, "resp_1", app.clock.now());
+        instance.announce(&project.id, &event, None).await.unwrap();
         let path = format!("/v1/webhook_endpoints/{endpoint}/deliveries");
         let deliveries = send(router, "GET", &path, &key, &[], "").await;
         Self {
@@ -258,13 +258,13 @@ impl Case<'_> {
 }
 
 async fn check(row: &Row) {
-    let world = World::new().await;
-    let gateway = world.gateway();
+    let app = TestApp::new().await;
+    let instance = app.instance();
     // A limit that is read must be there; with one, models need prices.
     let limits = if row.0.contains("spend_limit") { budget(1.0) } else { Limits::default() };
-    let (own, other) = (Tenant::new(&world, &gateway, limits).await, Tenant::new(&world, &gateway, limits).await);
+    let (own, other) = (Tenant::new(&app, &instance, limits).await, Tenant::new(&app, &instance, limits).await);
     let revoked = {
-        let router = router_of(&gateway);
+        let router = router_of(&instance);
         let accounts = format!("/v1/organization/projects/{}/service_accounts", own.project.id);
         let account = made(&router, ADMIN_KEY, &accounts, json!({"name": "old"})).await;
         let key = text(&account["api_key"]["value"]);
@@ -273,8 +273,8 @@ async fn check(row: &Row) {
         assert_eq!(send(&router, "DELETE", &path, ADMIN_KEY, &[], "").await.status, 200);
         key
     };
-    world.clock.advance_ms(31_000); // Processes remember keys for 30 s.
-    let case = Case { router: router_of(&gateway), row };
+    app.clock.advance_ms(31_000); // Processes remember keys for 30 s.
+    let case = Case { router: router_of(&instance), row };
     let (own_names, other_names) = (own.names(row.0), other.names(row.0));
     let unknown_names = unknown(&own_names);
     let stranger = ApiKeySecret::generate(&own.project.id);
@@ -334,7 +334,7 @@ async fn no_key_reaches_what_is_another_s() {
 
 #[tokio::test]
 async fn every_route_has_a_row() {
-    let routes = routes_of(&World::new().await.router()).await;
+    let routes = routes_of(&TestApp::new().await.router()).await;
     let routes: BTreeSet<String> = routes.iter().map(|(method, path)| format!("{method} {path}")).collect();
     let rows: BTreeSet<String> =
         ROWS.iter().map(|row| row.0.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect();

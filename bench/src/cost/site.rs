@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use kit::{Consumed, Hook, Script, World, router_of, send};
+use kit::{Consumed, Hook, Script, TestApp, router_of, send};
 use serde_json::{Value, json};
+use shared::app::Components;
 use shared::data::Queue;
+use shared::edge::Telemetry;
 use shared::edge::config::TelemetryConfig;
-use shared::edge::telemetry::{init_log_to, observed};
-use shared::edge::{Deps, Telemetry};
+use shared::edge::telemetry::{init_log_to, observe};
 use shared::model::clock::Clock;
 use shared::model::project::{Limits, Policy};
 
@@ -46,11 +47,11 @@ impl io::Write for LogBytes {
 }
 
 pub(super) struct Site {
-    world: World,
+    app: TestApp,
     consumed: Consumed,
     log: LogBytes,
     telemetry: Telemetry,
-    gateway: Deps,
+    instance: Components,
     router: Router,
     key: String,
     receiver: Hook,
@@ -58,17 +59,17 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) async fn new(script: Script, limits: Limits, policy: Policy, log: &LogBytes) -> Self {
-        let world = World::builder().clock(Clock::system()).store_latency(STORE_LATENCY).build().await;
-        world.first.always(script);
-        let (_, key) = world.project(limits, policy).await;
+        let app = TestApp::builder().clock(Clock::system()).store_latency(STORE_LATENCY).build().await;
+        app.first.always(script);
+        let (_, key) = app.project(limits, policy).await;
         let consumed = Consumed::default();
-        let gateway = world.gateway_with(&consumed);
+        let instance = app.instance_metered(&consumed);
         let config = TelemetryConfig { metrics_namespace: Some("weir".to_owned()), ..TelemetryConfig::default() };
         let output = Arc::new(Mutex::new(log.clone()));
-        let telemetry = Telemetry::start_with("", &config, &world.clock, output);
-        let router = observed(router_of(&gateway), telemetry.clone());
-        let receiver = Hook::start(&world.clock).await;
-        Self { world, consumed, log: log.clone(), telemetry, gateway, router, key, receiver }
+        let telemetry = Telemetry::start_with("", &config, &app.clock, output);
+        let router = observe(router_of(&instance), telemetry.clone());
+        let receiver = Hook::start(&app.clock).await;
+        Self { app, consumed, log: log.clone(), telemetry, instance, router, key, receiver }
     }
 
     /// What each of `made` calls or jobs uses.
@@ -109,7 +110,7 @@ impl Site {
     async fn invoke(&self, queue: Queue, messages: usize) -> Duration {
         let mut received = Vec::new();
         while received.len() < messages {
-            match self.world.queues.receive(queue.name(), messages - received.len()) {
+            match self.app.queues.receive(queue.name(), messages - received.len()) {
                 Ok(more) if more.is_empty() => tokio::time::sleep(Duration::from_millis(1)).await,
                 Ok(more) => received.extend(more),
                 Err(refusal) => panic!("{} has no queue: {refusal:?}", queue.name()),
@@ -119,17 +120,17 @@ impl Site {
         let begun = Instant::now();
         let response = match queue {
             Queue::Respond => {
-                let job = respond::job(event.clone(), self.gateway.clone(), None);
-                self.telemetry.named("respond").told(job).await
+                let job = respond::job(event.clone(), self.instance.response_worker(), None);
+                self.telemetry.for_function("respond").observe_and_flush(job).await
             }
             Queue::Deliver => {
-                let job = deliver::job(event.clone(), self.gateway.clone());
-                self.telemetry.named("deliver").told(job).await
+                let job = deliver::job(event.clone(), self.instance.deliverer());
+                self.telemetry.for_function("deliver").observe_and_flush(job).await
             }
         };
         let lasted = begun.elapsed();
         assert!(response.batch_item_failures.is_empty(), "{:?}", response.batch_item_failures);
-        self.world.acknowledge(queue, &event, &response);
+        self.app.acknowledge(queue, &event, &response);
         lasted
     }
 }

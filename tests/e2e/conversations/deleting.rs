@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kit::{Fault, World};
+use kit::{Fault, TestApp};
 use serde_json::{Value, json};
 use shared::data::{Added, NewItem, Turn};
 use shared::model::id::random;
@@ -10,17 +10,17 @@ use shared::model::id::random;
 use super::{Client, kept, message};
 
 /// What is left of all conversations: bodies of items in the table and in the bucket, and marks.
-async fn left(world: &World) -> usize {
-    let items = world.dynamo().scan().table_name("weir").send().await.unwrap().items.unwrap_or_default();
+async fn left(app: &TestApp) -> usize {
+    let items = app.dynamo().scan().table_name("weir").send().await.unwrap().items.unwrap_or_default();
     let of_conversations = items.iter().filter(|item| item["pk"].as_s().unwrap().starts_with("CONV#"));
     let said =
         of_conversations.filter(|item| !item["sk"].as_s().unwrap().starts_with("ITEM#") || item.contains_key("body"));
-    said.count() + bodies(world).await
+    said.count() + bodies(app).await
 }
 
 /// Bodies of items in the bucket.
-async fn bodies(world: &World) -> usize {
-    let bucket = embedded::s3_client(world.connectors().s3);
+async fn bodies(app: &TestApp) -> usize {
+    let bucket = embedded::s3_client(app.connectors().s3);
     let listed = bucket.list_objects_v2().bucket("weir").prefix("kept/").send().await.unwrap();
     listed.contents.unwrap_or_default().len()
 }
@@ -37,25 +37,25 @@ async fn a_conversation_whose_deletion_died_is_gone_and_its_deletion_goes_on() {
     for fault in [Fault::Hang, Fault::HangAfter, Fault::Lose] {
         let mut interrupted = 0;
         for step in 0.. {
-            let world = World::new().await;
-            let client = Client::new(&world).await;
+            let app = TestApp::new().await;
+            let client = Client::new(&app).await;
             let path = client.conversation(json!({"items": [message("m1", "small"), message("m2", &large)]})).await;
             let mut calls = 0..;
             // What is lost is repeated by the SDK, and lost again.
-            world.faults.set(move |_| match calls.next() {
+            app.faults.set(move |_| match calls.next() {
                 Some(n) if n == step || fault == Fault::Lose && n > step => fault,
                 _ => Fault::None,
             });
-            let reply = world.faults.or_die(client.send("DELETE", &path, Value::Null)).await;
-            world.faults.clear();
+            let reply = app.faults.or_die(client.send("DELETE", &path, Value::Null)).await;
+            app.faults.clear();
             if reply.is_some_and(|reply| reply.status == 200) {
-                assert_eq!(left(&world).await, 0);
+                assert_eq!(left(&app).await, 0);
                 break;
             }
             let shown = client.get(&path).await.status;
             let items = client.get(&format!("{path}/items")).await.status;
             assert_eq!(shown, items, "{fault:?} at step {step}: all of it is there, or nothing");
-            interrupted += usize::from(shown == 404 && left(&world).await > 0);
+            interrupted += usize::from(shown == 404 && left(&app).await > 0);
             if shown == 404 {
                 for (path, body) in [
                     (path.clone(), json!({"metadata": {}})),
@@ -64,9 +64,9 @@ async fn a_conversation_whose_deletion_died_is_gone_and_its_deletion_goes_on() {
                     assert_eq!(client.post(&path, body).await.status, 404, "{fault:?} at step {step}");
                 }
             }
-            let expected = if left(&world).await > 0 { 200 } else { 404 };
+            let expected = if left(&app).await > 0 { 200 } else { 404 };
             assert_eq!(client.send("DELETE", &path, Value::Null).await.status, expected, "{fault:?} at step {step}");
-            assert_eq!(left(&world).await, 0, "{fault:?} at step {step}");
+            assert_eq!(left(&app).await, 0, "{fault:?} at step {step}");
             assert_eq!(client.send("DELETE", &path, Value::Null).await.status, 404);
         }
         assert!(interrupted >= 3, "{fault:?} left something {interrupted} times");
@@ -76,30 +76,30 @@ async fn a_conversation_whose_deletion_died_is_gone_and_its_deletion_goes_on() {
 /// Every call takes 10 ms, so a deletion that begins 5 ms later meets the addition one step later.
 #[tokio::test(start_paused = true)]
 async fn what_is_added_while_a_conversation_is_deleted_does_not_stay() {
-    let world = World::builder().store_latency(Duration::from_millis(10)).build().await;
-    let client = Client::new(&world).await;
+    let app = TestApp::builder().store_latency(Duration::from_millis(10)).build().await;
+    let client = Client::new(&app).await;
     let new = new_items();
     let mut outcomes = [0; 4];
     for n in 0..24 {
         for is_turn in [true, false] {
             let path = client.conversation(Value::Null).await;
             let (project_id, id) = (client.project_id.clone(), path.rsplit('/').next().unwrap());
-            let now = world.clock.now();
+            let now = app.clock.now();
             let add = async {
                 tokio::time::sleep(Duration::from_millis(60)).await;
                 if is_turn {
                     let turn = Turn { at: now.plus_ms(1), id: "resp_1".to_owned() };
-                    return world.stores.add_turn(&project_id, id, &turn, &new).await.unwrap();
+                    return app.stores.add_turn(&project_id, id, &turn, &new).await.unwrap();
                 }
-                world.stores.add_items(&project_id, id, now, "name", &new).await.unwrap() == Added::Done
+                app.stores.add_items(&project_id, id, now, "name", &new).await.unwrap() == Added::Done
             };
             let delete = async {
                 tokio::time::sleep(Duration::from_millis(5 * n)).await;
-                world.stores.delete_conversation(&project_id, id).await.unwrap()
+                app.stores.delete_conversation(&project_id, id).await.unwrap()
             };
             let (added, deleted) = tokio::join!(add, delete);
             assert!(deleted);
-            assert_eq!(left(&world).await, 0, "deleted after {} ms, turn: {is_turn}", 5 * n);
+            assert_eq!(left(&app).await, 0, "deleted after {} ms, turn: {is_turn}", 5 * n);
             outcomes[usize::from(is_turn) * 2 + usize::from(added)] += 1;
         }
     }
@@ -111,18 +111,18 @@ async fn a_turn_whose_worker_died_leaves_nothing_in_a_conversation_that_was_dele
     let new = new_items();
     for fault in [Fault::Hang, Fault::HangAfter] {
         for step in 0.. {
-            let world = World::new().await;
-            let client = Client::new(&world).await;
+            let app = TestApp::new().await;
+            let client = Client::new(&app).await;
             let path = client.conversation(Value::Null).await;
             let (project_id, id) = (client.project_id.clone(), path.rsplit('/').next().unwrap());
-            let turn = Turn { at: world.clock.now().plus_ms(1), id: "resp_1".to_owned() };
-            let add = || world.stores.add_turn(&project_id, id, &turn, &new);
-            world.faults.at(step, fault);
-            let added = world.faults.or_die(add()).await;
-            world.faults.clear();
-            assert!(world.stores.delete_conversation(&project_id, id).await.unwrap());
+            let turn = Turn { at: app.clock.now().plus_ms(1), id: "resp_1".to_owned() };
+            let add = || app.stores.add_turn(&project_id, id, &turn, &new);
+            app.faults.at(step, fault);
+            let added = app.faults.or_die(add()).await;
+            app.faults.clear();
+            assert!(app.stores.delete_conversation(&project_id, id).await.unwrap());
             assert!(!add().await.unwrap(), "{fault:?} at step {step}");
-            assert_eq!(left(&world).await, 0, "{fault:?} at step {step}");
+            assert_eq!(left(&app).await, 0, "{fault:?} at step {step}");
             if added.is_some() {
                 assert!(step > 3, "adding a turn has more steps than {step}");
                 break;
@@ -133,23 +133,23 @@ async fn a_turn_whose_worker_died_leaves_nothing_in_a_conversation_that_was_dele
 
 #[tokio::test]
 async fn a_deletion_that_comes_late_leaves_the_item_that_is_there_by_now() {
-    let world = World::new().await;
-    let client = Client::new(&world).await;
+    let app = TestApp::new().await;
+    let client = Client::new(&app).await;
     let large = random(200_000);
     let path = client.conversation(json!({"items": [message("m1", &large)]})).await;
     let (project_id, id) = (client.project_id.clone(), path.rsplit('/').next().unwrap());
-    let (_, seen) = world.stores.conversation_item(&project_id, id, "m1").await.unwrap().unwrap();
+    let (_, seen) = app.stores.conversation_item(&project_id, id, "m1").await.unwrap().unwrap();
     let item = format!("{path}/items/m1");
     assert_eq!(client.send("DELETE", &item, Value::Null).await.status, 200);
-    assert_eq!(bodies(&world).await, 0);
+    assert_eq!(bodies(&app).await, 0);
     client.post(&format!("{path}/items"), json!({"items": [message("m1", &large)]})).await;
-    world.stores.delete_conversation_item(&project_id, id, &seen.unwrap(), world.clock.now()).await.unwrap();
+    app.stores.delete_conversation_item(&project_id, id, &seen.unwrap(), app.clock.now()).await.unwrap();
     assert!(client.get(&item).await.json() == kept("m1", &large), "it has its body");
     // Who adds what is there already leaves nothing of it.
     let again = client.post(&format!("{path}/items"), json!({"items": [message("m1", &large)]})).await;
-    assert_eq!((again.status, bodies(&world).await), (400, 1));
+    assert_eq!((again.status, bodies(&app).await), (400, 1));
     let ask = json!({"model": "priced", "conversation": id, "input": [message("m1", &large)]});
     assert_eq!(client.post("/v1/responses", ask).await.status, 200);
     assert!(client.texts(&path).await == [&*large, "Hello there."], "it is there once");
-    assert_eq!(bodies(&world).await, 1);
+    assert_eq!(bodies(&app).await, 1);
 }

@@ -4,7 +4,7 @@ mod deleting;
 
 use axum::Router;
 use futures_util::future::join_all;
-use kit::{Reply, Script, World, send};
+use kit::{Reply, Script, TestApp, send};
 use serde_json::{Value, json};
 use shared::model::message::ResponseKey;
 use shared::model::project::{Limits, Policy};
@@ -21,9 +21,9 @@ struct Client {
 }
 
 impl Client {
-    async fn new(world: &World) -> Self {
-        let (project, key) = world.project(Limits::default(), Policy::default()).await;
-        Self { router: world.router(), project_id: project.id, key }
+    async fn new(app: &TestApp) -> Self {
+        let (project, key) = app.project(Limits::default(), Policy::default()).await;
+        Self { router: app.router(), project_id: project.id, key }
     }
 
     async fn send(&self, method: &str, path: &str, body: Value) -> Reply {
@@ -77,12 +77,12 @@ fn kept(id: &str, text: &str) -> Value {
 
 #[tokio::test]
 async fn a_conversation_is_made_changed_and_deleted() {
-    let world = World::new().await;
-    let client = Client::new(&world).await;
+    let app = TestApp::new().await;
+    let client = Client::new(&app).await;
     let made = client.post(PATH, json!({"metadata": {"topic": "demo"}, "items": [message("m1", "One")]})).await.json();
     let id = made["id"].as_str().unwrap();
     assert!(id.starts_with("conv_"));
-    let created_at = world.clock.now().seconds();
+    let created_at = app.clock.now().seconds();
     let expected =
         |metadata: Value| json!({"id": id, "object": "conversation", "created_at": created_at, "metadata": metadata});
     assert_eq!(made, expected(json!({"topic": "demo"})));
@@ -113,8 +113,8 @@ async fn a_conversation_is_made_changed_and_deleted() {
 
 #[tokio::test]
 async fn items_are_added_listed_read_and_taken_out() {
-    let world = World::new().await;
-    let client = Client::new(&world).await;
+    let app = TestApp::new().await;
+    let client = Client::new(&app).await;
     let path = client.conversation(json!({"items": [message("m1", "One"), message("m2", "Two")]})).await;
     let items = format!("{path}/items");
     let call = json!({"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}", "id": "fc_1"});
@@ -150,8 +150,8 @@ async fn items_are_added_listed_read_and_taken_out() {
 
 #[tokio::test]
 async fn an_id_is_in_a_conversation_once() {
-    let world = World::new().await;
-    let client = Client::new(&world).await;
+    let app = TestApp::new().await;
+    let client = Client::new(&app).await;
     let path = client.conversation(json!({"items": [message("m1", "One")]})).await;
     let again =
         client.post(&format!("{path}/items"), json!({"items": [message("m2", "Two"), message("m1", "!")]})).await;
@@ -164,8 +164,8 @@ async fn an_id_is_in_a_conversation_once() {
 
 #[tokio::test]
 async fn additions_at_one_time_all_stay_and_follow_each_other() {
-    let world = World::new().await; // Its clock stands still.
-    let client = Client::new(&world).await;
+    let app = TestApp::new().await; // Its clock stands still.
+    let client = Client::new(&app).await;
     let path = client.conversation(Value::Null).await;
     let items = format!("{path}/items");
     let add = |n: usize| {
@@ -185,8 +185,8 @@ async fn additions_at_one_time_all_stay_and_follow_each_other() {
 
 #[tokio::test]
 async fn what_is_wrong_is_refused_before_anything_is_kept() {
-    let world = World::new().await;
-    let client = Client::new(&world).await;
+    let app = TestApp::new().await;
+    let client = Client::new(&app).await;
     let path = client.conversation(Value::Null).await;
     let items = format!("{path}/items");
     let reference = json!({"items": [{"type": "item_reference", "id": "m1"}]});
@@ -213,10 +213,10 @@ async fn what_is_wrong_is_refused_before_anything_is_kept() {
 
 #[tokio::test]
 async fn what_cannot_be_an_id_is_not_looked_up() {
-    let world = World::new().await;
-    let client = Client::new(&world).await;
+    let app = TestApp::new().await;
+    let client = Client::new(&app).await;
     let path = client.conversation(Value::Null).await;
-    let _ = world.log.take();
+    let _ = app.log.take();
     let long = "x".repeat(129);
     for id in ["a%23b", "a%2Fb", "%20", "a.b", "%C3%A4", &long] {
         for path in [format!("{PATH}/{id}"), format!("{PATH}/{id}/items"), format!("{path}/items/{id}")] {
@@ -225,13 +225,13 @@ async fn what_cannot_be_an_id_is_not_looked_up() {
     }
     let inside = client.post("/v1/responses", json!({"model": "priced", "input": "Hi", "conversation": "a#b"})).await;
     assert_eq!(inside.status, 404);
-    assert_eq!(world.log.take(), Vec::<String>::new());
+    assert_eq!(app.log.take(), Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn another_projects_conversation_does_not_exist() {
-    let world = World::new().await;
-    let (owner, stranger) = (Client::new(&world).await, Client::new(&world).await);
+    let app = TestApp::new().await;
+    let (owner, stranger) = (Client::new(&app).await, Client::new(&app).await);
     let path = owner.conversation(json!({"items": [message("m1", "One")]})).await;
     let id = path.rsplit('/').next().unwrap();
     for (method, path, body) in [
@@ -251,8 +251,8 @@ async fn another_projects_conversation_does_not_exist() {
 
 #[tokio::test]
 async fn large_items_are_kept_whole_and_leave_with_their_conversation() {
-    let world = World::new().await;
-    let client = Client::new(&world).await;
+    let app = TestApp::new().await;
+    let client = Client::new(&app).await;
     let large = shared::model::id::random(300_000);
     let path = client.conversation(json!({"items": [message("m1", &large), message("m2", "small")]})).await;
     assert_eq!(client.texts(&path).await, [large.as_str(), "small"]);
@@ -266,12 +266,12 @@ async fn large_items_are_kept_whole_and_leave_with_their_conversation() {
 
 #[tokio::test]
 async fn responses_are_made_from_a_conversation_and_add_their_turns() {
-    let world = World::new().await; // Its clock stands still.
-    let client = Client::new(&world).await;
+    let app = TestApp::new().await; // Its clock stands still.
+    let client = Client::new(&app).await;
     let path = client.conversation(json!({"items": [message("m1", "Be brief.")]})).await;
     let id = path.rsplit('/').next().unwrap();
     for (n, stream) in [(1, false), (2, true), (3, false)] {
-        world.first.then(Script::answer(&format!("Answer {n}."), 10, 5));
+        app.first.then(Script::answer(&format!("Answer {n}."), 10, 5));
         let ask =
             json!({"model": "priced", "conversation": {"id": id}, "input": format!("Question {n}?"), "stream": stream});
         let reply = client.post("/v1/responses", ask).await;
@@ -288,24 +288,24 @@ async fn responses_are_made_from_a_conversation_and_add_their_turns() {
         "assistant: Answer 2.",
         "user: Question 3?",
     ];
-    assert_eq!(asked(&world), expected);
+    assert_eq!(asked(&app), expected);
 
     // What a client sends again although the conversation has it is neither said nor kept twice.
     let ask =
         json!({"model": "priced", "conversation": id, "input": [message("m1", "Be brief."), message("m8", "Last?")]});
     assert_eq!(client.post("/v1/responses", ask).await.status, 200);
-    assert_eq!(asked(&world).iter().filter(|said| said.ends_with("Be brief.")).count(), 1);
+    assert_eq!(asked(&app).iter().filter(|said| said.ends_with("Be brief.")).count(), 1);
     assert_eq!(client.texts(&path).await.len(), said.len() + 2);
 }
 
 #[tokio::test]
 async fn a_failed_response_adds_nothing() {
-    let world = World::new().await;
-    let client = Client::new(&world).await;
+    let app = TestApp::new().await;
+    let client = Client::new(&app).await;
     let path = client.conversation(Value::Null).await;
     let id = path.rsplit('/').next().unwrap();
     for stream in [false, true] {
-        world.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
+        app.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
         client
             .post("/v1/responses", json!({"model": "priced", "conversation": id, "input": "Hi", "stream": stream}))
             .await;
@@ -315,16 +315,16 @@ async fn a_failed_response_adds_nothing() {
 
 #[tokio::test]
 async fn a_background_response_adds_its_turn_once() {
-    let world = World::new().await;
-    let (project, key) = world.project(Limits::default(), Policy::default()).await;
-    let gateway = world.gateway();
-    let client = Client { router: kit::router_of(&gateway), project_id: project.id.clone(), key };
+    let app = TestApp::new().await;
+    let (project, key) = app.project(Limits::default(), Policy::default()).await;
+    let instance = app.instance();
+    let client = Client { router: kit::router_of(&instance), project_id: project.id.clone(), key };
     let path = client.conversation(Value::Null).await;
     let id = path.rsplit('/').next().unwrap();
     let ask = json!({"model": "priced", "conversation": id, "input": "Question?", "background": true});
     let queued = client.post("/v1/responses", ask).await.json();
     let job = ResponseKey { project_id: project.id, response_id: queued["id"].as_str().unwrap().to_owned() };
-    gateway.respond(&job, None).await.unwrap();
-    gateway.respond(&job, None).await.unwrap();
+    instance.respond(&job, None).await.unwrap();
+    instance.respond(&job, None).await.unwrap();
     assert_eq!(client.texts(&path).await, ["Question?", "Hello there."]);
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use kit::{World, routes_of};
+use kit::{TestApp, routes_of};
 use serde_json::Value;
 
 use super::template::{Resource, Template};
@@ -27,10 +27,10 @@ fn route(method: &str, path: &str) -> String {
 
 #[tokio::test]
 async fn what_a_router_serves_is_what_the_template_sends_to_it() {
-    let (template, world) = (Template::read(), World::new().await);
+    let (template, app) = (Template::read(), TestApp::new().await);
     for (name, function) in template.functions() {
         let mut served = BTreeSet::new();
-        if let Some(router) = local::router(&name, &world.gateway()) {
+        if let Some(router) = local::router(&name, &app.instance()) {
             served.extend(routes_of(&router).await.iter().map(|(method, path)| route(method, path)));
         }
         let sent = methods(function);

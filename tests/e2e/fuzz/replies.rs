@@ -10,11 +10,11 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
-use kit::{FuzzedBytes, Reply, World, mutated_json, mutated_text, send};
+use kit::{FuzzedBytes, Reply, TestApp, mutated_json, mutated_text, send};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use shared::app::Components;
 use shared::app::{Gateway, Parts};
-use shared::edge::Deps;
 use shared::model::catalog::Catalog;
 use shared::model::clock::Clock;
 use shared::model::project::{Policy, Project};
@@ -49,8 +49,8 @@ fn catalog(address: &str) -> Catalog {
 
 struct Service {
     runtime: Runtime,
-    world: World,
-    gateway: Deps,
+    app: TestApp,
+    instance: Components,
     played: Played,
     project: Project,
     key: String,
@@ -62,26 +62,26 @@ impl Service {
     fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let played = Played::default();
-        let (world, address, project, key) = runtime.block_on(async {
+        let (app, address, project, key) = runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let router = Router::new().fallback(play).with_state(played.clone());
             #[expect(clippy::disallowed_methods, reason = "the provider is another process")]
             tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-            let world = World::builder().clock(Clock::system()).build().await;
-            let (project, key) = world.project(budget(BUDGET), Policy::default()).await;
-            (world, address, project, key)
+            let app = TestApp::builder().clock(Clock::system()).build().await;
+            let (project, key) = app.project(budget(BUDGET), Policy::default()).await;
+            (app, address, project, key)
         });
         let catalog = Arc::new(catalog(&address.to_string()));
-        let gateway = Gateway::new(Parts {
-            providers: providers::registry(&catalog, &|_| Some(Secret::new("k")), &world.clock).unwrap(),
+        let instance = Gateway::new(Parts {
+            providers: providers::registry(&catalog, &|_| Some(Secret::new("k")), &app.clock).unwrap(),
             catalog,
-            stores: world.stores.clone(),
-            clock: world.clock.clone(),
+            stores: app.stores.clone(),
+            clock: app.clock.clone(),
             receivers: None,
             admin_key: None,
         });
-        Self { runtime, world, gateway, played, project, key }
+        Self { runtime, app, instance, played, project, key }
     }
 
     /// Calls the model of a provider that answers so, and checks what comes of it.
@@ -100,10 +100,10 @@ impl Service {
         } else {
             json!({"model": model, "stream": is_stream, "messages": [{"role": "user", "content": text}], "max_tokens": 100})
         };
-        let router = kit::router_of(&self.gateway);
+        let router = kit::router_of(&self.instance);
         let (reply, (spent, held)) = self.runtime.block_on(async {
             let reply = send(&router, "POST", path, &self.key, &[], body.to_string()).await;
-            (reply, self.world.books(&self.project).await)
+            (reply, self.app.books(&self.project).await)
         });
         prop_assert_eq!(held, 0);
         prop_assert!(spent <= (BUDGET * 1e6) as u64, "spent {}", spent);

@@ -3,10 +3,10 @@
 //!
 //! The corpus are the recorded events.
 
-use kit::{ADMIN_KEY, Reply, World, mutated_json, mutated_text, send};
+use kit::{ADMIN_KEY, Reply, TestApp, mutated_json, mutated_text, send};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use shared::edge::Deps;
+use shared::app::Components;
 use shared::model::project::{Limits, Policy, Project};
 use tokio::runtime::Runtime;
 
@@ -36,8 +36,8 @@ fn request_of(event: &Value) -> Option<Value> {
 /// A service with one project, whose budget no case can spend, and one that nobody may touch.
 struct Service {
     runtime: Runtime,
-    world: World,
-    gateway: Deps,
+    app: TestApp,
+    instance: Components,
     project: Project,
     other: Project,
     key: String,
@@ -46,14 +46,14 @@ struct Service {
 impl Service {
     fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-        let (world, project, other, key) = runtime.block_on(async {
-            let world = World::new().await;
-            let (project, key) = world.project(budget(1e6), Policy::default()).await;
-            let (other, _) = world.project(Limits::default(), Policy::default()).await;
-            (world, project, other, key)
+        let (app, project, other, key) = runtime.block_on(async {
+            let app = TestApp::new().await;
+            let (project, key) = app.project(budget(1e6), Policy::default()).await;
+            let (other, _) = app.project(Limits::default(), Policy::default()).await;
+            (app, project, other, key)
         });
-        let gateway = world.gateway();
-        Self { runtime, world, gateway, project, other, key }
+        let instance = app.instance();
+        Self { runtime, app, instance, project, other, key }
     }
 
     fn send(&self, request: &Value, body: Vec<u8>) -> Reply {
@@ -61,12 +61,12 @@ impl Service {
         let key = if path.starts_with("/v1/organization") { ADMIN_KEY } else { &self.key };
         let path = path.replace("proj_EventProject0000000000000", &self.project.id);
         self.runtime.block_on(async {
-            let (_, held) = self.world.books(&self.project).await;
-            let reply = send(&kit::router_of(&self.gateway), method, &path, key, &[], body).await;
-            let (_, holds) = self.world.books(&self.project).await;
+            let (_, held) = self.app.books(&self.project).await;
+            let reply = send(&kit::router_of(&self.instance), method, &path, key, &[], body).await;
+            let (_, holds) = self.app.books(&self.project).await;
             // Only a response in the background keeps its hold, until it is made.
             assert!(holds == held || path == "/v1/responses", "{path} left a hold of {}", holds - held);
-            assert_eq!(self.world.books(&self.other).await, (0, 0));
+            assert_eq!(self.app.books(&self.other).await, (0, 0));
             reply
         })
     }

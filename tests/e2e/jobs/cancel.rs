@@ -5,7 +5,7 @@ use std::time::Duration;
 use kit::Script;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
-use super::world::{COST, Jobs};
+use super::project::{COST, Jobs};
 
 #[tokio::test]
 async fn a_queued_response_is_cancelled_at_once_and_costs_nothing() {
@@ -17,7 +17,7 @@ async fn a_queued_response_is_cancelled_at_once_and_costs_nothing() {
     assert_eq!(jobs.cancel(&id).await.json()["status"], "cancelled", "again is no error");
     jobs.settle().await;
     jobs.ended(&id, "cancelled").await;
-    assert_eq!(jobs.world.first.call_count(), 0);
+    assert_eq!(jobs.app.first.call_count(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -25,7 +25,7 @@ async fn a_cancelled_response_leaves_its_provider_within_a_heartbeat_and_pays_fo
     let jobs = Jobs::new().await;
     // An hour of words.
     let text = "word ".repeat(3_600);
-    jobs.world.first.always(Script::Paced { text, gap: Duration::from_secs(1) });
+    jobs.app.first.always(Script::Paced { text, gap: Duration::from_secs(1) });
     let id = jobs.accept().await;
     let begun = tokio::time::Instant::now();
     let (_, cancelled) = tokio::join!(jobs.work(), async {
@@ -34,10 +34,10 @@ async fn a_cancelled_response_leaves_its_provider_within_a_heartbeat_and_pays_fo
     });
     assert_eq!(cancelled.json()["status"], "cancelled");
     assert!(begun.elapsed() <= Duration::from_secs(7 + 10), "a heartbeat is 10 s at most: {:?}", begun.elapsed());
-    assert_eq!(jobs.world.first.dropped(), 1, "the provider saw the end of the stream");
+    assert_eq!(jobs.app.first.dropped(), 1, "the provider saw the end of the stream");
     let (spent, held) = jobs.books().await;
     assert!(spent > 0 && held == 0, "{spent} {held}");
-    let listed = jobs.world.stores.table.usage(&jobs.project.id, "2026", "2027").await.unwrap();
+    let listed = jobs.app.stores.usage_counters().read(&jobs.project.id, "2026", "2027").await.unwrap();
     assert_eq!(listed.iter().map(|(_, count)| count.cost.0).sum::<u64>(), spent);
     jobs.settle().await;
     jobs.ended(&id, "cancelled").await;
@@ -51,7 +51,7 @@ async fn a_cancellation_that_races_the_end_is_one_of_both() {
     let mut seen = [0, 0];
     for _ in 0..60 {
         let jobs = Jobs::new().await;
-        jobs.world.first.always(Script::slow(Duration::from_millis(20), "Hello there.", 10, 5));
+        jobs.app.first.always(Script::slow(Duration::from_millis(20), "Hello there.", 10, 5));
         let id = jobs.accept().await;
         let wait = Duration::from_micros(random.random_range(18_000..24_000));
         let (_, cancelled) = tokio::join!(jobs.work(), async {

@@ -6,7 +6,7 @@ use kit::{Fault, Script};
 use serde_json::json;
 use shared::data::{Due, Queue};
 
-use super::world::{COST, Jobs, RESPONSES, background};
+use super::project::{COST, Jobs, RESPONSES, background};
 
 const TEXT: &str = "one two three four five six";
 
@@ -16,13 +16,13 @@ const BY_RULE: u64 = 700;
 /// A job whose events are written in several chunks, because somebody follows it.
 async fn followed() -> (Jobs, String) {
     let jobs = Jobs::new().await;
-    jobs.world.first.always(Script::Paced { text: TEXT.to_owned(), gap: Duration::from_millis(300) });
+    jobs.app.first.always(Script::Paced { text: TEXT.to_owned(), gap: Duration::from_millis(300) });
     let mut body = background();
     body["stream"] = json!(true);
     // The client leaves after the first events.
     let posting = async { tokio::time::timeout(Duration::from_millis(50), jobs.post(&body, &[])).await.is_err() };
     assert!(posting.await);
-    let listed = jobs.world.stores.jobs(&jobs.project.id, None, 10).await.unwrap();
+    let listed = jobs.app.stores.jobs(&jobs.project.id, None, 10).await.unwrap();
     let id = listed[0].key.response_id.clone();
     (jobs, id)
 }
@@ -33,17 +33,17 @@ async fn a_worker_that_dies_at_any_step_loses_nothing_and_doubles_nothing() {
         let mut deaths = 0;
         for step in 0.. {
             let (jobs, id) = followed().await;
-            let gateway = jobs.world.gateway();
-            jobs.world.faults.at(step, fault);
-            jobs.world.work_once(Queue::Respond, |event| respond::job(event, gateway, None)).await;
-            let died = jobs.world.faults.hangs();
-            jobs.world.faults.clear();
+            let instance = jobs.app.instance();
+            jobs.app.faults.at(step, fault);
+            jobs.app.work_once(Queue::Respond, |event| respond::job(event, instance.response_worker(), None)).await;
+            let died = jobs.app.faults.hangs();
+            jobs.app.faults.clear();
             jobs.settle().await;
             let context = format!("{fault:?} at step {step}");
             let response = jobs.ended(&id, "completed").await;
             assert_eq!(response["output"][0]["content"][0]["text"], TEXT, "{context}");
             let (spent, held) = jobs.books().await;
-            let calls = jobs.world.first.call_count() as u64;
+            let calls = jobs.app.first.call_count() as u64;
             assert!(held == 0 && spent <= calls * BY_RULE, "{context}: {spent} for {calls} calls");
             if !died {
                 assert_eq!(calls, 1, "{context}: nobody died");
@@ -62,30 +62,30 @@ async fn a_sweeper_that_dies_at_any_step_leaves_the_rest_to_the_next() {
         for step in 0.. {
             let jobs = Jobs::new().await;
             // Its message is lost.
-            jobs.world.faults.set(|operation| if operation == "SendMessage" { Fault::Lose } else { Fault::None });
+            jobs.app.faults.set(|operation| if operation == "SendMessage" { Fault::Lose } else { Fault::None });
             let waiting = jobs.accept().await;
-            jobs.world.faults.clear();
+            jobs.app.faults.clear();
             // This one's worker dies when it has ended, before what follows.
             let ended = jobs.accept().await;
-            let gateway = jobs.world.gateway();
+            let instance = jobs.app.instance();
             let mut finished = false;
-            jobs.world.faults.set(move |operation| {
+            jobs.app.faults.set(move |operation| {
                 let dies = finished;
                 finished |= operation == "TransactWriteItems";
                 if dies { Fault::Hang } else { Fault::None }
             });
-            jobs.world.work_once(Queue::Respond, |event| respond::job(event, gateway, None)).await;
-            jobs.world.clock.advance_ms(61_000);
-            jobs.world.faults.at(step, fault);
-            let gateway = jobs.world.gateway();
-            let _ = jobs.world.faults.or_die(gateway.sweep()).await;
-            let died = jobs.world.faults.hangs();
-            jobs.world.faults.clear();
+            jobs.app.work_once(Queue::Respond, |event| respond::job(event, instance.response_worker(), None)).await;
+            jobs.app.clock.advance_ms(61_000);
+            jobs.app.faults.at(step, fault);
+            let instance = jobs.app.instance();
+            let _ = jobs.app.faults.or_die(instance.sweeper().sweep()).await;
+            let died = jobs.app.faults.hangs();
+            jobs.app.faults.clear();
             jobs.settle().await;
             jobs.ended(&waiting, "completed").await;
             jobs.ended(&ended, "completed").await;
             assert_eq!(jobs.books().await, (2 * COST, 0), "{fault:?} at step {step}");
-            assert_eq!(jobs.world.first.call_count(), 2, "{fault:?} at step {step}");
+            assert_eq!(jobs.app.first.call_count(), 2, "{fault:?} at step {step}");
             if !died {
                 assert!(step > 5, "a sweep has more steps than {step}");
                 break;
@@ -101,9 +101,9 @@ async fn a_process_that_dies_while_it_accepts_leaves_its_key_one_response() {
     for fault in [Fault::Hang, Fault::HangAfter, Fault::LoseAnswer] {
         for step in 0.. {
             let jobs = Jobs::new().await;
-            let (router, api_key, sent) = (jobs.world.router(), jobs.key.clone(), body.clone());
-            let faults = jobs.world.faults.clone();
-            let _ = jobs.world.log.take();
+            let (router, api_key, sent) = (jobs.app.router(), jobs.key.clone(), body.clone());
+            let faults = jobs.app.faults.clone();
+            let _ = jobs.app.log.take();
             faults.at(step, fault);
             let doomed = std::thread::spawn(move || {
                 // A process of its own: when its runtime goes, everything that ran in it is gone.
@@ -113,20 +113,20 @@ async fn a_process_that_dies_while_it_accepts_leaves_its_key_one_response() {
                 });
             });
             doomed.join().unwrap();
-            let steps = jobs.world.log.take().len();
-            jobs.world.faults.clear();
-            jobs.world.clock.advance_ms(31_000); // The key's lease ends.
+            let steps = jobs.app.log.take().len();
+            jobs.app.faults.clear();
+            jobs.app.clock.advance_ms(31_000); // The key's lease ends.
             let again = jobs.post(&background(), key).await;
             assert_eq!(again.status, 200, "{fault:?} at step {step}: {}", again.text());
             let id = again.json()["id"].as_str().unwrap().to_owned();
             jobs.settle().await;
-            let listed = jobs.world.stores.jobs(&jobs.project.id, None, 10).await.unwrap();
+            let listed = jobs.app.stores.jobs(&jobs.project.id, None, 10).await.unwrap();
             let ids: Vec<_> = listed.iter().map(|record| &record.key.response_id).collect();
             assert_eq!(ids, [&id], "{fault:?} at step {step}: one key is one response");
-            jobs.world.clock.advance_ms(26 * 3_600_000); // A hold without a response is settled by its lease.
+            jobs.app.clock.advance_ms(26 * 3_600_000); // A hold without a response is settled by its lease.
             jobs.sweep().await;
             jobs.ended(&id, "completed").await;
-            assert_eq!(jobs.world.first.call_count(), 1, "{fault:?} at step {step}");
+            assert_eq!(jobs.app.first.call_count(), 1, "{fault:?} at step {step}");
             if step >= steps {
                 assert!(step > 5, "accepting has more steps than {step}");
                 break;
@@ -138,19 +138,19 @@ async fn a_process_that_dies_while_it_accepts_leaves_its_key_one_response() {
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_only_seemed_dead_writes_nothing_when_it_wakes() {
     let (jobs, id) = followed().await;
-    jobs.world.first.then(Script::Paced { text: TEXT.to_owned(), gap: Duration::from_secs(1) });
-    let (slow, fast) = (jobs.world.gateway(), jobs.world.gateway());
-    let event = jobs.world.take_messages(Queue::Respond);
+    jobs.app.first.then(Script::Paced { text: TEXT.to_owned(), gap: Duration::from_secs(1) });
+    let (slow, fast) = (jobs.app.instance(), jobs.app.instance());
+    let event = jobs.app.take_messages(Queue::Respond);
     let sleeper = respond::job(event.clone(), slow, None);
     let other = async {
         tokio::time::sleep(Duration::from_millis(1_500)).await;
-        jobs.world.clock.advance_ms(31_000);
+        jobs.app.clock.advance_ms(31_000);
         respond::job(event.clone(), fast, None).await;
         (jobs.get(&id).await.text().to_owned(), jobs.stream(&id, None).await)
     };
     let (response, (seen, stream)) = tokio::join!(sleeper, other);
     assert!(response.batch_item_failures.is_empty());
-    assert_eq!(jobs.world.first.call_count(), 2);
+    assert_eq!(jobs.app.first.call_count(), 2);
     assert_eq!((jobs.get(&id).await.text(), jobs.stream(&id, None).await.as_str()), (seen.as_str(), stream.as_str()));
     jobs.settle().await;
     jobs.ended(&id, "completed").await;
@@ -159,8 +159,8 @@ async fn a_worker_that_only_seemed_dead_writes_nothing_when_it_wakes() {
 #[tokio::test(start_paused = true)]
 async fn a_foreground_stream_whose_process_died_ends_as_failed_and_is_charged() {
     let jobs = Jobs::new().await;
-    jobs.world.first.always(Script::Paced { text: TEXT.to_owned(), gap: Duration::from_secs(1) });
-    let (key, router) = (jobs.key.clone(), jobs.world.router());
+    jobs.app.first.always(Script::Paced { text: TEXT.to_owned(), gap: Duration::from_secs(1) });
+    let (key, router) = (jobs.key.clone(), jobs.app.router());
     let body = json!({"model": "priced", "input": "Hello", "max_output_tokens": 100, "stream": true}).to_string();
     let doomed = std::thread::spawn(move || {
         // A process of its own: when its runtime goes, everything that ran in it is gone.

@@ -8,7 +8,7 @@ use shared::model::money::MicroUsd;
 use shared::model::project::Limits;
 use shared::model::provider::Failure;
 
-use super::world::Jobs;
+use super::project::Jobs;
 
 const JOBS: usize = 8;
 
@@ -30,7 +30,7 @@ async fn jobs_end_once_whatever_the_stores_and_the_provider_do() {
             ids.push(jobs.accept().await);
         }
         for _ in 0..2 * JOBS {
-            jobs.world.first.then(match random.random_range(0..5) {
+            jobs.app.first.then(match random.random_range(0..5) {
                 0 => Script::Fail(throttled),
                 1 => Script::Break { text: "one two three".into(), after_chunks: 2 },
                 2 => Script::Paced { text: "one two three four".into(), gap: Duration::from_millis(900) },
@@ -38,7 +38,7 @@ async fn jobs_end_once_whatever_the_stores_and_the_provider_do() {
             });
         }
         let mut dice = StdRng::seed_from_u64(random.random());
-        jobs.world.faults.set(move |_| match dice.random_range(0..40) {
+        jobs.app.faults.set(move |_| match dice.random_range(0..40) {
             0 => Fault::Throttle,
             1 => Fault::Conflict,
             2 => Fault::Lose,
@@ -57,12 +57,12 @@ async fn jobs_end_once_whatever_the_stores_and_the_provider_do() {
             } else {
                 worked.await;
             }
-            jobs.world.clock.advance_ms(random.random_range(0..100_000));
-            let _ = jobs.world.gateway().sweep().await;
+            jobs.app.clock.advance_ms(random.random_range(0..100_000));
+            let _ = jobs.app.instance().sweeper().sweep().await;
         }
-        jobs.world.faults.clear();
+        jobs.app.faults.clear();
         jobs.settle().await;
-        jobs.world.clock.advance_ms(26 * 3_600_000); // Holds that a lost answer left behind are settled by their lease.
+        jobs.app.clock.advance_ms(26 * 3_600_000); // Holds that a lost answer left behind are settled by their lease.
         jobs.sweep().await;
         for id in &ids {
             let status = jobs.get(id).await.json()["status"].as_str().unwrap().to_owned();

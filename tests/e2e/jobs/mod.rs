@@ -4,16 +4,16 @@ mod cancel;
 mod deaths;
 mod faults;
 mod messages;
+mod project;
 mod retries;
-mod world;
 
 use std::time::Duration;
 
 use kit::{Script, send};
 use serde_json::json;
 
-pub(crate) use world::RESPONSES;
-use world::{COST, Jobs, background};
+pub(crate) use project::RESPONSES;
+use project::{COST, Jobs, background};
 
 use crate::budget;
 
@@ -30,27 +30,27 @@ async fn a_background_response_is_queued_then_made_by_a_worker_and_paid_once() {
     assert_eq!(made["output"][0]["content"][0]["text"], "Hello there.");
     assert_eq!(made["usage"]["total_tokens"], 15);
     assert_eq!(jobs.books().await, (COST, 0));
-    assert_eq!(jobs.world.first.call_count(), 1);
+    assert_eq!(jobs.app.first.call_count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_in_the_background_is_followed_from_any_instance_while_it_runs_and_after() {
     let jobs = Jobs::new().await;
     let text = "one two three four five six seven eight nine ten";
-    jobs.world.first.always(Script::Paced { text: text.to_owned(), gap: Duration::from_millis(400) });
+    jobs.app.first.always(Script::Paced { text: text.to_owned(), gap: Duration::from_millis(400) });
     let mut body = background();
     body["stream"] = json!(true);
     let (whole, ()) = tokio::join!(jobs.post(&body, &[]), async {
         tokio::time::sleep(Duration::from_millis(100)).await;
         jobs.work().await;
     });
-    let id = world::created(whole.text());
-    let numbers = world::numbers(whole.text());
+    let id = project::created(whole.text());
+    let numbers = project::numbers(whole.text());
     assert_eq!(numbers, (0..numbers.len() as u64).collect::<Vec<_>>());
     assert!(whole.text().contains("event: response.queued\n") && whole.text().contains("response.completed"));
     for after in [0, 3, 10, numbers.len() as u64 - 2] {
         let rest = jobs.stream(&id, Some(after)).await;
-        assert!(whole.text().ends_with(&rest) && world::numbers(&rest)[0] == after + 1, "after {after}: {rest}");
+        assert!(whole.text().ends_with(&rest) && project::numbers(&rest)[0] == after + 1, "after {after}: {rest}");
     }
     assert_eq!(jobs.stream(&id, None).await, whole.text());
     let beyond = jobs.stream(&id, Some(900)).await;
@@ -73,7 +73,7 @@ async fn one_key_is_one_response_with_one_hold() {
         assert_eq!((first.text(), first.status), (again.text(), 200));
         assert_eq!((first.text(), later.header("idempotent-replayed")), (later.text(), "true"));
         jobs.settle().await;
-        assert_eq!((jobs.world.first.call_count(), jobs.books().await), (1, (COST, 0)));
+        assert_eq!((jobs.app.first.call_count(), jobs.books().await), (1, (COST, 0)));
         let mut other = body.clone();
         other["input"] = json!("Something else");
         assert_eq!(jobs.post(&other, key).await.status, 422);
@@ -94,8 +94,8 @@ async fn a_budget_holds_for_jobs_that_wait() {
 async fn nothing_of_a_response_is_reachable_with_another_projects_key() {
     let jobs = Jobs::new().await;
     let id = jobs.accept().await;
-    let (_, stranger) = jobs.world.project(budget(1.0), shared::model::project::Policy::default()).await;
-    let router = jobs.world.router();
+    let (_, stranger) = jobs.app.project(budget(1.0), shared::model::project::Policy::default()).await;
+    let router = jobs.app.router();
     let path = |rest: &str| format!("{RESPONSES}/{id}{rest}");
     for (method, path) in [
         ("GET", path("")),
@@ -118,11 +118,11 @@ async fn nothing_of_a_response_is_reachable_with_another_projects_key() {
 async fn a_deleted_response_is_gone_its_worker_stops_and_its_hold_is_settled() {
     let jobs = Jobs::new().await;
     let id = jobs.accept().await;
-    let deleted = send(&jobs.world.router(), "DELETE", &format!("{RESPONSES}/{id}"), &jobs.key, &[], "").await;
+    let deleted = send(&jobs.app.router(), "DELETE", &format!("{RESPONSES}/{id}"), &jobs.key, &[], "").await;
     assert_eq!(deleted.json(), json!({"id": id, "object": "response", "deleted": true}));
     jobs.settle().await;
     assert_eq!(jobs.get(&id).await.status, 404);
-    assert_eq!((jobs.world.first.call_count(), jobs.books().await), (0, (0, 0)));
-    let again = send(&jobs.world.router(), "DELETE", &format!("{RESPONSES}/{id}"), &jobs.key, &[], "").await;
+    assert_eq!((jobs.app.first.call_count(), jobs.books().await), (0, (0, 0)));
+    let again = send(&jobs.app.router(), "DELETE", &format!("{RESPONSES}/{id}"), &jobs.key, &[], "").await;
     assert_eq!(again.status, 404);
 }

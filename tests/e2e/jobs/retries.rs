@@ -9,7 +9,7 @@ use shared::model::clock::Timestamp;
 use shared::model::project::Limits;
 use shared::model::provider::{Failure, Refusal};
 
-use super::world::{COST, Jobs, background, names};
+use super::project::{COST, Jobs, background, names};
 
 fn unavailable() -> Failure {
     Failure::Unavailable { status: 500, message: "down".into(), retry_after: None }
@@ -18,15 +18,15 @@ fn unavailable() -> Failure {
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_fails_before_its_answer_is_asked_again_later_for_the_same_hold() {
     let jobs = Jobs::new().await;
-    jobs.world.first.always(Script::Fail(unavailable));
+    jobs.app.first.always(Script::Fail(unavailable));
     let id = jobs.accept().await;
     let held = jobs.books().await.1;
     jobs.work().await;
     assert_eq!(jobs.get(&id).await.json()["status"], "queued");
     assert_eq!(jobs.books().await, (0, held), "nothing was used, all is held");
     assert_eq!(jobs.work().await, 0, "its message waits");
-    jobs.world.first.always(Script::answer("Hello there.", 10, 5));
-    jobs.world.clock.advance_ms(5_000);
+    jobs.app.first.always(Script::answer("Hello there.", 10, 5));
+    jobs.app.clock.advance_ms(5_000);
     jobs.work().await;
     jobs.ended(&id, "completed").await;
     assert_eq!(jobs.books().await, (COST, 0));
@@ -35,7 +35,7 @@ async fn a_provider_that_fails_before_its_answer_is_asked_again_later_for_the_sa
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_never_answers_fails_the_response_after_four_runs_for_free() {
     let jobs = Jobs::new().await;
-    jobs.world.first.always(Script::Fail(unavailable));
+    jobs.app.first.always(Script::Fail(unavailable));
     let id = jobs.accept().await;
     jobs.settle().await;
     let failed = jobs.ended(&id, "failed").await;
@@ -53,19 +53,19 @@ async fn a_request_that_the_provider_refuses_fails_at_once() {
         let refusal = Refusal { message: "That prompt is not allowed.".into(), ..Refusal::default() };
         Failure::Refused { status: 400, refusal }
     }
-    jobs.world.first.always(Script::Fail(refused));
+    jobs.app.first.always(Script::Fail(refused));
     let id = jobs.accept().await;
     jobs.work().await;
     let failed = jobs.ended(&id, "failed").await;
     assert_eq!(failed["error"]["code"], "invalid_prompt");
     assert_eq!(failed["error"]["message"], "That prompt is not allowed.");
-    assert_eq!((jobs.world.first.call_count(), jobs.books().await), (1, (0, 0)));
+    assert_eq!((jobs.app.first.call_count(), jobs.books().await), (1, (0, 0)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_breaks_is_run_again_and_both_runs_are_paid() {
     let jobs = Jobs::new().await;
-    jobs.world.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
+    jobs.app.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
     let id = jobs.accept().await;
     jobs.work().await;
     let (spent, held) = jobs.books().await;
@@ -79,36 +79,36 @@ async fn a_stream_that_breaks_is_run_again_and_both_runs_are_paid() {
 #[tokio::test(start_paused = true)]
 async fn a_run_ends_before_its_function_does_and_one_that_had_all_its_time_is_not_run_again() {
     let jobs = Jobs::new().await;
-    jobs.world.first.then(Script::Paced { text: "word ".repeat(100), gap: Duration::from_secs(1) });
+    jobs.app.first.then(Script::Paced { text: "word ".repeat(100), gap: Duration::from_secs(1) });
     let id = jobs.accept().await;
-    let ends = Timestamp(jobs.world.clock.now().0 + 10_000);
+    let ends = Timestamp(jobs.app.clock.now().0 + 10_000);
     let begun = tokio::time::Instant::now();
-    let gateway = jobs.world.gateway();
-    jobs.world.work_once(Queue::Respond, |event| respond::job(event, gateway, Some(ends))).await;
+    let instance = jobs.app.instance();
+    jobs.app.work_once(Queue::Respond, |event| respond::job(event, instance.response_worker(), Some(ends))).await;
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     jobs.settle().await;
     jobs.ended(&id, "failed").await;
-    assert_eq!(jobs.world.first.call_count(), 1, "it would take as long again, and be paid again");
+    assert_eq!(jobs.app.first.call_count(), 1, "it would take as long again, and be paid again");
 }
 
 /// Changes the project, as an administrator does.
 async fn change(jobs: &Jobs, body: Value) {
     let path = format!("/v1/organization/projects/{}", jobs.project.id);
-    let changed = send(&jobs.world.router(), "POST", &path, ADMIN_KEY, &[], body.to_string()).await;
+    let changed = send(&jobs.app.router(), "POST", &path, ADMIN_KEY, &[], body.to_string()).await;
     assert_eq!(changed.status, 200, "{}", changed.text());
 }
 
 /// The limit of output tokens that the provider was told last.
 fn told(jobs: &Jobs) -> Option<u64> {
-    jobs.world.first.calls().pop().unwrap().body.get("max_completion_tokens")
+    jobs.app.first.calls().pop().unwrap().body.get("max_completion_tokens")
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_run_is_told_the_limit_that_its_hold_is_for() {
     let jobs = Jobs::new().await;
-    jobs.world.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
+    jobs.app.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
     for _ in 0..3 {
-        jobs.world.first.then(Script::Fail(unavailable));
+        jobs.app.first.then(Script::Fail(unavailable));
     }
     let mut body = background();
     body["max_output_tokens"] = Value::Null;
@@ -119,7 +119,7 @@ async fn every_run_is_told_the_limit_that_its_hold_is_for() {
         change(&jobs, json!({"policy": {"default_max_output_tokens": default}})).await;
         jobs.work().await;
         assert_eq!(told(&jobs), Some(limit), "{default:?}");
-        jobs.world.clock.advance_ms(31_000);
+        jobs.app.clock.advance_ms(31_000);
     }
     jobs.settle().await;
     jobs.ended(&id, "completed").await;
@@ -128,7 +128,7 @@ async fn every_run_is_told_the_limit_that_its_hold_is_for() {
 #[tokio::test(start_paused = true)]
 async fn a_run_that_no_budget_can_pay_for_is_not_made_once_there_is_one() {
     let jobs = Jobs::with(Limits::default()).await;
-    jobs.world.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
+    jobs.app.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
     let mut body = background();
     body["model"] = json!("unpriced");
     let id = jobs.post(&body, &[]).await.json()["id"].as_str().unwrap().to_owned();
@@ -137,17 +137,17 @@ async fn a_run_that_no_budget_can_pay_for_is_not_made_once_there_is_one() {
     jobs.settle().await;
     let failed = jobs.ended(&id, "failed").await;
     assert!(failed["error"]["message"].as_str().unwrap().contains("has no price"), "{failed}");
-    assert_eq!(jobs.world.first.call_count(), 1);
+    assert_eq!(jobs.app.first.call_count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_the_budget_does_not_allow_any_more_fails_the_response() {
     let jobs = Jobs::with(crate::budget(0.0006)).await;
-    jobs.world.first.then(Script::Break { text: "one two three four five six".into(), after_chunks: 5 });
+    jobs.app.first.then(Script::Break { text: "one two three four five six".into(), after_chunks: 5 });
     let id = jobs.accept().await;
     jobs.settle().await;
     let failed = jobs.ended(&id, "failed").await;
     assert!(failed["error"]["message"].as_str().unwrap().contains("budget"), "{failed}");
-    assert_eq!(jobs.world.first.call_count(), 1, "no provider is called without a hold");
+    assert_eq!(jobs.app.first.call_count(), 1, "no provider is called without a hold");
     assert!(jobs.books().await.0 <= 600);
 }

@@ -1,6 +1,6 @@
 //! Chains: a response that continues another one.
 
-use kit::{Script, World, send};
+use kit::{Script, TestApp, send};
 use serde_json::json;
 use shared::model::project::{Limits, Policy};
 
@@ -8,17 +8,17 @@ use super::{PATH, ask_with, asked, make};
 
 #[tokio::test]
 async fn a_chain_carries_every_turn_but_not_the_instructions() {
-    let world = World::new().await;
-    let (_, key) = world.project(Limits::default(), Policy::default()).await;
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
     let mut previous = None;
     for n in 1..=3 {
-        world.first.then(Script::answer(&format!("Answer {n}."), 10, 5));
+        app.first.then(Script::answer(&format!("Answer {n}."), 10, 5));
         let mut body = ask_with(json!({"input": format!("Question {n}?"), "stream": n == 2}));
         body["instructions"] = format!("Rule {n}.").into();
         if let Some(previous) = &previous {
             body["previous_response_id"] = json!(previous);
         }
-        let made = send(&world.router(), "POST", PATH, &key, &[], body.to_string()).await;
+        let made = send(&app.router(), "POST", PATH, &key, &[], body.to_string()).await;
         let id = made.text()[made.text().find("resp_").unwrap()..].split('"').next().unwrap().to_owned();
         previous = Some(id);
     }
@@ -30,21 +30,21 @@ async fn a_chain_carries_every_turn_but_not_the_instructions() {
         "assistant: Answer 2.",
         "user: Question 3?",
     ];
-    assert_eq!(asked(&world), expected);
+    assert_eq!(asked(&app), expected);
 }
 
 #[tokio::test]
 async fn a_chain_can_fork_and_outlives_what_it_was_made_from() {
-    let world = World::new().await;
-    let (_, key) = world.project(Limits::default(), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    let router = app.router();
     let first = make(&router, &key, ask_with(json!({"input": "One?"}))).await;
     let left = make(&router, &key, ask_with(json!({"input": "Left?", "previous_response_id": first}))).await;
     make(&router, &key, ask_with(json!({"input": "Right?", "previous_response_id": first}))).await;
-    assert_eq!(asked(&world), ["user: One?", "assistant: Hello there.", "user: Right?"]);
+    assert_eq!(asked(&app), ["user: One?", "assistant: Hello there.", "user: Right?"]);
     send(&router, "DELETE", &format!("{PATH}/{first}"), &key, &[], "").await;
     make(&router, &key, ask_with(json!({"input": "On?", "previous_response_id": left}))).await;
-    assert_eq!(asked(&world)[2..], ["user: Left?", "assistant: Hello there.", "user: On?"]);
+    assert_eq!(asked(&app)[2..], ["user: Left?", "assistant: Hello there.", "user: On?"]);
     let gone = ask_with(json!({"previous_response_id": first}));
     let gone = send(&router, "POST", PATH, &key, &[], gone.to_string()).await;
     assert_eq!((gone.status, gone.code().as_str()), (400, "previous_response_not_found"));
@@ -52,16 +52,16 @@ async fn a_chain_can_fork_and_outlives_what_it_was_made_from() {
 
 #[tokio::test]
 async fn a_function_call_is_answered_in_the_next_turn() {
-    let world = World::new().await;
-    let (_, key) = world.project(Limits::default(), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    let router = app.router();
     let call = json!({
         "id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "usage": null,
         "choices": [{"index": 0, "finish_reason": "tool_calls", "delta": {"tool_calls": [{
             "index": 0, "id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}"},
         }]}}],
     });
-    world.first.then(Script::Chunks(vec![call.to_string()]));
+    app.first.then(Script::Chunks(vec![call.to_string()]));
     let tools = json!([{"type": "function", "name": "weather", "parameters": {"type": "object"}}]);
     let first = send(&router, "POST", PATH, &key, &[], ask_with(json!({"tools": tools})).to_string()).await.json();
     let called = &first["output"][0];
@@ -75,29 +75,29 @@ async fn a_function_call_is_answered_in_the_next_turn() {
     assert_eq!((refused.status, refused.json()["error"]["param"].as_str()), (400, Some("input")));
     let output = json!([{"type": "function_call_output", "call_id": "call_1", "output": "rain"}]);
     make(&router, &key, ask_with(json!({"input": output, "previous_response_id": first["id"]}))).await;
-    assert!(asked(&world).contains(&"tool: rain".to_owned()), "{:?}", asked(&world));
+    assert!(asked(&app).contains(&"tool: rain".to_owned()), "{:?}", asked(&app));
 }
 
 #[tokio::test]
 async fn an_item_of_a_turn_before_can_be_referred_to() {
-    let world = World::new().await;
-    let (_, key) = world.project(Limits::default(), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    let router = app.router();
     let first =
         make(&router, &key, ask_with(json!({"input": [{"id": "m1", "role": "user", "content": "One?"}]}))).await;
     let input = json!([{"type": "item_reference", "id": "m1"}, {"role": "user", "content": "Two?"}]);
     make(&router, &key, ask_with(json!({"input": input, "previous_response_id": first}))).await;
-    assert_eq!(asked(&world), ["user: One?", "assistant: Hello there.", "user: Two?"]);
+    assert_eq!(asked(&app), ["user: One?", "assistant: Hello there.", "user: Two?"]);
 }
 
 #[tokio::test]
 async fn only_what_completed_and_belongs_to_the_project_can_be_continued() {
-    let world = World::new().await;
-    let (_, key) = world.project(Limits::default(), Policy::default()).await;
-    let (_, stranger) = world.project(Limits::default(), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    let (_, stranger) = app.project(Limits::default(), Policy::default()).await;
+    let router = app.router();
     let queued = make(&router, &key, ask_with(json!({"background": true}))).await;
-    world.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
+    app.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
     let failed = send(&router, "POST", PATH, &key, &[], ask_with(json!({"stream": true})).to_string()).await;
     let failed = failed.text()[failed.text().find("resp_").unwrap()..].split('"').next().unwrap().to_owned();
     let done = make(&router, &key, ask_with(json!({}))).await;

@@ -5,7 +5,7 @@ mod keys;
 mod stream;
 mod whole;
 
-use kit::{World, send};
+use kit::{TestApp, send};
 use serde_json::{Value, json};
 
 pub(crate) const PATH: &str = "/v1/responses";
@@ -68,8 +68,8 @@ pub(crate) fn blotted(text: &str) -> String {
 }
 
 /// The messages that the provider got with its last call, as `role: text`.
-pub(crate) fn asked(world: &World) -> Vec<String> {
-    let body: Value = serde_json::from_slice(&world.first.calls().last().unwrap().body.to_bytes()).unwrap();
+pub(crate) fn asked(app: &TestApp) -> Vec<String> {
+    let body: Value = serde_json::from_slice(&app.first.calls().last().unwrap().body.to_bytes()).unwrap();
     let words = |message: &Value| {
         let content = &message["content"];
         let text = content.as_str().or_else(|| content[0]["text"].as_str()).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt as _;
-use kit::{Script, World, send};
+use kit::{Script, TestApp, send};
 use serde_json::{Value, json};
 use shared::model::project::{Limits, Policy};
 use tower::ServiceExt as _;
@@ -58,18 +58,18 @@ fn expected_stream() -> String {
 
 #[tokio::test]
 async fn a_stream_says_everything_and_its_response_is_kept() {
-    let world = World::new().await;
-    let (project, key) = world.project(budget(1.0), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let (project, key) = app.project(budget(1.0), Policy::default()).await;
+    let router = app.router();
     let stream = send(&router, "POST", PATH, &key, &[], streamed()).await;
     assert_eq!((stream.status, stream.header("content-type")), (200, "text/event-stream; charset=utf-8"));
     let told = blotted(stream.text());
     assert_eq!(told, expected_stream());
     let all = events(stream.text(), 0);
     assert_eq!(streamed_text(&all), "Hello there.");
-    let kept = send(&world.router(), "GET", &format!("{PATH}/{}", id_of(stream.text())), &key, &[], "").await.json();
+    let kept = send(&app.router(), "GET", &format!("{PATH}/{}", id_of(stream.text())), &key, &[], "").await.json();
     assert_eq!(all.last().unwrap()["response"], kept);
-    assert_eq!(world.books(&project).await, (COST, 0));
+    assert_eq!(app.books(&project).await, (COST, 0));
 
     // What a stream ends with is what the same request answers with when it is whole.
     let whole = send(&router, "POST", PATH, &key, &[], ask().to_string()).await;
@@ -82,12 +82,12 @@ async fn a_stream_says_everything_and_its_response_is_kept() {
 
 #[tokio::test]
 async fn a_stream_can_be_had_again_from_any_event_on() {
-    let world = World::new().await;
-    let (_, key) = world.project(Limits::default(), Policy::default()).await;
-    world.first.then(Script::Paced { text: "one two three four five six".into(), gap: Duration::from_millis(120) });
-    let stream = send(&world.router(), "POST", PATH, &key, &[], streamed()).await;
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    app.first.then(Script::Paced { text: "one two three four five six".into(), gap: Duration::from_millis(120) });
+    let stream = send(&app.router(), "POST", PATH, &key, &[], streamed()).await;
     let path = format!("{PATH}/{}?stream=true", id_of(stream.text()));
-    let router = world.router();
+    let router = app.router();
     assert_eq!(send(&router, "GET", &path, &key, &[], "").await.body, stream.body);
     let blocks: Vec<&str> = stream.text().split_inclusive("\n\n").collect();
     for n in 0..blocks.len() {
@@ -102,14 +102,14 @@ async fn a_stream_can_be_had_again_from_any_event_on() {
 
 #[tokio::test]
 async fn a_stream_can_be_followed_from_another_instance_while_it_runs() {
-    let world = World::new().await;
-    let (_, key) = world.project(Limits::default(), Policy::default()).await;
-    world.first.then(Script::Paced { text: "one two three four five six".into(), gap: Duration::from_millis(200) });
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    app.first.then(Script::Paced { text: "one two three four five six".into(), gap: Duration::from_millis(200) });
     let request = Request::post(PATH).header("authorization", format!("Bearer {key}")).body(Body::from(streamed()));
-    let mut body = world.router().oneshot(request.unwrap()).await.unwrap().into_body();
+    let mut body = app.router().oneshot(request.unwrap()).await.unwrap().into_body();
     let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
     let id = id_of(std::str::from_utf8(&first).unwrap());
-    let other = world.router();
+    let other = app.router();
     let path = format!("{PATH}/{id}?stream=true");
     let (rest, followed) = tokio::join!(body.collect(), send(&other, "GET", &path, &key, &[], ""));
     let whole = [&first[..], &rest.unwrap().to_bytes()].concat();
@@ -120,14 +120,14 @@ async fn a_stream_can_be_followed_from_another_instance_while_it_runs() {
 /// Seed 2336 of the simulation: the last write of a stream took longer than its lease.
 #[tokio::test]
 async fn a_stream_that_was_given_up_for_dead_does_not_end_as_if_it_were_kept() {
-    let world = World::new().await;
-    let (project, key) = world.project(budget(1.0), Policy::default()).await;
-    world.first.then(Script::Paced { text: "one two three four five six".into(), gap: Duration::from_millis(100) });
-    let (router, headers) = (world.router(), [("idempotency-key", "one")]);
+    let app = TestApp::new().await;
+    let (project, key) = app.project(budget(1.0), Policy::default()).await;
+    app.first.then(Script::Paced { text: "one two three four five six".into(), gap: Duration::from_millis(100) });
+    let (router, headers) = (app.router(), [("idempotency-key", "one")]);
     let giving_up = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
-        world.clock.advance_ms(600_000);
-        world.gateway().sweep().await.unwrap()
+        app.clock.advance_ms(600_000);
+        app.instance().sweeper().sweep().await.unwrap()
     };
     let (told, _) = tokio::join!(send(&router, "POST", PATH, &key, &headers, streamed()), giving_up);
     let (events, end) = told.text().trim_end().rsplit_once("\n\n").unwrap();
@@ -146,16 +146,16 @@ async fn a_stream_that_was_given_up_for_dead_does_not_end_as_if_it_were_kept() {
 
     // The key is free for another try.
     let again = send(&router, "POST", PATH, &key, &headers, streamed()).await;
-    assert_eq!((again.status, again.header("idempotent-replayed"), world.first.call_count()), (200, "", 2));
+    assert_eq!((again.status, again.header("idempotent-replayed"), app.first.call_count()), (200, "", 2));
     assert!(again.text().contains("event: response.completed"));
-    assert_eq!(world.books(&project).await.1, 0);
+    assert_eq!(app.books(&project).await.1, 0);
 }
 
 #[tokio::test]
 async fn what_was_made_whole_has_no_events() {
-    let world = World::new().await;
-    let (_, key) = world.project(Limits::default(), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    let router = app.router();
     let id = make(&router, &key, ask()).await;
     let refused = send(&router, "GET", &format!("{PATH}/{id}?stream=true"), &key, &[], "").await;
     assert_eq!((refused.status, refused.json()["error"]["param"].as_str()), (400, Some("stream")));
@@ -164,11 +164,11 @@ async fn what_was_made_whole_has_no_events() {
 
 #[tokio::test]
 async fn a_client_that_hangs_up_is_billed_truly_and_finds_its_response() {
-    let world = World::new().await;
-    let (project, key) = world.project(budget(1.0), Policy::default()).await;
-    let gateway = world.gateway();
-    let router = kit::router_of(&gateway);
-    world.first.always(Script::slow(Duration::from_millis(50), "one two three four five", 10, 5));
+    let app = TestApp::new().await;
+    let (project, key) = app.project(budget(1.0), Policy::default()).await;
+    let instance = app.instance();
+    let router = kit::router_of(&instance);
+    app.first.always(Script::slow(Duration::from_millis(50), "one two three four five", 10, 5));
     let request = |body: String| {
         Request::post(PATH).header("authorization", format!("Bearer {key}")).body(Body::from(body)).unwrap()
     };
@@ -181,48 +181,48 @@ async fn a_client_that_hangs_up_is_billed_truly_and_finds_its_response() {
         let early = router.clone().oneshot(request(body));
         assert!(tokio::time::timeout(Duration::from_millis(20), early).await.is_err());
     }
-    gateway.drain().await;
-    assert_eq!(world.books(&project).await, (3 * COST, 0));
-    assert_eq!((world.first.call_count(), world.stored_responses().await), (3, 3));
+    instance.drain().await;
+    assert_eq!(app.books(&project).await, (3 * COST, 0));
+    assert_eq!((app.first.call_count(), app.stored_responses().await), (3, 3));
     let path = format!("{PATH}/{}", id_of(std::str::from_utf8(&first).unwrap()));
-    let kept = send(&world.router(), "GET", &path, &key, &[], "").await.json();
+    let kept = send(&app.router(), "GET", &path, &key, &[], "").await.json();
     assert_eq!(
         (kept["status"].as_str(), kept["output"][0]["content"][0]["text"].as_str()),
         (Some("completed"), Some("one two three four five"))
     );
-    let stream = send(&world.router(), "GET", &format!("{path}?stream=true"), &key, &[], "").await;
+    let stream = send(&app.router(), "GET", &format!("{path}?stream=true"), &key, &[], "").await;
     assert_eq!(streamed_text(&events(stream.text(), 0)), "one two three four five");
 }
 
 #[tokio::test]
 async fn a_stream_that_breaks_ends_as_failed_is_kept_as_failed_and_is_charged_for_what_came() {
-    let world = World::new().await;
-    let (project, key) = world.project(budget(1.0), Policy::default()).await;
-    world.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
-    let broken = send(&world.router(), "POST", PATH, &key, &[], streamed()).await;
+    let app = TestApp::new().await;
+    let (project, key) = app.project(budget(1.0), Policy::default()).await;
+    app.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
+    let broken = send(&app.router(), "POST", PATH, &key, &[], streamed()).await;
     assert_eq!(broken.status, 200);
     let all = events(broken.text(), 0);
     let last = all.last().unwrap();
     assert_eq!((last["type"].as_str(), last["response"]["status"].as_str()), (Some("response.failed"), Some("failed")));
     assert_eq!(last["response"]["error"]["code"], "server_error");
     assert!(streamed_text(&all).starts_with("one "));
-    let (spent, held) = world.books(&project).await;
+    let (spent, held) = app.books(&project).await;
     assert!(spent > 0 && held == 0, "{spent} {held}");
     assert_eq!(last["response"]["usage"]["cost"].as_f64().unwrap(), spent as f64 / 1e6);
     let path = format!("{PATH}/{}", id_of(broken.text()));
-    assert_eq!(send(&world.router(), "GET", &path, &key, &[], "").await.json(), last["response"]);
-    let again = send(&world.router(), "GET", &format!("{path}?stream=true"), &key, &[], "").await;
+    assert_eq!(send(&app.router(), "GET", &path, &key, &[], "").await.json(), last["response"]);
+    let again = send(&app.router(), "GET", &format!("{path}?stream=true"), &key, &[], "").await;
     assert_eq!(again.body, broken.body);
 }
 
 #[tokio::test]
 async fn an_answer_that_reaches_its_limit_is_incomplete() {
-    let world = World::new().await;
-    let (_, key) = world.project(Limits::default(), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    let router = app.router();
     let chunks = r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"Hel"},"finish_reason":"length"}],"usage":null}"#;
     for stream in [false, true] {
-        world.first.then(Script::Chunks(vec![chunks.into()]));
+        app.first.then(Script::Chunks(vec![chunks.into()]));
         let reply = send(&router, "POST", PATH, &key, &[], ask_with(json!({"stream": stream})).to_string()).await;
         let response = if stream {
             let all = events(reply.text(), 0);
@@ -239,12 +239,12 @@ async fn an_answer_that_reaches_its_limit_is_incomplete() {
 
 #[tokio::test]
 async fn a_deleted_stream_has_no_events_left() {
-    let world = World::new().await;
-    let (_, key) = world.project(Limits::default(), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    let router = app.router();
     let stream = send(&router, "POST", PATH, &key, &[], streamed()).await;
     let path = format!("{PATH}/{}", id_of(stream.text()));
     assert_eq!(send(&router, "DELETE", &path, &key, &[], "").await.status, 200);
     assert_eq!(send(&router, "GET", &format!("{path}?stream=true"), &key, &[], "").await.status, 404);
-    assert_eq!(world.stored_responses().await, 0);
+    assert_eq!(app.stored_responses().await, 0);
 }

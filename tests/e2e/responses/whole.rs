@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt as _;
-use kit::{Script, World, send};
+use kit::{Script, TestApp, send};
 use serde_json::{Value, json};
 use shared::model::project::{Limits, Policy};
 use shared::model::provider::Failure;
@@ -16,9 +16,9 @@ use crate::budget;
 
 #[tokio::test]
 async fn a_response_is_made_kept_read_and_deleted() {
-    let world = World::new().await;
-    let (project, key) = world.project(budget(1.0), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let (project, key) = app.project(budget(1.0), Policy::default()).await;
+    let router = app.router();
     let made = send(&router, "POST", PATH, &key, &[], ask().to_string()).await;
     assert_eq!((made.status, made.header("content-type")), (200, "application/json"));
     assert_eq!(made.header("x-weir-cost-usd"), "0.000020");
@@ -42,11 +42,11 @@ async fn a_response_is_made_kept_read_and_deleted() {
     }"#;
     let expected: Value = serde_json::from_str(expected).unwrap();
     assert_eq!(serde_json::from_str::<Value>(&blotted(made.text())).unwrap(), expected);
-    assert_eq!(world.books(&project).await, (COST, 0));
+    assert_eq!(app.books(&project).await, (COST, 0));
 
     let id = made.json()["id"].as_str().unwrap().to_owned();
     let path = format!("{PATH}/{id}");
-    let other = world.router();
+    let other = app.router();
     assert_eq!(send(&other, "GET", &path, &key, &[], "").await.body, made.body);
     let items = send(&other, "GET", &format!("{path}/input_items"), &key, &[], "").await;
     let expected = json!({
@@ -73,9 +73,9 @@ async fn a_response_is_made_kept_read_and_deleted() {
 
 #[tokio::test]
 async fn what_is_not_stored_cannot_be_read_and_what_is_stored_can_for_30_days() {
-    let world = World::new().await;
-    let (project, key) = world.project(budget(1.0), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let (project, key) = app.project(budget(1.0), Policy::default()).await;
+    let router = app.router();
     for stream in [false, true] {
         let body = ask_with(json!({"store": false, "stream": stream}));
         let made = send(&router, "POST", PATH, &key, &[], body.to_string()).await;
@@ -85,20 +85,20 @@ async fn what_is_not_stored_cannot_be_read_and_what_is_stored_can_for_30_days() 
             assert_eq!(status(&router, &key, &path).await, 404, "{path}");
         }
     }
-    assert_eq!(world.books(&project).await, (2 * COST, 0));
+    assert_eq!(app.books(&project).await, (2 * COST, 0));
     let path = format!("{PATH}/{}", make(&router, &key, ask()).await);
-    world.clock.advance_ms(30 * 86_400_000 - 1_000);
+    app.clock.advance_ms(30 * 86_400_000 - 1_000);
     assert_eq!(status(&router, &key, &path).await, 200);
-    world.clock.advance_ms(1_000);
+    app.clock.advance_ms(1_000);
     assert_eq!(status(&router, &key, &path).await, 404);
 }
 
 #[tokio::test]
 async fn another_projects_response_does_not_exist_and_no_id_is_not_looked_up() {
-    let world = World::new().await;
-    let (_, key) = world.project(Limits::default(), Policy::default()).await;
-    let (_, stranger) = world.project(Limits::default(), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    let (_, stranger) = app.project(Limits::default(), Policy::default()).await;
+    let router = app.router();
     let id = make(&router, &key, ask()).await;
     let _ = send(&router, "GET", "/v1/models", &stranger, &[], "").await;
     for (method, path) in [
@@ -111,18 +111,18 @@ async fn another_projects_response_does_not_exist_and_no_id_is_not_looked_up() {
         assert_eq!(send(&router, method, &path, &stranger, &[], "").await.status, 404, "{method} {path}");
     }
     assert_eq!(status(&router, &key, &format!("{PATH}/{id}")).await, 200);
-    let _ = world.log.take();
+    let _ = app.log.take();
     for id in ["a%23b", "%20", "a%2Fb", &"x".repeat(200)] {
         assert_eq!(status(&router, &key, &format!("{PATH}/{id}")).await, 404, "{id}");
     }
-    assert_eq!(world.log.take(), Vec::<String>::new());
+    assert_eq!(app.log.take(), Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn input_items_are_paged() {
-    let world = World::new().await;
-    let (_, key) = world.project(Limits::default(), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    let router = app.router();
     let message = |n: u32| json!({"id": format!("m{n}"), "role": "user", "content": format!("Message {n}")});
     let id = make(&router, &key, ask_with(json!({"input": (1..=5).map(message).collect::<Vec<_>>()}))).await;
     for (query, expected) in [
@@ -143,9 +143,9 @@ async fn input_items_are_paged() {
 
 #[tokio::test]
 async fn what_cannot_be_answered_is_refused_by_name_and_costs_nothing() {
-    let world = World::new().await;
-    let (project, key) = world.project(budget(1.0), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let (project, key) = app.project(budget(1.0), Policy::default()).await;
+    let router = app.router();
     for (members, status, code, param) in [
         (json!({"model": "nope"}), 404, "model_not_found", "model"),
         (json!({"model": "embedding"}), 400, "model_not_supported", "model"),
@@ -189,42 +189,42 @@ async fn what_cannot_be_answered_is_refused_by_name_and_costs_nothing() {
     }
     assert_eq!(send(&router, "POST", PATH, &key, &[], "{").await.status, 400);
     assert_eq!(send(&router, "POST", PATH, "", &[], ask().to_string()).await.status, 401);
-    assert_eq!((world.first.call_count(), world.books(&project).await), (0, (0, 0)));
+    assert_eq!((app.first.call_count(), app.books(&project).await), (0, (0, 0)));
 }
 
 #[tokio::test]
 async fn the_worst_case_is_held_and_the_true_cost_is_charged_once() {
-    let world = World::new().await;
+    let app = TestApp::new().await;
     // Between the cost of an answer and what is held for it.
-    let (project, key) = world.project(budget(0.000_1), Policy::default()).await;
-    let refused = send(&world.router(), "POST", PATH, &key, &[], ask().to_string()).await;
+    let (project, key) = app.project(budget(0.000_1), Policy::default()).await;
+    let refused = send(&app.router(), "POST", PATH, &key, &[], ask().to_string()).await;
     assert_eq!((refused.status, refused.code().as_str()), (429, "budget_exceeded"));
     assert_eq!(refused.header("x-should-retry"), "false");
-    assert_eq!((world.first.call_count(), world.books(&project).await), (0, (0, 0)));
+    assert_eq!((app.first.call_count(), app.books(&project).await), (0, (0, 0)));
 
-    let (project, key) = world.project(budget(1.0), Policy::default()).await;
-    world.first.then(Script::slow(Duration::from_millis(200), "Hello there.", 10, 5));
-    let router = world.router();
+    let (project, key) = app.project(budget(1.0), Policy::default()).await;
+    app.first.then(Script::slow(Duration::from_millis(200), "Hello there.", 10, 5));
+    let router = app.router();
     let body = ask().to_string();
     let waiting = send(&router, "POST", PATH, &key, &[], body.clone());
     let held = async {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        world.books(&project).await
+        app.books(&project).await
     };
     let (made, (spent, held)) = tokio::join!(waiting, held);
     assert_eq!(made.status, 200);
     assert!(spent == 0 && (200..400).contains(&held), "{spent} {held}");
-    assert_eq!(world.books(&project).await, (COST, 0));
+    assert_eq!(app.books(&project).await, (COST, 0));
 }
 
 #[tokio::test]
 async fn where_a_budget_is_set_the_provider_is_told_the_limit_that_is_held() {
-    let world = World::new().await;
+    let app = TestApp::new().await;
     let policy = Policy { default_max_output_tokens: Some(50), ..Policy::default() };
-    let (_, with_budget) = world.project(budget(1.0), Policy::default()).await;
-    let (_, with_default) = world.project(budget(1.0), policy).await;
-    let (_, without) = world.project(Limits::default(), Policy::default()).await;
-    let router = world.router();
+    let (_, with_budget) = app.project(budget(1.0), Policy::default()).await;
+    let (_, with_default) = app.project(budget(1.0), policy).await;
+    let (_, without) = app.project(Limits::default(), Policy::default()).await;
+    let router = app.router();
     for (key, asked, expected) in [
         (&with_budget, json!(100), json!(100)),
         (&with_budget, json!(9_000), json!(4_096)),
@@ -234,7 +234,7 @@ async fn where_a_budget_is_set_the_provider_is_told_the_limit_that_is_held() {
         (&without, json!(null), json!(null)),
     ] {
         make(&router, key, ask_with(json!({"max_output_tokens": asked}))).await;
-        let sent: Value = serde_json::from_slice(&world.first.calls().pop().unwrap().body.to_bytes()).unwrap();
+        let sent: Value = serde_json::from_slice(&app.first.calls().pop().unwrap().body.to_bytes()).unwrap();
         assert_eq!(sent["max_completion_tokens"], expected, "{asked}");
     }
 }
@@ -245,39 +245,39 @@ fn unavailable() -> Failure {
 
 #[tokio::test]
 async fn a_provider_that_fails_first_is_an_http_error_and_nothing_is_kept() {
-    let world = World::new().await;
-    let (project, key) = world.project(budget(1.0), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let (project, key) = app.project(budget(1.0), Policy::default()).await;
+    let router = app.router();
     for stream in [false, true] {
         for _ in 0..3 {
-            world.first.then(Script::Fail(unavailable));
+            app.first.then(Script::Fail(unavailable));
         }
         let body = ask_with(json!({"stream": stream}));
         let refused = send(&router, "POST", PATH, &key, &[], body.to_string()).await;
         assert_eq!((refused.status, refused.code().as_str()), (503, "provider_unavailable"), "{}", refused.text());
         assert_eq!(refused.header("content-type"), "application/json");
-        assert_eq!(world.books(&project).await, (0, 0));
+        assert_eq!(app.books(&project).await, (0, 0));
     }
-    assert_eq!(world.stored_responses().await, 0);
+    assert_eq!(app.stored_responses().await, 0);
 }
 
 #[tokio::test]
 async fn a_provider_that_breaks_off_is_an_http_error_to_those_who_wait_for_the_whole() {
-    let world = World::new().await;
-    let (project, key) = world.project(budget(1.0), Policy::default()).await;
-    world.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
-    let broken = send(&world.router(), "POST", PATH, &key, &[], ask().to_string()).await;
+    let app = TestApp::new().await;
+    let (project, key) = app.project(budget(1.0), Policy::default()).await;
+    app.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
+    let broken = send(&app.router(), "POST", PATH, &key, &[], ask().to_string()).await;
     assert_eq!((broken.status, broken.code().as_str()), (503, "provider_unavailable"), "{}", broken.text());
-    let (spent, held) = world.books(&project).await;
+    let (spent, held) = app.books(&project).await;
     assert!(spent > 0 && held == 0, "{spent} {held}");
-    assert_eq!(world.stored_responses().await, 0);
+    assert_eq!(app.stored_responses().await, 0);
 }
 
 #[tokio::test]
 async fn input_tokens_are_counted_without_a_call() {
-    let world = World::new().await;
-    let (_, key) = world.project(Limits::default(), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    let router = app.router();
     let count = async |body: Value| {
         let counted = send(&router, "POST", &format!("{PATH}/input_tokens"), &key, &[], body.to_string()).await;
         assert_eq!(
@@ -294,7 +294,7 @@ async fn input_tokens_are_counted_without_a_call() {
     assert!(count(json!({"model": "priced", "input": "Hello", "instructions": "Be brief and kind."})).await > short);
     let id = make(&router, &key, ask()).await;
     assert!(count(json!({"input": "Hello", "previous_response_id": id})).await > short);
-    assert_eq!(world.first.call_count(), 1);
+    assert_eq!(app.first.call_count(), 1);
     let missing = json!({"input": "Hello", "previous_response_id": "resp_none"});
     assert_eq!(
         send(&router, "POST", &format!("{PATH}/input_tokens"), &key, &[], missing.to_string()).await.status,
@@ -304,8 +304,8 @@ async fn input_tokens_are_counted_without_a_call() {
 
 #[tokio::test]
 async fn instructions_tools_and_formats_reach_the_provider_as_chat() {
-    let world = World::new().await;
-    let (_, key) = world.project(Limits::default(), Policy::default()).await;
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
     let body = json!({
         "model": "priced", "instructions": "Be brief.", "input": "Hello", "max_output_tokens": 9, "temperature": 0.5,
         "tools": [{"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}, "strict": true}],
@@ -313,9 +313,9 @@ async fn instructions_tools_and_formats_reach_the_provider_as_chat() {
         "text": {"format": {"type": "json_schema", "name": "s", "schema": {"type": "object"}, "strict": true}},
         "reasoning": {"effort": "low"},
     });
-    make(&world.router(), &key, body).await;
-    assert_eq!(asked(&world), ["system: Be brief.", "user: Hello"]);
-    let sent: Value = serde_json::from_slice(&world.first.calls()[0].body.to_bytes()).unwrap();
+    make(&app.router(), &key, body).await;
+    assert_eq!(asked(&app), ["system: Be brief.", "user: Hello"]);
+    let sent: Value = serde_json::from_slice(&app.first.calls()[0].body.to_bytes()).unwrap();
     assert_eq!(sent["tools"][0]["function"]["name"], "f");
     assert_eq!(sent["tool_choice"], json!({"type": "function", "function": {"name": "f"}}));
     assert_eq!(sent["response_format"]["json_schema"]["name"], "s");
@@ -325,9 +325,9 @@ async fn instructions_tools_and_formats_reach_the_provider_as_chat() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_has_the_answer_or_reads_that_it_ended_can_continue_it() {
-    let world = World::builder().store_latency(Duration::from_millis(10)).build().await;
-    let (_, key) = world.project(budget(1.0), Policy::default()).await;
-    let router = world.router();
+    let app = TestApp::builder().store_latency(Duration::from_millis(10)).build().await;
+    let (_, key) = app.project(budget(1.0), Policy::default()).await;
+    let router = app.router();
     for stream in [false, true] {
         let body = Body::from(ask_with(json!({"stream": stream})).to_string());
         let request = Request::post(PATH).header("authorization", format!("Bearer {key}")).body(body).unwrap();

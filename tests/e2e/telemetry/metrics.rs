@@ -50,7 +50,7 @@ async fn a_stream_tells_when_its_first_chunk_left() {
 #[tokio::test]
 async fn a_stream_that_broke_is_an_error_although_its_status_was_200() {
     let told = Told::counted(Limits::default(), Policy::default()).await;
-    told.world.first.then(Script::Break { text: "One two three".into(), after_chunks: 2 });
+    told.app.first.then(Script::Break { text: "One two three".into(), after_chunks: 2 });
     assert_eq!(told.post(PATH, &[], STREAM).await.status, 200);
     let lines = told.lines();
     // What it used is not known: all of its input, and a token for every byte that came.
@@ -63,7 +63,7 @@ async fn a_stream_that_broke_is_an_error_although_its_status_was_200() {
 async fn a_call_that_failed_counts_for_its_model() {
     let told = Told::counted(Limits::default(), Policy::default()).await;
     let refuse = || Failure::Unauthorized { message: String::new() };
-    told.world.first.then(Script::Fail(refuse));
+    told.app.first.then(Script::Fail(refuse));
     assert_eq!(told.post(PATH, &[], CHAT).await.status, 502);
     told.post(PATH, &[], &CHAT.replace("priced", "no-such-model")).await;
     let expected = [
@@ -114,7 +114,7 @@ async fn what_is_no_call_of_a_model_has_no_model() {
 #[tokio::test]
 async fn a_job_tells_its_start_its_end_its_cost_and_its_message() {
     let told = Told::counted(Limits::default(), Policy::default()).await;
-    let hook = Hook::start(&told.world.clock).await;
+    let hook = Hook::start(&told.app.clock).await;
     let body = json!({"url": hook.url(), "event_types": ["response.completed"]}).to_string();
     told.post("/v1/webhook_endpoints", &[], &body).await;
     told.post(RESPONSES, &[], &background()).await;
@@ -155,14 +155,14 @@ async fn a_message_that_cannot_be_read_is_told_without_its_body() {
     let told = Told::counted(Limits::default(), Policy::default()).await;
     let event = json!({"Records": [{"messageId": "m1", "body": "pineapple-secret"}]});
     let event = serde_json::from_value(event).unwrap();
-    told.telemetry.told(respond::job(event, told.gateway.clone(), None)).await;
+    told.telemetry.observe_and_flush(respond::job(event, told.instance.response_worker(), None)).await;
     assert_eq!(told.lines(), ["respond - unreadable | Messages 1 Count [function,outcome]"]);
 }
 
 #[tokio::test]
 async fn a_sweep_tells_what_it_settled() {
     let told = Told::counted(Limits::default(), Policy::default()).await;
-    told.telemetry.named("sweep").told(told.gateway.sweep()).await.unwrap();
+    told.telemetry.for_function("sweep").observe_and_flush(told.instance.sweeper().sweep()).await.unwrap();
     assert_eq!(told.lines(), ["sweep - - | SweepReport 0 Count [function]"]);
 }
 

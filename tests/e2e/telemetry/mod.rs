@@ -8,11 +8,12 @@ mod spans;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use kit::{Reply, World, router_of, send};
+use kit::{Reply, TestApp, router_of, send};
+use shared::app::Components;
 use shared::data::Queue;
+use shared::edge::Telemetry;
 use shared::edge::config::TelemetryConfig;
-use shared::edge::telemetry::observed;
-use shared::edge::{Deps, Telemetry};
+use shared::edge::telemetry::observe;
 use shared::model::project::{Limits, Policy};
 
 use collector::Collector;
@@ -20,10 +21,10 @@ use lines::shown;
 
 /// A deployment that tells what happens.
 struct Told {
-    world: World,
+    app: TestApp,
     key: String,
     project_id: String,
-    gateway: Deps,
+    instance: Components,
     router: Router,
     telemetry: Telemetry,
     lines: Arc<Mutex<Vec<u8>>>,
@@ -31,13 +32,13 @@ struct Told {
 
 impl Told {
     async fn new(limits: Limits, policy: Policy, config: TelemetryConfig) -> Self {
-        let world = World::new().await;
-        let (project, key) = world.project(limits, policy).await;
+        let app = TestApp::new().await;
+        let (project, key) = app.project(limits, policy).await;
         let lines = Arc::new(Mutex::new(Vec::new()));
-        let telemetry = Telemetry::start_with("", &config, &world.clock, lines.clone());
-        let gateway = world.gateway();
-        let router = observed(router_of(&gateway), telemetry.clone());
-        Self { world, key, project_id: project.id, gateway, router, telemetry, lines }
+        let telemetry = Telemetry::start_with("", &config, &app.clock, lines.clone());
+        let instance = app.instance();
+        let router = observe(router_of(&instance), telemetry.clone());
+        Self { app, key, project_id: project.id, instance, router, telemetry, lines }
     }
 
     /// With metrics and without spans.
@@ -59,11 +60,13 @@ impl Told {
 
     /// Gives the visible messages of a queue to its worker.
     async fn work(&self, queue: Queue) {
-        let (gateway, telemetry) = (self.gateway.clone(), &self.telemetry);
-        let worked = self.world.work_once(queue, |event| async move {
+        let (instance, telemetry) = (self.instance.clone(), &self.telemetry);
+        let worked = self.app.work_once(queue, |event| async move {
             match queue {
-                Queue::Respond => telemetry.told(respond::job(event, gateway, None)).await,
-                Queue::Deliver => telemetry.told(deliver::job(event, gateway)).await,
+                Queue::Respond => {
+                    telemetry.observe_and_flush(respond::job(event, instance.response_worker(), None)).await
+                }
+                Queue::Deliver => telemetry.observe_and_flush(deliver::job(event, instance.deliverer())).await,
             }
         });
         assert!(worked.await > 0, "no message in {}", queue.name());

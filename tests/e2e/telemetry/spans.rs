@@ -36,7 +36,7 @@ fn background(input: &str) -> String {
 async fn one_trace_goes_from_the_request_through_the_worker_to_the_webhook() {
     let collector = Collector::start().await;
     let told = Told::traced(&collector, false).await;
-    let hook = Hook::start(&told.world.clock).await;
+    let hook = Hook::start(&told.app.clock).await;
     register(&told, &hook).await;
     assert_eq!(told.post(RESPONSES, &[TRACEPARENT], &background("Hello")).await.status, 200);
     told.work(Queue::Respond).await;
@@ -52,7 +52,7 @@ SERVER POST /v1/responses faas.name=responses http.request.method=POST http.resp
     assert_eq!(collector.tree(&CALLER), expected);
     let trace = collector.span("process deliver").trace_id;
     assert_eq!(trace.iter().map(|byte| format!("{byte:02x}")).collect::<String>(), TRACE);
-    let asked = told.world.first.calls()[0].traceparent.clone();
+    let asked = told.app.first.calls()[0].traceparent.clone();
     assert_eq!(asked, Some(header(&collector.span("chat scripted-1").span_id)), "what the provider continues");
     assert_eq!(hook.received()[0].header("traceparent"), header(&collector.span("POST").span_id));
     assert_eq!(collector.services()[0], "weir");
@@ -63,9 +63,9 @@ async fn a_response_that_the_sweeper_finds_keeps_its_trace() {
     let collector = Collector::start().await;
     let told = Told::traced(&collector, false).await;
     assert_eq!(told.post(RESPONSES, &[TRACEPARENT], &background("Hello")).await.status, 200);
-    drop(told.world.take_messages(Queue::Respond)); // Its worker died.
-    told.world.clock.advance_ms(61_000);
-    told.telemetry.named("sweep").told(told.gateway.sweep()).await.unwrap();
+    drop(told.app.take_messages(Queue::Respond)); // Its worker died.
+    told.app.clock.advance_ms(61_000);
+    told.telemetry.for_function("sweep").observe_and_flush(told.instance.sweeper().sweep()).await.unwrap();
     told.work(Queue::Respond).await;
     let server = collector.span("POST /v1/responses");
     assert_eq!(collector.span("process respond").parent_span_id, server.span_id);
@@ -76,7 +76,7 @@ async fn every_attempt_at_a_provider_has_a_span() {
     let collector = Collector::start().await;
     let told = Told::traced(&collector, false).await;
     let down = || Failure::Unavailable { status: 503, message: "secret words".into(), retry_after: None };
-    told.world.first.then(Script::Fail(down));
+    told.app.first.then(Script::Fail(down));
     let body = CHAT.replace("priced", "two-targets");
     assert_eq!(told.post(PATH, &[TRACEPARENT], &body).await.status, 200);
     let (first, second) = (collector.span("chat a"), collector.span("chat b"));
@@ -101,7 +101,7 @@ async fn the_spans_of_a_stream_are_sent_before_it_ends_and_those_of_a_broken_one
 
     let collector = Collector::start().await;
     let told = Told::traced(&collector, false).await;
-    told.world.first.then(Script::Break { text: "One two three".into(), after_chunks: 2 });
+    told.app.first.then(Script::Break { text: "One two three".into(), after_chunks: 2 });
     told.post(PATH, &[], STREAM).await;
     assert_eq!(attribute(&collector.span("chat scripted-1"), "error.type"), "unreachable");
     assert_eq!(attribute(&collector.span("POST /v1/chat/completions"), "error.type"), "stream_interrupted");
@@ -111,7 +111,7 @@ const PROMPT: &str = "pineapple-secret";
 
 /// Says something in every way, and has it answered.
 async fn converse(told: &Told) {
-    told.world.first.always(Script::answer(&format!("{PROMPT} indeed"), 10, 5));
+    told.app.first.always(Script::answer(&format!("{PROMPT} indeed"), 10, 5));
     for body in [CHAT, STREAM] {
         assert_eq!(told.post(PATH, &[], &body.replace("Hello", PROMPT)).await.status, 200);
     }
@@ -154,7 +154,7 @@ async fn without_a_collector_a_trace_goes_on_and_what_is_none_does_not() {
         told.post(RESPONSES, &[headers], &background("Hello")).await;
         told.work(Queue::Respond).await;
     }
-    let asked: Vec<Option<String>> = told.world.first.calls().into_iter().map(|call| call.traceparent).collect();
+    let asked: Vec<Option<String>> = told.app.first.calls().into_iter().map(|call| call.traceparent).collect();
     let goes_on = Some(TRACEPARENT.1.to_owned());
     assert_eq!(asked, [goes_on.clone(), goes_on, None, None]);
 }

@@ -27,7 +27,7 @@ pub struct Units {
     pub gets: u64,
 }
 
-/// Adds up what instances consume; see [`crate::World::gateway_with`].
+/// Adds up what instances consume; see [`crate::TestApp::instance_metered`].
 #[derive(Clone, Default)]
 pub struct Consumed(Arc<Mutex<Units>>);
 

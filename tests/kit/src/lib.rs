@@ -1,6 +1,8 @@
 //! What tests share: stores that count and fail, a scripted provider, and the whole service around them.
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a fixture that cannot be made is a failed test")]
 
+mod app;
+mod app_operations;
 mod calls;
 mod client;
 mod connector;
@@ -10,8 +12,8 @@ mod mutate;
 mod recorded;
 mod routes;
 mod scripted;
-mod world;
 
+pub use app::{ADMIN_KEY, Connectors, START_MS, TestApp, TestAppBuilder, router_of};
 pub use calls::{AwsCall, AwsCalls};
 pub use client::{Reply, send};
 pub use connector::{Fault, Faults, StoreLog};
@@ -21,4 +23,3 @@ pub use mutate::{Bytes as FuzzedBytes, mutated_json, mutated_text};
 pub use recorded::{RECORDED_ADMIN_KEY, Recorded, compared, recorded_events};
 pub use routes::routes_of;
 pub use scripted::{Script, ScriptedProvider, chat_answer, chat_chunks};
-pub use world::{ADMIN_KEY, Connectors, START_MS, World, WorldBuilder, router_of};

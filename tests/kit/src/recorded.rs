@@ -14,7 +14,7 @@ use shared::model::money::MicroUsd;
 use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project, ServiceAccount};
 use shared::model::tokens::Usage;
 
-use crate::World;
+use crate::TestApp;
 
 /// The key of the project that recorded requests come from.
 const KEY: &str = "sk-weir-EventProject0000000000000-EventSecret000000000000000000000000000000000";
@@ -90,10 +90,10 @@ fn blotted(body: &str) -> String {
     out
 }
 
-impl World {
+impl TestApp {
     /// What recorded events expect: one project with one key of one service account, a conversation with two items, a
     /// response that has ended, and one that waits in the background.
-    pub async fn keep_recorded(&self) {
+    pub async fn provision_recorded(&self) {
         let key = ApiKeySecret::parse(KEY).unwrap();
         let created_at = self.clock.now().seconds();
         let project = Project {
@@ -105,7 +105,7 @@ impl World {
             revision: 1,
             policy: Policy::default(),
         };
-        self.stores.table.create_project(&project).await.unwrap();
+        self.stores.projects().create(&project).await.unwrap();
         let stored = ApiKey {
             id: "key_1".to_owned(),
             hash: key.hash(),
@@ -121,14 +121,14 @@ impl World {
             name: "backend".to_owned(),
             created_at,
         };
-        self.stores.table.create_service_account(&account, &stored).await.unwrap();
+        self.stores.api_keys().create_service_account(&account, &stored).await.unwrap();
         keep_responses(self, key.project_id()).await;
     }
 }
 
 /// A conversation with two items, a response that has ended, and one that waits in the background.
-async fn keep_responses(world: &World, project_id: &str) {
-    let now = world.clock.now();
+async fn keep_responses(app: &TestApp, project_id: &str) {
+    let now = app.clock.now();
     let message = |id: &str, text: &str| {
         let content = json!([{"type": "input_text", "text": text}]);
         json!({"id": id, "type": "message", "status": "completed", "role": "user", "content": content})
@@ -142,7 +142,7 @@ async fn keep_responses(world: &World, project_id: &str) {
     };
     let item = |id: &str, text: &str| NewItem { id: id.to_owned(), body: message(id, text).to_string().into() };
     let items = [item("msg_1", "Be brief."), item("msg_2", "Be kind.")];
-    world.stores.create_conversation(&conversation, &items).await.unwrap();
+    app.stores.conversations().create(&conversation, &items).await.unwrap();
     for (id, status) in [("resp_1", Status::Completed), ("resp_2", Status::Queued)] {
         let response = json!({
             "id": id, "object": "response", "created_at": now.seconds(), "status": status.name(), "model": "simulator",
@@ -170,7 +170,7 @@ async fn keep_responses(world: &World, project_id: &str) {
             api_key_id: "key_1".to_owned(),
             conversation_id: None,
             traceparent: None,
-            holding: None,
+            reservation: None,
             output_bytes: 0,
             usage: Usage::default(),
             cost: MicroUsd(0),
@@ -181,8 +181,8 @@ async fn keep_responses(world: &World, project_id: &str) {
             request: request.to_string().into(),
             events: bytes::Bytes::new(),
             response: has_ended.then(|| response.to_string().into()),
-            claim: None,
+            key: None,
         };
-        world.stores.create_response(&new).await.unwrap();
+        app.stores.responses().create(&new).await.unwrap();
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use kit::World;
+use kit::TestApp;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
@@ -13,7 +13,7 @@ use crate::{Aws, Failure, Function, Upstream};
 /// Stores, AWS in front of them, and a models file.
 pub struct Deployment {
     /// The stores as the test sees them: the same as the functions'.
-    pub world: World,
+    pub app: TestApp,
     pub aws: Aws,
     models: NamedTempFile,
 }
@@ -22,18 +22,18 @@ pub struct Deployment {
 const ADMIN_KEY_SECRET: &str = "weir-admin-key";
 
 impl Deployment {
-    /// Puts AWS in front of a world, whose clock should be the system's. The key of the admin API is `admin_key`, and
+    /// Puts AWS in front of a app, whose clock should be the system's. The key of the admin API is `admin_key`, and
     /// [`Upstream::KEY_SECRET`] names the key of a provider.
     ///
     /// # Errors
     /// If there is no free port or no room for a file.
-    pub async fn start(world: World, models: &str, admin_key: &str) -> io::Result<Self> {
+    pub async fn start(app: TestApp, models: &str, admin_key: &str) -> io::Result<Self> {
         let secrets = [(ADMIN_KEY_SECRET, admin_key), (Upstream::KEY_SECRET, "sk-upstream")];
         let secrets: HashMap<_, _> = secrets.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let aws = Aws::start(world.connectors(), secrets).await?;
+        let aws = Aws::start(app.connectors(), secrets).await?;
         let mut file = NamedTempFile::new()?;
         file.write_all(models.as_bytes())?;
-        Ok(Self { world, aws, models: file })
+        Ok(Self { app, aws, models: file })
     }
 
     /// Starts a function of this deployment; `mode` is its `RESPONSE_MODE`.

@@ -11,7 +11,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use kit::{RECORDED_ADMIN_KEY, Recorded, World, compared, recorded_events};
+use kit::{RECORDED_ADMIN_KEY, Recorded, TestApp, compared, recorded_events};
 use runtime_api::{Deployment, linked, permitted};
 use serde_json::Value;
 use shared::model::clock::Clock;
@@ -101,9 +101,9 @@ async fn replay(bootstrap: &Path, models: &str, events: &[&Recorded]) -> Result<
 }
 
 async fn invoke(bootstrap: &Path, models: &str, event: &Recorded, mode: &str) -> Result<Value, Failure> {
-    let world = World::builder().clock(Clock::system()).build().await;
-    world.keep_recorded().await;
-    let deployment = Deployment::start(world, models, RECORDED_ADMIN_KEY).await?;
+    let app = TestApp::builder().clock(Clock::system()).build().await;
+    app.provision_recorded().await;
+    let deployment = Deployment::start(app, models, RECORDED_ADMIN_KEY).await?;
     let mut function = deployment.function(bootstrap, mode).await?;
     let answer = function.invoke(event.text.clone()).await?;
     if mode.is_empty() {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{ADMIN_KEY, NOW, World, plain, router, send};
+use crate::world::{ADMIN_KEY, NOW, TestApp, plain, router, send};
 
 struct Made {
     account: String,
@@ -10,8 +10,8 @@ struct Made {
     secret: String,
 }
 
-async fn make(world: &World, project: &str, name: &str) -> Made {
-    let answer = world.admin("POST", &format!("{project}/service_accounts"), &json!({"name": name}).to_string()).await;
+async fn make(app: &TestApp, project: &str, name: &str) -> Made {
+    let answer = app.admin("POST", &format!("{project}/service_accounts"), &json!({"name": name}).to_string()).await;
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     Made {
         account: text(&answer["id"]),
@@ -21,8 +21,8 @@ async fn make(world: &World, project: &str, name: &str) -> Made {
 }
 
 /// Sends a request with the admin key to a project's path and compares the whole answer, ids replaced.
-async fn check(world: &World, method: &str, path: &str, status: u16, expected: &Value) {
-    let (found, answer) = world.send(Some(ADMIN_KEY), method, path, "").await;
+async fn check(app: &TestApp, method: &str, path: &str, status: u16, expected: &Value) {
+    let (found, answer) = app.send(Some(ADMIN_KEY), method, path, "").await;
     assert_eq!(format!("{found} {}", plain(answer)), format!("{status} {expected}"), "{method} {path}");
 }
 
@@ -47,9 +47,9 @@ fn list(item: &Value) -> Value {
 
 #[tokio::test]
 async fn a_key_is_shown_once_and_then_only_its_end() {
-    let world = World::new().await;
-    let project = world.project().await;
-    let answer = world.admin("POST", &format!("{project}/service_accounts"), r#"{"name":"App"}"#).await;
+    let app = TestApp::new().await;
+    let project = app.project().await;
+    let answer = app.admin("POST", &format!("{project}/service_accounts"), r#"{"name":"App"}"#).await;
     let secret = answer["api_key"]["value"].as_str().unwrap().to_owned();
     let expected = json!({
         "object": "organization.project.service_account", "id": "svc_acct_*", "name": "App", "role": "member", "created_at": NOW,
@@ -60,38 +60,37 @@ async fn a_key_is_shown_once_and_then_only_its_end() {
     });
     assert_eq!(plain(answer.clone()), expected.to_string());
     let key_path = format!("{project}/api_keys/{}", answer["api_key"]["id"].as_str().unwrap());
-    let redacted = world.admin("GET", &key_path, "").await["redacted_value"].as_str().unwrap().to_owned();
+    let redacted = app.admin("GET", &key_path, "").await["redacted_value"].as_str().unwrap().to_owned();
     assert_eq!(redacted, format!("sk-weir-...{}", &secret[secret.len() - 4..]));
 }
 
 #[tokio::test]
 async fn accounts_and_keys_are_read_alone_and_in_lists() {
-    let world = World::new().await;
-    let project = world.project().await;
-    let made = make(&world, &project, "App").await;
-    check(&world, "GET", &format!("{project}/service_accounts"), 200, &list(&account())).await;
-    check(&world, "GET", &format!("{project}/service_accounts/{}", made.account), 200, &account()).await;
-    check(&world, "GET", &format!("{project}/api_keys"), 200, &list(&key())).await;
-    check(&world, "GET", &format!("{project}/api_keys/{}", made.key), 200, &key()).await;
+    let app = TestApp::new().await;
+    let project = app.project().await;
+    let made = make(&app, &project, "App").await;
+    check(&app, "GET", &format!("{project}/service_accounts"), 200, &list(&account())).await;
+    check(&app, "GET", &format!("{project}/service_accounts/{}", made.account), 200, &account()).await;
+    check(&app, "GET", &format!("{project}/api_keys"), 200, &list(&key())).await;
+    check(&app, "GET", &format!("{project}/api_keys/{}", made.key), 200, &key()).await;
 }
 
 #[tokio::test]
 async fn a_revoked_key_stops_working_here_at_once_and_elsewhere_within_30_seconds() {
-    let world = World::new().await;
-    let project = world.project().await;
-    let (made, kept) = (make(&world, &project, "App").await, make(&world, &project, "Other").await);
-    let other = world.other_process();
+    let app = TestApp::new().await;
+    let project = app.project().await;
+    let (made, kept) = (make(&app, &project, "App").await, make(&app, &project, "Other").await);
+    let other = app.other_process();
     let works_there = async || send(router(&other), Some(&made.secret), "GET", "/v1/models", "").await.0 == 200;
-    assert!(world.works(&made.secret).await && works_there().await);
+    assert!(app.works(&made.secret).await && works_there().await);
     let deleted = json!({"object": "organization.project.api_key.deleted", "id": "key_*", "deleted": true});
-    check(&world, "DELETE", &format!("{project}/api_keys/{}", made.key), 200, &deleted).await;
-    assert!(!world.works(&made.secret).await && world.works(&kept.secret).await);
-    world.clock.advance_ms(30_000);
+    check(&app, "DELETE", &format!("{project}/api_keys/{}", made.key), 200, &deleted).await;
+    assert!(!app.works(&made.secret).await && app.works(&kept.secret).await);
+    app.clock.advance_ms(30_000);
     assert!(!works_there().await);
     let gone = not_found("API key", &made.key);
     for method in ["GET", "DELETE"] {
-        let (status, answer) =
-            world.send(Some(ADMIN_KEY), method, &format!("{project}/api_keys/{}", made.key), "").await;
+        let (status, answer) = app.send(Some(ADMIN_KEY), method, &format!("{project}/api_keys/{}", made.key), "").await;
         assert_eq!((status, answer), (404, gone.clone()));
     }
 }
@@ -103,31 +102,31 @@ fn not_found(kind: &str, id: &str) -> Value {
 
 #[tokio::test]
 async fn deleting_an_account_revokes_its_keys() {
-    let world = World::new().await;
-    let project = world.project().await;
-    let (made, kept) = (make(&world, &project, "App").await, make(&world, &project, "App").await);
-    assert!(world.works(&made.secret).await);
+    let app = TestApp::new().await;
+    let project = app.project().await;
+    let (made, kept) = (make(&app, &project, "App").await, make(&app, &project, "App").await);
+    assert!(app.works(&made.secret).await);
     let deleted =
         json!({"object": "organization.project.service_account.deleted", "id": "svc_acct_*", "deleted": true});
-    check(&world, "DELETE", &format!("{project}/service_accounts/{}", made.account), 200, &deleted).await;
-    assert!(!world.works(&made.secret).await && world.works(&kept.secret).await);
-    check(&world, "GET", &format!("{project}/api_keys"), 200, &list(&key())).await;
-    check(&world, "GET", &format!("{project}/service_accounts"), 200, &list(&account())).await;
+    check(&app, "DELETE", &format!("{project}/service_accounts/{}", made.account), 200, &deleted).await;
+    assert!(!app.works(&made.secret).await && app.works(&kept.secret).await);
+    check(&app, "GET", &format!("{project}/api_keys"), 200, &list(&key())).await;
+    check(&app, "GET", &format!("{project}/service_accounts"), 200, &list(&account())).await;
 }
 
 #[tokio::test]
 async fn a_client_can_delete_what_it_lists() {
-    let world = World::new().await;
-    let project = world.project().await;
+    let app = TestApp::new().await;
+    let project = app.project().await;
     for _ in 0..3 {
-        make(&world, &project, "App").await;
-        world.clock.advance_ms(1);
+        make(&app, &project, "App").await;
+        app.clock.advance_ms(1);
     }
     let (mut deleted, mut after) = (0, String::new());
     loop {
-        let page = world.admin("GET", &format!("{project}/api_keys?limit=1{after}"), "").await;
+        let page = app.admin("GET", &format!("{project}/api_keys?limit=1{after}"), "").await;
         let Some(last) = page["last_id"].as_str() else { break };
-        world.admin("DELETE", &format!("{project}/api_keys/{last}"), "").await;
+        app.admin("DELETE", &format!("{project}/api_keys/{last}"), "").await;
         deleted += 1;
         after = format!("&after={last}");
     }
@@ -136,13 +135,13 @@ async fn a_client_can_delete_what_it_lists() {
 
 #[tokio::test]
 async fn a_key_is_not_found_in_another_project() {
-    let world = World::new().await;
-    let (one, other) = (world.project().await, world.project().await);
-    let made = make(&world, &one, "App").await;
+    let app = TestApp::new().await;
+    let (one, other) = (app.project().await, app.project().await);
+    let made = make(&app, &one, "App").await;
     for (method, path) in
         [("GET", format!("api_keys/{}", made.key)), ("DELETE", format!("service_accounts/{}", made.account))]
     {
-        assert_eq!(world.send(Some(ADMIN_KEY), method, &format!("{other}/{path}"), "").await.0, 404);
+        assert_eq!(app.send(Some(ADMIN_KEY), method, &format!("{other}/{path}"), "").await.0, 404);
     }
-    assert!(world.works(&made.secret).await);
+    assert!(app.works(&made.secret).await);
 }

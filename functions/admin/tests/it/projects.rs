@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{ADMIN_KEY, NOW, PROJECTS, World, plain};
+use crate::world::{ADMIN_KEY, NOW, PROJECTS, TestApp, plain};
 
 fn expected(name: &str, limits: &Value, policy: &Value) -> Value {
     json!({
@@ -21,12 +21,12 @@ fn no_policy() -> Value {
 
 /// Creates a project with `create`, changes it with `update`, and compares both answers and what is read afterwards.
 async fn check(create: &Value, created: &Value, update: &Value, updated: &Value) {
-    let world = World::new().await;
-    let answer = world.admin("POST", PROJECTS, &create.to_string()).await;
+    let app = TestApp::new().await;
+    let answer = app.admin("POST", PROJECTS, &create.to_string()).await;
     assert_eq!(plain(answer.clone()), created.to_string());
     let path = format!("{PROJECTS}/{}", answer["id"].as_str().unwrap());
-    assert_eq!(plain(world.admin("POST", &path, &update.to_string()).await), updated.to_string());
-    assert_eq!(plain(world.admin("GET", &path, "").await), updated.to_string());
+    assert_eq!(plain(app.admin("POST", &path, &update.to_string()).await), updated.to_string());
+    assert_eq!(plain(app.admin("GET", &path, "").await), updated.to_string());
 }
 
 #[tokio::test]
@@ -63,37 +63,37 @@ async fn an_update_merges() {
 
 #[tokio::test]
 async fn an_archived_project_is_read_only_by_name() {
-    let world = World::new().await;
-    let path = world.project().await;
-    let key = world.admin("POST", &format!("{path}/service_accounts"), r#"{"name":"App"}"#).await;
+    let app = TestApp::new().await;
+    let path = app.project().await;
+    let key = app.admin("POST", &format!("{path}/service_accounts"), r#"{"name":"App"}"#).await;
     let key = key["api_key"]["value"].as_str().unwrap();
-    assert!(world.works(key).await);
-    world.clock.advance_ms(5_000);
-    let archived = world.admin("POST", &format!("{path}/archive"), "").await;
+    assert!(app.works(key).await);
+    app.clock.advance_ms(5_000);
+    let archived = app.admin("POST", &format!("{path}/archive"), "").await;
     assert_eq!((archived["status"].as_str(), archived["archived_at"].as_u64()), (Some("archived"), Some(NOW + 5)));
-    assert!(!world.works(key).await);
-    world.clock.advance_ms(5_000);
-    assert_eq!(world.admin("POST", &format!("{path}/archive"), "").await, archived);
-    assert_eq!(world.admin("GET", PROJECTS, "").await["data"], json!([]));
-    assert_eq!(world.admin("GET", &format!("{PROJECTS}?include_archived=true"), "").await["data"], json!([archived]));
+    assert!(!app.works(key).await);
+    app.clock.advance_ms(5_000);
+    assert_eq!(app.admin("POST", &format!("{path}/archive"), "").await, archived);
+    assert_eq!(app.admin("GET", PROJECTS, "").await["data"], json!([]));
+    assert_eq!(app.admin("GET", &format!("{PROJECTS}?include_archived=true"), "").await["data"], json!([archived]));
     let (status, refused) =
-        world.send(Some(ADMIN_KEY), "POST", &format!("{path}/service_accounts"), r#"{"name":"App"}"#).await;
+        app.send(Some(ADMIN_KEY), "POST", &format!("{path}/service_accounts"), r#"{"name":"App"}"#).await;
     assert_eq!((status, refused["error"]["code"].as_str()), (400, Some("project_archived")));
 }
 
 #[tokio::test]
 async fn a_list_is_paged_oldest_first() {
-    let world = World::new().await;
+    let app = TestApp::new().await;
     let none = json!({"object": "list", "data": [], "first_id": null, "last_id": null, "has_more": false});
-    assert_eq!(world.admin("GET", PROJECTS, "").await, none);
+    assert_eq!(app.admin("GET", PROJECTS, "").await, none);
     let mut made = Vec::new();
     for _ in 0..5 {
-        made.push(world.project().await.replace(&format!("{PROJECTS}/"), ""));
-        world.clock.advance_ms(1);
+        made.push(app.project().await.replace(&format!("{PROJECTS}/"), ""));
+        app.clock.advance_ms(1);
     }
     let (mut seen, mut after) = (Vec::new(), String::new());
     loop {
-        let page = world.admin("GET", &format!("{PROJECTS}?limit=2{after}"), "").await;
+        let page = app.admin("GET", &format!("{PROJECTS}?limit=2{after}"), "").await;
         let ids: Vec<String> =
             page["data"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect();
         assert_eq!(
@@ -111,8 +111,8 @@ async fn a_list_is_paged_oldest_first() {
 
 #[tokio::test]
 async fn changes_at_the_same_time_are_all_kept() {
-    let world = World::new().await;
-    let path = world.project().await;
+    let app = TestApp::new().await;
+    let path = app.project().await;
     let changes = [
         json!({"name": "Crew"}),
         json!({"limits": {"requests_per_minute": 5}}),
@@ -123,13 +123,13 @@ async fn changes_at_the_same_time_are_all_kept() {
     ];
     let [a, b, c, d, e, f] = changes.each_ref().map(Value::to_string);
     let send = |body: String| {
-        let (world, path) = (&world, &path);
-        async move { world.admin("POST", path, &body).await }
+        let (app, path) = (&app, &path);
+        async move { app.admin("POST", path, &body).await }
     };
     tokio::join!(send(a), send(b), send(c), send(d), send(e), send(f));
     let limits = json!({"requests_per_minute": 5, "tokens_per_minute": 6, "budget_usd_per_month": 7.0});
     let policy = json!({"default_max_output_tokens": null, "dedupe_retries": true, "cache_ttl_seconds": 8});
-    assert_eq!(plain(world.admin("GET", &path, "").await), expected("Crew", &limits, &policy).to_string());
+    assert_eq!(plain(app.admin("GET", &path, "").await), expected("Crew", &limits, &policy).to_string());
     let id = path.rsplit('/').next().unwrap();
-    assert_eq!(world.gateway.project(id).await.unwrap().revision, 7);
+    assert_eq!(app.instance.project(id).await.unwrap().revision, 7);
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kit::{ADMIN_KEY, World, send};
+use kit::{ADMIN_KEY, TestApp, send};
 use runtime_api::{Answer, Chunk, Deployment, Function, Upstream, UpstreamCall, request_event};
 use serde_json::{Value, json};
 use shared::data::UsageCount;
@@ -28,10 +28,10 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) async fn new(mode: &str) -> Self {
         let upstream = Upstream::start().await.unwrap();
-        let world = World::builder().clock(Clock::system()).build().await;
-        let deployment = Deployment::start(world, &upstream.models(), ADMIN_KEY).await.unwrap();
+        let app = TestApp::builder().clock(Clock::system()).build().await;
+        let deployment = Deployment::start(app, &upstream.models(), ADMIN_KEY).await.unwrap();
         let limits = Limits { budget: Some(MicroUsd(1_000_000)), ..Limits::default() };
-        let (project, key) = deployment.world.project(limits, Policy::default()).await;
+        let (project, key) = deployment.app.project(limits, Policy::default()).await;
         let function = start(&deployment, mode).await;
         Self { deployment, upstream, function, project, key }
     }
@@ -64,12 +64,12 @@ impl Stage {
 
     /// Micro-dollars spent and held.
     pub(crate) async fn books(&self) -> (u64, u64) {
-        self.deployment.world.books(&self.project).await
+        self.deployment.app.books(&self.project).await
     }
 
     /// What is counted of the project's calls.
     async fn counted(&self) -> UsageCount {
-        let table = &self.deployment.world.stores.table;
+        let table = &self.deployment.app.stores.table;
         let counters = table.usage(&self.project.id, "2000-01-01T00", "2999-12-31T23").await.unwrap();
         counters.into_iter().fold(UsageCount::default(), |mut sum, (_, count)| {
             sum += count;
@@ -83,13 +83,13 @@ impl Stage {
         assert_eq!(self.books().await, (calls * COST, 0));
         let tokens = Usage { input: 10 * calls, output: 5 * calls, ..Usage::default() };
         assert_eq!(self.counted().await, UsageCount { requests: calls, tokens, cost: MicroUsd(calls * COST) });
-        let router = self.deployment.world.router();
+        let router = self.deployment.app.router();
         for key in idempotency_keys {
             let headers = [("idempotency-key", *key)];
             let replay = send(&router, "POST", PATH, &self.key, &headers, body(true).to_string()).await;
             assert_eq!(replay.header("idempotent-replayed"), "true", "{key}: {}", replay.text());
         }
-        assert_eq!(self.deployment.world.first.call_count(), 0);
+        assert_eq!(self.deployment.app.first.call_count(), 0);
     }
 }
 

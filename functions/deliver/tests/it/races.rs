@@ -31,16 +31,16 @@ async fn messages_that_come_twice_late_or_early_make_no_attempt() {
     assert_eq!(stage.queue.take().len(), 1);
     let message = Message::new(key.clone(), None).to_json();
     let thrice = sqs_event(&[message.clone(), message.clone(), message.clone()]);
-    let answer = deliver::job(thrice.clone(), stage.gateway.clone()).await;
+    let answer = deliver::job(thrice.clone(), stage.instance.deliverer()).await;
     assert!(answer.batch_item_failures.is_empty());
     assert_eq!(stage.hook.received().len(), 1, "three messages at once are one attempt");
     stage.clock.advance_ms(4_999);
-    deliver::job(thrice.clone(), stage.gateway.clone()).await;
+    deliver::job(thrice.clone(), stage.instance.deliverer()).await;
     assert_eq!(stage.hook.received().len(), 1, "an early message is none");
     stage.step(&key).await;
     assert_eq!((stage.hook.received().len(), stage.outcome(&key).await.as_str()), (2, "delivered"));
     stage.clock.advance_ms(3_600_000);
-    deliver::job(thrice, stage.gateway.clone()).await;
+    deliver::job(thrice, stage.instance.deliverer()).await;
     assert_eq!(stage.hook.received().len(), 2, "a late message is none");
 }
 
@@ -79,7 +79,7 @@ async fn a_worker_that_dies_between_attempt_and_record_is_followed_by_another() 
     stage.work().await;
     assert_eq!(stage.hook.received().len(), 1, "the claim keeps others out");
     stage.clock.advance_ms(59_999);
-    stage.gateway.sweep().await.unwrap();
+    stage.instance.sweeper().sweep().await.unwrap();
     assert_eq!(stage.work().await, 0);
     stage.step(&key).await;
     let [first, second] = stage.hook.received().try_into().unwrap();
@@ -96,7 +96,7 @@ async fn what_kills_every_worker_ends_as_a_dead_letter() {
         killed_in_the_attempt(&stage, &key).await;
         stage.clock.advance_ms(60_000);
     }
-    stage.gateway.sweep().await.unwrap();
+    stage.instance.sweeper().sweep().await.unwrap();
     stage.work().await;
     assert_eq!((stage.outcome(&key).await.as_str(), stage.hook.received().len()), ("attempts_exhausted", 10));
 }
@@ -124,7 +124,7 @@ async fn the_sweeper_finds_a_repetition_that_was_never_sent() {
     let (_, key) = stage.announced().await;
     let first = stage.queue.take();
     stage.queue.lose(true);
-    deliver::job(sqs_event(&first), stage.gateway.clone()).await;
+    deliver::job(sqs_event(&first), stage.instance.deliverer()).await;
     stage.queue.lose(false);
     stage.step(&key).await;
     assert_eq!((stage.outcome(&key).await.as_str(), stage.hook.received().len()), ("delivered", 2));
@@ -135,10 +135,10 @@ async fn a_claim_whose_answer_was_lost_is_recognised() {
     let stage = Stage::new().await;
     let (_, key) = stage.announced().await;
     let mut lost = false;
-    stage.world.faults.set(move |operation| {
+    stage.app.faults.set(move |operation| {
         if operation == "PutItem" && !std::mem::replace(&mut lost, true) { Fault::LoseAnswer } else { Fault::None }
     });
-    stage.gateway.deliver(&key).await.unwrap();
-    stage.world.faults.clear();
+    stage.instance.deliver(&key).await.unwrap();
+    stage.app.faults.clear();
     assert_eq!((stage.outcome(&key).await.as_str(), stage.hook.received().len()), ("delivered", 1));
 }

@@ -15,7 +15,7 @@ async fn last_attempt(stage: &Stage, key: &shared::model::message::DeliveryKey) 
 #[tokio::test]
 async fn a_name_that_turns_inwards_after_its_registration_is_not_connected_to() {
     let stage = Stage::new().await;
-    let names = &stage.world.names;
+    let names = &stage.app.names;
     names.set("hook.test", &["127.0.0.1"]);
     let endpoint = stage.endpoint(&stage.hook.url_of("hook.test")).await;
     let key = stage.announce(&endpoint, &stage.event("resp_0")).await;
@@ -39,12 +39,12 @@ async fn a_name_that_turns_inwards_after_its_registration_is_not_connected_to() 
 async fn a_deployment_does_not_connect_to_itself() {
     let stage = Stage::new().await;
     let endpoint = stage.endpoint(&stage.hook.url()).await;
-    stage.world.names.set("hook.test", &["127.0.0.1"]);
+    stage.app.names.set("hook.test", &["127.0.0.1"]);
     let by_name = stage.hook.url_of("hook.test").replace("http:", "https:");
     let by_name = stage.endpoint(&by_name).await;
     let event = stage.event("resp_1");
     let keys = [stage.announce(&endpoint, &event).await, stage.announce(&by_name, &event).await];
-    let strict = Stage { gateway: stage.gateway_with(Options::default()), ..stage };
+    let strict = Stage { instance: stage.gateway_with(Options::default()), ..stage };
     strict.work().await;
     let errors = [last_attempt(&strict, &keys[0]).await.error, last_attempt(&strict, &keys[1]).await.error];
     assert_eq!(errors, [Some(SendError::UrlRefused), Some(SendError::AddressRefused)]);
@@ -62,7 +62,7 @@ async fn redirects_are_failures_and_not_followed() {
         let key = stage.announce(&endpoint, &stage.event(&format!("resp_{n}"))).await;
         stage.work().await;
         assert_eq!(last_attempt(&stage, &key).await.status, Some(status));
-        stage.gateway.delete_endpoint(&stage.caller, &endpoint.id).await.unwrap();
+        stage.instance.delete_endpoint(&stage.caller, &endpoint.id).await.unwrap();
     }
     assert_eq!((stage.hook.received().len(), elsewhere.connections()), (5, 0));
 }
@@ -83,11 +83,11 @@ async fn a_receiver_that_does_not_answer_is_not_waited_for() {
 #[tokio::test]
 async fn why_there_was_no_answer_is_recorded() {
     let stage = Stage::new().await;
-    stage.world.names.set("hook.test", &["127.0.0.1"]);
+    stage.app.names.set("hook.test", &["127.0.0.1"]);
     let endpoint = stage.endpoint(&stage.hook.url_of("hook.test")).await;
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let refusing = stage.endpoint(&format!("http://{closed}/")).await;
-    stage.world.names.forget("hook.test");
+    stage.app.names.forget("hook.test");
     let event = stage.event("resp_1");
     let keys = [stage.announce(&endpoint, &event).await, stage.announce(&refusing, &event).await];
     stage.work().await;

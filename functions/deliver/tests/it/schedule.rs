@@ -27,7 +27,7 @@ async fn a_delivery_is_made_at_once_and_signed() {
     assert_eq!((delivery.state.name(), delivery.attempts.len()), ("delivered", 1));
     assert_eq!(delivery.attempts[0].status, Some(200));
     stage.clock.advance_ms(48 * HOUR);
-    stage.gateway.sweep().await.unwrap();
+    stage.instance.sweeper().sweep().await.unwrap();
     assert_eq!(stage.work().await, 0, "nothing is due any more");
 }
 
@@ -57,11 +57,11 @@ async fn a_receiver_that_fails_for_days_gets_the_schedule_and_then_a_dead_letter
     let dead = stage.delivery(&key).await;
     assert_eq!((dead.attempts.len(), dead.tries), (10, 10));
     stage.clock.advance_ms(72 * HOUR);
-    stage.gateway.sweep().await.unwrap();
+    stage.instance.sweeper().sweep().await.unwrap();
     assert_eq!(stage.work().await, 0);
 
     stage.hook.always(HookReply::status(204));
-    stage.gateway.redeliver(&stage.caller, &key.endpoint_id, &key.delivery_id).await.unwrap();
+    stage.instance.redeliver(&stage.caller, &key.endpoint_id, &key.delivery_id).await.unwrap();
     assert_eq!(stage.work().await, 1);
     assert_eq!(stage.outcome(&key).await, "delivered");
     let last = stage.hook.received().pop().unwrap();
@@ -97,7 +97,7 @@ async fn a_receiver_that_is_gone_is_disabled() {
     stage.work().await;
     let outcomes = [stage.outcome(&key).await, stage.outcome(&other).await];
     assert!(outcomes.iter().all(|outcome| outcome == "gone" || outcome == "endpoint_disabled"), "{outcomes:?}");
-    let found = stage.gateway.endpoint(&stage.caller, &endpoint.id).await.unwrap();
+    let found = stage.instance.endpoint(&stage.caller, &endpoint.id).await.unwrap();
     assert_eq!(found.status, Status::Disabled(DisabledReason::Gone));
 
     let requests = stage.hook.received().len();
@@ -112,7 +112,7 @@ async fn a_delivery_ends_with_its_endpoint() {
     stage.hook.always(HookReply::status(500));
     let (endpoint, key) = stage.announced().await;
     stage.work().await;
-    stage.gateway.delete_endpoint(&stage.caller, &endpoint.id).await.unwrap();
+    stage.instance.delete_endpoint(&stage.caller, &endpoint.id).await.unwrap();
     stage.step(&key).await;
     assert_eq!(stage.outcome(&key).await, "endpoint_deleted");
     assert_eq!(stage.hook.received().len(), 1);
@@ -122,7 +122,7 @@ async fn a_delivery_ends_with_its_endpoint() {
 async fn both_secrets_sign_for_a_day_after_a_rotation() {
     let stage = Stage::new().await;
     let endpoint = stage.endpoint(&stage.hook.url()).await;
-    let rotated = stage.gateway.rotate_secret(&stage.caller, &endpoint.id).await.unwrap();
+    let rotated = stage.instance.rotate_secret(&stage.caller, &endpoint.id).await.unwrap();
     let [old, new] = [&endpoint, &rotated].map(|endpoint| endpoint.secrets.current.secret().expose());
     assert_ne!(old, new);
     stage.announce(&endpoint, &stage.event("resp_1")).await;

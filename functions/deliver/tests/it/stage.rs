@@ -9,13 +9,13 @@ use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, S
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
-use kit::{Hook, World};
+use kit::{Hook, TestApp};
 use outbound::Options;
 use serde_json::{Value, json};
+use shared::app::Components;
 use shared::app::webhooks::NewEndpoint;
 use shared::app::{Gateway, Parts};
 use shared::data::{QueueUrls, Queues, Stores};
-use shared::edge::Deps;
 use shared::edge::worker::SqsEvent;
 use shared::model::catalog::Catalog;
 use shared::model::clock::{Clock, Timestamp};
@@ -24,11 +24,11 @@ use shared::model::project::{Caller, Limits, Policy};
 use shared::model::webhook::{Delivery, Endpoint, EventType, EventTypes, WebhookEvent};
 
 pub(crate) struct Stage {
-    pub(crate) world: World,
+    pub(crate) app: TestApp,
     pub(crate) hook: Hook,
     pub(crate) queue: Queue,
     pub(crate) caller: Caller,
-    pub(crate) gateway: Deps,
+    pub(crate) instance: Components,
     pub(crate) clock: Clock,
 }
 
@@ -38,29 +38,29 @@ impl Stage {
     }
 
     pub(crate) async fn with(options: Options) -> Self {
-        let world = World::new().await;
-        let clock = world.clock.clone();
+        let app = TestApp::new().await;
+        let clock = app.clock.clone();
         let hook = Hook::start(&clock).await;
         let queue = Queue { clock: clock.clone(), ..Queue::default() };
-        let (project, _) = world.project(Limits::default(), Policy::default()).await;
+        let (project, _) = app.project(Limits::default(), Policy::default()).await;
         let caller = Caller { project, api_key_id: "key_1".to_owned() };
-        let gateway = gateway(&world, &queue, options);
-        Self { world, hook, queue, caller, gateway, clock }
+        let instance = instance(&app, &queue, options);
+        Self { app, hook, queue, caller, instance, clock }
     }
 
     /// Another instance of the worker.
-    pub(crate) fn other_gateway(&self) -> Deps {
+    pub(crate) fn other_gateway(&self) -> Components {
         self.gateway_with(Options { permit_loopback: true, ..Options::default() })
     }
 
-    pub(crate) fn gateway_with(&self, options: Options) -> Deps {
-        gateway(&self.world, &self.queue, options)
+    pub(crate) fn gateway_with(&self, options: Options) -> Components {
+        instance(&self.app, &self.queue, options)
     }
 
     pub(crate) async fn endpoint(&self, url: &str) -> Endpoint {
         let event_types = EventTypes::try_from(vec![EventType::ResponseCompleted.name().to_owned()]).unwrap();
         let new = NewEndpoint { url: url.to_owned(), event_types, description: None };
-        self.gateway.create_endpoint(&self.caller, new).await.unwrap()
+        self.instance.create_endpoint(&self.caller, new).await.unwrap()
     }
 
     /// An endpoint at the receiver and the delivery of an event to it, whose message is sent.
@@ -76,12 +76,12 @@ impl Stage {
 
     /// Announces an event; returns the key of its delivery to an endpoint.
     pub(crate) async fn announce(&self, endpoint: &Endpoint, event: &WebhookEvent) -> DeliveryKey {
-        self.gateway.announce(&self.caller.project.id, event, None).await.unwrap();
+        self.instance.announce(&self.caller.project.id, event, None).await.unwrap();
         Delivery::new(event, endpoint, None, self.clock.now()).key
     }
 
     pub(crate) async fn delivery(&self, key: &DeliveryKey) -> Delivery {
-        self.world.stores.table.delivery(key, self.clock.now()).await.unwrap().unwrap()
+        self.app.stores.deliveries().get(key, self.clock.now()).await.unwrap().unwrap()
     }
 
     /// `pending`, `delivered`, or why it failed.
@@ -97,7 +97,7 @@ impl Stage {
         let visible = self.queue.take();
         let count = visible.len();
         if count > 0 {
-            let answer = deliver::job(sqs_event(&visible), Arc::clone(&self.gateway)).await;
+            let answer = deliver::job(sqs_event(&visible), Arc::clone(&self.instance)).await;
             assert!(answer.batch_item_failures.is_empty(), "{answer:?}");
         }
         count
@@ -108,18 +108,18 @@ impl Stage {
         let due_at = self.delivery(key).await.pending().expect("it is pending").due_at;
         let next = self.queue.next().map_or(due_at, |message| message.min(due_at));
         self.clock.advance_ms(self.clock.now().until(next));
-        self.gateway.sweep().await.unwrap();
+        self.instance.sweeper().sweep().await.unwrap();
         self.work().await;
     }
 }
 
-fn gateway(world: &World, queue: &Queue, options: Options) -> Deps {
+fn instance(app: &TestApp, queue: &Queue, options: Options) -> Components {
     Gateway::new(Parts {
-        stores: Stores { queues: queue.queues(), ..world.stores.clone() },
+        stores: Stores { queues: queue.queues(), ..app.stores.clone() },
         catalog: Arc::new(Catalog::parse("").unwrap()),
         providers: HashMap::new(),
-        clock: world.clock.clone(),
-        receivers: Some(world.receivers(options)),
+        clock: app.clock.clone(),
+        receivers: Some(app.receivers(options)),
         admin_key: None,
     })
 }

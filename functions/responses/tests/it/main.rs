@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kit::{ADMIN_KEY, World};
+use kit::{ADMIN_KEY, TestApp};
 use runtime_api::{Deployment, Upstream, request_event};
 use serde_json::{Value, json};
 use shared::model::clock::Clock;
@@ -21,10 +21,10 @@ fn chunk(choices: &Value, usage: &Value) -> String {
 #[tokio::test]
 async fn events_of_a_response_come_while_it_is_made_and_its_books_are_closed_with_it() {
     let mut upstream = Upstream::start().await.unwrap();
-    let world = World::builder().clock(Clock::system()).build().await;
-    let deployment = Deployment::start(world, &upstream.models(), ADMIN_KEY).await.unwrap();
+    let app = TestApp::builder().clock(Clock::system()).build().await;
+    let deployment = Deployment::start(app, &upstream.models(), ADMIN_KEY).await.unwrap();
     let limits = Limits { budget: Some(MicroUsd(1_000_000)), ..Limits::default() };
-    let (project, key) = deployment.world.project(limits, Policy::default()).await;
+    let (project, key) = deployment.app.project(limits, Policy::default()).await;
     let mut function = deployment.function(Path::new(env!("CARGO_BIN_EXE_responses")), "stream").await.unwrap();
     let authorization = format!("Bearer {key}");
     let body = json!({"model": "priced", "input": "Hi", "stream": true, "max_output_tokens": 50});
@@ -53,8 +53,8 @@ async fn events_of_a_response_come_while_it_is_made_and_its_books_are_closed_wit
     drop(call);
     let rest = String::from_utf8(answer.rest().await.unwrap().to_vec()).unwrap();
     assert!(rest.contains("event: response.completed\n"), "{rest}");
-    assert_eq!(deployment.world.books(&project).await, (20, 0));
-    assert_eq!(deployment.world.stored_responses().await, 1);
+    assert_eq!(deployment.app.books(&project).await, (20, 0));
+    assert_eq!(deployment.app.stored_responses().await, 1);
     answer.accept();
     function.polled().await.unwrap();
 }

@@ -18,14 +18,14 @@ fn key(service: &Service, delivery: &Value) -> DeliveryKey {
 #[tokio::test]
 async fn a_delivery_shows_its_event_and_its_attempts() {
     let service = Service::local().await;
-    let hook = Hook::start(&service.world.clock).await;
+    let hook = Hook::start(&service.app.clock).await;
     hook.then(HookReply::status(500));
     let (path, _) = service.endpoint(&hook.url()).await;
     service.announce("resp_1").await;
     let list = service.ok("GET", &format!("{path}/deliveries"), Value::Null).await;
     let delivery = &list["data"][0];
     assert_eq!([&delivery["status"], &delivery["attempts"]], [&json!("pending"), &json!([])]);
-    service.gateway.deliver(&key(&service, delivery)).await.unwrap();
+    service.instance.deliver(&key(&service, delivery)).await.unwrap();
 
     let path = format!("{path}/deliveries/{}", delivery["id"].as_str().unwrap());
     let mut found = service.ok("GET", &path, Value::Null).await;
@@ -48,7 +48,7 @@ async fn a_delivery_shows_its_event_and_its_attempts() {
 #[tokio::test]
 async fn deliveries_are_listed_newest_first_and_by_status() {
     let service = Service::local().await;
-    let hook = Hook::start(&service.world.clock).await;
+    let hook = Hook::start(&service.app.clock).await;
     let (path, _) = service.endpoint(&hook.url()).await;
     for n in 0..7 {
         service.announce(&format!("resp_{n}")).await;
@@ -59,7 +59,7 @@ async fn deliveries_are_listed_newest_first_and_by_status() {
     assert!(made.is_sorted_by(|newer, older| newer > older));
     assert_eq!(all["data"][0]["event"]["data"]["id"], "resp_6");
     for n in [1, 4] {
-        service.gateway.deliver(&key(&service, &all["data"][n])).await.unwrap();
+        service.instance.deliver(&key(&service, &all["data"][n])).await.unwrap();
     }
     let delivered = service.ok("GET", &format!("{path}/deliveries?status=delivered"), Value::Null).await;
     assert_eq!(ids(&delivered), [made[1].clone(), made[4].clone()]);
@@ -86,7 +86,7 @@ async fn deliveries_are_listed_newest_first_and_by_status() {
 #[tokio::test]
 async fn a_delivery_that_is_over_is_sent_again_if_its_endpoint_is_enabled() {
     let service = Service::local().await;
-    let hook = Hook::start(&service.world.clock).await;
+    let hook = Hook::start(&service.app.clock).await;
     hook.then(HookReply::status(410));
     let (path, _) = service.endpoint(&hook.url()).await;
     service.announce("resp_1").await;
@@ -95,7 +95,7 @@ async fn a_delivery_that_is_over_is_sent_again_if_its_endpoint_is_enabled() {
     let redeliver = format!("{path}/deliveries/{}/redeliver", delivery["id"].as_str().unwrap());
     let reply = service.send("POST", &redeliver, Value::Null).await;
     assert_eq!((reply.status, reply.code()), (400, "delivery_pending".to_owned()));
-    service.gateway.deliver(&key(&service, delivery)).await.unwrap();
+    service.instance.deliver(&key(&service, delivery)).await.unwrap();
 
     let endpoint = service.ok("GET", &path, Value::Null).await;
     assert_eq!([&endpoint["status"], &endpoint["disabled_reason"]], ["disabled", "gone"]);
@@ -108,7 +108,7 @@ async fn a_delivery_that_is_over_is_sent_again_if_its_endpoint_is_enabled() {
     for expected in 2..4 {
         let again = service.ok("POST", &redeliver, Value::Null).await;
         assert_eq!([&again["id"], &again["status"]], [&delivery["id"], &json!("pending")]);
-        service.gateway.deliver(&key(&service, delivery)).await.unwrap();
+        service.instance.deliver(&key(&service, delivery)).await.unwrap();
         let received = hook.received();
         assert_eq!(received.len(), expected, "also what was delivered is sent again");
         assert!(received.iter().all(|request| request.header("webhook-id") == delivery["id"].as_str().unwrap()));

@@ -38,7 +38,7 @@ async fn an_endpoint_is_registered_and_its_secret_is_shown_once() {
 #[tokio::test]
 async fn what_is_wrong_with_a_registration_is_said_with_its_param() {
     let service = Service::strict().await;
-    let names = &service.world.names;
+    let names = &service.app.names;
     names.set("inside.test", &["10.0.0.1"]);
     names.set("metadata.test", &["169.254.169.254"]);
     names.set("self.test", &["127.0.0.1"]);
@@ -108,7 +108,7 @@ async fn what_is_wrong_with_a_registration_is_said_with_its_param() {
 #[tokio::test]
 async fn an_endpoint_is_changed_field_by_field() {
     let service = Service::strict().await;
-    service.world.names.set("other.test", &["93.184.215.14"]);
+    service.app.names.set("other.test", &["93.184.215.14"]);
     let (path, _) = service.endpoint(URL).await;
     let change = json!({"url": "https://other.test/", "event_types": ["response.cancelled"], "description": "New"});
     service.ok("POST", &path, change).await;
@@ -149,7 +149,7 @@ async fn lists_come_in_pages_newest_first() {
     let mut made = Vec::new();
     for _ in 0..5 {
         made.insert(0, service.endpoint(URL).await.1["id"].as_str().unwrap().to_owned());
-        service.world.clock.advance_ms(1);
+        service.app.clock.advance_ms(1);
     }
     let first = service.ok("GET", &format!("{ENDPOINTS}?limit=3"), Value::Null).await;
     assert_eq!((ids(&first), &first["has_more"]), (made[..3].to_vec(), &json!(true)));
@@ -186,6 +186,6 @@ async fn a_rotated_secret_is_shown_once_and_not_too_often() {
     }
     let reply = service.send("POST", &rotate, Value::Null).await;
     assert_eq!((reply.status, reply.code()), (400, "rotated_too_often".to_owned()));
-    service.world.clock.advance_ms(86_400_000);
+    service.app.clock.advance_ms(86_400_000);
     service.ok("POST", &rotate, Value::Null).await;
 }

@@ -9,12 +9,12 @@ use crate::service::{ENDPOINTS, Service, ids};
 #[tokio::test]
 async fn another_projects_ids_are_not_found() {
     let service = Service::local().await;
-    let hook = Hook::start(&service.world.clock).await;
+    let hook = Hook::start(&service.app.clock).await;
     let (path, endpoint) = service.endpoint(&hook.url()).await;
     service.announce("resp_1").await;
     let list = service.ok("GET", &format!("{path}/deliveries"), Value::Null).await;
     let delivery = format!("{path}/deliveries/{}", ids(&list)[0]);
-    let (_, other) = service.world.project(Limits::default(), Policy::default()).await;
+    let (_, other) = service.app.project(Limits::default(), Policy::default()).await;
     let routes = [
         ("GET", path.clone(), Value::Null),
         ("POST", path.clone(), json!({"description": "mine"})),
@@ -40,11 +40,11 @@ async fn another_projects_ids_are_not_found() {
 #[tokio::test]
 async fn an_endpoint_of_ones_own_does_not_lead_to_anothers_deliveries() {
     let service = Service::local().await;
-    let hook = Hook::start(&service.world.clock).await;
+    let hook = Hook::start(&service.app.clock).await;
     let (path, _) = service.endpoint(&hook.url()).await;
     service.announce("resp_1").await;
     let list = service.ok("GET", &format!("{path}/deliveries"), Value::Null).await;
-    let (_, other) = service.world.project(Limits::default(), Policy::default()).await;
+    let (_, other) = service.app.project(Limits::default(), Policy::default()).await;
     let body = json!({"url": hook.url(), "event_types": ["response.completed"]});
     let own = service.send_as(&other, "POST", ENDPOINTS, body).await.json();
     let own = format!("{ENDPOINTS}/{}/deliveries", own["id"].as_str().unwrap());

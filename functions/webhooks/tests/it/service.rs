@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
-use kit::{Reply, World};
+use kit::{Reply, TestApp};
 use outbound::Options;
 use serde_json::{Value, json};
+use shared::app::Components;
 use shared::app::{Gateway, Parts};
-use shared::edge::{Deps, stack};
+use shared::edge::stack;
 use shared::model::catalog::Catalog;
 use shared::model::project::{Limits, Policy};
 use shared::model::webhook::{EventType, WebhookEvent};
@@ -16,8 +17,8 @@ use shared::model::webhook::{EventType, WebhookEvent};
 pub(crate) const ENDPOINTS: &str = "/v1/webhook_endpoints";
 
 pub(crate) struct Service {
-    pub(crate) world: World,
-    pub(crate) gateway: Deps,
+    pub(crate) app: TestApp,
+    pub(crate) instance: Components,
     router: Router,
     pub(crate) key: String,
     pub(crate) project_id: String,
@@ -35,19 +36,19 @@ impl Service {
     }
 
     async fn with(options: Options) -> Self {
-        let world = World::new().await;
-        world.names.set("example.com", &["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"]);
-        let (project, key) = world.project(Limits::default(), Policy::default()).await;
-        let gateway = Gateway::new(Parts {
-            stores: world.stores.clone(),
+        let app = TestApp::new().await;
+        app.names.set("example.com", &["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"]);
+        let (project, key) = app.project(Limits::default(), Policy::default()).await;
+        let instance = Gateway::new(Parts {
+            stores: app.stores.clone(),
             catalog: Arc::new(Catalog::parse("").unwrap()),
             providers: HashMap::new(),
-            clock: world.clock.clone(),
-            receivers: Some(world.receivers(options)),
+            clock: app.clock.clone(),
+            receivers: Some(app.receivers(options)),
             admin_key: None,
         });
-        let router = stack(webhooks::router(gateway.clone()));
-        Self { world, gateway, router, key, project_id: project.id }
+        let router = stack(webhooks::router(instance.clone()));
+        Self { app, instance, router, key, project_id: project.id }
     }
 
     pub(crate) async fn send_as(&self, key: &str, method: &str, path: &str, body: Value) -> Reply {
@@ -75,9 +76,9 @@ impl Service {
 
     /// Lets something happen to a response; its deliveries wait.
     pub(crate) async fn announce(&self, response_id: &str) {
-        let event = WebhookEvent::new(EventType::ResponseCompleted, response_id, self.world.clock.now());
-        self.gateway.announce(&self.project_id, &event, None).await.unwrap();
-        self.world.clock.advance_ms(1);
+        let event = WebhookEvent::new(EventType::ResponseCompleted, response_id, self.app.clock.now());
+        self.instance.announce(&self.project_id, &event, None).await.unwrap();
+        self.app.clock.advance_ms(1);
     }
 }
 

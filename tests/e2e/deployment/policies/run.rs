@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::Router;
-use kit::{ADMIN_KEY, AwsCall, Fault, Hook, HookReply, Reply, Script, World, send};
+use kit::{ADMIN_KEY, AwsCall, Fault, Hook, HookReply, Reply, Script, TestApp, send};
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 use shared::data::Queue;
@@ -22,11 +22,11 @@ pub(super) async fn everything() -> BTreeSet<AwsCall> {
     deployment.deaths().await;
     deployment.dead_letters().await;
     deployment.administration().await;
-    deployment.world.calls.all()
+    deployment.app.calls.all()
 }
 
 struct Deployment {
-    world: World,
+    app: TestApp,
     /// Every function's routes on its own instance.
     router: Router,
     hook: Hook,
@@ -40,13 +40,13 @@ const MINUTE_MS: u64 = 60_000;
 
 impl Deployment {
     async fn new() -> Self {
-        let world = World::new().await;
-        let routers = local::function_names().filter_map(|name| local::router(name, &world.gateway_of(name)));
+        let app = TestApp::new().await;
+        let routers = local::function_names().filter_map(|name| local::router(name, &app.instance_of(name)));
         let router = stack(routers.fold(Router::new(), Router::merge));
-        let hook = Hook::start(&world.clock).await;
+        let hook = Hook::start(&app.clock).await;
         let mut random = rand::rngs::StdRng::seed_from_u64(1);
         let large = (0..180_000).map(|_| char::from(random.random_range(b'a'..=b'z'))).collect();
-        let mut new = Self { world, router, hook, project: String::new(), key: String::new(), large };
+        let mut new = Self { app, router, hook, project: String::new(), key: String::new(), large };
         let policy = json!({"cache_ttl_seconds": 60, "dedupe_retries": true});
         let limits =
             json!({"requests_per_minute": 100_000, "tokens_per_minute": 100_000_000, "budget_usd_per_month": 1000});
@@ -87,11 +87,11 @@ impl Deployment {
     }
 
     fn answers(&self, words: &str) {
-        self.world.first.always(Script::answer(words, 10, 5));
+        self.app.first.always(Script::answer(words, 10, 5));
     }
 
     fn fails(&self) {
-        self.world.first.always(Script::Fail(|| Failure::Unavailable {
+        self.app.first.always(Script::Fail(|| Failure::Unavailable {
             status: 500,
             message: String::new(),
             retry_after: None,
@@ -108,7 +108,7 @@ impl Deployment {
                 for _ in 0..2 {
                     self.send("POST", path, &self.key, &[("idempotency-key", key)], call).await;
                     self.send("POST", path, &self.key, &[("cache-control", "max-age=60")], call).await;
-                    self.world.clock.advance_ms(2 * MINUTE_MS); // No cache entry lives that long.
+                    self.app.clock.advance_ms(2 * MINUTE_MS); // No cache entry lives that long.
                 }
             }
             self.fails();
@@ -116,14 +116,14 @@ impl Deployment {
                 let failed = self.send("POST", path, &self.key, &[("idempotency-key", "bad")], call).await;
                 assert!(failed.status >= 500, "{}", failed.text());
             }
-            self.world.clock.advance_ms(2 * MINUTE_MS);
+            self.app.clock.advance_ms(2 * MINUTE_MS);
             self.answers("Hello there.");
             self.send("POST", path, &self.key, &[], call).await; // The breaker closes.
         }
         self.answers("one two three four");
         let mut streamed = chat.clone();
         streamed["stream"] = true.into();
-        self.world.first.always(Script::Paced { text: "one two three four".into(), gap: Duration::from_secs(1) });
+        self.app.first.always(Script::Paced { text: "one two three four".into(), gap: Duration::from_secs(1) });
         let key = [("idempotency-key", "stream")];
         let stream = || self.send("POST", "/v1/chat/completions", &self.key, &key, &streamed);
         let (first, follower) = tokio::join!(stream(), stream());
@@ -159,7 +159,7 @@ impl Deployment {
                 self.post(&format!("/v1/organization/projects/{project}"), limits).await;
                 let refused = self.send("POST", path, &key, &[], &call).await;
                 assert_eq!(refused.code(), "budget_exceeded", "{}", refused.text());
-                self.world.clock.advance_ms(31 * 24 * 60 * MINUTE_MS);
+                self.app.clock.advance_ms(31 * 24 * 60 * MINUTE_MS);
             }
         }
     }
@@ -197,11 +197,11 @@ impl Deployment {
             self.background("Hello").await;
         }
         self.work().await;
-        self.world.clock.advance_ms(20_000);
+        self.app.clock.advance_ms(20_000);
         self.answers("Hello there.");
         self.background("Hello").await;
         self.work().await; // The breaker closes.
-        self.world.clock.advance_ms(5 * MINUTE_MS);
+        self.app.clock.advance_ms(5 * MINUTE_MS);
         self.work().await;
         let waiting = self.background("Hello").await;
         self.post(&format!("/v1/responses/{waiting}/cancel"), json!({})).await;
@@ -240,14 +240,14 @@ impl Deployment {
         background["conversation"] = conversation["id"].clone();
         self.response(background).await;
         let mut ended = 0;
-        self.world.faults.set(move |operation| {
+        self.app.faults.set(move |operation| {
             ended += usize::from(ended > 0 || operation == "TransactWriteItems");
             if ended == 2 { Fault::Hang } else { Fault::None }
         });
         self.work().await;
-        self.world.faults.clear();
+        self.app.faults.clear();
         self.delete(&format!("/v1/conversations/{}", text(&conversation["id"]))).await;
-        self.world.clock.advance_ms(2 * MINUTE_MS);
+        self.app.clock.advance_ms(2 * MINUTE_MS);
         self.sweep().await;
     }
 
@@ -267,7 +267,7 @@ impl Deployment {
         let deliveries = self.get(&format!("{path}/deliveries")).await;
         let delivery = format!("{path}/deliveries/{}", text(&deliveries["data"][0]["id"]));
         self.get(&delivery).await;
-        self.world.clock.advance_ms(10 * MINUTE_MS);
+        self.app.clock.advance_ms(10 * MINUTE_MS);
         self.work().await;
         self.post(&format!("{delivery}/redeliver"), json!({})).await;
         self.work().await;
@@ -284,7 +284,7 @@ impl Deployment {
 
     /// A process that answers, and one that works, each die at a step; the sweep finds what they left.
     async fn deaths(&self) {
-        self.world.first.always(Script::Paced { text: "one two three four".into(), gap: Duration::from_secs(1) });
+        self.app.first.always(Script::Paced { text: "one two three four".into(), gap: Duration::from_secs(1) });
         let conversation = self.post("/v1/conversations", json!({})).await;
         for is_background in [true, false] {
             for input in ["Hello", &*self.large] {
@@ -298,11 +298,11 @@ impl Deployment {
         }
         self.answers("Hello there.");
         let chat = json!({"model": "priced", "max_tokens": 100, "messages": [{"role": "user", "content": "Bye"}]});
-        self.world.faults.at(3, Fault::Hang);
+        self.app.faults.at(3, Fault::Hang);
         let call = self.send("POST", "/v1/chat/completions", &self.key, &[], &chat);
-        self.world.faults.or_die(call).await;
-        self.world.faults.clear();
-        self.world.clock.advance_ms(24 * 60 * MINUTE_MS);
+        self.app.faults.or_die(call).await;
+        self.app.faults.clear();
+        self.app.clock.advance_ms(24 * 60 * MINUTE_MS);
         self.sweep().await;
         self.month_ends().await;
     }
@@ -319,15 +319,15 @@ impl Deployment {
         let post = self.send("POST", "/v1/responses", &self.key, &[], body);
         if body["background"] == true {
             post.await;
-            self.world.faults.set(dies);
+            self.app.faults.set(dies);
             self.work().await;
         } else {
-            self.world.faults.set(dies);
-            self.world.faults.or_die(post).await;
+            self.app.faults.set(dies);
+            self.app.faults.or_die(post).await;
         }
-        self.world.faults.clear();
+        self.app.faults.clear();
         for _ in 0..3 {
-            self.world.clock.advance_ms(2 * MINUTE_MS);
+            self.app.clock.advance_ms(2 * MINUTE_MS);
             self.sweep().await;
             self.work().await;
         }
@@ -335,31 +335,31 @@ impl Deployment {
 
     /// A worker dies before it has written the end, just before the month ends: the next run is admitted in a month that has no meter yet.
     async fn month_ends(&self) {
-        let clock = &self.world.clock;
+        let clock = &self.app.clock;
         while clock.now().plus_ms(60 * MINUTE_MS).month() == clock.now().month() {
             clock.advance_ms(60 * MINUTE_MS);
         }
         self.background("Hello").await;
         let dies = |operation: &str| if operation == "TransactWriteItems" { Fault::Hang } else { Fault::None };
-        self.world.faults.set(dies);
+        self.app.faults.set(dies);
         self.work().await;
-        self.world.faults.clear();
+        self.app.faults.clear();
         clock.advance_ms(60 * MINUTE_MS);
         self.sweep().await;
         self.work().await;
     }
 
     async fn sweep(&self) {
-        sweep::job(self.world.gateway_of("sweep")).await.unwrap();
+        sweep::job(self.app.instance_of("sweep").sweeper()).await.unwrap();
     }
 
     /// Lets both workers do what there is to do.
     async fn work(&self) {
-        let respond = |event| respond::job(event, self.world.gateway_of("respond"), None);
-        let deliver = |event| deliver::job(event, self.world.gateway_of("deliver"));
+        let respond = |event| respond::job(event, self.app.instance_of("respond").response_worker(), None);
+        let deliver = |event| deliver::job(event, self.app.instance_of("deliver").deliverer());
         for _ in 0..10 {
-            let done = self.world.work_once(Queue::Respond, respond).await;
-            if done + self.world.work_once(Queue::Deliver, deliver).await == 0 {
+            let done = self.app.work_once(Queue::Respond, respond).await;
+            if done + self.app.work_once(Queue::Deliver, deliver).await == 0 {
                 break;
             }
         }
@@ -368,14 +368,14 @@ impl Deployment {
     /// Messages that no worker can read, until they are dead letters; replayed by an operator.
     async fn dead_letters(&self) {
         for queue in Queue::ALL {
-            self.world.stores.queues.send(queue, "project", "{}".to_owned(), Duration::ZERO).await.unwrap();
+            self.app.stores.queues.send(queue, "project", "{}".to_owned(), Duration::ZERO).await.unwrap();
             for _ in 0..6 {
                 self.work().await;
-                self.world.clock.advance_ms(91 * MINUTE_MS);
+                self.app.clock.advance_ms(91 * MINUTE_MS);
             }
             let dead = self.get(&format!("/v1/organization/dead_letters?queue={}", queue.name())).await;
             assert_eq!(dead["data"].as_array().map(Vec::len), Some(1), "{dead}");
-            self.world.clock.advance_ms(MINUTE_MS);
+            self.app.clock.advance_ms(MINUTE_MS);
             self.post("/v1/organization/dead_letters/replay", json!({"queue": queue.name()})).await;
         }
     }
@@ -406,7 +406,7 @@ impl Deployment {
         let accounts = self.get(&format!("{project}/service_accounts")).await;
         let account = format!("{project}/service_accounts/{}", text(&accounts["data"][0]["id"]));
         self.get(&account).await;
-        let start = self.world.clock.now().seconds() - 86_400;
+        let start = self.app.clock.now().seconds() - 86_400;
         for path in ["usage/completions", "usage/embeddings", "usage/moderations", "costs"] {
             self.get(&format!("/v1/organization/{path}?start_time={start}")).await;
         }

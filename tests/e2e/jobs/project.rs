@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use kit::{Reply, World, router_of, send};
+use kit::{Reply, TestApp, router_of, send};
 use serde_json::{Value, json};
+use shared::app::Components;
 use shared::app::ErrorChain;
 use shared::data::{Due, Queue};
-use shared::edge::Deps;
 use shared::model::clock::Timestamp;
 use shared::model::project::{Limits, Policy, Project};
 use shared::model::webhook::{Answer, Post, Receivers, RefusedUrl, SendError};
@@ -29,7 +29,7 @@ pub(crate) const COST: u64 = 20;
 const A_WHILE_MS: u64 = 181_000;
 
 pub(crate) struct Jobs {
-    pub(crate) world: World,
+    pub(crate) app: TestApp,
     pub(crate) project: Project,
     pub(crate) key: String,
     told: Arc<Told>,
@@ -60,9 +60,9 @@ impl Jobs {
     }
 
     pub(crate) async fn with(limits: Limits) -> Self {
-        let world = World::new().await;
-        let (project, key) = world.project(limits, Policy::default()).await;
-        let jobs = Self { world, project, key, told: Arc::default() };
+        let app = TestApp::new().await;
+        let (project, key) = app.project(limits, Policy::default()).await;
+        let jobs = Self { app, project, key, told: Arc::default() };
         let all = ["response.completed", "response.failed", "response.incomplete", "response.cancelled"];
         for n in 0..ENDPOINTS {
             let body = json!({"url": format!("https://receiver-{n}.example/"), "event_types": all}).to_string();
@@ -74,12 +74,12 @@ impl Jobs {
     }
 
     /// A process that delivers to this project's receivers.
-    fn deliverer(&self) -> Deps {
-        self.world.gateway_to(self.told.clone())
+    fn deliverer(&self) -> Components {
+        self.app.instance_with_receivers(self.told.clone())
     }
 
     pub(crate) async fn post(&self, body: &Value, headers: &[(&str, &str)]) -> Reply {
-        send(&self.world.router(), "POST", RESPONSES, &self.key, headers, body.to_string()).await
+        send(&self.app.router(), "POST", RESPONSES, &self.key, headers, body.to_string()).await
     }
 
     /// Accepts a job and returns its id.
@@ -90,33 +90,34 @@ impl Jobs {
     }
 
     pub(crate) async fn get(&self, id: &str) -> Reply {
-        send(&self.world.router(), "GET", &format!("{RESPONSES}/{id}"), &self.key, &[], "").await
+        send(&self.app.router(), "GET", &format!("{RESPONSES}/{id}"), &self.key, &[], "").await
     }
 
     pub(crate) async fn cancel(&self, id: &str) -> Reply {
-        send(&self.world.router(), "POST", &format!("{RESPONSES}/{id}/cancel"), &self.key, &[], "").await
+        send(&self.app.router(), "POST", &format!("{RESPONSES}/{id}/cancel"), &self.key, &[], "").await
     }
 
     /// The events of a response, as any instance gives them.
     pub(crate) async fn stream(&self, id: &str, after: Option<u64>) -> String {
         let after = after.map(|number| format!("&starting_after={number}")).unwrap_or_default();
         let path = format!("{RESPONSES}/{id}?stream=true{after}");
-        send(&self.world.router(), "GET", &path, &self.key, &[], "").await.text().to_owned()
+        send(&self.app.router(), "GET", &path, &self.key, &[], "").await.text().to_owned()
     }
 
     pub(crate) async fn books(&self) -> (u64, u64) {
-        self.world.books(&self.project).await
+        self.app.books(&self.project).await
     }
 
     /// Gives the visible messages of both queues to workers of a new process. Returns how many there were.
     pub(crate) async fn work(&self) -> usize {
-        let gateway = self.world.gateway();
-        self.world.work_once(Queue::Respond, |event| respond::job(event, gateway, None)).await + self.deliver().await
+        let instance = self.app.instance();
+        self.app.work_once(Queue::Respond, |event| respond::job(event, instance.response_worker(), None)).await
+            + self.deliver().await
     }
 
     async fn deliver(&self) -> usize {
-        let gateway = self.deliverer();
-        self.world.work_once(Queue::Deliver, |event| deliver::job(event, gateway)).await
+        let instance = self.deliverer();
+        self.app.work_once(Queue::Deliver, |event| deliver::job(event, instance.deliverer())).await
     }
 
     /// Checks that every endpoint was told of the end of a background response: of one event, perhaps more than once.
@@ -131,7 +132,7 @@ impl Jobs {
     }
 
     pub(crate) async fn sweep(&self) {
-        if let Err(error) = self.world.gateway().sweep().await {
+        if let Err(error) = self.app.instance().sweeper().sweep().await {
             panic!("the sweep failed: {}", ErrorChain(&error));
         }
     }
@@ -144,7 +145,7 @@ impl Jobs {
             if self.due().await.is_empty() {
                 return;
             }
-            self.world.clock.advance_ms(A_WHILE_MS);
+            self.app.clock.advance_ms(A_WHILE_MS);
             self.sweep().await;
         }
         panic!("still due: {:?}", self.due().await);
@@ -154,7 +155,7 @@ impl Jobs {
     pub(crate) async fn due(&self) -> Vec<Due> {
         let mut due = Vec::new();
         for shard in 0..shared::data::DUE_SHARDS {
-            let all = self.world.stores.table.due(shard, Timestamp(u64::MAX / 2)).await.unwrap();
+            let all = self.app.stores.due().due(shard, Timestamp(u64::MAX / 2)).await.unwrap();
             due.extend(all.into_iter().filter(|due| !matches!(due, Due::Meter(_))));
         }
         due

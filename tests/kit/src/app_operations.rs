@@ -1,0 +1,113 @@
+//! Projects of a [`TestApp`], the work of the platform around it, and looks into its stores.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use shared::data::{Queue, Shard, UsageCount};
+use shared::edge::worker::{SqsBatchResponse, SqsEvent};
+use shared::model::id;
+use shared::model::project::{ApiKeySecret, Limits, Policy, Project};
+
+use crate::TestApp;
+
+impl TestApp {
+    /// Makes a project with one key. Returns both.
+    pub async fn project(&self, limits: Limits, policy: Policy) -> (Project, String) {
+        let project = Project {
+            id: id::new("proj_"),
+            name: "Test".to_owned(),
+            created_at: self.clock.now().seconds(),
+            archived_at: None,
+            limits,
+            revision: 1,
+            policy,
+        };
+        local::provision_project(&self.stores, &project).await.expect("the project is created");
+        let key = ApiKeySecret::generate(&project.id);
+        self.provision_key(&key).await;
+        (project, key.secret().expose().to_owned())
+    }
+
+    /// Makes a key valid.
+    pub async fn provision_key(&self, key: &ApiKeySecret) {
+        local::provision_key(&self.stores, &self.clock, key, "test").await.expect("the key is created");
+    }
+
+    /// The event that a worker gets of all visible messages of its queue. They are hidden from then on.
+    #[must_use]
+    pub fn take_messages(&self, queue: Queue) -> SqsEvent {
+        local::event_of(queue.name(), self.queues.receive(queue.name(), usize::MAX).expect("the queue is known"))
+    }
+
+    /// Deletes the messages of an event that its worker processed, as the platform does.
+    pub fn acknowledge(&self, queue: Queue, event: &SqsEvent, response: &SqsBatchResponse) {
+        local::acknowledge(&self.queues, queue.name(), &event.records, response).expect("the queue is known");
+    }
+
+    /// Passes the visible messages of a queue to a worker and deletes those that it processed, as the platform does.
+    /// Returns their number. If the worker dies ([`crate::Faults::or_die`]), they stay hidden for their visibility timeout.
+    pub async fn work_once<F>(&self, queue: Queue, worker: impl FnOnce(SqsEvent) -> F) -> usize
+    where
+        F: Future<Output = SqsBatchResponse>,
+    {
+        let event = self.take_messages(queue);
+        if !event.records.is_empty()
+            && let Some(response) = self.faults.or_die(worker(event.clone())).await
+        {
+            self.acknowledge(queue, &event, &response);
+        }
+        event.records.len()
+    }
+
+    /// A client of the table, for tests of raw items. [`crate::Faults`] and the log see its calls too.
+    #[must_use]
+    pub fn dynamo(&self) -> &aws_sdk_dynamodb::Client {
+        &self.dynamo
+    }
+
+    /// All items of the table.
+    pub async fn items(&self) -> Vec<HashMap<String, AttributeValue>> {
+        let scanned = self.dynamo.scan().table_name("weir").send().await.expect("the table is scanned");
+        scanned.items.unwrap_or_default()
+    }
+
+    /// Deletes every idempotency record but not its parts, as DynamoDB's TTL may do.
+    pub async fn delete_idempotency_records(&self) {
+        for item in self.items().await.iter().filter(|item| has_sort_key(item, "IDEM")) {
+            let request = self.dynamo.delete_item().table_name("weir");
+            let request = request.key("pk", item["pk"].clone()).key("sk", item["sk"].clone());
+            request.send().await.expect("the record is deleted");
+        }
+    }
+
+    /// The number of responses that can be read: of their records, without those that were deleted.
+    pub async fn stored_responses(&self) -> usize {
+        let items = self.items().await;
+        items.iter().filter(|item| has_sort_key(item, "META") && !item.contains_key("deleted")).count()
+    }
+
+    /// The shards of a project's meter of this month.
+    pub async fn shards(&self, project: &Project) -> Vec<Shard> {
+        let shards = self.stores.meters().shards(&project.id, &self.clock.now().month()).await;
+        shards.expect("the meter is read").into_iter().flatten().collect()
+    }
+
+    /// Micro-dollars spent and held over all shards.
+    pub async fn books(&self, project: &Project) -> (u64, u64) {
+        let shards = self.shards(project).await;
+        (shards.iter().map(|shard| shard.spent.0).sum(), shards.iter().map(|shard| shard.held().0).sum())
+    }
+
+    /// The sum of all usage counters of a project.
+    pub async fn counted(&self, project: &Project) -> UsageCount {
+        let counters = self.stores.usage_counters().read(&project.id, "2000-01-01T00", "2999-12-31T23").await;
+        counters.expect("the counters are read").into_iter().fold(UsageCount::default(), |mut sum, (_, count)| {
+            sum += count;
+            sum
+        })
+    }
+}
+
+fn has_sort_key(item: &HashMap<String, AttributeValue>, sort_key: &str) -> bool {
+    item["sk"].as_s().is_ok_and(|found| found == sort_key)
+}
