@@ -12,9 +12,7 @@ use aws_smithy_types::body::SdkBody;
 use embedded::Sqs;
 use http_body_util::BodyExt as _;
 use rand::RngExt as _;
-use rand::rngs::StdRng;
 
-use crate::faults::{self, StoreFault};
 use crate::process::Life;
 use crate::sim::{Sim, Site};
 
@@ -75,9 +73,9 @@ impl Call {
             && body.windows(KEY.len()).any(|bytes| bytes == KEY)
     }
 
-    /// The same call once more.
+    /// Copies the call.
     #[must_use]
-    pub(crate) fn again(&self) -> Option<Self> {
+    pub(crate) fn duplicate(&self) -> Option<Self> {
         let (operation, life, sqs) = (self.operation.clone(), self.life.clone(), self.sqs.clone());
         let request = self.request.try_clone()?;
         Some(Self { service: self.service, operation, request, life, sqs, inner: self.inner.clone() })
@@ -115,16 +113,17 @@ impl Drop for Reseed {
 }
 
 async fn make(sim: &Sim, call: Call) -> Answer {
-    let (place, mut rng, open) = sim.arrive(Site::Store);
-    let _reseed = Reseed(rng.random());
-    let fault = if open { drawn(&sim.weather.store, &call, &mut rng) } else { None };
-    tokio::time::sleep(Duration::from_millis(rng.random_range(1..=6))).await;
+    let mut arrival = sim.arrive(Site::Store);
+    let place = arrival.place;
+    let _reseed = Reseed(arrival.rng.random());
+    let fault = arrival.draw(&sim.weather.store, &call);
+    tokio::time::sleep(Duration::from_millis(arrival.rng.random_range(1..=6))).await;
     let (life, operation, writes_meter) = (call.life.clone(), call.operation.clone(), call.writes_meter());
     let answer = match fault {
         None => call.perform().await,
         Some(fault) => {
-            sim.inject(place, format_args!("{} at {operation} of {life}", fault.name()));
-            fault.strike(call, rng).await
+            sim.inject(place, format_args!("{} at {operation} of {life}", fault.name));
+            fault.effect.carry_out(call, arrival.rng).await
         }
     };
     if writes_meter {
@@ -133,16 +132,4 @@ async fn make(sim: &Sim, call: Call) -> Answer {
     let outcome = answer.as_ref().map_or(0, |answer| answer.status().as_u16());
     sim.trace.note(format_args!("{place} {life} {operation} {outcome}"));
     answer
-}
-
-/// The fault of a call, if it gets one.
-fn drawn(rates: &[u32], call: &Call, rng: &mut StdRng) -> Option<&'static dyn StoreFault> {
-    let mut drawn = rng.random_range(0..1_000);
-    for (fault, rate) in faults::STORE.iter().zip(rates).filter(|(fault, _)| fault.fits(call)) {
-        if drawn < *rate {
-            return Some(*fault);
-        }
-        drawn -= rate;
-    }
-    None
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use embedded::Received;
-use rand::RngExt as _;
 use shared::data::Queue;
 use shared::edge::worker::{SqsBatchResponse, SqsEvent};
 use tokio::task::JoinSet;
 
 use crate::deployment::Deployment;
+use crate::faults::{BatchFault, Odds, TimerFault};
 use crate::process::Process;
-use crate::sim::Site;
+use crate::sim::{Sim, Site};
 
 /// What a worker may take for a batch.
 const WORKER_TIMEOUT: Duration = Duration::from_secs(900);
@@ -42,31 +42,12 @@ impl Platform {
     }
 }
 
-/// What the platform does out of the ordinary.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Oddity {
-    /// Two workers get the same messages.
-    Twice,
-    /// What was done is not deleted: it comes again.
-    NotDeleted,
-    /// The worker dies after a while.
-    Death,
-    /// A timer does not come.
-    Skipped,
-}
-
-fn oddity(deployment: &Deployment, what: &str, among: &[Oddity]) -> Option<Oddity> {
-    let sim = &deployment.sim;
-    let (place, mut rng, open) = sim.arrive(Site::Platform);
-    if !open || !rng.random_ratio(sim.weather.platform, 1_000) {
-        return None;
-    }
-    let oddity = among[rng.random_range(0..among.len())];
-    if oddity == Oddity::Death && sim.weather.is_calm {
-        return None;
-    }
-    sim.inject(place, format_args!("{what}: {oddity:?}"));
-    Some(oddity)
+/// Draws the fault of an event `what` of the platform.
+fn draw<E: Copy>(sim: &Sim, what: &str, odds: &Odds<(), E>) -> Option<E> {
+    let mut arrival = sim.arrive(Site::Platform);
+    let fault = arrival.draw(odds, &())?;
+    sim.inject(arrival.place, format_args!("{what}: {}", fault.name));
+    Some(fault.effect)
 }
 
 async fn work(deployment: Arc<Deployment>, queue: Queue) {
@@ -75,24 +56,30 @@ async fn work(deployment: Arc<Deployment>, queue: Queue) {
     while sqs.wait_for_message(queue.name()).await.is_ok() {
         let received = sqs.receive(queue.name(), BATCH).unwrap_or_default();
         if !received.is_empty() {
-            let odd = oddity(&deployment, queue.name(), &[Oddity::Twice, Oddity::NotDeleted, Oddity::Death]);
-            if odd == Some(Oddity::Twice) {
+            let fault = draw(&deployment.sim, queue.name(), &deployment.sim.weather.batch);
+            if fault == Some(BatchFault::Twice) {
                 batches.spawn(run(Arc::clone(&deployment), queue, "b", received.clone(), None));
             }
-            batches.spawn(run(Arc::clone(&deployment), queue, "a", received, odd));
+            batches.spawn(run(Arc::clone(&deployment), queue, "a", received, fault));
         }
     }
 }
 
 /// Gives messages to a worker and deletes what it is done with, if it lives that long.
-async fn run(deployment: Arc<Deployment>, queue: Queue, twin: &str, received: Vec<Received>, odd: Option<Oddity>) {
+async fn run(
+    deployment: Arc<Deployment>,
+    queue: Queue,
+    twin: &str,
+    received: Vec<Received>,
+    fault: Option<BatchFault>,
+) {
     let process = deployment.process(&format!("{}-{twin}", queue.name()));
     let event = local::event_of(queue.name(), received);
     let messages = event.records.clone();
     deployment.sim.trace.note(format_args!("{} gets {} messages", process.life, messages.len()));
     let working = tokio::time::timeout(WORKER_TIMEOUT, job(&process, queue, event));
     let death = async {
-        if odd == Some(Oddity::Death) {
+        if fault == Some(BatchFault::WorkerDies) {
             tokio::time::sleep(Duration::from_millis(1_500)).await;
             process.life.end();
         }
@@ -102,7 +89,7 @@ async fn run(deployment: Arc<Deployment>, queue: Queue, twin: &str, received: Ve
         biased;
         () = death => {}
         worked = working => match worked {
-            Ok(response) if odd != Some(Oddity::NotDeleted) => {
+            Ok(response) if fault != Some(BatchFault::NotDeleted) => {
                 let _ = local::acknowledge(&deployment.engines.sqs, queue.name(), &messages, &response);
             }
             // A function that runs into its timeout is ended; all of its messages come again.
@@ -124,9 +111,9 @@ async fn job(process: &Process, queue: Queue, event: SqsEvent) -> SqsBatchRespon
 async fn minutes(deployment: Arc<Deployment>) {
     loop {
         tokio::time::sleep(MINUTE).await;
-        match oddity(&deployment, "sweep", &[Oddity::Twice, Oddity::Skipped]) {
-            Some(Oddity::Skipped) => {}
-            Some(_) => drop(tokio::join!(sweep(&deployment, "sweep-a"), sweep(&deployment, "sweep-b"))),
+        match draw(&deployment.sim, "sweep", &deployment.sim.weather.timer) {
+            Some(TimerFault::Skipped) => {}
+            Some(TimerFault::Twice) => drop(tokio::join!(sweep(&deployment, "sweep-a"), sweep(&deployment, "sweep-b"))),
             None => sweep(&deployment, "sweep-a").await,
         }
     }

@@ -13,11 +13,11 @@ use rand::rngs::StdRng;
 use shared::model::provider::{Call, Endpoint, Event, Failure, Provider, Reply, Whole};
 use shared::model::tokens::Usage;
 
-use crate::faults::provider::{Turn, drawn};
+use crate::faults::ProviderFault;
 use crate::ledger::{CallState, ProviderCall};
 use crate::load::prompt;
 use crate::process::Life;
-use crate::sim::{Sim, Site};
+use crate::sim::{Arrival, Sim, Site};
 
 pub(crate) struct ScriptedByChance {
     name: &'static str,
@@ -69,33 +69,35 @@ impl Provider for ScriptedByChance {
 
 impl ScriptedByChance {
     async fn answer(&self, call: &Call) -> Result<Reply, Failure> {
-        let (place, mut rng, open) = self.sim.arrive(Site::Provider);
+        let mut arrival = self.sim.arrive(Site::Provider);
+        let fault = arrival.draw(&self.sim.weather.provider, call);
+        let Arrival { place, mut rng, .. } = arrival;
         let body = String::from_utf8_lossy(&call.body.to_bytes()).into_owned();
         let usage = used(call, &body, &mut rng);
         let entry = Entry::of(&self.sim, entry(call, &body, &usage));
         let after = Duration::from_millis(rng.random_range(20..1_600));
         let text = words(asked_by(call).0, &mut rng);
         let gap = Duration::from_millis(rng.random_range(1..900));
-        let turn = if open { drawn(&self.sim.weather, call.stream, &mut rng) } else { Turn::Answer };
-        if turn != Turn::Answer {
-            self.sim.inject(place, format_args!("provider {} for {}: {turn:?}", self.name, self.life));
+        if let Some(fault) = fault {
+            self.sim.inject(place, format_args!("provider {} of {} {}", self.name, self.life, fault.name));
         }
+        let fault = fault.map(|fault| fault.effect);
         self.sim.trace.note(format_args!("{place} {} asks {}: {} used", self.life, self.name, usage.output));
         tokio::time::sleep(after).await;
-        if turn == Turn::CallerDies {
+        if fault.is_some_and(|fault| fault.kills_waiting_caller(call.stream)) {
             self.life.end();
             return std::future::pending().await;
         }
-        if let Some(failure) = turn.failure(call.stream) {
+        if let Some(failure) = fault.and_then(|fault| fault.failure(call.stream)) {
             entry.is_now(CallState::Refused);
             return Err(failure);
         }
-        if matches!(turn, Turn::Silence) || (turn == Turn::Stall && !call.stream) {
+        if fault.is_some_and(|fault| fault.is_silent(call.stream)) {
             return std::future::pending().await;
         }
-        let told = if turn == Turn::Uncounted { CallState::Uncounted } else { CallState::Counted };
+        let told = if fault == Some(ProviderFault::NoUsage) { CallState::Uncounted } else { CallState::Counted };
         if call.stream {
-            let steps = steps(turn, chat_chunks(&text, &usage), &mut rng).into_iter();
+            let steps = steps(fault, chat_chunks(&text, &usage), &mut rng).into_iter();
             let script = Script { steps, gap, told, entry, life: self.life.clone() };
             return Ok(Reply::Stream(script.into_stream()));
         }
@@ -121,19 +123,19 @@ enum Step {
 const LAST_EVENTS: usize = 2;
 
 /// What a stream does from its beginning to its end.
-fn steps(turn: Turn, mut events: Vec<Event>, rng: &mut StdRng) -> Vec<Step> {
+fn steps(fault: Option<ProviderFault>, mut events: Vec<Event>, rng: &mut StdRng) -> Vec<Step> {
     // After the first event, the last one, or any between them.
     let given = rng.random_range(1..=events.len());
-    let last = match turn {
-        Turn::Cut => Some(Step::Break),
-        Turn::Stall => Some(Step::Stall),
-        Turn::DiesMidStream => Some(Step::EndReader),
+    let last = match fault {
+        Some(ProviderFault::Cut) => Some(Step::Break),
+        Some(ProviderFault::Stall) => Some(Step::Stall),
+        Some(ProviderFault::ReaderDies) => Some(Step::EndReader),
         _ => None,
     };
-    match turn {
-        Turn::Cut | Turn::Stall | Turn::DiesMidStream => events.truncate(given),
-        Turn::Uncounted => drop(events.pop()),
-        Turn::Twice => events.extend_from_within(events.len() - LAST_EVENTS..),
+    match fault {
+        _ if last.is_some() => events.truncate(given),
+        Some(ProviderFault::NoUsage) => drop(events.pop()),
+        Some(ProviderFault::EndTwice) => events.extend_from_within(events.len() - LAST_EVENTS..),
         _ => {}
     }
     events.into_iter().map(Step::Give).chain(last).collect()

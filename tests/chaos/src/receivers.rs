@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use rand::RngExt as _;
 use shared::model::webhook::{Answer, Post, Receivers, RefusedUrl, SendError};
 
-use crate::faults::receiver::{Turn, drawn};
+use crate::faults::ReceiverFault;
 use crate::ledger::Taken;
 use crate::process::Life;
 use crate::sim::{Sim, Site};
@@ -23,23 +23,25 @@ impl ReceiversByChance {
     }
 
     async fn receive(&self, post: &Post) -> Result<Answer, SendError> {
-        let (place, mut rng, open) = self.sim.arrive(Site::Receiver);
-        let wait = Duration::from_millis(rng.random_range(5..400));
-        let turn = match () {
-            () if post.url.contains("dead") => Turn::Refuse,
-            () if open => drawn(self.sim.weather.receiver, &mut rng),
-            () => Turn::Take,
-        };
-        if open && turn != Turn::Take && !post.url.contains("dead") {
-            self.sim.inject(place, format_args!("receiver {}: {turn:?}", post.url));
+        let mut arrival = self.sim.arrive(Site::Receiver);
+        let place = arrival.place;
+        let wait = Duration::from_millis(arrival.rng.random_range(5..400));
+        let is_dead = post.url.contains("dead");
+        let drawn = if is_dead { None } else { arrival.draw(&self.sim.weather.receiver, &()) };
+        if let Some(fault) = drawn {
+            self.sim.inject(place, format_args!("receiver {} {}", post.url, fault.name));
         }
-        self.sim.trace.note(format_args!("{place} {} posts {} to {}: {turn:?}", self.life, post.id, post.url));
+        let fault = if is_dead { Some(ReceiverFault::Refuse) } else { drawn.map(|fault| fault.effect) };
+        self.sim.trace.note(format_args!("{place} {} posts {} to {}: {fault:?}", self.life, post.id, post.url));
         tokio::time::sleep(wait).await;
-        if turn.takes() {
+        if fault.is_none_or(ReceiverFault::accepts) {
             let Post { url, id, body, .. } = post.clone();
             self.sim.ledger().taken.push(Taken { url, id, body });
         }
-        turn.answer().await
+        match fault {
+            None => Ok(Answer { status: 200, retry_after: None }),
+            Some(fault) => fault.answer().await,
+        }
     }
 }
 

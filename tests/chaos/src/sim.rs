@@ -10,6 +10,7 @@ use rand::rngs::StdRng;
 use shared::model::clock::Clock;
 
 use crate::dice::Dice;
+use crate::faults::{Fault, Odds};
 use crate::ledger::Ledger;
 use crate::trace::Trace;
 use crate::weather::Weather;
@@ -76,6 +77,21 @@ impl Case {
     }
 }
 
+/// A call that has reached its place.
+pub(crate) struct Arrival {
+    pub(crate) place: Place,
+    /// All that is drawn for this call.
+    pub(crate) rng: StdRng,
+    can_fail: bool,
+}
+
+impl Arrival {
+    /// Draws the fault of the call: `None` if the call goes well.
+    pub(crate) fn draw<C, E>(&mut self, odds: &Odds<C, E>, call: &C) -> Option<&'static Fault<C, E>> {
+        if self.can_fail { odds.draw(call, &mut self.rng) } else { None }
+    }
+}
+
 pub(crate) struct Sim {
     pub(crate) dice: Dice,
     pub(crate) clock: Clock,
@@ -108,14 +124,14 @@ impl Sim {
         })
     }
 
-    /// The next place at a site, its rng, and whether a fault may happen there.
-    pub(crate) fn arrive(&self, site: Site) -> (Place, StdRng, bool) {
+    /// Counts a call at a site.
+    pub(crate) fn arrive(&self, site: Site) -> Arrival {
         let mut counts = locked(&self.counts);
         let count = counts.entry(site).or_default();
         let place = Place(site, *count);
         *count += 1;
-        let open = !self.is_over.load(Ordering::SeqCst) && !self.without.contains(&place);
-        (place, self.dice.at(site.name(), place.1), open)
+        let can_fail = !self.is_over.load(Ordering::SeqCst) && !self.without.contains(&place);
+        Arrival { place, rng: self.dice.at(site.name(), place.1), can_fail }
     }
 
     /// A fault happens.

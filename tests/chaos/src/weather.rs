@@ -2,17 +2,18 @@
 
 use rand::RngExt as _;
 use shared::model::clock::Timestamp;
+use shared::model::provider;
 
+use crate::connector;
 use crate::dice::Dice;
-use crate::faults;
+use crate::faults::{self, BatchFault, Odds, ProviderFault, ReceiverFault, TimerFault};
 
 pub(crate) struct Weather {
-    /// Of a thousand calls, for each of [`faults::STORE`].
-    pub(crate) store: Vec<u32>,
-    /// Of a thousand calls.
-    pub(crate) provider: u32,
-    pub(crate) receiver: u32,
-    pub(crate) platform: u32,
+    pub(crate) store: Odds<connector::Call, &'static dyn faults::StoreEffect>,
+    pub(crate) provider: Odds<provider::Call, ProviderFault>,
+    pub(crate) receiver: Odds<(), ReceiverFault>,
+    pub(crate) batch: Odds<(), BatchFault>,
+    pub(crate) timer: Odds<(), TimerFault>,
     /// Nothing of the stores fails and nobody dies: the books are exact.
     pub(crate) is_calm: bool,
     /// One of the receivers never answers, also not when the faults are over.
@@ -28,16 +29,15 @@ impl Weather {
     pub(crate) fn draw(dice: Dice) -> Self {
         let mut rng = dice.at("weather", 0);
         let is_calm = rng.random_ratio(1, CALM);
-        let store = faults::STORE.iter().map(|fault| {
-            let on = rng.random_bool(0.5);
-            let times = rng.random_range(1..=4);
-            if on && (fault.is_harmless() || !is_calm) { fault.rate() * times } else { 0 }
-        });
+        let store = Odds::draw_each(faults::STORE, is_calm, &mut rng);
+        let [providers, receivers, platform] = [&[0, 100, 300, 600][..], &[0, 200, 700], &[0, 100, 300]]
+            .map(|per_mille| per_mille[rng.random_range(0..per_mille.len())]);
         Self {
-            store: store.collect(),
-            provider: [0, 100, 300, 600][rng.random_range(0..4)],
-            receiver: [0, 200, 700][rng.random_range(0..3)],
-            platform: [0, 100, 300][rng.random_range(0..3)],
+            store,
+            provider: Odds::share(faults::PROVIDER, is_calm, providers),
+            receiver: Odds::share(faults::RECEIVER, is_calm, receivers),
+            batch: Odds::share(faults::BATCH, is_calm, platform),
+            timer: Odds::share(faults::TIMER, is_calm, platform),
             is_calm,
             has_dead_receiver: rng.random_ratio(1, 12),
             begins_at: BEGINNINGS[rng.random_range(0..BEGINNINGS.len())],
