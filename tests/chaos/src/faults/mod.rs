@@ -1,4 +1,5 @@
-//! Every fault of the simulation, one row each. To add a fault, add a row and the function or variant that its row names.
+//! Every fault of the simulation, one row each. To add a fault, add a row and the function or variant that its row
+//! names.
 //!
 //! | column | meaning |
 //! |---|---|

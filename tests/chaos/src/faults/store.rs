@@ -1,4 +1,5 @@
-//! Effects of faults at a call of the table, the bucket or a queue, and the predicates that say at which calls they fit.
+//! Effects of faults at a call of the table, the bucket or a queue, and the predicates that say at which calls they
+//! fit.
 
 use std::time::Duration;
 
@@ -147,14 +148,14 @@ pub(super) async fn reorder(call: Call, _: StdRng) -> Answer {
 }
 
 pub(super) async fn die_before(call: Call, _: StdRng) -> Answer {
-    call.life.end();
+    call.process.kill();
     std::future::pending().await
 }
 
 pub(super) async fn die_after(call: Call, _: StdRng) -> Answer {
-    let life = call.life.clone();
+    let process = call.process.clone();
     let _ = call.perform().await;
-    life.end();
+    process.kill();
     std::future::pending().await
 }
 
