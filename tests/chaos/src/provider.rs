@@ -1,4 +1,4 @@
-//! Simulated providers: they answer with random tokens, or do what a fault says, and record what they answered.
+//! Simulated providers: they answer with random tokens or fail with a drawn fault, and record their calls.
 
 use std::sync::Arc;
 use std::time::Duration;

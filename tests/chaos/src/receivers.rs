@@ -1,4 +1,4 @@
-//! Simulated webhook receivers: they accept events, or do what a fault says, and record the events that they accepted.
+//! Simulated webhook receivers: they accept events or fail with a drawn fault, and record the events that they accepted.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use shared::model::provider::{Failure, Refusal};
 use shared::model::webhook::{Answer, SendError};
 
-/// What a provider does instead of answering well.
+/// A fault of a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ProviderFault {
     Throttle,
@@ -56,7 +56,7 @@ impl ProviderFault {
     }
 }
 
-/// What a webhook receiver does instead of accepting an event with 200.
+/// A fault of a webhook receiver, which otherwise accepts each event with 200.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReceiverFault {
     Fail,
@@ -87,7 +87,7 @@ impl ReceiverFault {
     }
 }
 
-/// What the platform does with a batch of messages instead of running it once.
+/// A fault of the platform, which otherwise gives each batch of messages to one worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BatchFault {
     /// Two workers get the same messages.
@@ -98,7 +98,7 @@ pub(crate) enum BatchFault {
     WorkerDies,
 }
 
-/// What the platform does with the sweeper's timer instead of invoking the sweeper once.
+/// A fault of the platform, which otherwise invokes the sweeper once each minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TimerFault {
     /// Two sweepers run at the same time.
