@@ -1,4 +1,4 @@
-//! The least HTTP client that can tell when an answer began and ended: cheap, so that it does not measure itself.
+//! A minimal HTTP client that measures when an answer began and ended. It is cheap, so that it does not measure itself.
 
 use std::io::{Error, ErrorKind, Read as _, Result, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::mock;
 
-/// A request, ready to be sent any number of times.
+/// A request that can be sent any number of times.
 #[derive(Clone)]
 pub(crate) struct Request {
     address: SocketAddr,
@@ -28,7 +28,7 @@ impl Request {
     }
 }
 
-/// The body that a path is answered with.
+/// Sends a GET request and returns the body of the answer.
 pub(crate) fn get(address: SocketAddr, path: &str, key: &str) -> Result<String> {
     let mut connection = TcpStream::connect(address)?;
     write!(
@@ -44,33 +44,33 @@ pub(crate) fn get(address: SocketAddr, path: &str, key: &str) -> Result<String> 
     Ok(body.to_owned())
 }
 
-/// When the pieces of an answer came.
+/// The times at which the parts of an answer arrived.
 pub(crate) struct Answer {
     pub(crate) ended: Instant,
-    /// Of a stream: the first event.
+    /// The first event, if the answer is a stream.
     pub(crate) first_chunk: Option<FirstChunk>,
 }
 
 pub(crate) struct FirstChunk {
     pub(crate) at: Instant,
-    /// Since the provider sent it.
+    /// The time since the provider sent it.
     pub(crate) travelled: Duration,
 }
 
-/// One connection that is kept alive.
+/// One connection, which stays open between calls.
 pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
-/// A call that takes longer has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The time after which a call has failed.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Connection {
     pub(crate) fn open(request: &Request) -> Result<Self> {
         let stream = TcpStream::connect(request.address)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         Ok(Self { stream, buffer: Vec::with_capacity(16 * 1024) })
     }
 
@@ -86,23 +86,23 @@ impl Connection {
         };
         let status = self.buffer.get(9..12).unwrap_or_default();
         if status != b"200" {
-            let _ = self.read(); // What the answer says, for the message.
+            let _ = self.read(); // The body explains the failure.
             return Err(Error::other(String::from_utf8_lossy(&self.buffer).into_owned()));
         }
         match content_length(&self.buffer[..head]) {
-            Some(length) => self.whole(head + length),
-            None => self.stream_of_events(head),
+            Some(length) => self.read_whole(head + length),
+            None => self.read_stream(head),
         }
     }
 
-    fn whole(&mut self, end: usize) -> Result<Answer> {
+    fn read_whole(&mut self, end: usize) -> Result<Answer> {
         while self.buffer.len() < end {
             self.read()?;
         }
         Ok(Answer { ended: Instant::now(), first_chunk: None })
     }
 
-    fn stream_of_events(&mut self, head: usize) -> Result<Answer> {
+    fn read_stream(&mut self, head: usize) -> Result<Answer> {
         let mut first_chunk = None;
         loop {
             if first_chunk.is_none() && find(&self.buffer[head..], b"\n\n").is_some() {

@@ -1,4 +1,5 @@
-//! Load that lasts: a thousand streams at once, minutes of calls with jobs beside them, a provider that is slow.
+//! Sustained load: a thousand streams at once, minutes of calls together with jobs, and a slow provider together with a
+//! fast one.
 
 use std::path::Path;
 use std::thread::{scope, sleep};
@@ -13,17 +14,17 @@ use crate::client::{Request, get};
 use crate::load::{Outcome, constant};
 use crate::measure::{Bench, CONNECTIONS};
 use crate::mock::{LONG, QUICK, STALLED};
-use crate::process::{Sample, watched};
+use crate::process::{Sample, watch};
 use crate::report::{Chart, Figure, Findings, Line, Section, Table, Totals};
 
 const STREAMS: u32 = 1_000;
-/// They begin within 5 s and last 10 s.
+/// The streams start within 5 s and last 10 s.
 const STREAMS_PER_SECOND: u32 = 200;
 const CALLS_PER_SECOND: u32 = 200;
 const JOBS_PER_SECOND: u32 = 4;
-/// Parts of the time whose answers are compared: half minutes.
+/// The length of the parts of the load whose answers are compared.
 const PART_SECONDS: u32 = 30;
-/// Calls that wait for the slow provider while others are made.
+/// The number of calls that wait for the slow provider.
 const STALLED_CALLS: u32 = 200;
 
 pub(crate) fn measure(minutes: u32, totals: &mut Totals) -> Result<Findings, Failure> {
@@ -42,10 +43,10 @@ fn streams(folder: &Path, totals: &mut Totals) -> Result<Section, Failure> {
     let (idle, files) = (bench.weir.resident_mib()?, bench.weir.files()?);
     let sides = bench.sides(LONG, true);
     let load = || constant(&sides.weir, STREAMS_PER_SECOND, STREAMS, STREAMS);
-    let (outcome, samples) = watched(&bench.weir, Duration::from_millis(100), load)?;
+    let (outcome, samples) = watch(&bench.weir, Duration::from_millis(100), load)?;
     let outcome = outcome?;
     totals.count([&outcome]);
-    let files_after = settled_files(&bench, files)?;
+    let files_after = wait_for_files(&bench, files)?;
     let mut figures = vec![
         Figure::of_weir("streams that ended with [DONE]", "", (outcome.calls - outcome.failed) as f64),
         Figure::of_weir("streams that failed", "", outcome.failed as f64).aim(0.0),
@@ -59,7 +60,8 @@ fn streams(folder: &Path, totals: &mut Totals) -> Result<Section, Failure> {
     Ok(Section { title: "1,000 streams of 10 s at once".into(), figures })
 }
 
-/// Calls at a constant rate and jobs beside them, with the store in a process of its own: what weir keeps is weir's.
+/// Measures calls at a constant rate together with jobs. The store has its own process, so that the memory is weir's
+/// alone.
 fn steady(folder: &Path, minutes: u32, totals: &mut Totals) -> Result<(Section, Vec<Chart>), Failure> {
     let bench = Bench::start(folder, true)?;
     bench.warm_up()?;
@@ -77,11 +79,11 @@ fn steady(folder: &Path, minutes: u32, totals: &mut Totals) -> Result<(Section, 
             (calls, jobs.join())
         })
     };
-    let ((calls, jobs), samples) = watched(&bench.weir, Duration::from_secs(2), both)?;
+    let ((calls, jobs), samples) = watch(&bench.weir, Duration::from_secs(2), both)?;
     let (calls, jobs) = (calls?, jobs.map_err(|_| "the thread of the jobs panicked")??);
     totals.count(calls.iter().chain([&jobs]));
-    let unfinished = unfinished_jobs(&bench)?;
-    let files_after = settled_files(&bench, files)?;
+    let unfinished = count_unfinished_jobs(&bench)?;
+    let files_after = wait_for_files(&bench, files)?;
     let (failed, made) =
         (calls.iter().map(|part| part.failed).sum::<u64>(), calls.iter().map(|part| part.calls).sum::<u64>());
     let (first, last) = (calls.first().ok_or("no calls")?, calls.last().ok_or("no calls")?);
@@ -96,9 +98,9 @@ fn steady(folder: &Path, minutes: u32, totals: &mut Totals) -> Result<(Section, 
         Figure::of_weir("answer, p50 in the last", "ms", last.whole.ms(50.0)),
         Figure::of_weir("answer, p99 in the first half minute", "ms", first.whole.ms(99.0)),
         Figure::of_weir("answer, p99 in the last", "ms", last.whole.ms(99.0)),
-        Figure::of_weir("resident after a tenth of the time", "MiB", at(&samples, 0.1)),
-        Figure::of_weir("resident after half of the time", "MiB", at(&samples, 0.5)),
-        Figure::of_weir("resident at the end", "MiB", at(&samples, 1.0)),
+        Figure::of_weir("resident after a tenth of the time", "MiB", resident_after(&samples, 0.1)),
+        Figure::of_weir("resident after half of the time", "MiB", resident_after(&samples, 0.5)),
+        Figure::of_weir("resident at the end", "MiB", resident_after(&samples, 1.0)),
         Figure::of_weir("growth in the second half, per 10,000 calls", "MiB", growth),
     ];
     figures.extend(files_of(files, &samples, files_after));
@@ -133,13 +135,13 @@ fn answers_chart(title: &str, parts: &[Outcome]) -> Chart {
     Chart::of_lines("load-answers", format!("Answers under {title}"), ["minutes", "ms"], lines.into())
 }
 
-/// The resident memory after a part of the time.
-fn at(samples: &[Sample], part: f64) -> f64 {
+/// Returns the resident memory, in MiB, after a share of the time.
+fn resident_after(samples: &[Sample], part: f64) -> f64 {
     let last = samples.len().saturating_sub(1) as f64;
     samples.get((last * part) as usize).map_or(f64::NAN, |sample| sample.resident_mib)
 }
 
-/// The slope of the resident memory by least squares.
+/// Returns the slope of the resident memory by least squares, in MiB per second.
 fn mib_per_second(samples: &[Sample]) -> f64 {
     let count = samples.len().max(1) as f64;
     let points = || samples.iter().map(|sample| (sample.at.as_secs_f64(), sample.resident_mib));
@@ -162,8 +164,9 @@ fn files_of(before: usize, samples: &[Sample], after: usize) -> [Figure; 3] {
     ]
 }
 
-/// Open files once idle connections were closed; what is there after a while is there to stay.
-fn settled_files(bench: &Bench, before: usize) -> Result<usize, Failure> {
+/// Counts the open files after weir closed its idle connections. Files that are still open after [`SETTLING`] stay
+/// open.
+fn wait_for_files(bench: &Bench, before: usize) -> Result<usize, Failure> {
     let begin = Instant::now();
     loop {
         let files = bench.weir.files()?;
@@ -174,11 +177,11 @@ fn settled_files(bench: &Bench, before: usize) -> Result<usize, Failure> {
     }
 }
 
-/// Longer than connections are kept for the next call: 90 s, and whoever keeps them looks every 90 s.
+/// The longest wait for idle connections to close: clients keep them for 90 s, and check only every 90 s.
 const SETTLING: Duration = Duration::from_secs(200);
 
-/// Jobs that have not completed, after they had the time for it.
-fn unfinished_jobs(bench: &Bench) -> Result<u64, Failure> {
+/// Waits until all jobs completed, for up to 30 s, and counts the others.
+fn count_unfinished_jobs(bench: &Bench) -> Result<u64, Failure> {
     let begin = Instant::now();
     loop {
         let mut count = 0;
@@ -194,7 +197,7 @@ fn unfinished_jobs(bench: &Bench) -> Result<u64, Failure> {
     }
 }
 
-/// Fast calls alone, and while many others wait for a provider that takes 30 s.
+/// Measures calls of a fast provider, alone and while many other calls wait for a provider that takes 30 s.
 fn beside_a_slow_provider(folder: &Path, totals: &mut Totals) -> Result<Table, Failure> {
     let bench = Bench::start(folder, false)?;
     bench.warm_up()?;
@@ -203,7 +206,7 @@ fn beside_a_slow_provider(folder: &Path, totals: &mut Totals) -> Result<Table, F
     let alone = fast()?;
     let (beside, waited) = scope(|threads| {
         let stalled = threads.spawn(|| constant(&stalled, STALLED_CALLS, STALLED_CALLS, STALLED_CALLS));
-        sleep(Duration::from_secs(3)); // All of them wait by now.
+        sleep(Duration::from_secs(3)); // By now all slow calls wait.
         (fast(), stalled.join())
     });
     let (beside, waited) = (beside?, waited.map_err(|_| "the thread of slow calls panicked")??);

@@ -1,4 +1,4 @@
-//! How figures grow: with ten times the load, ten times the calls in flight, ten times the data.
+//! Growth of the figures with the load, with the calls in flight and with the stored data.
 
 use std::path::Path;
 
@@ -77,7 +77,7 @@ fn by_calls_in_flight(folder: &Path, totals: &mut Totals) -> Result<(Table, Char
     Ok((table, chart))
 }
 
-/// Calls at a steady rate, with ever more items in the table.
+/// Measures calls at a constant rate, with more and more items in the table.
 fn by_stored_items(folder: &Path, totals: &mut Totals) -> Result<(Table, Chart), Failure> {
     let bench = Bench::start(folder, true)?;
     bench.warm_up()?;
@@ -108,7 +108,7 @@ fn by_stored_items(folder: &Path, totals: &mut Totals) -> Result<(Table, Chart),
     Ok((table, chart))
 }
 
-/// Items that nobody asks for, of the size of a short answer.
+/// Adds items that no call reads, each of the size of a short answer.
 async fn fill(url: &str, numbers: std::ops::Range<usize>) -> Result<(), Failure> {
     let client = local::remote_table(url);
     let numbers: Vec<_> = numbers.collect();

@@ -1,5 +1,5 @@
-//! Where a busy project's limit is: `DynamoDB` takes 1,000 write units a second for one item, and each call writes its
-//! project's meter twice. What a write costs is counted from meters that hold so many calls.
+//! The limit of one busy project: `DynamoDB` accepts 1,000 write units per second for one item, and each call writes
+//! its project's meter twice. The cost of a write follows from the size of meters with that many open calls.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use tokio::task::JoinSet;
 use crate::Failure;
 use crate::report::{Chart, Findings, Line, Table};
 
-/// Calls that are open at a time.
+/// The numbers of calls that are open at the same time.
 const OPEN: [usize; 6] = [1, 10, 20, 50, 100, 200];
 const BODY: &str =
     r#"{"model": "priced", "messages": [{"role": "user", "content": "Hello"}], "max_completion_tokens": 10}"#;
 const UNITS_PER_SECOND: f64 = 1_000.0;
-/// Admission and settlement.
+/// One write admits the call, the other settles it.
 const WRITES_PER_CALL: f64 = 2.0;
 const SECONDS: [f64; 9] = [0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0];
 const SHARDS: [u32; 3] = [1, 4, 16];
@@ -27,7 +27,7 @@ pub(crate) fn measure() -> Result<Findings, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut meters = Vec::new();
     for open in OPEN {
-        meters.push((open, runtime.block_on(meter_of(open))?));
+        meters.push((open, runtime.block_on(measure_meter(open))?));
     }
     let (fixed, each) = fit(&meters);
     let columns = ["calls open on a shard", "its item, bytes", "units per call", "calls/s"].map(str::to_owned);
@@ -58,17 +58,17 @@ pub(crate) fn measure() -> Result<Findings, Failure> {
     Ok(Findings { tables, charts: vec![chart], ..Findings::default() })
 }
 
-/// The bytes of a meter's only shard while so many calls are open.
-async fn meter_of(open: usize) -> Result<usize, Failure> {
+/// Measures the bytes of a meter's only shard while `open` calls are open.
+async fn measure_meter(open: usize) -> Result<usize, Failure> {
     let app = TestApp::builder().clock(Clock::system()).build().await;
     app.first.always(Script::Hang);
-    // So small a budget that the meter has one shard, and all of them fit.
+    // The budget is so small that the meter has one shard, and large enough for all calls.
     let limits =
         Limits { budget: Some(MicroUsd(1_000 * open as u64)), requests_per_minute: Some(10_000), ..Limits::default() };
     let (_, key) = app.project(limits, Policy::default()).await;
     let instance = app.instance();
     let router = router_of(&instance);
-    // Nobody waits for them: they end with this set.
+    // The calls end when this set is dropped.
     let mut calls = JoinSet::new();
     for _ in 0..open {
         let (router, key) = (router.clone(), key.clone());
@@ -86,7 +86,8 @@ async fn meter_of(open: usize) -> Result<usize, Failure> {
     }
 }
 
-/// What `DynamoDB` counts for a value: texts by their bytes, numbers by half their digits, maps by 3 and 1 for each entry.
+/// Returns the size of a value by `DynamoDB`'s rules: the bytes of a text, about half the digits of a number, and 3
+/// bytes for a map or list plus 1 for each entry.
 fn bytes(value: &AttributeValue) -> usize {
     match value {
         AttributeValue::S(text) => text.len(),
@@ -100,19 +101,20 @@ fn bytes(value: &AttributeValue) -> usize {
     }
 }
 
-/// Write units are whole kilobytes.
+/// Rounds bytes up to whole kilobytes, the unit of a write.
 fn kilobytes(bytes: f64) -> f64 {
     (bytes / 1_024.0).ceil().max(1.0)
 }
 
-/// Bytes of an empty meter, and of each call that is open.
+/// Returns the bytes of an empty meter, and the bytes of each open call.
 fn fit(meters: &[(usize, usize)]) -> (f64, f64) {
     let (Some((few, small)), Some((many, large))) = (meters.first(), meters.last()) else { return (0.0, 0.0) };
     let each = (*large as f64 - *small as f64) / (*many as f64 - *few as f64);
     (*small as f64 - each * *few as f64, each)
 }
 
-/// The most calls per second on one shard: as many as its write units allow with the calls that are open then.
+/// Returns the most calls per second on one shard. At that rate, the writes of a meter with the calls that are then
+/// open use all write units.
 fn most(seconds: f64, fixed: f64, each: f64) -> f64 {
     let units = |rate: f64| rate * WRITES_PER_CALL * kilobytes(fixed + each * rate * seconds);
     let (mut low, mut high) = (0.0, UNITS_PER_SECOND / WRITES_PER_CALL);

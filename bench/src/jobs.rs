@@ -1,5 +1,5 @@
-//! Background responses: how many a second, what they cost in store operations and in Lambda's time, how soon the first
-//! event comes, how fast a follower catches up. In this process, with the queue and the stores in it.
+//! Background responses: their number per second, their store operations, their time on Lambda, the delay of the first
+//! event, and the time in which a reader catches up. Queue and stores are in this process.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -19,10 +19,10 @@ use tower::ServiceExt as _;
 use crate::Failure;
 use crate::report::{Chart, Figure, Findings, Line, Section};
 
-/// What Lambda gives a worker at once.
+/// The messages that Lambda gives to a worker at once.
 pub(crate) const BATCH: usize = 10;
-/// A job of 10 s for comparing how many share an invocation: its provider writes 20 words, with a pause before each and
-/// before the two chunks of the end.
+/// A job of 10 s, for the comparison of invocations with different numbers of jobs: its provider sends 20 words, with a
+/// pause before each and before the two final chunks.
 const WORDS: usize = 20;
 const PAUSE: Duration = Duration::from_millis(455);
 const TOGETHER: [usize; 6] = [1, 2, 5, 10, 20, 50];
@@ -33,11 +33,11 @@ pub(crate) const PATH: &str = "/v1/responses";
 
 pub(crate) fn measure(jobs: usize) -> Result<Findings, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let mut figures = runtime.block_on(throughput(jobs));
-    let (shared, chart) = runtime.block_on(shared_invocations());
+    let mut figures = runtime.block_on(measure_throughput(jobs));
+    let (shared, chart) = runtime.block_on(measure_shared_invocations());
     figures.extend(shared);
-    figures.extend(runtime.block_on(first_events()));
-    figures.push(runtime.block_on(catching_up()));
+    figures.extend(runtime.block_on(measure_first_events()));
+    figures.push(runtime.block_on(measure_catching_up()));
     let sections = vec![Section { title: "background responses, in one process".into(), figures }];
     Ok(Findings { sections, charts: vec![chart], ..Findings::default() })
 }
@@ -63,7 +63,7 @@ impl Service {
         assert_eq!(reply.status, 200, "{}", reply.text());
     }
 
-    /// One invocation of the worker with up to `most` messages. How many there were.
+    /// Invokes the worker with up to `most` messages. Returns the number of messages.
     async fn invoke(&self, most: usize) -> usize {
         let received = self.app.queues.receive(Queue::Respond.name(), most).unwrap_or_default();
         let event = local::event_of(Queue::Respond.name(), received);
@@ -77,10 +77,10 @@ fn body(stream: bool) -> Value {
     json!({"model": "priced", "input": "Hello", "max_output_tokens": 100, "background": true, "stream": stream})
 }
 
-/// Accepted, then worked on in batches, two at once; with a provider that answers at once.
-async fn throughput(jobs: usize) -> Vec<Figure> {
+/// Measures jobs that are first all accepted, then run in batches, two batches at once. The provider answers at once.
+async fn measure_throughput(jobs: usize) -> Vec<Figure> {
     let service = Service::new(Script::answer("Hello there.", 10, 5)).await;
-    service.accept().await; // The key and the meter are known from here on.
+    service.accept().await; // The first call caches the key and creates the meter.
     service.invoke(BATCH).await;
     let _ = service.app.log.take();
     let begun = Instant::now();
@@ -107,8 +107,8 @@ async fn throughput(jobs: usize) -> Vec<Figure> {
     figures
 }
 
-/// What Lambda bills for a job of 10 s, by how many jobs share an invocation.
-async fn shared_invocations() -> (Vec<Figure>, Chart) {
+/// Measures the time that Lambda bills for a job of 10 s, by the number of jobs in its invocation.
+async fn measure_shared_invocations() -> (Vec<Figure>, Chart) {
     let measured = futures_util::future::join_all(TOGETHER.map(async |together| {
         let service = Service::new(Script::Paced { text: "word ".repeat(WORDS), gap: PAUSE }).await;
         for _ in 0..together {
@@ -141,8 +141,8 @@ async fn shared_invocations() -> (Vec<Figure>, Chart) {
     (figures, chart)
 }
 
-/// From the request to the first event, and to the first output, of streams in the background.
-async fn first_events() -> Vec<Figure> {
+/// Measures the time from the request of a background stream to its first event, and to its first output.
+async fn measure_first_events() -> Vec<Figure> {
     let service = Service::new(Script::answer("Hello there.", 10, 5)).await;
     let working = async {
         loop {
@@ -155,7 +155,7 @@ async fn first_events() -> Vec<Figure> {
     let following = async {
         let (mut events, mut outputs) = (Vec::new(), Vec::new());
         for _ in 0..STREAMS {
-            let (event, output) = first_of(&service).await;
+            let (event, output) = time_first_event(&service).await;
             events.push(event);
             outputs.push(output);
         }
@@ -171,7 +171,7 @@ async fn first_events() -> Vec<Figure> {
     ]
 }
 
-async fn first_of(service: &Service) -> (f64, f64) {
+async fn time_first_event(service: &Service) -> (f64, f64) {
     let request = Request::post(PATH)
         .header("authorization", format!("Bearer {}", service.key))
         .body(Body::from(body(true).to_string()));
@@ -191,8 +191,8 @@ async fn first_of(service: &Service) -> (f64, f64) {
     (event, output)
 }
 
-/// Reading a response with 5,000 events from its record.
-async fn catching_up() -> Figure {
+/// Measures the time to read a finished response with 5,000 events.
+async fn measure_catching_up() -> Figure {
     let text = "word ".repeat(EVENTS);
     let service = Service::new(Script::answer(&text, 10, 5)).await;
     service.accept().await;

@@ -1,4 +1,4 @@
-//! Load: at a constant rate, measured from the time at which a call was due, or as fast as answers come.
+//! Load at a constant rate, measured from the time at which each call was due, or as fast as the answers arrive.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 use crate::Failure;
 use crate::client::{Connection, Request};
 
-/// Microseconds up to a minute, to three digits.
+/// A histogram of times up to one minute, in microseconds with three significant digits.
 #[derive(Clone)]
 pub(crate) struct Times(Histogram<u64>);
 
@@ -23,24 +23,24 @@ impl Times {
         self.0.saturating_record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// A percentile in milliseconds.
+    /// Returns a percentile in milliseconds.
     #[expect(clippy::cast_precision_loss, reason = "a minute of microseconds fits")]
     pub(crate) fn ms(&self, percentile: f64) -> f64 {
         self.0.value_at_percentile(percentile) as f64 / 1_000.0
     }
 }
 
-/// What came of some calls.
+/// The results of some calls.
 #[derive(Clone)]
 pub(crate) struct Outcome {
     pub(crate) calls: u64,
     pub(crate) failed: u64,
-    /// The first failure, in words.
+    /// The message of the first failure.
     pub(crate) failure: Option<String>,
     pub(crate) lasted: Duration,
-    /// From when a call was due to the last byte of its answer.
+    /// Times from the moment at which a call was due to the last byte of its answer.
     pub(crate) whole: Times,
-    /// Of streams: to the first event, and from the provider's sending it.
+    /// For streams: times from that moment to the first event, and from the provider to the client for the same event.
     pub(crate) first: Times,
     pub(crate) travelled: Times,
 }
@@ -89,9 +89,9 @@ impl Outcome {
     }
 }
 
-/// Makes `calls` calls at a constant rate; none waits for the one before it while there are connections left.
+/// Makes `calls` calls at a constant rate. No call waits for the call before it while a connection is free.
 ///
-/// A call that starts late because all connections were busy counts as slow: its time runs from when it was due.
+/// If a call starts late because all connections were busy, its time still counts from the moment at which it was due.
 pub(crate) fn constant(request: &Request, rate: u32, calls: u32, connections: u32) -> Result<Outcome, Failure> {
     let begin = Instant::now() + CONNECTING + connections * PER_CONNECTION;
     let next = AtomicU32::new(0);
@@ -109,18 +109,19 @@ pub(crate) fn constant(request: &Request, rate: u32, calls: u32, connections: u3
     })
 }
 
-/// For all connections to be made before the first call is due.
+/// The first call is due after this time, and after [`PER_CONNECTION`] for each connection, so that all are open by
+/// then.
 const CONNECTING: Duration = Duration::from_millis(50);
 const PER_CONNECTION: Duration = Duration::from_micros(300);
 
-/// Each connection makes its next call when its last one was answered, until the time is over.
+/// Makes calls until the time is over. Each connection makes its next call as soon as its last one was answered.
 pub(crate) fn as_fast_as_possible(request: &Request, connections: u32, time: Duration) -> Result<Outcome, Failure> {
     let begin = Instant::now();
     let end = begin + time;
     let failures = AtomicU64::new(0);
     run(connections, |outcome| {
         let mut connection = None;
-        // Who cannot be reached is not asked a million times.
+        // Without a limit, a server that cannot be reached would get a million calls.
         while Instant::now() < end && failures.load(Ordering::Relaxed) < 100 {
             outcome.call(&mut connection, request, Instant::now());
             failures.fetch_add(outcome.failed.min(1), Ordering::Relaxed);
@@ -128,8 +129,8 @@ pub(crate) fn as_fast_as_possible(request: &Request, connections: u32, time: Dur
     })
 }
 
-/// One thread per connection: blocking sockets cost less than a runtime, and a thread sleeps more exactly than a timer
-/// wheel of milliseconds.
+/// Runs one thread per connection. Blocking sockets cost less than a runtime, and a thread sleeps more exactly than a
+/// timer wheel of milliseconds.
 fn run(connections: u32, work: impl Fn(&mut Outcome) + Sync) -> Result<Outcome, Failure> {
     let total = Mutex::new(Outcome::new()?);
     let begin = Instant::now();
@@ -148,7 +149,7 @@ fn worker<'scope>(
     Builder::new().stack_size(128 * 1024).spawn_scoped(threads, move || {
         work(&mut own);
         if let Ok(mut total) = total.lock() {
-            let _ = total.add(own); // All have the same bounds.
+            let _ = total.add(own); // It cannot fail: all histograms have the same bounds.
         }
     })?;
     Ok(())

@@ -1,6 +1,8 @@
-//! What weir adds to a call: the same calls directly to a provider and through weir, in one run.
+//! Measures the cost that weir adds to a call: it makes the same calls directly to a provider and through weir, in one
+//! run.
 //!
-//! The provider, weir and, for some figures, the store run in processes of their own: this binary again, in another role.
+//! The provider, weir and, for some figures, the store run in processes of their own, which are this binary in another
+//! role.
 
 mod client;
 mod cost;
@@ -28,55 +30,55 @@ use report::Report;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Measures weir beside calling its provider directly. Build with --release.
+/// Measures calls through weir, and compares them with direct calls of its provider. Build with --release
 #[derive(Parser)]
 #[command(name = "bench")]
 struct Cli {
-    /// What to measure; without it: calls
+    /// The part to measure; by default calls
     #[command(subcommand)]
     part: Option<Part>,
-    /// Also write the figures into this folder and draw the page of figures beside it: docs/performance
+    /// Also write the figures into this folder, and draw the page next to it: docs/performance
     #[arg(long, value_name = "FOLDER", global = true)]
     page: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
 enum Part {
-    /// What weir adds to a call and to a stream, and its memory
+    /// The time that weir adds to a call and to a stream, and its memory
     Calls {
-        /// Shorter rounds: less than half a minute, and noisier figures
+        /// Use shorter rounds: less than half a minute, with noisier figures
         #[arg(long)]
         quick: bool,
     },
     /// Background responses
     Jobs,
-    /// The start of each function in a folder: target/lambda, or target/release
+    /// The start of each function in a folder: target/lambda or target/release
     Functions {
         folder: PathBuf,
-        /// A bundle of trusted roots that they read instead of all that this machine has
+        /// A file with trusted roots, which the functions read instead of all roots of this machine
         #[arg(long)]
         roots: Option<PathBuf>,
     },
-    /// A thousand streams at once, minutes of calls and jobs, a slow provider beside a fast one
+    /// A thousand streams at once, minutes of calls and jobs, a slow provider together with a fast one
     Load {
-        /// Of steady load
+        /// Minutes of steady load
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
         minutes: u32,
     },
-    /// Ten times the load, the calls in flight, the data
+    /// More load, more calls in flight, more stored data
     Growth,
-    /// What one project can do at most
+    /// The most calls per second of one project
     Hot,
-    /// What a million calls and a million jobs cost on AWS
+    /// The cost of a million calls and a million jobs on AWS
     Cost,
-    /// Keep weir under one steady load, for a profiler; prints its process id
-    Reservation { seconds: u64 },
-    /// Draw the page again from the figures that are there
+    /// Keep weir under a steady load for a profiler; prints its process id
+    Hold { seconds: u64 },
+    /// Draw the page again from the stored figures
     Draw,
-    /// The provider that answers every call
+    /// The provider, which answers every call
     #[command(hide = true)]
     Provider,
-    /// The store, for weir to reach over HTTP
+    /// The store, which weir reaches over HTTP
     #[command(hide = true)]
     Store,
     /// The server under test
@@ -105,7 +107,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Part::Provider => return roles::provider().map(|()| ExitCode::SUCCESS),
         Part::Store => return roles::store().map(|()| ExitCode::SUCCESS),
         Part::Weir { provider, store } => return roles::weir(&provider, store).map(|()| ExitCode::SUCCESS),
-        Part::Reservation { seconds } => return measure::hold(seconds).map(|()| ExitCode::SUCCESS),
+        Part::Hold { seconds } => return measure::hold(seconds).map(|()| ExitCode::SUCCESS),
         Part::Draw => {
             page::draw(cli.page.as_deref().ok_or("say where with --page docs/performance")?)?;
             return Ok(ExitCode::SUCCESS);
@@ -131,10 +133,10 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     };
     report.print(&mut std::io::stdout().lock())?;
     if let Some(folder) = &cli.page {
-        page::keep(folder, name, &report)?;
+        page::store(folder, name, &report)?;
     }
     Ok(if report.failed_calls == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Background responses that are made.
+/// The number of background responses.
 const JOBS: usize = 1_000;

@@ -1,4 +1,5 @@
-//! What is measured, and in which order: rounds of calls directly and through weir in turn, so that noise hits both.
+//! The measurements of calls and streams. Rounds of direct calls and of calls through weir alternate, so that noise
+//! affects both.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,13 +10,13 @@ use crate::Failure;
 use crate::client::{Request, get};
 use crate::load::{Outcome, as_fast_as_possible, constant};
 use crate::mock::{QUICK, SLOW, request};
-use crate::process::{Process, own_cpu, watched};
+use crate::process::{Process, own_cpu, watch};
 use crate::report::{Figure, Findings, Section, Totals};
 
-/// How long each part takes.
+/// The duration of each part.
 pub(crate) struct Plan {
     rounds: u32,
-    /// Seconds per round and side, at 100 calls per second, at 500, and of streams.
+    /// Seconds per round and side: at 100 calls per second, at 500 calls per second, and of streams.
     slow: u32,
     fast: u32,
     streams: u32,
@@ -35,7 +36,7 @@ impl Plan {
 const STREAMS_PER_SECOND: u32 = 50;
 const IN_FLIGHT: u32 = 1_000;
 
-/// The same request, for the provider and for weir.
+/// The same request to the provider and to weir.
 pub(crate) struct Sides {
     direct: Request,
     pub(crate) weir: Request,
@@ -48,7 +49,7 @@ impl Sides {
     }
 }
 
-/// Processor time of everybody who takes part.
+/// Processor time of all processes of a measurement.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Cpu {
     pub(crate) weir: Duration,
@@ -57,14 +58,14 @@ pub(crate) struct Cpu {
     own: Duration,
 }
 
-/// Everything that takes part in one setting.
+/// The processes of a measurement.
 pub(crate) struct Bench {
     pub(crate) provider: Process,
     pub(crate) weir: Process,
     pub(crate) store: Option<Process>,
 }
 
-/// Calls directly and through weir, and the processor time that those through weir took.
+/// Results of direct calls and of calls through weir, and the processor time of the latter.
 pub(crate) struct Measured {
     pub(crate) direct: Outcome,
     pub(crate) weir: Outcome,
@@ -93,7 +94,7 @@ impl Bench {
         Sides::new(&self.provider, &self.weir, model, stream)
     }
 
-    /// The most calls that the provider had at once so far.
+    /// Reads the most calls that the provider has had at once so far.
     pub(crate) fn most_at_the_provider(&self) -> Result<f64, Failure> {
         Ok(get(self.provider.ready.address, "/most-in-flight", "")?.parse()?)
     }
@@ -107,7 +108,7 @@ impl Bench {
         })
     }
 
-    /// Rounds of `load`, on one side and then on the other.
+    /// Runs rounds of `load`, each first on the provider and then on weir.
     pub(crate) fn in_turn(
         &self,
         rounds: u32,
@@ -119,7 +120,7 @@ impl Bench {
             measured.direct.add(load(&sides.direct)?)?;
             let before = self.cpu()?;
             measured.weir.add(load(&sides.weir)?)?;
-            std::thread::sleep(BOOKS); // They close after the answer.
+            std::thread::sleep(SETTLEMENT); // weir settles a call after its answer.
             let after = self.cpu()?;
             measured.cpu.weir += after.weir - before.weir;
             measured.cpu.provider += after.provider - before.provider;
@@ -135,7 +136,7 @@ impl Bench {
     }
 }
 
-const BOOKS: Duration = Duration::from_millis(30);
+const SETTLEMENT: Duration = Duration::from_millis(30);
 pub(crate) const CONNECTIONS: u32 = 48;
 
 impl Measured {
@@ -153,7 +154,7 @@ impl Measured {
         [50.0, 99.0, 99.9].into_iter().zip(aims).map(figure).collect()
     }
 
-    /// What the load itself costs, as a share of what everybody spent.
+    /// The processor time of the load itself, as a share of that of all processes.
     fn share_of_load(&self, name: &str) -> Figure {
         let Cpu { weir, provider, store, own } = self.cpu;
         let share = own.as_secs_f64() / (weir + provider + store + own).as_secs_f64().max(0.01);
@@ -218,7 +219,7 @@ fn streams(plan: &Plan, folder: &Path, totals: &mut Totals) -> Result<Section, F
     Ok(Section { title: "streams, 50/s".into(), figures })
 }
 
-/// A server that has just started, and one that waits for a thousand answers.
+/// Measures the memory of weir just after its start, and while it waits for a thousand answers.
 fn memory(folder: &Path, totals: &mut Totals) -> Result<Section, Failure> {
     let bench = Bench::start(folder, false)?;
     let idle = bench.weir.resident_mib()?;
@@ -237,15 +238,15 @@ fn memory(folder: &Path, totals: &mut Totals) -> Result<Section, Failure> {
     })
 }
 
-/// So many calls at once that each take 2 s, and the most memory that weir had meanwhile.
+/// Makes `calls` calls at once that each take 2 s. Returns their results and weir's most resident memory, in MiB.
 pub(crate) fn in_flight(bench: &Bench, calls: u32) -> Result<(Outcome, f64), Failure> {
     let sides = bench.sides(SLOW, false);
     let (outcome, samples) =
-        watched(&bench.weir, Duration::from_millis(20), || constant(&sides.weir, calls, calls, calls))?;
+        watch(&bench.weir, Duration::from_millis(20), || constant(&sides.weir, calls, calls, calls))?;
     Ok((outcome?, samples.iter().map(|sample| sample.resident_mib).fold(0.0, f64::max)))
 }
 
-/// weir's own processor time, apart from the store's.
+/// Measures weir with the store in another process, so that its processor time is its own.
 fn store_apart(plan: &Plan, folder: &Path, totals: &mut Totals) -> Result<Section, Failure> {
     let bench = Bench::start(folder, true)?;
     bench.warm_up()?;
@@ -259,7 +260,7 @@ fn store_apart(plan: &Plan, folder: &Path, totals: &mut Totals) -> Result<Sectio
     Ok(Section { title: "store in a process of its own".into(), figures })
 }
 
-/// Keeps weir busy at 300 calls per second.
+/// Keeps weir busy with 300 calls per second.
 pub(crate) fn hold(seconds: u64) -> Result<(), Failure> {
     use std::io::Write as _;
     let folder = TempDir::new()?;

@@ -1,4 +1,4 @@
-//! The provider: OpenAI's chat completions, answered at once or after a while, whole or as a stream.
+//! The provider: it answers OpenAI's chat completions at once or after a delay, whole or as a stream.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,24 +14,24 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{iter, once, unfold};
 use serde::Deserialize;
 
-/// Answers at once.
+/// A model that answers at once.
 pub(crate) const QUICK: &str = "quick";
-/// Answers after [`SLOW_TIME`].
+/// A model that answers after [`SLOW_TIME`].
 pub(crate) const SLOW: &str = "slow";
 pub(crate) const SLOW_TIME: Duration = Duration::from_secs(2);
 
-/// Streams for ten seconds.
+/// A model whose streams last ten seconds.
 pub(crate) const LONG: &str = "long";
-/// Answers after half a minute, by a provider of its own.
+/// A model that answers after half a minute, and belongs to a provider of its own.
 pub(crate) const STALLED: &str = "stalled";
 const STALLED_TIME: Duration = Duration::from_secs(30);
 
-/// Chunks of a stream after the first, and the time between them.
+/// The content chunks of a stream, and the time before each.
 const CHUNKS: usize = 20;
 const BETWEEN_CHUNKS: Duration = Duration::from_millis(5);
 const BETWEEN_CHUNKS_OF_LONG: Duration = Duration::from_millis(500);
 
-/// A request with a short conversation.
+/// Returns the body of a request with a short conversation.
 pub(crate) fn request(model: &str, stream: bool) -> String {
     let system = "You are a helpful assistant who answers questions about travel. ".repeat(8);
     let user = "Which sights can I see in one day in Lisbon if I like trams? ".repeat(4);
@@ -45,30 +45,30 @@ pub(crate) fn request(model: &str, stream: bool) -> String {
     body.to_string()
 }
 
-/// The system's clock, which all processes of a machine share.
+/// Reads the system's clock, which all processes of a machine share.
 #[expect(clippy::disallowed_methods, reason = "measured to the microsecond, across processes")]
 pub(crate) fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// When the provider sent the first event in `text`, which says so in its id.
+/// Returns the time at which the provider sent the first event in `text`: the id of the event contains it.
 pub(crate) fn sent_at(text: &[u8]) -> Option<Duration> {
     let (_, rest) = std::str::from_utf8(text).ok()?.split_once("\"id\":\"chatcmpl-")?;
     let (micros, _) = rest.split_once('"')?;
     micros.parse().ok().map(Duration::from_micros)
 }
 
-/// Calls being answered, and the most that there were at once.
+/// The number of open calls: now, and at most so far.
 #[derive(Default)]
 struct InFlight {
     now: AtomicUsize,
     most: AtomicUsize,
 }
 
-/// One of them, until its answer has ended.
-struct Counted(Arc<InFlight>);
+/// Counts a call as open until it is dropped.
+struct OpenCall(Arc<InFlight>);
 
-impl Counted {
+impl OpenCall {
     fn new(calls: Arc<InFlight>) -> Self {
         let count = calls.now.fetch_add(1, Ordering::Relaxed) + 1;
         calls.most.fetch_max(count, Ordering::Relaxed);
@@ -76,7 +76,7 @@ impl Counted {
     }
 }
 
-impl Drop for Counted {
+impl Drop for OpenCall {
     fn drop(&mut self) {
         self.0.now.fetch_sub(1, Ordering::Relaxed);
     }
@@ -103,14 +103,14 @@ async fn answer(State(calls): State<Arc<InFlight>>, body: Bytes) -> Response {
     let Ok(asked) = serde_json::from_slice::<Asked>(&body) else {
         return (axum::http::StatusCode::BAD_REQUEST, "no chat completion").into_response();
     };
-    let counted = Counted::new(calls);
+    let open_call = OpenCall::new(calls);
     match asked.model.as_str() {
         SLOW => tokio::time::sleep(SLOW_TIME).await,
         STALLED => tokio::time::sleep(STALLED_TIME).await,
         _ => {}
     }
     let gap = if asked.model == LONG { BETWEEN_CHUNKS_OF_LONG } else { BETWEEN_CHUNKS };
-    if asked.stream { events(gap, counted) } else { whole() }
+    if asked.stream { events(gap, open_call) } else { whole() }
 }
 
 const USAGE: &str = r#"{"prompt_tokens":160,"completion_tokens":80,"total_tokens":240,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}"#;
@@ -123,7 +123,7 @@ fn whole() -> Response {
     ([(CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-fn events(gap: Duration, counted: Counted) -> Response {
+fn events(gap: Duration, open_call: OpenCall) -> Response {
     let first = chunk(r#"[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]"#, "null");
     let words = unfold(0, move |sent| async move {
         if sent == CHUNKS {
@@ -133,7 +133,7 @@ fn events(gap: Duration, counted: Counted) -> Response {
         Some((chunk(r#"[{"index":0,"delta":{"content":" tram"},"finish_reason":null}]"#, "null"), sent + 1))
     });
     let last = async move {
-        let _counted = counted;
+        let _open_call = open_call;
         let finish = chunk(r#"[{"index":0,"delta":{},"finish_reason":"stop"}]"#, "null");
         finish + &chunk("[]", USAGE) + "data: [DONE]\n\n"
     };

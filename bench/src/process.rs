@@ -1,4 +1,4 @@
-//! The processes of a run: this binary again, in another role. They end with this one, however it ends.
+//! The processes of a run, which are this binary in another role. They end when this process ends, for any reason.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Failure;
 
-/// What a process says when it is ready.
+/// The line that a process prints when it is ready.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Ready {
     pub(crate) address: SocketAddr,
@@ -18,7 +18,7 @@ pub(crate) struct Ready {
     pub(crate) key: String,
 }
 
-/// A running process; killed when dropped.
+/// A running process. It is killed when it is dropped.
 pub(crate) struct Process {
     child: Child,
     pub(crate) ready: Ready,
@@ -27,7 +27,7 @@ pub(crate) struct Process {
 const START: Duration = Duration::from_secs(20);
 
 impl Process {
-    /// Starts a role and waits until it is ready. What it prints, log lines included, goes to a file in `folder`.
+    /// Starts a role and waits until it is ready. Its output, log included, goes to a file in `folder`.
     pub(crate) fn start(folder: &Path, role: &str, arguments: &[&str]) -> Result<Self, Failure> {
         let output =
             tempfile::Builder::new().prefix(role).suffix(".log").tempfile_in(folder)?.into_temp_path().keep()?;
@@ -37,8 +37,8 @@ impl Process {
             .stdin(Stdio::piped())
             .stdout(File::create(&output)?)
             .spawn()?;
-        let nobody = Ready { address: ([0, 0, 0, 0], 0).into(), key: String::new() };
-        let mut process = Self { child, ready: nobody };
+        let unknown = Ready { address: ([0, 0, 0, 0], 0).into(), key: String::new() };
+        let mut process = Self { child, ready: unknown };
         process.ready = process.wait_until_ready(role, &output)?;
         Ok(process)
     }
@@ -66,22 +66,22 @@ impl Process {
         self.child.id()
     }
 
-    /// Time that the process has spent on the processor so far.
+    /// Reads the processor time of the process so far.
     pub(crate) fn cpu(&self) -> Result<Duration, Failure> {
         cpu(&self.id().to_string())
     }
 
-    /// Memory of the process that is in RAM, in MiB.
+    /// Reads the resident memory of the process, in MiB.
     pub(crate) fn resident_mib(&self) -> Result<f64, Failure> {
         self.status_mib("VmRSS:")
     }
 
-    /// The part of it that is the program itself, as far as it was used.
+    /// Reads the part of the resident memory that is the program file, in MiB.
     pub(crate) fn program_mib(&self) -> Result<f64, Failure> {
         self.status_mib("RssFile:")
     }
 
-    /// File descriptors that are open.
+    /// Counts the open file descriptors.
     pub(crate) fn files(&self) -> Result<usize, Failure> {
         Ok(std::fs::read_dir(format!("/proc/{}/fd", self.id()))?.count())
     }
@@ -94,17 +94,17 @@ impl Process {
     }
 }
 
-/// What a process had at a time.
+/// The memory and files of a process at one time.
 #[derive(Clone, Copy)]
 pub(crate) struct Sample {
-    /// Since the watch began.
+    /// The time since the first sample.
     pub(crate) at: Duration,
     pub(crate) resident_mib: f64,
     pub(crate) files: usize,
 }
 
-/// Does something and looks at a process meanwhile, every so often.
-pub(crate) fn watched<T: Send>(
+/// Does some work, and meanwhile samples a process at an interval.
+pub(crate) fn watch<T: Send>(
     process: &Process,
     every: Duration,
     work: impl FnOnce() -> T + Send,
@@ -121,7 +121,7 @@ pub(crate) fn watched<T: Send>(
         }
         work.join()
     });
-    Ok((done.map_err(|_| "what was watched panicked")?, samples))
+    Ok((done.map_err(|_| "the work panicked")?, samples))
 }
 
 impl Drop for Process {
@@ -131,17 +131,17 @@ impl Drop for Process {
     }
 }
 
-/// Time that this process has spent on the processor so far.
+/// Reads the processor time of this process so far.
 pub(crate) fn own_cpu() -> Result<Duration, Failure> {
     cpu("self")
 }
 
-/// Linux counts in /proc in hundredths of a second.
+/// The unit of times in /proc is a hundredth of a second.
 const TICKS_PER_SECOND: u32 = 100;
 
 fn cpu(process: &str) -> Result<Duration, Failure> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // The name, in parentheses, may hold spaces; `utime` and `stime` are the 12th and 13th field after it.
+    // The name, in parentheses, may contain spaces. `utime` and `stime` are the 12th and 13th field after it.
     let (_, fields) = stat.rsplit_once(')').ok_or("no name in /proc/stat")?;
     let ticks: Result<Vec<u32>, _> = fields.split_whitespace().skip(11).take(2).map(str::parse).collect();
     Ok(Duration::from_secs(1) * ticks?.iter().sum() / TICKS_PER_SECOND)

@@ -1,4 +1,4 @@
-//! The figures of a run: a table for people, JSON for the page of figures, which keeps them.
+//! The figures of a run, as a printed table and as JSON for the page of figures.
 
 use std::borrow::Cow;
 use std::io::{Result, Write};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::Failure;
 use crate::load::Outcome;
 
-/// One figure: of calls directly to the provider, of calls through weir, and what weir adds.
+/// One figure: of direct calls of the provider, of calls through weir, and their difference, which weir adds.
 #[derive(Serialize, Deserialize, Default)]
 pub(crate) struct Figure {
     pub(crate) name: String,
@@ -20,7 +20,7 @@ pub(crate) struct Figure {
     pub(crate) weir: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) added: Option<f64>,
-    /// The most that is wanted, of what weir adds; where there is nothing to add to, of weir.
+    /// The highest accepted value of `added`, or of `weir` if there is no `added`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) aim: Option<f64>,
 }
@@ -42,14 +42,14 @@ impl Figure {
         Self { aim: Some(most), ..self }
     }
 
-    /// The aim, and whether it was met.
+    /// Returns the aim, and whether the figure meets it.
     pub(crate) fn verdict(&self) -> Option<String> {
         let aim = self.aim?;
         let met = if self.added.or(self.weir)? <= aim { "met" } else { "MISSED" };
         Some(format!("<= {aim}: {met}"))
     }
 
-    /// Direct, weir, added: as they are printed.
+    /// Returns `direct`, `weir` and `added` as texts.
     pub(crate) fn cells(&self) -> [String; 3] {
         [self.direct, self.weir, self.added].map(|value| cell(value, &self.unit))
     }
@@ -62,30 +62,30 @@ pub(crate) struct Section {
     pub(crate) figures: Vec<Figure>,
 }
 
-/// Rows that are no figures of calls.
+/// A table with other values than [`Figure`]s.
 #[derive(Serialize, Deserialize, Default)]
 pub(crate) struct Table {
     pub(crate) columns: Vec<String>,
     pub(crate) rows: Vec<Vec<String>>,
 }
 
-/// Points to draw.
+/// A chart of lines or bars.
 #[derive(Serialize, Deserialize, Default)]
 pub(crate) struct Chart {
-    /// Of its file.
+    /// The name of its file.
     pub(crate) name: String,
     pub(crate) title: String,
     pub(crate) x: String,
     pub(crate) y: String,
-    /// The scale of x: each step ten times the last one.
+    /// Whether the scale of x is logarithmic.
     pub(crate) logarithmic: bool,
     pub(crate) lines: Vec<Line>,
-    /// Instead of lines: one bar each.
+    /// Name and height of each bar, if the chart has bars instead of lines.
     pub(crate) bars: Vec<(String, f64)>,
 }
 
 impl Chart {
-    /// Lines, with what is on the two axes.
+    /// Makes a chart of lines. `axes` are the labels of x and y.
     pub(crate) fn of_lines(name: &str, title: impl Into<String>, axes: [&str; 2], lines: Vec<Line>) -> Self {
         let (name, title, x, y) = (name.to_owned(), title.into(), axes[0].to_owned(), axes[1].to_owned());
         Self { name, title, x, y, lines, ..Self::default() }
@@ -108,7 +108,7 @@ impl Line {
     }
 }
 
-/// What a measurement found.
+/// The results of a measurement.
 #[derive(Serialize, Deserialize, Default)]
 pub(crate) struct Findings {
     #[serde(default)]
@@ -125,7 +125,7 @@ impl From<Vec<Section>> for Findings {
     }
 }
 
-/// Collects what all parts have in common.
+/// The numbers of calls of all parts together.
 #[derive(Default)]
 pub(crate) struct Totals {
     pub(crate) calls: u64,
@@ -145,10 +145,10 @@ impl Totals {
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Report {
-    /// What to run to have it again.
+    /// The command that repeats the measurement.
     pub(crate) command: String,
     pub(crate) machine: String,
-    /// Of the minute before the run: what else the machine was doing.
+    /// The machine's load average over the minute before the run, caused by other work.
     pub(crate) load_before: String,
     pub(crate) seconds: u64,
     pub(crate) calls: u64,
@@ -163,7 +163,7 @@ const NAME: usize = 54;
 const COLUMN: usize = 13;
 
 impl Report {
-    /// Measures, and says on what.
+    /// Runs a measurement, and records the machine, its load and the duration.
     pub(crate) fn of(
         command: &str,
         measure: impl FnOnce(&mut Totals) -> std::result::Result<Findings, Failure>,
@@ -184,7 +184,7 @@ impl Report {
         })
     }
 
-    /// What the run was: in one line.
+    /// Describes the run in one line.
     pub(crate) fn headline(&self) -> String {
         let Self { calls, seconds, machine, load_before, failed_calls, .. } = self;
         let calls = match calls {
@@ -229,7 +229,7 @@ impl Report {
     }
 }
 
-/// The processors, memory and system of this machine.
+/// Describes the processors, memory and system of this machine.
 fn machine() -> Result<String> {
     let field = |file: &str, name: &str| -> Result<String> {
         let text = std::fs::read_to_string(file)?;

@@ -1,4 +1,4 @@
-//! The other processes: the provider, the store, and weir itself.
+//! The roles of the other processes: the provider, the store, and weir.
 
 use std::io::Write as _;
 
@@ -18,7 +18,7 @@ use crate::process::Ready;
 pub(crate) fn provider() -> Result<(), Failure> {
     one_thread(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        say(&Ready { address: listener.local_addr()?, key: String::new() })?;
+        report_ready(&Ready { address: listener.local_addr()?, key: String::new() })?;
         let listener = axum::serve::ListenerExt::tap_io(listener, |connection| drop(connection.set_nodelay(true)));
         Ok(axum::serve(listener, mock::router()).await?)
     })
@@ -27,7 +27,7 @@ pub(crate) fn provider() -> Result<(), Failure> {
 pub(crate) fn store() -> Result<(), Failure> {
     one_thread(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        say(&Ready { address: listener.local_addr()?, key: String::new() })?;
+        report_ready(&Ready { address: listener.local_addr()?, key: String::new() })?;
         Ok(embedded::serve_dynamo(listener).await?)
     })
 }
@@ -36,7 +36,7 @@ fn one_thread(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Fai
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 
-/// weir as `weir serve` runs it, logging included, with a project whose limits are all on.
+/// Runs weir as `weir serve` does, logging included, with a project that has all kinds of limits.
 pub(crate) fn weir(provider: &str, store: Option<String>) -> Result<(), Failure> {
     let models = tempfile::NamedTempFile::new()?;
     std::fs::write(models.path(), catalog(provider))?;
@@ -50,7 +50,7 @@ pub(crate) fn weir(provider: &str, store: Option<String>) -> Result<(), Failure>
     runtime.block_on(async {
         let running = local::serve(&settings).await?;
         let key = make_project(running.stores()).await?;
-        say(&Ready { address: running.address()?, key: key.secret().expose().to_owned() })?;
+        report_ready(&Ready { address: running.address()?, key: key.secret().expose().to_owned() })?;
         shared::edge::telemetry::init_log("info");
         Ok(running.run(std::future::pending()).await?)
     })
@@ -70,7 +70,7 @@ fn catalog(provider: &str) -> String {
     provided("mock") + &provided("stalled") + &models + &model(STALLED, "stalled")
 }
 
-/// Limits that no run reaches, so that everything is counted and nothing refused.
+/// Limits that no run reaches: weir counts every call and refuses none.
 const LIMITS: Limits = Limits {
     requests_per_minute: Some(10_000_000),
     tokens_per_minute: Some(100_000_000_000),
@@ -102,8 +102,8 @@ async fn make_project(stores: &Stores) -> Result<ApiKeySecret, Failure> {
     Ok(key)
 }
 
-/// Tells the process that started this one that it can begin, and ends this one when that one ends.
-fn say(ready: &Ready) -> Result<(), Failure> {
+/// Reports to the parent process that this process is ready, and ends this process when the parent ends.
+fn report_ready(ready: &Ready) -> Result<(), Failure> {
     std::thread::spawn(|| {
         let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
         std::process::exit(0);

@@ -1,4 +1,4 @@
-//! What a start of each function costs, and what a warm invocation adds to the least that a function can be.
+//! The cost of starting each function, and the time of a warm invocation compared with the smallest possible function.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::report::{Chart, Findings, Table};
 const STARTS: usize = 15;
 const INVOCATIONS: usize = 300;
 
-/// The functions, and what starts each: a request or an event.
+/// The functions, and the kind of event that invokes each.
 const FUNCTIONS: [(&str, Event); 10] = [
     ("chat", Event::Request),
     ("embeddings", Event::Request),
@@ -28,7 +28,7 @@ const FUNCTIONS: [(&str, Event); 10] = [
     ("sweep", Event::Schedule),
 ];
 
-/// An event that needs no store, except for the sweep's, which asks the table what is due.
+/// An event that needs no store. Only the sweeper's reads the table, for due items.
 #[derive(Clone, Copy)]
 enum Event {
     Request,
@@ -50,17 +50,17 @@ impl Event {
 pub(crate) struct Row {
     function: String,
     bootstrap_mb: f64,
-    /// Median, and the best: what the machine's other work does not explain.
+    /// Median and minimum. Other work of the machine affects the minimum least.
     first_poll_ms: f64,
     first_poll_best_ms: f64,
-    /// At the first poll.
+    /// Resident memory at the first poll.
     resident_mib: f64,
     invocation_p50_ms: f64,
     invocation_p99_ms: f64,
     clients: Vec<&'static str>,
 }
 
-/// Measures every function in `folder` (`<function>/bootstrap`, or the binary itself), and `echo` if it is there.
+/// Measures every function in `folder` (`<function>/bootstrap`, or the binary itself), and `echo` if the folder has it.
 pub(crate) fn measure(folder: &Path, roots: Option<&Path>) -> Result<Vec<Row>, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -68,12 +68,12 @@ pub(crate) fn measure(folder: &Path, roots: Option<&Path>) -> Result<Vec<Row>, F
         let models = include_str!("../../models/models.toml");
         let deployment = Deployment::start(app, models, "sk-weir-admin").await?;
         let mut variables = deployment.variables("buffer");
-        // Most of a start can be the reading of trusted roots: 290 files on Debian, a bundle on Amazon Linux.
+        // Reading the trusted roots can take most of a start: 290 files on Debian, one bundle on Amazon Linux.
         variables.extend(roots.map(|file| ("SSL_CERT_FILE".to_owned(), file.display().to_string())));
         let mut rows = Vec::new();
         for (function, event) in [("echo", Event::Schedule)].iter().chain(&FUNCTIONS) {
             match bootstrap(folder, function) {
-                Some(path) => rows.push(row(function, &path, *event, &variables).await?),
+                Some(path) => rows.push(measure_function(function, &path, *event, &variables).await?),
                 None if *function == "echo" => {}
                 None => return Err(format!("{} has no function `{function}`", folder.display()).into()),
             }
@@ -87,7 +87,12 @@ fn bootstrap(folder: &Path, function: &str) -> Option<PathBuf> {
     [path.join("bootstrap"), path].into_iter().find(|path| path.is_file())
 }
 
-async fn row(function: &str, path: &Path, event: Event, variables: &[(String, String)]) -> Result<Row, Failure> {
+async fn measure_function(
+    function: &str,
+    path: &Path,
+    event: Event,
+    variables: &[(String, String)],
+) -> Result<Row, Failure> {
     let binary = std::fs::read(path)?;
     let (mut first_polls, mut resident) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {
@@ -95,7 +100,7 @@ async fn row(function: &str, path: &Path, event: Event, variables: &[(String, St
         first_polls.push(ms(started.polled().await?));
         resident.push(mib(started.memory()?.resident));
     }
-    let mut invocations = warm(path, variables, &event.text()).await?;
+    let mut invocations = measure_warm(path, variables, &event.text()).await?;
     Ok(Row {
         function: function.to_owned(),
         bootstrap_mb: binary.len() as f64 / 1e6,
@@ -108,15 +113,15 @@ async fn row(function: &str, path: &Path, event: Event, variables: &[(String, St
     })
 }
 
-/// Times of warm invocations, from handing one over to having its answer.
-async fn warm(path: &Path, variables: &[(String, String)], event: &str) -> Result<Vec<f64>, Failure> {
+/// Measures warm invocations, from sending an event to its answer, in milliseconds.
+async fn measure_warm(path: &Path, variables: &[(String, String)], event: &str) -> Result<Vec<f64>, Failure> {
     let mut function = Function::start(path, variables).await?;
     let mut times = Vec::new();
     for number in 0..INVOCATIONS {
         function.polled().await?;
         let begun = Instant::now();
         function.invoke(event.to_owned()).await?.json().await?;
-        // The first ones fill caches.
+        // The first invocations fill caches.
         if number >= INVOCATIONS / 10 {
             times.push(ms(begun.elapsed()));
         }
@@ -149,7 +154,7 @@ const COLUMNS: [&str; 8] = [
     "clients",
 ];
 
-/// The rows as they are printed, and the first polls as bars.
+/// Returns a table of the rows, and a chart of the times to the first poll.
 pub(crate) fn findings(rows: &[Row]) -> Findings {
     let printed = rows.iter().map(|row| {
         let one = |value: f64| format!("{value:.1}");

@@ -1,5 +1,5 @@
-//! What a call and a job cost on AWS. Each is made by the real functions: what they ask the stores for is added up in the
-//! units that AWS bills, Lambda's time is taken, the log is counted, and all of it has its price.
+//! The cost of a call and of a job on AWS. The real functions run them. This module adds up the store operations in the
+//! units that AWS bills, the time on Lambda and the bytes of the log, and multiplies them with their prices.
 
 mod price;
 mod site;
@@ -17,18 +17,18 @@ use crate::report::{Findings, Table};
 use price::Used;
 use site::Site;
 
-/// Of each kind, at once.
+/// The number of calls or jobs of each kind, all at once.
 const MADE: usize = 10;
-/// An answer of 300 words, whole after 10 s or word by word for 10 s.
+/// An answer has 300 words, and arrives whole after 10 s or word by word within 10 s.
 const WORDS: usize = 300;
 const LASTS: Duration = Duration::from_secs(10);
-/// Of the kit's models the one that has a price and time for a slow answer.
+/// The kit's model that has a price and permits a slow answer.
 const MODEL: &str = "two-targets";
 const CHAT: &str = "/v1/chat/completions";
 
 pub(crate) fn measure() -> Result<Findings, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let log = site::LogBytes::started();
+    let log = site::LogBytes::start();
     let mut cases = Vec::new();
     for call in calls() {
         cases.push((call.name, runtime.block_on(call.measure(&log))));
@@ -36,8 +36,8 @@ pub(crate) fn measure() -> Result<Findings, Failure> {
     for job in JOBS {
         cases.push((job.name, runtime.block_on(job.measure(&log))));
     }
-    let counted = cases.iter().map(|(name, used)| used.counted(name));
-    let priced = cases.iter().map(|(name, used)| used.priced(name));
+    let counted = cases.iter().map(|(name, used)| used.counts_row(name));
+    let priced = cases.iter().map(|(name, used)| used.prices_row(name));
     let tables = vec![
         Table { columns: price::COUNTED.map(str::to_owned).into(), rows: counted.collect() },
         Table { columns: price::PRICED.map(str::to_owned).into(), rows: priced.collect() },
@@ -45,16 +45,16 @@ pub(crate) fn measure() -> Result<Findings, Failure> {
     Ok(Findings { tables, ..Findings::default() })
 }
 
-/// A call that is answered while its caller waits.
+/// A call whose caller waits for the answer.
 #[derive(Default)]
 struct Call {
     name: &'static str,
     stream: bool,
-    /// Each has an `Idempotency-Key` of its own.
+    /// Each call has its own `Idempotency-Key`.
     keyed: bool,
     policy: Policy,
     limits: Limits,
-    /// It was made before: what is measured is the second time.
+    /// The same call was made before, and its repetition is measured.
     repeated: bool,
     status: u16,
 }
@@ -81,15 +81,15 @@ impl Call {
         if self.repeated {
             self.make(&site, "repeated").await;
         }
-        site.measured(MADE, async |used| {
+        site.measure(MADE, async |used| {
             for lasted in self.make(&site, if self.repeated { "repeated" } else { "first" }).await {
-                used.answered(lasted);
+                used.add_request(lasted);
             }
         })
         .await
     }
 
-    /// All at once. How long each took.
+    /// Makes all calls at once. Returns the duration of each.
     async fn make(&self, site: &Site, round: &str) -> Vec<Duration> {
         let made = (0..MADE).map(async |number| {
             let key = format!("{round}-{number}");
@@ -106,33 +106,33 @@ impl Call {
     }
 }
 
-/// A response that is made in the background.
+/// A background response.
 struct Job {
     name: &'static str,
     /// Jobs that share an invocation of the worker.
     together: usize,
-    /// Its caller reads its events while it runs.
+    /// The caller reads the events while the response runs.
     followed: bool,
-    /// An endpoint of the project is told its end.
-    told: bool,
+    /// A webhook endpoint of the project gets its end.
+    has_webhook: bool,
 }
 
 const JOBS: [Job; 4] = [
-    Job { name: "job, alone in its invocation", together: 1, followed: false, told: false },
-    Job { name: "job, ten in an invocation", together: jobs::BATCH, followed: false, told: false },
-    Job { name: "job whose caller follows it", together: jobs::BATCH, followed: true, told: false },
-    Job { name: "job that a webhook tells of", together: jobs::BATCH, followed: false, told: true },
+    Job { name: "job, alone in its invocation", together: 1, followed: false, has_webhook: false },
+    Job { name: "job, ten in an invocation", together: jobs::BATCH, followed: false, has_webhook: false },
+    Job { name: "job whose caller follows it", together: jobs::BATCH, followed: true, has_webhook: false },
+    Job { name: "job that a webhook tells of", together: jobs::BATCH, followed: false, has_webhook: true },
 ];
 
 impl Job {
     async fn measure(&self, log: &site::LogBytes) -> Used {
         let site = Site::new(script(true), Limits::default(), Policy::default(), log).await;
-        if self.told {
+        if self.has_webhook {
             site.add_endpoint().await;
         }
-        // The key, the meter and the endpoints are known from here on.
+        // The first jobs fill the caches for the key, the meter and the endpoints.
         self.make(&site, &mut Used::default()).await;
-        site.measured(MADE, async |used| self.make(&site, used).await).await
+        site.measure(MADE, async |used| self.make(&site, used).await).await
     }
 
     async fn make(&self, site: &Site, used: &mut Used) {
@@ -140,10 +140,10 @@ impl Job {
         let accepting = futures_util::future::join_all((0..MADE).map(|_| site.post(jobs::PATH, &[], &body, 200)));
         let working = site.respond(MADE, self.together);
         let (accepted, worked) = tokio::join!(accepting, working);
-        accepted.into_iter().for_each(|lasted| used.answered(lasted));
-        worked.into_iter().for_each(|lasted| used.worked(lasted));
-        if self.told {
-            site.deliver(MADE).await.into_iter().for_each(|lasted| used.delivered(lasted));
+        accepted.into_iter().for_each(|lasted| used.add_request(lasted));
+        worked.into_iter().for_each(|lasted| used.add_response_batch(lasted));
+        if self.has_webhook {
+            site.deliver(MADE).await.into_iter().for_each(|lasted| used.add_delivery_batch(lasted));
         }
     }
 
@@ -158,7 +158,7 @@ impl Job {
 fn script(stream: bool) -> Script {
     let text = "word ".repeat(WORDS);
     match stream {
-        // Two more chunks end the stream.
+        // The stream ends with two more chunks.
         true => Script::Paced { text, gap: LASTS / (WORDS as u32 + 2) },
         false => Script::slow(LASTS, &text, 10, WORDS as u64),
     }

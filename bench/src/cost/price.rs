@@ -1,33 +1,33 @@
-//! What was used, and its price in us-east-1 in November 2026.
+//! The billed units of calls and jobs, and their prices in us-east-1 in November 2026.
 
 use std::time::Duration;
 
 use kit::Units;
 
-// Dollars for a million.
-/// Requests of a REST API.
+// Prices in dollars per million.
+/// A request of a REST API.
 const API_REQUEST: f64 = 3.50;
 const INVOCATION: f64 = 0.20;
-/// On arm64.
+/// A gigabyte-second on arm64.
 const GB_SECOND: f64 = 13.333_4;
-/// On demand.
+/// Units of a table with on-demand capacity.
 const WRITE_UNIT: f64 = 0.625;
 const READ_UNIT: f64 = 0.125;
 const QUEUE_REQUEST: f64 = 0.40;
-/// Requests of the bucket that write, and that read.
+/// A request of the bucket that writes, and one that reads.
 const PUT: f64 = 5.00;
 const GET: f64 = 0.40;
 
-/// Dollars for a gigabyte that CloudWatch takes in.
+/// Dollars per gigabyte of log that CloudWatch ingests.
 const LOG_GB: f64 = 0.50;
 
-/// `MemorySize` of `chat`, `responses` and `respond`, and of `deliver`.
+/// `MemorySize` in gigabytes: of `chat`, `responses` and `respond`, and of `deliver`.
 const GB: f64 = 0.5;
 const GB_OF_DELIVER: f64 = 0.25;
-/// An event source mapping receives a batch and deletes it.
+/// An event source mapping receives each batch and deletes it.
 const QUEUE_REQUESTS_PER_BATCH: f64 = 2.0;
 
-/// By one call or job.
+/// The units that one call or job uses.
 #[derive(Default)]
 pub(super) struct Used {
     api_requests: f64,
@@ -48,31 +48,31 @@ pub(super) const PRICED: [&str; 7] =
     ["a million", "Lambda, $", "API Gateway, $", "table, $", "SQS, $", "log, $", "sum, $"];
 
 impl Used {
-    /// A request that a function answered.
-    pub(super) fn answered(&mut self, lasted: Duration) {
+    /// Adds a request that a function answered.
+    pub(super) fn add_request(&mut self, lasted: Duration) {
         self.api_requests += 1.0;
-        self.invoked(lasted, GB);
+        self.add_invocation(lasted, GB);
     }
 
-    /// A batch of the worker of responses.
-    pub(super) fn worked(&mut self, lasted: Duration) {
+    /// Adds a batch of the worker of background responses.
+    pub(super) fn add_response_batch(&mut self, lasted: Duration) {
         self.queue_requests += QUEUE_REQUESTS_PER_BATCH;
-        self.invoked(lasted, GB);
+        self.add_invocation(lasted, GB);
     }
 
-    /// A batch of the worker of deliveries.
-    pub(super) fn delivered(&mut self, lasted: Duration) {
+    /// Adds a batch of the worker of deliveries.
+    pub(super) fn add_delivery_batch(&mut self, lasted: Duration) {
         self.queue_requests += QUEUE_REQUESTS_PER_BATCH;
-        self.invoked(lasted, GB_OF_DELIVER);
+        self.add_invocation(lasted, GB_OF_DELIVER);
     }
 
-    fn invoked(&mut self, lasted: Duration, gb: f64) {
+    fn add_invocation(&mut self, lasted: Duration, gb: f64) {
         self.invocations += 1.0;
         self.gb_seconds += lasted.as_secs_f64() * gb;
     }
 
-    /// What each of `made` used.
-    pub(super) fn of_each(self, made: usize, units: &Units, log_bytes: u64) -> Self {
+    /// Returns the units of each of `made` calls or jobs.
+    pub(super) fn divide(self, made: usize, units: &Units, log_bytes: u64) -> Self {
         let each = |sum: f64| sum / made as f64;
         Self {
             api_requests: each(self.api_requests),
@@ -88,7 +88,7 @@ impl Used {
         }
     }
 
-    pub(super) fn counted(&self, name: &str) -> Vec<String> {
+    pub(super) fn counts_row(&self, name: &str) -> Vec<String> {
         let Self { operations, write_units, read_units, queue_requests, gb_seconds, log_bytes, .. } = self;
         let one = |value: &f64| format!("{value:.1}");
         vec![
@@ -102,18 +102,18 @@ impl Used {
         ]
     }
 
-    /// Dollars for a million, in the order of [`PRICED`].
+    /// Returns the dollars per million calls or jobs, in the order of [`PRICED`].
     fn parts(&self) -> [f64; 5] {
         [
             self.gb_seconds * GB_SECOND + self.invocations * INVOCATION,
             self.api_requests * API_REQUEST,
             self.write_units * WRITE_UNIT + self.read_units * READ_UNIT + self.puts * PUT + self.gets * GET,
             self.queue_requests * QUEUE_REQUEST,
-            self.log_bytes * LOG_GB / 1e3, // A million times so many bytes, in GB.
+            self.log_bytes * LOG_GB / 1e3, // The bytes of a million calls, in GB.
         ]
     }
 
-    pub(super) fn priced(&self, name: &str) -> Vec<String> {
+    pub(super) fn prices_row(&self, name: &str) -> Vec<String> {
         let parts = self.parts();
         let mut row = vec![name.to_owned()];
         row.extend(parts.iter().chain([&parts.iter().sum()]).map(|dollars| format!("{dollars:.2}")));
@@ -126,16 +126,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_million_has_its_price() {
+    fn computes_the_price_of_a_million() {
         let mut used = Used::default();
-        (0..2).for_each(|_| used.answered(Duration::from_secs(10)));
+        (0..2).for_each(|_| used.add_request(Duration::from_secs(10)));
         let units = Units { operations: 6, write_units: 6.0, ..Units::default() };
-        let used = used.of_each(2, &units, 5_000);
-        assert_eq!(used.counted("call"), ["call", "3.0", "3.0", "0.0", "0.0", "5.000", "2500"]);
-        assert_eq!(used.priced("call"), ["call", "66.87", "3.50", "1.88", "0.00", "1.25", "73.49"]);
+        let used = used.divide(2, &units, 5_000);
+        assert_eq!(used.counts_row("call"), ["call", "3.0", "3.0", "0.0", "0.0", "5.000", "2500"]);
+        assert_eq!(used.prices_row("call"), ["call", "66.87", "3.50", "1.88", "0.00", "1.25", "73.49"]);
     }
 
-    /// The memory of the first function that is named so in the template.
+    /// Reads the memory of a function from the template.
     fn megabytes(function: &str) -> f64 {
         let (_, function) = include_str!("../../../template.yaml").split_once(&format!("  {function}:\n")).unwrap();
         let (_, memory) = function.split_once("MemorySize: ").unwrap();

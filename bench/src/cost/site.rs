@@ -1,4 +1,4 @@
-//! One deployment whose functions are metered.
+//! A deployment that counts the billed units of its functions.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,16 +18,16 @@ use shared::model::project::{Limits, Policy};
 
 use super::price::Used;
 
-/// What a call of the table takes in a region.
+/// The time of a call of the table within a region.
 const STORE_LATENCY: Duration = Duration::from_millis(5);
 
-/// Counts what is written to the log.
+/// Counts the bytes of the log.
 #[derive(Clone, Default)]
 pub(super) struct LogBytes(Arc<AtomicU64>);
 
 impl LogBytes {
-    /// The log of this process from now on.
-    pub(super) fn started() -> Self {
+    /// Starts the log of this process, and counts it.
+    pub(super) fn start() -> Self {
         let bytes = Self::default();
         let written = bytes.clone();
         init_log_to("info", move || written.clone());
@@ -72,21 +72,21 @@ impl Site {
         Self { app, consumed, log: log.clone(), telemetry, instance, router, key, receiver }
     }
 
-    /// What each of `made` calls or jobs uses.
-    pub(super) async fn measured(&self, made: usize, make: impl AsyncFnOnce(&mut Used)) -> Used {
+    /// Lets `make` run `made` calls or jobs, and returns the units that each of them uses.
+    pub(super) async fn measure(&self, made: usize, make: impl AsyncFnOnce(&mut Used)) -> Used {
         let _ = self.consumed.take();
         let before = self.log.0.load(Ordering::Relaxed);
         let mut used = Used::default();
         make(&mut used).await;
-        used.of_each(made, &self.consumed.take(), self.log.0.load(Ordering::Relaxed) - before)
+        used.divide(made, &self.consumed.take(), self.log.0.load(Ordering::Relaxed) - before)
     }
 
-    /// How long the function took.
+    /// Sends a request, which must be answered with `status`. Returns the time that the function took.
     pub(super) async fn post(&self, path: &str, headers: &[(&str, &str)], body: &Value, status: u16) -> Duration {
-        let begun = Instant::now();
+        let started = Instant::now();
         let reply = send(&self.router, "POST", path, &self.key, headers, body.to_string()).await;
         assert_eq!(reply.status, status, "{}", reply.text());
-        begun.elapsed()
+        started.elapsed()
     }
 
     pub(super) async fn add_endpoint(&self) {
@@ -94,13 +94,14 @@ impl Site {
         self.post("/v1/webhook_endpoints", &[], &body, 200).await;
     }
 
-    /// Works on so many responses, `together` in an invocation, all invocations at once. How long each took.
+    /// Runs `jobs` background responses, `together` in an invocation, all invocations at once. Returns the duration of
+    /// each invocation.
     pub(super) async fn respond(&self, jobs: usize, together: usize) -> Vec<Duration> {
         let invocations = (0..jobs.div_ceil(together)).map(|_| self.invoke(Queue::Respond, together));
         futures_util::future::join_all(invocations).await
     }
 
-    /// Delivers so many events, ten in an invocation.
+    /// Delivers `events` events, ten in an invocation. Returns the duration of each invocation.
     pub(super) async fn deliver(&self, events: usize) -> Vec<Duration> {
         let together = crate::jobs::BATCH;
         let invocations = (0..events.div_ceil(together)).map(|_| self.invoke(Queue::Deliver, together));
@@ -117,7 +118,7 @@ impl Site {
             }
         }
         let event = local::event_of(queue.name(), received);
-        let begun = Instant::now();
+        let started = Instant::now();
         let response = match queue {
             Queue::Respond => {
                 let job = respond::job(event.clone(), self.instance.response_worker(), None);
@@ -128,7 +129,7 @@ impl Site {
                 self.telemetry.for_function("deliver").observe_and_flush(job).await
             }
         };
-        let lasted = begun.elapsed();
+        let lasted = started.elapsed();
         assert!(response.batch_item_failures.is_empty(), "{:?}", response.batch_item_failures);
         self.app.acknowledge(queue, &event, &response);
         lasted

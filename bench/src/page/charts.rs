@@ -1,4 +1,4 @@
-//! Charts as SVG, drawn by `plotters`.
+//! Draws charts as SVG.
 
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
@@ -13,20 +13,20 @@ const COLORS: [RGBColor; 4] =
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-pub(crate) fn svg(chart: &Chart) -> Result<String, Failure> {
+pub(crate) fn draw(chart: &Chart) -> Result<String, Failure> {
     let mut text = String::new();
     {
         let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
         area.fill(&WHITE)?;
         match (chart.bars.is_empty(), chart.logarithmic) {
-            (false, _) => bars(&area, chart)?,
+            (false, _) => draw_bars(&area, chart)?,
             (true, true) => {
                 let (least, most) = span(chart);
-                lines(&area, chart, (least.max(f64::MIN_POSITIVE)..most).log_scale())?;
+                draw_lines(&area, chart, (least.max(f64::MIN_POSITIVE)..most).log_scale())?;
             }
             (true, false) => {
                 let (_, most) = span(chart);
-                lines(&area, chart, 0.0..most)?;
+                draw_lines(&area, chart, 0.0..most)?;
             }
         }
         area.present()?;
@@ -34,23 +34,23 @@ pub(crate) fn svg(chart: &Chart) -> Result<String, Failure> {
     Ok(text + "\n")
 }
 
-/// The least and the most x.
+/// Returns the lowest and the highest x.
 fn span(chart: &Chart) -> (f64, f64) {
     let x = || chart.lines.iter().flat_map(|line| &line.points).map(|(x, _)| *x);
     (x().fold(f64::MAX, f64::min), x().fold(0.0, f64::max))
 }
 
-/// To three digits behind the point, without those that say nothing.
-fn number(value: &f64) -> String {
+/// Formats a number with up to three decimals, without trailing zeros.
+fn format_number(value: &f64) -> String {
     ((value * 1e3).round() / 1e3).to_string()
 }
 
-/// The end of the scale of y: a little above the most.
+/// Returns the end of the scale of y, a little above the highest value.
 fn top(values: impl Iterator<Item = f64>) -> f64 {
     values.fold(0.0, f64::max) * 1.1
 }
 
-fn lines<X>(area: &Area<'_>, chart: &Chart, x: X) -> Result<(), Failure>
+fn draw_lines<X>(area: &Area<'_>, chart: &Chart, x: X) -> Result<(), Failure>
 where
     X: AsRangedCoord<Value = f64>,
     X::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
@@ -66,8 +66,8 @@ where
         .configure_mesh()
         .x_desc(&chart.x)
         .y_desc(&chart.y)
-        .x_label_formatter(&number)
-        .y_label_formatter(&number)
+        .x_label_formatter(&format_number)
+        .y_label_formatter(&format_number)
         .light_line_style(TRANSPARENT)
         .draw()?;
     for (line, color) in chart.lines.iter().zip(COLORS.iter().cycle()) {
@@ -80,7 +80,7 @@ where
     Ok(())
 }
 
-fn bars(area: &Area<'_>, chart: &Chart) -> Result<(), Failure> {
+fn draw_bars(area: &Area<'_>, chart: &Chart) -> Result<(), Failure> {
     let most = top(chart.bars.iter().map(|(_, value)| *value));
     let names: Vec<String> = chart.bars.iter().map(|(name, _)| name.clone()).collect();
     let mut drawn = ChartBuilder::on(area)
@@ -99,7 +99,7 @@ fn bars(area: &Area<'_>, chart: &Chart) -> Result<(), Failure> {
         .x_labels(names.len())
         .x_label_formatter(&name)
         .y_desc(&chart.y)
-        .y_label_formatter(&number)
+        .y_label_formatter(&format_number)
         .light_line_style(TRANSPARENT)
         .draw()?;
     let values = chart.bars.iter().enumerate();

@@ -1,5 +1,5 @@
-//! The page of figures: each measurement keeps its report as JSON, and the page is drawn from all that are there. So its
-//! tables and charts are what was measured, and nobody writes them.
+//! The page of figures. Each measurement stores its report as JSON, and the page is drawn from all stored reports. Its
+//! tables and charts need no editing by hand.
 
 mod charts;
 
@@ -9,15 +9,15 @@ use std::path::Path;
 use crate::Failure;
 use crate::report::{Findings, Report};
 
-/// Keeps a report and draws the page again.
-pub(crate) fn keep(folder: &Path, name: &str, report: &Report) -> Result<(), Failure> {
+/// Stores a report and draws the page again.
+pub(crate) fn store(folder: &Path, name: &str, report: &Report) -> Result<(), Failure> {
     std::fs::create_dir_all(folder)?;
     std::fs::write(folder.join(name).with_extension("json"), serde_json::to_string_pretty(report)? + "\n")?;
     draw(folder)
 }
 
-/// Draws charts into `folder` and writes the parts of the page beside it that belong to its reports: `performance.md` for
-/// the folder `performance`.
+/// Draws the charts of all reports into `folder`, and replaces the parts of its page that belong to them. The page of
+/// the folder `performance` is `performance.md`, next to it.
 pub(crate) fn draw(folder: &Path) -> Result<(), Failure> {
     let page = folder.with_extension("md");
     let mut text = std::fs::read_to_string(&page)?;
@@ -26,25 +26,25 @@ pub(crate) fn draw(folder: &Path) -> Result<(), Failure> {
     for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "json")) {
         let report: Report = serde_json::from_slice(&std::fs::read(file)?)?;
         for chart in &report.findings.charts {
-            std::fs::write(folder.join(&chart.name).with_extension("svg"), charts::svg(chart)?)?;
+            std::fs::write(folder.join(&chart.name).with_extension("svg"), charts::draw(chart)?)?;
         }
         let name = file.file_stem().and_then(|name| name.to_str()).ok_or("a report without a name")?;
         let folder = folder.file_name().and_then(|name| name.to_str()).ok_or("a folder without a name")?;
-        text = replaced(&text, name, &part(&report, folder)?)?;
+        text = replace_part(&text, name, &render_part(&report, folder)?)?;
     }
     Ok(std::fs::write(page, text)?)
 }
 
-/// The page with another text between the marks of a report.
-fn replaced(page: &str, name: &str, part: &str) -> Result<String, Failure> {
+/// Returns the page with another text between the marks of a report.
+fn replace_part(page: &str, name: &str, part: &str) -> Result<String, Failure> {
     let (begin, end) = (format!("<!-- measured: {name} -->\n"), "<!-- end -->");
-    let wrong = || format!("the page has no part `{}` that ends with `{end}`", begin.trim_end());
-    let (before, rest) = page.split_once(&begin).ok_or_else(wrong)?;
-    let (_, after) = rest.split_once(end).ok_or_else(wrong)?;
+    let missing = || format!("the page has no part `{}` that ends with `{end}`", begin.trim_end());
+    let (before, rest) = page.split_once(&begin).ok_or_else(missing)?;
+    let (_, after) = rest.split_once(end).ok_or_else(missing)?;
     Ok(format!("{before}{begin}{part}{end}{after}"))
 }
 
-fn part(report: &Report, folder: &str) -> Result<String, Failure> {
+fn render_part(report: &Report, folder: &str) -> Result<String, Failure> {
     let mut text = String::new();
     writeln!(text, "\n```sh\n{}\n```\n\n{}.\n", report.command, report.headline())?;
     if let Some(failure) = &report.first_failure {
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_says_what_was_measured() {
+    fn the_page_agrees_with_the_reports() {
         let docs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs");
         let copy = tempfile::tempdir().unwrap();
         let folder = copy.path().join("performance");
@@ -102,10 +102,10 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_replaced_between_its_marks() {
+    fn replaces_a_part_between_its_marks() {
         let page = "a\n<!-- measured: x -->\nold\n<!-- end -->\nb\n<!-- measured: y -->\nkept\n<!-- end -->\n";
         let wanted = "a\n<!-- measured: x -->\nnew\n<!-- end -->\nb\n<!-- measured: y -->\nkept\n<!-- end -->\n";
-        assert_eq!(replaced(page, "x", "new\n").unwrap(), wanted);
-        assert!(replaced(page, "z", "new\n").is_err());
+        assert_eq!(replace_part(page, "x", "new\n").unwrap(), wanted);
+        assert!(replace_part(page, "z", "new\n").is_err());
     }
 }

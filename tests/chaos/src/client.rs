@@ -1,11 +1,11 @@
-//! A client: sends to some process of the fleet, waits as long as it likes, sees connections break.
+//! A client: it sends requests to instances of the service, hangs up when it likes, and sees connections break.
 
 use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, Request};
+use axum::http::{self, HeaderMap};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use rand::RngExt as _;
@@ -14,57 +14,57 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use crate::deployment::Deployment;
-use crate::ledger::{KeyedReply, KeyedRequest, Ledger};
 use crate::load::prompt;
+use crate::observations::{KeyedReply, KeyedRequest, Observations};
 
-/// Processes that serve requests.
-const FLEET: u32 = 3;
-/// A process may remember a key for so long.
-const REMEMBERED_MS: u64 = 30_000;
-/// No client waits longer.
-const PATIENCE: Duration = Duration::from_secs(100);
+/// The number of instances that serve requests.
+const INSTANCES: u32 = 3;
+/// The time for which a process may accept a key after its revocation.
+const KEY_CACHE_MS: u64 = 30_000;
+/// The longest time that a client waits for an answer.
+const TIMEOUT: Duration = Duration::from_secs(100);
 
 pub(crate) struct Client {
     pub(crate) deployment: Arc<Deployment>,
-    /// The number of its operation.
+    /// The number of the operation that it runs.
     pub(crate) operation: usize,
     pub(crate) rng: StdRng,
 }
 
-/// A request.
+/// A request to the API.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Ask {
+pub(crate) struct Request {
     pub(crate) method: &'static str,
     pub(crate) path: String,
     pub(crate) bearer: String,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: String,
-    /// When the client hangs up.
-    pub(crate) patience: Option<Duration>,
+    /// The time after which the client hangs up, if it does.
+    pub(crate) hangs_up_after: Option<Duration>,
 }
 
-impl Ask {
-    /// A model call of a tenant.
+impl Request {
+    /// Returns an empty request with the trace context of a tenant.
     #[must_use]
-    pub(crate) fn of_tenant(tenant: usize, is_written: bool) -> Self {
-        Self { headers: vec![("traceparent", prompt::traceparent(tenant, is_written))], ..Self::default() }
+    pub(crate) fn of_tenant(tenant: usize, has_stored_events: bool) -> Self {
+        Self { headers: vec![("traceparent", prompt::traceparent(tenant, has_stored_events))], ..Self::default() }
     }
 }
 
-/// What came of a request.
+/// The answer to a request, as far as it arrived.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
-    /// Which process of the fleet answered.
-    pub(crate) place: u32,
+    /// The number of the instance that answered.
+    pub(crate) instance: u32,
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// The body came to its end.
+    /// The body arrived to its end.
     pub(crate) is_whole: bool,
 }
 
 impl Reply {
-    /// A whole answer of success.
+    /// Whether the answer is a success and arrived to its end.
     #[must_use]
     pub(crate) fn is_ok(&self) -> bool {
         self.is_whole && self.status == 200
@@ -82,73 +82,83 @@ impl Reply {
 }
 
 impl Client {
-    /// Sends a request; `None` if the connection broke or the client hung up before an answer began.
-    pub(crate) async fn send(&mut self, ask: &Ask) -> Option<Reply> {
-        let place = self.rng.random_range(0..FLEET);
-        self.send_to(place, ask).await
+    /// Returns the client of an invariant. Each invariant has a `number` of its own.
+    #[must_use]
+    pub(crate) fn of_invariant(deployment: &Arc<Deployment>, number: u64) -> Self {
+        let rng = deployment.sim.seed.rng("invariant", number);
+        Self { deployment: Arc::clone(deployment), operation: 0, rng }
     }
 
-    /// As [`Client::send`], to a process that was chosen.
-    pub(crate) async fn send_to(&mut self, place: u32, ask: &Ask) -> Option<Reply> {
-        let process = self.deployment.process(&format!("web-{place}"));
-        let mut request =
-            Request::builder().method(ask.method).uri(&ask.path).header("content-type", "application/json");
-        if !ask.bearer.is_empty() {
-            request = request.header("authorization", format!("Bearer {}", ask.bearer));
+    /// Sends a request to any instance. Returns `None` if the connection broke or the client hung up before the answer
+    /// began.
+    pub(crate) async fn send(&mut self, request: &Request) -> Option<Reply> {
+        let instance = self.rng.random_range(0..INSTANCES);
+        self.send_to(instance, request).await
+    }
+
+    /// Sends a request to one instance. See [`Client::send`].
+    pub(crate) async fn send_to(&mut self, instance: u32, request: &Request) -> Option<Reply> {
+        let process = self.deployment.process(&format!("web-{instance}"));
+        let mut built = http::Request::builder()
+            .method(request.method)
+            .uri(&request.path)
+            .header("content-type", "application/json");
+        if !request.bearer.is_empty() {
+            built = built.header("authorization", format!("Bearer {}", request.bearer));
         }
-        for (name, value) in &ask.headers {
-            request = request.header(*name, value);
+        for (name, value) in &request.headers {
+            built = built.header(*name, value);
         }
-        let request = request.body(Body::from(ask.body.clone())).ok()?;
+        let built = built.body(Body::from(request.body.clone())).ok()?;
         let mut reply = None;
-        let patience = ask.patience.unwrap_or(PATIENCE);
+        let timeout = request.hangs_up_after.unwrap_or(TIMEOUT);
         tokio::select! {
             biased;
-            () = process.life.ended() => {}
-            () = tokio::time::sleep(patience) => {}
-            () = receive(place, process.router.clone().oneshot(request), &mut reply) => {}
+            () = process.handle.wait_for_death() => {}
+            () = tokio::time::sleep(timeout) => {}
+            () = receive(instance, process.router.clone().oneshot(built), &mut reply) => {}
         }
-        self.note(ask, &process.life.name, reply.as_ref());
+        self.note(request, &process.handle.name, reply.as_ref());
         reply
     }
 
-    /// A key of a project that is never revoked.
+    /// Returns the key of a tenant that is never revoked.
     #[must_use]
-    pub(crate) fn own_key(&self, project: usize) -> String {
-        self.deployment.sim.ledger().tenants[project].keys[0].0.clone()
+    pub(crate) fn permanent_key(&self, project: usize) -> String {
+        self.deployment.sim.observed().tenants[project].keys[0].0.clone()
     }
 
-    /// Any of a project's keys, also one that was revoked: its place among them.
-    fn some_key(&mut self, project: usize) -> usize {
-        let keys = self.deployment.sim.ledger().tenants[project].keys.len();
+    /// Draws one of a tenant's keys, revoked ones included, and returns its index.
+    fn draw_key(&mut self, project: usize) -> usize {
+        let keys = self.deployment.sim.observed().tenants[project].keys.len();
         self.rng.random_range(0..keys)
     }
 
-    /// A background response of a project that somebody knows.
-    pub(crate) fn some_job(&mut self, project: usize) -> Option<String> {
-        let jobs = self.deployment.sim.ledger().jobs(project);
+    /// Draws one of a tenant's background responses.
+    pub(crate) fn draw_job(&mut self, project: usize) -> Option<String> {
+        let jobs = self.deployment.sim.observed().jobs(project);
         (!jobs.is_empty()).then(|| jobs[self.rng.random_range(0..jobs.len())].clone())
     }
 
-    /// Makes a model call, again if it did not succeed, under the same idempotency key if it has one. The last answer.
-    /// `output` is the most tokens that it can lead to.
-    pub(crate) async fn insist(
+    /// Makes a model call, and repeats it while it fails, with the same idempotency key if it has one. Returns the last
+    /// answer. `output` is the most tokens of output that all its runs can use.
+    pub(crate) async fn call_until_answered(
         &mut self,
         project: usize,
-        mut ask: Ask,
+        mut request: Request,
         keyed: Option<KeyedRequest>,
         output: u64,
         tries: u32,
     ) -> Option<Reply> {
-        ask.headers.extend(keyed.iter().map(|keyed| ("idempotency-key", keyed.key.clone())));
+        request.headers.extend(keyed.iter().map(|keyed| ("idempotency-key", keyed.key.clone())));
         let mut last = None;
         for tried in 0..tries {
-            ask.headers.retain(|(name, _)| *name != RETRY_COUNT);
-            ask.headers.push((RETRY_COUNT, tried.to_string()));
-            let key = self.some_key(project);
-            last = self.call(project, key, &mut ask, output).await;
+            request.headers.retain(|(name, _)| *name != RETRY_COUNT);
+            request.headers.push((RETRY_COUNT, tried.to_string()));
+            let key = self.draw_key(project);
+            last = self.call_model(project, key, &mut request, output).await;
             if let (Some(keyed), Some(reply)) = (&keyed, &last) {
-                keep(&mut self.deployment.sim.ledger(), keyed, reply, false);
+                record_keyed_reply(&mut self.deployment.sim.observed(), keyed, reply, false);
             }
             if last.as_ref().is_some_and(|reply| reply.is_whole && reply.status < 429) {
                 break;
@@ -158,43 +168,44 @@ impl Client {
         last
     }
 
-    /// Makes a model call with one of the project's keys, and looks at what comes of it.
-    pub(crate) async fn call(&mut self, project: usize, key: usize, ask: &mut Ask, output: u64) -> Option<Reply> {
-        let most = prompt::cost(5 * (ask.body.len() as u64 + prompt::MARGIN), output);
-        let begun = self.deployment.sim.clock.now();
+    /// Makes a model call with one of the tenant's keys, and checks the answer against the promises.
+    pub(crate) async fn call_model(
+        &mut self,
+        project: usize,
+        key: usize,
+        request: &mut Request,
+        output: u64,
+    ) -> Option<Reply> {
+        let upper_bound = prompt::cost(5 * (request.body.len() as u64 + prompt::MARGIN), output);
+        let started = self.deployment.sim.clock.now();
         {
-            let mut ledger = self.deployment.sim.ledger();
-            ledger.asked.push((project, most));
-            ask.bearer = ledger.tenants[project].keys[key].0.clone();
+            let mut observed = self.deployment.sim.observed();
+            observed.upper_bounds.push((project, upper_bound));
+            request.bearer = observed.tenants[project].keys[key].0.clone();
         }
-        let reply = self.send(ask).await;
-        let is_calm = self.deployment.sim.weather.is_calm;
-        let mut ledger = self.deployment.sim.ledger();
-        if reply.as_ref().is_some_and(|reply| prompt::is_for_another(project, &reply.body)) {
-            ledger.violation("tenancy", format!("tenant {project} got the answer of another"));
+        let reply = self.send(request).await;
+        let only_harmless = self.deployment.sim.scenario.only_harmless;
+        let mut observed = self.deployment.sim.observed();
+        if reply.as_ref().is_some_and(|reply| prompt::names_another_tenant(project, &reply.body)) {
+            observed.violation("tenancy", format!("tenant {project} got the answer of another"));
         }
-        let revoked = ledger.tenants[project].revoked.get(&key).copied();
+        let revoked = observed.tenants[project].revoked.get(&key).copied();
         let is_ok = reply.as_ref().is_some_and(|reply| reply.status == 200);
-        if is_ok && revoked.is_some_and(|revoked| revoked.until(begun) > REMEMBERED_MS) {
-            ledger.violation("keys", format!("tenant {project}: a key was used half a minute after it was revoked"));
+        if is_ok && revoked.is_some_and(|revoked| revoked.until(started) > KEY_CACHE_MS) {
+            observed.violation("keys", format!("tenant {project}: a key was used half a minute after it was revoked"));
         }
         let is_answered = reply.as_ref().is_some_and(|reply| reply.status != 500);
-        if is_calm && ask.patience.is_none() && !is_answered {
+        if only_harmless && request.hangs_up_after.is_none() && !is_answered {
             let status = reply.as_ref().map(|reply| reply.status);
-            ledger.violation("answers", format!("tenant {project}: nothing failed, and the answer is {status:?}"));
+            observed.violation("answers", format!("tenant {project}: nothing failed, and the answer is {status:?}"));
         }
         reply
     }
 
-    /// Does what must be done, until it is. `false` if it never was.
-    pub(crate) async fn until_done(&mut self, ask: &Ask) -> bool {
-        self.confirmation(ask).await.is_some()
-    }
-
-    /// As [`Client::until_done`]: the answer that said so.
-    pub(crate) async fn confirmation(&mut self, ask: &Ask) -> Option<Reply> {
+    /// Repeats a request until its answer is 200 or 404, and returns that answer. Returns `None` after ten attempts.
+    pub(crate) async fn confirm(&mut self, request: &Request) -> Option<Reply> {
         for _ in 0..10 {
-            let reply = self.send(ask).await.filter(|reply| matches!(reply.status, 200 | 404));
+            let reply = self.send(request).await.filter(|reply| matches!(reply.status, 200 | 404));
             if reply.is_some() {
                 return reply;
             }
@@ -203,8 +214,8 @@ impl Client {
         None
     }
 
-    fn note(&self, ask: &Ask, process: &str, reply: Option<&Reply>) {
-        let (operation, Ask { method, path, .. }) = (self.operation, ask);
+    fn note(&self, request: &Request, process: &str, reply: Option<&Reply>) {
+        let (operation, Request { method, path, .. }) = (self.operation, request);
         let trace = &self.deployment.sim.trace;
         match reply {
             None => trace.note(format_args!("op {operation} {method} {path} at {process}: no answer")),
@@ -223,40 +234,40 @@ impl Client {
 
 const RETRY_COUNT: &str = "x-stainless-retry-count";
 
-/// Writes down a success under a key, if it came whole.
-pub(crate) fn keep(ledger: &mut Ledger, keyed: &KeyedRequest, reply: &Reply, is_last_word: bool) {
+/// Records the success of a request with an idempotency key, if it arrived to its end.
+pub(crate) fn record_keyed_reply(observed: &mut Observations, keyed: &KeyedRequest, reply: &Reply, after_faults: bool) {
     let is_stream =
         reply.headers.get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-    let is_complete = !is_stream || ends_well(&reply.body);
+    let is_complete = !is_stream || is_complete_stream(&reply.body);
     if reply.is_ok() && is_complete {
-        let replies = ledger.keyed.entry(keyed.clone()).or_default();
-        replies.push(KeyedReply { is_replay: reply.is_replay(), is_last_word, body: reply.body.clone() });
+        let replies = observed.keyed.entry(keyed.clone()).or_default();
+        replies.push(KeyedReply { is_replay: reply.is_replay(), after_faults, body: reply.body.clone() });
     }
 }
 
-/// Whether a stream came to its proper end.
-fn ends_well(body: &[u8]) -> bool {
+/// Whether a stream arrived to its final event.
+fn is_complete_stream(body: &[u8]) -> bool {
     let tail = String::from_utf8_lossy(body);
     let last = tail.trim_end().rsplit("\n\n").next().unwrap_or_default();
     last == "data: [DONE]" || last.starts_with("event: response.completed")
 }
 
-/// Fills `reply` as it comes, so that what came before an end is there.
+/// Fills `reply` while the answer arrives, so that the caller keeps the part before a break.
 async fn receive(
-    place: u32,
+    instance: u32,
     answer: impl Future<Output = Result<axum::response::Response, std::convert::Infallible>>,
     reply: &mut Option<Reply>,
 ) {
     let Ok(answer) = answer.await;
     let (parts, mut body) = answer.into_parts();
     let (status, headers) = (parts.status.as_u16(), parts.headers);
-    let reply = reply.insert(Reply { place, status, headers, body: Bytes::new(), is_whole: false });
-    let mut came = BytesMut::new();
+    let reply = reply.insert(Reply { instance, status, headers, body: Bytes::new(), is_whole: false });
+    let mut received = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else { return };
         if let Some(data) = frame.data_ref() {
-            came.extend_from_slice(data);
-            reply.body = Bytes::copy_from_slice(&came);
+            received.extend_from_slice(data);
+            reply.body = Bytes::copy_from_slice(&received);
         }
     }
     reply.is_whole = true;

@@ -1,4 +1,4 @@
-//! Below the AWS SDK: every call takes a while, and some of them meet a fault.
+//! The connector below the AWS SDK: each call takes a few milliseconds, and some calls meet a fault.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,13 +12,11 @@ use aws_smithy_types::body::SdkBody;
 use embedded::Sqs;
 use http_body_util::BodyExt as _;
 use rand::RngExt as _;
-use rand::rngs::StdRng;
 
-use crate::faults::{self, StoreFault};
-use crate::process::Life;
+use crate::process::ProcessHandle;
 use crate::sim::{Sim, Site};
 
-/// Which store a call goes to.
+/// The store that a call goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Service {
     Table,
@@ -28,46 +26,49 @@ pub(crate) enum Service {
 
 pub(crate) type Answer = Result<HttpResponse, ConnectorError>;
 
-/// The way of one process to one store.
+/// The connection of one process to one store.
 pub(crate) struct Connector {
     pub(crate) service: Service,
     pub(crate) inner: SharedHttpConnector,
     pub(crate) sim: Arc<Sim>,
-    pub(crate) life: Life,
+    pub(crate) process: ProcessHandle,
     pub(crate) sqs: Sqs,
 }
 
 impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} of {}", self.service, self.life)
+        write!(f, "{:?} of {}", self.service, self.process)
     }
 }
 
-/// One call on its way.
+/// One call of a store.
 pub(crate) struct Call {
     pub(crate) service: Service,
     /// `UpdateItem`, `SendMessage`, `PUT` and the like.
     pub(crate) operation: String,
     pub(crate) request: HttpRequest,
-    pub(crate) life: Life,
-    /// What the queue's platform can do.
+    /// The process that makes the call.
+    pub(crate) process: ProcessHandle,
+    /// The queue engine, for faults that change queues directly.
     pub(crate) sqs: Sqs,
     inner: SharedHttpConnector,
 }
 
 impl Call {
-    /// Does it.
+    /// Makes the call without a fault.
     pub(crate) async fn perform(self) -> Answer {
         match self.service {
-            // The bucket's engine works in threads of its own: it is waited for where it stands, so that no other task
-            // runs in between, now sooner and now later. Without tokio's budget for tasks: one that has used it up is
-            // woken when others have run, which is never.
-            Service::Bucket => futures_executor::block_on(tokio::task::unconstrained(whole(&self.inner, self.request))),
+            // The bucket's engine has threads of its own, which finish sooner or later. Blocking here keeps other tasks
+            // from running meanwhile, so that the run stays reproducible. `unconstrained` switches off tokio's budget
+            // for tasks: tokio wakes a task without budget after the other tasks ran, and here they cannot.
+            Service::Bucket => {
+                futures_executor::block_on(tokio::task::unconstrained(call_and_read(&self.inner, self.request)))
+            }
             Service::Table | Service::Queue => self.inner.call(self.request).await,
         }
     }
 
-    /// Whether it changes what somebody has left.
+    /// Whether the call may change a meter.
     fn writes_meter(&self) -> bool {
         const KEY: &[u8] = b"METER#";
         let body = self.request.body().bytes().unwrap_or_default();
@@ -75,17 +76,17 @@ impl Call {
             && body.windows(KEY.len()).any(|bytes| bytes == KEY)
     }
 
-    /// The same call once more.
+    /// Copies the call.
     #[must_use]
-    pub(crate) fn again(&self) -> Option<Self> {
-        let (operation, life, sqs) = (self.operation.clone(), self.life.clone(), self.sqs.clone());
+    pub(crate) fn duplicate(&self) -> Option<Self> {
+        let (operation, process, sqs) = (self.operation.clone(), self.process.clone(), self.sqs.clone());
         let request = self.request.try_clone()?;
-        Some(Self { service: self.service, operation, request, life, sqs, inner: self.inner.clone() })
+        Some(Self { service: self.service, operation, request, process, sqs, inner: self.inner.clone() })
     }
 }
 
-/// A call with its answer read to the end.
-async fn whole(inner: &SharedHttpConnector, request: HttpRequest) -> Answer {
+/// Makes a call and reads its answer to the end.
+async fn call_and_read(inner: &SharedHttpConnector, request: HttpRequest) -> Answer {
     let mut answer = inner.call(request).await?;
     let body = std::mem::replace(answer.body_mut(), SdkBody::taken());
     let body = body.collect().await.map_err(ConnectorError::io)?.to_bytes();
@@ -97,52 +98,41 @@ impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let target = request.headers().get("x-amz-target").unwrap_or_else(|| request.method());
         let operation = target.rsplit_once('.').map_or(target, |(_, operation)| operation).to_owned();
-        let (service, life, sqs, inner) = (self.service, self.life.clone(), self.sqs.clone(), self.inner.clone());
-        let call = Call { service, operation, request, life, sqs, inner };
-        let (sim, life) = (Arc::clone(&self.sim), self.life.clone());
-        HttpConnectorFuture::new(async move { life.live(make(&sim, call)).await })
+        let (service, sqs, inner) = (self.service, self.sqs.clone(), self.inner.clone());
+        let (sim, process) = (Arc::clone(&self.sim), self.process.clone());
+        let call = Call { service, operation, request, process: process.clone(), sqs, inner };
+        HttpConnectorFuture::new(async move { process.run(call_with_faults(&sim, call)).await })
     }
 }
 
-/// Seeds what the SDK draws its next waiting time from, when a call has ended or was given up: how much others have drawn
-/// before, which the order of a hash map may decide, does not matter then.
-struct Reseed(u64);
+/// Seeds the SDK's generator of waiting times when a call ends or is dropped. Without it, the next waiting time would
+/// depend on how many were drawn before, and thus on the order of a hash map.
+struct ReseedSdk(u64);
 
-impl Drop for Reseed {
+impl Drop for ReseedSdk {
     fn drop(&mut self) {
         fastrand::seed(self.0);
     }
 }
 
-async fn make(sim: &Sim, call: Call) -> Answer {
-    let (place, mut rng, open) = sim.arrive(Site::Store);
-    let _reseed = Reseed(rng.random());
-    let fault = if open { drawn(&sim.weather.store, &call, &mut rng) } else { None };
-    tokio::time::sleep(Duration::from_millis(rng.random_range(1..=6))).await;
-    let (life, operation, writes_meter) = (call.life.clone(), call.operation.clone(), call.writes_meter());
+async fn call_with_faults(sim: &Sim, call: Call) -> Answer {
+    let mut site_call = sim.begin_call(Site::Store);
+    let point = site_call.point;
+    let _reseed = ReseedSdk(site_call.rng.random());
+    let fault = site_call.draw(&sim.scenario.store, &call);
+    tokio::time::sleep(Duration::from_millis(site_call.rng.random_range(1..=6))).await;
+    let (process, operation, writes_meter) = (call.process.clone(), call.operation.clone(), call.writes_meter());
     let answer = match fault {
         None => call.perform().await,
         Some(fault) => {
-            sim.inject(place, format_args!("{} at {operation} of {life}", fault.name()));
-            fault.strike(call, rng).await
+            sim.record_fault(point, format_args!("{} at {operation} of {process}", fault.name));
+            fault.effect.carry_out(call, site_call.rng).await
         }
     };
     if writes_meter {
         sim.meter_writes.fetch_add(1, Ordering::SeqCst);
     }
-    let outcome = answer.as_ref().map_or(0, |answer| answer.status().as_u16());
-    sim.trace.note(format_args!("{place} {life} {operation} {outcome}"));
+    let status = answer.as_ref().map_or(0, |answer| answer.status().as_u16());
+    sim.trace.note(format_args!("{point} {process} {operation} {status}"));
     answer
-}
-
-/// The fault of a call, if it gets one.
-fn drawn(rates: &[u32], call: &Call, rng: &mut StdRng) -> Option<&'static dyn StoreFault> {
-    let mut drawn = rng.random_range(0..1_000);
-    for (fault, rate) in faults::STORE.iter().zip(rates).filter(|(fault, _)| fault.fits(call)) {
-        if drawn < *rate {
-            return Some(*fault);
-        }
-        drawn -= rate;
-    }
-    None
 }

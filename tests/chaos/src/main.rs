@@ -1,4 +1,5 @@
-//! `chaos --seeds 1..10000`: plays them, and makes what breaks small. `chaos --seed 7 --trace`: plays one again.
+//! `chaos --seeds 1..10000` plays seeds and shrinks the first run that breaks an invariant. `chaos --seed 7 --trace`
+//! plays one seed again.
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _, Write};
@@ -6,35 +7,35 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use chaos::{Case, Outcome, Place, Seeds, play, play_all, shrink};
+use chaos::{Case, FaultPoint, Outcome, SeedRange, play, play_all, shrink};
 use clap::Parser;
 
-/// Plays the whole service under faults that a seed decides, on a simulated clock, and checks its promises.
+/// Plays the whole service on a simulated clock, under faults that a seed decides, and checks its promises
 #[derive(Parser)]
 #[command(name = "chaos")]
 struct Cli {
     /// First and last seed, like 1..10000
     #[arg(long, conflicts_with = "seed", default_value = "1..200")]
-    seeds: Seeds,
+    seeds: SeedRange,
     /// Play this seed only
     #[arg(long)]
     seed: Option<u64>,
-    /// With --seed: print all that happens
+    /// With --seed: print the trace
     #[arg(long, requires = "seed", conflicts_with = "seeds")]
     trace: bool,
-    /// With --seed: operations that are not made, like 1,2
+    /// With --seed: operations to leave out, like 1,2
     #[arg(long, requires = "seed", conflicts_with = "seeds", value_delimiter = ',')]
     without_operations: Vec<usize>,
-    /// With --seed: faults that do not happen, like store#17,provider#3
+    /// With --seed: faults to leave out, like store#17,provider#3
     #[arg(long, requires = "seed", conflicts_with = "seeds", value_delimiter = ',')]
-    without_faults: Vec<Place>,
-    /// Do not stop at the first seed that breaks something
+    without_faults: Vec<FaultPoint>,
+    /// Do not stop at the first seed that breaks an invariant
     #[arg(long)]
     all: bool,
-    /// Do not make a failing run small
+    /// Do not shrink a failing run
     #[arg(long)]
     no_shrink: bool,
-    /// Threads; without it one for each processor
+    /// Number of threads; by default one for each processor
     #[arg(long)]
     threads: Option<usize>,
 }
@@ -43,8 +44,8 @@ fn main() -> io::Result<ExitCode> {
     let cli = Cli::parse();
     let mut out = io::stdout().lock();
     let broken = match cli.case() {
-        Some(case) => one(&mut out, case, cli.trace)?,
-        None => many(&mut out, &cli)?,
+        Some(case) => play_one(&mut out, case, cli.trace)?,
+        None => play_many(&mut out, &cli)?,
     };
     let Some(case) = broken else { return Ok(ExitCode::SUCCESS) };
     if !cli.no_shrink {
@@ -56,7 +57,7 @@ fn main() -> io::Result<ExitCode> {
 }
 
 impl Cli {
-    /// The one case that is to be played.
+    /// Returns the case that the options name, if they name one.
     fn case(&self) -> Option<Case> {
         let without_operations = self.without_operations.iter().copied().collect();
         let without_faults = self.without_faults.iter().copied().collect();
@@ -64,8 +65,8 @@ impl Cli {
     }
 }
 
-/// Plays a case; gives it back if it breaks something.
-fn one(out: &mut impl Write, case: Case, trace: bool) -> io::Result<Option<Case>> {
+/// Plays a case. Returns it if it breaks an invariant.
+fn play_one(out: &mut impl Write, case: Case, trace: bool) -> io::Result<Option<Case>> {
     let seed = case.seed;
     let outcome = play(&case, trace)?;
     for line in &outcome.trace {
@@ -82,28 +83,28 @@ fn one(out: &mut impl Write, case: Case, trace: bool) -> io::Result<Option<Case>
     Ok(outcome.violation.map(|_| case))
 }
 
-/// Plays many seeds; the first that breaks something.
-fn many(out: &mut impl Write, cli: &Cli) -> io::Result<Option<Case>> {
+/// Plays many seeds. Returns the case of the first that breaks an invariant.
+fn play_many(out: &mut impl Write, cli: &Cli) -> io::Result<Option<Case>> {
     let threads = cli.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let count = cli.seeds.0.end() - cli.seeds.0.start() + 1;
-    let begun = Instant::now();
-    let shows = io::stderr().is_terminal();
+    let started = Instant::now();
+    let is_terminal = io::stderr().is_terminal();
     let hash = AtomicU64::new(0);
     let progress = |played: u64, seed: u64, outcome: &Outcome| {
         hash.fetch_xor(outcome.hash.rotate_left((seed % 64) as u32), Ordering::Relaxed);
         let _ = print_violation(&mut io::stderr(), seed, outcome);
-        if shows || played.is_multiple_of(500) {
-            let end = if shows { '\r' } else { '\n' };
-            let _ = write!(io::stderr(), "{played} of {count}, {:.1} seeds/s{end}", speed(played, begun));
+        if is_terminal || played.is_multiple_of(500) {
+            let end = if is_terminal { '\r' } else { '\n' };
+            let _ = write!(io::stderr(), "{played} of {count}, {:.1} seeds/s{end}", speed(played, started));
         }
     };
     let broken = play_all(&cli.seeds, threads, cli.all, progress)?;
-    let seconds = begun.elapsed().as_secs_f64();
+    let seconds = started.elapsed().as_secs_f64();
     if broken.is_empty() {
         writeln!(
             out,
             "{count} seeds passed in {seconds:.1} s on {threads} threads: {:.1} seeds/s, hash {:016x}",
-            speed(count, begun),
+            speed(count, started),
             hash.into_inner()
         )?;
     } else {
@@ -113,14 +114,14 @@ fn many(out: &mut impl Write, cli: &Cli) -> io::Result<Option<Case>> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure to look at")]
-fn speed(played: u64, begun: Instant) -> f64 {
-    played as f64 / begun.elapsed().as_secs_f64().max(0.001)
+fn speed(played: u64, started: Instant) -> f64 {
+    played as f64 / started.elapsed().as_secs_f64().max(0.001)
 }
 
 fn print_violation(out: &mut impl Write, seed: u64, outcome: &Outcome) -> io::Result<()> {
     match &outcome.violation {
         None => Ok(()),
-        Some(violation) => writeln!(out, "seed {seed} breaks `{}`: {}", violation.invariant, violation.what),
+        Some(violation) => writeln!(out, "seed {seed} breaks `{}`: {}", violation.invariant, violation.message),
     }
 }
 
@@ -133,15 +134,15 @@ fn print_small(out: &mut impl Write, case: &Case, outcome: &Outcome) -> io::Resu
         writeln!(out, "  {operation}")?;
     }
     writeln!(out, "left of the faults:")?;
-    for (place, fault) in &outcome.faults {
-        writeln!(out, "  {place}: {fault}")?;
+    for (point, fault) in &outcome.faults {
+        writeln!(out, "  {point}: {fault}")?;
     }
     print_violation(out, case.seed, outcome)?;
-    writeln!(out, "play it again: cargo run --release -p chaos -- --seed {} --trace{}", case.seed, left_out(case))
+    writeln!(out, "play it again: cargo run --release -p chaos -- --seed {} --trace{}", case.seed, options_of(case))
 }
 
-/// The options that leave out what a case leaves out.
-fn left_out(case: &Case) -> String {
+/// Returns the options that leave out the same operations and faults as a case.
+fn options_of(case: &Case) -> String {
     option("--without-operations", &case.without_operations) + &option("--without-faults", &case.without_faults)
 }
 

@@ -1,20 +1,20 @@
-//! The platform's part: messages become events of workers, the schedule comes round; by chance twice, or not at all.
+//! The platform: it invokes workers with messages and the sweeper each minute, sometimes twice or not at all.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use embedded::Received;
-use rand::RngExt as _;
 use shared::data::Queue;
-use shared::edge::worker::{SqsBatchResponse, SqsEvent};
 use tokio::task::JoinSet;
 
 use crate::deployment::Deployment;
-use crate::process::Process;
-use crate::sim::Site;
+use crate::faults::{BatchFault, Odds, TimerFault};
+use crate::sim::{Sim, Site};
 
-/// What a worker may take for a batch.
+/// The time that a worker may take for a batch.
 const WORKER_TIMEOUT: Duration = Duration::from_secs(900);
+/// The time after which [`BatchFault::WorkerDies`] kills the worker.
+const WORKER_DIES_AFTER: Duration = Duration::from_millis(1_500);
 const MINUTE: Duration = Duration::from_secs(60);
 const BATCH: usize = 10;
 
@@ -25,119 +25,97 @@ pub(crate) struct Platform {
 
 impl Platform {
     #[must_use]
-    pub(crate) fn start(deployment: &Arc<Deployment>) -> Self {
-        let mut platform = Self::workers(deployment);
-        platform.running.spawn(minutes(Arc::clone(deployment)));
+    pub(crate) fn start_with_timers(deployment: &Arc<Deployment>) -> Self {
+        let mut platform = Self::start_workers(deployment);
+        platform.running.spawn(fire_timers(Arc::clone(deployment)));
         platform
     }
 
-    /// Without the timers.
     #[must_use]
-    pub(crate) fn workers(deployment: &Arc<Deployment>) -> Self {
+    pub(crate) fn start_workers(deployment: &Arc<Deployment>) -> Self {
         let mut running = JoinSet::new();
         for queue in Queue::ALL {
-            running.spawn(work(Arc::clone(deployment), queue));
+            running.spawn(poll(Arc::clone(deployment), queue));
         }
         Self { running }
     }
 }
 
-/// What the platform does out of the ordinary.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Oddity {
-    /// Two workers get the same messages.
-    Twice,
-    /// What was done is not deleted: it comes again.
-    NotDeleted,
-    /// The worker dies after a while.
-    Death,
-    /// A timer does not come.
-    Skipped,
+/// Draws the fault of a batch or a timer, whose name is `source`.
+fn draw<E: Copy>(sim: &Sim, source: &str, odds: &Odds<(), E>) -> Option<E> {
+    let mut site_call = sim.begin_call(Site::Platform);
+    let fault = site_call.draw(odds, &())?;
+    sim.record_fault(site_call.point, format_args!("{source}: {}", fault.name));
+    Some(fault.effect)
 }
 
-fn oddity(deployment: &Deployment, what: &str, among: &[Oddity]) -> Option<Oddity> {
-    let sim = &deployment.sim;
-    let (place, mut rng, open) = sim.arrive(Site::Platform);
-    if !open || !rng.random_ratio(sim.weather.platform, 1_000) {
-        return None;
-    }
-    let oddity = among[rng.random_range(0..among.len())];
-    if oddity == Oddity::Death && sim.weather.is_calm {
-        return None;
-    }
-    sim.inject(place, format_args!("{what}: {oddity:?}"));
-    Some(oddity)
-}
-
-async fn work(deployment: Arc<Deployment>, queue: Queue) {
+/// Invokes the worker of a queue for each batch of messages.
+async fn poll(deployment: Arc<Deployment>, queue: Queue) {
     let sqs = deployment.engines.sqs.clone();
     let mut batches = JoinSet::new();
     while sqs.wait_for_message(queue.name()).await.is_ok() {
         let received = sqs.receive(queue.name(), BATCH).unwrap_or_default();
         if !received.is_empty() {
-            let odd = oddity(&deployment, queue.name(), &[Oddity::Twice, Oddity::NotDeleted, Oddity::Death]);
-            if odd == Some(Oddity::Twice) {
-                batches.spawn(run(Arc::clone(&deployment), queue, "b", received.clone(), None));
+            let fault = draw(&deployment.sim, queue.name(), &deployment.sim.scenario.batch);
+            if fault == Some(BatchFault::Twice) {
+                batches.spawn(run_batch(Arc::clone(&deployment), queue, "b", received.clone(), None));
             }
-            batches.spawn(run(Arc::clone(&deployment), queue, "a", received, odd));
+            batches.spawn(run_batch(Arc::clone(&deployment), queue, "a", received, fault));
         }
     }
 }
 
-/// Gives messages to a worker and deletes what it is done with, if it lives that long.
-async fn run(deployment: Arc<Deployment>, queue: Queue, twin: &str, received: Vec<Received>, odd: Option<Oddity>) {
-    let process = deployment.process(&format!("{}-{twin}", queue.name()));
+/// Gives messages to a worker, and deletes those that it has handled, if it lives that long.
+async fn run_batch(
+    deployment: Arc<Deployment>,
+    queue: Queue,
+    worker: &str,
+    received: Vec<Received>,
+    fault: Option<BatchFault>,
+) {
+    let process = deployment.process(&format!("{}-{worker}", queue.name()));
     let event = local::event_of(queue.name(), received);
     let messages = event.records.clone();
-    deployment.sim.trace.note(format_args!("{} gets {} messages", process.life, messages.len()));
-    let working = tokio::time::timeout(WORKER_TIMEOUT, job(&process, queue, event));
+    deployment.sim.trace.note(format_args!("{} gets {} messages", process.handle, messages.len()));
+    let invocation = tokio::time::timeout(WORKER_TIMEOUT, process.invoke_worker(queue, event));
     let death = async {
-        if odd == Some(Oddity::Death) {
-            tokio::time::sleep(Duration::from_millis(1_500)).await;
-            process.life.end();
+        if fault == Some(BatchFault::WorkerDies) {
+            tokio::time::sleep(WORKER_DIES_AFTER).await;
+            process.handle.kill();
         }
-        process.life.ended().await;
+        process.handle.wait_for_death().await;
     };
     tokio::select! {
         biased;
         () = death => {}
-        worked = working => match worked {
-            Ok(response) if odd != Some(Oddity::NotDeleted) => {
+        result = invocation => match result {
+            Ok(response) if fault != Some(BatchFault::NotDeleted) => {
                 let _ = local::acknowledge(&deployment.engines.sqs, queue.name(), &messages, &response);
             }
-            // A function that runs into its timeout is ended; all of its messages come again.
-            Err(_) => process.life.end(),
+            // Lambda ends a function that reaches its timeout, and SQS delivers all of its messages again.
+            Err(_) => process.handle.kill(),
             Ok(_) => {}
         }
     }
 }
 
-async fn job(process: &Process, queue: Queue, event: SqsEvent) -> SqsBatchResponse {
-    let ends = process.gateway.clock().now().plus_ms(900_000);
-    let gateway = Arc::clone(&process.gateway);
-    match queue {
-        Queue::Respond => respond::job(event, gateway, Some(ends)).await,
-        Queue::Deliver => deliver::job(event, gateway).await,
-    }
-}
-
-async fn minutes(deployment: Arc<Deployment>) {
+async fn fire_timers(deployment: Arc<Deployment>) {
     loop {
         tokio::time::sleep(MINUTE).await;
-        match oddity(&deployment, "sweep", &[Oddity::Twice, Oddity::Skipped]) {
-            Some(Oddity::Skipped) => {}
-            Some(_) => drop(tokio::join!(sweep(&deployment, "sweep-a"), sweep(&deployment, "sweep-b"))),
+        match draw(&deployment.sim, "sweep", &deployment.sim.scenario.timer) {
+            Some(TimerFault::Skipped) => {}
+            Some(TimerFault::Twice) => drop(tokio::join!(sweep(&deployment, "sweep-a"), sweep(&deployment, "sweep-b"))),
             None => sweep(&deployment, "sweep-a").await,
         }
     }
 }
 
-/// One sweep, to its end or its process's.
+/// Runs one sweep, until it ends or its process dies.
 pub(crate) async fn sweep(deployment: &Deployment, role: &str) {
     let process = deployment.process(role);
     tokio::select! {
         biased;
-        () = process.life.ended() => {}
-        swept = process.gateway.sweep() => deployment.sim.trace.note(format_args!("{} swept: {}", process.life, swept.is_ok())),
+        () = process.handle.wait_for_death() => {}
+        is_ok = process.sweep() => deployment.sim.trace.note(format_args!("{} swept: {is_ok}", process.handle)),
     }
 }

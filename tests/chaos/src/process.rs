@@ -1,7 +1,8 @@
-//! Processes: gateways that are started, die at any call, and take what they remember with them.
+//! Processes: instances of the service that start, die at any call, and lose their memory.
 //!
-//! A process that died is one whose calls never come back: whatever it still computes nobody ever sees. So it can die at
-//! every await at which it reaches for something outside of it, and production code needs no way to be killed.
+//! After its death, no call of a process to the world outside returns, so nothing that it still computes has an effect.
+//! So a process can die at every await at which it calls a store, a provider or a receiver, and production code needs
+//! no way to be killed.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,52 +11,56 @@ use std::sync::Arc;
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use axum::Router;
 use shared::app::{Gateway, Parts};
-use shared::data::{Bucket, Queues, Stores, Table};
+use shared::data::{Queue, Stores};
 use shared::edge::Deps;
+use shared::edge::worker::{SqsBatchResponse, SqsEvent};
 use shared::model::provider::Provider;
 use shared::model::secret::Secret;
 use tokio_util::sync::CancellationToken;
 
 use crate::connector::{Connector, Service};
-use crate::deployment::{Deployment, catalog, queue_urls};
-use crate::provider::ScriptedByChance;
-use crate::receivers::ReceiversByChance;
+use crate::deployment::{Deployment, catalog};
+use crate::inspector;
+use crate::provider::SimulatedProvider;
+use crate::receivers::SimulatedReceivers;
 
-/// Whether a process lives.
+/// Lambda's longest time for an invocation.
+const INVOCATION_MS: u64 = 900_000;
+
+/// The name of a process, and the switch that kills it.
 #[derive(Clone)]
-pub(crate) struct Life {
+pub(crate) struct ProcessHandle {
     pub(crate) name: Arc<str>,
-    dead: CancellationToken,
+    killed: CancellationToken,
 }
 
-impl fmt::Display for Life {
+impl fmt::Display for ProcessHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
     }
 }
 
-impl Life {
+impl ProcessHandle {
     fn new(name: String) -> Self {
-        Self { name: name.into(), dead: CancellationToken::new() }
+        Self { name: name.into(), killed: CancellationToken::new() }
     }
 
-    pub(crate) fn end(&self) {
-        self.dead.cancel();
+    pub(crate) fn kill(&self) {
+        self.killed.cancel();
     }
 
     #[must_use]
-    pub(crate) fn is_over(&self) -> bool {
-        self.dead.is_cancelled()
+    pub(crate) fn is_dead(&self) -> bool {
+        self.killed.is_cancelled()
     }
 
-    /// Resolves when the process dies.
-    pub(crate) async fn ended(&self) {
-        self.dead.cancelled().await;
+    pub(crate) async fn wait_for_death(&self) {
+        self.killed.cancelled().await;
     }
 
-    /// What the process does: never comes back once it is dead.
-    pub(crate) async fn live<T>(&self, work: impl Future<Output = T>) -> T {
-        match self.dead.run_until_cancelled(work).await {
+    /// Does work of the process. Never returns once the process is dead.
+    pub(crate) async fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        match self.killed.run_until_cancelled(work).await {
             Some(done) => done,
             None => std::future::pending().await,
         }
@@ -65,49 +70,63 @@ impl Life {
 /// One instance of the service.
 #[derive(Clone)]
 pub(crate) struct Process {
-    pub(crate) life: Life,
-    pub(crate) gateway: Deps,
+    pub(crate) handle: ProcessHandle,
     pub(crate) router: Router,
+    gateway: Deps,
 }
 
 impl Process {
-    /// Starts one, with clients and caches of its own.
+    /// Starts an instance with its own clients and caches.
     #[must_use]
     pub(crate) fn start(deployment: &Deployment, name: String) -> Self {
-        let life = Life::new(name);
+        let handle = ProcessHandle::new(name);
         let sim = &deployment.sim;
         let provider = |name: &'static str| {
-            Arc::new(ScriptedByChance::new(name, Arc::clone(sim), life.clone())) as Arc<dyn Provider>
+            Arc::new(SimulatedProvider::new(name, Arc::clone(sim), handle.clone())) as Arc<dyn Provider>
         };
         let gateway = Gateway::new(Parts {
-            stores: stores(deployment, &life),
+            stores: stores(deployment, &handle),
             catalog: catalog(),
             providers: HashMap::from(["first", "second"].map(|name| (name.to_owned(), provider(name)))),
             clock: sim.clock.clone(),
-            receivers: Some(Arc::new(ReceiversByChance::new(Arc::clone(sim), life.clone()))),
+            receivers: Some(Arc::new(SimulatedReceivers::new(Arc::clone(sim), handle.clone()))),
             admin_key: Some(Secret::new(kit::ADMIN_KEY)),
         });
-        Self { router: kit::router_of(&gateway), gateway, life }
+        Self { router: kit::router_of(&gateway), gateway, handle }
+    }
+
+    /// Invokes the worker of a queue with a batch of messages.
+    pub(crate) async fn invoke_worker(&self, queue: Queue, event: SqsEvent) -> SqsBatchResponse {
+        let gateway = Arc::clone(&self.gateway);
+        let ends_at = gateway.clock().now().plus_ms(INVOCATION_MS);
+        match queue {
+            Queue::Respond => respond::job(event, gateway, Some(ends_at)).await,
+            Queue::Deliver => deliver::job(event, gateway).await,
+        }
+    }
+
+    /// Sweeps once; `false` if the sweep failed.
+    pub(crate) async fn sweep(&self) -> bool {
+        self.gateway.sweep().await.is_ok()
     }
 }
 
-/// The stores as a process reaches them: through the weather. Each client has a retry budget of its own, as in a process
-/// of its own.
-fn stores(deployment: &Deployment, life: &Life) -> Stores {
+/// Makes the stores of a process, whose calls meet faults. Each client has its own retry budget, as in a real process.
+fn stores(deployment: &Deployment, process: &ProcessHandle) -> Stores {
     let through = |service: Service, inner: SharedHttpConnector| -> SharedHttpConnector {
-        let (sim, life, sqs) = (Arc::clone(&deployment.sim), life.clone(), deployment.engines.sqs.clone());
-        SharedHttpConnector::new(Connector { service, inner, sim, life, sqs })
+        let (sim, process, sqs) = (Arc::clone(&deployment.sim), process.clone(), deployment.engines.sqs.clone());
+        SharedHttpConnector::new(Connector { service, inner, sim, process, sqs })
     };
     let dynamo = embedded::dynamo_client(through(Service::Table, deployment.engines.dynamo.clone()));
     let s3 = embedded::s3_client(through(Service::Bucket, deployment.engines.s3.clone()));
     let sqs = embedded::sqs_client(through(Service::Queue, deployment.engines.sqs.connector()));
-    let partition = || aws_sdk_dynamodb::config::retry::RetryPartition::custom(life.name.to_string()).build();
+    let partition = || aws_sdk_dynamodb::config::retry::RetryPartition::custom(process.name.to_string()).build();
     let dynamo = dynamo.config().to_builder().retry_partition(partition()).build();
     let s3 = s3.config().to_builder().retry_partition(partition()).build();
     let sqs = sqs.config().to_builder().retry_partition(partition()).build();
-    Stores {
-        table: Table::new(aws_sdk_dynamodb::Client::from_conf(dynamo), "weir"),
-        bucket: Bucket::new(aws_sdk_s3::Client::from_conf(s3), "weir"),
-        queues: Queues::new(aws_sdk_sqs::Client::from_conf(sqs), queue_urls()),
-    }
+    inspector::stores(
+        aws_sdk_dynamodb::Client::from_conf(dynamo),
+        aws_sdk_s3::Client::from_conf(s3),
+        aws_sdk_sqs::Client::from_conf(sqs),
+    )
 }

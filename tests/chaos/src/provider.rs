@@ -1,4 +1,4 @@
-//! A provider that answers, throttles, stalls, cuts and fails by rng, and writes down what it gave.
+//! Simulated providers: they answer with random tokens or fail with a drawn fault, and record their calls.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,141 +13,145 @@ use rand::rngs::StdRng;
 use shared::model::provider::{Call, Endpoint, Event, Failure, Provider, Reply, Whole};
 use shared::model::tokens::Usage;
 
-use crate::faults::provider::{Turn, drawn};
-use crate::ledger::{CallState, ProviderCall};
+use crate::faults::ProviderFault;
 use crate::load::prompt;
-use crate::process::Life;
-use crate::sim::{Sim, Site};
+use crate::observations::{CallState, ProviderCall};
+use crate::process::ProcessHandle;
+use crate::sim::{Sim, Site, SiteCall};
 
-pub(crate) struct ScriptedByChance {
+pub(crate) struct SimulatedProvider {
     name: &'static str,
     sim: Arc<Sim>,
-    life: Life,
+    /// The process that calls it.
+    process: ProcessHandle,
 }
 
-impl ScriptedByChance {
-    pub(crate) fn new(name: &'static str, sim: Arc<Sim>, life: Life) -> Self {
-        Self { name, sim, life }
+impl SimulatedProvider {
+    pub(crate) fn new(name: &'static str, sim: Arc<Sim>, process: ProcessHandle) -> Self {
+        Self { name, sim, process }
     }
 }
 
-/// A call's line in the ledger. Left without an end if it is dropped.
-struct Entry {
+/// The record of a call. It becomes [`CallState::Abandoned`] if the caller drops the call before its end.
+struct Record {
     sim: Arc<Sim>,
     index: usize,
 }
 
-impl Entry {
-    fn of(sim: &Arc<Sim>, call: ProviderCall) -> Self {
-        let mut ledger = sim.ledger();
-        ledger.calls.push(call);
-        Self { sim: Arc::clone(sim), index: ledger.calls.len() - 1 }
+impl Record {
+    fn new(sim: &Arc<Sim>, call: ProviderCall) -> Self {
+        let mut observed = sim.observed();
+        observed.calls.push(call);
+        Self { sim: Arc::clone(sim), index: observed.calls.len() - 1 }
     }
 
-    fn is_now(&self, state: CallState) {
-        self.sim.ledger().calls[self.index].state = state;
+    fn set_state(&self, state: CallState) {
+        self.sim.observed().calls[self.index].state = state;
     }
 }
 
-impl Drop for Entry {
+impl Drop for Record {
     fn drop(&mut self) {
-        let state = &mut self.sim.ledger().calls[self.index].state;
+        let state = &mut self.sim.observed().calls[self.index].state;
         match state {
-            CallState::Asked => *state = CallState::Left { had_begun: false },
-            CallState::Streaming => *state = CallState::Left { had_begun: true },
+            CallState::Pending => *state = CallState::Abandoned { had_started: false },
+            CallState::Streaming => *state = CallState::Abandoned { had_started: true },
             _ => {}
         }
     }
 }
 
 #[async_trait]
-impl Provider for ScriptedByChance {
+impl Provider for SimulatedProvider {
     async fn send(&self, call: &Call) -> Result<Reply, Failure> {
-        self.life.live(self.answer(call)).await
+        self.process.run(self.answer(call)).await
     }
 }
 
-impl ScriptedByChance {
+impl SimulatedProvider {
     async fn answer(&self, call: &Call) -> Result<Reply, Failure> {
-        let (place, mut rng, open) = self.sim.arrive(Site::Provider);
+        let mut site_call = self.sim.begin_call(Site::Provider);
+        let fault = site_call.draw(&self.sim.scenario.provider, call);
+        let SiteCall { point, mut rng, .. } = site_call;
         let body = String::from_utf8_lossy(&call.body.to_bytes()).into_owned();
-        let usage = used(call, &body, &mut rng);
-        let entry = Entry::of(&self.sim, entry(call, &body, &usage));
+        let usage = draw_usage(call, &body, &mut rng);
+        let record = Record::new(&self.sim, observe(call, &body, &usage));
         let after = Duration::from_millis(rng.random_range(20..1_600));
-        let text = words(asked_by(call).0, &mut rng);
+        let text = draw_text(tenant_of(call).0, &mut rng);
         let gap = Duration::from_millis(rng.random_range(1..900));
-        let turn = if open { drawn(&self.sim.weather, call.stream, &mut rng) } else { Turn::Answer };
-        if turn != Turn::Answer {
-            self.sim.inject(place, format_args!("provider {} for {}: {turn:?}", self.name, self.life));
+        if let Some(fault) = fault {
+            self.sim.record_fault(point, format_args!("provider {} of {} {}", self.name, self.process, fault.name));
         }
-        self.sim.trace.note(format_args!("{place} {} asks {}: {} used", self.life, self.name, usage.output));
+        let fault = fault.map(|fault| fault.effect);
+        self.sim.trace.note(format_args!("{point} {} asks {}: {} used", self.process, self.name, usage.output));
         tokio::time::sleep(after).await;
-        if turn == Turn::CallerDies {
-            self.life.end();
+        if fault.is_some_and(|fault| fault.kills_waiting_caller(call.stream)) {
+            self.process.kill();
             return std::future::pending().await;
         }
-        if let Some(failure) = turn.failure(call.stream) {
-            entry.is_now(CallState::Refused);
+        if let Some(failure) = fault.and_then(|fault| fault.failure(call.stream)) {
+            record.set_state(CallState::Refused);
             return Err(failure);
         }
-        if matches!(turn, Turn::Silence) || (turn == Turn::Stall && !call.stream) {
+        if fault.is_some_and(|fault| fault.is_silent(call.stream)) {
             return std::future::pending().await;
         }
-        let told = if turn == Turn::Uncounted { CallState::Uncounted } else { CallState::Counted };
+        let final_state =
+            if fault == Some(ProviderFault::NoUsage) { CallState::WithoutUsage } else { CallState::WithUsage };
         if call.stream {
-            let steps = steps(turn, chat_chunks(&text, &usage), &mut rng).into_iter();
-            let script = Script { steps, gap, told, entry, life: self.life.clone() };
+            let steps = steps(fault, chat_chunks(&text, &usage), &mut rng).into_iter();
+            let script = Script { steps, gap, final_state, record, process: self.process.clone() };
             return Ok(Reply::Stream(script.into_stream()));
         }
-        entry.is_now(told);
+        record.set_state(final_state);
         Ok(Reply::Whole(Whole {
             body: chat_answer(&text, &usage),
-            usage: (told == CallState::Counted).then_some(usage),
+            usage: (final_state == CallState::WithUsage).then_some(usage),
         }))
     }
 }
 
-/// What a stream does next.
+/// One step of a stream.
 enum Step {
-    Give(Event),
-    Break,
-    /// Nothing comes any more.
+    Send(Event),
+    BreakConnection,
+    /// Nothing arrives any more.
     Stall,
-    /// The process that reads it dies.
-    EndReader,
+    /// The reading process dies.
+    KillReader,
 }
 
-/// Events at the end of a stream that are no content: how it ends, and what was used.
+/// The events at the end of a stream without content: the finish reason, and the usage.
 const LAST_EVENTS: usize = 2;
 
-/// What a stream does from its beginning to its end.
-fn steps(turn: Turn, mut events: Vec<Event>, rng: &mut StdRng) -> Vec<Step> {
-    // After the first event, the last one, or any between them.
-    let given = rng.random_range(1..=events.len());
-    let last = match turn {
-        Turn::Cut => Some(Step::Break),
-        Turn::Stall => Some(Step::Stall),
-        Turn::DiesMidStream => Some(Step::EndReader),
+/// Returns the steps of a stream from its start to its end.
+fn steps(fault: Option<ProviderFault>, mut events: Vec<Event>, rng: &mut StdRng) -> Vec<Step> {
+    // The fault strikes after the first event, the last one, or one between them.
+    let sent = rng.random_range(1..=events.len());
+    let last = match fault {
+        Some(ProviderFault::Cut) => Some(Step::BreakConnection),
+        Some(ProviderFault::Stall) => Some(Step::Stall),
+        Some(ProviderFault::ReaderDies) => Some(Step::KillReader),
         _ => None,
     };
-    match turn {
-        Turn::Cut | Turn::Stall | Turn::DiesMidStream => events.truncate(given),
-        Turn::Uncounted => drop(events.pop()),
-        Turn::Twice => events.extend_from_within(events.len() - LAST_EVENTS..),
+    match fault {
+        _ if last.is_some() => events.truncate(sent),
+        Some(ProviderFault::NoUsage) => drop(events.pop()),
+        Some(ProviderFault::EndTwice) => events.extend_from_within(events.len() - LAST_EVENTS..),
         _ => {}
     }
-    events.into_iter().map(Step::Give).chain(last).collect()
+    events.into_iter().map(Step::Send).chain(last).collect()
 }
 
-/// A stream that is being read.
+/// A stream while the caller reads it.
 struct Script {
     steps: IntoIter<Step>,
-    /// Time before each step.
+    /// The time before each step.
     gap: Duration,
-    /// What the call is once the stream has come to its end.
-    told: CallState,
-    entry: Entry,
-    life: Life,
+    /// The state of the call after the last step.
+    final_state: CallState,
+    record: Record,
+    process: ProcessHandle,
 }
 
 impl Script {
@@ -155,73 +159,74 @@ impl Script {
         futures_util::stream::unfold(self, Self::step).boxed()
     }
 
-    /// The next event, if the process that reads lives to see it, and the rest.
+    /// Returns the next event and the rest of the stream, if the reading process is still alive.
     async fn step(mut self) -> Option<(Result<Event, Failure>, Self)> {
-        let life = self.life.clone();
-        let event = life.live(self.next()).await?;
+        let process = self.process.clone();
+        let event = process.run(self.next()).await?;
         Some((event, self))
     }
 
     async fn next(&mut self) -> Option<Result<Event, Failure>> {
         let Some(step) = self.steps.next() else {
-            self.entry.is_now(self.told);
+            self.record.set_state(self.final_state);
             return None;
         };
         tokio::time::sleep(self.gap).await;
         match step {
-            Step::Give(event) => {
-                self.entry.is_now(CallState::Streaming);
+            Step::Send(event) => {
+                self.record.set_state(CallState::Streaming);
                 Some(Ok(event))
             }
-            Step::Break => {
-                self.entry.is_now(CallState::Broken);
+            Step::BreakConnection => {
+                self.record.set_state(CallState::Interrupted);
                 Some(Err(Failure::Unreachable("cut".into())))
             }
             Step::Stall => std::future::pending().await,
-            Step::EndReader => {
-                self.life.end();
+            Step::KillReader => {
+                self.process.kill();
                 std::future::pending().await
             }
         }
     }
 }
 
-/// Tokens that a call uses, never more than it may.
-fn used(call: &Call, body: &str, rng: &mut StdRng) -> Usage {
+/// Draws the tokens that a call uses, at most as many as the call allows.
+fn draw_usage(call: &Call, body: &str, rng: &mut StdRng) -> Usage {
     let input = rng.random_range(1..=(body.len() as u64 / 2).max(1));
     if call.endpoint == Endpoint::Embeddings {
         return Usage { input, ..Usage::default() };
     }
-    let most = most_output(call);
-    let output = if rng.random_bool(0.5) { most } else { rng.random_range(1..=most) };
+    let limit = output_limit(call);
+    let output = if rng.random_bool(0.5) { limit } else { rng.random_range(1..=limit) };
     Usage { input, output, ..Usage::default() }
 }
 
-/// The tenant, and whether the answer is written down while it comes.
-fn asked_by(call: &Call) -> (usize, bool) {
-    call.traceparent.as_deref().and_then(prompt::read).unwrap_or_default()
+/// Returns the tenant of a call, and whether the events of its answer are stored while they arrive.
+fn tenant_of(call: &Call) -> (usize, bool) {
+    call.traceparent.as_deref().and_then(prompt::parse_traceparent).unwrap_or_default()
 }
 
-fn most_output(call: &Call) -> u64 {
-    let asked = ["max_completion_tokens", "max_tokens"].iter().find_map(|name| call.body.get::<u64>(name));
-    asked.unwrap_or(prompt::MODEL_OUTPUT)
+/// Returns the limit of output tokens of a call.
+fn output_limit(call: &Call) -> u64 {
+    let limit = ["max_completion_tokens", "max_tokens"].iter().find_map(|name| call.body.get::<u64>(name));
+    limit.unwrap_or(prompt::MODEL_OUTPUT)
 }
 
-fn entry(call: &Call, body: &str, usage: &Usage) -> ProviderCall {
-    let (project, is_written) = asked_by(call);
-    let output = if call.endpoint == Endpoint::Embeddings { 0 } else { most_output(call) };
+fn observe(call: &Call, body: &str, usage: &Usage) -> ProviderCall {
+    let (project, has_stored_events) = tenant_of(call);
+    let output = if call.endpoint == Endpoint::Embeddings { 0 } else { output_limit(call) };
     ProviderCall {
         project,
-        is_written,
+        has_stored_events,
         cost: prompt::cost(usage.input, usage.output),
         input_cost: prompt::cost(usage.input, 0),
-        most: prompt::cost(body.len() as u64 + prompt::MARGIN, output),
-        state: CallState::Asked,
+        upper_bound: prompt::cost(body.len() as u64 + prompt::MARGIN, output),
+        state: CallState::Pending,
     }
 }
 
-/// A few words, now and then so many that the answer takes longer than any lease.
-fn words(tenant: usize, rng: &mut StdRng) -> String {
+/// Draws a text of a few words, sometimes of so many that the stream outlasts any lease.
+fn draw_text(tenant: usize, rng: &mut StdRng) -> String {
     let count = if rng.random_ratio(1, 12) { 60 } else { rng.random_range(1..10) };
-    (0..count).fold(prompt::addressed(tenant), |text, n| text + &format!("w{n} "))
+    (0..count).fold(prompt::answer_prefix(tenant), |text, n| text + &format!("w{n} "))
 }

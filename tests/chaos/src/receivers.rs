@@ -1,4 +1,4 @@
-//! Webhook receivers that take, refuse and lose events by rng, and remember what they took.
+//! Simulated webhook receivers: they accept events or fail with a drawn fault, and record the events that they accepted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,49 +7,52 @@ use async_trait::async_trait;
 use rand::RngExt as _;
 use shared::model::webhook::{Answer, Post, Receivers, RefusedUrl, SendError};
 
-use crate::faults::receiver::{Turn, drawn};
-use crate::ledger::Taken;
-use crate::process::Life;
+use crate::faults::ReceiverFault;
+use crate::observations::AcceptedPost;
+use crate::process::ProcessHandle;
 use crate::sim::{Sim, Site};
 
-pub(crate) struct ReceiversByChance {
+pub(crate) struct SimulatedReceivers {
     sim: Arc<Sim>,
-    life: Life,
+    /// The process that posts.
+    process: ProcessHandle,
 }
 
-impl ReceiversByChance {
-    pub(crate) fn new(sim: Arc<Sim>, life: Life) -> Self {
-        Self { sim, life }
+impl SimulatedReceivers {
+    pub(crate) fn new(sim: Arc<Sim>, process: ProcessHandle) -> Self {
+        Self { sim, process }
     }
 
     async fn receive(&self, post: &Post) -> Result<Answer, SendError> {
-        let (place, mut rng, open) = self.sim.arrive(Site::Receiver);
-        let wait = Duration::from_millis(rng.random_range(5..400));
-        let turn = match () {
-            () if post.url.contains("dead") => Turn::Refuse,
-            () if open => drawn(self.sim.weather.receiver, &mut rng),
-            () => Turn::Take,
-        };
-        if open && turn != Turn::Take && !post.url.contains("dead") {
-            self.sim.inject(place, format_args!("receiver {}: {turn:?}", post.url));
+        let mut site_call = self.sim.begin_call(Site::Receiver);
+        let point = site_call.point;
+        let wait = Duration::from_millis(site_call.rng.random_range(5..400));
+        let is_dead = post.url.contains("dead");
+        let drawn = if is_dead { None } else { site_call.draw(&self.sim.scenario.receiver, &()) };
+        if let Some(fault) = drawn {
+            self.sim.record_fault(point, format_args!("receiver {} {}", post.url, fault.name));
         }
-        self.sim.trace.note(format_args!("{place} {} posts {} to {}: {turn:?}", self.life, post.id, post.url));
+        let fault = if is_dead { Some(ReceiverFault::Refuse) } else { drawn.map(|fault| fault.effect) };
+        self.sim.trace.note(format_args!("{point} {} posts {} to {}: {fault:?}", self.process, post.id, post.url));
         tokio::time::sleep(wait).await;
-        if turn.takes() {
+        if fault.is_none_or(ReceiverFault::accepts) {
             let Post { url, id, body, .. } = post.clone();
-            self.sim.ledger().taken.push(Taken { url, id, body });
+            self.sim.observed().accepted_posts.push(AcceptedPost { url, id, body });
         }
-        turn.answer().await
+        match fault {
+            None => Ok(Answer { status: 200, retry_after: None }),
+            Some(fault) => fault.answer().await,
+        }
     }
 }
 
 #[async_trait]
-impl Receivers for ReceiversByChance {
+impl Receivers for SimulatedReceivers {
     async fn check(&self, _: &str) -> Result<(), RefusedUrl> {
         Ok(())
     }
 
     async fn post(&self, post: &Post) -> Result<Answer, SendError> {
-        self.life.live(self.receive(post)).await
+        self.process.run(self.receive(post)).await
     }
 }

@@ -1,113 +1,119 @@
-//! One run: tenants settle in, clients do what they planned while things fail, then everything comes to rest.
+//! One run: the tenants are created, clients run their operations while faults strike, then the run goes on until
+//! nothing is due.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::AttributeValue;
-use shared::model::clock::{Clock, Timestamp};
+use shared::model::clock::Clock;
 use shared::model::rng;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
 use crate::client::Client;
 use crate::deployment::Deployment;
-use crate::dice::Dice;
 use crate::invariants::{self, Invariant};
-use crate::ledger::Violation;
 use crate::load::{self, Planned};
+use crate::observations::Violation;
 use crate::panics;
 use crate::platform::{Platform, sweep};
-use crate::sim::{Case, Place, Sim};
-use crate::weather::Weather;
+use crate::scenario::Scenario;
+use crate::seed::Seed;
+use crate::sim::{Case, FaultPoint, Sim};
 
-/// What came of a run.
+/// The time after which a client gives up its operation.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(400);
+/// The time for which a call goes on after its client left: as long as its model may take.
+const CALL_TIMEOUT: Duration = Duration::from_secs(100);
+/// Sweeps after which nothing may be due any more.
+const SWEEPS: u32 = 2_000;
+
+/// The result of a run.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     pub violation: Option<Violation>,
-    /// Of the trace: calls and their outcomes, what clients were told, faults, and when. What is written into the
-    /// stores is not in it.
+    /// Hash of the trace. The trace lacks the contents of writes to the stores.
     pub hash: u64,
-    /// Operations that were made: number and what they were.
+    /// The operations that were run: number and description.
     pub operations: Vec<(usize, String)>,
-    /// Faults that happened, where and what.
-    pub faults: Vec<(Place, String)>,
-    /// What happened, if it was asked for.
+    /// The faults that struck: fault point and description.
+    pub faults: Vec<(FaultPoint, String)>,
+    /// The lines of the trace, if the caller asked for them.
     pub trace: Vec<String>,
 }
 
-/// Plays a case, from an empty store to rest, on this thread. A panic breaks a promise, whoever catches it.
+/// Plays a case on this thread, from empty stores until nothing is due. A panic is a violation, also one that was
+/// caught.
 ///
 /// # Errors
-/// If the runtime cannot be made.
+/// If the runtime cannot be created.
 pub fn play(case: &Case, keeps_trace: bool) -> std::io::Result<Outcome> {
-    let dice = Dice::new(case.seed);
-    // What production code and the SDKs draw by themselves.
-    rng::seed(dice.number("production", 0));
-    fastrand::seed(dice.number("sdk", 0));
-    let clock = Clock::manual(Weather::draw(dice).begins_at.0);
+    let seed = Seed::new(case.seed);
+    // Production code and the SDKs draw from generators of their own.
+    rng::seed(seed.number("production", 0));
+    fastrand::seed(seed.number("sdk", 0));
+    let clock = Clock::manual(Scenario::draw(seed).starts_at.0);
     let sim = Sim::new(case, clock.clone(), keeps_trace);
     let runtime = runtime(clock)?;
     panics::watch();
-    let judged = catch_unwind(AssertUnwindSafe(|| runtime.block_on(run(case, &sim))));
+    let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on(run(case, &sim))));
     drop(runtime);
-    let violation = judged.unwrap_or_default().or_else(|| first_seen(&sim));
-    let operations = planned(case).into_iter().map(|planned| (planned.number, format!("{planned:?}"))).collect();
-    Ok(Outcome { violation, hash: sim.trace.hash(), operations, faults: sim.injected(), trace: sim.trace.lines() })
+    let violation = result.unwrap_or_default().or_else(|| first_violation(&sim));
+    let operations = plan(case).into_iter().map(|planned| (planned.number, format!("{planned:?}"))).collect();
+    Ok(Outcome { violation, hash: sim.trace.hash(), operations, faults: sim.faults(), trace: sim.trace.lines() })
 }
 
-/// A runtime of this thread whose time is simulated, with a clock that goes with it.
+/// Creates a runtime of this thread whose time is simulated, and lets `clock` follow that time.
 fn runtime(clock: Clock) -> std::io::Result<Runtime> {
-    let begun: OnceLock<tokio::time::Instant> = OnceLock::new();
-    let begins_at = clock.now();
+    let started: OnceLock<tokio::time::Instant> = OnceLock::new();
+    let starts_at = clock.now();
     let mut builder = Builder::new_current_thread();
-    // Time passes only while the thread is parked.
+    // Simulated time passes only while the thread is parked.
     let follow = move || {
-        let passed = begun.get_or_init(tokio::time::Instant::now).elapsed();
-        let now = begins_at.plus_ms(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX));
+        let passed = started.get_or_init(tokio::time::Instant::now).elapsed();
+        let now = starts_at.plus_ms(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX));
         clock.advance_ms(clock.now().until(now));
     };
     builder.enable_time().start_paused(true).on_thread_unpark(follow).build()
 }
 
-fn planned(case: &Case) -> Vec<Planned> {
-    let mut planned = load::plan(Dice::new(case.seed));
+/// Returns the operations of a case.
+fn plan(case: &Case) -> Vec<Planned> {
+    let mut planned = load::plan(Seed::new(case.seed));
     planned.retain(|planned| !case.without_operations.contains(&planned.number));
     planned
 }
 
 async fn run(case: &Case, sim: &Arc<Sim>) -> Option<Violation> {
-    // The clock begins with the first time that the thread is parked.
+    // The clock starts when the thread is parked for the first time.
     tokio::time::sleep(Duration::from_millis(1)).await;
     let deployment = Deployment::open(sim).await;
-    deployment.settle_in().await;
+    deployment.create_tenants().await;
     let mut invariants = invariants::all();
-    let platform = Platform::start(&deployment);
+    let platform = Platform::start_with_timers(&deployment);
     sim.begin_faults();
     let mut clients = JoinSet::new();
-    for planned in planned(case) {
-        clients.spawn(operate(Arc::clone(&deployment), planned));
+    for planned in plan(case) {
+        clients.spawn(run_operation(Arc::clone(&deployment), planned));
     }
     let watched = watch(&deployment, &mut invariants, clients).await;
     sim.end_faults();
     if let Err(violation) = watched {
         return Some(violation);
     }
-    let judged = judge(&deployment, &mut invariants, platform).await;
-    first_seen(sim).or(judged.err())
+    let finished = finish(&deployment, &mut invariants, platform).await;
+    first_violation(sim).or(finished.err())
 }
 
-async fn operate(deployment: Arc<Deployment>, planned: Planned) {
+async fn run_operation(deployment: Arc<Deployment>, planned: Planned) {
     tokio::time::sleep(planned.after).await;
-    deployment.sim.trace.note(format_args!("op {} {:?}", planned.number, planned.load));
-    let rng = deployment.sim.dice.at("client", planned.number as u64);
+    deployment.sim.trace.note(format_args!("op {} {:?}", planned.number, planned.operation));
+    let rng = deployment.sim.seed.rng("client", planned.number as u64);
     let mut client = Client { deployment, operation: planned.number, rng };
-    // A client that gets no answer gives up some time.
-    let _ = tokio::time::timeout(Duration::from_secs(400), planned.load.run(&mut client)).await;
+    let _ = tokio::time::timeout(OPERATION_TIMEOUT, planned.operation.run(&mut client)).await;
 }
 
-/// Looks at the invariants now and then until all clients are done.
+/// Checks the invariants, each in its interval, until all clients are done.
 async fn watch(
     deployment: &Arc<Deployment>,
     invariants: &mut [Box<dyn Invariant>],
@@ -118,88 +124,81 @@ async fn watch(
     loop {
         tokio::select! {
             biased;
-            // A client that panicked is found by the next look.
+            // The next check finds a client that panicked.
             done = clients.join_next() => if done.is_none() {
                 return Ok(());
             },
             _ = seconds.tick() => {
-                look_at(deployment, invariants, |invariant| second % invariant.looks_every() == 0).await?;
+                check(deployment, invariants, |invariant| second % invariant.interval_seconds() == 0).await?;
                 second += 1;
             }
         }
     }
 }
 
-async fn look(deployment: &Arc<Deployment>, invariants: &mut [Box<dyn Invariant>]) -> Result<(), Violation> {
-    look_at(deployment, invariants, |_| true).await
+async fn check_all(deployment: &Arc<Deployment>, invariants: &mut [Box<dyn Invariant>]) -> Result<(), Violation> {
+    check(deployment, invariants, |_| true).await
 }
 
-async fn look_at(
+/// Checks the invariants that are selected.
+async fn check(
     deployment: &Arc<Deployment>,
     invariants: &mut [Box<dyn Invariant>],
-    wanted: impl Fn(&dyn Invariant) -> bool,
+    is_selected: impl Fn(&dyn Invariant) -> bool,
 ) -> Result<(), Violation> {
-    first_seen(&deployment.sim).map_or(Ok(()), Err)?;
-    for invariant in invariants.iter_mut().filter(|invariant| wanted(invariant.as_ref())) {
-        invariant.at_any_time(deployment).await.map_err(|what| failed(invariant.name(), what))?;
+    first_violation(&deployment.sim).map_or(Ok(()), Err)?;
+    for invariant in invariants.iter_mut().filter(|invariant| is_selected(invariant.as_ref())) {
+        invariant.at_any_time(deployment).await.map_err(|message| violation(invariant.name(), message))?;
     }
     Ok(())
 }
 
-/// Lets everything come to rest, and judges.
-async fn judge(
+/// Lets the deployment finish all work without faults, and checks the invariants that hold only then.
+async fn finish(
     deployment: &Arc<Deployment>,
     invariants: &mut [Box<dyn Invariant>],
     platform: Platform,
 ) -> Result<(), Violation> {
-    // Calls whose clients have left go on for as long as their model may take.
-    tokio::time::sleep(Duration::from_secs(100)).await;
-    look(deployment, invariants).await?;
+    tokio::time::sleep(CALL_TIMEOUT).await;
+    check_all(deployment, invariants).await?;
     for invariant in &mut *invariants {
-        invariant.after_the_faults(deployment).await.map_err(|what| failed(invariant.name(), what))?;
+        invariant.after_the_faults(deployment).await.map_err(|message| violation(invariant.name(), message))?;
     }
     drop(platform);
-    let platform = Platform::workers(deployment);
-    rest(deployment, invariants).await?;
+    let platform = Platform::start_workers(deployment);
+    sweep_until_nothing_is_due(deployment, invariants).await?;
     drop(platform);
     for invariant in &mut *invariants {
-        invariant.at_the_end(deployment).await.map_err(|what| failed(invariant.name(), what))?;
+        invariant.at_the_end(deployment).await.map_err(|message| violation(invariant.name(), message))?;
     }
     Ok(())
 }
 
-/// Times that the sweeper may have to come until nothing is due.
-const SWEEPS: u32 = 2_000;
-
-/// Goes from one due time to the next, as the sweeper would in time, until nothing is due any more.
-async fn rest(deployment: &Arc<Deployment>, invariants: &mut [Box<dyn Invariant>]) -> Result<(), Violation> {
+/// Waits from one due time to the next and sweeps there. The sweeps between two due times would find nothing.
+async fn sweep_until_nothing_is_due(
+    deployment: &Arc<Deployment>,
+    invariants: &mut [Box<dyn Invariant>],
+) -> Result<(), Violation> {
     for sweeps in 0..SWEEPS {
-        let Some(next) = next_due(deployment).await else { return Ok(()) };
-        // The sweeper comes each minute, so a little late.
+        let Some(next) = deployment.inspector.next_due().await else { return Ok(()) };
+        // A sweep that comes each minute is late by some seconds.
         let wait = deployment.sim.clock.now().until(next).max(1_000) + 20_000;
         tokio::time::sleep(Duration::from_millis(wait)).await;
         sweep(deployment, "sweep-a").await;
         if sweeps % 10 == 0 {
-            look(deployment, invariants).await?;
+            check_all(deployment, invariants).await?;
         }
     }
-    Err(failed("due", format!("still due after {SWEEPS} sweeps: {:?}", next_due(deployment).await)))
+    let next = deployment.inspector.next_due().await;
+    Err(violation("due", format!("still due after {SWEEPS} sweeps: {next:?}")))
 }
 
-/// When the next item is due, whichever it is.
-async fn next_due(deployment: &Arc<Deployment>) -> Option<Timestamp> {
-    let due =
-        deployment.dynamo.scan().table_name("weir").index_name("due").projection_expression("due_at").send().await;
-    let due_at = |item: &HashMap<String, AttributeValue>| item.get("due_at")?.as_n().ok()?.parse::<u64>().ok();
-    due.ok()?.items().iter().filter_map(due_at).min().map(Timestamp)
+/// Returns the first violation that a client, a provider or a receiver observed, or a panic.
+fn first_violation(sim: &Sim) -> Option<Violation> {
+    let observed = sim.observed().violations.first().cloned();
+    observed.or_else(|| panics::first().map(|panic| violation("panics", panic)))
 }
 
-/// What clients and the others of the simulation saw, or a panic.
-fn first_seen(sim: &Sim) -> Option<Violation> {
-    let seen = sim.ledger().violations.first().cloned();
-    seen.or_else(|| panics::first().map(|panic| failed("panics", panic)))
-}
-
-fn failed(invariant: &'static str, what: String) -> Violation {
-    Violation { invariant, what }
+fn violation(invariant: &'static str, message: String) -> Violation {
+    Violation { invariant, message }
 }

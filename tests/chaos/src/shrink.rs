@@ -1,17 +1,17 @@
-//! Making a failing run small: operations and faults are left out while the same invariant is still broken.
+//! Shrinks a failing run: leaves out operations and faults while the same invariant breaks.
 
 use std::collections::BTreeSet;
 
 use crate::run::{Outcome, play};
 use crate::sim::Case;
 
-/// Runs that a shrinking may take.
+/// The most runs of one shrinking.
 const RUNS: u32 = 400;
 
-/// The smallest case that was found, and what comes of it, with its trace.
+/// Returns the smallest case that it found, and the outcome of that case with its trace.
 ///
 /// # Errors
-/// If a runtime cannot be made.
+/// If a runtime cannot be created.
 pub fn shrink(case: &Case) -> std::io::Result<(Case, Outcome)> {
     let whole = play(case, false)?;
     let mut shrinking =
@@ -41,8 +41,8 @@ fn operations(outcome: &Outcome) -> Vec<usize> {
     outcome.operations.iter().map(|(number, _)| *number).collect()
 }
 
-fn faults(outcome: &Outcome) -> Vec<crate::sim::Place> {
-    outcome.faults.iter().map(|(place, _)| *place).collect()
+fn faults(outcome: &Outcome) -> Vec<crate::sim::FaultPoint> {
+    outcome.faults.iter().map(|(point, _)| *point).collect()
 }
 
 impl Shrinking {
@@ -50,7 +50,8 @@ impl Shrinking {
         (self.best.1.operations.len(), self.best.1.faults.len())
     }
 
-    /// Tries to do without parts of what the best case has: first without large parts, then without ever smaller ones.
+    /// Tries the best case without some of its operations or faults: first without large parts, then without smaller
+    /// ones.
     fn leave_out<T: Ord + Clone>(
         &mut self,
         of: impl Fn(&Outcome) -> Vec<T>,

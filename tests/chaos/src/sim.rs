@@ -1,4 +1,4 @@
-//! What everything in one run shares: its rng, its time, its trace, its weather, and what was seen.
+//! The state that all parts of one run share.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,19 +9,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rand::rngs::StdRng;
 use shared::model::clock::Clock;
 
-use crate::dice::Dice;
-use crate::ledger::Ledger;
+use crate::faults::{Fault, Odds};
+use crate::observations::Observations;
+use crate::scenario::Scenario;
+use crate::seed::Seed;
 use crate::trace::Trace;
-use crate::weather::Weather;
 
-/// Where a fault can happen.
+/// A kind of call at which faults strike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Site {
     /// A call of the table, the bucket or a queue.
     Store,
     Provider,
     Receiver,
-    /// What the platform does with messages and timers.
+    /// A batch of messages, or the timer of the sweeper.
     Platform,
 }
 
@@ -38,117 +39,133 @@ impl Site {
     }
 }
 
-/// One place of a run: the call number so and so at a site.
+/// One call of a run: its site, and its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place(pub Site, pub u64);
+pub struct FaultPoint(pub Site, pub u64);
 
-impl fmt::Display for Place {
+impl fmt::Display for FaultPoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}#{}", self.0.name(), self.1)
     }
 }
 
-impl FromStr for Place {
+impl FromStr for FaultPoint {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no place of a fault, expected one like store#17");
-        let (name, number) = text.split_once('#').ok_or_else(wrong)?;
-        let site = Site::ALL.into_iter().find(|site| site.name() == name).ok_or_else(wrong)?;
-        Ok(Self(site, number.parse().map_err(|_| wrong())?))
+        let invalid = || format!("`{text}` is no place of a fault, expected one like store#17");
+        let (name, number) = text.split_once('#').ok_or_else(invalid)?;
+        let site = Site::ALL.into_iter().find(|site| site.name() == name).ok_or_else(invalid)?;
+        Ok(Self(site, number.parse().map_err(|_| invalid())?))
     }
 }
 
-/// Which run, and what of it is left out.
+/// A run: its seed, and the parts that are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Case {
     pub seed: u64,
-    /// Operations that are not made.
+    /// Operations that are not run.
     pub without_operations: BTreeSet<usize>,
-    /// Faults that do not happen.
-    pub without_faults: BTreeSet<Place>,
+    /// Faults that do not strike.
+    pub without_faults: BTreeSet<FaultPoint>,
 }
 
 impl Case {
+    /// The whole run of a seed.
     #[must_use]
     pub fn of_seed(seed: u64) -> Self {
         Self { seed, ..Self::default() }
     }
 }
 
+/// A call at a site, before it is made.
+pub(crate) struct SiteCall {
+    pub(crate) point: FaultPoint,
+    /// The generator for everything that is drawn for this call.
+    pub(crate) rng: StdRng,
+    can_fail: bool,
+}
+
+impl SiteCall {
+    /// Draws the fault of the call: `None` if the call goes well.
+    pub(crate) fn draw<C, E>(&mut self, odds: &Odds<C, E>, call: &C) -> Option<&'static Fault<C, E>> {
+        if self.can_fail { odds.draw(call, &mut self.rng) } else { None }
+    }
+}
+
 pub(crate) struct Sim {
-    pub(crate) dice: Dice,
+    pub(crate) seed: Seed,
     pub(crate) clock: Clock,
     pub(crate) trace: Trace,
-    pub(crate) weather: Weather,
+    pub(crate) scenario: Scenario,
     /// Writes to meters so far.
     pub(crate) meter_writes: AtomicU64,
-    without: BTreeSet<Place>,
-    is_over: AtomicBool,
-    ledger: Mutex<Ledger>,
-    counts: Mutex<BTreeMap<Site, u64>>,
-    injected: Mutex<Vec<(Place, String)>>,
+    without: BTreeSet<FaultPoint>,
+    faults_are_on: AtomicBool,
+    observed: Mutex<Observations>,
+    calls: Mutex<BTreeMap<Site, u64>>,
+    faults: Mutex<Vec<(FaultPoint, String)>>,
 }
 
 impl Sim {
     #[must_use]
     pub(crate) fn new(case: &Case, clock: Clock, keeps_trace: bool) -> Arc<Self> {
-        let dice = Dice::new(case.seed);
+        let seed = Seed::new(case.seed);
         Arc::new(Self {
-            dice,
+            seed,
             trace: Trace::new(clock.clone(), keeps_trace),
             clock,
-            weather: Weather::draw(dice),
+            scenario: Scenario::draw(seed),
             meter_writes: AtomicU64::new(0),
             without: case.without_faults.clone(),
-            is_over: AtomicBool::new(true),
-            ledger: Mutex::default(),
-            counts: Mutex::default(),
-            injected: Mutex::default(),
+            faults_are_on: AtomicBool::new(false),
+            observed: Mutex::default(),
+            calls: Mutex::default(),
+            faults: Mutex::default(),
         })
     }
 
-    /// The next place at a site, its rng, and whether a fault may happen there.
-    pub(crate) fn arrive(&self, site: Site) -> (Place, StdRng, bool) {
-        let mut counts = locked(&self.counts);
-        let count = counts.entry(site).or_default();
-        let place = Place(site, *count);
+    /// Gives a call at a site its number and its generator.
+    pub(crate) fn begin_call(&self, site: Site) -> SiteCall {
+        let mut calls = lock(&self.calls);
+        let count = calls.entry(site).or_default();
+        let point = FaultPoint(site, *count);
         *count += 1;
-        let open = !self.is_over.load(Ordering::SeqCst) && !self.without.contains(&place);
-        (place, self.dice.at(site.name(), place.1), open)
+        let can_fail = self.faults_are_on.load(Ordering::SeqCst) && !self.without.contains(&point);
+        SiteCall { point, rng: self.seed.rng(site.name(), point.1), can_fail }
     }
 
-    /// A fault happens.
-    pub(crate) fn inject(&self, place: Place, what: fmt::Arguments<'_>) {
-        self.trace.note(format_args!("FAULT {place}: {what}"));
-        locked(&self.injected).push((place, what.to_string()));
+    /// Records a fault that strikes.
+    pub(crate) fn record_fault(&self, point: FaultPoint, text: fmt::Arguments<'_>) {
+        self.trace.note(format_args!("FAULT {point}: {text}"));
+        lock(&self.faults).push((point, text.to_string()));
     }
 
-    /// The faults so far.
-    pub(crate) fn injected(&self) -> Vec<(Place, String)> {
-        locked(&self.injected).clone()
+    /// Returns the faults so far.
+    pub(crate) fn faults(&self) -> Vec<(FaultPoint, String)> {
+        lock(&self.faults).clone()
     }
 
-    /// From now on things fail.
+    /// Lets faults strike from now on.
     pub(crate) fn begin_faults(&self) {
-        self.is_over.store(false, Ordering::SeqCst);
+        self.faults_are_on.store(true, Ordering::SeqCst);
         self.trace.note(format_args!("the faults begin"));
     }
 
-    /// From now on nothing fails any more.
+    /// Lets no fault strike from now on.
     pub(crate) fn end_faults(&self) {
-        self.is_over.store(true, Ordering::SeqCst);
+        self.faults_are_on.store(false, Ordering::SeqCst);
         self.trace.note(format_args!("the faults are over"));
     }
 
-    /// What was seen so far. Not to be held across an await.
-    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        locked(&self.ledger)
+    /// Locks the observations. The guard must not be held across an await: all tasks run on one thread.
+    pub(crate) fn observed(&self) -> MutexGuard<'_, Observations> {
+        lock(&self.observed)
     }
 }
 
-/// A panic elsewhere leaves nothing half-written here.
-pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Locks a mutex, also one whose owner panicked: no value here is ever half written.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -157,13 +174,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_read_as_it_is_written() {
+    fn parses_the_fault_points_that_it_prints() {
         for site in Site::ALL {
-            let place = Place(site, 17);
-            assert_eq!(place.to_string().parse::<Place>(), Ok(place));
+            let point = FaultPoint(site, 17);
+            assert_eq!(point.to_string().parse::<FaultPoint>(), Ok(point));
         }
-        for wrong in ["", "store", "store#", "#1", "shop#1", "store#x", "store#1#2", "store#-1"] {
-            assert!(wrong.parse::<Place>().is_err(), "{wrong}");
+        for invalid in ["", "store", "store#", "#1", "shop#1", "store#x", "store#1#2", "store#-1"] {
+            assert!(invalid.parse::<FaultPoint>().is_err(), "{invalid}");
         }
     }
 }

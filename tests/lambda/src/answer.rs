@@ -1,4 +1,4 @@
-//! The answer to an invocation, as it comes: JSON, or a prelude, eight zeros and the chunks of a body.
+//! The answer to an invocation while it arrives: JSON, or a prelude, eight zero bytes and the chunks of a body.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -13,20 +13,20 @@ use tokio::sync::{mpsc, oneshot};
 use crate::Failure;
 use crate::api::{Part, Posted, Verdict};
 
-/// What ends the prelude of a streamed answer.
+/// The bytes that end the prelude of a streamed answer.
 const DELIMITER: [u8; 8] = [0; 8];
 
-/// An answer on its way. Whoever drops it is a client that left: Lambda takes the rest, and nobody gets it.
+/// An answer while it arrives. To drop it is to be a client that left: Lambda reads the rest and discards it.
 pub struct Answer {
     headers: HeaderMap,
     parts: mpsc::UnboundedReceiver<Part>,
     verdict: oneshot::Sender<Verdict>,
-    /// What came with the prelude.
+    /// The part of the body that arrived together with the prelude.
     early: VecDeque<Chunk>,
     trailers: HeaderMap,
 }
 
-/// A part of a body, and when it was here.
+/// A chunk of a body, and the time at which it arrived.
 #[derive(Debug, Clone)]
 pub struct Chunk {
     pub at: Instant,
@@ -47,7 +47,7 @@ pub struct Whole {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Bytes,
-    /// By which a runtime says that a stream broke off; none otherwise.
+    /// The trailers in which a runtime reports that a stream broke off. Without a break there are none.
     pub trailers: HeaderMap,
 }
 
@@ -57,7 +57,7 @@ impl Whole {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// A header, or nothing.
+    /// Returns a header, or an empty text if it is missing.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
@@ -65,8 +65,10 @@ impl Whole {
 }
 
 impl Answer {
+    /// Accepts an answer that is no error.
+    ///
     /// # Errors
-    /// If it is an error; its text is read.
+    /// [`Failure::Invocation`] with the text of the error, if the function posted one.
     pub(crate) async fn of(posted: Posted) -> Result<Self, Failure> {
         let Posted { is_error, headers, parts, verdict } = posted;
         let mut answer = Self { headers, parts, verdict, early: VecDeque::new(), trailers: HeaderMap::new() };
@@ -83,10 +85,10 @@ impl Answer {
         self.headers.get("lambda-runtime-function-response-mode").is_some_and(|mode| mode == "streaming")
     }
 
-    /// Status and headers of a streamed answer, as soon as they are here. To be asked first.
+    /// Waits for status and headers of a streamed answer. Must be called before the body is read.
     ///
     /// # Errors
-    /// If it is no streamed answer.
+    /// [`Failure::Malformed`] if the answer has no prelude.
     pub async fn prelude(&mut self) -> Result<Prelude, Failure> {
         let mut head = BytesMut::new();
         loop {
@@ -99,16 +101,16 @@ impl Answer {
                 if !bytes.is_empty() {
                     self.early.push_back(Chunk { bytes, ..chunk });
                 }
-                return prelude(&head[..end]);
+                return parse_prelude(&head[..end]);
             }
         }
     }
 
-    /// The next chunk of the body; `None` at its end. The function is not told that its answer was taken before
-    /// [`Answer::accept`] or the answer is dropped.
+    /// Waits for the next chunk of the body; `None` at its end. The function learns that its answer was accepted only
+    /// from [`Answer::accept`], or when the answer is dropped.
     ///
     /// # Errors
-    /// If the function breaks off.
+    /// [`Failure::Malformed`] if the function breaks off.
     pub async fn chunk(&mut self) -> Result<Option<Chunk>, Failure> {
         match self.early.pop_front() {
             Some(chunk) => Ok(Some(chunk)),
@@ -116,10 +118,10 @@ impl Answer {
         }
     }
 
-    /// What is left of the body.
+    /// Reads the rest of the body.
     ///
     /// # Errors
-    /// If the function breaks off.
+    /// [`Failure::Malformed`] if the function breaks off.
     pub async fn rest(&mut self) -> Result<Bytes, Failure> {
         let mut rest = BytesMut::new();
         while let Some(chunk) = self.chunk().await? {
@@ -128,30 +130,30 @@ impl Answer {
         Ok(rest.freeze())
     }
 
-    /// Tells the function that its answer was taken.
+    /// Answers the function with 202, as Lambda does.
     pub fn accept(self) {
         let _ = self.verdict.send(Verdict::Accept);
     }
 
-    /// Breaks the connection on which the answer comes.
+    /// Breaks the connection on which the answer arrives.
     pub fn cut(self) {
         let _ = self.verdict.send(Verdict::Cut);
     }
 
-    /// The whole answer of a worker or a timer.
+    /// Reads the whole answer of a worker or a timer.
     ///
     /// # Errors
-    /// If it is no JSON.
+    /// [`Failure::Malformed`] if it is not JSON, or breaks off.
     pub async fn json(mut self) -> Result<Value, Failure> {
         let body = self.rest().await?;
         self.accept();
         serde_json::from_slice(&body).map_err(|error| Failure::Malformed(error.to_string()))
     }
 
-    /// The whole answer of a function that serves requests, streamed or not.
+    /// Reads the whole answer of a function that serves requests, streamed or not.
     ///
     /// # Errors
-    /// If it is none.
+    /// [`Failure::Malformed`] if it is no such answer, or breaks off.
     pub async fn whole(mut self) -> Result<Whole, Failure> {
         if self.is_streamed() {
             let Prelude { status, headers } = self.prelude().await?;
@@ -162,7 +164,7 @@ impl Answer {
         }
         let body = self.rest().await?;
         self.accept();
-        buffered(&body)
+        parse_buffered(&body)
     }
 
     async fn next_part(&mut self) -> Result<Option<Chunk>, Failure> {
@@ -177,7 +179,7 @@ impl Answer {
     }
 }
 
-fn prelude(json: &[u8]) -> Result<Prelude, Failure> {
+fn parse_prelude(json: &[u8]) -> Result<Prelude, Failure> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Wire {
@@ -185,10 +187,10 @@ fn prelude(json: &[u8]) -> Result<Prelude, Failure> {
         headers: serde_json::Map<String, Value>,
     }
     let wire: Wire = serde_json::from_slice(json).map_err(|error| Failure::Malformed(error.to_string()))?;
-    Ok(Prelude { status: wire.status_code, headers: headers(&wire.headers) })
+    Ok(Prelude { status: wire.status_code, headers: parse_headers(&wire.headers) })
 }
 
-fn buffered(json: &[u8]) -> Result<Whole, Failure> {
+fn parse_buffered(json: &[u8]) -> Result<Whole, Failure> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Wire {
@@ -207,12 +209,12 @@ fn buffered(json: &[u8]) -> Result<Whole, Failure> {
     } else {
         text.into()
     };
-    let headers = headers(&wire.multi_value_headers);
+    let headers = parse_headers(&wire.multi_value_headers);
     Ok(Whole { is_streamed: false, status: wire.status_code, headers, body, trailers: HeaderMap::new() })
 }
 
-/// Headers, whose values are texts or lists of texts.
-fn headers(wire: &serde_json::Map<String, Value>) -> HeaderMap {
+/// Reads headers, whose values are texts or lists of texts.
+fn parse_headers(wire: &serde_json::Map<String, Value>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in wire {
         let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);

@@ -1,4 +1,4 @@
-//! Lambda's Runtime API, as the function's runtime calls it: `next`, `response`, `error`, `init/error`.
+//! Lambda's Runtime API, which the function's runtime calls: `next`, `response`, `error` and `init/error`.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,12 +13,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::http::{Cut, Server, respond};
 
-/// What a function does, in the order in which it did it.
-pub(crate) enum Move {
+/// A call of the Runtime API, in the order in which the function makes them.
+pub(crate) enum RuntimeCall {
     /// It asks for an invocation.
-    Polled { at: Instant, invocation: oneshot::Sender<Invocation> },
-    /// It begins to answer one.
-    Answers(Posted),
+    Next { at: Instant, invocation: oneshot::Sender<Invocation> },
+    /// It begins to post an answer or an error.
+    Post(Posted),
 }
 
 pub(crate) struct Invocation {
@@ -27,12 +27,12 @@ pub(crate) struct Invocation {
     pub(crate) event: Bytes,
 }
 
-/// An answer, or an error, on its way.
+/// An answer or an error while it arrives.
 pub(crate) struct Posted {
     pub(crate) is_error: bool,
     pub(crate) headers: HeaderMap,
     pub(crate) parts: mpsc::UnboundedReceiver<Part>,
-    /// What to do with it; nothing is said to the function before.
+    /// The reply to the function, which waits until it is sent.
     pub(crate) verdict: oneshot::Sender<Verdict>,
 }
 
@@ -42,29 +42,29 @@ pub(crate) enum Part {
         bytes: Bytes,
     },
     Trailers(HeaderMap),
-    /// The function stopped in the middle.
+    /// The function stopped before the end.
     Broken(String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Answered with 202 once all of it is there, as Lambda does.
+    /// The API answers with 202 once the whole post has arrived, as Lambda does.
     Accept,
-    /// The connection is closed, now.
+    /// The API closes the connection at once.
     Cut,
 }
 
-/// The API of one function.
+/// The Runtime API of one function.
 pub(crate) struct Api {
     server: Server,
-    pub(crate) moves: mpsc::UnboundedReceiver<Move>,
+    pub(crate) calls: mpsc::UnboundedReceiver<RuntimeCall>,
 }
 
 impl Api {
     pub(crate) async fn start() -> io::Result<Self> {
-        let (made, moves) = mpsc::unbounded_channel();
-        let server = Server::start(move |request| answer(made.clone(), request)).await?;
-        Ok(Self { server, moves })
+        let (sender, calls) = mpsc::unbounded_channel();
+        let server = Server::start(move |request| answer(sender.clone(), request)).await?;
+        Ok(Self { server, calls })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -72,19 +72,22 @@ impl Api {
     }
 }
 
-async fn answer(moves: mpsc::UnboundedSender<Move>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Cut> {
+async fn answer(
+    calls: mpsc::UnboundedSender<RuntimeCall>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Cut> {
     let at = Instant::now();
     match (request.method(), request.uri().path().rsplit('/').next()) {
-        (&Method::GET, Some("next")) => next(&moves, at).await,
-        (&Method::POST, Some("response")) => take(&moves, request, false).await,
-        (&Method::POST, Some("error")) => take(&moves, request, true).await,
+        (&Method::GET, Some("next")) => next(&calls, at).await,
+        (&Method::POST, Some("response")) => take_post(&calls, request, false).await,
+        (&Method::POST, Some("error")) => take_post(&calls, request, true).await,
         _ => Ok(respond(404, "no such operation of the Runtime API")),
     }
 }
 
-async fn next(moves: &mpsc::UnboundedSender<Move>, at: Instant) -> Result<Response<Full<Bytes>>, Cut> {
+async fn next(calls: &mpsc::UnboundedSender<RuntimeCall>, at: Instant) -> Result<Response<Full<Bytes>>, Cut> {
     let (invocation, given) = oneshot::channel();
-    moves.send(Move::Polled { at, invocation }).map_err(|_| Cut)?;
+    calls.send(RuntimeCall::Next { at, invocation }).map_err(|_| Cut)?;
     let Invocation { id, deadline_ms, event } = given.await.map_err(|_| Cut)?;
     let mut response = respond(200, event);
     let headers = response.headers_mut();
@@ -98,30 +101,30 @@ async fn next(moves: &mpsc::UnboundedSender<Move>, at: Instant) -> Result<Respon
     Ok(response)
 }
 
-/// Passes an answer on, part by part. Nobody needs to read it: it is taken to its end all the same, as Lambda does for
-/// clients who left.
-async fn take(
-    moves: &mpsc::UnboundedSender<Move>,
+/// Passes a post on, part by part. It reads to the end even if the test reads nothing, as Lambda does for clients that
+/// left.
+async fn take_post(
+    calls: &mpsc::UnboundedSender<RuntimeCall>,
     request: Request<Incoming>,
     is_error: bool,
 ) -> Result<Response<Full<Bytes>>, Cut> {
     let (parts, receiver) = mpsc::unbounded_channel();
-    let (verdict, mut said) = oneshot::channel();
+    let (verdict, mut decided) = oneshot::channel();
     let headers = request.headers().clone();
     let posted = Posted { is_error, headers, parts: receiver, verdict };
-    moves.send(Move::Answers(posted)).map_err(|_| Cut)?;
+    calls.send(RuntimeCall::Post(posted)).map_err(|_| Cut)?;
     let mut verdict = None;
     let mut body = request.into_body();
     loop {
         tokio::select! {
             biased;
-            said = &mut said, if verdict.is_none() => match said {
+            decision = &mut decided, if verdict.is_none() => match decision {
                 Ok(Verdict::Cut) => return Err(Cut),
                 Ok(Verdict::Accept) | Err(_) => verdict = Some(Verdict::Accept),
             },
             frame = body.frame() => match frame {
                 None => break,
-                Some(Ok(frame)) => drop(parts.send(part(frame))),
+                Some(Ok(frame)) => drop(parts.send(part_of(frame))),
                 Some(Err(error)) => {
                     let _ = parts.send(Part::Broken(error.to_string()));
                     return Err(Cut);
@@ -129,14 +132,14 @@ async fn take(
             },
         }
     }
-    drop(parts); // Whoever waits for the end may decide now.
-    if verdict.is_none() && said.await == Ok(Verdict::Cut) {
+    drop(parts); // The test may wait for the end before it decides.
+    if verdict.is_none() && decided.await == Ok(Verdict::Cut) {
         return Err(Cut);
     }
     Ok(respond(202, ""))
 }
 
-fn part(frame: hyper::body::Frame<Bytes>) -> Part {
+fn part_of(frame: hyper::body::Frame<Bytes>) -> Part {
     match frame.into_data() {
         Ok(bytes) => Part::Data { at: Instant::now(), bytes },
         Err(frame) => Part::Trailers(frame.into_trailers().unwrap_or_default()),

@@ -1,4 +1,4 @@
-//! AWS on loopback: the embedded engines, and a Secrets Manager that knows what it was told, behind one endpoint.
+//! AWS on loopback: the embedded engines and a Secrets Manager with given secrets, behind one endpoint.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::http::{Cut, Server, respond};
 
-/// The AWS of one deployment, as its functions find it.
+/// The AWS of one deployment. Its functions find it through their environment.
 pub struct Aws {
     server: Server,
     inner: Arc<Inner>,
@@ -33,7 +33,7 @@ impl Aws {
     /// Serves the engines behind `connectors`, and `secrets` by name.
     ///
     /// # Errors
-    /// If there is no free port.
+    /// If no port is free.
     pub async fn start(connectors: Connectors, secrets: HashMap<String, String>) -> io::Result<Self> {
         let inner = Arc::new(Inner { connectors, secrets, called: Mutex::default() });
         let of_server = Arc::clone(&inner);
@@ -41,7 +41,7 @@ impl Aws {
         Ok(Self { server, inner })
     }
 
-    /// Where functions look for it, and credentials that the embedded S3 takes.
+    /// Returns the environment variables with the endpoint, and with credentials that the embedded S3 accepts.
     #[must_use]
     pub fn variables(&self) -> Vec<(String, String)> {
         let url = format!("http://{}", self.server.address);
@@ -56,7 +56,8 @@ impl Aws {
         variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
     }
 
-    /// What was called: `DynamoDB_20120810.GetItem` and the like; of S3 the method.
+    /// Returns the operations that were called, like `DynamoDB_20120810.GetItem`. Those of S3 are named by their
+    /// method.
     #[must_use]
     pub fn called(&self) -> BTreeSet<String> {
         self.inner.called.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -72,7 +73,7 @@ async fn answer(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Respons
     let connector = match target.as_deref().and_then(|target| target.split_once('.')) {
         Some(("DynamoDB_20120810", _)) => &inner.connectors.dynamo,
         Some(("AmazonSQS", _)) => &inner.connectors.sqs,
-        Some(("secretsmanager", "GetSecretValue")) => return Ok(secret(&inner.secrets, &body)),
+        Some(("secretsmanager", "GetSecretValue")) => return Ok(get_secret(&inner.secrets, &body)),
         Some(_) => return Ok(respond(400, r#"{"__type":"UnknownOperationException"}"#)),
         None => &inner.connectors.s3,
     };
@@ -83,17 +84,17 @@ async fn answer(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Respons
     forward(connector, request).await
 }
 
-/// Through the engine's connector, as the SDK does inside a process.
+/// Sends a request through the connector of an engine, as the SDK does inside a process.
 async fn forward(connector: &SharedHttpConnector, request: Request<SdkBody>) -> Result<Response<Full<Bytes>>, Cut> {
     let request = HttpRequest::try_from(request).map_err(|_| Cut)?;
-    // A fault that a test injects below the SDK is a broken connection here.
+    // A fault that a test injects below the SDK becomes a broken connection here.
     let answer = connector.call(request).await.map_err(|_| Cut)?.try_into_http1x().map_err(|_| Cut)?;
     let (parts, body) = answer.into_parts();
     let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
     Ok(Response::from_parts(parts, Full::new(body)))
 }
 
-fn secret(secrets: &HashMap<String, String>, body: &[u8]) -> Response<Full<Bytes>> {
+fn get_secret(secrets: &HashMap<String, String>, body: &[u8]) -> Response<Full<Bytes>> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Asked {

@@ -1,4 +1,4 @@
-//! Which services of AWS a binary can call, and which of them the template permits.
+//! The AWS services that a binary can call, and those that the template permits.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,7 +16,7 @@ pub enum Service {
 impl Service {
     const ALL: [Self; 5] = [Self::DynamoDb, Self::S3, Self::Sqs, Self::SecretsManager, Self::Bedrock];
 
-    /// What a policy calls it.
+    /// Returns the prefix of the service's actions in a policy.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -28,8 +28,8 @@ impl Service {
         }
     }
 
-    /// A text of the rules by which a client of the service finds its endpoint. It is in a binary that makes such a client
-    /// and in no other.
+    /// Returns a text from the endpoint rules of the service's client. Only a binary that creates such a client
+    /// contains it.
     fn trace(self) -> &'static [u8] {
         match self {
             Self::DynamoDb => b"https://dynamodb-fips.",
@@ -47,16 +47,17 @@ impl fmt::Display for Service {
     }
 }
 
-/// The services for which a binary has a client.
+/// Returns the services for which a binary has a client.
 #[must_use]
 pub fn linked(binary: &[u8]) -> BTreeSet<Service> {
     let has = |trace: &[u8]| binary.windows(trace.len()).any(|window| window == trace);
     Service::ALL.into_iter().filter(|service| has(service.trace())).collect()
 }
 
-/// The services that `template.yaml` permits a function, in its policy or because it may read the models from a bucket.
+/// Returns the services that `template.yaml` permits a function to call, by its policies and by managed policies of its
+/// role.
 ///
-/// Reads lines, not YAML: resources are indented by two, and actions are named in full.
+/// Reads lines, not YAML: resources must be indented by two, and actions must be named in full.
 #[must_use]
 pub fn permitted(template: &str, function: &str) -> BTreeSet<Service> {
     let mut services = BTreeSet::new();
@@ -70,7 +71,7 @@ pub fn permitted(template: &str, function: &str) -> BTreeSet<Service> {
     services
 }
 
-/// The text of each resource of a template.
+/// Returns the text of each resource of a template.
 fn resources(template: &str) -> impl Iterator<Item = &str> {
     let mut begins = vec![];
     let mut at = 0;
@@ -88,7 +89,7 @@ fn names_role(resource: &str, function: &str) -> bool {
     resource.to_lowercase().contains(&format!("!ref {function}functionrole"))
 }
 
-/// Whether an action of the service is named: `s3:GetObject`.
+/// Whether a resource names an action of the service, like `s3:GetObject`.
 fn permits(resource: &str, service: Service) -> bool {
     let prefix = format!("{}:", service.name());
     let code = resource.lines().filter_map(|line| line.split('#').next());
@@ -128,8 +129,8 @@ Resources:
     }
 
     #[test]
-    fn a_binary_with_clients_says_which() {
-        // This one has no client of Secrets Manager, and the kit's of the table.
+    fn finds_the_clients_of_a_binary() {
+        // The binary of this test has the kit's client of DynamoDB.
         let binary = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         assert!(linked(&binary).contains(&Service::DynamoDb));
         assert_eq!(linked(b"nothing"), BTreeSet::new());

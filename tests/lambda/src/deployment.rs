@@ -12,7 +12,7 @@ use crate::{Aws, Failure, Function, Upstream};
 
 /// Stores, AWS in front of them, and a models file.
 pub struct Deployment {
-    /// The stores as the test sees them: the same as the functions'.
+    /// The stores, which the test shares with the functions.
     pub app: TestApp,
     pub aws: Aws,
     models: NamedTempFile,
@@ -22,11 +22,11 @@ pub struct Deployment {
 const ADMIN_KEY_SECRET: &str = "weir-admin-key";
 
 impl Deployment {
-    /// Puts AWS in front of a app, whose clock should be the system's. The key of the admin API is `admin_key`, and
+    /// Starts AWS in front of an app, whose clock should be the system's. The key of the admin API is `admin_key`, and
     /// [`Upstream::KEY_SECRET`] names the key of a provider.
     ///
     /// # Errors
-    /// If there is no free port or no room for a file.
+    /// If no port is free, or the models file cannot be written.
     pub async fn start(app: TestApp, models: &str, admin_key: &str) -> io::Result<Self> {
         let secrets = [(ADMIN_KEY_SECRET, admin_key), (Upstream::KEY_SECRET, "sk-upstream")];
         let secrets: HashMap<_, _> = secrets.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
@@ -44,7 +44,7 @@ impl Deployment {
         Function::start(bootstrap, &self.variables(mode)).await
     }
 
-    /// What `template.yaml` tells functions, all of it to all of them.
+    /// Returns the environment variables that `template.yaml` sets, those of all functions together.
     #[must_use]
     pub fn variables(&self, mode: &str) -> Vec<(String, String)> {
         let queue = |name: &str| format!("https://sqs.us-east-1.amazonaws.com/000000000000/{name}");
@@ -68,7 +68,7 @@ impl Deployment {
     }
 }
 
-/// A request as API Gateway's REST API gives it to a function.
+/// Returns the event in which API Gateway's REST API passes a request to a function.
 #[must_use]
 pub fn request_event(method: &str, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> String {
     let one: HashMap<&str, &str> = headers.iter().copied().collect();

@@ -1,4 +1,4 @@
-//! A function's binary in a process of its own, as Lambda starts it.
+//! A function's binary, which runs in a process of its own, as on Lambda.
 
 use std::io;
 use std::path::Path;
@@ -13,9 +13,9 @@ use tokio::sync::oneshot;
 
 use crate::Failure;
 use crate::answer::Answer;
-use crate::api::{Api, Invocation, Move};
+use crate::api::{Api, Invocation, RuntimeCall};
 
-/// How long a function may take for anything: a guard against waiting for ever, no measure.
+/// The longest wait for any step of a function. It only guards against a test that waits for ever.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// The longest that Lambda lets a function run.
 const TIMEOUT_MS: u64 = 900_000;
@@ -25,14 +25,14 @@ pub struct Function {
     api: Api,
     process: Child,
     log: TempPath,
-    /// The invocation that it asks for.
+    /// The open request for an invocation.
     asked: Option<oneshot::Sender<Invocation>>,
     first_poll: Option<Duration>,
     begun: Instant,
     invocations: u64,
 }
 
-/// Memory of a process that is in RAM, in KiB.
+/// Resident memory of a process, in KiB: now, and at most so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {
     pub resident: u64,
@@ -40,7 +40,7 @@ pub struct Memory {
 }
 
 impl Function {
-    /// Starts a bootstrap with these variables and Lambda's own, and nothing else in its environment.
+    /// Starts a bootstrap. Its environment has `variables` and Lambda's own variables only.
     ///
     /// # Errors
     /// If it cannot be started.
@@ -48,7 +48,7 @@ impl Function {
         Self::start_with(bootstrap, &[], variables).await
     }
 
-    /// As [`Function::start`], with arguments.
+    /// Starts a bootstrap with arguments. See [`Function::start`].
     ///
     /// # Errors
     /// If it cannot be started.
@@ -63,7 +63,7 @@ impl Function {
         command
             .args(arguments)
             .env_clear()
-            .envs(lambdas(api.address().to_string()))
+            .envs(lambda_variables(api.address().to_string()))
             .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
@@ -75,39 +75,40 @@ impl Function {
         Ok(Self { api, process, log, asked: None, first_poll: None, begun, invocations: 0 })
     }
 
-    /// Waits until it asks for an invocation, and tells how long after its start it first did.
+    /// Waits until the function asks for an invocation. Returns the time from its start to its first such request.
     ///
     /// # Errors
-    /// If it ends or answers something instead.
+    /// If the function ends, posts an answer, or takes longer than a minute.
     pub async fn polled(&mut self) -> Result<Duration, Failure> {
         if self.asked.is_none() {
-            match self.next_move("ask for an invocation").await? {
-                Move::Polled { at, invocation } => {
+            match self.next_call("ask for an invocation").await? {
+                RuntimeCall::Next { at, invocation } => {
                     self.asked = Some(invocation);
                     self.first_poll.get_or_insert(at - self.begun);
                 }
-                Move::Answers(posted) => {
+                RuntimeCall::Post(posted) => {
                     Answer::of(posted).await?;
-                    return Err(Failure::Malformed("an answer that nobody asked for".to_owned()));
+                    return Err(Failure::Malformed("an answer without an invocation".to_owned()));
                 }
             }
         }
         Ok(self.first_poll.unwrap_or_default())
     }
 
-    /// Whether it has asked for an invocation by now.
+    /// Whether the function has asked for an invocation by now.
     #[must_use]
     pub fn has_polled(&mut self) -> bool {
-        if let (None, Ok(Move::Polled { invocation, .. })) = (&self.asked, self.api.moves.try_recv()) {
+        if let (None, Ok(RuntimeCall::Next { invocation, .. })) = (&self.asked, self.api.calls.try_recv()) {
             self.asked = Some(invocation);
         }
         self.asked.is_some()
     }
 
-    /// Hands it an invocation, and waits until its answer begins.
+    /// Sends an invocation to the function, and waits until its answer begins.
     ///
     /// # Errors
-    /// If it ends instead, or the answer is an error.
+    /// [`Failure::Invocation`] if the answer is an error; another one if the function ends or asks for the next
+    /// invocation.
     pub async fn invoke(&mut self, event: impl Into<Bytes>) -> Result<Answer, Failure> {
         self.polled().await?;
         self.invocations += 1;
@@ -116,16 +117,16 @@ impl Function {
         if let Some(asked) = self.asked.take() {
             let _ = asked.send(Invocation { id, deadline_ms, event: event.into() });
         }
-        match self.next_move("answer").await? {
-            Move::Answers(posted) => Answer::of(posted).await,
-            Move::Polled { .. } => Err(Failure::Malformed("it asked for another invocation first".to_owned())),
+        match self.next_call("answer").await? {
+            RuntimeCall::Post(posted) => Answer::of(posted).await,
+            RuntimeCall::Next { .. } => Err(Failure::Malformed("it asked for another invocation first".to_owned())),
         }
     }
 
-    /// Waits until the process has ended by itself.
+    /// Waits until the process ends by itself.
     ///
     /// # Errors
-    /// If it does not.
+    /// [`Failure::Silent`] if it does not end within a minute.
     pub async fn ended(&mut self) -> Result<std::process::ExitStatus, Failure> {
         match tokio::time::timeout(PATIENCE, self.process.wait()).await {
             Ok(status) => Ok(status?),
@@ -133,10 +134,10 @@ impl Function {
         }
     }
 
-    /// Memory of the process.
+    /// Reads the memory of the process.
     ///
     /// # Errors
-    /// If the system does not say.
+    /// If the process has ended.
     pub fn memory(&self) -> Result<Memory, Failure> {
         let gone = || io::Error::new(io::ErrorKind::NotFound, "the process has ended");
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id().ok_or_else(gone)?))?;
@@ -148,35 +149,35 @@ impl Function {
         Ok(Memory { resident: field("VmRSS:")?, most: field("VmHWM:")? })
     }
 
-    /// What it wrote so far, its log above all.
+    /// Returns the output of the process so far, which is its log.
     #[must_use]
     pub fn wrote(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    async fn next_move(&mut self, awaited: &'static str) -> Result<Move, Failure> {
-        let made = async {
+    async fn next_call(&mut self, awaited: &'static str) -> Result<RuntimeCall, Failure> {
+        let call = async {
             tokio::select! {
                 biased;
-                made = self.api.moves.recv() => Happened::Moved(made),
+                call = self.api.calls.recv() => Happened::Called(call),
                 status = self.process.wait() => Happened::Ended(status),
             }
         };
-        match tokio::time::timeout(PATIENCE, made).await {
-            Ok(Happened::Moved(Some(made))) => Ok(made),
+        match tokio::time::timeout(PATIENCE, call).await {
+            Ok(Happened::Called(Some(call))) => Ok(call),
             Ok(Happened::Ended(status)) => Err(Failure::Ended { status: status?, awaited, wrote: self.wrote() }),
-            Ok(Happened::Moved(None)) | Err(_) => Err(Failure::Silent { awaited, wrote: self.wrote() }),
+            Ok(Happened::Called(None)) | Err(_) => Err(Failure::Silent { awaited, wrote: self.wrote() }),
         }
     }
 }
 
 enum Happened {
-    Moved(Option<Move>),
+    Called(Option<RuntimeCall>),
     Ended(io::Result<std::process::ExitStatus>),
 }
 
-/// What Lambda tells every function.
-fn lambdas(api: String) -> [(&'static str, String); 9] {
+/// Returns the variables that Lambda sets for every function.
+fn lambda_variables(api: String) -> [(&'static str, String); 9] {
     [
         ("AWS_LAMBDA_RUNTIME_API", api),
         ("AWS_LAMBDA_FUNCTION_NAME", "weir".to_owned()),

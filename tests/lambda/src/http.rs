@@ -1,4 +1,4 @@
-//! A server whose handler may also break the connection, which frameworks do not allow.
+//! An HTTP server whose handler may break the connection, which frameworks do not allow.
 
 use std::convert::Infallible;
 use std::io;
@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-/// The connection is closed instead of being answered.
+/// Closes the connection instead of answering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("cut")]
 pub(crate) struct Cut;
@@ -60,7 +60,7 @@ where
     }
 }
 
-/// An answer with a body.
+/// Makes a response with a body.
 pub(crate) fn respond(status: u16, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);

@@ -1,7 +1,7 @@
-//! What Lambda is to a function, on loopback: its Runtime API, and the AWS that the function finds in its environment.
+//! Lambda on loopback: its Runtime API, and the AWS services that a function finds in its environment.
 //!
-//! A [`Function`] is the function's own binary in a process of its own. It gets invocations and gives answers as on Lambda,
-//! streamed ones chunk by chunk. [`Aws`] answers the real SDK clients in it from the embedded engines.
+//! A [`Function`] is the real binary of a function in a process of its own. It gets invocations and posts answers as on
+//! Lambda, streamed ones chunk by chunk. [`Aws`] serves its real SDK clients from the embedded engines.
 
 mod answer;
 mod api;
@@ -19,7 +19,7 @@ pub use deployment::{Deployment, request_event};
 pub use function::{Function, Memory};
 pub use upstream::{Upstream, UpstreamCall};
 
-/// Why a function did not do its part. The text has the end of what it wrote.
+/// The reason why a function failed. The text contains the output of the function.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     #[error("could not start `{path}`")]

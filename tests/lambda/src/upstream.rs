@@ -1,4 +1,4 @@
-//! A provider on loopback that speaks OpenAI's API and does nothing that the test has not told it.
+//! A provider on loopback that speaks OpenAI's API and sends only the bytes that the test gives it.
 
 use std::io;
 
@@ -13,14 +13,14 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// The provider. It ends when dropped.
+/// The provider. It ends when it is dropped.
 pub struct Upstream {
     url: String,
     calls: mpsc::UnboundedReceiver<UpstreamCall>,
     _task: JoinSet<io::Result<()>>,
 }
 
-/// A call that the provider has got: the test answers it, chunk by chunk.
+/// A call of the provider, which the test answers chunk by chunk.
 pub struct UpstreamCall {
     pub body: Value,
     chunks: mpsc::UnboundedSender<Result<Bytes, io::Error>>,
@@ -29,8 +29,10 @@ pub struct UpstreamCall {
 type Chunks = mpsc::UnboundedReceiver<Result<Bytes, io::Error>>;
 
 impl Upstream {
+    /// Starts the provider on a free port.
+    ///
     /// # Errors
-    /// If there is no free port.
+    /// If no port is free.
     pub async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}/v1", listener.local_addr()?);
@@ -41,10 +43,11 @@ impl Upstream {
         Ok(Self { url, calls, _task: task })
     }
 
-    /// The name of its key in Secrets Manager.
+    /// The name of the provider's key in Secrets Manager.
     pub const KEY_SECRET: &str = "weir/upstream";
 
-    /// A models file with one model of this provider, `priced`: 1 and 2 micro-dollars per token in and out.
+    /// Returns a models file with one model of this provider, `priced`. A token of input costs one micro-dollar, a
+    /// token of output two.
     #[must_use]
     pub fn models(&self) -> String {
         format!(
@@ -56,24 +59,25 @@ impl Upstream {
         )
     }
 
-    /// The next call that is made.
+    /// Waits for the next call.
     pub async fn call(&mut self) -> Option<UpstreamCall> {
         self.calls.recv().await
     }
 
-    /// Whether there were no calls but those that were taken.
+    /// Whether there was no call that the test has not yet got from [`Upstream::call`].
     #[must_use]
     pub fn is_quiet(&mut self) -> bool {
         self.calls.try_recv().is_err()
     }
 }
 
-async fn answer(State(got): State<mpsc::UnboundedSender<UpstreamCall>>, body: Bytes) -> Response {
+async fn answer(State(calls): State<mpsc::UnboundedSender<UpstreamCall>>, body: Bytes) -> Response {
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let content_type = if body["stream"] == true { "text/event-stream" } else { "application/json" };
-    let (chunks, told) = mpsc::unbounded_channel();
-    let _ = got.send(UpstreamCall { body, chunks });
-    let body = Body::from_stream(unfold(told, async |mut told: Chunks| Some((told.recv().await?, told))));
+    let (chunks, receiver) = mpsc::unbounded_channel();
+    let _ = calls.send(UpstreamCall { body, chunks });
+    let body =
+        Body::from_stream(unfold(receiver, async |mut receiver: Chunks| Some((receiver.recv().await?, receiver))));
     ([("content-type", content_type)], body).into_response()
 }
 
@@ -83,7 +87,7 @@ impl UpstreamCall {
         self.bytes([b"data: ", data.as_ref(), b"\n\n"].concat());
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes unchanged.
     pub fn bytes(&self, bytes: impl Into<Bytes>) {
         let _ = self.chunks.send(Ok(bytes.into()));
     }

@@ -1,9 +1,9 @@
-//! Built functions, started as Lambda starts them: `cargo test --workspace --test functions -- <folder>`, where each has a
-//! folder with its `bootstrap`.
+//! Checks the built functions, started as on Lambda: `cargo test --workspace --test functions -- <folder>`. Each
+//! function has a folder there with its `bootstrap`.
 //!
-//! A function that cannot start still deploys; it is found out here. Each gets its recorded events, streamed and buffered,
-//! in a new process on new stores, and its answers must be like the recorded ones. And each must have clients of those
-//! services that `template.yaml` permits it to call, and of no others.
+//! A function that cannot start still deploys, so this check finds it. Each function gets its recorded events, streamed
+//! and buffered, in a new process with new stores, and its answers must have the shape of the recorded ones. Each must
+//! have clients of exactly those services that `template.yaml` permits it to call.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -20,7 +20,7 @@ type Failure = Box<dyn std::error::Error>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    // What the test runner passes on begins with dashes.
+    // Arguments of the test runner begin with dashes.
     let Some(folder) = std::env::args().skip(1).find(|argument| !argument.starts_with('-')) else {
         return say("name the folder of the built functions", false);
     };
@@ -50,7 +50,7 @@ async fn check_all(folder: &Path) -> Result<usize, Failure> {
         let bootstrap = folder.join(name).join("bootstrap");
         let own: Vec<&Recorded> = events.iter().filter(|event| event.function() == name).collect();
         let checked = async {
-            clients(&template, name, &bootstrap)?;
+            check_clients(&template, name, &bootstrap)?;
             replay(&bootstrap, &models, &own).await
         };
         match checked.await {
@@ -64,8 +64,8 @@ async fn check_all(folder: &Path) -> Result<usize, Failure> {
     Ok(failed)
 }
 
-/// Compares a binary's clients with its policy.
-fn clients(template: &str, name: &str, bootstrap: &Path) -> Result<(), Failure> {
+/// Compares the clients of a binary with the function's policy.
+fn check_clients(template: &str, name: &str, bootstrap: &Path) -> Result<(), Failure> {
     let binary = std::fs::read(bootstrap).map_err(|error| format!("{}: {error}", bootstrap.display()))?;
     let (linked, permitted) = (linked(&binary), permitted(template, name));
     let names = |services: BTreeSet<_>| services.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -81,7 +81,7 @@ fn clients(template: &str, name: &str, bootstrap: &Path) -> Result<(), Failure> 
     if wrong.is_empty() { Ok(()) } else { Err(wrong.into()) }
 }
 
-/// Sends every event in every mode that is one for it. Returns how many answers came.
+/// Sends each event to the function, those of requests in both response modes. Returns the number of answers.
 async fn replay(bootstrap: &Path, models: &str, events: &[&Recorded]) -> Result<usize, Failure> {
     let mut answers = 0;
     for event in events {
@@ -117,20 +117,21 @@ async fn invoke(bootstrap: &Path, models: &str, event: &Recorded, mode: &str) ->
     Ok(compared(whole.status, whole.header("content-type"), &whole.text()))
 }
 
-/// An answer without what time and chance put into it: numbers but the status, and texts, are as good as each other.
+/// Returns an answer without the parts that differ between runs: it replaces all numbers but the status, and most
+/// texts.
 fn shape(answer: &Value) -> Value {
     match answer {
         Value::Object(members) => {
             let member = |(name, value): (&String, &Value)| {
-                let kept =
+                let is_stable =
                     ["statusCode", "contentType", "object", "type", "code", "itemIdentifier"].contains(&name.as_str());
-                (name.clone(), if kept { value.clone() } else { shape(value) })
+                (name.clone(), if is_stable { value.clone() } else { shape(value) })
             };
             Value::Object(members.iter().map(member).collect())
         }
         Value::Array(elements) => {
             let mut shapes: Vec<Value> = elements.iter().map(shape).collect();
-            shapes.dedup(); // A report has as many buckets as days have passed since it was recorded.
+            shapes.dedup(); // A report has one bucket for each day since its recording.
             Value::Array(shapes)
         }
         Value::Number(_) => 0.into(),

@@ -1,24 +1,23 @@
-//! Who can pay is served when nothing fails any more: a call is answered, a job completes.
+//! After the faults, every tenant with enough budget is served: its call is answered, and its background response
+//! completes.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rand::SeedableRng as _;
-use rand::rngs::StdRng;
 use serde_json::json;
 
-use super::{Invariant, Verdict, expect};
-use crate::client::{Ask, Client};
+use super::{CheckResult, Invariant, expect};
+use crate::client::{Client, Request};
 use crate::deployment::{Deployment, TENANTS};
-use crate::load::responses::id_of;
+use crate::load::responses::response_id;
 use crate::load::{chat, prompt, responses};
 
 pub(super) struct Answers;
 
-/// Tokens of output that are asked for.
+/// The limit of output tokens of a call.
 const OUTPUT: u64 = 20;
-/// A breaker may be open, a rate window full: a minute later neither is.
+/// A breaker may be open, or a rate window full. One minute later neither is.
 const TRIES: u32 = 3;
 const MINUTE: Duration = Duration::from_secs(61);
 
@@ -28,42 +27,44 @@ impl Invariant for Answers {
         "answers"
     }
 
-    async fn after_the_faults(&mut self, deployment: &Arc<Deployment>) -> Verdict {
-        let mut client = Client { deployment: Arc::clone(deployment), operation: 0, rng: StdRng::seed_from_u64(5) };
+    async fn after_the_faults(&mut self, deployment: &Arc<Deployment>) -> CheckResult {
+        let mut client = Client::of_invariant(deployment, 5);
         for tenant in 0..TENANTS {
             let content = "Anybody there?";
             let body =
                 json!({"model": "chat", "messages": [{"role": "user", "content": content}], "max_tokens": OUTPUT});
-            answered(&mut client, tenant, chat::PATH, body.to_string(), false).await?;
+            check_call(&mut client, tenant, chat::PATH, body.to_string(), false).await?;
             let body = json!({"model": "chat", "input": content, "max_output_tokens": OUTPUT, "background": true});
-            if let Some(job) = answered(&mut client, tenant, responses::PATH, body.to_string(), true).await? {
-                completed(&mut client, tenant, &job).await?;
+            if let Some(job) = check_call(&mut client, tenant, responses::PATH, body.to_string(), true).await? {
+                wait_until_completed(&mut client, tenant, &job).await?;
             }
         }
         Ok(())
     }
 }
 
-/// A call of somebody who can pay succeeds, and one of somebody who has nothing left does not. The id of what was made.
-async fn answered(
+/// Makes a call, which must succeed if the tenant has enough left, and fail if it has nothing left. Returns the id of
+/// the response that it created.
+async fn check_call(
     client: &mut Client,
     tenant: usize,
     path: &'static str,
     body: String,
-    is_written: bool,
+    has_stored_events: bool,
 ) -> Result<Option<String>, String> {
-    let most = prompt::cost(body.len() as u64 + prompt::MARGIN, OUTPUT);
-    let mut ask = Ask { method: "POST", path: path.to_owned(), body, ..Ask::of_tenant(tenant, is_written) };
+    let upper_bound = prompt::cost(body.len() as u64 + prompt::MARGIN, OUTPUT);
+    let mut request =
+        Request { method: "POST", path: path.to_owned(), body, ..Request::of_tenant(tenant, has_stored_events) };
     let mut status = 0;
     for _ in 0..TRIES {
-        let left = left(client, tenant).await?;
-        let reply = client.call(tenant, 0, &mut ask, 5 * OUTPUT).await;
+        let left = read_left(client, tenant).await?;
+        let reply = client.call_model(tenant, 0, &mut request, 5 * OUTPUT).await;
         status = reply.as_ref().map_or(0, |reply| reply.status);
         expect(status != 200 || left > 0, || format!("tenant {tenant}: {left} left, and {path} is answered"))?;
         if let Some(reply) = reply.filter(|reply| reply.is_ok()) {
-            return Ok(id_of(&reply.body));
+            return Ok(response_id(&reply.body));
         }
-        if left < i64::try_from(most).unwrap_or(i64::MAX) {
+        if left < i64::try_from(upper_bound).unwrap_or(i64::MAX) {
             return Ok(None);
         }
         tokio::time::sleep(MINUTE).await;
@@ -71,33 +72,32 @@ async fn answered(
     Err(format!("tenant {tenant} has enough left, and {path} is answered with {status}"))
 }
 
-/// What a tenant has left this month; a lot if there is no limit, or nothing was spent yet.
-async fn left(client: &Client, tenant: usize) -> Result<i64, String> {
+/// Reads the amount that a tenant has left this month, in micro-dollars. Without a limit it is `i64::MAX`.
+async fn read_left(client: &Client, tenant: usize) -> Result<i64, String> {
     let deployment = &client.deployment;
-    let project = deployment.sim.ledger().tenants[tenant].project.id.clone();
+    let project = deployment.sim.observed().tenants[tenant].project.id.clone();
     let month = deployment.sim.clock.now().month();
-    let project = deployment.stores.table.project(&project).await.map_err(|error| error.to_string())?;
-    let project = project.ok_or_else(|| format!("tenant {tenant} is gone"))?;
+    let project = deployment.inspector.project(&project).await?.ok_or_else(|| format!("tenant {tenant} is gone"))?;
     let Some(budget) = project.limits.budget else { return Ok(i64::MAX) };
-    let shards = deployment.stores.table.shards(&project.id, &month).await.map_err(|error| error.to_string())?;
-    if shards.iter().all(Option::is_none) {
+    let shards = deployment.inspector.shards(&project.id, &month).await?;
+    if shards.is_empty() {
         return Ok(budget.signed());
     }
-    Ok(shards.iter().flatten().map(|shard| shard.avail).sum())
+    Ok(shards.iter().map(|shard| shard.avail).sum())
 }
 
-/// A job that was accepted completes within minutes.
-async fn completed(client: &mut Client, tenant: usize, id: &str) -> Verdict {
+/// Waits until a background response completes, which must happen within ten minutes.
+async fn wait_until_completed(client: &mut Client, tenant: usize, id: &str) -> CheckResult {
     {
-        let mut ledger = client.deployment.sim.ledger();
-        ledger.response(id, tenant).is_background = true;
+        let mut observed = client.deployment.sim.observed();
+        observed.response(id, tenant).is_background = true;
     }
-    let began = client.deployment.sim.clock.now();
-    let get = Ask {
+    let started = client.deployment.sim.clock.now();
+    let get = Request {
         method: "GET",
         path: format!("{}/{id}", responses::PATH),
-        bearer: client.own_key(tenant),
-        ..Ask::default()
+        bearer: client.permanent_key(tenant),
+        ..Request::default()
     };
     loop {
         let reply = client.send(&get).await;
@@ -106,7 +106,7 @@ async fn completed(client: &mut Client, tenant: usize, id: &str) -> Verdict {
         if status == "completed" {
             return Ok(());
         }
-        let waited = began.until(client.deployment.sim.clock.now());
+        let waited = started.until(client.deployment.sim.clock.now());
         let goes_on = matches!(status.as_str(), "queued" | "in_progress") && waited < 600_000;
         expect(goes_on, || format!("tenant {tenant}: {id} was accepted when nothing failed, and is {status:?}"))?;
         tokio::time::sleep(Duration::from_secs(5)).await;

@@ -1,13 +1,13 @@
-//! What is spent is what providers were paid for, or what decision 5 says where nobody knows.
+//! Each project has spent the price of the usage that providers sent, or the charge of decision 5 where they sent none.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::budget::months;
-use super::{Invariant, Verdict, expect};
+use super::budget::load_meters;
+use super::{CheckResult, Invariant, expect};
 use crate::deployment::{Deployment, TENANTS};
-use crate::ledger::{CallState, Ledger, ProviderCall};
+use crate::observations::{CallState, Observations, ProviderCall};
 
 pub(super) struct Books;
 
@@ -17,53 +17,57 @@ impl Invariant for Books {
         "books"
     }
 
-    async fn at_the_end(&mut self, deployment: &Arc<Deployment>) -> Verdict {
+    async fn at_the_end(&mut self, deployment: &Arc<Deployment>) -> CheckResult {
         let mut spent = [0; TENANTS];
-        for (n, shards, _) in months(deployment).await? {
+        for (n, shards, _) in load_meters(deployment).await? {
             spent[n] += shards.iter().map(|shard| shard.spent.0).sum::<u64>();
         }
-        let is_calm = deployment.sim.weather.is_calm;
-        let ledger = deployment.sim.ledger();
+        let only_harmless = deployment.sim.scenario.only_harmless;
+        let observed = deployment.sim.observed();
         for (n, spent) in spent.into_iter().enumerate() {
-            let (least, most) = bill(&ledger, n, is_calm);
+            let (least, most) = bill(&observed, n, only_harmless);
             expect((least..=most).contains(&spent), || {
-                format!("tenant {n}: {spent} spent, but providers gave for {least} to {most}")
+                format!("tenant {n}: {spent} spent, but the providers' usage costs {least} to {most}")
             })?;
         }
         Ok(())
     }
 }
 
-/// The least and the most that a tenant can have spent.
-fn bill(ledger: &Ledger, tenant: usize, is_calm: bool) -> (u64, u64) {
-    let calls = || ledger.calls.iter().filter(|call| call.project == tenant);
-    let least = calls().map(|call| if is_calm { exactly(call).0 } else { at_least(call) }).sum();
-    let most = if is_calm {
-        calls().map(|call| exactly(call).1).sum()
+/// Returns the least and the most that a tenant can have spent.
+fn bill(observed: &Observations, tenant: usize, only_harmless: bool) -> (u64, u64) {
+    let calls = || observed.calls.iter().filter(|call| call.project == tenant);
+    let least = calls().map(|call| if only_harmless { charge_range(call).0 } else { least_charge(call) }).sum();
+    let most = if only_harmless {
+        calls().map(|call| charge_range(call).1).sum()
     } else {
-        // A hold whose process died is charged in full, whether a provider was called or not.
-        ledger.asked.iter().filter(|(project, _)| *project == tenant).map(|(_, most)| most).sum()
+        // The reservation of a process that died is charged in full, even if it called no provider.
+        observed.upper_bounds.iter().filter(|(project, _)| *project == tenant).map(|(_, most)| most).sum()
     };
     (least, most)
 }
 
-/// What a call is charged with while nothing but providers fails.
-fn exactly(call: &ProviderCall) -> (u64, u64) {
+/// Returns the least and the most charge of a call, if only harmless faults strike.
+fn charge_range(call: &ProviderCall) -> (u64, u64) {
     match call.state {
-        CallState::Counted => (call.cost, call.cost),
+        CallState::WithUsage => (call.cost, call.cost),
         CallState::Refused => (0, 0),
-        CallState::Uncounted | CallState::Broken | CallState::Left { had_begun: true } => (call.input_cost, call.most),
-        // It gave nothing in time; but a job that was cancelled meanwhile pays for what it may have begun.
-        CallState::Asked | CallState::Streaming | CallState::Left { had_begun: false } => (0, call.most),
+        CallState::WithoutUsage | CallState::Interrupted | CallState::Abandoned { had_started: true } => {
+            (call.input_cost, call.upper_bound)
+        }
+        // A provider that sent nothing in time costs nothing. But a response that was cancelled meanwhile is charged.
+        CallState::Pending | CallState::Streaming | CallState::Abandoned { had_started: false } => {
+            (0, call.upper_bound)
+        }
     }
 }
 
-/// The least that a call is charged with, whatever dies.
-fn at_least(call: &ProviderCall) -> u64 {
+/// Returns the least charge of a call under any faults.
+fn least_charge(call: &ProviderCall) -> u64 {
     match call.state {
-        CallState::Counted if call.is_written => call.input_cost,
-        CallState::Counted => call.cost,
-        CallState::Uncounted | CallState::Broken => call.input_cost,
+        CallState::WithUsage if call.has_stored_events => call.input_cost,
+        CallState::WithUsage => call.cost,
+        CallState::WithoutUsage | CallState::Interrupted => call.input_cost,
         _ => 0,
     }
 }

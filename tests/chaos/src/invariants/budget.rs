@@ -1,4 +1,5 @@
-//! Never over budget: what is spent and held is within the limit, and together with what is left it is the limit.
+//! Never over budget: the amounts that are spent and reserved are within the limit, and with the amount left they are
+//! equal to the limit.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,23 +8,23 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use shared::data::Shard;
 
-use super::{Invariant, Verdict, expect};
+use super::{CheckResult, Invariant, expect};
 use crate::deployment::Deployment;
-use crate::ledger;
+use crate::observations;
 
-/// Where a project stood when it was last looked at.
+/// The state of a project at the last check.
 #[derive(Default)]
 struct Seen {
-    /// What it may have spent and held by then.
+    /// The most that it may have spent and reserved by then.
     allowed: i64,
-    /// Budgets that had been tried to set.
+    /// The number of budgets that an administrator had tried to set.
     budgets: usize,
 }
 
 #[derive(Default)]
 pub(super) struct Budget {
     seen: HashMap<(usize, String), Seen>,
-    /// Writes to meters when it last looked.
+    /// The number of writes to meters at the last check.
     writes: u64,
 }
 
@@ -33,12 +34,12 @@ impl Invariant for Budget {
         "budget"
     }
 
-    fn looks_every(&self) -> u64 {
+    fn interval_seconds(&self) -> u64 {
         1
     }
 
-    /// While clients are busy, after each second in which somebody wrote to a meter.
-    async fn at_any_time(&mut self, deployment: &Arc<Deployment>) -> Verdict {
+    /// Checks only if a meter was written since the last check.
+    async fn at_any_time(&mut self, deployment: &Arc<Deployment>) -> CheckResult {
         let writes = deployment.sim.meter_writes.load(Ordering::SeqCst);
         if std::mem::replace(&mut self.writes, writes) == writes {
             return Ok(());
@@ -46,14 +47,15 @@ impl Invariant for Budget {
         self.at_the_end(deployment).await
     }
 
-    async fn at_the_end(&mut self, deployment: &Arc<Deployment>) -> Verdict {
-        let known = known(deployment);
+    async fn at_the_end(&mut self, deployment: &Arc<Deployment>) -> CheckResult {
+        let confirmed = confirmed_budgets(deployment);
         let this_month = deployment.sim.clock.now().month();
-        let found = months(deployment).await?;
-        let still_known = known == self::known(deployment) && this_month == deployment.sim.clock.now().month();
+        let found = load_meters(deployment).await?;
+        // A change or a new month during the read would make the comparison meaningless.
+        let is_stable = confirmed == confirmed_budgets(deployment) && this_month == deployment.sim.clock.now().month();
         for (n, shards, month) in found {
-            if still_known && month == this_month {
-                in_force(n, &shards, known[n])?;
+            if is_stable && month == this_month {
+                check_limit_in_force(n, &shards, confirmed[n])?;
             }
             self.check(deployment, n, &shards, month)?;
         }
@@ -62,56 +64,57 @@ impl Invariant for Budget {
 }
 
 impl Budget {
-    fn check(&mut self, deployment: &Deployment, n: usize, shards: &[Shard], month: String) -> Verdict {
+    fn check(&mut self, deployment: &Deployment, n: usize, shards: &[Shard], month: String) -> CheckResult {
         let limit = shards.iter().find_map(|shard| shard.limit).map(|limit| limit.signed());
         let used: i64 = shards.iter().map(|shard| shard.spent.signed() + shard.held().signed()).sum();
         let left: i64 = shards.iter().map(|shard| shard.avail).sum();
         expect(left + used == limit.unwrap_or(0), || {
-            format!("tenant {n}: {left} left and {used} spent or held do not make the limit of {limit:?} in {month}")
+            format!(
+                "tenant {n}: {left} left and {used} spent or reserved do not make the limit of {limit:?} in {month}"
+            )
         })?;
         let Some(limit) = limit else { return Ok(()) };
         let tried: Vec<u64> =
-            deployment.sim.ledger().budgets.iter().filter(|(m, _)| *m == n).map(|(_, b)| *b).collect();
+            deployment.sim.observed().attempted_budgets.iter().filter(|(m, _)| *m == n).map(|(_, b)| *b).collect();
         let seen = self.seen.entry((n, month.clone())).or_default();
         let mut allowed = limit.max(seen.allowed);
         if seen.budgets != tried.len() {
-            // Limits changed since: what was admitted under any of them stays.
-            let dearest = tried.iter().max().copied().unwrap_or(0);
-            let first = deployment.sim.ledger().tenants[n].project.limits.budget;
+            // A call that was admitted under any of the limits since stays admitted.
+            let highest = tried.iter().max().copied().unwrap_or(0);
+            let first = deployment.sim.observed().tenants[n].project.limits.budget;
             allowed =
-                allowed.max(i64::try_from(dearest).unwrap_or(i64::MAX)).max(first.map_or(i64::MAX, |b| b.signed()));
+                allowed.max(i64::try_from(highest).unwrap_or(i64::MAX)).max(first.map_or(i64::MAX, |b| b.signed()));
         }
         *seen = Seen { allowed: limit.max(used), budgets: tried.len() };
         expect(used <= allowed, || {
-            format!("tenant {n}: {used} spent or held in {month}, at most {allowed} allowed, the limit is {limit}")
+            format!("tenant {n}: {used} spent or reserved in {month}, at most {allowed} allowed, the limit is {limit}")
         })
     }
 }
 
-/// What is known of the tenants' budgets.
-fn known(deployment: &Deployment) -> Vec<ledger::Budget> {
-    deployment.sim.ledger().tenants.iter().map(|tenant| tenant.budget).collect()
+/// Returns the administrator's knowledge of all budgets.
+fn confirmed_budgets(deployment: &Deployment) -> Vec<observations::Budget> {
+    deployment.sim.observed().tenants.iter().map(|tenant| tenant.budget).collect()
 }
 
-/// A budget that was confirmed is the one that this month's meter has, if there is a meter.
-fn in_force(n: usize, shards: &[Shard], known: ledger::Budget) -> Verdict {
+/// Checks that this month's meter, if there is one, has the budget that was confirmed last.
+fn check_limit_in_force(n: usize, shards: &[Shard], budget: observations::Budget) -> CheckResult {
     let limit = shards.iter().find_map(|shard| shard.limit).map(|limit| limit.0);
-    let confirmed = known.in_force.filter(|_| !shards.is_empty());
+    let confirmed = budget.in_force.filter(|_| !shards.is_empty());
     expect(confirmed.is_none_or(|confirmed| confirmed == limit), || {
         format!("tenant {n}: a limit of {confirmed:?} was confirmed, and {limit:?} is in force")
     })
 }
 
-/// The meters of all tenants, by month.
-pub(super) async fn months(deployment: &Arc<Deployment>) -> Result<Vec<(usize, Vec<Shard>, String)>, String> {
-    let ids: Vec<String> = deployment.sim.ledger().tenants.iter().map(|tenant| tenant.project.id.clone()).collect();
-    let months = [deployment.sim.weather.begins_at.month(), deployment.sim.weather.begins_at.next_month().month()];
+/// Loads the meters of all tenants: tenant, shards and month of each.
+pub(super) async fn load_meters(deployment: &Arc<Deployment>) -> Result<Vec<(usize, Vec<Shard>, String)>, String> {
+    let ids: Vec<String> = deployment.sim.observed().tenants.iter().map(|tenant| tenant.project.id.clone()).collect();
+    let months = [deployment.sim.scenario.starts_at.month(), deployment.sim.scenario.starts_at.next_month().month()];
     let now = deployment.sim.clock.now().month();
     let mut found = Vec::new();
     for month in months.iter().filter(|month| **month <= now) {
         for (n, id) in ids.iter().enumerate() {
-            let shards = deployment.stores.table.shards(id, month).await.map_err(|error| error.to_string())?;
-            found.push((n, shards.into_iter().flatten().collect(), month.clone()));
+            found.push((n, deployment.inspector.shards(id, month).await?, month.clone()));
         }
     }
     Ok(found)

@@ -1,11 +1,11 @@
-//! Usage counters say what the meter says, as far as decision 9 promises it: where no answer of a store was lost.
+//! Usage counters agree with the meter where decision 9 promises it: if no answer of a store was lost.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::budget::months;
-use super::{Invariant, Verdict, expect};
+use super::budget::load_meters;
+use super::{CheckResult, Invariant, expect};
 use crate::deployment::{Deployment, TENANTS};
 
 pub(super) struct Counters;
@@ -16,19 +16,17 @@ impl Invariant for Counters {
         "counters"
     }
 
-    async fn at_the_end(&mut self, deployment: &Arc<Deployment>) -> Verdict {
-        if !deployment.sim.weather.is_calm {
+    async fn at_the_end(&mut self, deployment: &Arc<Deployment>) -> CheckResult {
+        if !deployment.sim.scenario.only_harmless {
             return Ok(());
         }
         let mut spent = [0; TENANTS];
-        for (n, shards, _) in months(deployment).await? {
+        for (n, shards, _) in load_meters(deployment).await? {
             spent[n] += shards.iter().map(|shard| shard.spent.0).sum::<u64>();
         }
         for (n, spent) in spent.into_iter().enumerate() {
-            let id = deployment.sim.ledger().tenants[n].project.id.clone();
-            let counters =
-                deployment.stores.table.usage(&id, "2026", "2027").await.map_err(|error| error.to_string())?;
-            let counted: u64 = counters.iter().map(|(_, count)| count.cost.0).sum();
+            let id = deployment.sim.observed().tenants[n].project.id.clone();
+            let counted = deployment.inspector.counted_cost(&id).await?;
             expect(counted == spent, || format!("tenant {n}: the counters say {counted}, the meter {spent}"))?;
         }
         Ok(())

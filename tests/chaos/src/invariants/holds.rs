@@ -1,11 +1,11 @@
-//! No hold without an owner: when nothing runs any more, nothing is held.
+//! No reservation without a call: when no call runs any more, no money is reserved.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::budget::months;
-use super::{Invariant, Verdict, expect};
+use super::budget::load_meters;
+use super::{CheckResult, Invariant, expect};
 use crate::deployment::Deployment;
 
 pub(super) struct Holds;
@@ -16,10 +16,10 @@ impl Invariant for Holds {
         "holds"
     }
 
-    async fn at_the_end(&mut self, deployment: &Arc<Deployment>) -> Verdict {
-        for (n, shards, month) in months(deployment).await? {
-            let held: Vec<_> = shards.iter().flat_map(|shard| &shard.holds).collect();
-            expect(held.is_empty(), || format!("tenant {n}: still held in {month}: {held:?}"))?;
+    async fn at_the_end(&mut self, deployment: &Arc<Deployment>) -> CheckResult {
+        for (n, shards, month) in load_meters(deployment).await? {
+            let reserved: Vec<_> = shards.iter().flat_map(|shard| &shard.holds).collect();
+            expect(reserved.is_empty(), || format!("tenant {n}: still reserved in {month}: {reserved:?}"))?;
         }
         Ok(())
     }

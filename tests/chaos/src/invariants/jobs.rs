@@ -1,4 +1,5 @@
-//! Never lost: every accepted job ends in a terminal status, once. Statuses, fences and events never go back.
+//! Never lost: every accepted background response reaches one terminal status. Its status, its fence and the number of
+//! its events never go back.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use async_trait::async_trait;
 use shared::data::ResponseRecord;
 use shared::model::message::ResponseKey;
 
-use super::{Invariant, Verdict, expect};
+use super::{CheckResult, Invariant, expect};
 use crate::deployment::Deployment;
 
 #[derive(Default)]
@@ -19,14 +20,13 @@ impl Invariant for Jobs {
         "jobs"
     }
 
-    async fn at_any_time(&mut self, deployment: &Arc<Deployment>) -> Verdict {
-        for (id, project_id, is_deleted) in known(deployment) {
+    async fn at_any_time(&mut self, deployment: &Arc<Deployment>) -> CheckResult {
+        for (id, project_id, is_deleted) in known_responses(deployment) {
             let key = ResponseKey { project_id, response_id: id.clone() };
-            let found = deployment.stores.response(&key).await.map_err(|error| error.to_string())?;
-            match found {
+            match deployment.inspector.response(&key).await? {
                 Some(now) => {
                     if let Some(before) = self.0.get(&id) {
-                        goes_on(before, &now)?;
+                        check_progress(before, &now)?;
                     }
                     self.0.insert(id, now);
                 }
@@ -36,8 +36,8 @@ impl Invariant for Jobs {
         Ok(())
     }
 
-    async fn at_the_end(&mut self, deployment: &Arc<Deployment>) -> Verdict {
-        find(deployment).await?;
+    async fn at_the_end(&mut self, deployment: &Arc<Deployment>) -> CheckResult {
+        find_unknown_responses(deployment).await?;
         self.at_any_time(deployment).await?;
         for (id, record) in &self.0 {
             expect(record.status.is_terminal(), || format!("{id} never ended: it is {}", record.status.name()))?;
@@ -46,28 +46,28 @@ impl Invariant for Jobs {
     }
 }
 
-/// Finds what was accepted and nobody was told of: what holds for the others holds for these.
-async fn find(deployment: &Deployment) -> Verdict {
+/// Adds the responses that were accepted but whose clients never got the id. The same must hold for them.
+async fn find_unknown_responses(deployment: &Deployment) -> CheckResult {
     let projects: Vec<String> =
-        deployment.sim.ledger().tenants.iter().map(|tenant| tenant.project.id.clone()).collect();
+        deployment.sim.observed().tenants.iter().map(|tenant| tenant.project.id.clone()).collect();
     for (n, project) in projects.iter().enumerate() {
-        let found = deployment.stores.jobs(project, None, 100).await.map_err(|error| error.to_string())?;
-        let mut ledger = deployment.sim.ledger();
+        let found = deployment.inspector.background_responses(project).await?;
+        let mut observed = deployment.sim.observed();
         for record in found.into_iter().filter(|record| !record.deleted) {
-            ledger.response(&record.key.response_id, n).is_background = true;
+            observed.response(&record.key.response_id, n).is_background = true;
         }
     }
     Ok(())
 }
 
-/// Responses that clients know: the id, the project, whether somebody deleted it.
-fn known(deployment: &Deployment) -> Vec<(String, String, bool)> {
-    let ledger = deployment.sim.ledger();
-    let known = ledger.responses.iter().filter(|(_, seen)| seen.is_background);
-    known.map(|(id, seen)| (id.clone(), ledger.tenants[seen.project].project.id.clone(), seen.is_deleted)).collect()
+/// Returns the background responses that clients know: id, project, and whether a client deleted it.
+fn known_responses(deployment: &Deployment) -> Vec<(String, String, bool)> {
+    let observed = deployment.sim.observed();
+    let known = observed.responses.iter().filter(|(_, seen)| seen.is_background);
+    known.map(|(id, seen)| (id.clone(), observed.tenants[seen.project].project.id.clone(), seen.is_deleted)).collect()
 }
 
-fn goes_on(before: &ResponseRecord, now: &ResponseRecord) -> Verdict {
+fn check_progress(before: &ResponseRecord, now: &ResponseRecord) -> CheckResult {
     let id = &now.key.response_id;
     expect(!before.status.is_terminal() || before.status == now.status, || {
         format!("{id} was {}, and is {}", before.status.name(), now.status.name())

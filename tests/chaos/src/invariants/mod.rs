@@ -1,4 +1,4 @@
-//! What must hold whatever happens. A new invariant is a file here and a line in [`all`].
+//! The invariants. To add one, add a file here and a line in [`all`].
 
 mod answers;
 mod books;
@@ -20,36 +20,36 @@ use async_trait::async_trait;
 
 use crate::deployment::Deployment;
 
-/// Why an invariant does not hold.
-pub(crate) type Verdict = Result<(), String>;
+/// `Err` says how an invariant is broken.
+pub(crate) type CheckResult = Result<(), String>;
 
-/// One promise, as it can be seen from outside. It may remember what it saw before.
+/// A promise as it can be checked from outside. It may compare the state with an earlier one.
 #[async_trait]
 pub(crate) trait Invariant: Send {
     fn name(&self) -> &'static str;
 
-    /// Seconds between two looks while clients are busy.
-    fn looks_every(&self) -> u64 {
+    /// Seconds between two checks of `at_any_time` while clients are busy.
+    fn interval_seconds(&self) -> u64 {
         5
     }
 
-    /// At any moment.
-    async fn at_any_time(&mut self, _: &Arc<Deployment>) -> Verdict {
+    /// Checks that hold at any time.
+    async fn at_any_time(&mut self, _: &Arc<Deployment>) -> CheckResult {
         Ok(())
     }
 
-    /// When the faults are over, and all calls have ended.
-    async fn after_the_faults(&mut self, _: &Arc<Deployment>) -> Verdict {
+    /// Checks that hold after the faults, when all calls have ended.
+    async fn after_the_faults(&mut self, _: &Arc<Deployment>) -> CheckResult {
         Ok(())
     }
 
-    /// When nothing is left to do.
-    async fn at_the_end(&mut self, _: &Arc<Deployment>) -> Verdict {
+    /// Checks that hold when nothing is due any more.
+    async fn at_the_end(&mut self, _: &Arc<Deployment>) -> CheckResult {
         Ok(())
     }
 }
 
-/// All of them.
+/// Returns all invariants.
 #[must_use]
 pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
     vec![
@@ -69,7 +69,7 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
     ]
 }
 
-/// `Err` with what is wrong, unless it is right.
-fn expect(is_right: bool, wrong: impl FnOnce() -> String) -> Verdict {
-    if is_right { Ok(()) } else { Err(wrong()) }
+/// Returns `Err` with a message unless the condition holds.
+fn expect(holds: bool, message: impl FnOnce() -> String) -> CheckResult {
+    if holds { Ok(()) } else { Err(message()) }
 }

@@ -1,15 +1,13 @@
-//! Never leaked: nothing of a project can be read or changed with another project's key.
+//! Never leaked: a key of one project can neither read nor change the objects of another.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rand::SeedableRng as _;
-use rand::rngs::StdRng;
 
-use super::{Invariant, Verdict};
-use crate::client::{Ask, Client};
+use super::{CheckResult, Invariant};
+use crate::client::{Client, Request};
 use crate::deployment::{Deployment, TENANTS};
-use crate::ledger::Ledger;
+use crate::observations::Observations;
 
 pub(super) struct Tenancy;
 
@@ -19,36 +17,36 @@ impl Invariant for Tenancy {
         "tenancy"
     }
 
-    async fn at_the_end(&mut self, deployment: &Arc<Deployment>) -> Verdict {
-        let mut client = Client { deployment: Arc::clone(deployment), operation: 0, rng: StdRng::seed_from_u64(3) };
+    async fn at_the_end(&mut self, deployment: &Arc<Deployment>) -> CheckResult {
+        let mut client = Client::of_invariant(deployment, 3);
         let mut asked = Vec::new();
         {
-            let ledger = deployment.sim.ledger();
-            for (id, seen) in ledger.responses.iter().take(6) {
-                let other = &ledger.tenants[(seen.project + 1) % TENANTS].keys[0].0;
-                asked.extend(attempts(id, other));
+            let observed = deployment.sim.observed();
+            for (id, seen) in observed.responses.iter().take(6) {
+                let other = &observed.tenants[(seen.project + 1) % TENANTS].keys[0].0;
+                asked.extend(foreign_requests(id, other));
             }
-            for (n, tenant) in ledger.tenants.iter().enumerate() {
-                let other = &ledger.tenants[(n + 1) % TENANTS].keys[0].0;
-                let get = |path| Ask { method: "GET", path, bearer: other.clone(), ..Ask::default() };
+            for (n, tenant) in observed.tenants.iter().enumerate() {
+                let other = &observed.tenants[(n + 1) % TENANTS].keys[0].0;
+                let get = |path| Request { method: "GET", path, bearer: other.clone(), ..Request::default() };
                 asked.push(get(format!("/v1/conversations/{}", tenant.conversation)));
                 asked.push(get(format!("/v1/conversations/{}/items", tenant.conversation)));
                 asked.push(get(format!("/v1/webhook_endpoints/{}", tenant.endpoints[0].id)));
                 asked.push(get(format!("/v1/webhook_endpoints/{}/deliveries", tenant.endpoints[0].id)));
             }
         }
-        for ask in asked {
-            let status = client.send(&ask).await.map_or(0, |reply| reply.status);
-            judge(&mut deployment.sim.ledger(), &ask, status);
+        for request in asked {
+            let status = client.send(&request).await.map_or(0, |reply| reply.status);
+            check_not_found(&mut deployment.sim.observed(), &request, status);
         }
         Ok(())
     }
 }
 
-/// What somebody tries who knows the id of another's response.
-pub(crate) fn attempts(id: &str, bearer: &str) -> Vec<Ask> {
+/// Returns requests for a response, with the key of another tenant.
+pub(crate) fn foreign_requests(id: &str, bearer: &str) -> Vec<Request> {
     let path = format!("/v1/responses/{id}");
-    let of = |method, path| Ask { method, path, bearer: bearer.to_owned(), ..Ask::default() };
+    let of = |method, path| Request { method, path, bearer: bearer.to_owned(), ..Request::default() };
     vec![
         of("GET", path.clone()),
         of("GET", format!("{path}?stream=true")),
@@ -58,9 +56,10 @@ pub(crate) fn attempts(id: &str, bearer: &str) -> Vec<Ask> {
     ]
 }
 
-/// Another's id is as good as none: 404. A store that fails says nothing of it.
-pub(crate) fn judge(ledger: &mut Ledger, ask: &Ask, status: u16) {
+/// Checks that a request for an object of another tenant is answered with 404, unless the service failed or was too
+/// busy.
+pub(crate) fn check_not_found(observed: &mut Observations, request: &Request, status: u16) {
     if status != 404 && !matches!(status, 0 | 429 | 500..) {
-        ledger.violation("tenancy", format!("{} {} of another project: {status}", ask.method, ask.path));
+        observed.violation("tenancy", format!("{} {} of another project: {status}", request.method, request.path));
     }
 }

@@ -1,15 +1,13 @@
-//! The turn of every completed response is in its conversation, once, and nothing of those that failed.
+//! The conversation has the turn of every completed response exactly once, and no turn of a failed response.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rand::SeedableRng as _;
-use rand::rngs::StdRng;
 
-use super::{Invariant, Verdict, expect};
-use crate::client::{Ask, Client};
+use super::{CheckResult, Invariant, expect};
+use crate::client::{Client, Request};
 use crate::deployment::Deployment;
-use crate::ledger::SeenResponse;
+use crate::observations::SeenResponse;
 
 pub(super) struct Turns;
 
@@ -19,21 +17,21 @@ impl Invariant for Turns {
         "turns"
     }
 
-    async fn at_the_end(&mut self, deployment: &Arc<Deployment>) -> Verdict {
-        let mut client = Client { deployment: Arc::clone(deployment), operation: 0, rng: StdRng::seed_from_u64(4) };
+    async fn at_the_end(&mut self, deployment: &Arc<Deployment>) -> CheckResult {
+        let mut client = Client::of_invariant(deployment, 4);
         let made: Vec<(String, usize, String)> = {
-            let ledger = deployment.sim.ledger();
-            // The turn of a response that its caller waits for is added while nothing fails.
-            let is_kept = |seen: &SeenResponse| seen.is_background || deployment.sim.weather.is_calm;
-            let made = ledger.responses.iter();
-            let made = made.filter(|(_, seen)| seen.conversation && !seen.is_deleted && is_kept(seen));
-            made.map(|(id, seen)| (id.clone(), seen.project, ledger.tenants[seen.project].conversation.clone()))
+            let observed = deployment.sim.observed();
+            // weir promises the turn of a foreground response only if no fault prevents it.
+            let is_promised = |seen: &SeenResponse| seen.is_background || deployment.sim.scenario.only_harmless;
+            let made = observed.responses.iter();
+            let made = made.filter(|(_, seen)| seen.in_conversation && !seen.is_deleted && is_promised(seen));
+            made.map(|(id, seen)| (id.clone(), seen.project, observed.tenants[seen.project].conversation.clone()))
                 .collect()
         };
         for (id, project, conversation) in made {
-            let get = |path, bearer| Ask { method: "GET", path, bearer, ..Ask::default() };
-            let response = get(format!("/v1/responses/{id}"), client.own_key(project));
-            let items = get(format!("/v1/conversations/{conversation}/items?limit=100"), client.own_key(project));
+            let get = |path, bearer| Request { method: "GET", path, bearer, ..Request::default() };
+            let response = get(format!("/v1/responses/{id}"), client.permanent_key(project));
+            let items = get(format!("/v1/conversations/{conversation}/items?limit=100"), client.permanent_key(project));
             let (Some(response), Some(items)) = (client.send(&response).await, client.send(&items).await) else {
                 return Err(format!("{id} cannot be read"));
             };
@@ -43,8 +41,8 @@ impl Invariant for Turns {
             }
             let times = usize::from(matches!(response["status"].as_str(), Some("completed" | "incomplete")));
             for item in response["output"].as_array().into_iter().flatten() {
-                let kept = items["data"].as_array().into_iter().flatten().filter(|kept| kept["id"] == item["id"]);
-                let (count, status) = (kept.count(), &response["status"]);
+                let stored = items["data"].as_array().into_iter().flatten().filter(|stored| stored["id"] == item["id"]);
+                let (count, status) = (stored.count(), &response["status"]);
                 expect(count == times, || {
                     format!("{id} is {status}, its output {} is in the conversation {count} times", item["id"])
                 })?;

@@ -1,4 +1,5 @@
-//! Every end of a background response is told to every endpoint: delivered, or a dead letter, and of one event one of both.
+//! Every end of a background response has one delivery to each endpoint, which was either delivered or became a dead
+//! letter.
 
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use serde_json::Value;
 use shared::model::message::ResponseKey;
 use shared::model::webhook::{Delivery, Failed, MAX_ATTEMPTS, State};
 
-use super::{Invariant, Verdict, expect};
+use super::{CheckResult, Invariant, expect};
 use crate::deployment::{Deployment, TENANTS};
 
 pub(super) struct Webhooks;
@@ -18,7 +19,7 @@ impl Invariant for Webhooks {
         "webhooks"
     }
 
-    async fn at_the_end(&mut self, deployment: &Arc<Deployment>) -> Verdict {
+    async fn at_the_end(&mut self, deployment: &Arc<Deployment>) -> CheckResult {
         for n in 0..TENANTS {
             check(deployment, n).await?;
         }
@@ -26,65 +27,64 @@ impl Invariant for Webhooks {
     }
 }
 
-async fn check(deployment: &Arc<Deployment>, n: usize) -> Verdict {
+async fn check(deployment: &Arc<Deployment>, n: usize) -> CheckResult {
     let (project_id, endpoints, jobs) = {
-        let ledger = deployment.sim.ledger();
-        let tenant = &ledger.tenants[n];
+        let observed = deployment.sim.observed();
+        let tenant = &observed.tenants[n];
         let endpoints: Vec<_> =
-            tenant.endpoints.iter().map(|e| (e.id.clone(), e.url.clone(), e.is_untouched)).collect();
-        (tenant.project.id.clone(), endpoints, ledger.jobs(n))
+            tenant.endpoints.iter().map(|e| (e.id.clone(), e.url.clone(), e.is_unchanged)).collect();
+        (tenant.project.id.clone(), endpoints, observed.jobs(n))
     };
-    for (endpoint, url, is_untouched) in endpoints {
+    for (endpoint, url, is_unchanged) in endpoints {
         let now = deployment.sim.clock.now();
-        let table = &deployment.stores.table;
-        let found = table.deliveries(&project_id, &endpoint, None, None, 1_000, now).await;
-        let deliveries = found.map_err(|error| error.to_string())?;
+        let deliveries = deployment.inspector.deliveries(&project_id, &endpoint, now).await?;
         for delivery in &deliveries {
-            arrived(deployment, n, &url, delivery)?;
-            told_truly(deployment, delivery).await?;
-            if is_untouched {
-                tried(delivery, !url.contains("dead"))?;
+            check_posts(deployment, n, &url, delivery)?;
+            check_event(deployment, delivery).await?;
+            if is_unchanged {
+                check_attempts(delivery, !url.contains("dead"))?;
             }
         }
         for job in &jobs {
-            let count = deliveries.iter().filter(|delivery| about(delivery) == *job).count();
-            let right = if is_untouched { count == 1 } else { count <= 1 };
+            let count = deliveries.iter().filter(|delivery| response_of(delivery) == *job).count();
+            let right = if is_unchanged { count == 1 } else { count <= 1 };
             expect(right, || format!("{count} deliveries to {endpoint} say that {job} has ended"))?;
         }
     }
     Ok(())
 }
 
-/// It is over; it was sent to its endpoint only, and what counts as delivered was taken there, to the byte.
-fn arrived(deployment: &Deployment, n: usize, url: &str, delivery: &Delivery) -> Verdict {
+/// Checks that a delivery ended, that only its endpoint got it, with the stored bytes, and that the endpoint accepted
+/// it if its state is delivered.
+fn check_posts(deployment: &Deployment, n: usize, url: &str, delivery: &Delivery) -> CheckResult {
     let id = &delivery.key.delivery_id;
-    let ledger = deployment.sim.ledger();
-    let mut taken = ledger.taken.iter().filter(|taken| taken.id == *id).peekable();
-    let was_taken = taken.peek().is_some();
-    let strange = taken.find(|taken| taken.url != url || taken.body != delivery.body);
-    expect(strange.is_none(), || format!("tenant {n}: delivery {id} to {url} was taken as {strange:?}"))?;
+    let observed = deployment.sim.observed();
+    let mut posts = observed.accepted_posts.iter().filter(|post| post.id == *id).peekable();
+    let was_accepted = posts.peek().is_some();
+    let wrong = posts.find(|post| post.url != url || post.body != delivery.body);
+    expect(wrong.is_none(), || format!("tenant {n}: delivery {id} to {url} was accepted as {wrong:?}"))?;
     match &delivery.state {
         State::Pending(_) => Err(format!("tenant {n}: delivery {id} never ended")),
         State::Delivered => {
-            expect(was_taken, || format!("tenant {n}: delivery {id} was delivered, and nobody took it"))
+            expect(was_accepted, || format!("tenant {n}: delivery {id} was delivered, and no receiver accepted it"))
         }
         State::Failed(_) => Ok(()),
     }
 }
 
-/// It says what became of the response.
-async fn told_truly(deployment: &Deployment, delivery: &Delivery) -> Verdict {
-    let key = ResponseKey { project_id: delivery.key.project_id.clone(), response_id: about(delivery) };
-    let record = deployment.stores.response(&key).await.map_err(|error| error.to_string())?;
-    let Some(record) = record else { return Ok(()) };
+/// Checks that a delivery has the status of its response.
+async fn check_event(deployment: &Deployment, delivery: &Delivery) -> CheckResult {
+    let key = ResponseKey { project_id: delivery.key.project_id.clone(), response_id: response_of(delivery) };
+    let Some(record) = deployment.inspector.response(&key).await? else { return Ok(()) };
     let body: Value = serde_json::from_str(&delivery.body).unwrap_or_default();
     let is_true = body["type"] == format!("response.{}", record.status.name()) && body["type"] == delivery.event_type;
     let id = &key.response_id;
-    expect(is_true, || format!("{id} is {}, its endpoint is told {}", record.status.name(), body["type"]))
+    expect(is_true, || format!("{id} is {}, its endpoint got {}", record.status.name(), body["type"]))
 }
 
-/// Nobody gives up before the schedule ends. A receiver that lives takes what is sent when the faults are over.
-fn tried(delivery: &Delivery, lives: bool) -> Verdict {
+/// Checks that no delivery was given up before its last attempt, and that a receiver that lives got its event in the
+/// end.
+fn check_attempts(delivery: &Delivery, lives: bool) -> CheckResult {
     let id = &delivery.key.delivery_id;
     match &delivery.state {
         State::Failed(Failed::Exhausted) if delivery.tries < MAX_ATTEMPTS => {
@@ -95,8 +95,8 @@ fn tried(delivery: &Delivery, lives: bool) -> Verdict {
     }
 }
 
-/// The response that a delivery is about.
-fn about(delivery: &Delivery) -> String {
+/// Returns the id of the response of a delivery.
+fn response_of(delivery: &Delivery) -> String {
     let body: Value = serde_json::from_str(&delivery.body).unwrap_or_default();
     body["data"]["id"].as_str().unwrap_or_default().to_owned()
 }

@@ -1,4 +1,4 @@
-//! Background responses: accepted, perhaps followed, with keys that callers share.
+//! A client creates a background response, and may follow its events. Clients share idempotency keys.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 use serde_json::json;
 
-use super::responses::{PATH, Reader, id_of};
-use super::{Load, patience, prompt, tenant};
-use crate::client::{Ask, Client};
-use crate::ledger::KeyedRequest;
+use super::responses::{PATH, Reader, response_id};
+use super::{Operation, draw_hang_up, draw_tenant, prompt};
+use crate::client::{Client, Request};
+use crate::observations::KeyedRequest;
 
 #[derive(Debug)]
 struct Background {
@@ -19,38 +19,38 @@ struct Background {
     stream: bool,
     conversation: bool,
     key: Option<u32>,
-    /// Its request has so many bytes that it goes to the bucket.
+    /// Its request is so large that weir stores it in the bucket.
     is_large: bool,
     tries: u32,
-    patience: Option<Duration>,
+    hangs_up_after: Option<Duration>,
 }
 
-pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Load> {
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Operation> {
     let key = rng.random_bool(0.4).then(|| rng.random_range(0..3));
     Box::new(Background {
-        project: tenant(rng),
+        project: draw_tenant(rng),
         text: key.unwrap_or_else(|| rng.random_range(0..6)),
         stream: key.map_or_else(|| rng.random_bool(0.4), |key| key % 2 == 0),
         conversation: key.is_none() && rng.random_bool(0.3),
         key,
         is_large: key.is_none() && rng.random_ratio(1, 15),
         tries: rng.random_range(1..3),
-        patience: patience(rng),
+        hangs_up_after: draw_hang_up(rng),
     })
 }
 
 #[async_trait]
-impl Load for Background {
+impl Operation for Background {
     async fn run(&self, client: &mut Client) {
         let output = 20 + self.text * 20;
         let mut body = json!({"model": "chat", "max_output_tokens": output, "background": true, "stream": self.stream});
         let noise = if self.is_large { noise(&mut client.rng) } else { String::new() };
-        body["input"] = json!(prompt::write(self.text));
+        body["input"] = json!(prompt::text(self.text));
         if self.is_large {
             body["instructions"] = json!(noise);
         }
         if self.conversation {
-            body["conversation"] = json!(client.deployment.sim.ledger().tenants[self.project].conversation);
+            body["conversation"] = json!(client.deployment.sim.observed().tenants[self.project].conversation);
         }
         let body = body.to_string();
         let keyed = self.key.map(|key| KeyedRequest {
@@ -59,33 +59,35 @@ impl Load for Background {
             key: format!("job-{key}"),
             body: body.clone(),
         });
-        let ask = Ask {
+        let request = Request {
             method: "POST",
             path: PATH.to_owned(),
             body,
-            patience: self.patience,
-            ..Ask::of_tenant(self.project, true)
+            hangs_up_after: self.hangs_up_after,
+            ..Request::of_tenant(self.project, true)
         };
-        // It may be begun four times, and a run that only seemed dead beside them.
-        let Some(reply) = client.insist(self.project, ask, keyed, 5 * u64::from(output), self.tries).await else {
+        // Up to four runs may start, and a run that only seemed dead may go on as well.
+        let Some(reply) =
+            client.call_until_answered(self.project, request, keyed, 5 * u64::from(output), self.tries).await
+        else {
             return;
         };
-        let Some(id) = id_of(&reply.body).filter(|_| reply.status == 200) else { return };
+        let Some(id) = response_id(&reply.body).filter(|_| reply.status == 200) else { return };
         let mut reader = Reader { project: self.project, id, next: 0, has_ended: false };
         {
-            let mut ledger = client.deployment.sim.ledger();
-            let seen = ledger.response(&reader.id, self.project);
+            let mut observed = client.deployment.sim.observed();
+            let seen = observed.response(&reader.id, self.project);
             seen.is_background = true;
-            seen.conversation = self.conversation;
+            seen.in_conversation = self.conversation;
         }
         if self.stream {
-            reader.take(client, &reply.body);
+            reader.read(client, &reply.body);
             reader.resume(client, 4).await;
         }
     }
 }
 
-/// Text that no compression makes small.
+/// Draws text that cannot be compressed.
 fn noise(rng: &mut StdRng) -> String {
     (0..220_000).map(|_| char::from(b'a' + rng.random_range(0..26))).collect()
 }

@@ -1,4 +1,4 @@
-//! Chat calls: whole or streamed, with keys that callers share, of which some answers are in the cache.
+//! A client makes a chat call, streamed or not. Clients share idempotency keys, and some answers come from the cache.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 use serde_json::json;
 
-use super::{Load, patience, prompt, tenant};
-use crate::client::{Ask, Client};
-use crate::ledger::KeyedRequest;
+use super::{Operation, draw_hang_up, draw_tenant, prompt};
+use crate::client::{Client, Request};
+use crate::observations::KeyedRequest;
 
 pub(crate) const PATH: &str = "/v1/chat/completions";
 
@@ -20,28 +20,28 @@ struct Chat {
     stream: bool,
     key: Option<u32>,
     tries: u32,
-    patience: Option<Duration>,
+    hangs_up_after: Option<Duration>,
 }
 
-pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Load> {
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Operation> {
     let key = rng.random_bool(0.6).then(|| rng.random_range(0..4));
     let text = rng.random_range(0..6);
     Box::new(Chat {
-        project: tenant(rng),
-        // A key belongs to one request; now and then somebody takes it for another.
+        project: draw_tenant(rng),
+        // A key belongs to one request. One client in ten uses it for another request.
         text: key.filter(|_| rng.random_ratio(9, 10)).unwrap_or(text),
         stream: key.map_or_else(|| rng.random_bool(0.5), |key| key % 2 == 1),
         key,
         tries: rng.random_range(1..4),
-        patience: patience(rng),
+        hangs_up_after: draw_hang_up(rng),
     })
 }
 
 #[async_trait]
-impl Load for Chat {
+impl Operation for Chat {
     async fn run(&self, client: &mut Client) {
         let output = 20 + self.text * 25;
-        let content = prompt::write(self.text);
+        let content = prompt::text(self.text);
         let mut body =
             json!({"model": "chat", "messages": [{"role": "user", "content": content}], "max_tokens": output});
         if self.stream {
@@ -55,13 +55,13 @@ impl Load for Chat {
             key: format!("key-{key}"),
             body: body.clone(),
         });
-        let ask = Ask {
+        let request = Request {
             method: "POST",
             path: PATH.to_owned(),
             body,
-            patience: self.patience,
-            ..Ask::of_tenant(self.project, false)
+            hangs_up_after: self.hangs_up_after,
+            ..Request::of_tenant(self.project, false)
         };
-        client.insist(self.project, ask, keyed, u64::from(output), self.tries).await;
+        client.call_until_answered(self.project, request, keyed, u64::from(output), self.tries).await;
     }
 }

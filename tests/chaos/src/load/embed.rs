@@ -1,12 +1,12 @@
-//! Embeddings.
+//! A client asks for embeddings.
 
 use async_trait::async_trait;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use serde_json::json;
 
-use super::{Load, prompt, tenant};
-use crate::client::{Ask, Client};
+use super::{Operation, draw_tenant, prompt};
+use crate::client::{Client, Request};
 
 #[derive(Debug)]
 struct Embed {
@@ -14,16 +14,20 @@ struct Embed {
     text: u32,
 }
 
-pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Load> {
-    Box::new(Embed { project: tenant(rng), text: rng.random_range(0..6) })
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Operation> {
+    Box::new(Embed { project: draw_tenant(rng), text: rng.random_range(0..6) })
 }
 
 #[async_trait]
-impl Load for Embed {
+impl Operation for Embed {
     async fn run(&self, client: &mut Client) {
-        let body = json!({"model": "embedding", "input": prompt::write(self.text)}).to_string();
-        let ask =
-            Ask { method: "POST", path: "/v1/embeddings".to_owned(), body, ..Ask::of_tenant(self.project, false) };
-        client.insist(self.project, ask, None, 0, 2).await;
+        let body = json!({"model": "embedding", "input": prompt::text(self.text)}).to_string();
+        let request = Request {
+            method: "POST",
+            path: "/v1/embeddings".to_owned(),
+            body,
+            ..Request::of_tenant(self.project, false)
+        };
+        client.call_until_answered(self.project, request, None, 0, 2).await;
     }
 }

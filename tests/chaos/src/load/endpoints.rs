@@ -1,11 +1,11 @@
-//! An owner disables or deletes a webhook endpoint while events are on their way.
+//! An owner disables or deletes a webhook endpoint while deliveries to it are pending.
 
 use async_trait::async_trait;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
-use super::{Load, tenant};
-use crate::client::{Ask, Client};
+use super::{Operation, draw_tenant};
+use crate::client::{Client, Request};
 
 #[derive(Debug)]
 struct Endpoints {
@@ -13,27 +13,31 @@ struct Endpoints {
     deletes: bool,
 }
 
-pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Load> {
-    Box::new(Endpoints { project: tenant(rng), deletes: rng.random_bool(0.5) })
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Operation> {
+    Box::new(Endpoints { project: draw_tenant(rng), deletes: rng.random_bool(0.5) })
 }
 
 #[async_trait]
-impl Load for Endpoints {
+impl Operation for Endpoints {
     async fn run(&self, client: &mut Client) {
         let id = {
-            let mut ledger = client.deployment.sim.ledger();
-            let endpoint = &mut ledger.tenants[self.project].endpoints[1];
-            endpoint.is_untouched = false;
+            let mut observed = client.deployment.sim.observed();
+            let endpoint = &mut observed.tenants[self.project].endpoints[1];
+            endpoint.is_unchanged = false;
             endpoint.id.clone()
         };
         let path = format!("/v1/webhook_endpoints/{id}");
-        let bearer = client.own_key(self.project);
-        let ask = match self.deletes {
-            true => Ask { method: "DELETE", path, bearer, ..Ask::default() },
-            false => {
-                Ask { method: "POST", path, bearer, body: r#"{"status":"disabled"}"#.to_owned(), ..Ask::default() }
-            }
+        let bearer = client.permanent_key(self.project);
+        let request = match self.deletes {
+            true => Request { method: "DELETE", path, bearer, ..Request::default() },
+            false => Request {
+                method: "POST",
+                path,
+                bearer,
+                body: r#"{"status":"disabled"}"#.to_owned(),
+                ..Request::default()
+            },
         };
-        client.until_done(&ask).await;
+        client.confirm(&request).await;
     }
 }

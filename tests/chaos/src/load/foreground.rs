@@ -1,4 +1,4 @@
-//! Responses that are made while the caller waits: whole or streamed, in a conversation, with keys.
+//! A client creates a response and waits for it, streamed or not. It may use a conversation or an idempotency key.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 use serde_json::json;
 
-use super::responses::{PATH, Reader, has_ended, id_of};
-use super::{Load, patience, prompt, tenant};
-use crate::client::{Ask, Client};
-use crate::ledger::KeyedRequest;
+use super::responses::{PATH, Reader, has_ended, response_id};
+use super::{Operation, draw_hang_up, draw_tenant, prompt};
+use crate::client::{Client, Request};
+use crate::observations::KeyedRequest;
 
 #[derive(Debug)]
 struct Foreground {
@@ -19,17 +19,17 @@ struct Foreground {
     stream: bool,
     store: bool,
     conversation: bool,
-    /// It goes on from another response, whatever has become of that.
+    /// It continues another response, in whatever state that is.
     continues: bool,
     key: Option<u32>,
     tries: u32,
-    patience: Option<Duration>,
+    hangs_up_after: Option<Duration>,
 }
 
-pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Load> {
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Operation> {
     let key = rng.random_bool(0.4).then(|| rng.random_range(0..3));
     Box::new(Foreground {
-        project: tenant(rng),
+        project: draw_tenant(rng),
         text: key.unwrap_or_else(|| rng.random_range(0..6)),
         stream: key.map_or_else(|| rng.random_bool(0.6), |key| key % 2 == 0),
         store: key.is_some() || rng.random_bool(0.8),
@@ -37,24 +37,24 @@ pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Load> {
         continues: key.is_none() && rng.random_bool(0.2),
         key,
         tries: rng.random_range(1..3),
-        patience: patience(rng),
+        hangs_up_after: draw_hang_up(rng),
     })
 }
 
 #[async_trait]
-impl Load for Foreground {
+impl Operation for Foreground {
     async fn run(&self, client: &mut Client) {
         let output = 20 + self.text * 20;
-        let is_written = self.stream && (self.store || self.key.is_some());
-        let input = prompt::write(self.text);
+        let has_stored_events = self.stream && (self.store || self.key.is_some());
+        let input = prompt::text(self.text);
         let mut body = json!({"model": "chat", "input": input, "max_output_tokens": output});
         body["stream"] = json!(self.stream);
         body["store"] = json!(self.store);
         if self.conversation {
-            body["conversation"] = json!(client.deployment.sim.ledger().tenants[self.project].conversation);
+            body["conversation"] = json!(client.deployment.sim.observed().tenants[self.project].conversation);
         }
         if self.continues && !self.conversation {
-            body["previous_response_id"] = json!(client.some_job(self.project));
+            body["previous_response_id"] = json!(client.draw_job(self.project));
         }
         let body = body.to_string();
         let keyed = self.key.map(|key| KeyedRequest {
@@ -63,21 +63,24 @@ impl Load for Foreground {
             key: format!("response-{key}"),
             body: body.clone(),
         });
-        let ask = Ask {
+        let request = Request {
             method: "POST",
             path: PATH.to_owned(),
             body,
-            patience: self.patience,
-            ..Ask::of_tenant(self.project, is_written)
+            hangs_up_after: self.hangs_up_after,
+            ..Request::of_tenant(self.project, has_stored_events)
         };
-        let Some(reply) = client.insist(self.project, ask, keyed, u64::from(output), self.tries).await else { return };
-        let Some(id) = id_of(&reply.body).filter(|_| reply.status == 200) else { return };
-        client.deployment.sim.ledger().response(&id, self.project).conversation = self.conversation && self.store;
+        let Some(reply) = client.call_until_answered(self.project, request, keyed, u64::from(output), self.tries).await
+        else {
+            return;
+        };
+        let Some(id) = response_id(&reply.body).filter(|_| reply.status == 200) else { return };
+        client.deployment.sim.observed().response(&id, self.project).in_conversation = self.conversation && self.store;
         if self.stream && self.store {
             let mut reader = Reader { project: self.project, id, next: 0, has_ended: false };
-            // What a caller was told before his connection broke may never have been written down.
+            // If the connection broke, the events before the break may never have been stored.
             if reply.is_whole && has_ended(&reply.body) {
-                reader.take(client, &reply.body);
+                reader.read(client, &reply.body);
             }
             reader.resume(client, 3).await;
         }

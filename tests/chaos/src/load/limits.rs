@@ -1,12 +1,12 @@
-//! An administrator raises or lowers a budget, also below what is spent.
+//! An administrator raises or lowers a budget, sometimes below the amount that is already spent.
 
 use async_trait::async_trait;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use serde_json::json;
 
-use super::{Load, prompt, tenant};
-use crate::client::{Ask, Client};
+use super::{Operation, draw_tenant, prompt};
+use crate::client::{Client, Request};
 
 #[derive(Debug)]
 struct Limits {
@@ -14,29 +14,29 @@ struct Limits {
     micro_usd: u64,
 }
 
-pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Load> {
-    Box::new(Limits { project: tenant(rng), micro_usd: rng.random_range(100..9_000) * prompt::PRICE })
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Operation> {
+    Box::new(Limits { project: draw_tenant(rng), micro_usd: rng.random_range(100..9_000) * prompt::PRICE })
 }
 
 #[async_trait]
-impl Load for Limits {
+impl Operation for Limits {
     async fn run(&self, client: &mut Client) {
-        let (project_id, began_as) = {
-            let mut ledger = client.deployment.sim.ledger();
-            ledger.budgets.push((self.project, self.micro_usd));
-            let tenant = &mut ledger.tenants[self.project];
-            tenant.budget.begin();
-            (tenant.project.id.clone(), tenant.budget.begun)
+        let (project_id, number) = {
+            let mut observed = client.deployment.sim.observed();
+            observed.attempted_budgets.push((self.project, self.micro_usd));
+            let tenant = &mut observed.tenants[self.project];
+            tenant.budget.begin_change();
+            (tenant.project.id.clone(), tenant.budget.started)
         };
         let dollars = f64::from(u32::try_from(self.micro_usd).unwrap_or(u32::MAX)) / 1_000_000.0;
-        let ask = Ask {
+        let request = Request {
             method: "POST",
             path: format!("/v1/organization/projects/{project_id}"),
             bearer: kit::ADMIN_KEY.to_owned(),
             body: json!({"limits": {"budget_usd_per_month": dollars}}).to_string(),
-            ..Ask::default()
+            ..Request::default()
         };
-        let confirmed = client.until_done(&ask).await;
-        client.deployment.sim.ledger().tenants[self.project].budget.end(self.micro_usd, confirmed, began_as);
+        let confirmed = client.confirm(&request).await.is_some();
+        client.deployment.sim.observed().tenants[self.project].budget.end_change(self.micro_usd, confirmed, number);
     }
 }

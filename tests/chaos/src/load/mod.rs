@@ -1,8 +1,9 @@
-//! What clients do. A new kind of load is a file here and a line in [`KINDS`].
+//! The operations of clients. To add a kind, add a file here and a line in [`KINDS`].
 
 mod background;
 mod cancel;
 pub(crate) mod chat;
+mod cross_tenant;
 mod delete;
 mod embed;
 mod endpoints;
@@ -12,7 +13,6 @@ mod limits;
 pub(crate) mod prompt;
 pub(crate) mod responses;
 mod revoke;
-mod snoop;
 
 use std::fmt;
 use std::time::Duration;
@@ -23,17 +23,17 @@ use rand::rngs::StdRng;
 
 use crate::client::Client;
 use crate::deployment::TENANTS;
-use crate::dice::Dice;
+use crate::seed::Seed;
 
-/// One operation of a client.
+/// An operation of a client.
 #[async_trait]
-pub(crate) trait Load: fmt::Debug + Send + Sync {
+pub(crate) trait Operation: fmt::Debug + Send + Sync {
     async fn run(&self, client: &mut Client);
 }
 
-type Draw = fn(&mut StdRng) -> Box<dyn Load>;
+type Draw = fn(&mut StdRng) -> Box<dyn Operation>;
 
-/// How often each kind is drawn.
+/// The kinds of operations, and how often each is drawn, relative to the others.
 const KINDS: &[(u32, Draw)] = &[
     (22, chat::draw),
     (4, embed::draw),
@@ -45,30 +45,30 @@ const KINDS: &[(u32, Draw)] = &[
     (4, limits::draw),
     (2, revoke::draw),
     (2, endpoints::draw),
-    (4, snoop::draw),
+    (4, cross_tenant::draw),
 ];
 
-/// An operation and when it begins.
+/// An operation, and the time after which it starts.
 #[derive(Debug)]
 pub(crate) struct Planned {
     pub(crate) number: usize,
     pub(crate) after: Duration,
-    pub(crate) load: Box<dyn Load>,
+    pub(crate) operation: Box<dyn Operation>,
 }
 
-/// How long operations begin.
-const BEGIN_MS: u64 = 100_000;
+/// The time within which operations start.
+const START_MS: u64 = 100_000;
 
-/// The operations of a run.
+/// Draws the operations of a run.
 #[must_use]
-pub(crate) fn plan(dice: Dice) -> Vec<Planned> {
-    let count = dice.at("operations", 0).random_range(15..=45);
-    (0..count).map(|number| planned(dice, number)).collect()
+pub(crate) fn plan(seed: Seed) -> Vec<Planned> {
+    let count = seed.rng("operations", 0).random_range(15..=45);
+    (0..count).map(|number| draw_operation(seed, number)).collect()
 }
 
-fn planned(dice: Dice, number: usize) -> Planned {
-    let mut rng = dice.at("operation", number as u64);
-    let after = Duration::from_millis(rng.random_range(0..BEGIN_MS));
+fn draw_operation(seed: Seed, number: usize) -> Planned {
+    let mut rng = seed.rng("operation", number as u64);
+    let after = Duration::from_millis(rng.random_range(0..START_MS));
     let total = KINDS.iter().map(|(weight, _)| weight).sum();
     let mut drawn = rng.random_range(0..total);
     let hit = |(weight, _): &&(u32, Draw)| {
@@ -77,14 +77,14 @@ fn planned(dice: Dice, number: usize) -> Planned {
         hit
     };
     let kind = KINDS.iter().find(hit).map_or(chat::draw as Draw, |(_, draw)| *draw);
-    Planned { number, after, load: kind(&mut rng) }
+    Planned { number, after, operation: kind(&mut rng) }
 }
 
-fn tenant(rng: &mut StdRng) -> usize {
+fn draw_tenant(rng: &mut StdRng) -> usize {
     rng.random_range(0..TENANTS)
 }
 
-/// Most clients wait, some hang up.
-fn patience(rng: &mut StdRng) -> Option<Duration> {
+/// Draws when a client hangs up: most clients wait.
+fn draw_hang_up(rng: &mut StdRng) -> Option<Duration> {
     rng.random_bool(0.25).then(|| Duration::from_millis(rng.random_range(10..6_000)))
 }

@@ -1,43 +1,45 @@
-//! What clients write to models, the same in all projects; who asked is in the trace context, so that the provider's bill
-//! can be told apart, and nothing but the project keeps the answers apart.
+//! The requests to models. All tenants send the same texts, so that only the project separates their answers. The trace
+//! context names the tenant, so that the provider can record its calls by tenant.
 
-/// What a model of the catalog writes at most.
+/// The most output tokens of a model of the catalog.
 pub(crate) const MODEL_OUTPUT: u64 = 400;
-/// Tokens that a call may be bounded with beside the bytes that the provider sees: templates, members that weir drops.
+/// Tokens that weir may add to its bound of the input, which is the number of bytes of the provider's request: for chat
+/// templates, and for members that weir drops.
 pub(crate) const MARGIN: u64 = 300;
 
-/// Micro-dollars of a token of input: so dear that budgets of some thousand tokens are spread over several shards.
+/// Price of a token of input, in micro-dollars: so high that budgets of some thousand tokens use several shards.
 pub(crate) const PRICE: u64 = 10_000;
 
-/// Micro-dollars.
+/// Returns the price of a call, in micro-dollars.
 pub(crate) fn cost(input: u64, output: u64) -> u64 {
     PRICE * (input + 2 * output)
 }
 
-/// Text number `n`, with more words the higher its number.
-pub(crate) fn write(n: u32) -> String {
+/// Returns the text number `n`. A higher number has more words.
+pub(crate) fn text(n: u32) -> String {
     format!("{n} {}", "so much to say ".repeat(n as usize % 7))
 }
 
-/// The trace context of a tenant's request, and whether its answer is written down while it comes.
-pub(crate) fn traceparent(tenant: usize, is_written: bool) -> String {
-    format!("00-{:016x}{:016x}-00000000000000a1-01", tenant + 1, u8::from(is_written))
+/// Returns a trace context that names the tenant, and says whether the events of the answer are stored while they
+/// arrive.
+pub(crate) fn traceparent(tenant: usize, has_stored_events: bool) -> String {
+    format!("00-{:016x}{:016x}-00000000000000a1-01", tenant + 1, u8::from(has_stored_events))
 }
 
-/// The tenant that a trace context is of, and whether its answer is written down.
-pub(crate) fn read(traceparent: &str) -> Option<(usize, bool)> {
+/// Reads a trace context of [`traceparent`].
+pub(crate) fn parse_traceparent(traceparent: &str) -> Option<(usize, bool)> {
     let number = |digits: &str| usize::from_str_radix(digits, 16).ok();
     let trace = traceparent.split('-').nth(1)?;
     Some((number(trace.get(..16)?)?.checked_sub(1)?, number(trace.get(16..)?)? == 1))
 }
 
-/// How every answer for a tenant begins.
-pub(crate) fn addressed(tenant: usize) -> String {
+/// Returns the start of every answer for a tenant.
+pub(crate) fn answer_prefix(tenant: usize) -> String {
     format!("for-tenant-{tenant} ")
 }
 
-/// Whether an answer is for somebody else than this tenant.
-pub(crate) fn is_for_another(tenant: usize, answer: &[u8]) -> bool {
+/// Whether an answer belongs to another tenant.
+pub(crate) fn names_another_tenant(tenant: usize, answer: &[u8]) -> bool {
     let answer = String::from_utf8_lossy(answer);
-    (0..crate::deployment::TENANTS).any(|other| other != tenant && answer.contains(&addressed(other)))
+    (0..crate::deployment::TENANTS).any(|other| other != tenant && answer.contains(&answer_prefix(other)))
 }

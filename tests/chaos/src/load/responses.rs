@@ -1,16 +1,16 @@
-//! What clients do with responses: read their events, and go on where a connection broke.
+//! Readers of responses: they read events, and resume after a connection broke.
 
 use bytes::Bytes;
 use rand::RngExt as _;
 use serde_json::Value;
 
 use super::prompt;
-use crate::client::{Ask, Client};
+use crate::client::{Client, Request};
 
 pub(crate) const PATH: &str = "/v1/responses";
 
-/// The whole events of a stream: their numbers, and their bytes.
-pub(crate) fn events(stream: &Bytes) -> Vec<(u64, Value, Bytes)> {
+/// Returns the complete events of a stream: sequence number, data and bytes of each.
+pub(crate) fn parse_events(stream: &Bytes) -> Vec<(u64, Value, Bytes)> {
     let mut found = Vec::new();
     let mut rest = stream.clone();
     while let Some(end) = rest.windows(2).position(|pair| pair == b"\n\n") {
@@ -25,50 +25,50 @@ pub(crate) fn events(stream: &Bytes) -> Vec<(u64, Value, Bytes)> {
     found
 }
 
-/// Whether a stream has come to the end of its response.
+/// Whether a stream contains the final event of its response.
 pub(crate) fn has_ended(stream: &Bytes) -> bool {
-    events(stream).last().is_some_and(|(_, data, _)| is_end(data))
+    parse_events(stream).last().is_some_and(|(_, data, _)| is_final(data))
 }
 
-fn is_end(event: &Value) -> bool {
-    event["type"].as_str().is_some_and(|name| ENDS.contains(&name))
+fn is_final(event: &Value) -> bool {
+    event["type"].as_str().is_some_and(|name| FINAL_EVENTS.contains(&name))
 }
 
-const ENDS: [&str; 3] = ["response.completed", "response.incomplete", "response.failed"];
+const FINAL_EVENTS: [&str; 3] = ["response.completed", "response.incomplete", "response.failed"];
 
-/// What a reader knows of a response.
+/// A reader of the events of a response.
 pub(crate) struct Reader {
     pub(crate) project: usize,
     pub(crate) id: String,
-    /// The number it wants next.
+    /// The sequence number that it expects next.
     pub(crate) next: u64,
     pub(crate) has_ended: bool,
 }
 
 impl Reader {
-    /// Takes the events of one connection: they go on where the last one ended, and every reader gets the same.
-    pub(crate) fn take(&mut self, client: &Client, stream: &Bytes) {
-        let mut ledger = client.deployment.sim.ledger();
-        if prompt::is_for_another(self.project, stream) {
-            ledger.violation("tenancy", format!("tenant {} got the events of another", self.project));
+    /// Reads the events of one connection. They must continue the last connection, and be the same for all readers.
+    pub(crate) fn read(&mut self, client: &Client, stream: &Bytes) {
+        let mut observed = client.deployment.sim.observed();
+        if prompt::names_another_tenant(self.project, stream) {
+            observed.violation("tenancy", format!("tenant {} got the events of another", self.project));
         }
-        for (number, data, event) in events(stream) {
+        for (number, data, event) in parse_events(stream) {
             let id = &self.id;
-            // A reader that is beyond the end is told the end.
-            if number != self.next && !(number < self.next && is_end(&data)) {
-                ledger.violation("sequence", format!("{id}: event {number} came where {} was to come", self.next));
+            // A reader beyond the final event gets the final event again.
+            if number != self.next && !(number < self.next && is_final(&data)) {
+                observed.violation("sequence", format!("{id}: event {number} came instead of event {}", self.next));
             }
             self.next = number + 1;
-            let seen = ledger.response(id, self.project);
+            let seen = observed.response(id, self.project);
             if seen.events.get(&number).is_some_and(|before| *before != event) {
-                ledger.violation("sequence", format!("{id}: event {number} is not the same to all who read it"));
+                observed.violation("sequence", format!("{id}: event {number} differs between two readers"));
             }
-            ledger.response(id, self.project).events.insert(number, event);
-            self.has_ended |= is_end(&data);
+            observed.response(id, self.project).events.insert(number, event);
+            self.has_ended |= is_final(&data);
         }
     }
 
-    /// Reads on, as often as a patient client would.
+    /// Reads further events, over up to `times` connections, until the final one.
     pub(crate) async fn resume(&mut self, client: &mut Client, times: u32) {
         for _ in 0..times {
             if self.has_ended {
@@ -76,12 +76,12 @@ impl Reader {
             }
             let after = self.next.checked_sub(1).map(|last| format!("&starting_after={last}")).unwrap_or_default();
             let path = format!("{PATH}/{}?stream=true{after}", self.id);
-            let bearer = client.own_key(self.project);
-            let Some(reply) = client.send(&Ask { method: "GET", path, bearer, ..Ask::default() }).await else {
+            let bearer = client.permanent_key(self.project);
+            let Some(reply) = client.send(&Request { method: "GET", path, bearer, ..Request::default() }).await else {
                 continue;
             };
             if reply.status == 200 {
-                self.take(client, &reply.body);
+                self.read(client, &reply.body);
             }
             if reply.status == 404 || reply.is_ok() {
                 return;
@@ -92,10 +92,10 @@ impl Reader {
     }
 }
 
-/// The id of the response that a stream or a body is about.
-pub(crate) fn id_of(body: &Bytes) -> Option<String> {
+/// Returns the id of the response in a stream or a body.
+pub(crate) fn response_id(body: &Bytes) -> Option<String> {
     let whole: Option<Value> = serde_json::from_slice(body).ok();
-    let first = || events(body).into_iter().next().map(|(_, data, _)| data["response"].clone());
+    let first = || parse_events(body).into_iter().next().map(|(_, data, _)| data["response"].clone());
     let response = whole.or_else(first)?;
     response["id"].as_str().filter(|id| id.starts_with("resp_")).map(str::to_owned)
 }

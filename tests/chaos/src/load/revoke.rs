@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
-use super::{Load, tenant};
-use crate::client::{Ask, Client};
+use super::{Operation, draw_tenant};
+use crate::client::{Client, Request};
 
 #[derive(Debug)]
 struct Revoke {
@@ -13,33 +13,33 @@ struct Revoke {
     key: usize,
 }
 
-pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Load> {
-    Box::new(Revoke { project: tenant(rng), key: rng.random_range(1..3) })
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Operation> {
+    Box::new(Revoke { project: draw_tenant(rng), key: rng.random_range(1..3) })
 }
 
 #[async_trait]
-impl Load for Revoke {
+impl Operation for Revoke {
     async fn run(&self, client: &mut Client) {
         let (project_id, key_id) = {
-            let ledger = client.deployment.sim.ledger();
-            let tenant = &ledger.tenants[self.project];
+            let observed = client.deployment.sim.observed();
+            let tenant = &observed.tenants[self.project];
             (tenant.project.id.clone(), tenant.keys[self.key].1.clone())
         };
         let path = format!("/v1/organization/projects/{project_id}/api_keys/{key_id}");
-        let ask = Ask { method: "DELETE", path, bearer: kit::ADMIN_KEY.to_owned(), ..Ask::default() };
-        let Some(done) = client.confirmation(&ask).await else { return };
+        let request = Request { method: "DELETE", path, bearer: kit::ADMIN_KEY.to_owned(), ..Request::default() };
+        let Some(done) = client.confirm(&request).await else { return };
         let now = client.deployment.sim.clock.now();
         let bearer = {
-            let mut ledger = client.deployment.sim.ledger();
-            let tenant = &mut ledger.tenants[self.project];
+            let mut observed = client.deployment.sim.observed();
+            let tenant = &mut observed.tenants[self.project];
             tenant.revoked.entry(self.key).or_insert(now);
             tenant.keys[self.key].0.clone()
         };
-        // The process that revoked it knows at once; one that only found it gone does not.
+        // An instance must refuse the key at once if it revoked the key itself. After 404, another instance did.
         if done.status == 200 {
-            let ask = Ask { method: "GET", path: "/v1/models".to_owned(), bearer, ..Ask::default() };
-            if client.send_to(done.place, &ask).await.is_some_and(|reply| reply.status == 200) {
-                client.deployment.sim.ledger().violation("keys", "a key is good where it was revoked");
+            let request = Request { method: "GET", path: "/v1/models".to_owned(), bearer, ..Request::default() };
+            if client.send_to(done.instance, &request).await.is_some_and(|reply| reply.status == 200) {
+                client.deployment.sim.observed().violation("keys", "a key is good where it was revoked");
             }
         }
     }

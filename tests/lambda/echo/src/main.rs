@@ -1,4 +1,4 @@
-//! Answers an event with itself.
+//! Answers each event with that event.
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;

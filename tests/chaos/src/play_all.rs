@@ -1,4 +1,4 @@
-//! Many seeds, side by side on all processors.
+//! Plays many seeds in parallel, on several threads.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -9,40 +9,40 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::run::{Outcome, play};
-use crate::sim::{Case, locked};
+use crate::sim::{Case, lock};
 
-/// Seeds from a first to a last one.
+/// A range of seeds with its first and last one, like `1..200`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seeds(pub RangeInclusive<u64>);
+pub struct SeedRange(pub RangeInclusive<u64>);
 
-impl FromStr for Seeds {
+impl FromStr for SeedRange {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no range of seeds, expected one like 1..200");
-        let (first, last) = text.split_once("..").ok_or_else(wrong)?;
-        let number = |text: &str| text.trim_start_matches('=').parse::<u64>().map_err(|_| wrong());
+        let invalid = || format!("`{text}` is no range of seeds, expected one like 1..200");
+        let (first, last) = text.split_once("..").ok_or_else(invalid)?;
+        let number = |text: &str| text.trim_start_matches('=').parse::<u64>().map_err(|_| invalid());
         let (first, last) = (number(first)?, number(last)?);
         if first > last {
-            return Err(wrong());
+            return Err(invalid());
         }
         Ok(Self(first..=last))
     }
 }
 
-/// A seed that broke an invariant.
+/// A seed that breaks an invariant, and its outcome.
 pub type Broken = (u64, Outcome);
 
-/// Seeds that are being played, and since when.
+/// The seeds that are being played, and when each was started.
 type Playing = Mutex<BTreeMap<u64, Instant>>;
 
-/// A seed that takes longer may never end.
+/// The time after which a run is reported, because it may never end.
 const LONG: Duration = Duration::from_secs(120);
 
-/// Names each seed that takes long, once, until nobody is at the other end of `done` any more.
+/// Reports each seed that takes long, once, until the sender of `done` is dropped.
 fn watch(playing: &Playing, done: &Receiver<()>) {
     while done.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
-        locked(playing).retain(|seed, since| {
+        lock(playing).retain(|seed, since| {
             let is_long = since.elapsed() >= LONG;
             if is_long {
                 eprintln!("seed {seed} has been running for {} s", LONG.as_secs());
@@ -52,13 +52,14 @@ fn watch(playing: &Playing, done: &Receiver<()>) {
     }
 }
 
-/// Plays all seeds on `threads` threads, to the end or to the first that breaks something. Those that broke, in order.
-/// `progress` is told how many were played, and the last of them.
+/// Plays all seeds on `threads` threads and returns those that break an invariant, in order. Without `goes_on`, stops
+/// after the first such seed. Calls `progress` after each seed, with the number of seeds so far, the seed and its
+/// outcome.
 ///
 /// # Errors
-/// If a runtime cannot be made.
+/// If a runtime cannot be created.
 pub fn play_all(
-    seeds: &Seeds,
+    seeds: &SeedRange,
     threads: usize,
     goes_on: bool,
     progress: impl Fn(u64, u64, &Outcome) + Sync,
@@ -72,12 +73,12 @@ pub fn play_all(
             if seed > *seeds.0.end() || stop.load(Ordering::SeqCst) {
                 return Ok(());
             }
-            locked(&playing).insert(seed, Instant::now());
+            lock(&playing).insert(seed, Instant::now());
             let outcome = play(&Case::of_seed(seed), false)?;
-            locked(&playing).remove(&seed);
+            lock(&playing).remove(&seed);
             progress(played.fetch_add(1, Ordering::SeqCst) + 1, seed, &outcome);
             if outcome.violation.is_some() {
-                locked(&broken).push((seed, outcome));
+                lock(&broken).push((seed, outcome));
                 stop.fetch_or(!goes_on, Ordering::SeqCst);
             }
         }

@@ -1,0 +1,108 @@
+//! Effects of faults that the simulated providers, the simulated receivers and the platform carry out themselves.
+
+use std::time::Duration;
+
+use shared::model::provider::{Failure, Refusal};
+use shared::model::webhook::{Answer, SendError};
+
+/// A fault of a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ProviderFault {
+    Throttle,
+    Unavailable,
+    Unreachable,
+    Refuse,
+    /// No byte ever arrives.
+    Silence,
+    /// The connection breaks; that of a stream after one of its events, possibly the last.
+    Cut,
+    /// A stream stops after one of its events and does not end. A whole answer never arrives.
+    Stall,
+    /// The answer lacks its usage.
+    NoUsage,
+    /// The stream sends its finish reason and its usage twice.
+    EndTwice,
+    /// The calling process dies while it waits.
+    CallerDies,
+    /// The calling process dies after one of the stream's events, or while it waits for a whole answer.
+    ReaderDies,
+}
+
+impl ProviderFault {
+    /// Returns the failure that the caller gets before any event, if the fault is one.
+    pub(crate) fn failure(self, is_stream: bool) -> Option<Failure> {
+        let message = "not now".to_owned();
+        match self {
+            Self::Throttle => Some(Failure::Throttled { message, retry_after: Some(Duration::from_millis(300)) }),
+            Self::Unavailable => Some(Failure::Unavailable { status: 503, message, retry_after: None }),
+            Self::Unreachable => Some(Failure::Unreachable("refused".into())),
+            Self::Cut if !is_stream => Some(Failure::Unreachable("cut".into())),
+            Self::Refuse => {
+                let refusal = Refusal { message, ..Refusal::default() };
+                Some(Failure::Refused { status: 400, refusal })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the caller waits for a first byte that never arrives.
+    pub(crate) fn is_silent(self, is_stream: bool) -> bool {
+        self == Self::Silence || (self == Self::Stall && !is_stream)
+    }
+
+    /// Whether the calling process dies before a first byte arrives.
+    pub(crate) fn kills_waiting_caller(self, is_stream: bool) -> bool {
+        self == Self::CallerDies || (self == Self::ReaderDies && !is_stream)
+    }
+}
+
+/// A fault of a webhook receiver, which otherwise accepts each event with 200.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReceiverFault {
+    Fail,
+    /// It answers 503 with `retry-after`.
+    PutOff,
+    Refuse,
+    /// It accepts the event, but its answer does not arrive.
+    LoseAnswer,
+    TimeOut,
+}
+
+impl ReceiverFault {
+    pub(crate) fn accepts(self) -> bool {
+        self == Self::LoseAnswer
+    }
+
+    pub(crate) async fn answer(self) -> Result<Answer, SendError> {
+        match self {
+            Self::Fail => Ok(Answer { status: 500, retry_after: None }),
+            Self::PutOff => Ok(Answer { status: 503, retry_after: Some("120".to_owned()) }),
+            Self::Refuse => Err(SendError::NotConnected),
+            Self::LoseAnswer => Err(SendError::ConnectionBroken),
+            Self::TimeOut => {
+                tokio::time::sleep(Duration::from_secs(15)).await;
+                Err(SendError::TimedOut)
+            }
+        }
+    }
+}
+
+/// A fault of the platform, which otherwise gives each batch of messages to one worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BatchFault {
+    /// Two workers get the same messages.
+    Twice,
+    /// The worker handles the messages, but the queue does not delete them: they are delivered again.
+    NotDeleted,
+    /// The worker dies after 1.5 seconds.
+    WorkerDies,
+}
+
+/// A fault of the platform, which otherwise invokes the sweeper once each minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TimerFault {
+    /// Two sweepers run at the same time.
+    Twice,
+    /// The timer does not fire.
+    Skipped,
+}

@@ -1,0 +1,108 @@
+//! The stores without faults. This file and `process.rs` are the only ones that call the store API of production code.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use embedded::{Engines, queue_url};
+use shared::data::{
+    Bucket, DUE_SHARDS, Due, QueueUrls, Queues, ResponseRecord, Shard, StoreError, Stores, Table, create_table,
+};
+use shared::model::clock::Timestamp;
+use shared::model::message::ResponseKey;
+use shared::model::project::{ApiKey, Project};
+use shared::model::webhook::Delivery;
+
+const TABLE: &str = "weir";
+const BUCKET: &str = "weir";
+
+/// Makes the production stores from the clients of a process.
+pub(crate) fn stores(dynamo: aws_sdk_dynamodb::Client, s3: aws_sdk_s3::Client, sqs: aws_sdk_sqs::Client) -> Stores {
+    let urls = QueueUrls {
+        respond: Some(queue_url("respond")),
+        deliver: Some(queue_url("deliver")),
+        respond_dead_letters: Some(queue_url("respond-dead-letters")),
+        deliver_dead_letters: Some(queue_url("deliver-dead-letters")),
+    };
+    Stores { table: Table::new(dynamo, TABLE), bucket: Bucket::new(s3, BUCKET), queues: Queues::new(sqs, urls) }
+}
+
+/// Reads the stores for invariants, and writes the tenants.
+pub(crate) struct Inspector {
+    stores: Stores,
+    dynamo: aws_sdk_dynamodb::Client,
+}
+
+/// The text is the error of the store.
+pub(crate) type Read<T> = Result<T, String>;
+
+impl Inspector {
+    /// Creates the table and the bucket.
+    #[expect(clippy::expect_used, reason = "a simulation without its stores shows nothing")]
+    pub(crate) async fn create(engines: &Engines) -> Self {
+        let dynamo = embedded::dynamo_client(engines.dynamo.clone());
+        let s3 = embedded::s3_client(engines.s3.clone());
+        create_table(&dynamo, TABLE).await.expect("the table is created");
+        let stores = stores(dynamo.clone(), s3, embedded::sqs_client(engines.sqs.connector()));
+        stores.bucket.create().await.expect("the bucket is created");
+        Self { stores, dynamo }
+    }
+
+    #[expect(clippy::expect_used, reason = "no fault strikes the inspector")]
+    pub(crate) async fn create_project(&self, project: &Project) {
+        self.stores.table.create_project(project).await.expect("the project is created");
+    }
+
+    #[expect(clippy::expect_used, reason = "no fault strikes the inspector")]
+    pub(crate) async fn create_api_key(&self, key: &ApiKey) {
+        self.stores.table.create_api_key(key).await.expect("the key is created");
+    }
+
+    pub(crate) async fn project(&self, id: &str) -> Read<Option<Project>> {
+        self.stores.table.project(id).await.map_err(text)
+    }
+
+    /// Reads the meter of a month: no shard if nothing was spent yet.
+    pub(crate) async fn shards(&self, project_id: &str, month: &str) -> Read<Vec<Shard>> {
+        let shards = self.stores.table.shards(project_id, month).await.map_err(text)?;
+        Ok(shards.into_iter().flatten().collect())
+    }
+
+    /// Reads the sum of the usage counters of all days, in micro-dollars.
+    pub(crate) async fn counted_cost(&self, project_id: &str) -> Read<u64> {
+        let counters = self.stores.table.usage(project_id, "2026", "2027").await.map_err(text)?;
+        Ok(counters.iter().map(|(_, count)| count.cost.0).sum())
+    }
+
+    pub(crate) async fn response(&self, key: &ResponseKey) -> Read<Option<ResponseRecord>> {
+        self.stores.response(key).await.map_err(text)
+    }
+
+    pub(crate) async fn background_responses(&self, project_id: &str) -> Read<Vec<ResponseRecord>> {
+        self.stores.jobs(project_id, None, 100).await.map_err(text)
+    }
+
+    pub(crate) async fn deliveries(&self, project_id: &str, endpoint_id: &str, now: Timestamp) -> Read<Vec<Delivery>> {
+        self.stores.table.deliveries(project_id, endpoint_id, None, None, 1_000, now).await.map_err(text)
+    }
+
+    /// Reads all items that will ever be due.
+    pub(crate) async fn due(&self) -> Read<Vec<Due>> {
+        let mut found = Vec::new();
+        for shard in 0..DUE_SHARDS {
+            found.extend(self.stores.table.due(shard, Timestamp(u64::MAX / 2)).await.map_err(text)?);
+        }
+        Ok(found)
+    }
+
+    /// Reads the time at which the next item of the table is due.
+    pub(crate) async fn next_due(&self) -> Option<Timestamp> {
+        let due = self.dynamo.scan().table_name(TABLE).index_name("due").projection_expression("due_at").send().await;
+        let due_at = |item: &HashMap<String, AttributeValue>| item.get("due_at")?.as_n().ok()?.parse::<u64>().ok();
+        due.ok()?.items().iter().filter_map(due_at).min().map(Timestamp)
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn text(error: StoreError) -> String {
+    error.to_string()
+}

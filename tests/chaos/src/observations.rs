@@ -1,0 +1,166 @@
+//! The observations: requests, answers and events that clients, providers and receivers saw. Invariants compare them
+//! with the stores.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use shared::model::clock::Timestamp;
+use shared::model::project::Project;
+
+/// An invariant that did not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    pub invariant: &'static str,
+    /// The contradiction that was found.
+    pub message: String,
+}
+
+/// The observations of one run.
+#[derive(Default)]
+pub(crate) struct Observations {
+    pub(crate) tenants: Vec<Tenant>,
+    pub(crate) calls: Vec<ProviderCall>,
+    /// For each request that was sent: its tenant, and the most that it could cost, in micro-dollars.
+    pub(crate) upper_bounds: Vec<(usize, u64)>,
+    pub(crate) keyed: BTreeMap<KeyedRequest, Vec<KeyedReply>>,
+    /// By the response's id.
+    pub(crate) responses: BTreeMap<String, SeenResponse>,
+    /// The posts that receivers accepted.
+    pub(crate) accepted_posts: Vec<AcceptedPost>,
+    /// The budgets that an administrator tried to set: tenant and micro-dollars.
+    pub(crate) attempted_budgets: Vec<(usize, u64)>,
+    pub(crate) violations: Vec<Violation>,
+}
+
+/// A project and its owner's knowledge of it.
+pub(crate) struct Tenant {
+    pub(crate) project: Project,
+    /// The secret and the id of each API key. The first key is never revoked.
+    pub(crate) keys: Vec<(String, String)>,
+    /// The times at which revocations were confirmed, by the key's index in `keys`.
+    pub(crate) revoked: BTreeMap<usize, Timestamp>,
+    pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) conversation: String,
+    pub(crate) budget: Budget,
+}
+
+/// The administrator's knowledge of a tenant's budget.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Budget {
+    /// The limit that must be in force, in micro-dollars (`Some(None)`: no limit): its change was confirmed, and no
+    /// other change was started since.
+    pub(crate) in_force: Option<Option<u64>>,
+    /// Changes that were started, and changes that ended.
+    pub(crate) started: u32,
+    pub(crate) ended: u32,
+}
+
+impl Budget {
+    /// Records that a change starts: the limit in force is unknown until it ends.
+    pub(crate) fn begin_change(&mut self) {
+        *self = Self { in_force: None, started: self.started + 1, ended: self.ended };
+    }
+
+    /// Records that the change number `number` was confirmed, or given up. After two changes at once, the order in
+    /// which they took effect is unknown.
+    pub(crate) fn end_change(&mut self, micro_usd: u64, confirmed: bool, number: u32) {
+        self.ended += 1;
+        let was_alone = number == self.started && self.ended == self.started;
+        self.in_force = (confirmed && was_alone).then_some(Some(micro_usd));
+    }
+}
+
+/// A post that a receiver accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AcceptedPost {
+    pub(crate) url: String,
+    /// The header `webhook-id`.
+    pub(crate) id: String,
+    pub(crate) body: String,
+}
+
+pub(crate) struct Endpoint {
+    pub(crate) id: String,
+    pub(crate) url: String,
+    /// No operation changed the endpoint, so it must get every event.
+    pub(crate) is_unchanged: bool,
+}
+
+/// One call of a provider.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProviderCall {
+    pub(crate) project: usize,
+    /// The events of the answer are stored while they arrive. So a run that dies is charged by the stored events.
+    pub(crate) has_stored_events: bool,
+    /// The price of the tokens that were used, and the price of their input alone, in micro-dollars.
+    pub(crate) cost: u64,
+    pub(crate) input_cost: u64,
+    /// The most that the call can be charged with, in micro-dollars.
+    pub(crate) upper_bound: u64,
+    pub(crate) state: CallState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CallState {
+    /// The provider has not answered yet.
+    Pending,
+    /// The provider failed before its answer began.
+    Refused,
+    /// Some events were sent.
+    Streaming,
+    /// The whole answer was sent, with its usage.
+    WithUsage,
+    /// The whole answer was sent, without its usage.
+    WithoutUsage,
+    /// The stream broke after its first event.
+    Interrupted,
+    /// The caller dropped the call.
+    Abandoned { had_started: bool },
+}
+
+/// A request with an idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct KeyedRequest {
+    pub(crate) project: usize,
+    pub(crate) path: &'static str,
+    pub(crate) key: String,
+    pub(crate) body: String,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct KeyedReply {
+    pub(crate) is_replay: bool,
+    /// The reply arrived after the faults were over.
+    pub(crate) after_faults: bool,
+    pub(crate) body: Bytes,
+}
+
+/// A response whose id a client knows.
+#[derive(Default)]
+pub(crate) struct SeenResponse {
+    pub(crate) project: usize,
+    pub(crate) is_background: bool,
+    pub(crate) is_deleted: bool,
+    pub(crate) in_conversation: bool,
+    /// The events that readers got, by sequence number.
+    pub(crate) events: BTreeMap<u64, Bytes>,
+}
+
+impl Observations {
+    pub(crate) fn violation(&mut self, invariant: &'static str, message: impl Into<String>) {
+        self.violations.push(Violation { invariant, message: message.into() });
+    }
+
+    /// Returns the entry of a response, which it adds if it is new.
+    pub(crate) fn response(&mut self, id: &str, project: usize) -> &mut SeenResponse {
+        let seen = self.responses.entry(id.to_owned()).or_default();
+        seen.project = project;
+        seen
+    }
+
+    /// Returns the ids of the background responses of a project that were accepted and not deleted.
+    pub(crate) fn jobs(&self, project: usize) -> Vec<String> {
+        let of_project = |seen: &SeenResponse| seen.project == project && seen.is_background && !seen.is_deleted;
+        self.responses.iter().filter(|(_, seen)| of_project(seen)).map(|(id, _)| id.clone()).collect()
+    }
+}
