@@ -197,7 +197,7 @@ async fn measure_catching_up() -> Figure {
     let service = Service::new(Script::answer(&text, 10, 5)).await;
     service.accept().await;
     service.invoke(1).await;
-    let jobs = service.instance.jobs(None, None, &shared::app::Cursor { after: None, limit: 1 }).await;
+    let jobs = service.instance.job_admin().list(None, None, &shared::app::Cursor { after: None, limit: 1 }).await;
     let id = jobs.map(|page| page.items.first().map(|job| job.key.response_id.clone())).unwrap_or_default();
     let path = format!("{PATH}/{}?stream=true&starting_after=1", id.unwrap_or_default());
     let mut times = Vec::new();

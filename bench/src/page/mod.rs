@@ -9,6 +9,9 @@ use std::path::Path;
 use crate::Failure;
 use crate::report::{Findings, Report};
 
+/// The page in a folder of reports; `docs/performance.md` explains it.
+const PAGE: &str = "figures.md";
+
 /// Stores a report and draws the page again.
 pub(crate) fn store(folder: &Path, name: &str, report: &Report) -> Result<(), Failure> {
     std::fs::create_dir_all(folder)?;
@@ -16,10 +19,9 @@ pub(crate) fn store(folder: &Path, name: &str, report: &Report) -> Result<(), Fa
     draw(folder)
 }
 
-/// Draws the charts of all reports into `folder`, and replaces the parts of its page that belong to them. The page of
-/// the folder `performance` is `performance.md`, next to it.
+/// Draws the charts of all reports into `folder`, and replaces the parts of its page that belong to them.
 pub(crate) fn draw(folder: &Path) -> Result<(), Failure> {
-    let page = folder.with_extension("md");
+    let page = folder.join(PAGE);
     let mut text = std::fs::read_to_string(&page)?;
     let mut files = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, Failure>>()?;
     files.sort();
@@ -29,8 +31,7 @@ pub(crate) fn draw(folder: &Path) -> Result<(), Failure> {
             std::fs::write(folder.join(&chart.name).with_extension("svg"), charts::draw(chart)?)?;
         }
         let name = file.file_stem().and_then(|name| name.to_str()).ok_or("a report without a name")?;
-        let folder = folder.file_name().and_then(|name| name.to_str()).ok_or("a folder without a name")?;
-        text = replace_part(&text, name, &render_part(&report, folder)?)?;
+        text = replace_part(&text, name, &render_part(&report)?)?;
     }
     Ok(std::fs::write(page, text)?)
 }
@@ -44,7 +45,7 @@ fn replace_part(page: &str, name: &str, part: &str) -> Result<String, Failure> {
     Ok(format!("{before}{begin}{part}{end}{after}"))
 }
 
-fn render_part(report: &Report, folder: &str) -> Result<String, Failure> {
+fn render_part(report: &Report) -> Result<String, Failure> {
     let mut text = String::new();
     writeln!(text, "\n```sh\n{}\n```\n\n{}.\n", report.command, report.headline())?;
     if let Some(failure) = &report.first_failure {
@@ -68,7 +69,7 @@ fn render_part(report: &Report, folder: &str) -> Result<String, Failure> {
         writeln!(text)?;
     }
     for chart in charts {
-        writeln!(text, "![{}]({folder}/{}.svg)\n", chart.title, chart.name)?;
+        writeln!(text, "![{}]({}.svg)\n", chart.title, chart.name)?;
     }
     Ok(text)
 }
@@ -89,11 +90,9 @@ mod tests {
             let path = entry.unwrap().path();
             std::fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
         }
-        std::fs::copy(docs.join("performance.md"), folder.with_extension("md")).unwrap();
         draw(&folder).unwrap();
         let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
         let again = "draw it again: cargo run -p bench -- draw --page docs/performance";
-        assert_eq!(read(folder.with_extension("md")), read(docs.join("performance.md")), "{again}");
         for entry in std::fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap();

@@ -49,47 +49,49 @@ impl Inspector {
 
     #[expect(clippy::expect_used, reason = "no fault strikes the inspector")]
     pub(crate) async fn create_project(&self, project: &Project) {
-        self.stores.table.create_project(project).await.expect("the project is created");
+        let created = self.stores.projects().create(project).await;
+        assert!(created.expect("the project is created").is_written());
     }
 
     #[expect(clippy::expect_used, reason = "no fault strikes the inspector")]
     pub(crate) async fn create_api_key(&self, key: &ApiKey) {
-        self.stores.table.create_api_key(key).await.expect("the key is created");
+        let created = self.stores.api_keys().create(key).await;
+        assert!(created.expect("the key is created").is_written());
     }
 
     pub(crate) async fn project(&self, id: &str) -> Read<Option<Project>> {
-        self.stores.table.project(id).await.map_err(text)
+        self.stores.projects().get(id).await.map_err(text)
     }
 
     /// Reads the meter of a month: no shard if nothing was spent yet.
     pub(crate) async fn shards(&self, project_id: &str, month: &str) -> Read<Vec<Shard>> {
-        let shards = self.stores.table.shards(project_id, month).await.map_err(text)?;
+        let shards = self.stores.meters().shards(project_id, month).await.map_err(text)?;
         Ok(shards.into_iter().flatten().collect())
     }
 
     /// Reads the sum of the usage counters of all days, in micro-dollars.
     pub(crate) async fn counted_cost(&self, project_id: &str) -> Read<u64> {
-        let counters = self.stores.table.usage(project_id, "2026", "2027").await.map_err(text)?;
+        let counters = self.stores.usage_counters().read(project_id, "2026", "2027").await.map_err(text)?;
         Ok(counters.iter().map(|(_, count)| count.cost.0).sum())
     }
 
     pub(crate) async fn response(&self, key: &ResponseKey) -> Read<Option<ResponseRecord>> {
-        self.stores.response(key).await.map_err(text)
+        self.stores.responses().get(key).await.map_err(text)
     }
 
     pub(crate) async fn background_responses(&self, project_id: &str) -> Read<Vec<ResponseRecord>> {
-        self.stores.jobs(project_id, None, 100).await.map_err(text)
+        self.stores.jobs().list(project_id, None, 100).await.map_err(text)
     }
 
     pub(crate) async fn deliveries(&self, project_id: &str, endpoint_id: &str, now: Timestamp) -> Read<Vec<Delivery>> {
-        self.stores.table.deliveries(project_id, endpoint_id, None, None, 1_000, now).await.map_err(text)
+        self.stores.deliveries().list(project_id, endpoint_id, None, None, 1_000, now).await.map_err(text)
     }
 
     /// Reads all items that will ever be due.
     pub(crate) async fn due(&self) -> Read<Vec<Due>> {
         let mut found = Vec::new();
         for shard in 0..DUE_SHARDS {
-            found.extend(self.stores.table.due(shard, Timestamp(u64::MAX / 2)).await.map_err(text)?);
+            found.extend(self.stores.due().due(shard, Timestamp(u64::MAX / 2)).await.map_err(text)?);
         }
         Ok(found)
     }

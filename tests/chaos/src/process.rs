@@ -10,9 +10,8 @@ use std::sync::Arc;
 
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use axum::Router;
-use shared::app::{Gateway, Parts};
+use shared::app::Components;
 use shared::data::{Queue, Stores};
-use shared::edge::Deps;
 use shared::edge::worker::{SqsBatchResponse, SqsEvent};
 use shared::model::provider::Provider;
 use shared::model::secret::Secret;
@@ -72,7 +71,7 @@ impl ProcessHandle {
 pub(crate) struct Process {
     pub(crate) handle: ProcessHandle,
     pub(crate) router: Router,
-    gateway: Deps,
+    components: Arc<Components>,
 }
 
 impl Process {
@@ -84,30 +83,26 @@ impl Process {
         let provider = |name: &'static str| {
             Arc::new(SimulatedProvider::new(name, Arc::clone(sim), handle.clone())) as Arc<dyn Provider>
         };
-        let gateway = Gateway::new(Parts {
-            stores: stores(deployment, &handle),
-            catalog: catalog(),
-            providers: HashMap::from(["first", "second"].map(|name| (name.to_owned(), provider(name)))),
-            clock: sim.clock.clone(),
-            receivers: Some(Arc::new(SimulatedReceivers::new(Arc::clone(sim), handle.clone()))),
-            admin_key: Some(Secret::new(kit::ADMIN_KEY)),
-        });
-        Self { router: kit::router_of(&gateway), gateway, handle }
+        let components = Components::new(stores(deployment, &handle), sim.clock.clone())
+            .models(catalog())
+            .providers(HashMap::from(["first", "second"].map(|name| (name.to_owned(), provider(name)))))
+            .receivers(Arc::new(SimulatedReceivers::new(Arc::clone(sim), handle.clone())))
+            .admin_key(Secret::new(kit::ADMIN_KEY));
+        Self { router: kit::router_of(&components), components: Arc::new(components), handle }
     }
 
     /// Invokes the worker of a queue with a batch of messages.
     pub(crate) async fn invoke_worker(&self, queue: Queue, event: SqsEvent) -> SqsBatchResponse {
-        let gateway = Arc::clone(&self.gateway);
-        let ends_at = gateway.clock().now().plus_ms(INVOCATION_MS);
+        let ends_at = self.components.clock().now().plus_ms(INVOCATION_MS);
         match queue {
-            Queue::Respond => respond::job(event, gateway, Some(ends_at)).await,
-            Queue::Deliver => deliver::job(event, gateway).await,
+            Queue::Respond => respond::job(event, self.components.response_worker(), Some(ends_at)).await,
+            Queue::Deliver => deliver::job(event, self.components.deliverer()).await,
         }
     }
 
     /// Sweeps once; `false` if the sweep failed.
     pub(crate) async fn sweep(&self) -> bool {
-        self.gateway.sweep().await.is_ok()
+        self.components.sweeper().sweep().await.is_ok()
     }
 }
 

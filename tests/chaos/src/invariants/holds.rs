@@ -18,7 +18,7 @@ impl Invariant for Holds {
 
     async fn at_the_end(&mut self, deployment: &Arc<Deployment>) -> CheckResult {
         for (n, shards, month) in load_meters(deployment).await? {
-            let reserved: Vec<_> = shards.iter().flat_map(|shard| &shard.holds).collect();
+            let reserved: Vec<_> = shards.iter().flat_map(|shard| &shard.reservations).collect();
             expect(reserved.is_empty(), || format!("tenant {n}: still reserved in {month}: {reserved:?}"))?;
         }
         Ok(())
