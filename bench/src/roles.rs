@@ -5,9 +5,10 @@ use std::io::Write as _;
 use kit::ADMIN_KEY;
 use local::{Data, Settings};
 use shared::data::Stores;
+use shared::model::clock::Clock;
 use shared::model::id;
 use shared::model::money::MicroUsd;
-use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project};
+use shared::model::project::{ApiKeySecret, Limits, Policy, Project};
 use shared::model::secret::Secret;
 use tokio::net::TcpListener;
 
@@ -88,17 +89,8 @@ async fn make_project(stores: &Stores) -> Result<ApiKeySecret, Failure> {
         revision: 1,
         policy: Policy::default(),
     };
-    stores.projects().create(&project).await?;
-    let stored = ApiKey {
-        id: id::new("key_"),
-        hash: key.hash(),
-        project_id: project.id,
-        name: "Bench".to_owned(),
-        redacted_value: key.redacted(),
-        created_at: project.created_at,
-        service_account_id: id::new("svc_acct_"),
-    };
-    stores.table.create_api_key(&stored).await?;
+    local::provision_project(stores, &project).await?;
+    local::provision_key(stores, &Clock::system(), &key, "Bench").await?;
     Ok(key)
 }
 

@@ -1,34 +1,27 @@
 //! Recorded events, replayed through the functions they are named after; every recorded answer is compared whole.
-//! `WEIR_RECORD=1` writes the answers anew.
+//! `WEIR_RECORD=1` writes the answers again.
 
 use std::sync::Arc;
 
-use kit::{ADMIN_KEY, RECORDED_ADMIN_KEY, Recorded, TestApp, compared, recorded_events};
+use kit::{ADMIN_KEY, RECORDED_ADMIN_KEY, Recorded, START_MS, TestApp, compared, recorded_events};
 use serde_json::Value;
-use shared::app::Components;
-use shared::app::{Gateway, Parts};
-use shared::model::secret::Secret;
+use shared::model::clock::Clock;
 
 /// The service as the events expect it, with the builtin simulator.
-async fn service() -> (TestApp, Components) {
-    let app = TestApp::new().await;
-    let catalog = Arc::new(providers::builtin::builtin_catalog(&|_| false));
-    let instance = Gateway::new(Parts {
-        providers: providers::registry(&catalog, &|_| None, &app.clock).unwrap(),
-        catalog,
-        stores: app.stores.clone(),
-        clock: app.clock.clone(),
-        receivers: Some(app.local_receivers()),
-        admin_key: Some(Secret::new(RECORDED_ADMIN_KEY)),
-    });
+async fn recorded_app() -> TestApp {
     assert_ne!(ADMIN_KEY, RECORDED_ADMIN_KEY);
+    let clock = Clock::manual(START_MS);
+    let catalog = Arc::new(providers::builtin::builtin_catalog(&|_| false));
+    let providers = providers::registry(&catalog, &|_| None, &clock).unwrap();
+    let app = TestApp::builder().clock(clock).models(catalog).providers(providers).admin_key(RECORDED_ADMIN_KEY);
+    let app = app.build().await;
     app.provision_recorded().await;
-    (app, instance)
+    app
 }
 
 async fn answer(event: &Recorded) -> Value {
-    let (_world, instance) = service().await;
-    let answer = local::invoke_on(&instance, event.function(), &event.text).await;
+    let app = recorded_app().await;
+    let answer = local::invoke_on(&app.instance(), event.function(), &event.text).await;
     let answer = answer.unwrap_or_else(|error| panic!("{}: {error}", event.name));
     let Some(body) = answer["body"].as_str() else { return answer };
     let status = answer["statusCode"].as_u64().and_then(|status| status.try_into().ok()).unwrap();

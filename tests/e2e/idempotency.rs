@@ -1,18 +1,15 @@
 //! Never twice: one key, one provider success, every replay the same bytes.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use kit::{Script, TestApp, send};
-use shared::app::Components;
-use shared::app::{Gateway, Parts};
-use shared::data::{RecordKey, StoredAnswer};
+use shared::data::{ClaimOutcome, ClaimRequest, RecordKey, StoredAnswer};
 use shared::model::catalog::Catalog;
 use shared::model::id::Fingerprint;
 use shared::model::project::{Limits, Policy};
-use shared::model::provider::{Failure, Provider};
+use shared::model::provider::Failure;
 
 use crate::{CHAT, CHAT_COST, PATH, STREAM, budget};
 
@@ -205,33 +202,25 @@ async fn a_replay_is_given_even_when_the_budget_is_spent() {
     assert_eq!(send(&router, "POST", PATH, &key, &[], CHAT).await.status, 429);
 }
 
-/// An instance with a model that may take as long as a function.
-fn patient(app: &TestApp) -> Components {
-    let models = r#"
-        [[provider]]
-        name = "first"
-        kind = "simulator"
-        [[model]]
-        name = "priced"
-        kind = "chat"
-        targets = [{ provider = "first", model = "a", timeouts = { total_ms = 880000 } }]
-    "#;
-    let first = Arc::clone(&app.first) as Arc<dyn Provider>;
-    Gateway::new(Parts {
-        catalog: Arc::new(Catalog::parse(models).unwrap()),
-        providers: HashMap::from([("first".to_owned(), first)]),
-        ..Parts::new(app.stores.clone(), app.clock.clone())
-    })
-}
+/// A model that may take as long as a function.
+const PATIENT: &str = r#"
+    [[provider]]
+    name = "first"
+    kind = "simulator"
+    [[model]]
+    name = "priced"
+    kind = "chat"
+    targets = [{ provider = "first", model = "a", timeouts = { total_ms = 880000 } }]
+"#;
 
 /// SDKs wait 600 s, and send the request again half a second later; twice.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_takes_longer_than_an_sdk_waits_is_not_made_again() {
-    let app = TestApp::new().await;
+    let app = TestApp::builder().models(Arc::new(Catalog::parse(PATIENT).unwrap())).build().await;
     let wants = Policy { dedupe_retries: true, ..Policy::default() };
     let (_, key) = app.project(Limits::default(), wants).await;
     app.first.always(Script::Paced { text: "one two three four five ".into(), gap: Duration::from_secs(110) });
-    let router = kit::router_of(&patient(&app));
+    let router = app.router();
     let send_after = async |retry: &str, seconds: u64| {
         tokio::time::sleep(Duration::from_millis(seconds * 1_000 + 500)).await;
         send(&router, "POST", PATH, &key, &[("x-stainless-retry-count", retry)], STREAM).await
@@ -258,28 +247,40 @@ async fn a_call_that_takes_longer_than_an_sdk_waits_is_not_made_again() {
 async fn a_record_is_kept_from_its_last_sign_of_life_and_never_claimed_under_its_lease() {
     const KEPT: u64 = 600;
     let app = TestApp::new().await;
-    let (stores, clock) = (&app.stores, &app.clock);
+    let (records, clock) = (app.stores.idempotency(), &app.clock);
     let key = RecordKey { project_id: "proj_1".to_owned(), hash: Fingerprint::of([b"key".as_slice()]) };
     let request = Fingerprint::of([b"request".as_slice()]);
     let claim = async |lease_ms: u64| {
         let now = clock.now();
-        stores.claim(&key, &request, now.plus_ms(lease_ms), KEPT, now, false).await.unwrap()
+        let claim = ClaimRequest {
+            key: &key,
+            fingerprint: &request,
+            lease_until: now.plus_ms(lease_ms),
+            kept_seconds: KEPT,
+            now,
+            replace: false,
+        };
+        match records.claim(&claim).await.unwrap() {
+            ClaimOutcome::Claimed(lease) => Some(lease),
+            ClaimOutcome::Taken(_) => None,
+        }
     };
-    let expires_at = async || stores.record(&key).await.unwrap().unwrap().expires_at;
+    let expires_at = async || records.record(&key).await.unwrap().unwrap().expires_at;
 
     // A lease that is longer than the record is kept.
     let lease = claim(KEPT * 2_000).await.unwrap();
     clock.advance_ms(KEPT * 1_000 + 1_000);
     assert!(expires_at().await < clock.now().seconds());
-    assert!(claim(30_000).await.is_err(), "it expired, but it runs");
+    assert!(claim(30_000).await.is_none(), "it expired, but it runs");
     let now = clock.now();
-    assert!(stores.renew(&lease, now.plus_ms(30_000), now).await.unwrap());
+    assert!(records.renew(&lease, now.plus_ms(30_000), now).await.unwrap().is_written());
     assert_eq!(expires_at().await, now.seconds() + KEPT);
     clock.advance_ms(20_000);
-    assert!(stores.finish(&lease, true, StoredAnswer::default(), clock.now()).await.unwrap());
+    let completed = records.complete(&lease, true, StoredAnswer::default(), clock.now()).await.unwrap();
+    assert!(completed.is_written());
     assert_eq!(expires_at().await, clock.now().seconds() + KEPT);
     clock.advance_ms(KEPT * 1_000 - 1_000);
-    assert!(claim(30_000).await.is_err(), "its answer is kept");
+    assert!(claim(30_000).await.is_none(), "its answer is kept");
     clock.advance_ms(1_000);
     claim(30_000).await.unwrap();
 }

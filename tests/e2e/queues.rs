@@ -21,7 +21,7 @@ async fn send(app: &TestApp, response_id: &str) -> Result<(), StoreError> {
 async fn read_twice(app: &TestApp, event: SqsEvent, done: &AtomicUsize) -> SqsBatchResponse {
     let job = async |message: Message<ResponseKey>| {
         for _ in 0..2 {
-            app.stores.table.project(&message.key.project_id).await?;
+            app.stores.projects().get(&message.key.project_id).await?;
         }
         done.fetch_add(1, Ordering::SeqCst);
         Ok::<_, StoreError>(())

@@ -9,6 +9,7 @@ use axum::Router;
 use kit::{ADMIN_KEY, Reply, TestApp, router_of, routes_of, send};
 use serde_json::{Value, json};
 use shared::app::Components;
+use shared::app::webhooks::Announcer;
 use shared::model::project::{ApiKeySecret, Limits, Policy, Project};
 use shared::model::webhook::{EventType, WebhookEvent};
 
@@ -171,7 +172,8 @@ impl Tenant {
         let hook = json!({"url": "http://127.0.0.1:9/", "event_types": ["response.completed"]});
         let endpoint = text(&made(router, &key, "/v1/webhook_endpoints", hook).await["id"]);
         let event = WebhookEvent::new(EventType::ResponseCompleted, "resp_1", app.clock.now());
-        instance.announce(&project.id, &event, None).await.unwrap();
+        let announcer = Announcer::new(&app.stores, app.clock.clone());
+        announcer.announce(&project.id, &event, None).await.unwrap();
         let path = format!("/v1/webhook_endpoints/{endpoint}/deliveries");
         let deliveries = send(router, "GET", &path, &key, &[], "").await;
         Self {

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use kit::{Fault, TestApp};
 use serde_json::{Value, json};
-use shared::data::{Added, NewItem, Turn};
+use shared::data::{AddItemsOutcome, NewItem, Turn};
 use shared::model::id::random;
 
 use super::{Client, kept, message};
 
 /// What is left of all conversations: bodies of items in the table and in the bucket, and marks.
 async fn left(app: &TestApp) -> usize {
-    let items = app.dynamo().scan().table_name("weir").send().await.unwrap().items.unwrap_or_default();
+    let items = app.items().await;
     let of_conversations = items.iter().filter(|item| item["pk"].as_s().unwrap().starts_with("CONV#"));
     let said =
         of_conversations.filter(|item| !item["sk"].as_s().unwrap().starts_with("ITEM#") || item.contains_key("body"));
@@ -78,6 +78,7 @@ async fn a_conversation_whose_deletion_died_is_gone_and_its_deletion_goes_on() {
 async fn what_is_added_while_a_conversation_is_deleted_does_not_stay() {
     let app = TestApp::builder().store_latency(Duration::from_millis(10)).build().await;
     let client = Client::new(&app).await;
+    let conversations = app.stores.conversations();
     let new = new_items();
     let mut outcomes = [0; 4];
     for n in 0..24 {
@@ -89,13 +90,14 @@ async fn what_is_added_while_a_conversation_is_deleted_does_not_stay() {
                 tokio::time::sleep(Duration::from_millis(60)).await;
                 if is_turn {
                     let turn = Turn { at: now.plus_ms(1), id: "resp_1".to_owned() };
-                    return app.stores.add_turn(&project_id, id, &turn, &new).await.unwrap();
+                    return conversations.add_turn(&project_id, id, &turn, &new).await.unwrap().is_written();
                 }
-                app.stores.add_items(&project_id, id, now, "name", &new).await.unwrap() == Added::Done
+                let outcome = conversations.add_items(&project_id, id, now, "name", &new).await.unwrap();
+                outcome == AddItemsOutcome::Added
             };
             let delete = async {
                 tokio::time::sleep(Duration::from_millis(5 * n)).await;
-                app.stores.delete_conversation(&project_id, id).await.unwrap()
+                conversations.delete(&project_id, id).await.unwrap().is_written()
             };
             let (added, deleted) = tokio::join!(add, delete);
             assert!(deleted);
@@ -116,12 +118,13 @@ async fn a_turn_whose_worker_died_leaves_nothing_in_a_conversation_that_was_dele
             let path = client.conversation(Value::Null).await;
             let (project_id, id) = (client.project_id.clone(), path.rsplit('/').next().unwrap());
             let turn = Turn { at: app.clock.now().plus_ms(1), id: "resp_1".to_owned() };
-            let add = || app.stores.add_turn(&project_id, id, &turn, &new);
+            let conversations = app.stores.conversations();
+            let add = || conversations.add_turn(&project_id, id, &turn, &new);
             app.faults.at(step, fault);
             let added = app.faults.or_die(add()).await;
             app.faults.clear();
-            assert!(app.stores.delete_conversation(&project_id, id).await.unwrap());
-            assert!(!add().await.unwrap(), "{fault:?} at step {step}");
+            assert!(conversations.delete(&project_id, id).await.unwrap().is_written());
+            assert!(!add().await.unwrap().is_written(), "{fault:?} at step {step}");
             assert_eq!(left(&app).await, 0, "{fault:?} at step {step}");
             if added.is_some() {
                 assert!(step > 3, "adding a turn has more steps than {step}");
@@ -138,12 +141,12 @@ async fn a_deletion_that_comes_late_leaves_the_item_that_is_there_by_now() {
     let large = random(200_000);
     let path = client.conversation(json!({"items": [message("m1", &large)]})).await;
     let (project_id, id) = (client.project_id.clone(), path.rsplit('/').next().unwrap());
-    let (_, seen) = app.stores.conversation_item(&project_id, id, "m1").await.unwrap().unwrap();
+    let (_, seen) = app.stores.conversations().item(&project_id, id, "m1").await.unwrap().unwrap();
     let item = format!("{path}/items/m1");
     assert_eq!(client.send("DELETE", &item, Value::Null).await.status, 200);
     assert_eq!(bodies(&app).await, 0);
     client.post(&format!("{path}/items"), json!({"items": [message("m1", &large)]})).await;
-    app.stores.delete_conversation_item(&project_id, id, &seen.unwrap(), app.clock.now()).await.unwrap();
+    app.stores.conversations().delete_item(&project_id, id, &seen.unwrap(), app.clock.now()).await.unwrap();
     assert!(client.get(&item).await.json() == kept("m1", &large), "it has its body");
     // Who adds what is there already leaves nothing of it.
     let again = client.post(&format!("{path}/items"), json!({"items": [message("m1", &large)]})).await;

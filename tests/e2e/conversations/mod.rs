@@ -324,7 +324,8 @@ async fn a_background_response_adds_its_turn_once() {
     let ask = json!({"model": "priced", "conversation": id, "input": "Question?", "background": true});
     let queued = client.post("/v1/responses", ask).await.json();
     let job = ResponseKey { project_id: project.id, response_id: queued["id"].as_str().unwrap().to_owned() };
-    instance.respond(&job, None).await.unwrap();
-    instance.respond(&job, None).await.unwrap();
+    let worker = instance.response_worker();
+    worker.work(&job, None).await.unwrap();
+    worker.work(&job, None).await.unwrap();
     assert_eq!(client.texts(&path).await, ["Question?", "Hello there."]);
 }

@@ -14,7 +14,6 @@ use kit::{FuzzedBytes, Reply, TestApp, mutated_json, mutated_text, send};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use shared::app::Components;
-use shared::app::{Gateway, Parts};
 use shared::model::catalog::Catalog;
 use shared::model::clock::Clock;
 use shared::model::project::{Policy, Project};
@@ -35,7 +34,7 @@ async fn play(State(played): State<Played>) -> Response {
     ([(CONTENT_TYPE, kind)], Body::from_stream(stream::iter(pieces))).into_response()
 }
 
-/// A service whose models are those of two providers at the address.
+/// A catalog with the models of two providers at the address.
 fn catalog(address: &str) -> Catalog {
     let provider = |kind: &str| {
         format!(
@@ -47,7 +46,7 @@ fn catalog(address: &str) -> Catalog {
     Catalog::parse(&format!("{}{}", provider("openai"), provider("anthropic"))).unwrap()
 }
 
-struct Service {
+struct FuzzedProvider {
     runtime: Runtime,
     app: TestApp,
     instance: Components,
@@ -58,29 +57,23 @@ struct Service {
 
 const BUDGET: f64 = 1_000.0;
 
-impl Service {
+impl FuzzedProvider {
     fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let played = Played::default();
-        let (app, address, project, key) = runtime.block_on(async {
+        let (app, project, key) = runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let router = Router::new().fallback(play).with_state(played.clone());
             #[expect(clippy::disallowed_methods, reason = "the provider is another process")]
             tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-            let app = TestApp::builder().clock(Clock::system()).build().await;
+            let (catalog, clock) = (Arc::new(catalog(&address.to_string())), Clock::system());
+            let providers = providers::registry(&catalog, &|_| Some(Secret::new("k")), &clock).unwrap();
+            let app = TestApp::builder().clock(clock).models(catalog).providers(providers).build().await;
             let (project, key) = app.project(budget(BUDGET), Policy::default()).await;
-            (app, address, project, key)
+            (app, project, key)
         });
-        let catalog = Arc::new(catalog(&address.to_string()));
-        let instance = Gateway::new(Parts {
-            providers: providers::registry(&catalog, &|_| Some(Secret::new("k")), &app.clock).unwrap(),
-            catalog,
-            stores: app.stores.clone(),
-            clock: app.clock.clone(),
-            receivers: None,
-            admin_key: None,
-        });
+        let instance = app.instance();
         Self { runtime, app, instance, played, project, key }
     }
 
@@ -144,7 +137,7 @@ const PATHS: [&str; 2] = ["/v1/chat/completions", "/v1/responses"];
 
 #[test]
 fn every_whole_answer_of_a_provider_is_passed_on_or_is_an_error() {
-    let service = Service::new();
+    let fuzzed = FuzzedProvider::new();
     for kind in ["openai", "anthropic"] {
         let corpus: Vec<Value> = super::files(&format!("providers/tests/fixtures/{kind}"), "json")
             .iter()
@@ -156,20 +149,20 @@ fn every_whole_answer_of_a_provider_is_passed_on_or_is_an_error() {
         let answers = prop_oneof![3 => json, 1 => mutated_text(texts)];
         let cases = (answers, proptest::sample::select(&PATHS[..]));
         let tried = super::runner_for_slow("e2e/fuzz/corpus/replies.txt", REPEATED)
-            .run(&cases, |(answer, path)| service.check(path, kind, false, &answer, 4_096));
+            .run(&cases, |(answer, path)| fuzzed.check(path, kind, false, &answer, 4_096));
         tried.unwrap_or_else(|failed| panic!("{kind}: {failed}"));
     }
 }
 
 #[test]
 fn every_stream_of_a_provider_is_passed_on_to_an_end_or_an_error() {
-    let service = Service::new();
+    let fuzzed = FuzzedProvider::new();
     for kind in ["openai", "anthropic"] {
         let corpus = super::files(&format!("providers/tests/fixtures/{kind}"), "sse");
         assert!(!corpus.is_empty());
         let cases = (mutated_text(corpus), proptest::sample::select(&PATHS[..]), 1_usize..200);
         let tried = super::runner_for_slow("e2e/fuzz/corpus/streams.txt", REPEATED)
-            .run(&cases, |(answer, path, size)| service.check(path, kind, true, &answer, size));
+            .run(&cases, |(answer, path, size)| fuzzed.check(path, kind, true, &answer, size));
         tried.unwrap_or_else(|failed| panic!("{kind}: {failed}"));
     }
 }

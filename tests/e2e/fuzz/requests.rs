@@ -34,7 +34,7 @@ fn request_of(event: &Value) -> Option<Value> {
 }
 
 /// A service with one project, whose budget no case can spend, and one that nobody may touch.
-struct Service {
+struct FuzzedApi {
     runtime: Runtime,
     app: TestApp,
     instance: Components,
@@ -43,7 +43,7 @@ struct Service {
     key: String,
 }
 
-impl Service {
+impl FuzzedApi {
     fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         let (app, project, other, key) = runtime.block_on(async {
@@ -90,21 +90,21 @@ fn check(request: &Value, reply: &Reply) -> Result<(), TestCaseError> {
 
 #[test]
 fn every_json_body_gets_an_answer() {
-    let service = Service::new();
+    let api = FuzzedApi::new();
     let any = proptest::sample::select(corpus())
         .prop_flat_map(|request| (mutated_json(vec![request["body"].clone()]), Just(request)));
     let tried = super::runner("e2e/fuzz/corpus/requests.txt")
-        .run(&any, |(body, request)| check(&request, &service.send(&request, body.to_string().into_bytes())));
+        .run(&any, |(body, request)| check(&request, &api.send(&request, body.to_string().into_bytes())));
     tried.unwrap_or_else(|failed| panic!("{failed}"));
 }
 
 #[test]
 fn every_text_for_a_body_gets_an_answer() {
-    let service = Service::new();
+    let api = FuzzedApi::new();
     let corpus = corpus();
     let bodies: Vec<String> = corpus.iter().map(|request| request["body"].to_string()).collect();
     let any_route = proptest::sample::select(corpus);
     let tried = super::runner("e2e/fuzz/corpus/requests.txt")
-        .run(&(any_route, mutated_text(bodies)), |(request, body)| check(&request, &service.send(&request, body.0)));
+        .run(&(any_route, mutated_text(bodies)), |(request, body)| check(&request, &api.send(&request, body.0)));
     tried.unwrap_or_else(|failed| panic!("{failed}"));
 }

@@ -22,7 +22,7 @@ async fn messages_that_come_twice_and_out_of_order_are_one_run_each() {
     let mut event = jobs.app.take_messages(Queue::Respond);
     assert_eq!(event.records.len(), 2 * JOBS);
     event.records.reverse();
-    let (one, other) = (jobs.app.instance(), jobs.app.instance());
+    let (one, other) = (jobs.app.instance().response_worker(), jobs.app.instance().response_worker());
     let (one, other) = tokio::join!(respond::job(event.clone(), one, None), respond::job(event.clone(), other, None));
     assert!(one.batch_item_failures.is_empty() && other.batch_item_failures.is_empty());
     // And once more after the end.

@@ -6,7 +6,7 @@ use shared::data::Queue;
 use shared::model::project::{Limits, Policy};
 use shared::model::provider::Failure;
 
-use super::Told;
+use super::Observed;
 use crate::jobs::RESPONSES;
 use crate::{CHAT, PATH, STREAM, budget};
 
@@ -25,34 +25,34 @@ fn background() -> String {
 
 #[tokio::test]
 async fn nothing_is_written_without_a_namespace() {
-    let told = Told::new(Limits::default(), Policy::default(), Default::default()).await;
-    told.post(PATH, &[], CHAT).await;
-    assert_eq!(told.lines(), [""; 0]);
+    let observed = Observed::new(Limits::default(), Policy::default(), Default::default()).await;
+    observed.post(PATH, &[], CHAT).await;
+    assert_eq!(observed.lines(), [""; 0]);
 }
 
 #[tokio::test]
 async fn a_call_is_one_line() {
-    let told = Told::counted(Limits::default(), Policy::default()).await;
-    told.post(PATH, &[], CHAT).await;
+    let observed = Observed::counted(Limits::default(), Policy::default()).await;
+    observed.post(PATH, &[], CHAT).await;
     let added = "AddedLatency _ Milliseconds [] [function]";
-    assert_eq!(told.lines(), [line("chat priced ok", &[REQUESTS, LATENCY, BOOKED, added])]);
+    assert_eq!(observed.lines(), [line("chat priced ok", &[REQUESTS, LATENCY, BOOKED, added])]);
 }
 
 #[tokio::test]
 async fn a_stream_tells_when_its_first_chunk_left() {
-    let told = Told::counted(Limits::default(), Policy::default()).await;
-    told.post(PATH, &[], STREAM).await;
+    let observed = Observed::counted(Limits::default(), Policy::default()).await;
+    observed.post(PATH, &[], STREAM).await;
     let (first, added) =
         ("TimeToFirstChunk _ Milliseconds [function,model]", "AddedLatency _ Milliseconds [] [function]");
-    assert_eq!(told.lines(), [line("chat priced ok", &[REQUESTS, LATENCY, first, BOOKED, added])]);
+    assert_eq!(observed.lines(), [line("chat priced ok", &[REQUESTS, LATENCY, first, BOOKED, added])]);
 }
 
 #[tokio::test]
 async fn a_stream_that_broke_is_an_error_although_its_status_was_200() {
-    let told = Told::counted(Limits::default(), Policy::default()).await;
-    told.app.first.then(Script::Break { text: "One two three".into(), after_chunks: 2 });
-    assert_eq!(told.post(PATH, &[], STREAM).await.status, 200);
-    let lines = told.lines();
+    let observed = Observed::counted(Limits::default(), Policy::default()).await;
+    observed.app.first.then(Script::Break { text: "One two three".into(), after_chunks: 2 });
+    assert_eq!(observed.post(PATH, &[], STREAM).await.status, 200);
+    let lines = observed.lines();
     // What it used is not known: all of its input, and a token for every byte that came.
     let cost = lines[0].split_once("CostUsd").map(|(_, rest)| rest.split(' ').nth(1).unwrap().to_owned());
     assert!(cost.is_some_and(|cost| cost.parse::<f64>().unwrap() > 0.0), "{lines:?}");
@@ -61,38 +61,39 @@ async fn a_stream_that_broke_is_an_error_although_its_status_was_200() {
 
 #[tokio::test]
 async fn a_call_that_failed_counts_for_its_model() {
-    let told = Told::counted(Limits::default(), Policy::default()).await;
+    let observed = Observed::counted(Limits::default(), Policy::default()).await;
     let refuse = || Failure::Unauthorized { message: String::new() };
-    told.app.first.then(Script::Fail(refuse));
-    assert_eq!(told.post(PATH, &[], CHAT).await.status, 502);
-    told.post(PATH, &[], &CHAT.replace("priced", "no-such-model")).await;
+    observed.app.first.then(Script::Fail(refuse));
+    assert_eq!(observed.post(PATH, &[], CHAT).await.status, 502);
+    observed.post(PATH, &[], &CHAT.replace("priced", "no-such-model")).await;
     let expected = [
         line("chat priced error", &[REQUESTS, LATENCY]),
         line("chat - client_error", &[PLAIN_REQUESTS, PLAIN_LATENCY]),
     ];
-    assert_eq!(told.lines(), expected);
+    assert_eq!(observed.lines(), expected);
 }
 
 #[tokio::test]
 async fn a_refusal_for_money_is_counted_as_one_and_a_rate_limit_is_not() {
-    let told = Told::counted(budget(0.000_001), Policy::default()).await;
-    assert_eq!(told.post(PATH, &[], CHAT).await.status, 429);
+    let observed = Observed::counted(budget(0.000_001), Policy::default()).await;
+    assert_eq!(observed.post(PATH, &[], CHAT).await.status, 429);
     let refusal = "BudgetRefusals 1 Count [] [function]";
-    assert_eq!(told.lines(), [line("chat priced limited", &[REQUESTS, LATENCY, refusal])]);
+    assert_eq!(observed.lines(), [line("chat priced limited", &[REQUESTS, LATENCY, refusal])]);
 
     let limits = Limits { requests_per_minute: Some(1), ..Limits::default() };
-    let told = Told::counted(limits, Policy::default()).await;
-    told.post(PATH, &[], CHAT).await;
-    assert_eq!(told.post(PATH, &[], CHAT).await.status, 429);
-    assert_eq!(told.lines()[1], line("chat priced limited", &[REQUESTS, LATENCY]));
+    let observed = Observed::counted(limits, Policy::default()).await;
+    observed.post(PATH, &[], CHAT).await;
+    assert_eq!(observed.post(PATH, &[], CHAT).await.status, 429);
+    assert_eq!(observed.lines()[1], line("chat priced limited", &[REQUESTS, LATENCY]));
 }
 
 #[tokio::test]
 async fn the_cache_counts_hits_and_misses_where_a_project_has_one() {
-    let told = Told::counted(Limits::default(), Policy { cache_ttl_seconds: Some(60), ..Policy::default() }).await;
-    told.post(PATH, &[], CHAT).await;
-    told.post(PATH, &[], CHAT).await;
-    let lines = told.lines();
+    let observed =
+        Observed::counted(Limits::default(), Policy { cache_ttl_seconds: Some(60), ..Policy::default() }).await;
+    observed.post(PATH, &[], CHAT).await;
+    observed.post(PATH, &[], CHAT).await;
+    let lines = observed.lines();
     let added = "AddedLatency _ Milliseconds [] [function]";
     let cache = |what: &str| format!("{what} 1 Count [] [function,model]");
     assert_eq!(lines[0], line("chat priced ok", &[REQUESTS, LATENCY, BOOKED, added, &cache("CacheMisses")]));
@@ -101,25 +102,25 @@ async fn the_cache_counts_hits_and_misses_where_a_project_has_one() {
 
 #[tokio::test]
 async fn what_is_no_call_of_a_model_has_no_model() {
-    let told = Told::counted(Limits::default(), Policy::default()).await;
-    send(&told.router, "GET", "/v1/models", &told.key, &[], "").await;
-    send(&told.router, "GET", "/v1/nowhere", &told.key, &[], "").await;
+    let observed = Observed::counted(Limits::default(), Policy::default()).await;
+    send(&observed.router, "GET", "/v1/models", &observed.key, &[], "").await;
+    send(&observed.router, "GET", "/v1/nowhere", &observed.key, &[], "").await;
     let expected = [
         line("models - ok", &[PLAIN_REQUESTS, PLAIN_LATENCY]),
         line("- - client_error", &["Requests 1 Count [] [outcome]"]),
     ];
-    assert_eq!(told.lines(), expected);
+    assert_eq!(observed.lines(), expected);
 }
 
 #[tokio::test]
 async fn a_job_tells_its_start_its_end_its_cost_and_its_message() {
-    let told = Told::counted(Limits::default(), Policy::default()).await;
-    let hook = Hook::start(&told.app.clock).await;
+    let observed = Observed::counted(Limits::default(), Policy::default()).await;
+    let hook = Hook::start(&observed.app.clock).await;
     let body = json!({"url": hook.url(), "event_types": ["response.completed"]}).to_string();
-    told.post("/v1/webhook_endpoints", &[], &body).await;
-    told.post(RESPONSES, &[], &background()).await;
-    told.lines();
-    told.work(Queue::Respond).await;
+    observed.post("/v1/webhook_endpoints", &[], &body).await;
+    observed.post(RESPONSES, &[], &background()).await;
+    observed.lines();
+    observed.work(Queue::Respond).await;
     let jobs = "Jobs 1 Count [] [outcome] [function,outcome]";
     let message = |function: &str| {
         line(
@@ -133,37 +134,37 @@ async fn a_job_tells_its_start_its_end_its_cost_and_its_message() {
         line("respond priced -", &[BOOKED]),
         message("respond"),
     ];
-    assert_eq!(told.lines(), expected);
+    assert_eq!(observed.lines(), expected);
 
     hook.then(HookReply::status(500));
-    told.work(Queue::Deliver).await;
-    assert_eq!(told.lines(), [format!("deliver - retried | {jobs}"), message("deliver")]);
+    observed.work(Queue::Deliver).await;
+    assert_eq!(observed.lines(), [format!("deliver - retried | {jobs}"), message("deliver")]);
 }
 
 #[tokio::test]
 async fn a_cancelled_job_and_one_that_nobody_could_pay_for_have_ended() {
-    let told = Told::counted(Limits::default(), Policy::default()).await;
-    let made = told.post(RESPONSES, &[], &background()).await;
+    let observed = Observed::counted(Limits::default(), Policy::default()).await;
+    let made = observed.post(RESPONSES, &[], &background()).await;
     let id = made.json()["id"].as_str().unwrap().to_owned();
-    told.lines();
-    told.post(&format!("{RESPONSES}/{id}/cancel"), &[], "").await;
-    assert_eq!(told.lines()[0], "responses - cancelled | Jobs 1 Count [] [outcome] [function,outcome]");
+    observed.lines();
+    observed.post(&format!("{RESPONSES}/{id}/cancel"), &[], "").await;
+    assert_eq!(observed.lines()[0], "responses - cancelled | Jobs 1 Count [] [outcome] [function,outcome]");
 }
 
 #[tokio::test]
 async fn a_message_that_cannot_be_read_is_told_without_its_body() {
-    let told = Told::counted(Limits::default(), Policy::default()).await;
+    let observed = Observed::counted(Limits::default(), Policy::default()).await;
     let event = json!({"Records": [{"messageId": "m1", "body": "pineapple-secret"}]});
     let event = serde_json::from_value(event).unwrap();
-    told.telemetry.observe_and_flush(respond::job(event, told.instance.response_worker(), None)).await;
-    assert_eq!(told.lines(), ["respond - unreadable | Messages 1 Count [function,outcome]"]);
+    observed.telemetry.observe_and_flush(respond::job(event, observed.instance.response_worker(), None)).await;
+    assert_eq!(observed.lines(), ["respond - unreadable | Messages 1 Count [function,outcome]"]);
 }
 
 #[tokio::test]
 async fn a_sweep_tells_what_it_settled() {
-    let told = Told::counted(Limits::default(), Policy::default()).await;
-    told.telemetry.for_function("sweep").observe_and_flush(told.instance.sweeper().sweep()).await.unwrap();
-    assert_eq!(told.lines(), ["sweep - - | SweepReport 0 Count [function]"]);
+    let observed = Observed::counted(Limits::default(), Policy::default()).await;
+    observed.telemetry.for_function("sweep").observe_and_flush(observed.instance.sweeper().sweep()).await.unwrap();
+    assert_eq!(observed.lines(), ["sweep - - | SweepReport 0 Count [function]"]);
 }
 
 /// A line, whose metrics are in the order of their names.

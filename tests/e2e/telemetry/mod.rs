@@ -1,4 +1,4 @@
-//! What a function tells of itself: metrics in the format that CloudWatch reads, spans to a collector.
+//! The telemetry of functions: metrics in the format that CloudWatch reads, spans to a collector.
 
 mod collector;
 mod lines;
@@ -19,8 +19,8 @@ use shared::model::project::{Limits, Policy};
 use collector::Collector;
 use lines::shown;
 
-/// A deployment that tells what happens.
-struct Told {
+/// An app whose telemetry is recorded.
+struct Observed {
     app: TestApp,
     key: String,
     project_id: String,
@@ -30,7 +30,7 @@ struct Told {
     lines: Arc<Mutex<Vec<u8>>>,
 }
 
-impl Told {
+impl Observed {
     async fn new(limits: Limits, policy: Policy, config: TelemetryConfig) -> Self {
         let app = TestApp::new().await;
         let (project, key) = app.project(limits, policy).await;
@@ -60,7 +60,7 @@ impl Told {
 
     /// Gives the visible messages of a queue to its worker.
     async fn work(&self, queue: Queue) {
-        let (instance, telemetry) = (self.instance.clone(), &self.telemetry);
+        let (instance, telemetry) = (&self.instance, &self.telemetry);
         let worked = self.app.work_once(queue, |event| async move {
             match queue {
                 Queue::Respond => {

@@ -9,7 +9,7 @@ use shared::model::provider::Failure;
 use tokio::net::TcpListener;
 use tokio::time::{Duration, Instant};
 
-use super::Told;
+use super::Observed;
 use super::collector::{Collector, attribute};
 use crate::jobs::RESPONSES;
 use crate::{CHAT, PATH, STREAM};
@@ -23,9 +23,9 @@ fn header(span_id: &[u8]) -> String {
     format!("00-{TRACE}-{digits}-01")
 }
 
-async fn register(told: &Told, hook: &Hook) {
+async fn register(observed: &Observed, hook: &Hook) {
     let body = json!({"url": hook.url(), "event_types": ["response.completed"]}).to_string();
-    assert_eq!(told.post("/v1/webhook_endpoints", &[], &body).await.status, 200);
+    assert_eq!(observed.post("/v1/webhook_endpoints", &[], &body).await.status, 200);
 }
 
 fn background(input: &str) -> String {
@@ -35,12 +35,12 @@ fn background(input: &str) -> String {
 #[tokio::test]
 async fn one_trace_goes_from_the_request_through_the_worker_to_the_webhook() {
     let collector = Collector::start().await;
-    let told = Told::traced(&collector, false).await;
-    let hook = Hook::start(&told.app.clock).await;
-    register(&told, &hook).await;
-    assert_eq!(told.post(RESPONSES, &[TRACEPARENT], &background("Hello")).await.status, 200);
-    told.work(Queue::Respond).await;
-    told.work(Queue::Deliver).await;
+    let observed = Observed::traced(&collector, false).await;
+    let hook = Hook::start(&observed.app.clock).await;
+    register(&observed, &hook).await;
+    assert_eq!(observed.post(RESPONSES, &[TRACEPARENT], &background("Hello")).await.status, 200);
+    observed.work(Queue::Respond).await;
+    observed.work(Queue::Deliver).await;
 
     let expected = "\
 SERVER POST /v1/responses faas.name=responses http.request.method=POST http.response.status_code=200 http.route=/v1/responses url.path=/v1/responses
@@ -52,7 +52,7 @@ SERVER POST /v1/responses faas.name=responses http.request.method=POST http.resp
     assert_eq!(collector.tree(&CALLER), expected);
     let trace = collector.span("process deliver").trace_id;
     assert_eq!(trace.iter().map(|byte| format!("{byte:02x}")).collect::<String>(), TRACE);
-    let asked = told.app.first.calls()[0].traceparent.clone();
+    let asked = observed.app.first.calls()[0].traceparent.clone();
     assert_eq!(asked, Some(header(&collector.span("chat scripted-1").span_id)), "what the provider continues");
     assert_eq!(hook.received()[0].header("traceparent"), header(&collector.span("POST").span_id));
     assert_eq!(collector.services()[0], "weir");
@@ -61,12 +61,12 @@ SERVER POST /v1/responses faas.name=responses http.request.method=POST http.resp
 #[tokio::test]
 async fn a_response_that_the_sweeper_finds_keeps_its_trace() {
     let collector = Collector::start().await;
-    let told = Told::traced(&collector, false).await;
-    assert_eq!(told.post(RESPONSES, &[TRACEPARENT], &background("Hello")).await.status, 200);
-    drop(told.app.take_messages(Queue::Respond)); // Its worker died.
-    told.app.clock.advance_ms(61_000);
-    told.telemetry.for_function("sweep").observe_and_flush(told.instance.sweeper().sweep()).await.unwrap();
-    told.work(Queue::Respond).await;
+    let observed = Observed::traced(&collector, false).await;
+    assert_eq!(observed.post(RESPONSES, &[TRACEPARENT], &background("Hello")).await.status, 200);
+    drop(observed.app.take_messages(Queue::Respond)); // Its worker died.
+    observed.app.clock.advance_ms(61_000);
+    observed.telemetry.for_function("sweep").observe_and_flush(observed.instance.sweeper().sweep()).await.unwrap();
+    observed.work(Queue::Respond).await;
     let server = collector.span("POST /v1/responses");
     assert_eq!(collector.span("process respond").parent_span_id, server.span_id);
 }
@@ -74,11 +74,11 @@ async fn a_response_that_the_sweeper_finds_keeps_its_trace() {
 #[tokio::test]
 async fn every_attempt_at_a_provider_has_a_span() {
     let collector = Collector::start().await;
-    let told = Told::traced(&collector, false).await;
+    let observed = Observed::traced(&collector, false).await;
     let down = || Failure::Unavailable { status: 503, message: "secret words".into(), retry_after: None };
-    told.app.first.then(Script::Fail(down));
+    observed.app.first.then(Script::Fail(down));
     let body = CHAT.replace("priced", "two-targets");
-    assert_eq!(told.post(PATH, &[TRACEPARENT], &body).await.status, 200);
+    assert_eq!(observed.post(PATH, &[TRACEPARENT], &body).await.status, 200);
     let (first, second) = (collector.span("chat a"), collector.span("chat b"));
     assert_eq!(attribute(&first, "error.type"), "503");
     assert_eq!(first.status.as_ref().map(|status| (status.code, status.message.as_str())), Some((2, "503")));
@@ -93,16 +93,16 @@ async fn every_attempt_at_a_provider_has_a_span() {
 #[tokio::test]
 async fn the_spans_of_a_stream_are_sent_before_it_ends_and_those_of_a_broken_one_say_so() {
     let collector = Collector::start().await;
-    let told = Told::traced(&collector, false).await;
-    assert_eq!(told.post(PATH, &[], STREAM).await.status, 200);
+    let observed = Observed::traced(&collector, false).await;
+    assert_eq!(observed.post(PATH, &[], STREAM).await.status, 200);
     // `post` has read the body to its end, and nothing else flushes.
     assert_eq!(attribute(&collector.span("chat scripted-1"), "gen_ai.usage.output_tokens"), "5");
     assert_eq!(attribute(&collector.span("POST /v1/chat/completions"), "error.type"), "");
 
     let collector = Collector::start().await;
-    let told = Told::traced(&collector, false).await;
-    told.app.first.then(Script::Break { text: "One two three".into(), after_chunks: 2 });
-    told.post(PATH, &[], STREAM).await;
+    let observed = Observed::traced(&collector, false).await;
+    observed.app.first.then(Script::Break { text: "One two three".into(), after_chunks: 2 });
+    observed.post(PATH, &[], STREAM).await;
     assert_eq!(attribute(&collector.span("chat scripted-1"), "error.type"), "unreachable");
     assert_eq!(attribute(&collector.span("POST /v1/chat/completions"), "error.type"), "stream_interrupted");
 }
@@ -110,29 +110,29 @@ async fn the_spans_of_a_stream_are_sent_before_it_ends_and_those_of_a_broken_one
 const PROMPT: &str = "pineapple-secret";
 
 /// Says something in every way, and has it answered.
-async fn converse(told: &Told) {
-    told.app.first.always(Script::answer(&format!("{PROMPT} indeed"), 10, 5));
+async fn converse(observed: &Observed) {
+    observed.app.first.always(Script::answer(&format!("{PROMPT} indeed"), 10, 5));
     for body in [CHAT, STREAM] {
-        assert_eq!(told.post(PATH, &[], &body.replace("Hello", PROMPT)).await.status, 200);
+        assert_eq!(observed.post(PATH, &[], &body.replace("Hello", PROMPT)).await.status, 200);
     }
-    assert_eq!(told.post(RESPONSES, &[], &background(PROMPT)).await.status, 200);
-    told.work(Queue::Respond).await;
+    assert_eq!(observed.post(RESPONSES, &[], &background(PROMPT)).await.status, 200);
+    observed.work(Queue::Respond).await;
 }
 
 #[tokio::test]
 async fn no_span_holds_what_was_said() {
     let collector = Collector::start().await;
-    let told = Told::traced(&collector, false).await;
-    converse(&told).await;
+    let observed = Observed::traced(&collector, false).await;
+    converse(&observed).await;
     assert!(collector.exports() >= 4 && collector.has("chat scripted-1"));
-    assert!(!collector.has(PROMPT) && !collector.has(&told.key[20..]) && !collector.has(&told.project_id));
+    assert!(!collector.has(PROMPT) && !collector.has(&observed.key[20..]) && !collector.has(&observed.project_id));
 }
 
 #[tokio::test]
 async fn spans_hold_what_was_said_where_an_operator_opted_in() {
     let collector = Collector::start().await;
-    let told = Told::traced(&collector, true).await;
-    converse(&told).await;
+    let observed = Observed::traced(&collector, true).await;
+    converse(&observed).await;
     let calls: Vec<_> = collector.spans().into_iter().filter(|span| span.name == "chat scripted-1").collect();
     assert_eq!(calls.len(), 3);
     for call in calls {
@@ -147,14 +147,14 @@ async fn spans_hold_what_was_said_where_an_operator_opted_in() {
 
 #[tokio::test]
 async fn without_a_collector_a_trace_goes_on_and_what_is_none_does_not() {
-    let told = Told::new(Limits::default(), Policy::default(), TelemetryConfig::default()).await;
+    let observed = Observed::new(Limits::default(), Policy::default(), TelemetryConfig::default()).await;
     let wrong = ("traceparent", "00-00000000000000000000000000000000-b7ad6b7169203331-01");
     for headers in [TRACEPARENT, wrong] {
-        told.post(PATH, &[headers], CHAT).await;
-        told.post(RESPONSES, &[headers], &background("Hello")).await;
-        told.work(Queue::Respond).await;
+        observed.post(PATH, &[headers], CHAT).await;
+        observed.post(RESPONSES, &[headers], &background("Hello")).await;
+        observed.work(Queue::Respond).await;
     }
-    let asked: Vec<Option<String>> = told.app.first.calls().into_iter().map(|call| call.traceparent).collect();
+    let asked: Vec<Option<String>> = observed.app.first.calls().into_iter().map(|call| call.traceparent).collect();
     let goes_on = Some(TRACEPARENT.1.to_owned());
     assert_eq!(asked, [goes_on.clone(), goes_on, None, None]);
 }
@@ -162,8 +162,8 @@ async fn without_a_collector_a_trace_goes_on_and_what_is_none_does_not() {
 #[tokio::test]
 async fn a_wrong_traceparent_begins_a_trace_of_ones_own() {
     let collector = Collector::start().await;
-    let told = Told::traced(&collector, false).await;
-    told.post(PATH, &[("traceparent", "00-XYZ-b7ad6b7169203331-01")], CHAT).await;
+    let observed = Observed::traced(&collector, false).await;
+    observed.post(PATH, &[("traceparent", "00-XYZ-b7ad6b7169203331-01")], CHAT).await;
     let server = collector.span("POST /v1/chat/completions");
     assert_eq!(server.parent_span_id, [0; 0]);
     assert!(!collector.has("XYZ"));
@@ -176,11 +176,11 @@ async fn a_dead_collector_holds_one_answer_for_half_a_second_and_fails_none() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let traces_endpoint = Some(format!("http://{}/v1/traces", listener.local_addr().unwrap()));
     let config = TelemetryConfig { traces_endpoint, ..TelemetryConfig::default() };
-    let told = Told::new(Limits::default(), Policy::default(), config).await;
+    let observed = Observed::new(Limits::default(), Policy::default(), config).await;
     let mut waited = Vec::new();
     for body in [CHAT, STREAM, CHAT] {
         let begun = Instant::now();
-        assert_eq!(told.post(PATH, &[], body).await.status, 200);
+        assert_eq!(observed.post(PATH, &[], body).await.status, 200);
         waited.push(begun.elapsed());
     }
     let half_a_second = Duration::from_millis(490)..=Duration::from_millis(510);
@@ -188,7 +188,7 @@ async fn a_dead_collector_holds_one_answer_for_half_a_second_and_fails_none() {
     assert!(waited[1..].iter().all(|waited| *waited < Duration::from_millis(10)), "left alone for a while: {waited:?}");
 
     let begun = Instant::now();
-    told.post(RESPONSES, &[], &background("Hello")).await;
-    told.work(Queue::Respond).await;
+    observed.post(RESPONSES, &[], &background("Hello")).await;
+    observed.work(Queue::Respond).await;
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
 }

@@ -105,7 +105,7 @@ impl TestApp {
             revision: 1,
             policy: Policy::default(),
         };
-        self.stores.projects().create(&project).await.unwrap();
+        local::provision_project(&self.stores, &project).await.unwrap();
         let stored = ApiKey {
             id: "key_1".to_owned(),
             hash: key.hash(),
@@ -121,13 +121,14 @@ impl TestApp {
             name: "backend".to_owned(),
             created_at,
         };
-        self.stores.api_keys().create_service_account(&account, &stored).await.unwrap();
-        keep_responses(self, key.project_id()).await;
+        let written = self.stores.api_keys().create_service_account(&account, &stored).await.unwrap();
+        assert!(written.is_written(), "the key is new");
+        store_responses(self, key.project_id()).await;
     }
 }
 
 /// A conversation with two items, a response that has ended, and one that waits in the background.
-async fn keep_responses(app: &TestApp, project_id: &str) {
+async fn store_responses(app: &TestApp, project_id: &str) {
     let now = app.clock.now();
     let message = |id: &str, text: &str| {
         let content = json!([{"type": "input_text", "text": text}]);
@@ -183,6 +184,7 @@ async fn keep_responses(app: &TestApp, project_id: &str) {
             response: has_ended.then(|| response.to_string().into()),
             key: None,
         };
-        app.stores.responses().create(&new).await.unwrap();
+        let written = app.stores.responses().create(&new).await.unwrap();
+        assert!(written.is_written(), "the response is new");
     }
 }

@@ -3,10 +3,10 @@
 #[cfg(test)]
 mod accounts;
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod projects;
 #[cfg(test)]
 mod refusals;
-#[cfg(test)]
-mod world;

@@ -1,8 +1,9 @@
 //! Projects: create, read, change, archive, list; changes at the same time.
 
+use kit::ADMIN_KEY;
 use serde_json::{Value, json};
 
-use crate::world::{ADMIN_KEY, NOW, PROJECTS, TestApp, plain};
+use crate::api::{AdminApi, NOW, PROJECTS, plain};
 
 fn expected(name: &str, limits: &Value, policy: &Value) -> Value {
     json!({
@@ -21,12 +22,12 @@ fn no_policy() -> Value {
 
 /// Creates a project with `create`, changes it with `update`, and compares both answers and what is read afterwards.
 async fn check(create: &Value, created: &Value, update: &Value, updated: &Value) {
-    let app = TestApp::new().await;
-    let answer = app.admin("POST", PROJECTS, &create.to_string()).await;
+    let api = AdminApi::new().await;
+    let answer = api.admin("POST", PROJECTS, &create.to_string()).await;
     assert_eq!(plain(answer.clone()), created.to_string());
     let path = format!("{PROJECTS}/{}", answer["id"].as_str().unwrap());
-    assert_eq!(plain(app.admin("POST", &path, &update.to_string()).await), updated.to_string());
-    assert_eq!(plain(app.admin("GET", &path, "").await), updated.to_string());
+    assert_eq!(plain(api.admin("POST", &path, &update.to_string()).await), updated.to_string());
+    assert_eq!(plain(api.admin("GET", &path, "").await), updated.to_string());
 }
 
 #[tokio::test]
@@ -63,37 +64,37 @@ async fn an_update_merges() {
 
 #[tokio::test]
 async fn an_archived_project_is_read_only_by_name() {
-    let app = TestApp::new().await;
-    let path = app.project().await;
-    let key = app.admin("POST", &format!("{path}/service_accounts"), r#"{"name":"App"}"#).await;
+    let api = AdminApi::new().await;
+    let path = api.project().await;
+    let key = api.admin("POST", &format!("{path}/service_accounts"), r#"{"name":"App"}"#).await;
     let key = key["api_key"]["value"].as_str().unwrap();
-    assert!(app.works(key).await);
-    app.clock.advance_ms(5_000);
-    let archived = app.admin("POST", &format!("{path}/archive"), "").await;
+    assert!(api.accepts(key).await);
+    api.app.clock.advance_ms(5_000);
+    let archived = api.admin("POST", &format!("{path}/archive"), "").await;
     assert_eq!((archived["status"].as_str(), archived["archived_at"].as_u64()), (Some("archived"), Some(NOW + 5)));
-    assert!(!app.works(key).await);
-    app.clock.advance_ms(5_000);
-    assert_eq!(app.admin("POST", &format!("{path}/archive"), "").await, archived);
-    assert_eq!(app.admin("GET", PROJECTS, "").await["data"], json!([]));
-    assert_eq!(app.admin("GET", &format!("{PROJECTS}?include_archived=true"), "").await["data"], json!([archived]));
+    assert!(!api.accepts(key).await);
+    api.app.clock.advance_ms(5_000);
+    assert_eq!(api.admin("POST", &format!("{path}/archive"), "").await, archived);
+    assert_eq!(api.admin("GET", PROJECTS, "").await["data"], json!([]));
+    assert_eq!(api.admin("GET", &format!("{PROJECTS}?include_archived=true"), "").await["data"], json!([archived]));
     let (status, refused) =
-        app.send(Some(ADMIN_KEY), "POST", &format!("{path}/service_accounts"), r#"{"name":"App"}"#).await;
+        api.send(Some(ADMIN_KEY), "POST", &format!("{path}/service_accounts"), r#"{"name":"App"}"#).await;
     assert_eq!((status, refused["error"]["code"].as_str()), (400, Some("project_archived")));
 }
 
 #[tokio::test]
 async fn a_list_is_paged_oldest_first() {
-    let app = TestApp::new().await;
+    let api = AdminApi::new().await;
     let none = json!({"object": "list", "data": [], "first_id": null, "last_id": null, "has_more": false});
-    assert_eq!(app.admin("GET", PROJECTS, "").await, none);
+    assert_eq!(api.admin("GET", PROJECTS, "").await, none);
     let mut made = Vec::new();
     for _ in 0..5 {
-        made.push(app.project().await.replace(&format!("{PROJECTS}/"), ""));
-        app.clock.advance_ms(1);
+        made.push(api.project().await.replace(&format!("{PROJECTS}/"), ""));
+        api.app.clock.advance_ms(1);
     }
     let (mut seen, mut after) = (Vec::new(), String::new());
     loop {
-        let page = app.admin("GET", &format!("{PROJECTS}?limit=2{after}"), "").await;
+        let page = api.admin("GET", &format!("{PROJECTS}?limit=2{after}"), "").await;
         let ids: Vec<String> =
             page["data"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect();
         assert_eq!(
@@ -111,8 +112,8 @@ async fn a_list_is_paged_oldest_first() {
 
 #[tokio::test]
 async fn changes_at_the_same_time_are_all_kept() {
-    let app = TestApp::new().await;
-    let path = app.project().await;
+    let api = AdminApi::new().await;
+    let path = api.project().await;
     let changes = [
         json!({"name": "Crew"}),
         json!({"limits": {"requests_per_minute": 5}}),
@@ -123,13 +124,13 @@ async fn changes_at_the_same_time_are_all_kept() {
     ];
     let [a, b, c, d, e, f] = changes.each_ref().map(Value::to_string);
     let send = |body: String| {
-        let (app, path) = (&app, &path);
-        async move { app.admin("POST", path, &body).await }
+        let (api, path) = (&api, &path);
+        async move { api.admin("POST", path, &body).await }
     };
     tokio::join!(send(a), send(b), send(c), send(d), send(e), send(f));
     let limits = json!({"requests_per_minute": 5, "tokens_per_minute": 6, "budget_usd_per_month": 7.0});
     let policy = json!({"default_max_output_tokens": null, "dedupe_retries": true, "cache_ttl_seconds": 8});
-    assert_eq!(plain(app.admin("GET", &path, "").await), expected("Crew", &limits, &policy).to_string());
+    assert_eq!(plain(api.admin("GET", &path, "").await), expected("Crew", &limits, &policy).to_string());
     let id = path.rsplit('/').next().unwrap();
-    assert_eq!(app.instance.project(id).await.unwrap().revision, 7);
+    assert_eq!(api.app.stores.projects().get(id).await.unwrap().unwrap().revision, 7);
 }

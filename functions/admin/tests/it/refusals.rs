@@ -1,8 +1,9 @@
 //! What every route refuses: keys that are not the admin key, ids that do not exist, bodies that cannot be read.
 
+use kit::ADMIN_KEY;
 use serde_json::Value;
 
-use crate::world::{ADMIN_KEY, PROJECTS, TestApp};
+use crate::api::{AdminApi, PROJECTS};
 
 /// Every route below a project, with a body that it takes.
 const BELOW_PROJECT: [(&str, &str, &str); 16] = [
@@ -26,13 +27,13 @@ const BELOW_PROJECT: [(&str, &str, &str); 16] = [
 
 /// Sends a request; its error must have all four keys. Compares status, code and param.
 async fn check(
-    app: &TestApp,
+    api: &AdminApi,
     key: Option<&str>,
     request: (&str, &str, &str),
     expected: (u16, Option<&str>, Option<&str>),
 ) {
     let (method, path, body) = request;
-    let (status, answer) = app.send(key, method, path, body).await;
+    let (status, answer) = api.send(key, method, path, body).await;
     let error = answer["error"].as_object().unwrap_or_else(|| panic!("{method} {path} {body}: {status} {answer}"));
     assert_eq!(error.len(), 4, "{answer}");
     let found = (status, error["code"].as_str(), error["param"].as_str());
@@ -41,9 +42,9 @@ async fn check(
 
 #[tokio::test]
 async fn only_the_admin_key_opens_a_route() {
-    let app = TestApp::new().await;
-    let project = app.project().await;
-    let issued = app.admin("POST", &format!("{project}/service_accounts"), r#"{"name":"App"}"#).await;
+    let api = AdminApi::new().await;
+    let project = api.project().await;
+    let issued = api.admin("POST", &format!("{project}/service_accounts"), r#"{"name":"App"}"#).await;
     let project_key = issued["api_key"]["value"].as_str().unwrap();
     let below = BELOW_PROJECT.map(|(method, path, body)| (method, format!("{project}{path}"), body));
     let all = [("GET", PROJECTS.to_owned(), ""), ("POST", PROJECTS.to_owned(), r#"{"name":"Team"}"#)]
@@ -51,33 +52,33 @@ async fn only_the_admin_key_opens_a_route() {
         .chain(below);
     for (method, path, body) in all {
         for key in [None, Some("sk-weir-admin-wrong"), Some(project_key)] {
-            check(&app, key, (method, &path, body), (401, Some("invalid_api_key"), None)).await;
+            check(&api, key, (method, &path, body), (401, Some("invalid_api_key"), None)).await;
             // The key is asked for before the body is read.
-            check(&app, key, (method, &path, "{"), (401, Some("invalid_api_key"), None)).await;
+            check(&api, key, (method, &path, "{"), (401, Some("invalid_api_key"), None)).await;
         }
     }
 }
 
 #[tokio::test]
 async fn unknown_ids_are_not_found() {
-    let app = TestApp::new().await;
-    let project = app.project().await;
+    let api = AdminApi::new().await;
+    let project = api.project().await;
     for unknown in ["proj_1", &"p".repeat(3_000)] {
         for (method, path, body) in BELOW_PROJECT {
             let path = format!("{PROJECTS}/{unknown}{path}");
-            check(&app, Some(ADMIN_KEY), (method, &path, body), (404, Some("not_found"), None)).await;
+            check(&api, Some(ADMIN_KEY), (method, &path, body), (404, Some("not_found"), None)).await;
         }
     }
     for below in ["service_accounts", "api_keys"] {
         for unknown in ["x", &"x".repeat(3_000)] {
             for method in ["GET", "DELETE"] {
                 let path = format!("{project}/{below}/{unknown}");
-                check(&app, Some(ADMIN_KEY), (method, &path, ""), (404, Some("not_found"), None)).await;
+                check(&api, Some(ADMIN_KEY), (method, &path, ""), (404, Some("not_found"), None)).await;
             }
         }
     }
     check(
-        &app,
+        &api,
         Some(ADMIN_KEY),
         ("POST", &format!("{project}/rate_limits/rl_other"), "{}"),
         (404, Some("not_found"), None),
@@ -87,8 +88,8 @@ async fn unknown_ids_are_not_found() {
 
 #[tokio::test]
 async fn bodies_that_cannot_be_read_are_refused() {
-    let app = TestApp::new().await;
-    let project = app.project().await;
+    let api = AdminApi::new().await;
+    let project = api.project().await;
     let taking = [
         PROJECTS.to_owned(),
         project.clone(),
@@ -98,15 +99,15 @@ async fn bodies_that_cannot_be_read_are_refused() {
     ];
     for path in &taking {
         for body in ["", "{", "[]x", "7", r#"{"name":"a","threshold_amount":1} x"#] {
-            check(&app, Some(ADMIN_KEY), ("POST", path, body), (400, None, None)).await;
+            check(&api, Some(ADMIN_KEY), ("POST", path, body), (400, None, None)).await;
         }
     }
 }
 
 #[tokio::test]
 async fn fields_that_are_wrong_are_named() {
-    let app = TestApp::new().await;
-    let project = app.project().await;
+    let api = AdminApi::new().await;
+    let project = api.project().await;
     let (accounts, spend, rate) = (
         format!("{project}/service_accounts"),
         format!("{project}/spend_limit"),
@@ -138,23 +139,23 @@ async fn fields_that_are_wrong_are_named() {
         (&rate, r#"{"max_requests_per_1_minute":0}"#, "max_requests_per_1_minute"),
         (&rate, r#"{"max_requests_per_1_day":5}"#, "max_requests_per_1_day"),
     ];
-    let before = app.admin("GET", &project, "").await;
+    let before = api.admin("GET", &project, "").await;
     for (path, body, param) in cases {
-        check(&app, Some(ADMIN_KEY), ("POST", path, body), (400, None, Some(param))).await;
+        check(&api, Some(ADMIN_KEY), ("POST", path, body), (400, None, Some(param))).await;
     }
-    assert_eq!(app.admin("GET", &project, "").await, before);
+    assert_eq!(api.admin("GET", &project, "").await, before);
     for (query, param) in
         [("limit=0", "limit"), ("limit=101", "limit"), ("limit=x", "limit"), ("include_archived=1", "include_archived")]
     {
-        check(&app, Some(ADMIN_KEY), ("GET", &format!("{PROJECTS}?{query}"), ""), (400, None, Some(param))).await;
+        check(&api, Some(ADMIN_KEY), ("GET", &format!("{PROJECTS}?{query}"), ""), (400, None, Some(param))).await;
     }
 }
 
 #[tokio::test]
 async fn a_wrong_method_is_said_so() {
-    let app = TestApp::new().await;
-    let project = app.project().await;
-    check(&app, Some(ADMIN_KEY), ("DELETE", &project, ""), (405, Some("method_not_allowed"), None)).await;
-    let (status, answer) = app.send(Some(ADMIN_KEY), "GET", &format!("{project}/users"), "").await;
+    let api = AdminApi::new().await;
+    let project = api.project().await;
+    check(&api, Some(ADMIN_KEY), ("DELETE", &project, ""), (405, Some("method_not_allowed"), None)).await;
+    let (status, answer) = api.send(Some(ADMIN_KEY), "GET", &format!("{project}/users"), "").await;
     assert_eq!((status, &answer["error"]["code"]), (404, &Value::from("unknown_url")));
 }

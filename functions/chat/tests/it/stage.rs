@@ -67,22 +67,12 @@ impl Stage {
         self.deployment.app.books(&self.project).await
     }
 
-    /// What is counted of the project's calls.
-    async fn counted(&self) -> UsageCount {
-        let table = &self.deployment.app.stores.table;
-        let counters = table.usage(&self.project.id, "2000-01-01T00", "2999-12-31T23").await.unwrap();
-        counters.into_iter().fold(UsageCount::default(), |mut sum, (_, count)| {
-            sum += count;
-            sum
-        })
-    }
-
     /// Asserts that calls that cost [`COST`] each are settled and counted, and the records of these keys complete: another
     /// instance replays them.
     pub(crate) async fn assert_closed(&self, calls: u64, idempotency_keys: &[&str]) {
         assert_eq!(self.books().await, (calls * COST, 0));
         let tokens = Usage { input: 10 * calls, output: 5 * calls, ..Usage::default() };
-        assert_eq!(self.counted().await, UsageCount { requests: calls, tokens, cost: MicroUsd(calls * COST) });
+        assert_eq!(self.deployment.app.counted(&self.project).await, UsageCount { requests: calls, tokens, cost: MicroUsd(calls * COST) });
         let router = self.deployment.app.router();
         for key in idempotency_keys {
             let headers = [("idempotency-key", *key)];

@@ -1,6 +1,6 @@
 //! The usage API on the embedded stores.
 
 #[cfg(test)]
-mod reports;
+mod api;
 #[cfg(test)]
-mod world;
+mod reports;

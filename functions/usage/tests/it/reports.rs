@@ -1,15 +1,16 @@
 //! Reports, from the counters to the answer.
 
+use kit::ADMIN_KEY;
 use serde_json::{Value, json};
 
-use crate::world::{ADMIN_KEY, DAY, TestApp};
+use crate::api::{DAY, UsageApi};
 
 const USAGE: &str = "/v1/organization/usage";
 const COSTS: &str = "/v1/organization/costs";
 
 /// Asks for a report from the first day on and compares the whole answer.
-async fn check(app: &TestApp, path: &str, query: &str, expected: &Value) {
-    let (status, answer) = app.send(Some(ADMIN_KEY), &format!("{path}?start_time={DAY}{query}")).await;
+async fn check(api: &UsageApi, path: &str, query: &str, expected: &Value) {
+    let (status, answer) = api.send(Some(ADMIN_KEY), &format!("{path}?start_time={DAY}{query}")).await;
     assert_eq!((status, &answer), (200, expected), "{path} {query}");
 }
 
@@ -43,45 +44,45 @@ const ALL: [Option<&str>; 3] = [None; 3];
 
 #[tokio::test]
 async fn days_of_chat_calls() {
-    let app = TestApp::new().await;
+    let api = UsageApi::new().await;
     let days = [(0, 24, json!([chat(4, ALL)])), (24, 48, json!([chat(4, ALL)])), (48, 72, json!([]))];
-    check(&app, &format!("{USAGE}/completions"), "", &page(&days, None)).await;
+    check(&api, &format!("{USAGE}/completions"), "", &page(&days, None)).await;
 }
 
 #[tokio::test]
 async fn hours_of_chat_calls() {
-    let app = TestApp::new().await;
+    let api = UsageApi::new().await;
     let hours = [(0, 1, json!([chat(2, ALL)])), (1, 2, json!([]))];
     let query = format!("&bucket_width=1h&end_time={}", DAY + 3_601);
-    check(&app, &format!("{USAGE}/completions"), &query, &page(&hours, None)).await;
+    check(&api, &format!("{USAGE}/completions"), &query, &page(&hours, None)).await;
 }
 
 #[tokio::test]
 async fn embeddings_and_moderations_have_no_output() {
-    let app = TestApp::new().await;
+    let api = UsageApi::new().await;
     for (operation, results) in [("embeddings", [true, false, false]), ("moderations", [false, false, true])] {
         let sum = json!([{
             "object": format!("organization.usage.{operation}.result"), "input_tokens": 20, "num_model_requests": 2,
             "project_id": null, "user_id": null, "api_key_id": null, "model": null,
         }]);
         let [a, b, c] = results.map(|some| if some { sum.clone() } else { json!([]) });
-        check(&app, &format!("{USAGE}/{operation}"), "", &page(&[(0, 24, a), (24, 48, b), (48, 72, c)], None)).await;
+        check(&api, &format!("{USAGE}/{operation}"), "", &page(&[(0, 24, a), (24, 48, b), (48, 72, c)], None)).await;
     }
 }
 
 #[tokio::test]
 async fn costs_are_those_of_all_operations() {
-    let app = TestApp::new().await;
+    let api = UsageApi::new().await;
     let days = [(0, 24, json!([cost(0.6, ALL)])), (24, 48, json!([cost(0.4, ALL)])), (48, 72, json!([cost(0.2, ALL)]))];
-    check(&app, COSTS, "", &page(&days, None)).await;
+    check(&api, COSTS, "", &page(&days, None)).await;
     let items = json!([cost(0.4, [None, None, Some("chat")]), cost(0.2, [None, None, Some("embed")])]);
-    check(&app, COSTS, "&limit=1&group_by=line_item", &page(&[(0, 24, items)], Some(24))).await;
+    check(&api, COSTS, "&limit=1&group_by=line_item", &page(&[(0, 24, items)], Some(24))).await;
 }
 
 #[tokio::test]
 async fn groups_and_filters() {
-    let app = TestApp::new().await;
-    let [one, two] = app.projects.each_ref().map(String::as_str);
+    let api = UsageApi::new().await;
+    let [one, two] = api.projects.each_ref().map(String::as_str);
     let completions = format!("{USAGE}/completions");
     let second_day = format!("&page=page_{}&limit=1", DAY + 24 * 3_600);
     let day = |results: Value| page(&[(24, 48, results)], Some(48));
@@ -89,38 +90,36 @@ async fn groups_and_filters() {
     for group_by in
         ["group_by[]=project_id&group_by[]=api_key_id&group_by[]=model", "group_by=project_id,api_key_id,model"]
     {
-        check(&app, &completions, &format!("{second_day}&{group_by}"), &day(json!(by_all))).await;
+        check(&api, &completions, &format!("{second_day}&{group_by}"), &day(json!(by_all))).await;
     }
     for filter in [
         format!("project_ids[]={two}"),
         "api_key_ids[]=key_b".to_owned(),
         format!("project_ids={two},{two}&models=chat"),
     ] {
-        check(&app, &completions, &format!("{second_day}&{filter}"), &day(json!([chat(2, ALL)]))).await;
+        check(&api, &completions, &format!("{second_day}&{filter}"), &day(json!([chat(2, ALL)]))).await;
     }
     for filter in ["project_ids=proj_none", "models[]=other", "api_key_ids=key_c"] {
-        check(&app, &completions, &format!("{second_day}&{filter}"), &day(json!([]))).await;
+        check(&api, &completions, &format!("{second_day}&{filter}"), &day(json!([]))).await;
     }
 }
 
 #[tokio::test]
 async fn pages_lead_through_all_buckets() {
-    let app = TestApp::new().await;
+    let api = UsageApi::new().await;
     let completions = format!("{USAGE}/completions");
     let days = [(0, 24, json!([chat(4, ALL)])), (24, 48, json!([chat(4, ALL)])), (48, 72, json!([]))];
-    check(&app, &completions, "&limit=2", &page(&days[..2], Some(48))).await;
-    check(&app, &completions, &format!("&limit=2&page=page_{}", DAY + 48 * 3_600), &page(&days[2..], None)).await;
+    check(&api, &completions, "&limit=2", &page(&days[..2], Some(48))).await;
+    check(&api, &completions, &format!("&limit=2&page=page_{}", DAY + 48 * 3_600), &page(&days[2..], None)).await;
 }
 
 #[tokio::test]
 async fn only_the_admin_key_opens_a_report() {
-    let app = TestApp::new().await;
-    let name = "App".to_owned().try_into().unwrap();
-    let issued = app.instance.create_service_account(&app.projects[0], name).await.unwrap();
+    let api = UsageApi::new().await;
     let paths = ["/usage/completions", "/usage/embeddings", "/usage/moderations", "/costs"];
     for path in paths.map(|path| format!("/v1/organization{path}?start_time={DAY}")) {
-        for key in [None, Some("sk-weir-admin-wrong"), Some(issued.secret.secret().expose())] {
-            let (status, answer) = app.send(key, &path).await;
+        for key in [None, Some("sk-weir-admin-wrong"), Some(api.project_key.as_str())] {
+            let (status, answer) = api.send(key, &path).await;
             assert_eq!((status, answer["error"]["code"].as_str()), (401, Some("invalid_api_key")), "{path}");
         }
     }
@@ -128,7 +127,7 @@ async fn only_the_admin_key_opens_a_report() {
 
 #[tokio::test]
 async fn parameters_that_are_wrong_are_named() {
-    let app = TestApp::new().await;
+    let api = UsageApi::new().await;
     for (path, query, param) in [
         ("/usage/completions", "", "start_time"),
         ("/usage/completions", "start_time=0&bucket_width=1m", "bucket_width"),
@@ -138,7 +137,7 @@ async fn parameters_that_are_wrong_are_named() {
         ("/costs", "start_time=0&bucket_width=1h", "bucket_width"),
         ("/costs", "start_time=5&end_time=5", "end_time"),
     ] {
-        let (status, answer) = app.send(Some(ADMIN_KEY), &format!("/v1/organization{path}?{query}")).await;
+        let (status, answer) = api.send(Some(ADMIN_KEY), &format!("/v1/organization{path}?{query}")).await;
         assert_eq!((status, answer["error"]["param"].as_str()), (400, Some(param)), "{path}?{query}: {answer}");
     }
 }

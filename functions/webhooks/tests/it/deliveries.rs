@@ -2,33 +2,23 @@
 
 use kit::{Hook, HookReply};
 use serde_json::{Value, json};
-use shared::model::message::DeliveryKey;
 
-use crate::service::{Service, ids};
-
-fn key(service: &Service, delivery: &Value) -> DeliveryKey {
-    let text = |name: &str| delivery[name].as_str().unwrap().to_owned();
-    DeliveryKey {
-        project_id: service.project_id.clone(),
-        endpoint_id: text("webhook_endpoint_id"),
-        delivery_id: text("id"),
-    }
-}
+use crate::api::{WebhooksApi, ids};
 
 #[tokio::test]
 async fn a_delivery_shows_its_event_and_its_attempts() {
-    let service = Service::local().await;
-    let hook = Hook::start(&service.app.clock).await;
+    let api = WebhooksApi::local().await;
+    let hook = Hook::start(&api.app.clock).await;
     hook.then(HookReply::status(500));
-    let (path, _) = service.endpoint(&hook.url()).await;
-    service.announce("resp_1").await;
-    let list = service.ok("GET", &format!("{path}/deliveries"), Value::Null).await;
+    let (path, _) = api.endpoint(&hook.url()).await;
+    api.announce("resp_1").await;
+    let list = api.ok("GET", &format!("{path}/deliveries"), Value::Null).await;
     let delivery = &list["data"][0];
     assert_eq!([&delivery["status"], &delivery["attempts"]], [&json!("pending"), &json!([])]);
-    service.instance.deliver(&key(&service, delivery)).await.unwrap();
+    api.deliver(delivery).await;
 
     let path = format!("{path}/deliveries/{}", delivery["id"].as_str().unwrap());
-    let mut found = service.ok("GET", &path, Value::Null).await;
+    let mut found = api.ok("GET", &path, Value::Null).await;
     assert!(found["attempts"][0]["duration_ms"].take().is_u64());
     assert!(found["next_attempt_at"].take().as_u64().unwrap() >= 1_795_366_805);
     let event = &found["event"];
@@ -47,27 +37,27 @@ async fn a_delivery_shows_its_event_and_its_attempts() {
 
 #[tokio::test]
 async fn deliveries_are_listed_newest_first_and_by_status() {
-    let service = Service::local().await;
-    let hook = Hook::start(&service.app.clock).await;
-    let (path, _) = service.endpoint(&hook.url()).await;
+    let api = WebhooksApi::local().await;
+    let hook = Hook::start(&api.app.clock).await;
+    let (path, _) = api.endpoint(&hook.url()).await;
     for n in 0..7 {
-        service.announce(&format!("resp_{n}")).await;
+        api.announce(&format!("resp_{n}")).await;
     }
-    let all = service.ok("GET", &format!("{path}/deliveries"), Value::Null).await;
+    let all = api.ok("GET", &format!("{path}/deliveries"), Value::Null).await;
     let made = ids(&all);
     assert_eq!((made.len(), &all["has_more"]), (7, &json!(false)));
     assert!(made.is_sorted_by(|newer, older| newer > older));
     assert_eq!(all["data"][0]["event"]["data"]["id"], "resp_6");
     for n in [1, 4] {
-        service.instance.deliver(&key(&service, &all["data"][n])).await.unwrap();
+        api.deliver(&all["data"][n]).await;
     }
-    let delivered = service.ok("GET", &format!("{path}/deliveries?status=delivered"), Value::Null).await;
+    let delivered = api.ok("GET", &format!("{path}/deliveries?status=delivered"), Value::Null).await;
     assert_eq!(ids(&delivered), [made[1].clone(), made[4].clone()]);
 
     let mut seen = Vec::new();
     let mut query = "limit=2&status=pending".to_owned();
     loop {
-        let page = service.ok("GET", &format!("{path}/deliveries?{query}"), Value::Null).await;
+        let page = api.ok("GET", &format!("{path}/deliveries?{query}"), Value::Null).await;
         seen.extend(ids(&page));
         if page["has_more"] == json!(false) {
             break;
@@ -77,7 +67,7 @@ async fn deliveries_are_listed_newest_first_and_by_status() {
     let pending: Vec<String> = [0, 2, 3, 5, 6].map(|n: usize| made[n].clone()).into();
     assert_eq!(seen, pending);
     for query in ["status=lost".to_owned(), "limit=101".to_owned(), format!("after={}", "a".repeat(65))] {
-        let reply = service.send("GET", &format!("{path}/deliveries?{query}"), Value::Null).await;
+        let reply = api.send("GET", &format!("{path}/deliveries?{query}"), Value::Null).await;
         let param = query.split('=').next().unwrap();
         assert_eq!((reply.status, &reply.json()["error"]["param"]), (400, &json!(param)), "{query}");
     }
@@ -85,34 +75,34 @@ async fn deliveries_are_listed_newest_first_and_by_status() {
 
 #[tokio::test]
 async fn a_delivery_that_is_over_is_sent_again_if_its_endpoint_is_enabled() {
-    let service = Service::local().await;
-    let hook = Hook::start(&service.app.clock).await;
+    let api = WebhooksApi::local().await;
+    let hook = Hook::start(&api.app.clock).await;
     hook.then(HookReply::status(410));
-    let (path, _) = service.endpoint(&hook.url()).await;
-    service.announce("resp_1").await;
-    let list = service.ok("GET", &format!("{path}/deliveries"), Value::Null).await;
+    let (path, _) = api.endpoint(&hook.url()).await;
+    api.announce("resp_1").await;
+    let list = api.ok("GET", &format!("{path}/deliveries"), Value::Null).await;
     let delivery = &list["data"][0];
     let redeliver = format!("{path}/deliveries/{}/redeliver", delivery["id"].as_str().unwrap());
-    let reply = service.send("POST", &redeliver, Value::Null).await;
+    let reply = api.send("POST", &redeliver, Value::Null).await;
     assert_eq!((reply.status, reply.code()), (400, "delivery_pending".to_owned()));
-    service.instance.deliver(&key(&service, delivery)).await.unwrap();
+    api.deliver(delivery).await;
 
-    let endpoint = service.ok("GET", &path, Value::Null).await;
+    let endpoint = api.ok("GET", &path, Value::Null).await;
     assert_eq!([&endpoint["status"], &endpoint["disabled_reason"]], ["disabled", "gone"]);
-    let failed = service.ok("GET", &format!("{path}/deliveries?status=failed"), Value::Null).await;
+    let failed = api.ok("GET", &format!("{path}/deliveries?status=failed"), Value::Null).await;
     assert_eq!(failed["data"][0]["failed_reason"], "gone");
-    let reply = service.send("POST", &redeliver, Value::Null).await;
+    let reply = api.send("POST", &redeliver, Value::Null).await;
     assert_eq!((reply.status, reply.code()), (400, "webhook_endpoint_disabled".to_owned()));
 
-    service.ok("POST", &path, json!({"status": "enabled"})).await;
+    api.ok("POST", &path, json!({"status": "enabled"})).await;
     for expected in 2..4 {
-        let again = service.ok("POST", &redeliver, Value::Null).await;
+        let again = api.ok("POST", &redeliver, Value::Null).await;
         assert_eq!([&again["id"], &again["status"]], [&delivery["id"], &json!("pending")]);
-        service.instance.deliver(&key(&service, delivery)).await.unwrap();
+        api.deliver(delivery).await;
         let received = hook.received();
         assert_eq!(received.len(), expected, "also what was delivered is sent again");
         assert!(received.iter().all(|request| request.header("webhook-id") == delivery["id"].as_str().unwrap()));
     }
-    let unknown = service.send("POST", &format!("{path}/deliveries/wh_1/redeliver"), Value::Null).await;
+    let unknown = api.send("POST", &format!("{path}/deliveries/wh_1/redeliver"), Value::Null).await;
     assert_eq!((unknown.status, unknown.code()), (404, "not_found".to_owned()));
 }

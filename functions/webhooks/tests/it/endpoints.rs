@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 
-use crate::service::{ENDPOINTS, Service, ids};
+use crate::api::{ENDPOINTS, WebhooksApi, ids};
 
 const URL: &str = "https://example.com/hook";
 
 #[tokio::test]
 async fn an_endpoint_is_registered_and_its_secret_is_shown_once() {
-    let service = Service::strict().await;
+    let api = WebhooksApi::strict().await;
     let body = json!({"url": URL, "event_types": ["response.completed", "response.failed"], "description": " Orders "});
-    let mut created = service.ok("POST", ENDPOINTS, body).await;
+    let mut created = api.ok("POST", ENDPOINTS, body).await;
     let (id, secret) = (created["id"].take(), created["secret"].take());
     assert!(id.as_str().unwrap().starts_with("we_"));
     assert!(secret.as_str().unwrap().starts_with("whsec_"));
@@ -27,18 +27,18 @@ async fn an_endpoint_is_registered_and_its_secret_is_shown_once() {
         ("GET", ENDPOINTS, Value::Null),
         ("POST", &path, json!({"description": "x"})),
     ] {
-        let answer = service.ok(method, path, body).await;
+        let answer = api.ok(method, path, body).await;
         assert!(!answer.to_string().contains("whsec_") && answer.get("secret").is_none(), "{answer}");
     }
-    let deleted = service.ok("DELETE", &path, Value::Null).await;
+    let deleted = api.ok("DELETE", &path, Value::Null).await;
     assert_eq!(deleted, json!({"id": id, "object": "webhook_endpoint.deleted", "deleted": true}));
-    assert_eq!(service.send("GET", &path, Value::Null).await.status, 404);
+    assert_eq!(api.send("GET", &path, Value::Null).await.status, 404);
 }
 
 #[tokio::test]
 async fn what_is_wrong_with_a_registration_is_said_with_its_param() {
-    let service = Service::strict().await;
-    let names = &service.app.names;
+    let api = WebhooksApi::strict().await;
+    let names = &api.app.names;
     names.set("inside.test", &["10.0.0.1"]);
     names.set("metadata.test", &["169.254.169.254"]);
     names.set("self.test", &["127.0.0.1"]);
@@ -82,12 +82,12 @@ async fn what_is_wrong_with_a_registration_is_said_with_its_param() {
         let expected = json!({"error": {
             "message": message, "type": "invalid_request_error", "param": "url", "code": "webhook_url_refused",
         }});
-        let reply = service.send("POST", ENDPOINTS, body).await;
+        let reply = api.send("POST", ENDPOINTS, body).await;
         assert_eq!((reply.status, reply.json()), (400, expected), "{url}");
-        let (path, _) = service.endpoint(URL).await;
-        let reply = service.send("POST", &path, json!({"url": url})).await;
+        let (path, _) = api.endpoint(URL).await;
+        let reply = api.send("POST", &path, json!({"url": url})).await;
         assert_eq!((reply.status, reply.code()), (400, "webhook_url_refused".to_owned()), "{url}");
-        service.ok("DELETE", &path, Value::Null).await;
+        api.ok("DELETE", &path, Value::Null).await;
     }
     for (body, param) in [
         (json!({"event_types": ["response.completed"]}), Value::Null),
@@ -99,93 +99,93 @@ async fn what_is_wrong_with_a_registration_is_said_with_its_param() {
         (json!({"url": 7, "event_types": ["response.failed"]}), json!("url")),
         (json!({"url": URL, "event_types": ["response.failed"], "secret": "mine"}), json!("secret")),
     ] {
-        let reply = service.send("POST", ENDPOINTS, body.clone()).await;
+        let reply = api.send("POST", ENDPOINTS, body.clone()).await;
         assert_eq!((reply.status, &reply.json()["error"]["param"]), (400, &param), "{body}: {}", reply.text());
     }
-    assert!(ids(&service.ok("GET", ENDPOINTS, Value::Null).await).is_empty());
+    assert!(ids(&api.ok("GET", ENDPOINTS, Value::Null).await).is_empty());
 }
 
 #[tokio::test]
 async fn an_endpoint_is_changed_field_by_field() {
-    let service = Service::strict().await;
-    service.app.names.set("other.test", &["93.184.215.14"]);
-    let (path, _) = service.endpoint(URL).await;
+    let api = WebhooksApi::strict().await;
+    api.app.names.set("other.test", &["93.184.215.14"]);
+    let (path, _) = api.endpoint(URL).await;
     let change = json!({"url": "https://other.test/", "event_types": ["response.cancelled"], "description": "New"});
-    service.ok("POST", &path, change).await;
-    let disabled = service.ok("POST", &path, json!({"status": "disabled"})).await;
+    api.ok("POST", &path, change).await;
+    let disabled = api.ok("POST", &path, json!({"status": "disabled"})).await;
     assert_eq!(
         [&disabled["url"], &disabled["event_types"], &disabled["description"]],
         [&json!("https://other.test/"), &json!(["response.cancelled"]), &json!("New")]
     );
     assert_eq!([&disabled["status"], &disabled["disabled_reason"]], [&json!("disabled"), &json!("requested")]);
-    let enabled = service.ok("POST", &path, json!({"status": "enabled", "description": null})).await;
+    let enabled = api.ok("POST", &path, json!({"status": "enabled", "description": null})).await;
     assert_eq!(
         [&enabled["status"], &enabled["disabled_reason"], &enabled["description"]],
         [&json!("enabled"), &Value::Null, &Value::Null]
     );
-    assert_eq!(service.ok("GET", &path, Value::Null).await, enabled);
-    let reply = service.send("POST", &path, json!({"status": "paused"})).await;
+    assert_eq!(api.ok("GET", &path, Value::Null).await, enabled);
+    let reply = api.send("POST", &path, json!({"status": "paused"})).await;
     assert_eq!((reply.status, &reply.json()["error"]["param"]), (400, &json!("status")));
 }
 
 #[tokio::test]
 async fn changes_at_the_same_moment_all_take_place() {
-    let service = Service::strict().await;
-    let (path, _) = service.endpoint(URL).await;
+    let api = WebhooksApi::strict().await;
+    let (path, _) = api.endpoint(URL).await;
     let rotate = format!("{path}/rotate_secret");
     let (one, other, third) = tokio::join!(
-        service.ok("POST", &path, json!({"description": "One"})),
-        service.ok("POST", &path, json!({"event_types": ["response.failed"]})),
-        service.ok("POST", &rotate, Value::Null),
+        api.ok("POST", &path, json!({"description": "One"})),
+        api.ok("POST", &path, json!({"event_types": ["response.failed"]})),
+        api.ok("POST", &rotate, Value::Null),
     );
     assert!(one.is_object() && other.is_object() && third["secret"].is_string());
-    let found = service.ok("GET", &path, Value::Null).await;
+    let found = api.ok("GET", &path, Value::Null).await;
     assert_eq!([&found["description"], &found["event_types"]], [&json!("One"), &json!(["response.failed"])]);
 }
 
 #[tokio::test]
 async fn lists_come_in_pages_newest_first() {
-    let service = Service::strict().await;
+    let api = WebhooksApi::strict().await;
     let mut made = Vec::new();
     for _ in 0..5 {
-        made.insert(0, service.endpoint(URL).await.1["id"].as_str().unwrap().to_owned());
-        service.app.clock.advance_ms(1);
+        made.insert(0, api.endpoint(URL).await.1["id"].as_str().unwrap().to_owned());
+        api.app.clock.advance_ms(1);
     }
-    let first = service.ok("GET", &format!("{ENDPOINTS}?limit=3"), Value::Null).await;
+    let first = api.ok("GET", &format!("{ENDPOINTS}?limit=3"), Value::Null).await;
     assert_eq!((ids(&first), &first["has_more"]), (made[..3].to_vec(), &json!(true)));
     assert_eq!([&first["object"], &first["first_id"], &first["last_id"]], ["list", &*made[0], &*made[2]]);
-    let second = service.ok("GET", &format!("{ENDPOINTS}?limit=3&after={}", made[2]), Value::Null).await;
+    let second = api.ok("GET", &format!("{ENDPOINTS}?limit=3&after={}", made[2]), Value::Null).await;
     assert_eq!((ids(&second), &second["has_more"]), (made[3..].to_vec(), &json!(false)));
-    assert_eq!(service.send("GET", &format!("{ENDPOINTS}?limit=0"), Value::Null).await.status, 400);
+    assert_eq!(api.send("GET", &format!("{ENDPOINTS}?limit=0"), Value::Null).await.status, 400);
 }
 
 #[tokio::test]
 async fn a_project_has_at_most_twenty_endpoints() {
-    let service = Service::strict().await;
-    let (first, _) = service.endpoint(URL).await;
+    let api = WebhooksApi::strict().await;
+    let (first, _) = api.endpoint(URL).await;
     for _ in 1..20 {
-        service.endpoint(URL).await;
+        api.endpoint(URL).await;
     }
     let body = json!({"url": URL, "event_types": ["response.completed"]});
-    let reply = service.send("POST", ENDPOINTS, body).await;
+    let reply = api.send("POST", ENDPOINTS, body).await;
     assert_eq!((reply.status, reply.code()), (400, "too_many_webhook_endpoints".to_owned()));
-    service.ok("DELETE", &first, Value::Null).await;
-    service.endpoint(URL).await;
+    api.ok("DELETE", &first, Value::Null).await;
+    api.endpoint(URL).await;
 }
 
 #[tokio::test]
 async fn a_rotated_secret_is_shown_once_and_not_too_often() {
-    let service = Service::strict().await;
-    let (path, created) = service.endpoint(URL).await;
+    let api = WebhooksApi::strict().await;
+    let (path, created) = api.endpoint(URL).await;
     let rotate = format!("{path}/rotate_secret");
     let mut seen = vec![created["secret"].clone()];
     for _ in 0..4 {
-        let rotated = service.ok("POST", &rotate, Value::Null).await;
+        let rotated = api.ok("POST", &rotate, Value::Null).await;
         assert!(!seen.contains(&rotated["secret"]));
         seen.push(rotated["secret"].clone());
     }
-    let reply = service.send("POST", &rotate, Value::Null).await;
+    let reply = api.send("POST", &rotate, Value::Null).await;
     assert_eq!((reply.status, reply.code()), (400, "rotated_too_often".to_owned()));
-    service.app.clock.advance_ms(86_400_000);
-    service.ok("POST", &rotate, Value::Null).await;
+    api.app.clock.advance_ms(86_400_000);
+    api.ok("POST", &rotate, Value::Null).await;
 }
