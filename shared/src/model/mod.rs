@@ -9,7 +9,7 @@ pub mod money;
 pub mod object;
 pub mod project;
 pub mod provider;
-
+pub mod retry_after;
 pub mod rng;
 pub mod secret;
 pub mod tokens;

@@ -12,9 +12,9 @@ use crate::data::{Guard, MAX_DELAY};
 use crate::model::clock::Timestamp;
 use crate::model::id;
 use crate::model::message::DeliveryKey;
+use crate::model::retry_after::retry_after_ms;
 use crate::model::webhook::{
     Answer, Attempt, Delivery, Endpoint, Failed, LONGEST_MESSAGE_DELAY_MS, Post, Receivers, SendError, State, Status,
-    retry_after,
 };
 
 // What the model leaves to messages is what a queue can keep back.
@@ -88,7 +88,7 @@ impl Gateway {
         let attempt = Attempt { at_ms: begun.0, duration_ms, status: None, error: None };
         match answer {
             Ok(answer) => {
-                let wait = answer.retry_after.and_then(|value| retry_after(&value, self.clock.now()));
+                let wait = answer.retry_after.and_then(|value| retry_after_ms(&value, self.clock.now()));
                 (Attempt { status: Some(answer.status), ..attempt }, wait)
             }
             Err(error) => (Attempt { error: Some(error), ..attempt }, None),
