@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use aws_smithy_types::DateTime;
-use aws_smithy_types::date_time::Format;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 use serde_json::Value;
 use shared::model::clock::Timestamp;
 use shared::model::provider::{Failure, Refusal};
+use shared::model::retry_after::{retry_after_ms, retry_after_ms_header};
 
 /// Longest text taken from an error that is not JSON.
 const MAX_TEXT_CHARS: usize = 300;
@@ -115,44 +114,30 @@ fn short(status: u16, body: &[u8]) -> String {
     }
 }
 
-/// When the provider wants to be asked again: `retry-after-ms`, else `retry-after` in seconds or as a date.
-pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let header = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
-    let millis = header("retry-after-ms").and_then(|text| text.parse::<f64>().ok()).map(|ms| ms / 1_000.0);
-    let text = header(RETRY_AFTER.as_str());
-    let seconds = millis.or_else(|| text?.parse().ok()).or_else(|| until(text?, now))?;
-    Duration::try_from_secs_f64(seconds.max(0.0)).ok()
-}
-
-fn until(date: &str, now: Timestamp) -> Option<f64> {
-    let date = DateTime::from_str(date, Format::HttpDate).ok()?;
-    let date = Timestamp(u64::try_from(date.to_millis().ok()?).ok()?);
-    Some(Duration::from_millis(now.until(date)).as_secs_f64())
+/// The time that the provider asks to wait: `retry-after-ms`, else `retry-after`.
+pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let header = |name: &str| headers.get(name)?.to_str().ok();
+    let wait_ms = header("retry-after-ms").and_then(retry_after_ms_header);
+    wait_ms.or_else(|| retry_after_ms(header(RETRY_AFTER.as_str())?, now)).map(Duration::from_millis)
 }
 
 #[cfg(test)]
 mod tests {
+    use reqwest::header::HeaderName;
+
     use super::*;
 
-    fn headers(name: &'static str, value: &str) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert(name, value.parse().unwrap());
-        headers
-    }
-
     #[test]
-    fn reads_when_to_come_back_in_three_spellings() {
-        let now = Timestamp(1_445_412_470_000); // Wed, 21 Oct 2015 07:27:50 GMT
-        let check = |name, value, expected: Option<u64>| {
-            assert_eq!(retry_after(&headers(name, value), now), expected.map(Duration::from_millis), "{value}");
+    fn prefers_retry_after_in_milliseconds() {
+        let check = |headers: &[(&'static str, &str)], expected: Option<u64>| {
+            let headers = headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
+            let found = retry_after(&headers.collect(), Timestamp(0));
+            assert_eq!(found, expected.map(Duration::from_millis));
         };
-        check("retry-after-ms", "250", Some(250));
-        check("retry-after", "1.5", Some(1_500));
-        check("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT", Some(10_000));
-        check("retry-after", "Wed, 21 Oct 2015 07:00:00 GMT", Some(0));
-        check("retry-after", "-3", Some(0));
-        check("retry-after", "soon", None);
-        check("retry-after", "NaN", Some(0));
+        check(&[("retry-after-ms", "250"), ("retry-after", "9")], Some(250));
+        check(&[("retry-after-ms", "soon"), ("retry-after", "1.5")], Some(1_500));
+        check(&[("retry-after", "Thu, 01 Jan 1970 00:00:10 GMT")], Some(10_000));
+        check(&[], None);
     }
 
     #[track_caller]

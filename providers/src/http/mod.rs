@@ -15,7 +15,7 @@ use shared::model::clock::Clock;
 use shared::model::provider::{Call, Failure};
 use shared::model::secret::Secret;
 
-pub(crate) use failure::{ErrorBody, failure_of_event, key_refused, retry_after};
+pub(crate) use failure::{ErrorBody, failure_of_event, key_refused};
 pub(crate) use sse::{SseEvent, events};
 
 /// An answer that is not streamed; the largest are embeddings of a full batch.
@@ -79,7 +79,7 @@ impl Http {
 
     async fn refused(&self, response: reqwest::Response) -> Failure {
         let status = response.status().as_u16();
-        let retry_after = retry_after(response.headers(), self.clock.now());
+        let retry_after = failure::retry_after(response.headers(), self.clock.now());
         let (body, _) = read(response, MAX_ERROR_BYTES).await;
         failure::failure_of_status(status, retry_after, &body)
     }

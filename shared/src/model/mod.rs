@@ -12,7 +12,7 @@ pub mod object;
 pub mod patch;
 pub mod project;
 pub mod provider;
-
+pub mod retry_after;
 pub mod rng;
 pub mod secret;
 pub mod tokens;

@@ -1,25 +1,26 @@
-//! A JSON object whose members keep their order and their exact text.
+//! A JSON object that keeps the order and the exact text of its members.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use indexmap::IndexMap;
 use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
-use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 /// A JSON object as it was sent: members in order, values as text.
 ///
-/// Fields that weir does not know pass through it unchanged, to the last digit of a number.
-/// A member named twice keeps its last value, as `JSON.parse` does.
+/// Members that weir does not know pass through it unchanged, to the last digit of a number. A member that is named twice
+/// keeps its last value, as in `JSON.parse`. Clones share the members until one of the clones is changed.
 #[derive(Debug, Clone, Default)]
-pub struct Object(Vec<(String, Box<RawValue>)>);
+pub struct Object(Arc<IndexMap<String, Box<RawValue>>>);
 
 impl Object {
     /// Reads an object.
     ///
     /// # Errors
-    /// If `json` is not JSON, or not an object.
+    /// If `json` is not JSON, is not an object, or has more than 1,000 members.
     pub fn parse(json: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(json)
     }
@@ -27,18 +28,18 @@ impl Object {
     /// The exact text of a member's value.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.get())
+        self.0.get(name).map(|value| value.get())
     }
 
-    /// A member read as `T`; `None` if it is absent, `null` or no `T`.
+    /// A member read as `T`; `None` if it is absent, `null` or not a `T`.
     #[must_use]
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         serde_json::from_str::<Option<T>>(self.text(name)?).ok().flatten()
     }
 
-    /// Sets a member, in its old place if it has one, else at the end.
+    /// Sets a member. It keeps its place if it has one, and comes last otherwise.
     pub fn set<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) {
-        // Serialising fails only for maps with keys that are no strings; then the member stays as it was.
+        // Only maps with keys that are not strings cannot be written; then the member keeps its value.
         let Ok(text) = serde_json::value::to_raw_value(value) else { return };
         self.set_raw(name, text);
     }
@@ -50,34 +51,28 @@ impl Object {
         self
     }
 
-    /// Sets a member to JSON text that was read before.
+    /// Sets a member to JSON text. It keeps its place if it has one, and comes last otherwise.
     pub fn set_raw(&mut self, name: &str, text: Box<RawValue>) {
-        match self.0.iter_mut().find(|(key, _)| key == name) {
-            Some((_, value)) => *value = text,
-            None => self.0.push((name.to_owned(), text)),
-        }
+        Arc::make_mut(&mut self.0).insert(name.to_owned(), text);
     }
 
     /// Sets all members of `other`.
     pub fn extend(&mut self, other: &Self) {
-        for (name, value) in &other.0 {
-            self.set_raw(name, value.clone());
-        }
+        Arc::make_mut(&mut self.0).extend(other.0.iter().map(|(name, value)| (name.clone(), value.clone())));
     }
 
-    /// Removes a member and tells whether it was there.
+    /// Removes a member. Returns whether it was there.
     pub fn remove(&mut self, name: &str) -> bool {
-        let before = self.0.len();
-        self.0.retain(|(key, _)| key != name);
-        self.0.len() < before
+        // The check spares a copy of shared members.
+        self.0.contains_key(name) && Arc::make_mut(&mut self.0).shift_remove(name).is_some()
     }
 
     /// Members in order: name and exact text.
     pub fn members(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value.get()))
+        self.0.iter().map(|(name, value)| (name.as_str(), value.get()))
     }
 
-    /// The object as compact JSON between members; values keep their own spacing.
+    /// The object as JSON. There are no spaces between members; values keep their own.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
         serde_json::to_vec(self).unwrap_or_default().into()
@@ -86,11 +81,7 @@ impl Object {
 
 impl Serialize for Object {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (key, value) in &self.0 {
-            map.serialize_entry(key, value)?;
-        }
-        map.end()
+        serializer.collect_map(self.0.iter())
     }
 }
 
@@ -105,21 +96,22 @@ impl<'de> Deserialize<'de> for Object {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
-                let mut object = Object::default();
-                while let Some(key) = map.next_key::<String>()? {
-                    if object.0.len() >= MAX_MEMBERS {
+                let mut members = IndexMap::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    if members.len() >= MAX_MEMBERS {
                         return Err(A::Error::custom(format_args!("more than {MAX_MEMBERS} members in one object")));
                     }
-                    object.set_raw(&key, map.next_value()?);
+                    members.insert(name, map.next_value()?);
                 }
-                Ok(object)
+                Ok(Object(Arc::new(members)))
             }
         }
         deserializer.deserialize_map(Members)
     }
 }
 
-/// Members are searched one by one; requests have a few dozen, and more than this is an attack on that search.
+/// A member takes about a hundred bytes of memory, so a body of many short members would take many times its own size.
+/// Requests have a few dozen members.
 const MAX_MEMBERS: usize = 1_000;
 
 #[cfg(test)]
@@ -143,7 +135,29 @@ mod tests {
 
     #[test]
     fn the_last_of_two_members_with_one_name_counts() {
-        assert_eq!(Object::parse(br#"{"a":1,"a":2}"#).unwrap().get::<u8>("a"), Some(2));
+        let object = Object::parse(br#"{"a":1,"b":0,"a":2}"#).unwrap();
+        assert_eq!(object.to_bytes(), r#"{"a":2,"b":0}"#);
+    }
+
+    #[test]
+    fn a_change_leaves_clones_as_they_were() {
+        let first = Object::parse(br#"{"a":1,"b":2,"c":3}"#).unwrap();
+        let mut second = first.clone();
+        second.remove("a");
+        second.extend(&Object::default().with("b", &4).with("d", &5));
+        assert_eq!(first.to_bytes(), r#"{"a":1,"b":2,"c":3}"#);
+        assert_eq!(second.to_bytes(), r#"{"b":4,"c":3,"d":5}"#);
+    }
+
+    #[test]
+    fn refuses_more_than_1_000_members() {
+        let json = |count: usize| {
+            let members: Vec<_> = (0..count).map(|index| format!("\"{index}\":0")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        assert!(Object::parse(json(1_000).as_bytes()).is_ok());
+        let error = Object::parse(json(1_001).as_bytes()).unwrap_err();
+        assert!(error.to_string().starts_with("more than 1000 members in one object"), "{error}");
     }
 
     #[test]

@@ -72,7 +72,10 @@ impl Stage {
     pub(crate) async fn assert_closed(&self, calls: u64, idempotency_keys: &[&str]) {
         assert_eq!(self.books().await, (calls * COST, 0));
         let tokens = Usage { input: 10 * calls, output: 5 * calls, ..Usage::default() };
-        assert_eq!(self.deployment.app.counted(&self.project).await, UsageCount { requests: calls, tokens, cost: MicroUsd(calls * COST) });
+        assert_eq!(
+            self.deployment.app.counted(&self.project).await,
+            UsageCount { requests: calls, tokens, cost: MicroUsd(calls * COST) }
+        );
         let router = self.deployment.app.router();
         for key in idempotency_keys {
             let headers = [("idempotency-key", *key)];

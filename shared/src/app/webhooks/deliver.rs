@@ -16,9 +16,10 @@ use crate::data::{DeliveryRecords, EndpointRecords, Guard, MAX_DELAY, Stores};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::id;
 use crate::model::message::DeliveryKey;
+use crate::model::retry_after::retry_after_ms;
 use crate::model::webhook::{
     Answer, Attempt, Delivery, DisabledReason, Endpoint, Failed, LONGEST_MESSAGE_DELAY_MS, Post, Receivers, SendError,
-    State, Status, retry_after,
+    State, Status,
 };
 
 // `Delivery` relies on messages for delays up to this length, so a queue must accept them.
@@ -130,7 +131,7 @@ impl Deliverer {
         let attempt = Attempt { at_ms: begun.0, duration_ms, status: None, error: None };
         match answer {
             Ok(answer) => {
-                let wait = answer.retry_after.and_then(|value| retry_after(&value, self.clock.now()));
+                let wait = answer.retry_after.and_then(|value| retry_after_ms(&value, self.clock.now()));
                 (Attempt { status: Some(answer.status), ..attempt }, wait)
             }
             Err(error) => (Attempt { error: Some(error), ..attempt }, None),

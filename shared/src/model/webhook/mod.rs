@@ -11,5 +11,5 @@ pub use delivery::{Attempt, Claim, Delivery, Failed, LONGEST_MESSAGE_DELAY_MS, P
 pub use endpoint::{Description, DisabledReason, Endpoint, EventTypes, MAX_ENDPOINTS, Status};
 pub use event::{EventType, WebhookEvent};
 pub use receivers::{Answer, Post, Receivers, RefusedUrl, SendError};
-pub use schedule::{MAX_ATTEMPTS, delay_after, retry_after};
+pub use schedule::{MAX_ATTEMPTS, delay_after};
 pub use secret::{MAX_RETIRED, ROTATION_MS, SigningSecret, SigningSecrets};

@@ -2,8 +2,6 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::model::clock::Timestamp;
-
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
@@ -35,17 +33,6 @@ fn spread(delivery_id: &str, tried: u32) -> u16 {
     u16::from_le_bytes([hash[0], hash[1]])
 }
 
-/// Reads `Retry-After`, seconds or an HTTP date, as milliseconds from `now`; `None` if it is neither.
-#[must_use]
-pub fn retry_after(value: &str, now: Timestamp) -> Option<u64> {
-    let value = value.trim();
-    if let Ok(seconds) = value.parse::<u64>() {
-        return Some(seconds.saturating_mul(SECOND));
-    }
-    let date = httpdate::parse_http_date(value).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
-    Some(now.until(Timestamp(u64::try_from(date.as_millis()).ok()?)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,22 +57,5 @@ mod tests {
         assert_eq!(delay_after(1, "wh_a", Some(90_000)), Some(90_000));
         assert_eq!(delay_after(1, "wh_a", Some(u64::MAX)), Some(24 * HOUR));
         assert_eq!(delay_after(MAX_ATTEMPTS, "wh_a", Some(1_000)), None);
-    }
-
-    #[test]
-    fn reads_retry_after_in_its_spellings() {
-        let now = Timestamp(1_445_412_470_000); // Wed, 21 Oct 2015 07:27:50 GMT
-        for (value, expected) in [
-            ("120", Some(120_000)),
-            (" 0 ", Some(0)),
-            ("Wed, 21 Oct 2015 07:28:00 GMT", Some(10_000)),
-            ("Wednesday, 21-Oct-15 07:28:00 GMT", Some(10_000)),
-            ("Wed, 21 Oct 2015 07:00:00 GMT", Some(0)),
-            ("99999999999999999999", None),
-            ("-1", None),
-            ("soon", None),
-        ] {
-            assert_eq!(retry_after(value, now), expected, "{value}");
-        }
     }
 }
