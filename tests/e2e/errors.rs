@@ -119,7 +119,7 @@ async fn the_caller_s_request_id_is_kept_if_it_can_be_printed() {
 }
 
 #[tokio::test]
-async fn a_store_that_throttles_is_waited_for_and_one_that_is_down_is_a_500_without_its_words() {
+async fn a_throttling_store_is_called_again_and_a_store_that_is_down_is_a_503_without_its_words() {
     let app = TestApp::new().await;
     let (project, key) = app.project(Limits::default(), Policy::default()).await;
     let router = app.router();
@@ -135,7 +135,8 @@ async fn a_store_that_throttles_is_waited_for_and_one_that_is_down_is_a_500_with
     assert_eq!(send(&router, "POST", PATH, &key, &[], CHAT).await.status, 200);
     app.faults.set(|_| kit::Fault::Lose);
     let reply = send(&router, "POST", PATH, &key, &[], CHAT).await;
-    check(&reply, 500, "internal_error");
+    check(&reply, 503, "store_unavailable");
+    assert!(!reply.header("retry-after").is_empty());
     assert!(!reply.text().contains("connection"), "{}", reply.text());
     app.faults.clear();
     assert_eq!(app.books(&project).await.1, 0);

@@ -78,7 +78,7 @@ pub(crate) async fn list(
     State(projects): State<Arc<Projects>>,
     params: Params,
 ) -> Result<Json<List<ProjectObject>>, Rejection> {
-    let page = projects.list(&cursor(&params)?, params.flag("include_archived")?).await?;
+    let page = projects.list(&cursor(&params)?, params.flag("include_archived")?.unwrap_or(false)).await?;
     Ok(Json(List::of(page, |project| &project.id, ProjectObject::from)))
 }
 

@@ -81,7 +81,7 @@ async fn retrieve(
     params: Params,
     parts: Parts,
 ) -> Result<Response, Rejection> {
-    if params.flag("stream")? {
+    if params.flag("stream")?.unwrap_or(false) {
         let after = params.number("starting_after")?;
         return Ok(respond(responses.stream(&caller, &id, after, function_ends(&parts)).await?));
     }

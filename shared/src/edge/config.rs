@@ -103,7 +103,8 @@ impl Config {
                 deliver_dead_letters: lookup("DELIVER_DEAD_LETTERS_URL"),
             },
             response_mode: parse_response_mode(lookup("RESPONSE_MODE"))?,
-            webhooks_permit_loopback: parse_flag("WEBHOOKS_PERMIT_LOOPBACK", lookup("WEBHOOKS_PERMIT_LOOPBACK"))?,
+            webhooks_permit_loopback: parse_flag("WEBHOOKS_PERMIT_LOOPBACK", lookup("WEBHOOKS_PERMIT_LOOPBACK"))?
+                .unwrap_or(false),
             log_level: lookup("LOG_LEVEL").unwrap_or_else(|| "info".to_owned()),
             telemetry: TelemetryConfig::read(lookup)?,
         })
@@ -132,17 +133,19 @@ impl TelemetryConfig {
             traces_endpoint: lookup("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").or_else(base).filter(|_| !disabled),
             service_is_named: lookup("OTEL_SERVICE_NAME").is_some()
                 || lookup("OTEL_RESOURCE_ATTRIBUTES").is_some_and(names_service),
-            records_messages: parse_capture(lookup("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"))?,
+            records_messages: parse_capture(lookup("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"))?
+                .unwrap_or(false),
         })
     }
 }
 
 /// The variable was a boolean first; `OpenTelemetry`'s own instrumentations now name a place instead. weir records
 /// messages on spans only, so `event_only` records none.
-fn parse_capture(value: Option<String>) -> Result<bool, ConfigError> {
+fn parse_capture(value: Option<String>) -> Result<Option<bool>, ConfigError> {
     match value.as_deref().map(str::to_ascii_lowercase).as_deref() {
-        Some("true" | "span_only" | "span_and_event") => Ok(true),
-        None | Some("false" | "no_content" | "event_only") => Ok(false),
+        None => Ok(None),
+        Some("true" | "span_only" | "span_and_event") => Ok(Some(true)),
+        Some("false" | "no_content" | "event_only") => Ok(Some(false)),
         Some(_) => Err(ConfigError::Invalid {
             name: "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
             value: value.unwrap_or_default(),
@@ -182,10 +185,11 @@ fn parse_response_mode(value: Option<String>) -> Result<ResponseMode, ConfigErro
     }
 }
 
-fn parse_flag(name: &'static str, value: Option<String>) -> Result<bool, ConfigError> {
+fn parse_flag(name: &'static str, value: Option<String>) -> Result<Option<bool>, ConfigError> {
     match value.as_deref() {
-        None | Some("false") => Ok(false),
-        Some("true") => Ok(true),
+        None => Ok(None),
+        Some("false") => Ok(Some(false)),
+        Some("true") => Ok(Some(true)),
         Some(other) => {
             Err(ConfigError::Invalid { name, value: other.to_owned(), reason: "expected `true` or `false`" })
         }

@@ -47,14 +47,15 @@ impl Params {
         text.parse().map(Some).map_err(wrong)
     }
 
-    /// The value of a parameter that is `true` or `false`; `false` if it is absent.
+    /// The value of a parameter that is `true` or `false`; `None` if it is absent.
     ///
     /// # Errors
     /// `Invalid`, with the name of the parameter, if the value is neither.
-    pub fn flag(&self, name: &str) -> Result<bool, Invalid> {
+    pub fn flag(&self, name: &str) -> Result<Option<bool>, Invalid> {
         match self.text(name) {
-            None | Some("false") => Ok(false),
-            Some("true") => Ok(true),
+            None => Ok(None),
+            Some("false") => Ok(Some(false)),
+            Some("true") => Ok(Some(true)),
             Some(other) => Err(Invalid::field(name, format!("`{name}` is `{other}`, expected `true` or `false`."))),
         }
     }
@@ -83,8 +84,8 @@ mod tests {
     #[test]
     fn the_last_value_counts_and_an_empty_one_is_absent() {
         let params = Params::parse("n=1&n=2&empty=&yes=true");
-        assert_eq!((params.number("n"), params.text("empty"), params.flag("yes")), (Ok(Some(2)), None, Ok(true)));
-        assert_eq!((params.number("other"), params.flag("other")), (Ok(None), Ok(false)));
+        assert_eq!((params.number("n"), params.text("empty"), params.flag("yes")), (Ok(Some(2)), None, Ok(Some(true))));
+        assert_eq!((params.number("other"), params.flag("other")), (Ok(None), Ok(None)));
     }
 
     #[test]

@@ -164,7 +164,7 @@ async fn a_message_that_cannot_be_read_is_told_without_its_body() {
 async fn a_sweep_tells_what_it_settled() {
     let observed = Observed::counted(Limits::default(), Policy::default()).await;
     observed.telemetry.for_function("sweep").observe_and_flush(observed.instance.sweeper().sweep()).await.unwrap();
-    assert_eq!(observed.lines(), ["sweep - - | SweepReport 0 Count [function]"]);
+    assert_eq!(observed.lines(), ["sweep - - | Swept 0 Count [function]"]);
 }
 
 /// A line, whose metrics are in the order of their names.

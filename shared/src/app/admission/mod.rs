@@ -71,7 +71,7 @@ impl Admission {
     pub(super) async fn admit(&self, request: &AdmissionRequest<'_>) -> Result<Admitted, AdmitError> {
         let mut limits = MeterLimits::of(request.project);
         if let Some(limit) = limits.project.tokens_per_minute.filter(|&limit| request.tokens > limit) {
-            return Err(refused(Refusal::too_large(limit, request.tokens)));
+            return Err(refuse(Refusal::too_large(limit, request.tokens)));
         }
         let now = self.clock.now();
         let demand = Demand { amount: request.amount, tokens: request.tokens, now };
@@ -87,10 +87,12 @@ impl Admission {
             match self.meters.admit(&meter, &attempt).await? {
                 AdmitOutcome::Admitted(window) => {
                     let window = Window { ends: window_ends, ..window };
-                    return Ok(self.admitted(meter, attempt, window, &limits, now));
+                    return Ok(self.to_admitted(meter, attempt, window, &limits, now));
                 }
                 // Only the hint about the rate window was wrong: try again with the window that the table has.
-                AdmitOutcome::Refused(shard) if limits.has_rates() && misjudged(&attempt, shard.window.ends, now) => {
+                AdmitOutcome::Refused(shard)
+                    if limits.has_rates() && is_misjudged(&attempt, shard.window.ends, now) =>
+                {
                     window_ends = shard.window.ends;
                 }
                 AdmitOutcome::Refused(_) | AdmitOutcome::NoShard => {
@@ -133,11 +135,11 @@ impl Admission {
                 let project = self.load_project(&request.project.id).await?;
                 Ok((MeterLimits::of(&project), self.hints.window_ends(meter)))
             }
-            Plan::Refuse(refusal) => Err(refused(refusal)),
+            Plan::Refuse(refusal) => Err(refuse(refusal)),
         }
     }
 
-    fn admitted(
+    fn to_admitted(
         &self,
         meter: MeterKey,
         attempt: AdmissionAttempt,
@@ -221,7 +223,7 @@ impl Admission {
     }
 }
 
-fn refused(refusal: Refusal) -> AdmitError {
+fn refuse(refusal: Refusal) -> AdmitError {
     AdmitError::Refused(Box::new(refusal))
 }
 
@@ -235,7 +237,7 @@ fn difference(counted: u64, used: u64) -> i64 {
 }
 
 /// Whether the attempt took an open window for ended, or an ended one for open.
-fn misjudged(attempt: &AdmissionAttempt, window_ends: Timestamp, now: Timestamp) -> bool {
+fn is_misjudged(attempt: &AdmissionAttempt, window_ends: Timestamp, now: Timestamp) -> bool {
     match attempt.window {
         WindowChange::Ignore => false,
         WindowChange::Count => window_ends <= now,

@@ -41,7 +41,7 @@ pub(super) fn plan(shards: &[Option<Shard>], limits: &MeterLimits, demand: &Dema
     let wanted = shards.iter().take(usize::from(limits.shards));
     let complete = wanted.clone().all(Option::is_some) && existing().all(|shard| shard.revision.abs() == revision);
     let over = existing().any(|shard| shard.revision < 0);
-    let left = left(shards, limits);
+    let left = budget_left(shards, limits);
     if !complete || (over && left >= 0) {
         return Plan::Refill { changes: fill(shards, limits, left), shard: 0 };
     }
@@ -65,7 +65,7 @@ pub(super) fn plan(shards: &[Option<Shard>], limits: &MeterLimits, demand: &Dema
 }
 
 /// What of the budget is neither spent nor held, over all shards, under the limits of `limits`.
-fn left(shards: &[Option<Shard>], limits: &MeterLimits) -> i64 {
+fn budget_left(shards: &[Option<Shard>], limits: &MeterLimits) -> i64 {
     let avail: i64 = shards.iter().flatten().map(|shard| shard.avail).sum();
     let before = shards.first().and_then(|shard| shard.as_ref()?.limit).unwrap_or_default();
     avail + limits.project.budget.unwrap_or_default().signed() - before.signed()

@@ -8,7 +8,7 @@ use super::answer::{CallAnswer, CallMetadata, ResponseSender};
 use super::cache::{CacheControl, CachePlan};
 use super::dispatch::ProviderAnswer;
 use super::error::Error;
-use super::idempotency::{KeyPlan, fingerprint, stored};
+use super::idempotency::{KeyPlan, fingerprint, success_answer};
 use super::pipeline::{Call, CallOptions, OpenCall, Pipeline, Runner, find_model};
 use crate::dialects::ContentType;
 use crate::dialects::openai_chat::bound;
@@ -109,7 +109,7 @@ async fn answer_whole(
     sender.flush().await;
     tokio::join!(
         pipeline.settle(call, open, &usage),
-        pipeline.complete(open, true, stored(ContentType::Json, whole.body.clone())),
+        pipeline.complete(open, true, success_answer(ContentType::Json, whole.body.clone())),
         pipeline.cache.store(&call.caller.project.id, call.cache.as_ref(), ContentType::Json, whole.body),
     );
 }

@@ -6,7 +6,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::app::answer::{Head, ResponseSender};
 use crate::app::dispatch::EventStream;
-use crate::app::idempotency::stored;
+use crate::app::idempotency::success_answer;
 use crate::app::pipeline::{Call, OpenCall, Pipeline};
 use crate::data::StoredAnswer;
 use crate::dialects::openai_chat::stream;
@@ -120,7 +120,7 @@ impl<'a> StreamRelay<'a> {
         let Self { pipeline, call, open, copy, pending, pending_at, .. } = self;
         let usage = open.used.total(&call.bound);
         open.report(call, &usage, failed);
-        let answer = StoredAnswer { tail_at: pending_at, ..stored(ContentType::EventStream, pending.freeze()) };
+        let answer = StoredAnswer { tail_at: pending_at, ..success_answer(ContentType::EventStream, pending.freeze()) };
         let store = async {
             if let (Some(copy), false) = (copy, failed) {
                 let (cache, project_id) = (&pipeline.cache, &call.caller.project.id);

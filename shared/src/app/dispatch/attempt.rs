@@ -51,7 +51,7 @@ fn with_time_limits(
 }
 
 /// Records the attempt on its span: at once, or as the stream goes on.
-pub(super) fn traced(
+pub(super) fn trace(
     started: Result<ProviderAnswer, Failure>,
     generation: Generation,
 ) -> Result<ProviderAnswer, Failure> {

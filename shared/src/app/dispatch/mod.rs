@@ -137,7 +137,7 @@ impl Dispatcher {
         };
         let started = attempt::start(provider.send(&sent), &target.timeouts, request.deadline).await;
         self.breakers.observe(&target.provider, started.as_ref().map(drop)).await;
-        attempt::traced(started, generation)
+        attempt::trace(started, generation)
     }
 }
 

@@ -59,7 +59,7 @@ fn take(
 ///
 /// # Errors
 /// `Malformed` if the provider answered with a whole body.
-pub(in crate::app) fn streamed(answer: ProviderAnswer) -> Result<EventStream, Failure> {
+pub(in crate::app) fn expect_stream(answer: ProviderAnswer) -> Result<EventStream, Failure> {
     match answer {
         ProviderAnswer::Stream(events) => Ok(events),
         ProviderAnswer::Whole(_) => Err(Failure::Malformed("it answered a streamed call with a whole body".to_owned())),

@@ -10,7 +10,7 @@ mod stored_request;
 
 pub(super) use event_log::{EventLog, RunLost};
 pub(super) use event_sink::EventSink;
-pub(super) use generate::{Generated, generate, streamed};
+pub(super) use generate::{Generated, expect_stream, generate};
 pub(super) use run_end::{RunEnd, describe, failed_end, finished_record, skeleton_of};
 pub(super) use stored_request::{StoredRequest, output_items};
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Idempotency, KeyPlan, repeated};
+use super::{Idempotency, KeyPlan, repeated_error};
 use crate::app::answer::{CallMetadata, Head, ResponseSender};
 use crate::app::error::Error;
 use crate::data::{PartReader, Record, RecordState, StoredAnswer};
@@ -56,7 +56,7 @@ impl Idempotency {
             match record.state {
                 RecordState::Failed(answer) if is_error && !sender.has_begun() => {
                     let body = self.records.tail(&answer, &mut reader).await?;
-                    return Err(repeated(&answer, body));
+                    return Err(repeated_error(&answer, body));
                 }
                 RecordState::Done(answer) | RecordState::Failed(answer) => {
                     let tail = self.records.tail(&answer, &mut reader).await?;

@@ -116,22 +116,22 @@ impl Idempotency {
 const PARTS_KEPT_SECONDS: u64 = 2 * 86_400;
 
 /// A successful answer whose body is not in parts.
-pub(super) fn stored(content_type: ContentType, body: Bytes) -> StoredAnswer {
+pub(super) fn success_answer(content_type: ContentType, body: Bytes) -> StoredAnswer {
     StoredAnswer { status: 200, content_type: content_type.name().to_owned(), tail: body, ..StoredAnswer::default() }
 }
 
 /// A failure, for the requests that wait for it.
-pub(super) fn stored_error(error: &RenderedError) -> StoredAnswer {
+pub(super) fn error_answer(error: &RenderedError) -> StoredAnswer {
     StoredAnswer {
         status: error.status,
         retry_after_ms: error.retry_after.and_then(|wait| u64::try_from(wait.as_millis()).ok()),
         should_retry: Some(error.should_retry),
-        ..stored(ContentType::Json, error.body.clone())
+        ..success_answer(ContentType::Json, error.body.clone())
     }
 }
 
 /// The error that another run met, as it was stored.
-fn repeated(answer: &StoredAnswer, body: Bytes) -> Error {
+fn repeated_error(answer: &StoredAnswer, body: Bytes) -> Error {
     let retry_after = answer.retry_after_ms.map(Duration::from_millis);
     let should_retry = answer.should_retry.unwrap_or(true);
     Error::Repeated(RenderedError { status: answer.status, body, retry_after, should_retry })

@@ -13,8 +13,8 @@ use crate::app::admission::{Admission, AdmissionRequest, Limit, Refusal};
 use crate::app::dispatch::{DispatchRequest, Dispatched, Dispatcher, EventStream};
 use crate::app::error::Error;
 use crate::app::generation::{
-    EventLog, EventSink, Generated, LEASE_MS, LOST_AFTER_MS, RunEnd, RunLost, StoredRequest, describe, generate,
-    skeleton_of, streamed,
+    EventLog, EventSink, Generated, LEASE_MS, LOST_AFTER_MS, RunEnd, RunLost, StoredRequest, describe, expect_stream,
+    generate, skeleton_of,
 };
 use crate::app::ledger::Ledger;
 use crate::app::pipeline::{GRACE_MS, TimeLimit, UsageMeter, find_model};
@@ -277,7 +277,7 @@ impl ResponseWorker {
             }
         };
         let Dispatched { answer, provider, attempts } = dispatched;
-        streamed(answer).map_err(|source| failed(Error::Provider { provider: provider.into(), attempts, source }))
+        expect_stream(answer).map_err(|source| failed(Error::Provider { provider: provider.into(), attempts, source }))
     }
 
     /// Ends a run whose stream had started, or requeues it.

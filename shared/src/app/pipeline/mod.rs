@@ -17,7 +17,7 @@ use super::admission::Admission;
 use super::cache::ResponseCache;
 use super::dispatch::{DispatchRequest, Dispatched, Dispatcher, ProviderAnswer};
 use super::error::Error;
-use super::idempotency::{Idempotency, stored_error};
+use super::idempotency::{Idempotency, error_answer};
 use super::ledger::Ledger;
 use super::tasks::Tasks;
 use crate::data::StoredAnswer;
@@ -84,7 +84,7 @@ impl Pipeline {
 
     /// Completes the run of the call's idempotency key with an error, for the requests that wait for it.
     pub(super) async fn complete_failed(&self, call: &Call, open: &OpenCall, error: &Error) {
-        self.complete(open, false, stored_error(&(call.render_error)(error))).await;
+        self.complete(open, false, error_answer(&(call.render_error)(error))).await;
     }
 
     /// Ends a call that got no answer: nothing is charged, and its key is free again.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 
-use super::start::{Start, replayed};
+use super::start::{Start, replay_metadata};
 use super::{Call, OpenCall, Pipeline};
 use crate::app::answer::{CallAnswer, CallMetadata, ResponseSender};
 use crate::app::error::Error;
-use crate::app::idempotency::{Followed, stored};
+use crate::app::idempotency::{Followed, success_answer};
 use crate::data::{CacheEntry, Record};
 use crate::dialects::ContentType;
 use crate::model::money::MicroUsd;
@@ -90,7 +90,7 @@ impl Pipeline {
                 }
                 Start::Follow(record, open) => {
                     *slot = open;
-                    let metadata = replayed(call, slot.as_ref());
+                    let metadata = replay_metadata(call, slot.as_ref());
                     match self.follow(call, record, slot.as_ref(), metadata.clone(), sender).await? {
                         Followed::Died => {}
                         Followed::Answered => return Ok(()),
@@ -126,7 +126,7 @@ impl Pipeline {
         let content_type = ContentType::from_name(&entry.content_type);
         sender.send_whole(content_type, entry.body.clone(), open.metadata.clone()).await;
         sender.flush().await;
-        tokio::join!(self.release(open), self.complete(open, true, stored(content_type, entry.body)));
+        tokio::join!(self.release(open), self.complete(open, true, success_answer(content_type, entry.body)));
     }
 
     /// Settles a call whose task panicked: at its usage so far if a provider was called, else at nothing.

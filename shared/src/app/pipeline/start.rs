@@ -10,7 +10,7 @@ use crate::app::admission::{AdmitError, Admitted};
 use crate::app::answer::{CallMetadata, FinalUsage};
 use crate::app::cache::CacheOutcome;
 use crate::app::error::Error;
-use crate::app::idempotency::{Claim, stored_error};
+use crate::app::idempotency::{Claim, error_answer};
 use crate::data::{CacheEntry, Lease, Record, StoreError};
 use crate::model::money::MicroUsd;
 use crate::model::tokens::Usage;
@@ -110,7 +110,7 @@ impl Pipeline {
             (Ok(Claim::Follow(record)), admitted) => Ok(Decided::Follow(record, admitted.ok())),
             (Ok(Claim::Run(lease)), Err(error)) => {
                 let error = Error::from(error);
-                self.idempotency.complete(lease.as_ref(), false, stored_error(&(call.render_error)(&error))).await;
+                self.idempotency.complete(lease.as_ref(), false, error_answer(&(call.render_error)(&error))).await;
                 Err(error)
             }
             (claim, admitted) => {
@@ -129,7 +129,7 @@ enum Decided {
 }
 
 /// The metadata of an answer that another run produced.
-pub(super) fn replayed(call: &Call, open: Option<&OpenCall>) -> CallMetadata {
+pub(super) fn replay_metadata(call: &Call, open: Option<&OpenCall>) -> CallMetadata {
     CallMetadata {
         replayed: true,
         cost: Some(MicroUsd(0)),

@@ -11,7 +11,7 @@ use super::record::chunk;
 use crate::app::answer::{Head, ResponseSender};
 use crate::app::error::Error;
 use crate::app::generation::LOST_AFTER_MS;
-use crate::app::idempotency::stored;
+use crate::app::idempotency::success_answer;
 use crate::app::jobs::JobQueue;
 use crate::app::pipeline::{Call, OpenCall, Pipeline};
 use crate::data::{EventReader, KeyCompletion, NewResponse, ResponseRecord, ResponseRecords, WriteOutcome};
@@ -65,8 +65,8 @@ impl Acceptor {
             ..job.record(call, Status::Queued)
         };
         let answer = match stream {
-            true => stored(ContentType::EventStream, Bytes::new()),
-            false => stored(ContentType::Json, skeleton.to_bytes()),
+            true => success_answer(ContentType::EventStream, Bytes::new()),
+            false => success_answer(ContentType::Json, skeleton.to_bytes()),
         };
         let key = open.lease.clone().map(|lease| KeyCompletion { lease, answer, follows: stream });
         let request = job.stored_request(skeleton, call.output_limit(open.admitted.budgeted));

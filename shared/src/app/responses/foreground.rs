@@ -10,8 +10,8 @@ use crate::app::answer::{Head, ResponseSender};
 use crate::app::conversations::Conversations;
 use crate::app::dispatch::EventStream;
 use crate::app::error::Error;
-use crate::app::generation::{EventLog, EventSink, Generated, LEASE_MS, RunEnd, generate, output_items, streamed};
-use crate::app::idempotency::{stored, stored_error};
+use crate::app::generation::{EventLog, EventSink, Generated, LEASE_MS, RunEnd, expect_stream, generate, output_items};
+use crate::app::idempotency::{error_answer, success_answer};
 use crate::app::jobs::Finalizer;
 use crate::app::pipeline::{Call, OpenCall, Pipeline};
 use crate::data::{
@@ -58,7 +58,7 @@ impl Foreground {
             self.pipeline.dispatch(call, open, &chat, true),
             self.open_log(call, job, reservation, &first)
         );
-        let events = started.and_then(|answer| streamed(answer).map_err(|source| provider_error(open, source)));
+        let events = started.and_then(|answer| expect_stream(answer).map_err(|source| provider_error(open, source)));
         match events {
             Err(error) => self.answer_failed(call, open, job, log, error, sender).await,
             Ok(events) if job.create.stream => {
@@ -131,7 +131,7 @@ impl Foreground {
         let body = end.response.to_bytes();
         tokio::join!(
             self.pipeline.settle(call, open, &end.usage),
-            self.pipeline.complete(open, true, stored(ContentType::Json, body.clone())),
+            self.pipeline.complete(open, true, success_answer(ContentType::Json, body.clone())),
             self.keep_response(call, job, &end),
             self.append_turn(job, &end),
         );
@@ -219,13 +219,13 @@ impl Foreground {
         log: Option<&mut EventLog>,
         end: &RunEnd,
     ) -> bool {
-        let answer = stored(ContentType::EventStream, Bytes::new());
+        let answer = success_answer(ContentType::EventStream, Bytes::new());
         let succeeded = is_pointed && end.status != Status::Failed;
         let lease: Option<Lease> = open.lease.clone().filter(|_| succeeded);
         let key = lease.map(|lease| KeyCompletion { lease, answer: answer.clone(), follows: false });
         let is_kept = self.finish_log(log, end, key.as_ref()).await;
         if !(succeeded && is_kept) {
-            let contended = || stored_error(&(call.render_error)(&Error::Contended("the response")));
+            let contended = || error_answer(&(call.render_error)(&Error::Contended("the response")));
             let answer = if is_pointed && is_kept { answer } else { contended() };
             self.pipeline.complete(open, false, answer).await;
         }
