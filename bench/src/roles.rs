@@ -94,7 +94,7 @@ async fn make_project(stores: &Stores) -> Result<ApiKeySecret, Failure> {
         hash: key.hash(),
         project_id: project.id,
         name: "Bench".to_owned(),
-        redacted_value: key.redacted(),
+        redacted_value: key.redact(),
         created_at: project.created_at,
         service_account_id: id::new("svc_acct_"),
     };

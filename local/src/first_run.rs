@@ -99,7 +99,7 @@ pub(crate) async fn admit_key(gateway: &Gateway, key: &ApiKeySecret, name: &str)
             hash: key.hash(),
             project_id: project.id,
             name: name.to_owned(),
-            redacted_value: key.redacted(),
+            redacted_value: key.redact(),
             created_at,
             service_account_id: account.id.clone(),
         };

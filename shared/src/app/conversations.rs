@@ -59,7 +59,7 @@ impl Gateway {
         if !self.stores.delete_conversation(&caller.project.id, id).await? {
             return Err(not_found(id));
         }
-        Ok(responses::conversation_deleted(id))
+        Ok(responses::deleted_conversation(id))
     }
 
     /// Adds items to the end of a conversation, all or none, and answers with the list of them.

@@ -19,7 +19,7 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// The page of `all` that `cursor` names, oldest first. Ids sort as they were made; see `model::id::ordered`.
+    /// The page of `all` that `cursor` names, oldest first. Ids sort as they were made; see `model::id::new_ordered`.
     pub(super) fn of(mut all: Vec<T>, cursor: &Cursor, id: fn(&T) -> &str) -> Self {
         all.retain(|item| cursor.after.as_deref().is_none_or(|after| id(item) > after));
         all.sort_by(|a, b| id(a).cmp(id(b)));

@@ -273,7 +273,7 @@ impl World {
             hash: key.hash(),
             project_id: key.project_id().to_owned(),
             name: "test".to_owned(),
-            redacted_value: key.redacted(),
+            redacted_value: key.redact(),
             created_at: self.clock.now().seconds(),
             service_account_id: id::new("svc_acct_"),
         };

@@ -123,7 +123,7 @@ impl Gateway {
     async fn accept(&self, job: &Job, running: Running, mut sender: ResponseSender) {
         let skeleton = job.request.create.skeleton(&job.key.response_id, job.created_at, Status::Queued);
         let mut builder = EventBuilder::new(skeleton.clone(), 0, job.created_at);
-        let first = [builder.created(Status::Queued), builder.queued()];
+        let first = [builder.created_event(Status::Queued), builder.queued_event()];
         let stream = job.request.create.stream;
         let record = ResponseRecord {
             fence: 0,

@@ -125,7 +125,7 @@ impl Gateway {
         usage: Usage,
         cost: MicroUsd,
     ) -> End {
-        let response = crate::dialects::openai_responses::failed(skeleton, "server_error", message);
+        let response = crate::dialects::openai_responses::failed_response(skeleton, "server_error", message);
         let now = self.clock.now();
         End {
             status: Status::Failed,

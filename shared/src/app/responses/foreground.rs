@@ -45,7 +45,7 @@ impl Gateway {
     pub(super) async fn make_response(&self, job: &Job, mut running: Running, sender: ResponseSender) {
         let skeleton = job.request.create.skeleton(&job.key.response_id, job.created_at, Status::InProgress);
         let mut builder = EventBuilder::new(skeleton.clone(), 0, job.created_at);
-        let first = [builder.created(Status::InProgress), builder.in_progress()];
+        let first = [builder.created_event(Status::InProgress), builder.in_progress_event()];
         let chat = bound::limited(job.chat.object.clone(), job.limit(&running.ticket));
         let attempt = Attempt { model: &job.model, chat: &chat, bound: job.bound, deadline: job.deadline };
         let sent_at = Instant::now();

@@ -131,7 +131,7 @@ impl Gateway {
         Ok(Job {
             key: ResponseKey {
                 project_id: caller.project.id.clone(),
-                response_id: crate::model::id::ordered("resp_", now),
+                response_id: crate::model::id::new_ordered("resp_", now),
             },
             created_at: now,
             turn_at: now.max(context.last_at.plus_ms(1)),

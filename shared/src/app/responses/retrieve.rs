@@ -5,7 +5,7 @@ use crate::app::error::Error;
 use crate::app::gateway::Gateway;
 use crate::app::telemetry::{TelemetryEvent, tell};
 use crate::data::WholeResponse;
-use crate::dialects::openai_responses::{CreateResponse, Item, Status, cancelled, deleted};
+use crate::dialects::openai_responses::{CreateResponse, Item, Status, cancelled_response, deleted_response};
 use crate::model::invalid::Invalid;
 use crate::model::message::ResponseKey;
 use crate::model::object::Object;
@@ -91,7 +91,7 @@ impl Gateway {
             }
         }
         self.stores.delete_response(&found.record.key, self.clock.now()).await?;
-        Ok(deleted(response_id))
+        Ok(deleted_response(response_id))
     }
 
     /// A response that this caller may see.
@@ -119,7 +119,7 @@ pub(super) fn shown(found: &WholeResponse) -> Result<Object, Error> {
     }
     let skeleton = StoredRequest::read(&found.request)?.skeleton;
     Ok(match found.record.status {
-        Status::Cancelled => cancelled(&skeleton),
+        Status::Cancelled => cancelled_response(&skeleton),
         status => skeleton.with("status", status.name()),
     })
 }

@@ -169,7 +169,7 @@ impl Gateway {
         let now = self.clock.now();
         let mut builder = EventBuilder::new(run.skeleton.clone(), run.record.next_sequence, now);
         let mut sink = EventSink { sender: None, log: Some(EventLog::new(run.record.clone(), now)) };
-        let begins = builder.in_progress();
+        let begins = builder.in_progress_event();
         if let Err(stopped) = sink.emit(self, &[begins]).await {
             return self.stopped(&run.record, stopped, Usage::default(), MicroUsd(0)).await;
         }
