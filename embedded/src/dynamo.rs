@@ -1,4 +1,4 @@
-//! The SDK's requests, answered by the embedded DynamoDB engine.
+//! Answers the SDK's requests with the embedded DynamoDB engine.
 
 use std::fmt;
 use std::path::Path;
@@ -15,24 +15,25 @@ use serde::de::DeserializeOwned;
 use crate::OpenError;
 
 pub(crate) fn in_memory() -> Result<SharedHttpConnector, OpenError> {
-    Ok(connector(Database::memory().map_err(failed)?))
+    Ok(connector(Database::memory().map_err(open_error)?))
 }
 
 pub(crate) fn in_file(path: &Path) -> Result<SharedHttpConnector, OpenError> {
-    Ok(connector(Database::new(&path.to_string_lossy()).map_err(failed)?))
+    Ok(connector(Database::new(&path.to_string_lossy()).map_err(open_error)?))
 }
 
-/// Serves an in-memory engine over HTTP until the process ends, for measuring with the store in another process.
+/// Serves an in-memory engine over HTTP until the process ends. Benchmarks use it to put the store into another
+/// process.
 ///
 /// # Errors
 /// If the engine does not open or the listener fails.
 pub async fn serve_dynamo(listener: tokio::net::TcpListener) -> Result<(), OpenError> {
-    let database = Database::memory().map_err(failed)?;
+    let database = Database::memory().map_err(open_error)?;
     let served = dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()).await;
     served.map_err(|reason| OpenError::Engine { engine: "DynamoDB", source: reason.into() })
 }
 
-fn failed(source: DynoxideError) -> OpenError {
+fn open_error(source: DynoxideError) -> OpenError {
     OpenError::Engine { engine: "DynamoDB", source: source.to_string().into() }
 }
 
@@ -71,7 +72,7 @@ fn respond(status: u16, json: String) -> Result<HttpResponse, ConnectorError> {
     Ok(response)
 }
 
-/// The operations that weir uses; the engine knows more.
+/// The operations that weir uses. The engine has more.
 fn dispatch(database: &Database, operation: &str, body: &[u8]) -> Result<String, DynoxideError> {
     match operation {
         "GetItem" => run(body, |request| database.get_item(request)),

@@ -1,7 +1,7 @@
 //! DynamoDB, S3 and SQS inside the process: `dynoxide-rs`, `s3s-fs` and queues in memory behind the real AWS SDK clients.
 //!
-//! The SDK's HTTP connector is replaced by one that calls the engine directly, so that requests, retries and errors are
-//! the SDK's own and no port is opened. Tests wrap the connector to inject faults.
+//! A connector that calls the engine directly replaces the SDK's HTTP connector. So requests, retries and errors are
+//! the SDK's own, and no port is opened. Tests wrap the connector to inject faults.
 
 mod dynamo;
 mod s3;
@@ -18,9 +18,9 @@ pub use sqs::{Counts, NowMs, QUEUES, QueueSettings, Received, Refusal, Sqs, queu
 /// Where the stores keep their data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// Nowhere: gone with the process.
+    /// In memory, until the process ends.
     Memory,
-    /// In this folder, which is made if it does not exist.
+    /// In this folder, which is created if it does not exist.
     Folder(PathBuf),
 }
 
@@ -54,10 +54,10 @@ pub struct Engines {
 }
 
 impl Engines {
-    /// Opens or creates the stores. The queues go by the time that `now` tells, and start empty wherever the others are.
+    /// Opens or creates the stores. `now` is the clock of the queues, which start empty in every place.
     ///
     /// # Errors
-    /// `Locked` if another process has the folder; the others if the disk or an engine fails.
+    /// `Locked` if another process uses the folder. `Folder` if the disk fails. `Engine` if an engine fails.
     pub fn open(place: &Place, now: NowMs) -> Result<Self, OpenError> {
         let sqs = Sqs::new(now);
         match place {
@@ -92,8 +92,9 @@ fn folder(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> O
     move |source| OpenError::Folder { action, path, source }
 }
 
-/// A DynamoDB client that talks through `connector`. Like the other clients it does not watch for streams that stall: nothing
-/// does here but a busy machine.
+/// A DynamoDB client that sends its requests to `connector`.
+///
+/// No client of this crate watches for stalled streams: inside the process, only a busy machine delays one.
 #[must_use]
 pub fn dynamo_client(connector: SharedHttpConnector) -> aws_sdk_dynamodb::Client {
     use aws_sdk_dynamodb::config::{
@@ -102,7 +103,7 @@ pub fn dynamo_client(connector: SharedHttpConnector) -> aws_sdk_dynamodb::Client
     let config = Builder::new()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new("us-east-1"))
-        // Nobody would check a signature, and making one costs a twentieth of a call.
+        // The engine checks no signature, and making one costs a twentieth of a call.
         .allow_no_auth()
         .endpoint_url("http://dynamodb.embedded")
         .retry_config(RetryConfig::standard())
@@ -112,7 +113,7 @@ pub fn dynamo_client(connector: SharedHttpConnector) -> aws_sdk_dynamodb::Client
     aws_sdk_dynamodb::Client::from_conf(config)
 }
 
-/// An S3 client that talks through `connector`.
+/// An S3 client that sends its requests to `connector`.
 #[must_use]
 pub fn s3_client(connector: SharedHttpConnector) -> aws_sdk_s3::Client {
     use aws_sdk_s3::config::{BehaviorVersion, Builder, Credentials, Region, StalledStreamProtectionConfig};
@@ -128,7 +129,7 @@ pub fn s3_client(connector: SharedHttpConnector) -> aws_sdk_s3::Client {
     aws_sdk_s3::Client::from_conf(config)
 }
 
-/// An SQS client that talks through `connector`.
+/// An SQS client that sends its requests to `connector`.
 #[must_use]
 pub fn sqs_client(connector: SharedHttpConnector) -> aws_sdk_sqs::Client {
     use aws_sdk_sqs::config::{BehaviorVersion, Builder, Region, StalledStreamProtectionConfig, retry::RetryConfig};

@@ -1,4 +1,4 @@
-//! The SDK's requests, answered by the embedded S3 engine.
+//! Answers the SDK's requests with the embedded S3 engine.
 
 use std::fmt;
 use std::path::Path;

@@ -166,7 +166,7 @@ async fn attributes_are_carried_and_counted() {
 }
 
 #[tokio::test]
-async fn what_sqs_refuses_is_refused_with_its_errors() {
+async fn refuses_requests_with_the_errors_of_sqs() {
     let world = World::new();
     let send = |queue: &str| world.client.send_message().queue_url(queue_url(queue));
     let unknown = send("respnod").message_body("x").send().await.unwrap_err().into_service_error();

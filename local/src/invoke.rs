@@ -19,9 +19,9 @@ use crate::functions::{FUNCTIONS, Function};
 use crate::provision::provision_trial;
 use crate::{Data, LocalError, Settings, stores};
 
-/// Sends the event in a file through one function, on empty stores in memory, and returns the answer: for an API Gateway
-/// event `statusCode`, `headers` and `body` as API Gateway gets them, for messages of a queue the failed ones, for a
-/// schedule `null`.
+/// Sends the event in a file through one function, on empty stores in memory, and returns the answer: for an API
+/// Gateway event `statusCode`, `headers` and `body` as API Gateway gets them, for messages of a queue the failed ones,
+/// for a schedule `null`.
 ///
 /// The key of a request is valid: as a key of its own project, or as the admin key if it has another form.
 ///
@@ -71,8 +71,8 @@ pub async fn invoke_on(components: &Components, function: &str, text: &str) -> R
     }
 }
 
-/// The request of a recorded API Gateway event. Its path is without the stage, as deployed functions are configured to see
-/// it.
+/// The request of a recorded API Gateway event. Its path is without the stage, as deployed functions are configured to
+/// see it.
 ///
 /// # Errors
 /// If `text` is not an event of API Gateway.

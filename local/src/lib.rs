@@ -20,8 +20,8 @@ pub use settings::{Data, Settings};
 pub use stores::remote_table;
 pub use workers::{acknowledge, event_of};
 
-/// Why the server could not start, or why an event could not be replayed. Each message fits on one line and says, where it
-/// can, how to fix the cause.
+/// Why the server could not start, or why an event could not be replayed. Each message fits on one line and says, where
+/// it can, how to fix the cause.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalError {
     #[error("port {port} is in use; stop what listens there, or choose another with --port")]

@@ -5,8 +5,8 @@ use shared::model::clock::Clock;
 use shared::model::id;
 use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project, ServiceAccount};
 
-/// Makes `key` valid and creates its project for trials, unless they exist. The project has rate limits that a trial does
-/// not reach, and no budget.
+/// Makes `key` valid and creates its project for trials, unless they exist. The project has rate limits that a trial
+/// does not reach, and no budget.
 pub(crate) async fn provision_trial(
     stores: &Stores,
     clock: &Clock,
@@ -59,7 +59,7 @@ pub async fn provision_key(stores: &Stores, clock: &Clock, key: &ApiKeySecret, n
         hash: key.hash(),
         project_id: key.project_id().to_owned(),
         name: name.to_owned(),
-        redacted_value: key.redacted(),
+        redacted_value: key.redact(),
         created_at,
         service_account_id: account.id.clone(),
     };

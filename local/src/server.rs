@@ -1,4 +1,5 @@
-//! The local server. One listener serves the routes of all functions, and the workers and timers run in the same process.
+//! The local server. One listener serves the routes of all functions, and the workers and timers run in the same
+//! process.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -69,8 +70,8 @@ pub async fn serve(settings: &Settings) -> Result<Running, LocalError> {
     })
 }
 
-/// Reads the whole body before the handler runs, as Lambda does. If a request is answered before its body has arrived, hyper
-/// closes the connection without notice to the client, and the client's next request fails.
+/// Reads the whole body before the handler runs, as Lambda does. If a request is answered before its body has arrived,
+/// hyper closes the connection without notice to the client, and the client's next request fails.
 async fn read_whole_body(head: Parts, body: SentBody, next: Next) -> Response {
     let Ok(body) = body else { return Rejection::TooLarge.into_response() };
     next.run(Request::from_parts(head, Body::from(body))).await
@@ -104,13 +105,15 @@ impl Running {
         self.components.stores()
     }
 
-    /// Serves requests and runs workers until `stop` resolves, and then until each call and job that has begun is settled.
+    /// Serves requests and runs workers until `stop` resolves, and then until each call and job that has begun is
+    /// settled.
     ///
     /// # Errors
     /// If the listener fails.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), LocalError> {
         let listener = self.listener.tap_io(|connection| {
-            // Without it, the kernel holds a small chunk of a stream back until the client has acknowledged the one before.
+            // Without it, the kernel holds a small chunk of a stream back until the client has acknowledged the one
+            // before.
             if let Err(error) = connection.set_nodelay(true) {
                 tracing::warn!(%error, "TCP_NODELAY not set");
             }
@@ -139,8 +142,8 @@ impl Running {
     }
 }
 
-/// Sends spans regularly. The end of a request does not always send its spans, because hyper does not poll a body of known
-/// length to its end.
+/// Sends spans regularly. The end of a request does not always send its spans, because hyper does not poll a body of
+/// known length to its end.
 async fn send_spans(telemetry: &Telemetry, stopping: &CancellationToken) {
     while stopping.run_until_cancelled(tokio::time::sleep(FLUSH_PERIOD)).await.is_some() {
         telemetry.flush().await;

@@ -1,5 +1,5 @@
-//! The part of the platform that starts workers and timers on AWS. It passes the messages of a queue to the queue's worker
-//! and deletes those that the worker processed, and it starts the timers each minute.
+//! The part of the platform that starts workers and timers on AWS. It passes the messages of a queue to the queue's
+//! worker and deletes those that the worker processed, and it starts the timers each minute.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -24,8 +24,8 @@ const MAX_BATCHES: usize = 50;
 const WORKER_TIMEOUT: Duration = Duration::from_secs(900);
 const TIMER_PERIOD: Duration = Duration::from_secs(60);
 
-/// Runs workers and timers until `stopping`, and then the batches that have begun to their end. The messages that remain
-/// are lost with the process; the first sweep of the next process finds their jobs.
+/// Runs workers and timers until `stopping`, and then the batches that have begun to their end. The messages that
+/// remain are lost with the process; the first sweep of the next process finds their jobs.
 pub(crate) async fn run(components: &Components, sqs: &Sqs, telemetry: &Telemetry, stopping: &CancellationToken) {
     let mut running = JoinSet::new();
     for (name, function) in FUNCTIONS {

@@ -1,4 +1,4 @@
-//! Which addresses are public: those that the registries of IANA call globally reachable, and are unicast.
+//! Public addresses: the unicast addresses that IANA's registries call globally reachable.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -32,7 +32,7 @@ const SPECIAL_V4: [(Ipv4Addr, u32); 15] = [
     (Ipv4Addr::new(240, 0, 0, 0), 4),     // reserved, broadcast
 ];
 
-/// IPv6 networks within `2000::/3` that are not public; what lies outside of it never is.
+/// IPv6 networks within `2000::/3` that are not public. No address outside of `2000::/3` is public.
 const SPECIAL_V6: [(Ipv6Addr, u32); 5] = [
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23), // protocol assignments: Teredo, benchmarking, ORCHID
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32), // documentation

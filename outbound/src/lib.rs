@@ -1,9 +1,9 @@
-//! Requests to URLs that customers chose, which must reach nothing inside the network.
+//! Sends requests to URLs that customers chose. These requests must not reach anything inside the network.
 //!
-//! A URL is checked when it is registered, for its owner's sake, and at every connection, because a name may mean
-//! something else by then: names are resolved by [`Resolve`], all addresses are checked, and a connection is made to
-//! those that were checked and to no other. There is no proxy, no redirect is followed, and no connection is kept for
-//! the next request. Every port is allowed: what is refused is an address, whatever listens there.
+//! A URL is checked when it is registered, so that its owner learns of an error. It is checked again at every
+//! connection, because its name may have another address by then. [`Resolve`] resolves names. All addresses of a name
+//! are checked, and a connection is made only to an address that was checked. There is no proxy, no redirect is
+//! followed, and no connection is reused. Every port is allowed: an address is refused, not a service.
 
 mod address;
 mod resolve;
@@ -22,15 +22,15 @@ use resolve::{Checked, Unusable};
 pub use resolve::{Resolve, SystemResolver};
 use target::Target;
 
-/// Time until there is a connection.
+/// Time to establish a connection.
 const CONNECT: Duration = Duration::from_secs(5);
-/// What is read of an answer; the rest is not waited for.
+/// The most bytes that are read of an answer. The rest is dropped.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
-/// What differs between a deployment, a developer's machine and a test. The default is a deployment's.
+/// Settings that differ between a deployment, a developer's machine and a test. The defaults are those of a deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// Also allows `http` and loopback addresses: for a server on a developer's own machine.
+    /// Also allows `http` and loopback addresses, for a server on a developer's machine.
     pub permit_loopback: bool,
     /// Time for one attempt, from the resolution of the name to the end of the answer.
     pub timeout: Duration,
@@ -46,29 +46,29 @@ impl Default for Options {
 pub struct Outbound {
     names: Checked,
     options: Options,
-    /// Loading the trusted roots takes milliseconds, and who only checks URLs needs none.
+    /// Built on first use: loading the trusted roots takes milliseconds, and checking URLs needs no client.
     client: OnceLock<reqwest::Client>,
 }
 
 impl Outbound {
-    /// With the system's resolver. The client is made when it is first used.
+    /// Uses the system's resolver. The client is built on first use.
     #[must_use]
     pub fn new(options: Options) -> Self {
         Self::with_resolver(Arc::new(SystemResolver), options)
     }
 
-    /// With a resolver of one's own, whose addresses are checked as well.
+    /// Uses the given resolver. Its addresses are checked like the system's.
     #[must_use]
     pub fn with_resolver(resolver: Arc<dyn Resolve>, options: Options) -> Self {
         let names = Checked { resolver, permit_loopback: options.permit_loopback };
         Self { names, options, client: OnceLock::new() }
     }
 
-    /// Makes the client now: while a function starts, Lambda gives it a whole processor.
+    /// Builds the client now. Lambda gives a function a whole processor while it starts.
     ///
     /// # Errors
     /// If the trusted roots cannot be loaded.
-    pub fn warmed(self) -> Result<Self, reqwest::Error> {
+    pub fn warm(self) -> Result<Self, reqwest::Error> {
         self.client()?;
         Ok(self)
     }
@@ -130,7 +130,7 @@ impl Receivers for Outbound {
     }
 }
 
-/// Reads an answer, so that its sender is not cut off, up to a limit. The status has been seen: nothing depends on it.
+/// Reads an answer up to a limit, so that its sender is not cut off. Errors are ignored: the status is known already.
 async fn discard(mut response: reqwest::Response) {
     let mut left = MAX_ANSWER_BYTES;
     while let Ok(Some(chunk)) = response.chunk().await
@@ -140,7 +140,7 @@ async fn discard(mut response: reqwest::Response) {
     }
 }
 
-/// What became of a request without an answer. The error itself is not kept: it may quote the URL.
+/// Why a request has no answer. The error itself is dropped, because it may quote the URL.
 fn kind(error: &reqwest::Error) -> SendError {
     match unusable(error) {
         Some(Unusable::Address) => SendError::AddressRefused,
@@ -151,7 +151,7 @@ fn kind(error: &reqwest::Error) -> SendError {
     }
 }
 
-/// The resolver's own error, among the causes of the client's.
+/// Finds the resolver's error among the causes of the client's error.
 fn unusable(error: &reqwest::Error) -> Option<Unusable> {
     let mut cause = error.source();
     while let Some(error) = cause {

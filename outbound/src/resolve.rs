@@ -1,4 +1,4 @@
-//! Names to addresses, every one of them checked.
+//! Resolves names, and checks every address.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -9,13 +9,13 @@ use reqwest::dns::{Addrs, Name, Resolving};
 
 use crate::address::is_allowed;
 
-/// Where addresses of names come from. What it says is checked by those who ask.
+/// Resolves names to addresses. The caller checks the addresses.
 #[async_trait]
 pub trait Resolve: Send + Sync {
     /// The addresses of a name.
     ///
     /// # Errors
-    /// If it has none, or nobody can be asked.
+    /// If the name has no address, or the resolver fails.
     async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>>;
 }
 
@@ -29,9 +29,9 @@ impl Resolve for SystemResolver {
     }
 }
 
-/// A resolver that gives out only names whose every address is allowed.
+/// A resolver that returns addresses only if all addresses of the name are allowed.
 ///
-/// A name with one address that is not allowed is refused as a whole: no honest one has both.
+/// A name with one forbidden address is refused as a whole: no honest name has public and private addresses.
 #[derive(Clone)]
 pub(crate) struct Checked {
     pub(crate) resolver: Arc<dyn Resolve>,
@@ -43,7 +43,7 @@ pub(crate) struct Checked {
 pub(crate) enum Unusable {
     /// It has no address.
     Name,
-    /// It has one that is not allowed.
+    /// It has an address that is not allowed.
     Address,
 }
 
@@ -77,7 +77,7 @@ impl reqwest::dns::Resolve for Checked {
         let names = self.clone();
         Box::pin(async move {
             let found = names.addresses(name.as_str()).await?;
-            // Port 0 stands for the URL's.
+            // Port 0 stands for the port of the URL.
             let addresses: Addrs = Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0)));
             Ok(addresses)
         })

@@ -1,4 +1,4 @@
-//! URLs that events are sent to: their form, and hosts that are written as addresses.
+//! The URLs of receivers: their form, and hosts that are written as addresses.
 
 use std::net::IpAddr;
 
@@ -9,17 +9,17 @@ use crate::address::is_allowed;
 
 const MAX_URL_BYTES: usize = 2_048;
 
-/// What RFC 3986 allows in no URL, and readers of URLs drop, replace or escape as they like.
+/// Characters that RFC 3986 allows in no URL. Parsers drop, replace or escape them, each in its own way.
 const NEVER_IN_URLS: [char; 9] = ['"', '<', '>', '\\', '^', '`', '{', '|', '}'];
 
-/// A URL that was checked, but for what its host's name means.
+/// A checked URL. The addresses of its host's name are not checked yet.
 pub(crate) struct Target(Url);
 
 impl Target {
     /// Reads and checks a URL.
     ///
     /// # Errors
-    /// Says what is wrong with it.
+    /// `RefusedUrl` with the reason, in words for the owner of the URL.
     pub(crate) fn parse(text: &str, permit_loopback: bool) -> Result<Self, RefusedUrl> {
         let wrong = |message: &str| Err(RefusedUrl(message.to_owned()));
         if text.len() > MAX_URL_BYTES {
@@ -57,7 +57,8 @@ impl Target {
         }
     }
 
-    /// Refuses another way to write the host that is called: whoever reads the URL must see where events go.
+    /// Refuses a URL whose host is written in another way than it is called. A reader of the URL must see where events
+    /// go.
     fn written_as(self, text: &str) -> Result<Self, RefusedUrl> {
         let origin = format!("{}://{}", self.0.scheme(), self.0.host_str().unwrap_or_default());
         let written = text.get(..origin.len()).unwrap_or(text);
@@ -67,7 +68,7 @@ impl Target {
         Err(RefusedUrl(format!("`url` begins with another way to write `{origin}`; begin it with that.")))
     }
 
-    /// The host if it is written as an address; the parser reads decimal, octal and hexadecimal forms as well.
+    /// The host if it is written as an address. The parser also reads decimal, octal and hexadecimal forms.
     fn literal(&self) -> Option<IpAddr> {
         let host = self.0.host_str()?;
         host.trim_start_matches('[').trim_end_matches(']').parse().ok()
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_url_is_said() {
+    fn refusals_name_the_error_of_a_url() {
         for (url, reason) in [
             ("", "no absolute URL"),
             ("example.com/hook", "no absolute URL"),

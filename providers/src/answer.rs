@@ -1,4 +1,4 @@
-//! Answers and chunks in OpenAI's shapes, for providers that have shapes of their own.
+//! Answers and chunks in OpenAI's shapes, for providers with other shapes.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use shared::model::provider::{Event, Whole};
 use shared::model::tokens::Usage;
 
-/// What every chunk of one chat completion carries.
+/// The members that all chunks of one chat completion share.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Answer {
     pub id: String,
@@ -15,7 +15,7 @@ pub(crate) struct Answer {
     pub model: String,
 }
 
-/// One choice of an answer that is whole.
+/// One choice of a whole answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Choice {
     pub text: Option<String>,
@@ -52,7 +52,7 @@ impl Finish {
     }
 }
 
-/// The outermost object; members in the order in which OpenAI sends them.
+/// The outermost object. Its members have the order in which OpenAI sends them.
 #[derive(Serialize)]
 struct Body<'a> {
     id: &'a str,
@@ -79,14 +79,14 @@ impl Answer {
         self.delta(choice, json!({"content": text}), None)
     }
 
-    /// The beginning of the tool call number `index`.
+    /// The start of the tool call number `index`.
     pub(crate) fn tool_call(&self, choice: usize, index: usize, id: &str, name: &str) -> Event {
         let function = json!({"name": name, "arguments": ""});
         let call = json!({"index": index, "id": id, "type": "function", "function": function});
         self.delta(choice, json!({"tool_calls": [call]}), None)
     }
 
-    /// A further piece of the arguments of tool call number `index`.
+    /// A piece of the arguments of tool call number `index`.
     pub(crate) fn arguments(&self, choice: usize, index: usize, piece: &str) -> Event {
         let call = json!({"index": index, "function": {"arguments": piece}});
         self.delta(choice, json!({"tool_calls": [call]}), None)
@@ -140,12 +140,12 @@ pub(crate) fn usage_json(usage: &Usage) -> Value {
     })
 }
 
-/// Compact JSON. The types given here have no maps with keys that are no strings, so this does not fail.
+/// Compact JSON. Writing fails only for maps whose keys are not strings, and the types of this crate have none.
 pub(crate) fn to_bytes<T: Serialize>(value: &T) -> Bytes {
     serde_json::to_vec(value).unwrap_or_default().into()
 }
 
-/// An answer with one embedding per input, in OpenAI's shape; base64 is little-endian `f32`.
+/// An answer with one embedding per input, in OpenAI's shape. In base64, a number is a little-endian `f32`.
 pub(crate) fn embeddings(model: &str, vectors: &[Vec<f32>], base64: bool, input: u64) -> Whole {
     #[derive(Serialize)]
     struct Item {

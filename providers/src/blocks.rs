@@ -1,10 +1,10 @@
-//! Chunks of a chat completion whose provider streams numbered content blocks, as Anthropic and Bedrock do.
+//! Writes chunks of a chat completion for providers that stream numbered content blocks: Anthropic and Bedrock.
 
 use shared::model::provider::{Event, Failure};
 
 use crate::answer::{Answer, Finish};
 
-/// One streamed answer on its way.
+/// The state of one streamed answer.
 #[derive(Default)]
 pub(crate) struct Blocks {
     pub answer: Answer,
@@ -12,9 +12,9 @@ pub(crate) struct Blocks {
     finished: bool,
 }
 
-/// A tool call that began.
+/// A tool call that has started.
 struct OpenTool {
-    /// Number of its content block.
+    /// The number of its content block.
     block: usize,
     /// Whether any of its arguments were sent.
     has_arguments: bool,
@@ -30,7 +30,7 @@ impl Blocks {
         self.answer.tool_call(0, self.tools.len() - 1, id, name)
     }
 
-    /// A piece of a tool call's arguments; nothing if it is empty or the block is no tool call.
+    /// A piece of a tool call's arguments. Empty pieces and blocks that are not tool calls give no event.
     pub(crate) fn input(&mut self, block: usize, piece: &str) -> Vec<Event> {
         let index = self.tools.iter().position(|tool| tool.block == block);
         let Some(index) = index.filter(|_| !piece.is_empty()) else { return Vec::new() };
@@ -38,7 +38,7 @@ impl Blocks {
         vec![self.answer.arguments(0, index, piece)]
     }
 
-    /// The end of a block. A call without arguments sends none; OpenAI's clients expect an object.
+    /// The end of a block. A call without arguments gets `{}`, because OpenAI's clients expect an object.
     pub(crate) fn stop(&mut self, block: usize) -> Vec<Event> {
         let empty = self.tools.iter().any(|tool| tool.block == block && !tool.has_arguments);
         if empty { self.input(block, "{}") } else { Vec::new() }
@@ -50,7 +50,7 @@ impl Blocks {
     }
 
     /// # Errors
-    /// `Malformed` if the provider has not said why it stopped: then the answer is not whole.
+    /// `Malformed` if the provider gave no reason for the end: the answer is then not whole.
     pub(crate) fn check_finished(&self) -> Result<(), Failure> {
         if self.finished {
             return Ok(());

@@ -1,7 +1,8 @@
-//! The model providers that weir can call: OpenAI and whatever speaks its API, Anthropic, Amazon Bedrock, and a simulator.
+//! The model providers that weir can call: OpenAI and servers with its API, Anthropic, Amazon Bedrock, and a simulator.
 //!
-//! [`registry`] makes one [`Provider`] per `[[provider]]` of a catalog. Each speaks OpenAI's shapes towards weir and makes
-//! one attempt per call: retries, fallback and all timeouts but the one for connecting belong to `shared::app::dispatch`.
+//! [`registry`] makes one [`Provider`] per `[[provider]]` of a catalog. A provider accepts and returns OpenAI's shapes
+//! and makes one attempt per call. Retries, fallback and all timeouts except for the one to connect belong to
+//! `shared::app::dispatch`.
 
 mod answer;
 pub mod anthropic;
@@ -34,12 +35,12 @@ pub struct ConnectError {
 
 /// One provider per `[[provider]]` of `catalog`, by name.
 ///
-/// Nothing is connected or read from disk here: clients are built when they are first used, so that a cold start
-/// pays only for what its first call needs. A key that `key` does not find stops nothing either; the provider that
-/// needs it answers `Failure::Unauthorized` with the name of what is missing.
+/// Connects nothing and reads no file: clients are built on first use, so that a cold start pays only for its first
+/// call. A key that `key` does not find is no error here. The provider that needs it answers `Failure::Unauthorized`
+/// and names the missing key.
 ///
 /// # Errors
-/// If a header or a base URL cannot be sent.
+/// If a base URL is not a URL, or a header cannot be sent.
 pub fn registry(
     catalog: &Catalog,
     key: &dyn Fn(&KeySource) -> Option<Secret>,

@@ -1,4 +1,4 @@
-//! From a provider's stream to a stream of OpenAI's chunks.
+//! Translates a provider's stream into a stream of OpenAI's chunks.
 
 use std::collections::VecDeque;
 
@@ -11,25 +11,25 @@ pub(crate) trait Translate: Send + 'static {
     type Item: Send;
 
     /// # Errors
-    /// If the item reports an error or is not understood; the stream ends with it.
+    /// If the item reports an error or is not understood. The stream ends with the error.
     fn item(&mut self, item: Self::Item) -> Result<Step, Failure>;
 
-    /// What the end of the source means when no item said that it was the last.
+    /// Handles the end of the source if no item was the last.
     ///
     /// # Errors
     /// If the answer is not whole.
     fn end(&mut self) -> Result<Vec<Event>, Failure>;
 }
 
-/// What an item gave.
+/// The chunks for an item.
 pub(crate) enum Step {
     More(Vec<Event>),
-    /// These, and then the answer is whole.
+    /// The last chunks: the answer is whole.
     Last(Vec<Event>),
 }
 
-/// The chunks that `translator` makes of `source`. Ends after the first error.
-pub(crate) fn translated<S, T>(source: S, translator: T) -> BoxStream<'static, Result<Event, Failure>>
+/// Translates `source` with `translator`. The stream ends after the first error.
+pub(crate) fn translate<S, T>(source: S, translator: T) -> BoxStream<'static, Result<Event, Failure>>
 where
     T: Translate,
     S: Stream<Item = Result<T::Item, Failure>> + Send + Unpin + 'static,

@@ -1,8 +1,8 @@
-//! The SDK's requests, answered by queues in memory, and what on AWS the platform does with those queues.
+//! Answers the SDK's requests with queues in memory, and does the part of Lambda that reads these queues.
 //!
-//! Standard queues: every message comes at least once, in any order, and again when it was not deleted in time. They are
-//! gone with the process, and nothing is lost by it: whatever has to happen is in the table's due index as well, and the
-//! next sweep sends its message again.
+//! The queues are standard queues. A message is delivered at least once, in any order. It is delivered again if it was
+//! not deleted in time. The messages are lost when the process ends, which does no harm: the table's due index has all
+//! work, and the next sweep sends the messages again.
 
 mod store;
 mod wire;
@@ -21,17 +21,17 @@ pub use store::{Counts, Received, Refusal};
 /// The time in Unix milliseconds.
 pub type NowMs = Arc<dyn Fn() -> u64 + Send + Sync>;
 
-/// A queue and what becomes of messages that nobody deletes.
+/// A queue, and the fate of messages that are never deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueSettings {
     pub name: &'static str,
-    /// How long a message stays hidden after it was received.
+    /// How long a message stays hidden after it is received.
     pub visibility: Duration,
-    /// Where a message goes instead of being received once more, and after how many times.
+    /// The queue of dead letters, and how often a message is received before it moves there.
     pub dead_letters: Option<(&'static str, u32)>,
 }
 
-/// The queues of a deployment. `template.yaml` says the same.
+/// The queues of a deployment. `template.yaml` defines the same ones.
 pub const QUEUES: [QueueSettings; 4] = [
     QueueSettings {
         name: "respond",
@@ -55,13 +55,13 @@ pub fn queue_url(queue: &str) -> String {
     format!("http://sqs.embedded/{ACCOUNT}/{queue}")
 }
 
-/// The ARN of a queue: what a worker is told that its messages come from.
+/// The ARN of a queue. A worker sees it as the source of its messages.
 #[must_use]
 pub fn queue_arn(queue: &str) -> String {
     format!("arn:aws:sqs:us-east-1:{ACCOUNT}:{queue}")
 }
 
-/// The queues of this process. Clones are the same queues.
+/// The queues of this process. Clones share them.
 #[derive(Clone)]
 pub struct Sqs {
     store: Arc<Mutex<Store>>,
@@ -79,39 +79,40 @@ impl Sqs {
         Self { store: Arc::new(Mutex::new(Store::new(&QUEUES))), now }
     }
 
-    /// What an SDK client talks through.
+    /// The connector for an SDK client.
     #[must_use]
     pub fn connector(&self) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
     }
 
-    /// Takes up to `max` messages that are visible and hides them for the queue's visibility timeout.
+    /// Receives up to `max` visible messages and hides them for the queue's visibility timeout.
     ///
     /// # Errors
-    /// If there is no such queue.
+    /// `UnknownQueue`.
     pub fn receive(&self, queue: &str, max: usize) -> Result<Vec<Received>, Refusal> {
         self.store().receive(queue, max, None, (self.now)())
     }
 
-    /// Deletes a message that was received; does nothing if it was received again since.
+    /// Deletes a received message. Does nothing if the message was received again since.
     ///
     /// # Errors
-    /// If there is no such queue, or the receipt is none of its.
+    /// `UnknownQueue`. `InvalidReceipt` if the receipt does not belong to the queue.
     pub fn delete(&self, queue: &str, receipt_handle: &str) -> Result<(), Refusal> {
         self.store().delete(queue, receipt_handle)
     }
 
-    /// Waits until a message of the queue is visible: one that is there or comes, whose delay or visibility timeout ends.
-    /// Delays are waited for in real time; a clock that is moved by hand wakes nobody.
+    /// Waits until a message of the queue is visible: one in the queue whose delay or visibility timeout ends, or a new
+    /// one. Delays pass in real time; moving a manual clock does not end the wait.
     ///
     /// # Errors
-    /// If there is no such queue.
+    /// `UnknownQueue`.
     pub async fn wait_for_message(&self, queue: &str) -> Result<(), Refusal> {
-        let changed = self.store().changed(queue)?;
+        let changed = self.store().change_notifier(queue)?;
         loop {
             let notified = changed.notified();
             tokio::pin!(notified);
-            // From here on no change is missed, also one that comes before the wait.
+            // Registers for changes before the queue is read. A change between the read and the wait would be missed
+            // otherwise.
             notified.as_mut().enable();
             let visible_at = self.store().next_visible(queue)?;
             match visible_at.map(|at| at.saturating_sub((self.now)())) {
@@ -124,41 +125,12 @@ impl Sqs {
         }
     }
 
-    /// How many messages there are, by what keeps them.
+    /// The number of messages in each state.
     ///
     /// # Errors
-    /// If there is no such queue.
+    /// `UnknownQueue`.
     pub fn counts(&self, queue: &str) -> Result<Counts, Refusal> {
         self.store().counts(queue, (self.now)())
-    }
-
-    /// The bodies of all messages, also of those that are hidden. For tests.
-    ///
-    /// # Errors
-    /// If there is no such queue.
-    pub fn bodies(&self, queue: &str) -> Result<Vec<String>, Refusal> {
-        self.store().bodies(queue)
-    }
-
-    /// Delivers every message of the queue once more, as SQS may. For tests.
-    ///
-    /// # Errors
-    /// If there is no such queue.
-    pub fn duplicate_all(&self, queue: &str) -> Result<(), Refusal> {
-        self.store().duplicate_all(queue)
-    }
-
-    /// Turns the order of the messages around, as SQS may. For tests.
-    ///
-    /// # Errors
-    /// If there is no such queue.
-    pub fn reverse(&self, queue: &str) -> Result<(), Refusal> {
-        self.store().reverse(queue)
-    }
-
-    /// Loses a message, with all its copies. For tests.
-    pub fn forget(&self, message_id: &str) {
-        self.store().forget(message_id);
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {

@@ -1,5 +1,8 @@
 //! Standard queues in memory.
 
+#[cfg(feature = "testing")]
+mod testing;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +13,7 @@ use tokio::sync::Notify;
 
 use super::QueueSettings;
 
-/// Why a queue did not do as asked; SQS's errors.
+/// Why a queue refused a request: SQS's errors.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     #[error("The specified queue does not exist.")]
@@ -25,28 +28,28 @@ pub enum Refusal {
     Unsupported(String),
 }
 
-/// A message as a worker gets it.
+/// A message as a worker receives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
     pub message_id: String,
-    /// Of this delivery; only the latest one deletes.
+    /// The receipt of this delivery. Only the latest receipt of a message deletes it.
     pub receipt_handle: String,
     pub body: String,
     /// In hexadecimal.
     pub md5_of_body: String,
     pub group_id: Option<String>,
-    /// As they were sent: by name, with `DataType` and `StringValue` or `BinaryValue`.
+    /// The message attributes as they were sent, by name, with `DataType` and `StringValue` or `BinaryValue`.
     pub attributes: Map<String, Value>,
     /// Unix milliseconds.
     pub sent_ms: u64,
     /// Unix milliseconds.
     pub first_received_ms: u64,
-    /// This delivery included.
+    /// Deliveries so far, including this one.
     pub receive_count: u32,
 }
 
 impl Received {
-    /// What SQS knows of the message: the attributes that it passes to workers, by name.
+    /// The system attributes that SQS passes to workers, by name.
     #[must_use]
     pub fn system_attributes(&self) -> Vec<(&'static str, String)> {
         let mut attributes = vec![
@@ -60,11 +63,11 @@ impl Received {
     }
 }
 
-/// The messages of a queue, by what keeps them.
+/// The number of messages of a queue in each state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     pub visible: usize,
-    /// Received, and neither deleted nor visible again.
+    /// Received, not deleted, and not yet visible again.
     pub in_flight: usize,
     pub delayed: usize,
 }
@@ -79,7 +82,7 @@ pub(super) struct New {
 
 pub(super) struct Store {
     queues: HashMap<&'static str, Queue>,
-    /// Of the next copy of a message; ids are made of it.
+    /// The number of the next copy of a message. Message ids are made from it.
     next: u64,
 }
 
@@ -91,7 +94,7 @@ struct Queue {
 
 #[derive(Clone)]
 struct Stored {
-    /// Tells the copies of a message apart.
+    /// Distinguishes the copies of a message.
     copy: u64,
     message_id: String,
     new: Arc<New>,
@@ -150,7 +153,7 @@ impl Store {
                 return false;
             }
             message.visible_at_ms = visible_at_ms;
-            received.push(message.received(name, now_ms));
+            received.push(message.receive(name, now_ms));
             true
         });
         if let Some((dead_letters, _)) = dead_letters
@@ -198,40 +201,14 @@ impl Store {
         Ok(counts)
     }
 
-    /// When the next message becomes visible, in Unix milliseconds.
+    /// The time at which the next message becomes visible, in Unix milliseconds.
     pub(super) fn next_visible(&mut self, queue: &str) -> Result<Option<u64>, Refusal> {
         Ok(self.queue(queue)?.messages.iter().map(|message| message.visible_at_ms).min())
     }
 
-    /// Is notified when a message becomes visible, or when it will has changed.
-    pub(super) fn changed(&mut self, queue: &str) -> Result<Arc<Notify>, Refusal> {
+    /// Notifies of a new message and of a changed visibility timeout.
+    pub(super) fn change_notifier(&mut self, queue: &str) -> Result<Arc<Notify>, Refusal> {
         Ok(Arc::clone(&self.queue(queue)?.changed))
-    }
-
-    pub(super) fn bodies(&mut self, queue: &str) -> Result<Vec<String>, Refusal> {
-        Ok(self.queue(queue)?.messages.iter().map(|message| message.new.body.clone()).collect())
-    }
-
-    pub(super) fn duplicate_all(&mut self, queue: &str) -> Result<(), Refusal> {
-        let mut copies = self.queue(queue)?.messages.clone();
-        for message in &mut copies {
-            message.copy = self.next_copy();
-        }
-        let queue = self.queue(queue)?;
-        queue.messages.extend(copies);
-        queue.changed.notify_waiters();
-        Ok(())
-    }
-
-    pub(super) fn reverse(&mut self, queue: &str) -> Result<(), Refusal> {
-        self.queue(queue)?.messages.make_contiguous().reverse();
-        Ok(())
-    }
-
-    pub(super) fn forget(&mut self, message_id: &str) {
-        for queue in self.queues.values_mut() {
-            queue.messages.retain(|message| message.message_id != message_id);
-        }
     }
 
     fn queue(&mut self, name: &str) -> Result<&mut Queue, Refusal> {
@@ -245,7 +222,7 @@ impl Store {
 }
 
 impl Queue {
-    /// The copy and the delivery of a receipt, `<queue>/<copy>/<delivery>`.
+    /// Reads a receipt, `<queue>/<copy>/<delivery>`: the copy and the delivery.
     fn parse_receipt(&self, receipt: &str) -> Result<(u64, u32), Refusal> {
         let parse = || {
             let (copy, receive_count) = receipt.strip_prefix(self.settings.name)?.strip_prefix('/')?.split_once('/')?;
@@ -256,8 +233,8 @@ impl Queue {
 }
 
 impl Stored {
-    /// Counts a delivery and makes it.
-    fn received(&mut self, queue: &str, now_ms: u64) -> Received {
+    /// Counts a delivery and returns the message for it.
+    fn receive(&mut self, queue: &str, now_ms: u64) -> Received {
         self.receive_count += 1;
         Received {
             message_id: self.message_id.clone(),

@@ -1,4 +1,5 @@
-//! SQS's JSON protocol: requests in, answers and errors out. What weir does not use is refused, not ignored.
+//! SQS's JSON protocol: reads requests, writes answers and errors. Refuses members that weir does not use, rather than
+//! ignoring them.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -30,7 +31,7 @@ struct ReceiveMessage {
     queue_url: String,
     max_number_of_messages: Option<i64>,
     visibility_timeout: Option<i64>,
-    /// Not waited for: an answer without messages may come early on SQS too.
+    /// Ignored. An answer without messages may come early on SQS, too.
     #[serde(rename = "WaitTimeSeconds")]
     _wait_time_seconds: Option<i64>,
     #[serde(default)]
@@ -102,7 +103,7 @@ fn seconds(parameter: &str, value: i64, range: RangeInclusive<u64>) -> Result<Du
     within(parameter, value, range).map(Duration::from_secs)
 }
 
-/// The most that a message may have.
+/// The most attributes that a message may have.
 const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
 fn send(store: &mut Store, request: SendMessage, now_ms: u64) -> Result<Value, Refusal> {
@@ -139,9 +140,9 @@ fn message_json(message: &Received, request: &ReceiveMessage) -> Value {
         "Body": message.body,
     });
     let system = message.system_attributes().into_iter().map(|(name, value)| (name.to_owned(), Value::from(value)));
-    let system: Map<String, Value> = system.filter(|(name, _)| wanted(&of_system, name)).collect();
+    let system: Map<String, Value> = system.filter(|(name, _)| wants(&of_system, name)).collect();
     let mut own = message.attributes.clone();
-    own.retain(|name, _| wanted(&request.message_attribute_names, name));
+    own.retain(|name, _| wants(&request.message_attribute_names, name));
     for (member, attributes) in [("Attributes", system), ("MessageAttributes", own)] {
         if !attributes.is_empty() {
             json[member] = Value::from(attributes);
@@ -150,7 +151,7 @@ fn message_json(message: &Received, request: &ReceiveMessage) -> Value {
     json
 }
 
-fn wanted(names: &[String], name: &str) -> bool {
+fn wants(names: &[String], name: &str) -> bool {
     names.iter().any(|wanted| wanted == "All" || wanted == name)
 }
 
@@ -161,7 +162,7 @@ fn attributes(store: &mut Store, request: &GetQueueAttributes, now_ms: u64) -> R
         ("ApproximateNumberOfMessagesNotVisible", counts.in_flight),
         ("ApproximateNumberOfMessagesDelayed", counts.delayed),
     ];
-    let asked = known.iter().filter(|(name, _)| wanted(&request.attribute_names, name));
+    let asked = known.iter().filter(|(name, _)| wants(&request.attribute_names, name));
     let asked: Map<String, Value> =
         asked.map(|(name, count)| ((*name).to_owned(), Value::from(count.to_string()))).collect();
     Ok(json!({ "Attributes": asked }))
@@ -180,13 +181,13 @@ pub(super) fn respond(answer: Result<Value, Refusal>) -> Result<HttpResponse, Co
     let mut response = HttpResponse::new(status, SdkBody::from(body.to_string()));
     response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
     if let Some(code) = code {
-        // The names of the older protocol, which the SDK goes by.
+        // The SDK reads the names of the older protocol.
         response.headers_mut().insert("x-amzn-query-error", format!("{code};Sender"));
     }
     Ok(response)
 }
 
-/// The name of an error in this protocol and in the one before.
+/// The name of an error in this protocol and in the older one.
 fn codes(refusal: &Refusal) -> (&'static str, &'static str) {
     match refusal {
         Refusal::UnknownQueue => ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"),

@@ -1,5 +1,5 @@
-//! The admin API: projects with their limits, service accounts and API keys, and background jobs. Every route requires the
-//! admin key.
+//! The admin API: projects with their limits, service accounts and API keys, and background jobs. Every route requires
+//! the admin key.
 
 mod accounts;
 mod jobs;

@@ -10,7 +10,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     let config = Config::from_env()?;
     let telemetry = edge::telemetry::start("deliver", &config);
     let options = Options { permit_loopback: config.webhooks_permit_loopback, ..Options::default() };
-    let receivers = Arc::new(Outbound::new(options).warmed()?);
+    let receivers = Arc::new(Outbound::new(options).warm()?);
     let deliverer = Connect::table(&config).queues().receivers(receivers).components().deliverer();
     lambda::run_worker(|event, _| deliver::job(event, Arc::clone(&deliverer)), telemetry).await
 }

@@ -1,4 +1,4 @@
-//! From a conversation to a request of the Messages API.
+//! Writes a conversation as a request of the Messages API.
 
 use shared::model::provider::Call;
 
@@ -6,7 +6,7 @@ use super::thinking::{Thinking, thinking};
 use super::wire::{Block, Format, Message, Metadata, OutputConfig, Request, Source, Tool, ToolChoice};
 use crate::conversation::{self, Conversation, Image, Part, Role, Turn};
 
-/// Anthropic requires a ceiling; weir normally sets one before it calls.
+/// Anthropic requires a limit of output tokens. weir normally sets one before it calls.
 const DEFAULT_MAX_TOKENS: u32 = 4_096;
 
 pub(super) fn request<'a>(call: &'a Call, conversation: &'a Conversation) -> Request<'a> {
@@ -30,7 +30,8 @@ pub(super) fn request<'a>(call: &'a Call, conversation: &'a Conversation) -> Req
     }
 }
 
-/// OpenAI's go up to 2, Anthropic's to 1. That is also the default, which is all that newer models take, so it is not sent.
+/// OpenAI's temperatures go up to 2, Anthropic's up to 1. The default is 1 and newer models accept no other value, so 1
+/// is not sent.
 fn temperature(temperature: Option<f64>) -> Option<f64> {
     temperature.filter(|temperature| *temperature < 1.0)
 }

@@ -14,13 +14,13 @@ use shared::model::provider::{Call, Endpoint as Operation, Failure, Provider, Re
 use shared::model::secret::Secret;
 
 use crate::answer::to_bytes;
-use crate::conversation::{Conversation, refused};
+use crate::conversation::{Conversation, invalid_request};
 use crate::http::{self, Endpoint, Http, KeyHeader};
-use crate::translate::translated;
+use crate::translate::translate;
 
 const DEFAULT_URL: &str = "https://api.anthropic.com/v1";
 
-/// Anthropic, or what speaks its Messages API.
+/// Anthropic, or another server with its Messages API.
 pub struct Anthropic {
     endpoint: Endpoint,
     http: Arc<Http>,
@@ -42,13 +42,13 @@ impl Provider for Anthropic {
         }
         let conversation = Conversation::parse(&call.body)?;
         if conversation.turns.is_empty() {
-            return Err(refused("messages", "Anthropic needs a message of the role `user` or `assistant`"));
+            return Err(invalid_request("messages", "Anthropic needs a message of the role `user` or `assistant`"));
         }
         let body = to_bytes(&map::request(call, &conversation));
         let response = self.http.post(&self.endpoint, "/messages", call, body).await?;
         let created = self.http.clock().now().seconds();
         if call.stream {
-            return Ok(Reply::Stream(translated(http::events(response), stream::Messages::new(created))));
+            return Ok(Reply::Stream(translate(http::events(response), stream::Messages::new(created))));
         }
         Ok(Reply::Whole(reply::whole(&http::whole(response).await?, created)?))
     }

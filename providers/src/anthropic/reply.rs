@@ -1,4 +1,4 @@
-//! From an answer of the Messages API to a chat completion.
+//! Reads an answer of the Messages API as a chat completion.
 
 use shared::model::provider::{Failure, Whole};
 
@@ -26,7 +26,7 @@ fn tool_call(block: &ReplyBlock) -> Option<ToolCall> {
     Some(ToolCall { id: block.id.clone()?, name: block.name.clone()?, arguments })
 }
 
-/// Reasons that are not named here, such as `end_turn`, are ends like any other.
+/// Treats other reasons, such as `end_turn`, as a normal end.
 pub(super) fn finish(stop_reason: Option<&str>) -> Finish {
     match stop_reason {
         Some("max_tokens" | "model_context_window_exceeded") => Finish::Length,

@@ -1,4 +1,4 @@
-//! From the events of the Messages API to chunks of a chat completion.
+//! Reads the events of the Messages API as chunks of a chat completion.
 
 use shared::model::provider::{Event, Failure};
 
@@ -9,10 +9,10 @@ use crate::blocks::Blocks;
 use crate::http::{ErrorBody, SseEvent, failure_of_event};
 use crate::translate::{Step, Translate};
 
-/// One streamed answer on its way.
+/// The state of one streamed answer.
 pub(super) struct Messages {
     blocks: Blocks,
-    /// Told to the caller at the end only: what an answer that broke off has cost is more than was counted at its start.
+    /// Reported only at the end. An answer that breaks off has cost more than the count at its start.
     counts: Counts,
 }
 
@@ -66,7 +66,7 @@ impl Translate for Messages {
             ("message_delta", .., delta) => self.message_delta(delta, event.usage),
             ("message_stop", ..) => return Ok(Step::Last(self.end()?)),
             ("error", ..) => return Err(failure_of_event(&ErrorBody::of(&event.error).unwrap_or_default())),
-            // `ping`, and what the API will have one day.
+            // `ping`, and events that the API may add.
             _ => Vec::new(),
         }))
     }

@@ -1,10 +1,10 @@
-//! From OpenAI's reasoning effort to the thinking of Claude models.
+//! Turns OpenAI's reasoning effort into the thinking of Claude models.
 
 use serde_json::{Value, json};
 
 use crate::conversation::{Conversation, Effort};
 
-/// Models that think within a budget of tokens. All later ones decide themselves and are told an effort.
+/// Models that think within a budget of tokens. Later models take an effort and decide themselves.
 const WITH_BUDGET: [&str; 9] = [
     "claude-3",
     "claude-sonnet-4-0",
@@ -17,17 +17,17 @@ const WITH_BUDGET: [&str; 9] = [
     "claude-haiku-4-5",
 ];
 
-/// Budgets from `minimal` to `xhigh`. The first is the least that the API takes.
+/// Budgets from `minimal` to `xhigh`. The first is the minimum of the API.
 const BUDGETS: [u32; 5] = [1_024, 2_048, 8_192, 16_384, 32_768];
 
-/// What to send: the member `thinking` and the effort of `output_config`.
+/// The member `thinking` and the effort of `output_config`.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Thinking {
     pub thinking: Option<Value>,
     pub effort: Option<&'static str>,
 }
 
-/// `None` and the absence of an effort leave the model to its default.
+/// The thinking for a request. Without an effort, or with the effort `none`, the model uses its default.
 pub(crate) fn thinking(model: &str, conversation: &Conversation, max_tokens: u32) -> Thinking {
     let (step, effort) = match conversation.effort {
         None | Some(Effort::None) => return Thinking::default(),
@@ -40,7 +40,8 @@ pub(crate) fn thinking(model: &str, conversation: &Conversation, max_tokens: u32
     if !WITH_BUDGET.iter().any(|family| model.contains(family)) {
         return Thinking { thinking: Some(json!({"type": "adaptive"})), effort: Some(effort) };
     }
-    // With a budget the API wants its earlier thoughts back beside a tool call, and OpenAI's messages have no place for them.
+    // With a budget, the API requires the model's earlier thoughts next to a tool call. OpenAI's messages cannot carry
+    // them.
     if conversation.ends_in_tool_results() {
         return Thinking::default();
     }
@@ -73,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn later_models_are_told_an_effort() {
+    fn later_models_get_an_effort() {
         check("claude-opus-4-7", "minimal", 1_024, (Some(json!({"type": "adaptive"})), Some("low")));
         check("claude-sonnet-5", "xhigh", 1_024, (Some(json!({"type": "adaptive"})), Some("xhigh")));
     }

@@ -1,4 +1,4 @@
-//! The shapes of the Messages API, as far as weir writes and reads them.
+//! The shapes of the Messages API that weir writes and reads.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -93,7 +93,7 @@ pub(super) struct Metadata<'a> {
     pub user_id: &'a str,
 }
 
-/// An answer, or the beginning of a streamed one.
+/// An answer, or the start of a streamed one.
 #[derive(Deserialize)]
 pub(super) struct Reply {
     pub id: String,
@@ -105,7 +105,7 @@ pub(super) struct Reply {
     pub usage: Counts,
 }
 
-/// A block of an answer. Types that weir does not know, such as `thinking`, have none of these members.
+/// A block of an answer. Blocks of other types, such as `thinking`, have none of these members.
 #[derive(Deserialize)]
 pub(super) struct ReplyBlock {
     #[serde(rename = "type")]
@@ -116,7 +116,7 @@ pub(super) struct ReplyBlock {
     pub input: Option<Box<RawValue>>,
 }
 
-/// An event of a stream: members of all types in one, because each type has few.
+/// An event of a stream. One struct has the members of all types, because each type has few.
 #[derive(Deserialize)]
 pub(super) struct StreamEvent {
     #[serde(rename = "type")]
@@ -138,7 +138,7 @@ pub(super) struct Delta {
     pub stop_reason: Option<String>,
 }
 
-/// Counts so far; in a stream each event replaces those that it names.
+/// Tokens so far. In a stream, the counts of an event replace the earlier ones.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 pub(super) struct Counts {
     input_tokens: Option<u64>,
@@ -164,7 +164,7 @@ impl Counts {
         }
     }
 
-    /// In OpenAI's way of counting, where the input includes what the cache served and took.
+    /// The usage as OpenAI counts it: the input includes the tokens that the cache served and stored.
     pub(super) fn usage(&self) -> Usage {
         let cached_input = self.cache_read_input_tokens.unwrap_or(0);
         let cache_write = self.cache_creation_input_tokens.unwrap_or(0);

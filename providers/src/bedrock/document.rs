@@ -1,10 +1,10 @@
-//! JSON as the SDK's documents and back.
+//! Converts JSON to the SDK's documents and back.
 
 use aws_smithy_types::{Document, Number};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// JSON text that was read before; its members lose their order, since the SDK's documents have none.
+/// Converts JSON text. Its members lose their order, because the SDK's documents have none.
 pub(super) fn of_text(text: &RawValue) -> Document {
     serde_json::from_str(text.get()).map_or(Document::Null, of)
 }

@@ -14,14 +14,14 @@ use shared::model::provider::{Call, Failure, Reply, Whole};
 
 use super::{failure, settings};
 use crate::answer;
-use crate::conversation::{refused, unsupported};
+use crate::conversation::{invalid_request, unsupported};
 
-/// Calls that run at once for one request, since Titan takes one text per call.
+/// Calls that run at the same time for one request. Titan takes one text per call.
 const CONCURRENT: usize = 8;
-/// Cohere's ceiling.
+/// Cohere's limit of texts per call.
 const MAX_TEXTS_PER_CALL: usize = 96;
 
-/// Whose request and answer a model has.
+/// The vendor whose request and answer shapes a model has.
 #[derive(Clone, Copy)]
 enum Maker {
     Titan,
@@ -36,7 +36,7 @@ pub(super) async fn embed(client: &Client, call: &Call) -> Result<Reply, Failure
         Maker::Cohere => MAX_TEXTS_PER_CALL,
     };
     let calls = texts.chunks(per_call).map(|texts| invoke(client, call, maker, body(call, maker, texts)));
-    // The futures are made before the stream, so that they need not be `Send` for every lifetime.
+    // The futures are made before the stream; otherwise they would have to be `Send` for every lifetime.
     let calls: Vec<_> = calls.collect();
     let parts: Vec<Part> = stream::iter(calls).buffered(CONCURRENT).try_collect().await?;
     let used = parts.iter().map(|part| part.tokens).try_fold(0_u64, |sum, tokens| Some(sum + tokens?));
@@ -66,7 +66,7 @@ fn texts(call: &Call) -> Result<Vec<String>, Failure> {
             Ok(items.iter().filter_map(Value::as_str).map(str::to_owned).collect())
         }
         Some(Value::Array(_)) => Err(unsupported("input", "Bedrock embeds texts, not tokens")),
-        _ => Err(refused("input", "`input` must be a string or an array of strings")),
+        _ => Err(invalid_request("input", "`input` must be a string or an array of strings")),
     }
 }
 
@@ -95,7 +95,7 @@ fn body(call: &Call, maker: Maker, texts: &[String]) -> Value {
     }
 }
 
-/// What one call gave.
+/// The result of one call.
 struct Part {
     vectors: Vec<Vec<f32>>,
     tokens: Option<u64>,
@@ -112,7 +112,7 @@ async fn invoke(client: &Client, call: &Call, maker: Maker, body: Value) -> Resu
         .map_err(|error| Failure::Malformed(format!("the embedding is not JSON: {error}")))?;
     let (vectors, tokens) = match maker {
         Maker::Titan => (json!([answer["embedding"]]), answer["inputTextTokenCount"].as_u64()),
-        // Older models answer with a list, newer ones with a list per type.
+        // Older models answer with a list. Newer ones answer with a list per type.
         Maker::Cohere => (answer.pointer("/embeddings/float").unwrap_or(&answer["embeddings"]).clone(), None),
     };
     let vectors = serde_json::from_value(vectors)
@@ -120,7 +120,7 @@ async fn invoke(client: &Client, call: &Call, maker: Maker, body: Value) -> Resu
     Ok(Part { vectors, tokens: tokens.or(counted.tokens()) })
 }
 
-/// Reads what `InvokeModel` counted, which is in a header that the SDK does not hand on.
+/// Reads the token count of `InvokeModel`. It is in a header that the SDK does not pass on.
 #[derive(Debug, Clone, Default)]
 struct CountedTokens(Arc<AtomicU64>);
 

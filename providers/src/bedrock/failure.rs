@@ -1,4 +1,4 @@
-//! From the SDK's errors to a [`Failure`].
+//! Turns the SDK's errors into a [`Failure`].
 
 use std::error::Error;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use aws_sdk_bedrockruntime::types::error::ConverseStreamOutputError;
 use aws_smithy_types::event_stream::RawMessage;
 use shared::model::provider::{Failure, Refusal};
 
-use crate::http::key_refused;
+use crate::http::unauthorized_failure;
 
-/// What an operation that did not begin to answer means.
+/// The failure of a call that has no answer.
 pub(super) fn of_call<E>(error: SdkError<E, HttpResponse>, connect: Duration) -> Failure
 where
     E: Error + ProvideErrorMetadata + Send + Sync + 'static,
@@ -33,12 +33,12 @@ where
     }
 }
 
-/// The SDK reports missing credentials as if the connection had failed, with this as the source.
+/// Whether credentials are missing. The SDK reports this as a failed connection, with this error as its source.
 fn lacks_credentials(source: Option<&(dyn Error + 'static)>) -> bool {
     source.is_some_and(|source| source.is::<CredentialsError>())
 }
 
-/// What an error inside a stream means.
+/// The failure for an error inside a stream.
 pub(super) fn of_stream(error: SdkError<ConverseStreamOutputError, RawMessage>) -> Failure {
     match error {
         SdkError::ServiceError(service) => of_service(service.err(), code(service.err()), None),
@@ -47,7 +47,7 @@ pub(super) fn of_stream(error: SdkError<ConverseStreamOutputError, RawMessage>) 
     }
 }
 
-/// The name of an error inside a stream, which the SDK keeps in the type only.
+/// The name of an error inside a stream. In the SDK, only the type of the error has it.
 fn code(error: &ConverseStreamOutputError) -> Option<&str> {
     match error {
         ConverseStreamOutputError::ThrottlingException(_) => Some("ThrottlingException"),
@@ -75,7 +75,7 @@ fn of_service(error: &impl ProvideErrorMetadata, code: Option<&str>, status: Opt
         ("ThrottlingException" | "ServiceQuotaExceededException", _) | (_, Some(429)) => {
             Failure::Throttled { message, retry_after: None }
         }
-        ("AccessDeniedException", _) | (_, Some(401 | 403)) => key_refused(),
+        ("AccessDeniedException", _) | (_, Some(401 | 403)) => unauthorized_failure(),
         ("ValidationException" | "ResourceNotFoundException" | "ConflictException", _) | (_, Some(400..500)) => {
             let refusal = Refusal { message, kind: Some("invalid_request_error".to_owned()), param: None, code: None };
             Failure::Refused { status: status.unwrap_or(400), refusal }

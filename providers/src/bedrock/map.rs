@@ -1,4 +1,4 @@
-//! From a conversation to the input of Converse.
+//! Writes a conversation as the input of Converse.
 
 use aws_sdk_bedrockruntime::types::{
     AnyToolChoice, AutoToolChoice, ContentBlock, ConversationRole, ImageBlock, ImageFormat, ImageSource,
@@ -14,9 +14,9 @@ use shared::model::provider::{Call, Failure};
 
 use super::document;
 use crate::anthropic::thinking::{Thinking, thinking};
-use crate::conversation::{self, Conversation, Effort, Image, Part, Role, Turn, refused, unsupported};
+use crate::conversation::{self, Conversation, Effort, Image, Part, Role, Turn, invalid_request, unsupported};
 
-/// Members of Converse and `ConverseStream`, which the SDK has as two types.
+/// The members of Converse and `ConverseStream`. The SDK has a type for each.
 pub(super) struct Request {
     pub messages: Option<Vec<Message>>,
     pub system: Option<Vec<SystemContentBlock>>,
@@ -28,7 +28,7 @@ pub(super) struct Request {
 }
 
 /// # Errors
-/// `Unsupported` for what Converse cannot express, `Refused` for what is no request.
+/// `Unsupported` if Converse cannot express the request. `Refused` if the request is invalid.
 pub(super) fn request(call: &Call, conversation: &Conversation) -> Result<Request, Failure> {
     let Thinking { thinking, effort } = reasoning(&call.model, conversation)?;
     let system = conversation.system.iter().cloned().map(SystemContentBlock::Text).collect::<Vec<_>>();
@@ -42,9 +42,9 @@ pub(super) fn request(call: &Call, conversation: &Conversation) -> Result<Reques
     })
 }
 
-/// Models of other makers have no common way to be told.
+/// Only for Claude models: others have no common member for it.
 fn reasoning(model: &str, conversation: &Conversation) -> Result<Thinking, Failure> {
-    // Without a ceiling the model takes its own, which is above every budget.
+    // Without a limit the model uses its own, which is above every budget.
     let max_tokens = conversation.max_tokens.unwrap_or(u32::MAX);
     match conversation.effort {
         None | Some(Effort::None) => Ok(Thinking::default()),
@@ -95,7 +95,7 @@ fn result(part: &Part) -> Result<ToolResultContentBlock, Failure> {
         Part::Text(text) => Ok(ToolResultContentBlock::Text(text.clone())),
         Part::Image(image) => Ok(ToolResultContentBlock::Image(self::image(image)?)),
         Part::ToolUse { .. } | Part::ToolResult { .. } => {
-            Err(refused("messages", "a tool's result has texts and images only"))
+            Err(invalid_request("messages", "a tool's result has texts and images only"))
         }
     }
 }
@@ -111,7 +111,8 @@ fn image(image: &Image) -> Result<ImageBlock, Failure> {
         "image/webp" => ImageFormat::Webp,
         other => return Err(unsupported("messages", format!("Bedrock takes no images of the type `{other}`"))),
     };
-    let bytes = STANDARD.decode(data).map_err(|_| refused("messages", "the data URL of an image is not base64"))?;
+    let bytes =
+        STANDARD.decode(data).map_err(|_| invalid_request("messages", "the data URL of an image is not base64"))?;
     built(ImageBlock::builder().format(format).source(ImageSource::Bytes(Blob::new(bytes))).build())
 }
 
@@ -131,7 +132,7 @@ fn tools(conversation: &Conversation) -> Result<Option<ToolConfiguration>, Failu
         Choice::Auto => Some(ToolChoice::Auto(AutoToolChoice::builder().build())),
         Choice::Required => Some(ToolChoice::Any(AnyToolChoice::builder().build())),
         Choice::Function(name) => Some(ToolChoice::Tool(built(SpecificToolChoice::builder().name(name).build())?)),
-        // Converse has no such choice, but a model without tools calls none.
+        // Converse has no such choice. A model without tools calls none.
         Choice::None if !mentions_tools(conversation) => return Ok(None),
         Choice::None => return Err(unsupported("tool_choice", "Bedrock cannot keep a model from calling tools")),
     };
@@ -139,7 +140,7 @@ fn tools(conversation: &Conversation) -> Result<Option<ToolConfiguration>, Failu
     built(ToolConfiguration::builder().set_tools(Some(tools)).set_tool_choice(choice).build()).map(Some)
 }
 
-/// Messages about tools need the tools beside them.
+/// Whether messages mention tools. Converse then requires the tools.
 fn mentions_tools(conversation: &Conversation) -> bool {
     let mut parts = conversation.turns.iter().flat_map(|turn| &turn.parts);
     parts.any(|part| matches!(part, Part::ToolUse { .. } | Part::ToolResult { .. }))
@@ -169,7 +170,7 @@ fn format(schema: &conversation::Schema) -> Result<OutputFormat, Failure> {
     built(OutputFormat::builder().r#type(OutputFormatType::JsonSchema).structure(structure).build())
 }
 
-/// The SDK checks when it runs that required members are there, as they are here.
+/// The SDK checks at run time that required members are set. They are set here.
 fn built<T>(result: Result<T, BuildError>) -> Result<T, Failure> {
     result.map_err(|error| Failure::Unsupported { what: error.to_string(), param: None })
 }

@@ -23,12 +23,12 @@ use tokio::sync::OnceCell;
 
 use crate::answer::Answer;
 use crate::conversation::Conversation;
-use crate::translate::translated;
+use crate::translate::translate;
 
 /// Bedrock in one region.
 pub struct Bedrock {
     region: Option<String>,
-    /// Another endpoint than the region's, such as one inside a VPC.
+    /// An endpoint other than the region's, such as one inside a VPC.
     endpoint_url: Option<String>,
     clock: Clock,
     client: OnceCell<Client>,
@@ -40,13 +40,13 @@ impl Bedrock {
         Self { region, endpoint_url, clock, client: OnceCell::new() }
     }
 
-    /// With a client that somebody else made.
+    /// Uses the given client.
     #[must_use]
     pub fn with_client(client: Client, clock: Clock) -> Self {
         Self { region: None, endpoint_url: None, clock, client: OnceCell::new_with(Some(client)) }
     }
 
-    /// Built on first use: finding credentials takes longer than the rest of a cold start.
+    /// The client, built on first use. Finding credentials takes longer than the rest of a cold start.
     async fn client(&self) -> &Client {
         self.client
             .get_or_init(|| async {
@@ -101,7 +101,7 @@ impl Bedrock {
             let event = events.recv().await.map_err(failure::of_stream).transpose()?;
             Some((event, events))
         });
-        Ok(Reply::Stream(translated(Box::pin(events), stream::Converse::new(answer))))
+        Ok(Reply::Stream(translate(Box::pin(events), stream::Converse::new(answer))))
     }
 }
 
@@ -119,7 +119,8 @@ impl Provider for Bedrock {
     }
 }
 
-/// One attempt, which waits as long as the model thinks: retries and the other timeouts belong to the caller.
+/// The settings of one attempt, which waits as long as the model takes. Retries and other timeouts belong to the
+/// caller.
 fn settings(call: &Call) -> Builder {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(call.connect)
@@ -132,7 +133,7 @@ fn settings(call: &Call) -> Builder {
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
 }
 
-/// AWS's name of the request, which its support asks for.
+/// The id of the completion: AWS's id of the request, which AWS support asks for.
 fn completion_id(request_id: Option<&str>) -> String {
     request_id.map_or_else(|| id::new("chatcmpl-"), |request_id| format!("chatcmpl-{request_id}"))
 }

@@ -1,4 +1,4 @@
-//! From the output of Converse to a chat completion.
+//! Reads the output of Converse as a chat completion.
 
 use aws_sdk_bedrockruntime::operation::converse::ConverseOutput;
 use aws_sdk_bedrockruntime::types::{ContentBlock, StopReason, TokenUsage};
@@ -25,19 +25,19 @@ fn tool_call(block: &ContentBlock) -> Option<ToolCall> {
     Some(ToolCall { id: call.tool_use_id.clone(), name: call.name.clone(), arguments })
 }
 
-/// Reasons that are not named here, such as `end_turn`, are ends like any other.
+/// Treats other reasons, such as `end_turn`, as a normal end.
 pub(super) fn finish(reason: &StopReason) -> Finish {
     match reason {
         StopReason::MaxTokens | StopReason::ModelContextWindowExceeded => Finish::Length,
         StopReason::ToolUse => Finish::ToolCalls,
         StopReason::ContentFiltered | StopReason::GuardrailIntervened => Finish::ContentFilter,
-        // The SDK does not know this reason, but Claude models have it.
+        // The SDK does not have this reason, but Claude models use it.
         other if other.as_str() == "refusal" => Finish::ContentFilter,
         _ => Finish::Stop,
     }
 }
 
-/// In OpenAI's way of counting, where the input includes what the cache served and took.
+/// The usage as OpenAI counts it: the input includes the tokens that the cache served and stored.
 pub(super) fn usage(counts: &TokenUsage) -> Usage {
     let count = |tokens: i32| u64::try_from(tokens).unwrap_or(0);
     let cached_input = counts.cache_read_input_tokens.map_or(0, count);

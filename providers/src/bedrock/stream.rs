@@ -1,4 +1,4 @@
-//! From the events of `ConverseStream` to chunks of a chat completion.
+//! Reads the events of `ConverseStream` as chunks of a chat completion.
 
 use aws_sdk_bedrockruntime::types::{ContentBlockDelta, ContentBlockStart, ConverseStreamOutput};
 use shared::model::provider::{Event, Failure};
@@ -8,7 +8,7 @@ use crate::answer::Answer;
 use crate::blocks::Blocks;
 use crate::translate::{Step, Translate};
 
-/// One streamed answer on its way.
+/// The state of one streamed answer.
 pub(super) struct Converse(Blocks);
 
 impl Converse {

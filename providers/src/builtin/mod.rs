@@ -1,10 +1,10 @@
-//! The models that weir serves before anybody has written a `models.toml`.
+//! The models that weir serves without a `models.toml`.
 
 use shared::model::catalog::Catalog;
 
 const SIMULATOR: &str = include_str!("simulator.toml");
 
-/// The provider that needs a key, its `[[provider]]` and its models.
+/// Providers that need a key, each with its `[[provider]]` and its models.
 ///
 /// The models are made by `weir models import`; see `docs/models.md`.
 const WITH_KEY: [(&str, &str, &str); 2] = [
@@ -20,7 +20,7 @@ const WITH_KEY: [(&str, &str, &str); 2] = [
     ),
 ];
 
-/// The simulator, and the current models of those providers whose key is in the environment.
+/// The simulator, and the current models of each provider whose key is in the environment.
 #[must_use]
 pub fn builtin_catalog(has_env: &dyn Fn(&str) -> bool) -> Catalog {
     let with_key = WITH_KEY.iter().filter(|(variable, ..)| has_env(variable));
@@ -29,7 +29,7 @@ pub fn builtin_catalog(has_env: &dyn Fn(&str) -> bool) -> Catalog {
     })
 }
 
-/// Reads a file of this folder. The tests read all of them, so none is wrong; if one were, it would be left out.
+/// Reads a file of this folder. The tests read all of them, so none is invalid. An invalid file would be skipped.
 fn read(text: &str) -> Catalog {
     Catalog::parse(text).unwrap_or_default()
 }

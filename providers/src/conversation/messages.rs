@@ -1,4 +1,4 @@
-//! OpenAI's messages as system texts and turns.
+//! Reads OpenAI's messages as system texts and turns.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use shared::model::object::Object;
 use shared::model::provider::Failure;
 
-use super::{Image, Part, Role, Turn, refused, unsupported};
+use super::{Image, Part, Role, Turn, invalid_request, unsupported};
 
 #[derive(Deserialize)]
 struct Message {
@@ -52,9 +52,9 @@ struct Function {
 }
 
 pub(super) fn parse(body: &Object) -> Result<(Vec<String>, Vec<Turn>), Failure> {
-    let text = body.text("messages").ok_or_else(|| refused("messages", "`messages` is missing"))?;
+    let text = body.text("messages").ok_or_else(|| invalid_request("messages", "`messages` is missing"))?;
     let messages: Vec<Message> = serde_json::from_str(text)
-        .map_err(|error| refused("messages", format!("`messages` is not understood: {error}")))?;
+        .map_err(|error| invalid_request("messages", format!("`messages` is not understood: {error}")))?;
     let mut system = Vec::new();
     let mut turns: Vec<Turn> = Vec::new();
     for (index, message) in messages.into_iter().enumerate() {
@@ -70,7 +70,7 @@ pub(super) fn parse(body: &Object) -> Result<(Vec<String>, Vec<Turn>), Failure> 
             "function" => {
                 return Err(unsupported(at, "messages of the role `function` cannot be expressed; use `tool`"));
             }
-            other => return Err(refused(at, format!("`{other}` is no role of a message"))),
+            other => return Err(invalid_request(at, format!("`{other}` is no role of a message"))),
         };
         match turns.last_mut() {
             Some(turn) if turn.role == role => turn.parts.extend(parts),
@@ -99,16 +99,18 @@ fn assistant(message: Message, at: &str) -> Result<Vec<Part>, Failure> {
     Ok(parts)
 }
 
-/// The arguments of a tool call; none at all mean an empty object.
+/// The arguments of a tool call. An empty text stands for an empty object.
 fn object(arguments: &str, at: &str) -> Result<Box<RawValue>, Failure> {
     let text = if arguments.trim().is_empty() { "{}" } else { arguments.trim() };
-    let wrong = || refused(format!("{at}.tool_calls"), "the arguments of a tool call must be a JSON object");
+    let wrong = || invalid_request(format!("{at}.tool_calls"), "the arguments of a tool call must be a JSON object");
     let value: Box<RawValue> = serde_json::from_str(text).map_err(|_| wrong())?;
     if value.get().starts_with('{') { Ok(value) } else { Err(wrong()) }
 }
 
 fn tool_result(message: Message, at: &str) -> Result<Part, Failure> {
-    let id = message.tool_call_id.ok_or_else(|| refused(at, "a message of the role `tool` needs a `tool_call_id`"))?;
+    let id = message
+        .tool_call_id
+        .ok_or_else(|| invalid_request(at, "a message of the role `tool` needs a `tool_call_id`"))?;
     Ok(Part::ToolResult { id, parts: content(message.content, at)? })
 }
 
@@ -126,7 +128,7 @@ fn part(part: ContentPart, at: &str) -> Result<Part, Failure> {
         ("text", Some(text), ..) | ("refusal", .., Some(text)) => Ok(Part::Text(text)),
         ("image_url", _, Some(image), _) => Ok(Part::Image(self::image(image.url, at)?)),
         ("text" | "refusal" | "image_url", ..) => {
-            Err(refused(at, format!("a part of the type `{}` is empty", part.kind)))
+            Err(invalid_request(at, format!("a part of the type `{}` is empty", part.kind)))
         }
         (kind, ..) => Err(unsupported(at, format!("content parts of the type `{kind}` cannot be expressed"))),
     }
@@ -135,16 +137,16 @@ fn part(part: ContentPart, at: &str) -> Result<Part, Failure> {
 fn image(url: String, at: &str) -> Result<Image, Failure> {
     let Some(rest) = url.strip_prefix("data:") else { return Ok(Image::Url(url)) };
     let Some((media_type, data)) = rest.split_once(";base64,") else {
-        return Err(refused(at, "the data URL of an image must be in base64"));
+        return Err(invalid_request(at, "the data URL of an image must be in base64"));
     };
     Ok(Image::Base64 { media_type: media_type.to_owned(), data: data.to_owned() })
 }
 
-/// System messages have texts only.
+/// Joins the parts of a system message, which may have only texts.
 fn texts(parts: Vec<Part>, at: &str) -> Result<String, Failure> {
     let text = |part| match part {
         Part::Text(text) => Ok(text),
-        _ => Err(refused(at, "a system message has texts only")),
+        _ => Err(invalid_request(at, "a system message has texts only")),
     };
     Ok(parts.into_iter().map(text).collect::<Result<Vec<_>, _>>()?.join("\n"))
 }

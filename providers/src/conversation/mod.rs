@@ -1,6 +1,6 @@
-//! A chat request as providers with an API of their own see it: system texts, turns, tools, options.
+//! A chat request for providers with an API of their own: system texts, turns, tools, options.
 //!
-//! Parsed once from OpenAI's body, so that only the writing differs between providers.
+//! It is parsed once from OpenAI's body. Each provider only writes it.
 
 mod messages;
 mod options;
@@ -9,12 +9,12 @@ use serde_json::value::RawValue;
 use shared::model::object::Object;
 use shared::model::provider::{Failure, Refusal};
 
-/// A chat request without OpenAI's spelling.
+/// A chat request, independent of OpenAI's shapes.
 #[derive(Debug)]
 pub(crate) struct Conversation {
-    /// System and developer messages in order; where they stood between the turns is lost.
+    /// System and developer messages in order. Their places between the turns are lost.
     pub system: Vec<String>,
-    /// User and assistant in turn; never two of the same role after each other.
+    /// Turns of the user and the assistant. Two neighbours never have the same role.
     pub turns: Vec<Turn>,
     pub tools: Vec<Tool>,
     pub tool_choice: ToolChoice,
@@ -27,7 +27,7 @@ pub(crate) struct Conversation {
     pub effort: Option<Effort>,
     /// The JSON schema that the answer must satisfy.
     pub schema: Option<Schema>,
-    /// The caller's name of its end user.
+    /// The caller's name for its end user.
     pub user: Option<String>,
 }
 
@@ -78,7 +78,7 @@ pub(crate) struct Tool {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ToolChoice {
-    /// The caller did not say.
+    /// The request has no `tool_choice`.
     Default,
     Auto,
     None,
@@ -86,7 +86,7 @@ pub(crate) enum ToolChoice {
     Function(String),
 }
 
-/// How much the model is to think before it answers.
+/// How much the model should think before it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effort {
     None,
@@ -107,41 +107,42 @@ impl Conversation {
     /// Reads OpenAI's body of a chat completion.
     ///
     /// # Errors
-    /// `Unsupported` for what providers with an API of their own cannot express; `Refused` for what is no request.
+    /// `Unsupported` if providers with an API of their own cannot express the request. `Refused` if the request is
+    /// invalid.
     pub(crate) fn parse(body: &Object) -> Result<Self, Failure> {
-        options::refuse_what_cannot_be_expressed(body)?;
+        options::refuse_inexpressible(body)?;
         let (system, turns) = messages::parse(body)?;
         Ok(Self {
             system,
             turns,
             tools: options::tools(body)?,
             tool_choice: options::tool_choice(body)?,
-            parallel: options::typed(body, "parallel_tool_calls", "a boolean")?.unwrap_or(true),
+            parallel: options::read_member(body, "parallel_tool_calls", "a boolean")?.unwrap_or(true),
             max_tokens: options::max_tokens(body)?,
             stop: options::stop(body)?,
-            temperature: options::typed(body, "temperature", "a number")?,
-            top_p: options::typed(body, "top_p", "a number")?,
+            temperature: options::read_member(body, "temperature", "a number")?,
+            top_p: options::read_member(body, "top_p", "a number")?,
             effort: options::effort(body)?,
             schema: options::schema(body)?,
             user: body.get("safety_identifier").or_else(|| body.get("user")),
         })
     }
 
-    /// Whether the model is to go on after tools have answered.
+    /// Whether the conversation ends with results of tools, so that the model continues its turn.
     pub(crate) fn ends_in_tool_results(&self) -> bool {
         let parts = self.turns.last().map(|turn| turn.parts.as_slice()).unwrap_or_default();
         parts.iter().any(|part| matches!(part, Part::ToolResult { .. }))
     }
 }
 
-/// A request that is wrong at any provider.
-pub(crate) fn refused(param: impl Into<String>, message: impl Into<String>) -> Failure {
+/// The failure for a request that every provider would refuse.
+pub(crate) fn invalid_request(param: impl Into<String>, message: impl Into<String>) -> Failure {
     let kind = Some("invalid_request_error".to_owned());
     let refusal = Refusal { message: message.into(), kind, param: Some(param.into()), code: None };
     Failure::Refused { status: 400, refusal }
 }
 
-/// A request that OpenAI could serve and this kind of provider cannot.
+/// The failure for a request that OpenAI could serve and this provider cannot.
 pub(crate) fn unsupported(param: impl Into<String>, what: impl Into<String>) -> Failure {
     Failure::Unsupported { what: what.into(), param: Some(param.into()) }
 }

@@ -1,4 +1,4 @@
-//! What an OpenAI body asks for besides its messages.
+//! Reads the members of an OpenAI body other than its messages.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -7,11 +7,12 @@ use serde_json::value::RawValue;
 use shared::model::object::Object;
 use shared::model::provider::Failure;
 
-use super::{Effort, Schema, Tool, ToolChoice, refused, unsupported};
+use super::{Effort, Schema, Tool, ToolChoice, invalid_request, unsupported};
 
 type AsksForNothing = fn(&Value) -> bool;
 
-/// Members that change the answer, and no provider with an API of its own has; each with the value that asks for nothing.
+/// Members that change the answer and that no provider with an API of its own has. Each has a test for the values that
+/// change nothing.
 const NOT_EXPRESSIBLE: [(&str, AsksForNothing); 11] = [
     ("n", |value| value == 1),
     ("logprobs", |value| value == false),
@@ -26,7 +27,7 @@ const NOT_EXPRESSIBLE: [(&str, AsksForNothing); 11] = [
     ("web_search_options", Value::is_null),
 ];
 
-pub(super) fn refuse_what_cannot_be_expressed(body: &Object) -> Result<(), Failure> {
+pub(super) fn refuse_inexpressible(body: &Object) -> Result<(), Failure> {
     for (name, asks_for_nothing) in NOT_EXPRESSIBLE {
         let value: Value = body.get(name).unwrap_or_default();
         if !value.is_null() && !asks_for_nothing(&value) {
@@ -36,10 +37,14 @@ pub(super) fn refuse_what_cannot_be_expressed(body: &Object) -> Result<(), Failu
     Ok(())
 }
 
-/// A member that is absent, `null`, or a `T`.
-pub(super) fn typed<T: DeserializeOwned>(body: &Object, name: &str, expected: &str) -> Result<Option<T>, Failure> {
+/// Reads a member that is absent, `null`, or a `T`.
+pub(super) fn read_member<T: DeserializeOwned>(
+    body: &Object,
+    name: &str,
+    expected: &str,
+) -> Result<Option<T>, Failure> {
     let Some(text) = body.text(name) else { return Ok(None) };
-    serde_json::from_str(text).map_err(|_| refused(name, format!("`{name}` must be {expected}")))
+    serde_json::from_str(text).map_err(|_| invalid_request(name, format!("`{name}` must be {expected}")))
 }
 
 #[derive(Deserialize)]
@@ -58,7 +63,7 @@ struct FunctionEntry {
 }
 
 pub(super) fn tools(body: &Object) -> Result<Vec<Tool>, Failure> {
-    let entries: Vec<ToolEntry> = typed(body, "tools", "an array of tools")?.unwrap_or_default();
+    let entries: Vec<ToolEntry> = read_member(body, "tools", "an array of tools")?.unwrap_or_default();
     entries.into_iter().map(tool).collect()
 }
 
@@ -69,7 +74,7 @@ fn tool(entry: ToolEntry) -> Result<Tool, Failure> {
     let parameters = match function.parameters {
         Some(parameters) => parameters,
         None => serde_json::from_str(r#"{"type":"object","properties":{}}"#)
-            .map_err(|_| refused("tools", "no parameters"))?,
+            .map_err(|_| invalid_request("tools", "no parameters"))?,
     };
     let strict = function.strict.unwrap_or(false);
     Ok(Tool { name: function.name, description: function.description, parameters, strict })
@@ -91,8 +96,8 @@ pub(super) fn tool_choice(body: &Object) -> Result<ToolChoice, Failure> {
 
 pub(super) fn max_tokens(body: &Object) -> Result<Option<u32>, Failure> {
     let expected = "a whole number of tokens";
-    let new = typed(body, "max_completion_tokens", expected)?;
-    Ok(new.or(typed(body, "max_tokens", expected)?))
+    let new = read_member(body, "max_completion_tokens", expected)?;
+    Ok(new.or(read_member(body, "max_tokens", expected)?))
 }
 
 pub(super) fn stop(body: &Object) -> Result<Vec<String>, Failure> {
@@ -102,7 +107,7 @@ pub(super) fn stop(body: &Object) -> Result<Vec<String>, Failure> {
         One(String),
         Several(Vec<String>),
     }
-    Ok(match typed(body, "stop", "a string or an array of strings")? {
+    Ok(match read_member(body, "stop", "a string or an array of strings")? {
         None => Vec::new(),
         Some(Stop::One(text)) => vec![text],
         Some(Stop::Several(texts)) => texts,
@@ -110,7 +115,7 @@ pub(super) fn stop(body: &Object) -> Result<Vec<String>, Failure> {
 }
 
 pub(super) fn effort(body: &Object) -> Result<Option<Effort>, Failure> {
-    let effort: Option<String> = typed(body, "reasoning_effort", "a string")?;
+    let effort: Option<String> = read_member(body, "reasoning_effort", "a string")?;
     Ok(Some(match effort.as_deref() {
         None => return Ok(None),
         Some("none") => Effort::None,
@@ -119,7 +124,7 @@ pub(super) fn effort(body: &Object) -> Result<Option<Effort>, Failure> {
         Some("medium") => Effort::Medium,
         Some("high") => Effort::High,
         Some("xhigh") => Effort::XHigh,
-        Some(other) => return Err(refused("reasoning_effort", format!("`{other}` is no reasoning effort"))),
+        Some(other) => return Err(invalid_request("reasoning_effort", format!("`{other}` is no reasoning effort"))),
     }))
 }
 
@@ -135,12 +140,14 @@ pub(super) fn schema(body: &Object) -> Result<Option<Schema>, Failure> {
         name: String,
         schema: Option<Box<RawValue>>,
     }
-    let Some(format) = typed::<Format>(body, "response_format", "an object with a `type`")? else { return Ok(None) };
+    let Some(format) = read_member::<Format>(body, "response_format", "an object with a `type`")? else {
+        return Ok(None);
+    };
     match (format.kind.as_str(), format.json_schema) {
         ("text", _) => Ok(None),
         ("json_schema", Some(JsonSchema { name, schema: Some(schema) })) => Ok(Some(Schema { name, schema })),
         ("json_schema", _) => {
-            Err(refused("response_format", "`response_format.json_schema` needs a `name` and a `schema`"))
+            Err(invalid_request("response_format", "`response_format.json_schema` needs a `name` and a `schema`"))
         }
         (kind, _) => {
             Err(unsupported("response_format", format!("the format `{kind}` cannot be expressed; use `json_schema`")))
@@ -167,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_expressed_is_named() {
+    fn names_members_that_cannot_be_expressed() {
         check(r#""n":2"#, "n", "this provider cannot do what `n` asks for");
         check(r#""logprobs":true"#, "logprobs", "this provider cannot do what `logprobs` asks for");
         check(r#""modalities":["text","audio"]"#, "modalities", "this provider cannot do what `modalities` asks for");
@@ -189,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_is_refused() {
+    fn refuses_invalid_requests() {
         check(
             r#""max_tokens":"many""#,
             "max_tokens",

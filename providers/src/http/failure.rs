@@ -1,4 +1,4 @@
-//! From a provider's HTTP error to a [`Failure`].
+//! Turns a provider's HTTP errors into a [`Failure`].
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use shared::model::clock::Timestamp;
 use shared::model::provider::{Failure, Refusal};
 use shared::model::retry_after::{retry_after_ms, retry_after_ms_header};
 
-/// Longest text taken from an error that is not JSON.
+/// The longest text that is taken from an error that is not JSON.
 const MAX_TEXT_CHARS: usize = 300;
 
-/// The inner object of an error, as OpenAI, Anthropic and those who imitate them write it.
+/// The inner object of an error, as OpenAI, Anthropic and their imitators write it.
 ///
 /// Members are values because imitators put numbers where OpenAI has strings.
 #[derive(Debug, Default, Deserialize)]
@@ -28,7 +28,7 @@ pub(crate) struct ErrorBody {
 }
 
 impl ErrorBody {
-    /// Reads the value of an `error` member: an object, or the message alone. `None` if it says that there is no error.
+    /// Reads the value of an `error` member: an object, or only the message. `None` for `null` and `false`.
     pub(crate) fn of(value: &Value) -> Option<Self> {
         match value {
             Value::Null | Value::Bool(false) => None,
@@ -55,16 +55,16 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// The provider's own words may quote the key, and callers read them.
-pub(crate) fn key_refused() -> Failure {
+/// A refused key. Leaves out the provider's message: callers would read it, and it may quote the key.
+pub(crate) fn unauthorized_failure() -> Failure {
     Failure::Unauthorized { message: "it was refused; tell the operator".to_owned() }
 }
 
-/// What an answer with an error status means.
+/// The failure for an answer with an error status.
 pub(super) fn failure_of_status(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Failure {
     let refusal = refusal(status, body);
     match status {
-        401 => key_refused(),
+        401 => unauthorized_failure(),
         429 => Failure::Throttled { message: refusal.message, retry_after },
         408 | 500.. => Failure::Unavailable { status, message: refusal.message, retry_after },
         400.. => Failure::Refused { status, refusal },
@@ -72,7 +72,7 @@ pub(super) fn failure_of_status(status: u16, retry_after: Option<Duration>, body
     }
 }
 
-/// What an error inside a stream or inside an answer with status 200 means.
+/// The failure for an error inside a stream, or inside an answer with status 200.
 pub(crate) fn failure_of_event(error: &ErrorBody) -> Failure {
     let refusal = error.refusal();
     let is = |words: &[&str]| {
@@ -83,7 +83,7 @@ pub(crate) fn failure_of_event(error: &ErrorBody) -> Failure {
         return Failure::Throttled { message: refusal.message, retry_after: None };
     }
     if is(&["authentication_error", "invalid_api_key", "401"]) {
-        return key_refused();
+        return unauthorized_failure();
     }
     if is(&["invalid_request_error", "content_filter", "context_length_exceeded", "400"]) {
         return Failure::Refused { status: 400, refusal };
@@ -101,7 +101,7 @@ fn refusal(status: u16, body: &[u8]) -> Refusal {
     Refusal { message: short(status, body), ..Refusal::default() }
 }
 
-/// The beginning of a body that is not JSON, on one line.
+/// The start of a body that is not JSON, on one line.
 fn short(status: u16, body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_the_provider_said() {
+    fn passes_the_message_of_the_provider_on() {
         check(
             400,
             r#"{"error":{"message":"no","type":"t","param":null,"code":7}}"#,

@@ -1,4 +1,4 @@
-//! What providers behind HTTP share: clients, endpoints with their headers, and bounded reading.
+//! HTTP for providers: clients, endpoints with their headers, and bounded reading.
 
 mod failure;
 mod sse;
@@ -15,18 +15,18 @@ use shared::model::clock::Clock;
 use shared::model::provider::{Call, Failure};
 use shared::model::secret::Secret;
 
-pub(crate) use failure::{ErrorBody, failure_of_event, key_refused};
+pub(crate) use failure::{ErrorBody, failure_of_event, unauthorized_failure};
 pub(crate) use sse::{SseEvent, events};
 
-/// An answer that is not streamed; the largest are embeddings of a full batch.
+/// The limit of an answer that is not streamed. The largest answers are embeddings of a full batch.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
-/// An error; what comes after is not worth waiting for.
+/// The limit of an error's body. The rest is not read.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 
-/// The HTTP clients of this process, one per distinct time to connect.
+/// The HTTP clients of this process, one for each connection timeout.
 ///
-/// Loading the trusted roots takes milliseconds, so a client is built when it is first used, and then kept with its
-/// pool of connections.
+/// A client is built on first use, because loading the trusted roots takes milliseconds. It is then kept with its pool
+/// of connections.
 pub(crate) struct Http {
     clock: Clock,
     clients: Mutex<HashMap<Duration, reqwest::Client>>,
@@ -57,7 +57,7 @@ impl Http {
         Ok(client)
     }
 
-    /// Posts `body` and returns an answer whose status says success.
+    /// Posts `body` and returns the answer if its status is a success.
     pub(crate) async fn post(
         &self,
         to: &Endpoint,
@@ -74,10 +74,10 @@ impl Http {
         if response.status().is_success() {
             return Ok(response);
         }
-        Err(self.refused(response).await)
+        Err(self.read_failure(response).await)
     }
 
-    async fn refused(&self, response: reqwest::Response) -> Failure {
+    async fn read_failure(&self, response: reqwest::Response) -> Failure {
         let status = response.status().as_u16();
         let retry_after = failure::retry_after(response.headers(), self.clock.now());
         let (body, _) = read(response, MAX_ERROR_BYTES).await;
@@ -93,7 +93,7 @@ fn unsent(error: reqwest::Error, connect: Duration) -> Failure {
     Failure::Unreachable(error.without_url().into())
 }
 
-/// All of an answer.
+/// Reads a whole answer.
 pub(crate) async fn whole(response: reqwest::Response) -> Result<Bytes, Failure> {
     match read(response, MAX_ANSWER_BYTES).await {
         (body, Ok(true)) => Ok(body),
@@ -102,7 +102,7 @@ pub(crate) async fn whole(response: reqwest::Response) -> Result<Bytes, Failure>
     }
 }
 
-/// At most `limit` bytes of a body, and whether that was all of it.
+/// Reads at most `limit` bytes of a body. Returns whether that was all of it.
 async fn read(response: reqwest::Response, limit: usize) -> (Bytes, Result<bool, reqwest::Error>) {
     let mut body = BytesMut::new();
     let mut stream = response.bytes_stream();
@@ -121,14 +121,14 @@ async fn read(response: reqwest::Response, limit: usize) -> (Bytes, Result<bool,
     (body.freeze(), Ok(true))
 }
 
-/// Where a provider is reached and what every call to it carries.
+/// The URL of a provider and the headers of every call.
 pub(crate) struct Endpoint {
     base_url: String,
-    /// `Err` says which key is missing.
+    /// `Err` names the missing key.
     headers: Result<HeaderMap, String>,
 }
 
-/// How a key is sent if no configured header says so.
+/// The header of the key if no configured header contains it.
 pub(crate) enum KeyHeader {
     Bearer,
     Named(&'static str),
@@ -139,7 +139,7 @@ const KEY_PLACEHOLDER: &str = "$KEY";
 
 impl Endpoint {
     /// # Errors
-    /// If the base URL or a header cannot be sent.
+    /// If the base URL is not a URL, or a header cannot be sent.
     pub(crate) fn new(
         config: &ProviderConfig,
         default_url: &str,
@@ -158,7 +158,7 @@ impl Endpoint {
         Ok(Self { base_url, headers })
     }
 
-    /// Adds a header that this kind of provider always needs; a configured one of the same name wins.
+    /// Adds a header that this kind of provider always needs. A configured header with the same name replaces it.
     pub(crate) fn with(mut self, name: &'static str, value: &'static str) -> Self {
         if let Ok(headers) = &mut self.headers {
             headers.entry(name).or_insert(HeaderValue::from_static(value));
@@ -173,7 +173,7 @@ impl Endpoint {
 
 fn headers(config: &ProviderConfig, key: Option<&Secret>, sent_as: &KeyHeader) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-    // Files and secret stores like to add a line break.
+    // Files and secret stores often add a line break.
     let key = key.map_or("", Secret::expose).trim();
     let placed = config.headers.iter().any(|(_, value)| value.contains(KEY_PLACEHOLDER));
     if !key.is_empty() && !placed {

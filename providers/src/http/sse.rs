@@ -43,7 +43,7 @@ fn failure<E: std::error::Error + Send + Sync + 'static>(error: SseStreamError<E
     }
 }
 
-/// The event, unless it has no data or asks for a time to reconnect.
+/// The event; `None` if it has no data or sets the time to reconnect.
 fn message(event: Decoded) -> Option<SseEvent> {
     match event {
         Decoded::Message(MessageEvent { event, data, .. }) if !data.trim().is_empty() => {
@@ -91,7 +91,7 @@ mod tests {
         pieces
     }
 
-    /// The algorithm of the HTML standard on a whole text.
+    /// Reads a whole text by the algorithm of the HTML standard.
     fn expected(text: &str) -> Vec<String> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n").replace('\r', "\n");
         let (mut name, mut data, mut events) = (String::new(), String::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! The members that weir sets in a request and reads from an answer.
+//! Sets members of a request and reads members of an answer.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -11,8 +11,8 @@ use shared::model::tokens::Usage;
 use crate::http::{ErrorBody, SseEvent, failure_of_event};
 use crate::translate::{Step, Translate};
 
-/// The client's body with the provider's name of the model, the limit of output tokens where the provider reads it, and
-/// for streams with the wish to be told the usage.
+/// The client's body with the provider's name of the model. The limit of output tokens gets the name that the provider
+/// reads. A stream gets the option to report its usage.
 pub(super) fn body(call: &Call, output_limit: OutputLimit) -> Bytes {
     let mut body = call.body.clone();
     body.set("model", &call.model);
@@ -28,7 +28,7 @@ pub(super) fn body(call: &Call, output_limit: OutputLimit) -> Bytes {
     body.to_bytes()
 }
 
-/// Gives the limit of output tokens its older name. Where both are there, the provider reads the older one anyway.
+/// Gives the limit of output tokens its older name. If the body has both, the provider reads the older one.
 fn use_older_name(body: &mut Object) {
     let Some(limit) = body.get::<u64>("max_completion_tokens") else { return };
     if body.get::<u64>("max_tokens").is_none() {
@@ -37,7 +37,7 @@ fn use_older_name(body: &mut Object) {
     body.remove("max_completion_tokens");
 }
 
-/// What weir reads of an answer or of a chunk.
+/// The members that weir reads from an answer or a chunk.
 #[derive(Deserialize)]
 struct Seen {
     #[serde(default)]
@@ -67,15 +67,15 @@ impl Seen {
     }
 }
 
-/// The usage that an answer names.
+/// The usage that an answer reports.
 ///
 /// # Errors
-/// `Malformed` if it is no answer of this API; what it says if it is an error with status 200.
+/// `Malformed` if the body is not an answer of this API. The failure for its error if it is an error with status 200.
 pub(super) fn usage_of_whole(body: &[u8]) -> Result<Option<Usage>, Failure> {
     Ok(usage(&Seen::read(body)?.usage))
 }
 
-/// Reads a `usage` object; `None` if it counts nothing.
+/// Reads a `usage` object; `None` if it has no counts.
 pub(crate) fn usage(value: &Value) -> Option<Usage> {
     let count = |path: &str| value.pointer(path).and_then(Value::as_u64);
     let (input, output) = (count("/prompt_tokens"), count("/completion_tokens"));
@@ -91,7 +91,7 @@ pub(crate) fn usage(value: &Value) -> Option<Usage> {
     })
 }
 
-/// Passes chunks on and watches for errors, usage and the end.
+/// Passes chunks on, and watches for errors, the usage and the end.
 #[derive(Default)]
 pub(super) struct Chunks {
     finished: bool,
@@ -112,7 +112,7 @@ impl Translate for Chunks {
         Ok(Step::More(vec![Event { usage: usage(&seen.usage), data: event.data.into() }]))
     }
 
-    /// Some imitators close the connection instead of sending `[DONE]`; that is fine once a choice has finished.
+    /// Some imitators close the connection instead of sending `[DONE]`. This is accepted after a choice has finished.
     fn end(&mut self) -> Result<Vec<Event>, Failure> {
         if self.finished {
             return Ok(Vec::new());
@@ -121,7 +121,7 @@ impl Translate for Chunks {
     }
 }
 
-/// An event with the name `error`: an object with an `error` member, or the error itself.
+/// The failure for an event with the name `error`. Its data is an object with an `error` member, or the error itself.
 fn named_error(data: &str) -> Failure {
     let value = serde_json::from_str(data).unwrap_or_else(|_| Value::from(data));
     let error = ErrorBody::of(value.get("error").unwrap_or(&value));
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_what_is_there_and_forgives_what_is_not() {
+    fn reads_counts_and_takes_missing_ones_as_zero() {
         let check = |json: &str, expected: Option<Usage>| {
             assert_eq!(usage(&serde_json::from_str(json).unwrap()), expected, "{json}");
         };

@@ -1,6 +1,6 @@
-//! OpenAI, and everything that speaks its API: Azure, Groq, Together, vLLM, Ollama and others.
+//! OpenAI, and servers with its API: Azure, Groq, Together, vLLM, Ollama and others.
 //!
-//! Bodies pass through with what weir does not know; see `docs/models.md` for the few members that are set.
+//! Bodies pass through, including members that weir does not know. `docs/models.md` lists the members that weir sets.
 
 mod map;
 
@@ -12,7 +12,7 @@ use shared::model::provider::{Call, Failure, Provider, Reply, Whole};
 use shared::model::secret::Secret;
 
 use crate::http::{self, Endpoint, Http, KeyHeader};
-use crate::translate::translated;
+use crate::translate::translate;
 
 const DEFAULT_URL: &str = "https://api.openai.com/v1";
 
@@ -36,7 +36,7 @@ impl Provider for OpenAi {
         let body = map::body(call, self.output_limit);
         let response = self.http.post(&self.endpoint, call.endpoint.path(), call, body).await?;
         if call.stream {
-            return Ok(Reply::Stream(translated(http::events(response), map::Chunks::default())));
+            return Ok(Reply::Stream(translate(http::events(response), map::Chunks::default())));
         }
         let body = http::whole(response).await?;
         let usage = map::usage_of_whole(&body)?;

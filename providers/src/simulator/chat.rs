@@ -8,15 +8,15 @@ use shared::model::tokens::Usage;
 
 use super::pace::Pace;
 use super::sample::{object_without_schema, sample};
-use super::{refused, text};
+use super::{invalid_request, text};
 use crate::answer::{Answer, Choice, Finish, ToolCall, to_bytes, usage_json};
 
 const MAX_CHOICES: u64 = 128;
-/// What `builtin/simulator.toml` says, too.
+/// `builtin/simulator.toml` has the same values.
 const CONTEXT_TOKENS: u64 = 128_000;
-/// Texts of one legacy completion.
+/// The most texts of one legacy completion.
 const MAX_TEXTS: usize = 2_048;
-/// No picture counts more tokens than this, nor more than the bytes of its URL.
+/// The most tokens of a picture. A picture also never counts more tokens than its URL has bytes.
 const MAX_IMAGE_TOKENS: u64 = 85;
 
 pub(super) async fn chat(call: &Call, fingerprint: &str, created: u64, pace: Pace) -> Result<Reply, Failure> {
@@ -24,7 +24,7 @@ pub(super) async fn chat(call: &Call, fingerprint: &str, created: u64, pace: Pac
         .body
         .get("messages")
         .filter(|messages: &Vec<Value>| !messages.is_empty())
-        .ok_or_else(|| refused("messages", "`messages` must be an array with at least one message"))?;
+        .ok_or_else(|| invalid_request("messages", "`messages` must be an array with at least one message"))?;
     let choices =
         (0..choices(call)?).map(|n| choice(call, &messages, n, fingerprint)).collect::<Result<Vec<_>, _>>()?;
     let output = choices.iter().map(|choice| pieces(choice).len() as u64).sum();
@@ -32,9 +32,9 @@ pub(super) async fn chat(call: &Call, fingerprint: &str, created: u64, pace: Pac
     let id = format!("chatcmpl-sim-{}", short(fingerprint));
     let answer = Answer { id, created, model: call.model.clone() };
     if call.stream {
-        return Ok(Reply::Stream(paced(chunks(&answer, &choices, usage), pace)));
+        return Ok(Reply::Stream(pace_events(chunks(&answer, &choices, usage), pace)));
     }
-    pace.writing(u32::try_from(output).unwrap_or(u32::MAX)).await;
+    pace.wait_for_tokens(u32::try_from(output).unwrap_or(u32::MAX)).await;
     Ok(Reply::Whole(answer.whole(&choices, usage)))
 }
 
@@ -46,7 +46,7 @@ fn choices(call: &Call) -> Result<usize, Failure> {
     let n = call.body.get::<u64>("n").unwrap_or(1);
     let allowed = (1..=MAX_CHOICES).contains(&n);
     if !allowed {
-        return Err(refused("n", format!("`n` must be between 1 and {MAX_CHOICES}")));
+        return Err(invalid_request("n", format!("`n` must be between 1 and {MAX_CHOICES}")));
     }
     Ok(usize::try_from(n).unwrap_or(1))
 }
@@ -60,11 +60,11 @@ fn choice(call: &Call, messages: &[Value], n: usize, fingerprint: &str) -> Resul
         let tool_calls = vec![ToolCall { id, name, arguments: arguments.to_string() }];
         return Ok(Choice { text: None, tool_calls, finish: Finish::ToolCalls });
     }
-    let (text, finish) = cut(call, formatted(call, text::reply(messages, n)));
+    let (text, finish) = cut(call, format_answer(call, text::reply(messages, n)));
     Ok(Choice { text: Some(text), tool_calls: Vec::new(), finish })
 }
 
-/// The function that the caller insists on, if it does.
+/// The function that the caller requires, if any.
 fn forced_tool(call: &Call) -> Result<Option<Value>, Failure> {
     let choice: Value = call.body.get("tool_choice").unwrap_or_default();
     let wanted = match &choice {
@@ -78,11 +78,11 @@ fn forced_tool(call: &Call) -> Result<Option<Value>, Failure> {
     found
         .cloned()
         .map(Some)
-        .ok_or_else(|| refused("tool_choice", "`tool_choice` asks for a function that `tools` does not have"))
+        .ok_or_else(|| invalid_request("tool_choice", "`tool_choice` asks for a function that `tools` does not have"))
 }
 
-/// The text as the JSON that `response_format` asks for.
-fn formatted(call: &Call, text: String) -> String {
+/// Wraps the text in the JSON that `response_format` asks for.
+fn format_answer(call: &Call, text: String) -> String {
     let format: Value = call.body.get("response_format").unwrap_or_default();
     match format["type"].as_str() {
         Some("json_schema") => sample(&format["json_schema"]["schema"]).to_string(),
@@ -91,7 +91,7 @@ fn formatted(call: &Call, text: String) -> String {
     }
 }
 
-/// The text up to the first stop sequence, and no longer than the caller allows.
+/// The text up to the first stop sequence, or up to the caller's limit.
 fn cut(call: &Call, text: String) -> (String, Finish) {
     let text = before_stop(call, &text);
     let limit = ["max_completion_tokens", "max_tokens"].iter().find_map(|name| call.body.get::<usize>(name));
@@ -112,7 +112,7 @@ fn before_stop<'a>(call: &Call, text: &'a str) -> &'a str {
     &text[..ends.min().unwrap_or(text.len())]
 }
 
-/// Tokens of the messages and tools; never more than their bytes.
+/// Tokens of the messages and tools, never more than their bytes.
 fn prompt_tokens(call: &Call, messages: &[Value]) -> u64 {
     let texts: u64 = messages.iter().map(|message| text::count(&text::content(message))).sum();
     let parts = messages.iter().filter_map(|message| message["content"].as_array()).flatten();
@@ -122,7 +122,7 @@ fn prompt_tokens(call: &Call, messages: &[Value]) -> u64 {
 }
 
 /// # Errors
-/// `Refused` for more tokens than the simulator's context has, in the words of OpenAI.
+/// `Refused`, in the words of OpenAI, if the tokens exceed the simulator's context.
 fn within_context(input: u64) -> Result<u64, Failure> {
     if input <= CONTEXT_TOKENS {
         return Ok(input);
@@ -133,7 +133,7 @@ fn within_context(input: u64) -> Result<u64, Failure> {
     Err(Failure::Refused { status: 400, refusal: Refusal { message, kind, param: Some("messages".to_owned()), code } })
 }
 
-/// What a choice says, token by token.
+/// The content of a choice, token by token.
 fn pieces(choice: &Choice) -> Vec<&str> {
     match (&choice.text, choice.tool_calls.first()) {
         (Some(text), _) => text::tokens(text),
@@ -159,11 +159,11 @@ fn chunks(answer: &Answer, choices: &[Choice], usage: Usage) -> Vec<Event> {
     events
 }
 
-/// The events with the time of one token between them.
-fn paced(events: Vec<Event>, pace: Pace) -> stream::BoxStream<'static, Result<Event, Failure>> {
+/// Delays each event by the time of one token.
+fn pace_events(events: Vec<Event>, pace: Pace) -> stream::BoxStream<'static, Result<Event, Failure>> {
     let events = stream::iter(events.into_iter().enumerate());
     let paced = events.then(move |(index, event)| async move {
-        pace.writing(u32::from(index > 0)).await;
+        pace.wait_for_tokens(u32::from(index > 0)).await;
         Ok(event)
     });
     paced.boxed()
@@ -174,7 +174,7 @@ pub(super) async fn completion(call: &Call, fingerprint: &str, created: u64, pac
     let prompts = prompts(call)?;
     let n = choices(call)?;
     if prompts.len() * n > MAX_TEXTS {
-        return Err(refused("prompt", format!("`prompt` and `n` ask for more than {MAX_TEXTS} texts")));
+        return Err(invalid_request("prompt", format!("`prompt` and `n` ask for more than {MAX_TEXTS} texts")));
     }
     let mut texts = Vec::new();
     for prompt in &prompts {
@@ -185,17 +185,18 @@ pub(super) async fn completion(call: &Call, fingerprint: &str, created: u64, pac
     let usage = Usage { input, output, ..Usage::default() };
     let legacy = Legacy { id: format!("cmpl-sim-{}", short(fingerprint)), created, model: &call.model };
     if call.stream {
-        return Ok(Reply::Stream(paced(legacy.chunks(&texts, usage), pace)));
+        return Ok(Reply::Stream(pace_events(legacy.chunks(&texts, usage), pace)));
     }
-    pace.writing(u32::try_from(output).unwrap_or(u32::MAX)).await;
+    pace.wait_for_tokens(u32::try_from(output).unwrap_or(u32::MAX)).await;
     let choices = texts.iter().enumerate().map(|(index, (text, finish))| Legacy::choice(index, text, Some(*finish)));
     let body = legacy.body(choices.collect(), Some(usage));
     Ok(Reply::Whole(Whole { body: to_bytes(&body), usage: Some(usage) }))
 }
 
 fn prompts(call: &Call) -> Result<Vec<String>, Failure> {
-    let wrong =
-        || refused("prompt", "`prompt` must be a string, an array of strings or of tokens, or an array of such");
+    let wrong = || {
+        invalid_request("prompt", "`prompt` must be a string, an array of strings or of tokens, or an array of such")
+    };
     match call.body.get::<Value>("prompt") {
         None => Ok(vec![String::new()]),
         Some(Value::String(text)) => Ok(vec![text]),

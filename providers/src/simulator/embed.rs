@@ -1,16 +1,16 @@
-//! Simulated embeddings: bags of hashed words, so that texts with words in common are near each other.
+//! Simulated embeddings: bags of hashed words. Texts with common words are near each other.
 
 use serde::Deserialize;
 use serde_json::Value;
 use shared::model::id::Fingerprint;
 use shared::model::provider::{Call, Failure, Reply};
 
-use super::{refused, text};
+use super::{invalid_request, text};
 use crate::answer;
 
 const DEFAULT_DIMENSIONS: usize = 256;
 const MAX_DIMENSIONS: usize = 4_096;
-/// OpenAI's own ceiling.
+/// OpenAI's limit.
 const MAX_INPUTS: usize = 2_048;
 
 /// The spellings of `input`.
@@ -54,7 +54,7 @@ impl Input {
 
 pub(super) fn embed(call: &Call) -> Result<Reply, Failure> {
     let input: Input = call.body.get("input").ok_or_else(|| {
-        refused("input", "`input` must be a string, an array of strings or of tokens, or an array of such")
+        invalid_request("input", "`input` must be a string, an array of strings or of tokens, or an array of such")
     })?;
     let dimensions = match call.body.get::<Value>("dimensions") {
         None => DEFAULT_DIMENSIONS,
@@ -62,11 +62,13 @@ pub(super) fn embed(call: &Call) -> Result<Reply, Failure> {
             .as_u64()
             .and_then(|number| usize::try_from(number).ok())
             .filter(|number| (1..=MAX_DIMENSIONS).contains(number))
-            .ok_or_else(|| refused("dimensions", format!("`dimensions` must be between 1 and {MAX_DIMENSIONS}")))?,
+            .ok_or_else(|| {
+                invalid_request("dimensions", format!("`dimensions` must be between 1 and {MAX_DIMENSIONS}"))
+            })?,
     };
     let base64 = call.body.get::<String>("encoding_format").is_some_and(|format| format == "base64");
     if input.len() > MAX_INPUTS {
-        return Err(refused("input", format!("`input` has more than {MAX_INPUTS} texts")));
+        return Err(invalid_request("input", format!("`input` has more than {MAX_INPUTS} texts")));
     }
     let used = input.tokens();
     let vectors: Vec<_> = input.bags().iter().map(|words| vector(words, dimensions)).collect();
@@ -99,14 +101,14 @@ fn add_direction(sum: &mut [f64], word: &str, weight: f64) {
     let mut state = u64::from_str_radix(name.as_str().get(..16).unwrap_or("0"), 16).unwrap_or(0);
     for number in sum {
         state = splitmix(state);
-        // The upper 53 bits as a number from -1 to 1.
+        // Turns the upper 53 bits into a number from -1 to 1.
         #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
         let unit = (state >> 11) as f64 / (1_u64 << 52) as f64 - 1.0;
         *number += weight * unit;
     }
 }
 
-/// One step of the generator `SplitMix64`: fixed for ever, unlike the generators of `rand`.
+/// One step of the generator `SplitMix64`. Unlike the generators of `rand`, it never changes.
 fn splitmix(state: u64) -> u64 {
     let mut mixed = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

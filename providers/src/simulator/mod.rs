@@ -1,4 +1,4 @@
-//! A provider that needs no account: it answers from the request alone and says that it is no model.
+//! A provider without an account. It answers from the request alone and states that it is not a model.
 //!
 //! The same request gets the same text. Time and failures follow [`SimulatorConfig`].
 
@@ -23,7 +23,7 @@ use self::pace::Pace;
 pub struct Simulator {
     config: SimulatorConfig,
     clock: Clock,
-    /// Calls so far, so that a second attempt may fare better than the first.
+    /// Calls so far. A second attempt draws other chances than the first.
     calls: AtomicU64,
 }
 
@@ -40,7 +40,7 @@ impl Provider for Simulator {
         let fingerprint = fingerprint(call);
         let attempt = self.calls.fetch_add(1, Ordering::Relaxed);
         let pace = Pace::draw(&self.config, fingerprint.as_str(), attempt);
-        pace.before_the_first_token().await?;
+        pace.wait_for_first_token().await?;
         let created = self.clock.now().seconds();
         match call.endpoint {
             Endpoint::ChatCompletions => chat::chat(call, fingerprint.as_str(), created, pace).await,
@@ -51,15 +51,15 @@ impl Provider for Simulator {
     }
 }
 
-/// Names a request, whatever the spacing between its members.
+/// Identifies a request, independent of the spacing between its members.
 fn fingerprint(call: &Call) -> Fingerprint {
     let mut parts = vec![call.endpoint.path(), call.model.as_str()];
     parts.extend(call.body.members().flat_map(|(name, text)| [name, text]));
     Fingerprint::of(parts.into_iter().map(str::as_bytes))
 }
 
-/// A refusal as OpenAI words one.
-fn refused(param: &str, message: impl Into<String>) -> Failure {
+/// A refusal in the words of OpenAI.
+fn invalid_request(param: &str, message: impl Into<String>) -> Failure {
     let kind = Some("invalid_request_error".to_owned());
     let refusal = Refusal { message: message.into(), kind, param: Some(param.to_owned()), code: None };
     Failure::Refused { status: 400, refusal }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use shared::model::provider::{Call, Failure, Reply, Whole};
 use shared::model::tokens::Usage;
 
-use super::refused;
+use super::invalid_request;
 use crate::answer::to_bytes;
 
 const MAX_INPUTS: usize = 2_048;
@@ -28,11 +28,11 @@ const CATEGORIES: [&str; 13] = [
 pub(super) fn moderate(call: &Call, fingerprint: &str) -> Result<Reply, Failure> {
     let inputs = match call.body.get::<Value>("input") {
         Some(Value::String(_)) => 1,
-        // Parts of one message are judged together, strings one by one.
+        // The parts of one message get one result. Each string gets its own.
         Some(Value::Array(parts)) if parts.iter().all(Value::is_object) => 1,
         Some(Value::Array(texts)) if texts.len() <= MAX_INPUTS && texts.iter().all(Value::is_string) => texts.len(),
         _ => {
-            return Err(refused(
+            return Err(invalid_request(
                 "input",
                 "`input` must be a string, an array of at most 2048 strings, or an array of parts",
             ));

@@ -10,7 +10,7 @@ use shared::model::provider::Failure;
 /// The longest time to a first token: longer than any caller waits.
 const MAX_LATENCY: Duration = Duration::from_secs(3_600);
 
-/// What was drawn for one call.
+/// The random times of one call.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Pace {
     latency: Duration,
@@ -19,7 +19,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Draws from the request's name and the number of the attempt, so that a run can be repeated.
+    /// Draws from the request's fingerprint and the number of the attempt, so that a run can be repeated.
     pub(super) fn draw(config: &SimulatorConfig, fingerprint: &str, attempt: u64) -> Self {
         let seed = u64::from_str_radix(fingerprint.get(..16).unwrap_or("0"), 16).unwrap_or(0);
         let mut rng = StdRng::seed_from_u64(seed ^ attempt.wrapping_mul(0x9E37_79B9_7F4A_7C15));
@@ -30,9 +30,11 @@ impl Pace {
         Self { latency, per_token: Duration::try_from_secs_f64(per_token).unwrap_or(MAX_LATENCY), fails }
     }
 
+    /// Waits until the first token.
+    ///
     /// # Errors
     /// `Unavailable` for the configured share of the calls, after the same wait.
-    pub(super) async fn before_the_first_token(&self) -> Result<(), Failure> {
+    pub(super) async fn wait_for_first_token(&self) -> Result<(), Failure> {
         sleep(self.latency).await;
         if self.fails {
             let message = "the simulator was told to fail".to_owned();
@@ -41,8 +43,8 @@ impl Pace {
         Ok(())
     }
 
-    /// Waits for as long as `tokens` tokens take to be written.
-    pub(super) async fn writing(&self, tokens: u32) {
+    /// Waits for the time that writing `tokens` tokens takes.
+    pub(super) async fn wait_for_tokens(&self, tokens: u32) {
         sleep(self.per_token * tokens).await;
     }
 }

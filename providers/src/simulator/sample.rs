@@ -5,14 +5,14 @@ use std::cell::Cell;
 
 use serde_json::{Map, Value, json};
 
-/// Schemas that refer to themselves end here.
+/// The maximum depth. It ends schemas that refer to themselves.
 const MAX_DEPTH: usize = 24;
-/// Schemas that refer to themselves twice would grow without this.
+/// The most values of one answer. Schemas that refer to themselves twice would grow without this limit.
 const MAX_VALUES: usize = 2_000;
-/// The most items or characters that a lower limit makes the simulator write.
+/// The most items or characters that the simulator writes for a lower limit of the schema.
 const MAX_LENGTH: u64 = 1_000;
 
-/// A value that satisfies `schema` as far as its common keywords go.
+/// A value that satisfies the common keywords of `schema`.
 pub(super) fn sample(schema: &Value) -> Value {
     Sampler { root: schema, left: Cell::new(MAX_VALUES) }.value(schema, 0)
 }
@@ -29,7 +29,7 @@ impl Sampler<'_> {
             return Value::Null;
         }
         self.left.set(self.left.get() - 1);
-        if let Some(fixed) = fixed(schema) {
+        if let Some(fixed) = fixed_value(schema) {
             return fixed;
         }
         if let Some(inner) = self.inner(schema) {
@@ -45,7 +45,7 @@ impl Sampler<'_> {
         }
     }
 
-    /// The schema that this one stands for: what a reference names, the simplest of several, or all of them in one.
+    /// The schema that applies: the target of a reference, the simplest of several alternatives, or all of them merged.
     fn inner<'b>(&'b self, schema: &'b Value) -> Option<Cow<'b, Value>> {
         if let Some(pointer) = schema["$ref"].as_str() {
             return self.root.pointer(pointer.strip_prefix('#')?).map(Cow::Borrowed);
@@ -54,7 +54,7 @@ impl Sampler<'_> {
             return options.iter().find(|option| option["type"] == "null").or(options.first()).map(Cow::Borrowed);
         }
         let parts = schema["allOf"].as_array()?;
-        Some(Cow::Owned(parts.iter().fold(without(schema, "allOf"), merged)))
+        Some(Cow::Owned(parts.iter().fold(without(schema, "allOf"), merge)))
     }
 
     fn object(&self, schema: &Value, depth: usize) -> Value {
@@ -69,12 +69,12 @@ impl Sampler<'_> {
     }
 }
 
-fn fixed(schema: &Value) -> Option<Value> {
+fn fixed_value(schema: &Value) -> Option<Value> {
     let first = |name: &str| schema[name].as_array().and_then(|values| values.first());
     schema.get("const").or(first("enum")).or(schema.get("default")).cloned()
 }
 
-/// The first type; without one, the type that the other keywords speak of.
+/// The first type. A schema without types has the type that its other keywords belong to.
 fn kind(schema: &Value) -> &str {
     let named = match &schema["type"] {
         Value::Array(types) => types.first().and_then(Value::as_str),
@@ -91,13 +91,13 @@ fn without(schema: &Value, name: &str) -> Value {
     Value::Object(members)
 }
 
-/// Both schemas in one: objects are joined, lists are put after each other, else the second counts.
-fn merged(one: Value, other: &Value) -> Value {
+/// Merges two schemas: objects are joined, lists are concatenated, otherwise the second value counts.
+fn merge(one: Value, other: &Value) -> Value {
     match (one, other) {
         (Value::Object(mut members), Value::Object(more)) => {
             for (name, value) in more {
                 let old = members.remove(name).unwrap_or(Value::Null);
-                members.insert(name.clone(), merged(old, value));
+                members.insert(name.clone(), merge(old, value));
             }
             Value::Object(members)
         }
@@ -137,7 +137,7 @@ fn number(schema: &Value) -> Value {
     if value.fract() == 0.0 && value.abs() < 1e15 { json!(value as i64) } else { json!(value) }
 }
 
-/// An object for callers that want JSON and name no schema.
+/// An object for callers that ask for JSON without a schema.
 pub(super) fn object_without_schema(text: &str) -> Value {
     Value::Object(Map::from_iter([("simulated".to_owned(), Value::Bool(true)), ("text".to_owned(), Value::from(text))]))
 }

@@ -1,4 +1,4 @@
-//! What the simulator says, and how it counts.
+//! The simulator's texts and its counting.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ const MAX_ECHO_CHARS: usize = 2_000;
 /// The longest token in characters.
 const MAX_TOKEN_CHARS: usize = 12;
 
-/// The simulator's answer to `messages`; the `n`-th of several ends with its number.
+/// The simulator's answer to `messages`. Answer number `n` of several ends with its number.
 pub(super) fn reply(messages: &[Value], n: usize) -> String {
     let said = |role: &str| messages.iter().rev().find(|message| message["role"] == role).map(content);
     let last_is_tool = messages.last().is_some_and(|message| message["role"] == "tool");
@@ -15,15 +15,15 @@ pub(super) fn reply(messages: &[Value], n: usize) -> String {
         Some(result) => format!("The tool said: {}", echo(&result)),
         None => format!("You said: {}", echo(&said("user").unwrap_or_default())),
     };
-    numbered(&format!("This is weir's simulator, not a model. {heard}"), n)
+    add_number(&format!("This is weir's simulator, not a model. {heard}"), n)
 }
 
 /// The simulator's continuation of a prompt.
 pub(super) fn continuation(prompt: &str, n: usize) -> String {
-    numbered(&format!(" This is weir's simulator, not a model. The prompt was: {}", echo(prompt)), n)
+    add_number(&format!(" This is weir's simulator, not a model. The prompt was: {}", echo(prompt)), n)
 }
 
-fn numbered(text: &str, n: usize) -> String {
+fn add_number(text: &str, n: usize) -> String {
     if n == 0 { text.to_owned() } else { format!("{text} ({})", n + 1) }
 }
 
@@ -31,7 +31,7 @@ fn echo(text: &str) -> String {
     text.trim().chars().take(MAX_ECHO_CHARS).collect()
 }
 
-/// The text of a message: its content, or the text parts of it.
+/// The text of a message: its content, or the texts of its parts.
 pub(super) fn content(message: &Value) -> String {
     match &message["content"] {
         Value::String(text) => text.clone(),
@@ -45,7 +45,7 @@ pub(super) fn content(message: &Value) -> String {
 
 /// Cuts `text` into the simulator's tokens: words of at most 12 characters with the space before them.
 ///
-/// Put together they are the text again, and there are never more of them than bytes.
+/// Joined, the tokens are the text again. There are never more tokens than bytes.
 pub(super) fn tokens(text: &str) -> Vec<&str> {
     let mut tokens = Vec::new();
     let mut start = 0;

@@ -82,14 +82,14 @@ async fn a_stream_becomes_chunks() {
 }
 
 #[tokio::test]
-async fn usage_is_told_once_and_at_the_end() {
+async fn reports_the_usage_once_at_the_end() {
     let server = Server::start(Answer::sse(STREAM)).await;
     let reply = provider(&toml(&server)).send(&chat(CLIENT, true)).await.unwrap();
     let usages: Vec<_> = drain(reply).await.into_iter().filter_map(|event| event.unwrap().usage).collect();
     assert_eq!(usages, [Usage { input: 30, cached_input: 5, output: 42, ..Usage::default() }]);
 }
 
-/// Plays `stream` and returns the words of the failure that ends it.
+/// Plays `stream` and returns the text of the failure that ends it.
 async fn end_of(stream: &str) -> String {
     let server = Server::start(Answer::sse(stream)).await;
     let reply = provider(&toml(&server)).send(&chat(CLIENT, true)).await.unwrap();

@@ -1,4 +1,4 @@
-//! A connector below the AWS SDK that plays recorded answers and keeps what it was asked.
+//! A connector below the AWS SDK that plays recorded answers and records requests.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +12,7 @@ use providers::bedrock::Bedrock;
 use serde_json::Value;
 use shared::model::clock::Clock;
 
-/// What AWS answers.
+/// A recorded answer of AWS.
 #[derive(Debug, Clone)]
 pub(crate) struct Recorded {
     pub status: u16,
@@ -58,7 +58,7 @@ fn frame(line: &str) -> Message {
         .add_header(header(":content-type", "application/json"))
 }
 
-/// What the SDK sent.
+/// A request that the SDK sent.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Sent {
     pub path: String,
@@ -76,7 +76,7 @@ impl Aws {
         Self { recorded, sent: Arc::default() }
     }
 
-    /// A provider that asks this instead of AWS.
+    /// A provider that calls this connector instead of AWS.
     pub(crate) fn bedrock(&self) -> Bedrock {
         self.bedrock_as(Credentials::new("AKID", "secret", None, None, "test"))
     }

@@ -62,7 +62,7 @@ async fn a_stream_becomes_chunks() {
     assert!(aws.sent()[0].path.ends_with("/converse-stream"));
 }
 
-/// Plays `frames` and returns the words of the failure that ends them.
+/// Plays `frames` and returns the text of the failure that ends them.
 async fn end_of(frames: &str) -> String {
     let reply = Aws::new(Recorded::frames(frames)).bedrock().send(&chat(CLIENT, true)).await.unwrap();
     drain(reply).await.pop().unwrap().unwrap_err().to_string()
@@ -121,7 +121,7 @@ async fn without_credentials_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn what_converse_lacks_is_named() {
+async fn names_members_that_converse_lacks() {
     let cases = [
         (
             r#""messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://example.com/a.png"}}]}]"#,

@@ -19,7 +19,7 @@ fn toml(server: &Server) -> String {
 }
 
 #[tokio::test]
-async fn a_request_keeps_what_weir_does_not_know() {
+async fn a_request_keeps_unknown_members() {
     let server = Server::start(Answer::sse(STREAM)).await;
     let sent = call(Endpoint::ChatCompletions, CLIENT, true);
     provider(&toml(&server)).send(&sent).await.unwrap();
@@ -105,7 +105,7 @@ async fn a_stream_may_begin_with_a_byte_order_mark() {
     same_lines(&lines(reply).await, include_str!("../fixtures/openai/stream-client.jsonl"));
 }
 
-/// Plays `stream` and compares how it ends: the failure's words, or how many chunks came.
+/// Plays `stream` and compares its end: the text of the failure, or the number of chunks.
 async fn check_end(stream: &str, breaks: bool, expected: &str) {
     let server = Server::start(Answer { breaks, ..Answer::sse(stream) }).await;
     let reply = provider(&toml(&server)).send(&call(Endpoint::ChatCompletions, CLIENT, true)).await.unwrap();

@@ -1,4 +1,4 @@
-//! A server that plays recorded answers and keeps what it was sent.
+//! A server that plays recorded answers and records requests.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use shared::model::object::Object;
 use shared::model::provider::{Call, Endpoint, Event, Failure, Provider, Reply};
 use shared::model::secret::Secret;
 
-/// What the server answers.
+/// The server's answer.
 #[derive(Clone)]
 pub(crate) struct Answer {
     pub status: u16,

@@ -1,4 +1,4 @@
-//! What a catalog turns into.
+//! Providers from a catalog.
 
 use shared::model::catalog::{Catalog, KeySource};
 use shared::model::clock::Clock;
@@ -44,7 +44,7 @@ fn check(line: &str, key: &str, expected: &str) {
 }
 
 #[test]
-fn what_cannot_be_sent_is_named() {
+fn names_headers_and_urls_that_cannot_be_sent() {
     check("headers = { \"no name\" = \"x\" }", "k", "provider `a`: `no name` is no name of a header");
     check("headers = { x-a = \"a\\nb\" }", "k", "provider `a`: the value of header `x-a` cannot be sent");
     check("", "line\nbreak", "provider `a`: the key has characters that a header cannot carry");

@@ -20,7 +20,7 @@ fn hello() -> Value {
 }
 
 #[tokio::test]
-async fn says_what_it_is_and_repeats_itself() {
+async fn names_itself_and_repeats_its_answers() {
     let answer = chat(hello()).await;
     let message = &answer["choices"][0]["message"];
     assert_eq!(message["content"], "This is weir's simulator, not a model. You said: Hello there");

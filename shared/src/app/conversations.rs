@@ -69,7 +69,7 @@ impl Conversations {
         if !self.records.delete(&caller.project.id, id).await?.is_written() {
             return Err(not_found(id));
         }
-        Ok(responses::conversation_deleted(id))
+        Ok(responses::deleted_conversation(id))
     }
 
     /// Adds items to the end of a conversation, all or none, and returns the list of the added items.

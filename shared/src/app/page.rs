@@ -20,7 +20,7 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// Returns the page of `all` that `cursor` selects, oldest first. Ids sort by creation time; see
-    /// `model::id::ordered`.
+    /// `model::id::new_ordered`.
     pub(super) fn oldest_first(mut all: Vec<T>, cursor: &Cursor, id: fn(&T) -> &str) -> Self {
         all.retain(|item| cursor.after.as_deref().is_none_or(|after| id(item) > after));
         all.sort_by(|a, b| id(a).cmp(id(b)));

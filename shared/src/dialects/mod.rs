@@ -1,8 +1,8 @@
-//! What clients speak: how each API's requests are read and how its answers and streams are written.
+//! The APIs of clients: reads their requests, and writes their answers and streams.
 //!
-//! Between a client's dialect and a provider's is one canonical call: an OpenAI chat completion
-//! ([`openai_chat::Body`]). Where client and provider speak the same, bytes pass unchanged. Everything here is pure:
-//! no I/O, no clock, no HTTP framework.
+//! A client's dialect and a provider's meet in one canonical call: an OpenAI chat completion ([`openai_chat::Body`]).
+//! If client and provider use the same API, bytes pass unchanged. Everything here is pure: no I/O, no clock, no HTTP
+//! framework.
 
 mod content_type;
 pub mod openai_chat;

@@ -1,4 +1,4 @@
-//! The values that request bodies are made of, each checked as it is read.
+//! Values of request bodies that are checked while they are read.
 
 use std::fmt;
 
@@ -8,20 +8,20 @@ use serde_json::value::RawValue;
 
 use crate::model::invalid::Invalid;
 
-/// Reads a shape; an error names the path of the field.
+/// Reads a shape. An error names the path of the field.
 pub(in crate::dialects) fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, Invalid> {
     read_at(json, "")
 }
 
-/// Reads a shape that is found at the path `at` of the body; an error names the whole path of the field.
+/// Reads a shape at the path `at` of the body. An error names the whole path of the field.
 pub(in crate::dialects) fn read_at<T: DeserializeOwned>(json: &[u8], at: &str) -> Result<T, Invalid> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let reason = error.inner().to_string();
         let reason = reason.split(" at line ").next().unwrap_or_default();
-        let path = joined(at, &error.path().to_string());
+        let path = join_paths(at, &error.path().to_string());
         match reason.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
-            Some(field) => missing(&joined(&path, field)),
+            Some(field) => missing(&join_paths(&path, field)),
             None => Invalid {
                 message: format!("Invalid value for '{path}': {reason}."),
                 param: Some(path),
@@ -31,7 +31,7 @@ pub(in crate::dialects) fn read_at<T: DeserializeOwned>(json: &[u8], at: &str) -
     })
 }
 
-/// A field that must be there and is not.
+/// The error for a missing field.
 pub(in crate::dialects) fn missing(param: &str) -> Invalid {
     Invalid {
         message: format!("Missing required parameter: '{param}'."),
@@ -40,8 +40,8 @@ pub(in crate::dialects) fn missing(param: &str) -> Invalid {
     }
 }
 
-/// The path of `inner` within `outer`; `.` is the whole.
-fn joined(outer: &str, inner: &str) -> String {
+/// The path of `inner` within `outer`. The path `.` is the whole value.
+fn join_paths(outer: &str, inner: &str) -> String {
     match (outer, inner) {
         ("" | ".", inner) => inner.to_owned(),
         (outer, ".") => outer.to_owned(),
@@ -50,7 +50,7 @@ fn joined(outer: &str, inner: &str) -> String {
     }
 }
 
-/// A string with something in it.
+/// A string that is not empty.
 pub(in crate::dialects) struct Name(pub(in crate::dialects) String);
 
 impl<'de> Deserialize<'de> for Name {
@@ -76,7 +76,7 @@ impl<'de> Deserialize<'de> for Count {
     }
 }
 
-/// Answers asked for: OpenAI allows 128.
+/// A number of answers: 1 to 128, as at OpenAI.
 #[derive(Clone, Copy)]
 pub(super) struct Choices(pub(super) u64);
 
@@ -102,11 +102,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for NonEmpty<T> {
     }
 }
 
-/// A string, or a list of parts; a string is a list without media.
+/// A string, or a list of parts. A string has no media.
 #[derive(Default)]
 pub(super) struct Content(pub(super) Vec<Part>);
 
-/// One content part: only its kind and the length of its JSON matter here.
+/// One content part. Only its type and the length of its JSON are read.
 pub(super) struct Part {
     kind: String,
     pub(super) length: usize,
@@ -130,7 +130,7 @@ impl<'de> Deserialize<'de> for Part {
         }
         let text = Box::<RawValue>::deserialize(deserializer)?;
         if text.get().starts_with('"') {
-            // A moderation's input is a list of strings.
+            // The input of a moderation may be a list of strings.
             return Ok(Self { kind: "text".to_owned(), length: text.get().len() });
         }
         let kind: Kind = serde_json::from_str(text.get())
@@ -169,9 +169,9 @@ impl<'de> Deserialize<'de> for Content {
     }
 }
 
-/// A string, a list of strings, a list of tokens, or a list of lists of tokens; not empty.
+/// A string, a list of strings, a list of tokens, or a list of lists of tokens. It is not empty.
 pub(super) struct TextOrTokens {
-    /// Inputs in the list; a list of tokens is one input.
+    /// Number of inputs. A list of tokens is one input.
     pub(super) items: u64,
 }
 

@@ -29,7 +29,8 @@ pub fn respond_to(catalog: &Catalog, requested_model: &str, answer: Result<CallA
     response
 }
 
-/// The response to a call, with status 200. Its body never fails, because Lambda's runtime would write the error's text into it.
+/// The response to a call, with status 200. Its body never fails, because Lambda's runtime would write the error's text
+/// into it.
 #[must_use]
 pub fn respond(answer: CallAnswer) -> Response {
     let chunks = unfold(answer.body, async |mut body| Some((body.recv().await?, body)));

@@ -6,8 +6,8 @@ use crate::app::CacheControl;
 
 /// Reads the first `Cache-Control` header and ignores each directive that weir does not know.
 ///
-/// The parser of the crate `headers` would change the outcome for clients: it knows directives in lower case only, and it
-/// drops the whole header if one directive is malformed, although a `no-store` in it must still hold.
+/// The parser of the crate `headers` would change the outcome for clients: it knows directives in lower case only, and
+/// it drops the whole header if one directive is malformed, although a `no-store` in it must still hold.
 pub(super) fn cache_control(headers: &HeaderMap) -> CacheControl {
     headers.get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok()).map(parse).unwrap_or_default()
 }

@@ -42,7 +42,8 @@ pub struct Config {
 /// | `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` | `true` (or `span_only`, `span_and_event`) records prompts and answers on spans | `false` |
 /// | `OTEL_SDK_DISABLED` | `true` makes no spans | `false` |
 ///
-/// The SDK itself reads `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER` and its argument.
+/// The SDK itself reads `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER` and its
+/// argument.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TelemetryConfig {
     pub metrics_namespace: Option<String>,
@@ -154,8 +155,8 @@ fn parse_capture(value: Option<String>) -> Result<Option<bool>, ConfigError> {
     }
 }
 
-/// The value of an environment variable; `None` if it is absent or empty. Templates cannot leave a variable out, so they
-/// leave it empty.
+/// The value of an environment variable; `None` if it is absent or empty. Templates cannot leave a variable out, so
+/// they leave it empty.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "all settings are read through this function")]
 pub fn env(name: &str) -> Option<String> {

@@ -1,4 +1,5 @@
-//! One JSON log line per request, with a constant message and units in its fields. It never holds prompts, answers or keys.
+//! One JSON log line per request, with a constant message and units in its fields. It never holds prompts, answers or
+//! keys.
 //!
 //! The metrics and the span of the request end at the same place.
 

@@ -17,13 +17,13 @@ use crate::app::ErrorChain;
 use crate::model::clock;
 use crate::model::message::Message;
 
-/// Runs `work` for all messages of a batch at once. Returns those that failed, panicked or cannot be parsed: SQS delivers
-/// them again, and makes dead letters of them after as many deliveries as the queue allows.
+/// Runs `work` for all messages of a batch at once. Returns those that failed, panicked or cannot be parsed: SQS
+/// delivers them again, and makes dead letters of them after as many deliveries as the queue allows.
 ///
 /// `function` names the worker in the log, the metrics and the spans. Each message has one of each, without its body.
 ///
-/// The event source needs `FunctionResponseTypes: [ReportBatchItemFailures]`; without it SQS deletes failed messages too.
-/// SQS may deliver any message twice, late, or while another worker has it, so `work` must allow for that.
+/// The event source needs `FunctionResponseTypes: [ReportBatchItemFailures]`; without it SQS deletes failed messages
+/// too. SQS may deliver any message twice, late, or while another worker has it, so `work` must allow for that.
 pub async fn batch<K, F, E>(function: &'static str, event: SqsEvent, work: impl Fn(Message<K>) -> F) -> SqsBatchResponse
 where
     K: Serialize + DeserializeOwned,

@@ -24,7 +24,7 @@ impl Clock {
         Self(Some(Arc::new(AtomicU64::new(start_ms))))
     }
 
-    /// Moves a manual clock forward; a system clock takes no notice.
+    /// Moves a manual clock forward. Does nothing to a system clock.
     pub fn advance_ms(&self, by: u64) {
         if let Some(now) = &self.0 {
             now.fetch_add(by, Ordering::SeqCst);
@@ -61,7 +61,7 @@ impl Timestamp {
         Self(self.0.saturating_add(ms))
     }
 
-    /// Milliseconds from `self` until `later`; 0 if that is past.
+    /// Milliseconds from `self` until `later`; 0 if `later` is past.
     #[must_use]
     pub fn until(self, later: Self) -> u64 {
         later.0.saturating_sub(self.0)
@@ -74,7 +74,7 @@ impl Timestamp {
         self.civil().format(&format).unwrap_or_default()
     }
 
-    /// The first instant of the next calendar month in UTC: when a budget starts anew.
+    /// The first instant of the next calendar month in UTC, when a budget starts again.
     #[must_use]
     pub fn next_month(self) -> Self {
         let date = self.civil().date();
@@ -86,7 +86,7 @@ impl Timestamp {
         Self(u64::try_from(first.midnight().assume_utc().unix_timestamp()).unwrap_or(0) * 1_000)
     }
 
-    /// The hour in UTC, `2026-11-22T17`: the grain of the usage counters. Sorts as time does.
+    /// The hour in UTC, `2026-11-22T17`: the period of a usage counter. Sorts by time.
     #[must_use]
     pub fn hour(self) -> String {
         let format = format_description!("[year]-[month]-[day]T[hour]");
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_budget_starts_anew_with_the_month() {
+    fn a_budget_starts_again_with_the_month() {
         let december = Timestamp(1_798_761_599_000); // 2026-12-31T23:59:59Z
         assert_eq!((december.month().as_str(), december.hour().as_str()), ("2026-12", "2026-12-31T23"));
         assert_eq!(december.next_month(), Timestamp(1_798_761_600_000));

@@ -16,15 +16,16 @@ pub fn new(prefix: &str) -> String {
     format!("{prefix}{}", random(24))
 }
 
-/// A new identifier that sorts after those made before `now`: `prefix`, 8 letters and digits of time, 16 random (95 bits).
+/// A new identifier that sorts after the identifiers of earlier times: `prefix`, 8 letters and digits of time, and 16
+/// random ones (95 bits).
 ///
-/// Lists that are ordered by such ids can go on after an item that was deleted.
+/// A list in the order of such ids can continue after a deleted item.
 #[must_use]
-pub fn ordered(prefix: &str, now: Timestamp) -> String {
+pub fn new_ordered(prefix: &str, now: Timestamp) -> String {
     format!("{prefix}{}{}", time_digits(now), random(16))
 }
 
-/// 8 letters and digits that sort as time does.
+/// 8 letters and digits that sort by time.
 fn time_digits(time: Timestamp) -> String {
     let mut left = time.0;
     let mut digits = [0_u8; 8];
@@ -35,20 +36,20 @@ fn time_digits(time: Timestamp) -> String {
     String::from_utf8_lossy(&digits).into_owned()
 }
 
-/// The identifier that follows from `parts`: `prefix` and 24 letters and digits of their hash. Always the same one.
+/// The identifier for `parts`: `prefix` and 24 letters and digits of their hash. It is always the same one.
 #[must_use]
-pub fn derived(prefix: &str, parts: &[&str]) -> String {
-    format!("{prefix}{}", hashed(parts, 24))
+pub fn derive(prefix: &str, parts: &[&str]) -> String {
+    format!("{prefix}{}", hash_letters(parts, 24))
 }
 
-/// The identifier that follows from `time` and `parts`, and sorts as [`ordered`] ones do. Always the same one.
+/// The identifier for `time` and `parts`. It sorts like those of [`new_ordered`] and is always the same one.
 #[must_use]
-pub fn ordered_derived(prefix: &str, time: Timestamp, parts: &[&str]) -> String {
-    format!("{prefix}{}{}", time_digits(time), hashed(parts, 16))
+pub fn derive_ordered(prefix: &str, time: Timestamp, parts: &[&str]) -> String {
+    format!("{prefix}{}{}", time_digits(time), hash_letters(parts, 16))
 }
 
-/// `length` letters and digits, at most 32, of a hash.
-fn hashed(parts: &[&str], length: usize) -> String {
+/// `length` letters and digits of a hash, at most 32.
+fn hash_letters(parts: &[&str], length: usize) -> String {
     let mut hasher = Sha256::new();
     for part in parts {
         hasher.update((part.len() as u64).to_le_bytes());
@@ -69,7 +70,7 @@ pub fn random(length: usize) -> String {
 pub struct Fingerprint(String);
 
 impl Fingerprint {
-    /// Hashes `parts` in order; each is preceded by its length, so that moving a boundary changes the hash.
+    /// Hashes `parts` in order. The length of each part is hashed first, so that moving a boundary changes the hash.
     pub fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut hasher = Sha256::new();
         for part in parts {
@@ -79,7 +80,7 @@ impl Fingerprint {
         Self(hex(&hasher.finalize()))
     }
 
-    /// A fingerprint that was stored.
+    /// Restores a stored fingerprint.
     pub(crate) fn from_hex(text: String) -> Self {
         Self(text)
     }
@@ -114,19 +115,19 @@ mod tests {
     #[test]
     fn ordered_identifiers_sort_as_they_were_made() {
         let times = [0, 1, 61, 62, 1_767_225_600_000, 1_767_225_600_001, 4_102_444_800_000];
-        let made = times.map(|ms| ordered("key_", Timestamp(ms)));
+        let made = times.map(|ms| new_ordered("key_", Timestamp(ms)));
         assert!(made.is_sorted(), "{made:?}");
         assert!(made.iter().all(|id| id.len() == 28), "{made:?}");
     }
 
     #[test]
     fn derived_identifiers_are_always_the_same_and_sort_by_time() {
-        let made = |ms, part| ordered_derived("wh_", Timestamp(ms), &["evt_1", part]);
+        let made = |ms, part| derive_ordered("wh_", Timestamp(ms), &["evt_1", part]);
         assert_eq!(made(1_767_225_600_000, "we_1"), made(1_767_225_600_000, "we_1"));
         assert_ne!(made(1_767_225_600_000, "we_1"), made(1_767_225_600_000, "we_2"));
         assert!(made(1_767_225_600_000, "we_2") < made(1_767_225_600_001, "we_1"));
-        assert_eq!((made(0, "we_1").len(), derived("evt_", &["a", "b"]).len()), (27, 28));
-        assert_ne!(derived("evt_", &["ab", "c"]), derived("evt_", &["a", "bc"]));
+        assert_eq!((made(0, "we_1").len(), derive("evt_", &["a", "b"]).len()), (27, 28));
+        assert_ne!(derive("evt_", &["ab", "c"]), derive("evt_", &["a", "bc"]));
     }
 
     #[test]

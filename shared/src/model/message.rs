@@ -1,11 +1,11 @@
-//! What queues carry: which job, never its content. Bodies lie in the table and the bucket.
+//! Messages in queues. A message names a job and never has its content. The table and the bucket store bodies.
 
 use serde::{Deserialize, Serialize};
 
-/// The version that this code writes and reads. A message of another version goes to the dead letters.
+/// The version that this code writes and reads. Messages of other versions become dead letters.
 const VERSION: u32 = 1;
 
-/// Which response.
+/// The key of a response.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ResponseKey {
     pub project_id: String,
@@ -20,7 +20,7 @@ pub struct DeliveryKey {
     pub delivery_id: String,
 }
 
-/// A message: a job's key and the trace it belongs to.
+/// A message: the key of a job and its trace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message<K> {
     version: u32,
@@ -31,7 +31,7 @@ pub struct Message<K> {
     pub traceparent: Option<String>,
 }
 
-/// Why a message cannot be read: it is for a person to look at.
+/// Why a message cannot be read. A person has to look at it.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
     #[error("it is no message of weir")]
@@ -54,7 +54,7 @@ impl<K: Serialize + for<'de> Deserialize<'de>> Message<K> {
     /// Reads a message.
     ///
     /// # Errors
-    /// If it is not one, or one of another version.
+    /// If the text is not a message, or is a message of another version.
     pub fn parse(json: &str) -> Result<Self, Unreadable> {
         let message: Self = serde_json::from_str(json)?;
         if message.version == VERSION { Ok(message) } else { Err(Unreadable::Version(message.version)) }
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_refused() {
+    fn refuses_invalid_messages() {
         let read = |json: &str| Message::<ResponseKey>::parse(json).unwrap_err().to_string();
         assert_eq!(read("{}"), "it is no message of weir");
         let newer = r#"{"version":2,"project_id":"p","response_id":"r"}"#;

@@ -9,7 +9,7 @@ use std::ops::{Add, AddAssign};
 pub struct MicroUsd(pub u64);
 
 impl MicroUsd {
-    /// The amount in dollars, for answers to people. Exact up to 9 billion dollars.
+    /// The amount in dollars, for display. Exact up to 9 billion dollars.
     #[must_use]
     pub fn dollars(self) -> f64 {
         // 2^53 micro-dollars are 9 billion dollars.
@@ -18,9 +18,9 @@ impl MicroUsd {
         micro / 1e6
     }
 
-    /// Dollars as an administrator writes them, rounded to the nearest micro-dollar.
+    /// Reads dollars, rounded to the nearest micro-dollar.
     ///
-    /// Returns `None` for what is negative, not a number, or more than a billion dollars.
+    /// Returns `None` for negative numbers, for values that are not numbers, and for more than a billion dollars.
     ///
     /// ```
     /// # use shared::model::money::MicroUsd;
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_amount() {
+    fn refuses_invalid_amounts() {
         for dollars in [f64::NAN, f64::INFINITY, -0.01, 2e9] {
             assert_eq!(MicroUsd::from_dollars(dollars), None, "{dollars}");
         }

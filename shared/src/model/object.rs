@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn replaces_in_place_and_appends_what_is_new() {
+    fn replaces_in_place_and_appends_new_members() {
         let mut object = Object::parse(br#"{"model":"a","x":1}"#).unwrap();
         object.set("model", "b");
         object.set("stream", &true);

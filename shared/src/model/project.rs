@@ -8,7 +8,7 @@ use super::invalid::Invalid;
 use super::money::MicroUsd;
 use super::secret::Secret;
 
-/// A project: the tenant that requests are admitted, accounted and kept apart by.
+/// A project: the tenant of requests. Admission, accounting and isolation are per project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Project {
     /// `proj_` and 24 letters and digits.
@@ -16,15 +16,15 @@ pub struct Project {
     pub name: String,
     /// Unix seconds.
     pub created_at: u64,
-    /// Unix seconds; an archived project's keys are refused.
+    /// Unix seconds. The keys of an archived project are refused.
     pub archived_at: Option<u64>,
     pub limits: Limits,
-    /// Counts the changes of the project. A meter says which revision it was filled for.
+    /// The number of changes of the project. A meter stores the revision that it was filled for.
     pub revision: u64,
     pub policy: Policy,
 }
 
-/// A name of a project or a service account that was checked: 1 to 200 characters, no surrounding space.
+/// A checked name of a project or a service account: 1 to 200 characters without surrounding space.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name(String);
 
@@ -46,7 +46,7 @@ impl From<Name> for String {
     }
 }
 
-/// What a project may use; `None` means without a limit.
+/// The limits of a project. `None` means no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
     pub requests_per_minute: Option<u64>,
@@ -55,30 +55,30 @@ pub struct Limits {
     pub budget: Option<MicroUsd>,
 }
 
-/// How a project wants its requests treated.
+/// The settings for a project's requests.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
-    /// Output tokens of a request that names no limit of its own; also sent to the provider.
+    /// The limit of output tokens for requests without one. It is also sent to the provider.
     pub default_max_output_tokens: Option<u64>,
-    /// Treat a retry of an SDK (`x-stainless-retry-count` above 0) as the request it repeats.
+    /// Whether a retry of an SDK (`x-stainless-retry-count` above 0) is treated as the request that it repeats.
     pub dedupe_retries: bool,
-    /// Answer identical requests from the cache for this many seconds; absent: no cache.
+    /// The seconds for which identical requests are answered from the cache. `None` disables the cache.
     pub cache_ttl_seconds: Option<u64>,
 }
 
-/// The longest `cache_ttl_seconds`: the deployed bucket deletes bodies after 32 days, see `template.yaml`.
+/// The largest `cache_ttl_seconds`. The deployed bucket deletes bodies after 32 days, see `template.yaml`.
 pub const MAX_CACHE_TTL_SECONDS: u64 = 30 * 86_400;
 
-/// Who sent a request: made by `app::access` from a valid key and by nothing else.
+/// The sender of a request. Only `app::access` creates it, from a valid key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     pub project: Project,
-    /// `key_...`, the id of the API key, not the key.
+    /// `key_...`, the id of the API key. It is not the key itself.
     pub api_key_id: String,
 }
 
-/// What owns API keys: an application or a team that calls weir for a project.
+/// An owner of API keys: an application or a team that calls weir for a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceAccount {
     /// `svc_acct_` and 24 letters and digits.
@@ -89,7 +89,7 @@ pub struct ServiceAccount {
     pub created_at: u64,
 }
 
-/// What the table keeps of an API key. The key itself is shown once and never stored.
+/// The stored record of an API key. The key itself is shown once and never stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
     /// `key_` and 24 letters and digits.
@@ -106,8 +106,8 @@ pub struct ApiKey {
 
 /// An API key as a client sends it: `sk-weir-<project>-<secret>`.
 ///
-/// It names its project so that the project can be read beside the key, not after it. The stored key decides whether
-/// that is true.
+/// The key names its project, so that weir reads the project and the key at the same time. Only the stored key proves
+/// that the name is true.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKeySecret {
     project_id: String,
@@ -126,7 +126,7 @@ impl ApiKeySecret {
         Self { project_id: project_id.to_owned(), secret }
     }
 
-    /// Reads a key; `None` if it has not the form of one.
+    /// Reads a key; `None` if the text does not have the form of a key.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (project, secret) = text.strip_prefix(KEY_PREFIX)?.split_once('-')?;
@@ -138,15 +138,15 @@ impl ApiKeySecret {
         Some(Self { project_id: format!("{PROJECT_PREFIX}{project}"), secret: Secret::new(text) })
     }
 
-    /// The project that the key says it belongs to.
+    /// The project that the key names.
     #[must_use]
     pub fn project_id(&self) -> &str {
         &self.project_id
     }
 
-    /// What the table stores and finds the key by.
+    /// The hash under which the table stores the key.
     ///
-    /// SHA-256 without salt: the secret has 238 random bits, so there is nothing to guess.
+    /// SHA-256 without salt. The secret has 238 random bits, so it cannot be guessed.
     #[must_use]
     pub fn hash(&self) -> Fingerprint {
         Fingerprint::of([self.secret.expose().as_bytes()])
@@ -157,9 +157,9 @@ impl ApiKeySecret {
         &self.secret
     }
 
-    /// Enough of the key to recognise it by: `sk-weir-...abcd`.
+    /// A part of the key that identifies it for a person: `sk-weir-...abcd`.
     #[must_use]
-    pub fn redacted(&self) -> String {
+    pub fn redact(&self) -> String {
         let text = self.secret.expose();
         format!("{KEY_PREFIX}...{}", &text[text.len() - 4..])
     }
@@ -175,7 +175,7 @@ mod tests {
         let key = ApiKeySecret::generate(&project);
         assert_eq!(ApiKeySecret::parse(key.secret().expose()), Some(key.clone()));
         assert_eq!(key.project_id(), project);
-        assert!(key.secret().expose().ends_with(&key.redacted()[11..]), "{}", key.redacted());
+        assert!(key.secret().expose().ends_with(&key.redact()[11..]), "{}", key.redact());
     }
 
     #[test]
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused_before_any_look_up() {
+    fn refuses_invalid_keys_before_any_look_up() {
         for text in
             ["", "sk-1", "sk-weir-", "sk-weir-abc", "sk-weir-abc-", "sk-weir-a#b-c", "sk-weir-abc-dé", "Bearer x"]
         {

@@ -1,4 +1,4 @@
-//! What weir asks of a model provider, and how a provider can fail.
+//! Calls to a model provider, their answers, and their failures.
 
 use std::time::Duration;
 
@@ -9,12 +9,13 @@ use futures_util::stream::BoxStream;
 use super::object::Object;
 use super::tokens::Usage;
 
-/// A provider of models. Implementations live in the `providers` crate and speak OpenAI's shapes on this side.
+/// A provider of models. Implementations are in the crate `providers`. They accept and return OpenAI's shapes.
 ///
-/// An implementation makes one attempt: timeouts other than connecting, retries and fallback belong to `app::dispatch`.
+/// An implementation makes one attempt. Timeouts other than for connecting, retries and fallback belong to
+/// `app::dispatch`.
 #[async_trait]
 pub trait Provider: Send + Sync {
-    /// Sends `call` and returns once the answer is whole, or for a streamed call once it has begun.
+    /// Sends `call`. Returns after the whole answer, or after the start of a streamed answer.
     ///
     /// # Errors
     /// See [`Failure`].
@@ -25,7 +26,7 @@ pub trait Provider: Send + Sync {
 #[derive(Debug, Clone)]
 pub struct Call {
     pub endpoint: Endpoint,
-    /// The provider's name of the model; the implementation puts it into the body.
+    /// The provider's name of the model. The implementation writes it into the body.
     pub model: String,
     /// The client's body in OpenAI's shape.
     pub body: Object,
@@ -69,10 +70,10 @@ impl Endpoint {
     }
 }
 
-/// What a provider answers.
+/// A provider's answer.
 pub enum Reply {
     Whole(Whole),
-    /// Events as they come; the end of the stream is the end of the answer.
+    /// The events. The end of the stream is the end of the answer.
     Stream(BoxStream<'static, Result<Event, Failure>>),
 }
 
@@ -81,7 +82,7 @@ pub enum Reply {
 pub struct Whole {
     /// JSON in OpenAI's shape.
     pub body: Bytes,
-    /// What was used; `None` if the provider did not say.
+    /// The usage; `None` if the provider did not report it.
     pub usage: Option<Usage>,
 }
 
@@ -90,37 +91,37 @@ pub struct Whole {
 pub struct Event {
     /// The chunk as JSON in OpenAI's shape, without `data:` and without line breaks.
     pub data: Bytes,
-    /// What the call used so far, where this chunk says so.
+    /// The usage of the call so far, if this chunk reports it.
     pub usage: Option<Usage>,
 }
 
 /// Why a provider gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// No connection, or it broke.
+    /// There was no connection, or it broke.
     #[error("the connection failed")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("no {awaited} within {} ms", after.as_millis())]
     TimedOut { awaited: &'static str, after: Duration },
-    /// The provider wants fewer calls.
+    /// The provider asks for fewer calls.
     #[error("the provider throttles: {message}")]
     Throttled { message: String, retry_after: Option<Duration> },
-    /// The provider had an error of its own.
+    /// The provider had an internal error.
     #[error("the provider answered {status}: {message}")]
     Unavailable { status: u16, message: String, retry_after: Option<Duration> },
-    /// The provider will not do what was asked. `body` is its error in OpenAI's envelope's inner shape.
+    /// The provider refused the request. `refusal` is its error in the shape of OpenAI's error object.
     #[error("the provider refused with {status}: {}", refusal.message)]
     Refused { status: u16, refusal: Refusal },
-    /// The provider does not accept the key that weir has for it.
+    /// The provider does not accept weir's key.
     #[error("the provider does not accept its key: {message}")]
     Unauthorized { message: String },
-    /// The answer is not what this provider's API promises.
+    /// The answer does not follow the provider's API.
     #[error("the provider's answer is not understood: {0}")]
     Malformed(String),
     /// This provider has no such operation or cannot express a field of the request.
     #[error("{what}")]
     Unsupported { what: String, param: Option<String> },
-    /// No call for a while after repeated failures.
+    /// Calls are suspended after repeated failures.
     #[error("the provider failed repeatedly and is being left alone")]
     CircuitOpen { retry_after: Duration },
 }
@@ -148,19 +149,19 @@ impl Failure {
         )
     }
 
-    /// Whether another provider may do what this one did not. Only a refusal of the request itself is final.
+    /// Whether another provider may serve the call. Only a refusal of the request itself is final.
     #[must_use]
     pub fn may_fall_back(&self) -> bool {
         !matches!(self, Self::Refused { .. })
     }
 
-    /// Whether this says that the provider, not the request, is in trouble: what a circuit breaker counts.
+    /// Whether the provider has a problem, rather than the request. A circuit breaker counts these failures.
     #[must_use]
     pub fn is_outage(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::TimedOut { .. } | Self::Unavailable { .. } | Self::Malformed(_))
     }
 
-    /// What happened, for the log: without the provider's words, which may quote a prompt.
+    /// A summary for the log. It leaves out the provider's message, which may quote a prompt.
     #[must_use]
     pub fn summary(&self) -> String {
         match self {
@@ -176,7 +177,7 @@ impl Failure {
         }
     }
 
-    /// When the provider wants to be asked again.
+    /// The time after which the provider accepts another call.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

@@ -1,22 +1,23 @@
-//! The one source of randomness, so that a simulation can play a run again.
+//! The only source of randomness, so that a simulation can repeat a run.
 
 use rand::Rng;
 
-/// What identifiers, secrets and waiting times are drawn from: the operating system's generator by way of `rand`.
+/// The generator for identifiers, secrets and waiting times: the operating system's, through `rand`.
 #[cfg(not(feature = "simulation"))]
 #[must_use]
 pub fn rng() -> impl Rng {
     system()
 }
 
-/// What identifiers, secrets and waiting times are drawn from: what [`seed`] has set for this thread, else as ever.
+/// The generator for identifiers, secrets and waiting times: the one that [`seed`] has set for this thread, otherwise
+/// the operating system's.
 #[cfg(feature = "simulation")]
 #[must_use]
 pub fn rng() -> impl Rng {
     seeded::Chance
 }
 
-/// From now on this thread draws from this seed. Only for simulations: whoever knows the seed knows every key.
+/// Makes this thread draw from `seed`. Only for simulations: the seed reveals every key.
 #[cfg(feature = "simulation")]
 pub fn seed(seed: u64) {
     seeded::begin(seed);

@@ -1,4 +1,4 @@
-//! Values that must never be printed.
+//! Values that must not be printed.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ impl Secret {
         Self(value.into())
     }
 
-    /// Named so that every use stands out in review.
+    /// The value. The name makes every use stand out in review.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

@@ -1,23 +1,23 @@
-//! Tokens of a call and what they cost.
+//! Tokens of a call, and their cost.
 
 use super::money::MicroUsd;
 
 /// Tokens of one call, as the provider counted them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// All input tokens, those read from and written to the provider's prompt cache included.
+    /// All input tokens, including those that the provider's prompt cache served or stored.
     pub input: u64,
-    /// Input tokens read from the provider's prompt cache.
+    /// Input tokens that the provider's prompt cache served.
     pub cached_input: u64,
-    /// Input tokens written to the provider's prompt cache.
+    /// Input tokens that the provider's prompt cache stored.
     pub cache_write: u64,
-    /// All output tokens, reasoning included.
+    /// All output tokens, including reasoning.
     pub output: u64,
     /// Output tokens spent on reasoning.
     pub reasoning: u64,
 }
 
-/// Prices in micro-dollars per million tokens. Source: the `price` table of a model in `models.toml`.
+/// Prices in micro-dollars per million tokens, from the `price` table of a model in `models.toml`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Price {
     pub input: u64,
@@ -28,10 +28,10 @@ pub struct Price {
 }
 
 impl Price {
-    /// What `usage` costs, rounded up once to the next micro-dollar.
+    /// The cost of `usage`, rounded up once to the next micro-dollar.
     ///
-    /// Rounding up means that a sum of charges is never below the provider's bill. Saturates at `i64::MAX`, so that balances
-    /// can hold it.
+    /// Because costs are rounded up, a sum of charges is never below the provider's bill. The cost saturates at
+    /// `i64::MAX`, so that balances can hold it.
     ///
     /// ```
     /// # use shared::model::{money::MicroUsd, tokens::{Price, Usage}};
@@ -55,7 +55,7 @@ impl Price {
         MicroUsd(i64::try_from(total.div_ceil(1_000_000)).unwrap_or(i64::MAX).unsigned_abs())
     }
 
-    /// The most that a call of at most `bound` tokens can cost, whatever the provider's caches do.
+    /// The highest cost of a call with at most `bound` tokens, for any use of the provider's caches.
     #[must_use]
     pub fn worst_case(&self, bound: &Bound) -> MicroUsd {
         let dearest = Self {

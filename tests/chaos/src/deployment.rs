@@ -118,7 +118,7 @@ impl Deployment {
                 hash: secret.hash(),
                 project_id: project.id.clone(),
                 name: "test".to_owned(),
-                redacted_value: secret.redacted(),
+                redacted_value: secret.redact(),
                 created_at: project.created_at,
                 service_account_id: id::new("svc_acct_"),
             };

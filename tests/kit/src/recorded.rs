@@ -111,7 +111,7 @@ impl TestApp {
             hash: key.hash(),
             project_id: project.id,
             name: "backend".to_owned(),
-            redacted_value: key.redacted(),
+            redacted_value: key.redact(),
             created_at,
             service_account_id: "svc_acct_1".to_owned(),
         };

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{EventLog, LOST_AFTER_MS, StoredRequest};
 use crate::app::error::Error;
 use crate::data::{ResponseEnd, ResponseRecord};
-use crate::dialects::openai_responses::{Bill, EventBuilder, ResponseEvent, Status, failed};
+use crate::dialects::openai_responses::{Bill, EventBuilder, ResponseEvent, Status, failed_response};
 use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 use crate::model::object::Object;
@@ -77,7 +77,7 @@ pub(in crate::app) fn failed_end(
     (usage, cost): (Usage, MicroUsd),
     now: Timestamp,
 ) -> ResponseEnd {
-    let response = failed(skeleton, "server_error", message);
+    let response = failed_response(skeleton, "server_error", message);
     ResponseEnd {
         status: Status::Failed,
         events: ResponseEvent::failed(record.next_sequence, &response).sse(),

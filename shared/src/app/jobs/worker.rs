@@ -239,7 +239,7 @@ impl ResponseWorker {
             sink: EventSink { sender: None, log: Some(log) },
             run: &run,
         };
-        let first = attempt.builder.in_progress();
+        let first = attempt.builder.in_progress_event();
         if let Err(lost) = attempt.sink.emit(&[first]).await {
             return self.leave(&run.record, lost, (Usage::default(), MicroUsd(0))).await;
         }

@@ -56,17 +56,17 @@ impl ServiceAccounts {
         let now = self.clock.now();
         let secret = ApiKeySecret::generate(project_id);
         let account = ServiceAccount {
-            id: id::ordered("svc_acct_", now),
+            id: id::new_ordered("svc_acct_", now),
             project_id: project_id.to_owned(),
             name: name.clone(),
             created_at: now.seconds(),
         };
         let key = ApiKey {
-            id: id::ordered("key_", now),
+            id: id::new_ordered("key_", now),
             hash: secret.hash(),
             project_id: project_id.to_owned(),
             name,
-            redacted_value: secret.redacted(),
+            redacted_value: secret.redact(),
             created_at: account.created_at,
             service_account_id: account.id.clone(),
         };

@@ -54,7 +54,7 @@ impl Projects {
     pub async fn create(&self, new: NewProject) -> Result<Project, Error> {
         let now = self.clock.now();
         let project = Project {
-            id: id::ordered("proj_", now),
+            id: id::new_ordered("proj_", now),
             name: new.name.into(),
             created_at: now.seconds(),
             archived_at: None,

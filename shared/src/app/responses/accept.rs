@@ -53,7 +53,7 @@ impl Acceptor {
     fn new_job(&self, call: &Call, open: &OpenCall, job: &NewResponseJob) -> NewResponse {
         let skeleton = job.skeleton(Status::Queued);
         let mut builder = EventBuilder::new(skeleton.clone(), 0, job.created_at);
-        let first = [builder.created(Status::Queued), builder.queued()];
+        let first = [builder.created_event(Status::Queued), builder.queued_event()];
         let stream = job.create.stream;
         let record = ResponseRecord {
             fence: 0,

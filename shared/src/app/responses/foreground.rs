@@ -50,7 +50,7 @@ impl Foreground {
         sender: &mut ResponseSender,
     ) {
         let mut builder = EventBuilder::new(job.skeleton(Status::InProgress), 0, job.created_at);
-        let first = [builder.created(Status::InProgress), builder.in_progress()];
+        let first = [builder.created_event(Status::InProgress), builder.in_progress_event()];
         let chat = bound::with_limit(call.body.object.clone(), call.output_limit(open.admitted.budgeted));
         let reservation = open.admitted.to_stored(1, call.bound);
         // The record is written while the provider thinks.

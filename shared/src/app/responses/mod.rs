@@ -95,7 +95,7 @@ impl Responses {
         call.key = KeyPlan::new(project, PATH, key, options.retry_count, || fingerprint);
         let job = NewResponseJob {
             create,
-            key: ResponseKey { project_id: project.id.clone(), response_id: id::ordered("resp_", now) },
+            key: ResponseKey { project_id: project.id.clone(), response_id: id::new_ordered("resp_", now) },
             created_at: now,
             turn_at: now.max(context.last_at.plus_ms(1)),
             context: context.items,

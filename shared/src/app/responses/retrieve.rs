@@ -8,7 +8,7 @@ use crate::app::error::Error;
 use crate::app::generation::StoredRequest;
 use crate::app::pipeline::TimeLimit;
 use crate::data::{EventReader, StoredResponse};
-use crate::dialects::openai_responses::{CreateResponse, Item, Status, cancelled, deleted, is_id};
+use crate::dialects::openai_responses::{CreateResponse, Item, Status, cancelled_response, deleted_response, is_id};
 use crate::model::clock::Timestamp;
 use crate::model::invalid::Invalid;
 use crate::model::message::ResponseKey;
@@ -104,7 +104,7 @@ impl Responses {
             }
         }
         self.records.delete(&found.record.key, self.clock.now()).await?;
-        Ok(deleted(response_id))
+        Ok(deleted_response(response_id))
     }
 
     /// A response that this caller may see.
@@ -127,7 +127,7 @@ fn to_object(found: &StoredResponse) -> Result<Object, Error> {
     }
     let skeleton = StoredRequest::read(&found.request)?.skeleton;
     Ok(match found.record.status {
-        Status::Cancelled => cancelled(&skeleton),
+        Status::Cancelled => cancelled_response(&skeleton),
         status => skeleton.with("status", status.name()),
     })
 }

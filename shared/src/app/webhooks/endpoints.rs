@@ -45,7 +45,7 @@ impl Webhooks {
         self.check_url(&new.url).await?;
         let now = self.clock.now();
         let endpoint = Endpoint {
-            id: id::ordered("we_", now),
+            id: id::new_ordered("we_", now),
             project_id: project_id.clone(),
             url: new.url,
             event_types: new.event_types.into(),

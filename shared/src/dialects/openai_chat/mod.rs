@@ -1,4 +1,4 @@
-//! Request bodies that were checked: what weir needs to know of them, beside their exact text.
+//! Checked request bodies: the exact text, and the members that weir needs.
 
 pub mod bound;
 mod shape;
@@ -13,7 +13,7 @@ use crate::model::object::Object;
 use crate::model::provider::Endpoint;
 use shape::{ChatShape, CompletionShape, EmbeddingShape, ModerationShape};
 
-/// A body of one of the model endpoints, checked.
+/// A checked body of a model endpoint.
 #[derive(Debug, Clone)]
 pub struct Body {
     /// The body as it was sent.
@@ -22,20 +22,20 @@ pub struct Body {
     pub stream: bool,
     /// Whether the client wants the usage chunk of a stream.
     pub include_usage: bool,
-    /// Answers asked for, at least 1.
+    /// Requested answers, at least 1.
     pub choices: u64,
-    /// Output tokens that the request allows itself, for one answer.
+    /// The request's own limit of output tokens, for one answer.
     pub max_output_tokens: Option<u64>,
-    /// Bytes of everything that is text to the model; a token is at least one byte.
+    /// Bytes of all text for the model. A token has at least one byte.
     pub text_bytes: u64,
-    /// Images, whose tokens their length does not bound.
+    /// Number of images. Their tokens are not bounded by their bytes.
     pub images: u64,
-    /// Sounds and files, of which nothing is known.
+    /// Number of sounds and files. Nothing bounds their tokens.
     pub other_media: u64,
-    /// Inputs that each have a context of their own.
+    /// Inputs with a context of their own.
     pub contexts: u64,
     pub has_tools: bool,
-    /// Whether text predicted by the caller may be billed as output.
+    /// Whether text from the caller, such as a prediction, may be billed as output.
     pub has_prediction: bool,
 }
 
@@ -43,7 +43,8 @@ impl Body {
     /// Reads and checks a body.
     ///
     /// # Errors
-    /// Not JSON, not an object, a field that is missing or has the wrong type: said with the path of the field.
+    /// If the body is not a JSON object, or a field is missing or has the wrong type. The error names the path of the
+    /// field.
     pub fn parse(endpoint: Endpoint, json: &[u8]) -> Result<Self, Invalid> {
         let object = Object::parse(json).map_err(|error| not_json(&error))?;
         match endpoint {

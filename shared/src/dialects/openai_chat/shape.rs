@@ -1,4 +1,4 @@
-//! The fields of request bodies that weir reads; all others are for the provider to judge.
+//! The fields of request bodies that weir reads. Providers check all others.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -43,7 +43,7 @@ impl ChatShape {
             stream: self.stream.unwrap_or(false),
             include_usage: self.stream_options.is_some_and(|options| options.include_usage.unwrap_or(false)),
             choices: self.n.map_or(1, |n| n.0),
-            // Both are passed on, and providers differ in which one they read.
+            // Both are passed on, and each provider reads one of them.
             max_output_tokens: self.max_completion_tokens.max(self.max_tokens).map(|count| count.0),
             text_bytes: (length - media_bytes.min(length)) as u64,
             images: parts().filter(|part| part.is_image()).count() as u64,
@@ -73,7 +73,7 @@ pub(super) struct CompletionShape {
     echo: Option<bool>,
 }
 
-/// What OpenAI's legacy endpoint writes if the request does not say; other providers are told.
+/// OpenAI's default limit of output tokens for legacy completions. weir sends it to other providers.
 pub(crate) const LEGACY_MAX_TOKENS: u64 = 16;
 
 impl CompletionShape {

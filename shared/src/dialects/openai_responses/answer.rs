@@ -1,4 +1,4 @@
-//! The response object at its end.
+//! The final response object.
 
 use serde_json::value::RawValue;
 
@@ -8,11 +8,11 @@ use crate::model::money::MicroUsd;
 use crate::model::object::Object;
 use crate::model::tokens::Usage;
 
-/// What a response used and cost.
+/// The usage and cost of a response.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Bill {
     pub usage: Usage,
-    /// Shown as `cost` in dollars; `None` leaves it out.
+    /// Written as `cost` in dollars. `None` omits it.
     pub cost: Option<MicroUsd>,
 }
 
@@ -34,32 +34,32 @@ impl Bill {
     }
 }
 
-/// The response `skeleton` after it failed without any output. `code` is one of OpenAI's, `server_error` or
+/// The response `skeleton`, failed without any output. `code` is one of OpenAI's: `server_error` or
 /// `rate_limit_exceeded`.
 #[must_use]
-pub fn failed(skeleton: &Object, code: &str, message: &str) -> Object {
+pub fn failed_response(skeleton: &Object, code: &str, message: &str) -> Object {
     let error = Object::default().with("code", code).with("message", message);
-    ended(skeleton, Status::Failed).with("error", &error)
+    with_status(skeleton, Status::Failed).with("error", &error)
 }
 
-/// The response `skeleton` after it was cancelled without any output.
+/// The response `skeleton`, cancelled without any output.
 #[must_use]
-pub fn cancelled(skeleton: &Object) -> Object {
-    ended(skeleton, Status::Cancelled)
+pub fn cancelled_response(skeleton: &Object) -> Object {
+    with_status(skeleton, Status::Cancelled)
 }
 
 /// The response with another status.
-pub(super) fn ended(response: &Object, status: Status) -> Object {
+pub(super) fn with_status(response: &Object, status: Status) -> Object {
     response.clone().with("status", status.name())
 }
 
-/// The response after it completed at `now`.
-pub(super) fn completed(response: &Object, now: Timestamp) -> Object {
-    ended(response, Status::Completed).with("completed_at", &now.seconds())
+/// The response, completed at `now`.
+pub(super) fn complete(response: &Object, now: Timestamp) -> Object {
+    with_status(response, Status::Completed).with("completed_at", &now.seconds())
 }
 
 /// The answer to the deletion of a response.
 #[must_use]
-pub fn deleted(id: &str) -> Object {
+pub fn deleted_response(id: &str) -> Object {
     Object::default().with("id", id).with("object", "response").with("deleted", &true)
 }

@@ -1,4 +1,4 @@
-//! Bodies of requests about conversations, and the objects that answer them.
+//! Reads bodies of requests for conversations, and writes the objects that answer them.
 
 use super::fields::{Fields, invalid, unsupported};
 use super::item::{Item, parse_items};
@@ -8,7 +8,7 @@ use crate::model::clock::Timestamp;
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
 
-/// Items that one request may add, as OpenAI has it.
+/// OpenAI's limit of items that one request adds.
 const MOST_ITEMS: usize = 20;
 
 /// A checked body of `POST /v1/conversations`.
@@ -19,10 +19,11 @@ pub struct NewConversation {
 }
 
 impl NewConversation {
-    /// Reads and checks a body; no body at all is an empty conversation.
+    /// Reads and checks a body. An empty body creates an empty conversation.
     ///
     /// # Errors
-    /// Not JSON, not an object, wrong metadata, or items as [`sent_items`] refuses them: said with the path.
+    /// If the body is not a JSON object, the metadata is invalid, or [`sent_items`] would refuse the items. The error
+    /// names the path.
     pub fn parse(json: &[u8], now: Timestamp) -> Result<Self, Invalid> {
         if json.is_empty() {
             return Ok(Self::default());
@@ -33,18 +34,18 @@ impl NewConversation {
     }
 }
 
-/// The items of a body of `POST /v1/conversations/{id}/items`.
+/// Reads the items of a body of `POST /v1/conversations/{id}/items`.
 ///
 /// # Errors
-/// No items, more than 20, a reference, or an item as [`parse_items`] refuses it: said with the path.
+/// If there are no items or more than 20, one is a reference, or [`parse_items`] refuses one. The error names the path.
 pub fn sent_items(json: &[u8], now: Timestamp) -> Result<Vec<Item>, Invalid> {
     items(&object(json)?, now)?.ok_or_else(|| missing("items"))
 }
 
-/// The metadata of a body of `POST /v1/conversations/{id}`.
+/// Reads the metadata of a body of `POST /v1/conversations/{id}`.
 ///
 /// # Errors
-/// If there is none, or it is wrong.
+/// If the metadata is missing or invalid.
 pub fn changed_metadata(json: &[u8]) -> Result<Object, Invalid> {
     let body = object(json)?;
     if body.text("metadata").is_none() {
@@ -60,9 +61,9 @@ pub fn conversation(id: &str, created_at: u64, metadata: &Object) -> Object {
     head.with("created_at", &created_at).with("metadata", metadata)
 }
 
-/// What answers the deletion of a conversation.
+/// The answer to the deletion of a conversation.
 #[must_use]
-pub fn conversation_deleted(id: &str) -> Object {
+pub fn deleted_conversation(id: &str) -> Object {
     Object::default().with("id", id).with("object", "conversation.deleted").with("deleted", &true)
 }
 
@@ -88,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_the_member() {
         let message = r#"{"role":"user","content":"Hi"}"#;
         let many = format!(r#"{{"items":[{}]}}"#, vec![message; 21].join(","));
         for (json, param) in [

@@ -14,30 +14,30 @@ use crate::model::object::Object;
 pub struct CreateResponse {
     /// The body as it was sent.
     pub object: Object,
-    /// Empty only in a body that was read by [`CreateResponse::parse_to_count`].
+    /// Empty only if the body was read by [`CreateResponse::parse_to_count`].
     pub model: String,
     pub stream: bool,
     pub background: bool,
-    /// Whether the response may be fetched later; yes unless the caller says no.
+    /// Whether the response is stored. The default is yes.
     pub store: bool,
     pub previous_response_id: Option<String>,
     /// Id of the conversation that the response belongs to.
     pub conversation: Option<String>,
-    /// Normalised as [`parse_items`] says; a string is one message of the user. May hold references.
+    /// Normalised by [`parse_items`]. A string becomes one message of the user. May contain references.
     pub input: Vec<Item>,
     pub(super) instructions: Option<String>,
     /// Members of the chat call other than the messages.
     pub(super) settings: Object,
 }
 
-/// Members that change the answer and that weir has nothing for; each with what to do instead.
+/// Members that change the answer and that weir does not support. Each has a hint for the caller.
 const UNSUPPORTED: [(&str, &str); 3] = [
     ("prompt", "Stored prompts are not supported: send their text in 'instructions' and 'input'."),
     ("moderation", "Moderation within a response is not supported: use '/v1/moderations'."),
     ("context_management", "Context management is not supported: send a shorter 'input'."),
 ];
 
-/// What `include` may ask for. Only log probabilities have an effect: the others belong to tools that weir does not have.
+/// The values of `include`. Only log probabilities have an effect: the others belong to tools that weir does not have.
 const INCLUDABLE: [&str; 8] = [
     "file_search_call.results",
     "web_search_call.results",
@@ -50,13 +50,14 @@ const INCLUDABLE: [&str; 8] = [
 ];
 
 impl CreateResponse {
-    /// Reads and checks a body. Items without an id get one made from `now`.
+    /// Reads and checks a body. Items without an id get one that is made from `now`.
     ///
-    /// `truncation` is echoed and nothing else: weir never shortens the input, so `auto` acts as `disabled`. `max_tool_calls`
-    /// counts calls of built-in tools, of which there are none. Obfuscation of streams is not done.
+    /// `truncation` is only echoed: weir never shortens the input, so `auto` acts as `disabled`. `max_tool_calls` is
+    /// only echoed, because it limits built-in tools and weir has none. Streams are not obfuscated.
     ///
     /// # Errors
-    /// Not JSON, not an object, a member that is missing, of the wrong type or not supported: said with its path.
+    /// If the body is not a JSON object, or a member is missing, has the wrong type or is not supported. The error
+    /// names the path.
     pub fn parse(json: &[u8], now: Timestamp) -> Result<Self, Invalid> {
         let object = Object::parse(json).map_err(|error| crate::dialects::openai_chat::not_json(&error))?;
         let model = Fields::new(&object, "").required::<Name>("model")?.0;
@@ -81,7 +82,7 @@ impl CreateResponse {
             }
         }
         let flag = |name, default| fields.optional(name).map(|value| value.unwrap_or(default));
-        let settings = settings::read(fields, included(fields)?)?;
+        let settings = settings::read(fields, includes_logprobs(fields)?)?;
         check_echoed(fields)?;
         let read = Self {
             model,
@@ -113,14 +114,14 @@ impl CreateResponse {
         Ok(())
     }
 
-    /// The ids that the input refers to and that stand for no item of the input itself.
+    /// The ids of references in the input that no item of the input has.
     #[must_use]
     pub fn references(&self) -> Vec<String> {
         let own = |id: &String| self.input.iter().any(|item| !item.is_reference() && item.id() == *id);
         self.input.iter().filter(|item| item.is_reference()).map(Item::id).filter(|id| !own(id)).collect()
     }
 
-    /// Puts `known` items in the place of the references to them.
+    /// Replaces references by the `known` items with the same id.
     pub fn resolve(&mut self, known: &[Item]) {
         for item in self.input.iter_mut().filter(|item| item.is_reference()) {
             if let Some(found) = known.iter().find(|known| known.id() == item.id()) {
@@ -147,17 +148,17 @@ fn conversation(fields: Fields<'_>) -> Result<Option<String>, Invalid> {
     Ok(Some(fields.required::<Name>("conversation")?.0))
 }
 
-/// Whether log probabilities are to be included.
-fn included(fields: Fields<'_>) -> Result<bool, Invalid> {
+/// Whether `include` asks for log probabilities.
+fn includes_logprobs(fields: Fields<'_>) -> Result<bool, Invalid> {
     let names: Vec<String> = fields.optional("include")?.unwrap_or_default();
     check_include(&names)?;
     Ok(names.iter().any(|name| name == "message.output_text.logprobs"))
 }
 
-/// Checks the names of `include`. Where kept items are read it changes nothing: they are shown with all that they have.
+/// Checks the names of `include`. For stored items they have no effect: items are returned with all their members.
 ///
 /// # Errors
-/// If a name is none of OpenAI's.
+/// If a name is not one of OpenAI's.
 pub fn check_include(names: &[impl AsRef<str>]) -> Result<(), Invalid> {
     for (index, name) in names.iter().map(AsRef::as_ref).enumerate() {
         if !INCLUDABLE.contains(&name) {
@@ -167,7 +168,7 @@ pub fn check_include(names: &[impl AsRef<str>]) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// Members that only come back in the response.
+/// Checks the members that are only echoed in the response.
 fn check_echoed(fields: Fields<'_>) -> Result<(), Invalid> {
     fields.one_of("truncation", &["auto", "disabled"])?;
     fields.optional::<u64>("max_tool_calls")?;

@@ -7,16 +7,16 @@ use crate::model::object::Object;
 /// One event of a response's stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResponseEvent {
-    /// The value of `type`, `response.output_text.delta`.
+    /// The value of `type`, such as `response.output_text.delta`.
     pub name: &'static str,
-    /// Position in the response's stream. Clients resume after it.
+    /// The position in the response's stream. Clients resume after it.
     pub sequence_number: u64,
     /// The event as JSON without line breaks.
     pub data: Bytes,
 }
 
 impl ResponseEvent {
-    /// An event with its members behind `type` and `sequence_number`.
+    /// An event with `type` and `sequence_number`, followed by `members`.
     pub(super) fn new(name: &'static str, sequence_number: u64, members: &Object) -> Self {
         let mut data = Object::default().with("type", name).with("sequence_number", &sequence_number);
         data.extend(members);
@@ -29,14 +29,14 @@ impl ResponseEvent {
         Self::new("response.failed", sequence_number, &Object::default().with("response", response))
     }
 
-    /// `error`, for a stream that cannot go on and whose response is not known to have ended.
+    /// `error`, for a stream that cannot continue although its response may not have ended.
     #[must_use]
     pub fn error(sequence_number: u64, code: &str, message: &str, param: Option<&str>) -> Self {
         let members = Object::default().with("code", code).with("message", message).with("param", &param);
         Self::new("error", sequence_number, &members)
     }
 
-    /// The event as it goes to the client. Streams of responses have no `[DONE]`.
+    /// The event as it is sent to the client. Streams of responses have no `[DONE]`.
     #[must_use]
     pub fn sse(&self) -> Bytes {
         let mut text = BytesMut::with_capacity(self.data.len() + self.name.len() + 17);

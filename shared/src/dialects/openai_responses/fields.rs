@@ -1,4 +1,4 @@
-//! Members of a request read one by one, with errors that name the path.
+//! Reads members of a request one by one, with errors that name the path.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::dialects::parts::{missing, read_at};
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
 
-/// The members of an object that is found at a path of the body.
+/// The members of the object at a path of the body.
 #[derive(Clone, Copy)]
 pub(super) struct Fields<'a> {
     object: &'a Object,
@@ -18,7 +18,7 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The body itself has the path `""`.
+    /// `at` is the path of the object. The body itself has the path `""`.
     pub(super) fn new(object: &'a Object, at: &'a str) -> Self {
         Self { object, at }
     }
@@ -47,7 +47,7 @@ impl<'a> Fields<'a> {
         self.text(name).map(|text| read_at(text.as_bytes(), &self.path(name))).transpose()
     }
 
-    /// A string that is one of `values`.
+    /// Reads a string that is one of `values`.
     pub(super) fn one_of(&self, name: &str, values: &[&str]) -> Result<Option<String>, Invalid> {
         let Some(value) = self.optional::<String>(name)? else { return Ok(None) };
         if values.contains(&value.as_str()) {
@@ -57,7 +57,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A number from `low` to `high`.
+    /// Checks that a member is a number from `low` to `high`, absent or `null`.
     pub(super) fn number(&self, name: &str, low: f64, high: f64) -> Result<(), Invalid> {
         match self.optional::<f64>(name)? {
             Some(value) if !(low..=high).contains(&value) => {
@@ -68,7 +68,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A value of the right type that cannot be used. `reason` completes the sentence.
+/// The error for a value of the right type that cannot be used. `reason` completes the sentence.
 pub(super) fn invalid(path: impl Into<String>, reason: impl fmt::Display) -> Invalid {
     let path = path.into();
     Invalid {
@@ -78,20 +78,20 @@ pub(super) fn invalid(path: impl Into<String>, reason: impl fmt::Display) -> Inv
     }
 }
 
-/// A value that OpenAI may know and weir does not.
+/// The error for a value that OpenAI may support and weir does not.
 pub(super) fn unsupported(path: impl Into<String>, message: impl Into<String>, code: &'static str) -> Invalid {
     Invalid { message: message.into(), param: Some(path.into()), code: Some(code) }
 }
 
 pub(super) fn not_one_of(path: impl Into<String>, value: &str, values: &[&str]) -> Invalid {
-    invalid(path, format_args!("'{value}' is not supported, expected one of {}", quoted(values)))
+    invalid(path, format_args!("'{value}' is not supported, expected one of {}", quote_all(values)))
 }
 
-pub(super) fn quoted(values: &[&str]) -> String {
+pub(super) fn quote_all(values: &[&str]) -> String {
     values.iter().map(|value| format!("'{value}'")).collect::<Vec<_>>().join(", ")
 }
 
-/// A string, or a list whose elements are read later.
+/// A string, or a list of unread elements.
 pub(super) enum TextOrList {
     Text(String),
     List(Vec<Box<RawValue>>),

@@ -1,4 +1,4 @@
-//! Items: what goes into a response and what comes out of it.
+//! Items: the inputs and outputs of responses.
 
 use std::collections::HashSet;
 
@@ -18,7 +18,7 @@ use crate::model::object::Object;
 pub struct Item(pub Object);
 
 impl Item {
-    /// Empty only in items that did not come from [`parse_items`] or a [`super::EventBuilder`].
+    /// The id. Empty only in items that do not come from [`parse_items`] or a [`super::EventBuilder`].
     #[must_use]
     pub fn id(&self) -> String {
         self.0.get("id").unwrap_or_default()
@@ -30,7 +30,7 @@ impl Item {
         self.0.get("type").unwrap_or_default()
     }
 
-    /// Whether this stands for an item that was stored before and has the same id.
+    /// Whether this is a reference to a stored item with the same id.
     #[must_use]
     pub fn is_reference(&self) -> bool {
         self.kind() == view::REFERENCE
@@ -43,20 +43,20 @@ impl serde::Serialize for Item {
     }
 }
 
-/// Reads a JSON list of items that is found at `path` of a body.
+/// Reads the JSON list of items at `path` of a body.
 ///
-/// Items are normalised: every item has an `id` (one made from `now` where the caller gave none) and a `type`, all but reasoning
-/// have a `status`, and contents are lists of parts. References stay as they are.
+/// Normalises the items. Every item has an `id` and a `type`, all but reasoning have a `status`, and contents are lists
+/// of parts. Items without an id get one that is made from `now`. References stay as they are.
 ///
 /// # Errors
-/// What is no list, an item that weir does not know or that is wrong in itself, two items or two references with one id: said
-/// with the path.
+/// If this is not a list, an item is unknown or invalid, or two items or two references have the same id. The error
+/// names the path.
 pub fn parse_items(json: &[u8], path: &str, now: Timestamp) -> Result<Vec<Item>, Invalid> {
     let list: Vec<Box<RawValue>> = read_at(json, path)?;
     let mut seen = HashSet::new();
     let item = |(index, raw): (usize, Box<RawValue>)| {
         let at = format!("{path}[{index}]");
-        let item = normalised(&read_at(raw.get().as_bytes(), &at)?, &at, now)?;
+        let item = normalise(&read_at(raw.get().as_bytes(), &at)?, &at, now)?;
         if !seen.insert((item.is_reference(), item.id())) {
             return Err(invalid(format!("{at}.id"), format_args!("the id '{}' is there twice", item.id())));
         }
@@ -65,14 +65,14 @@ pub fn parse_items(json: &[u8], path: &str, now: Timestamp) -> Result<Vec<Item>,
     list.into_iter().enumerate().map(item).collect()
 }
 
-/// A user's message of one text, which is what a string means as input.
+/// A user's message with one text. A string as input has this meaning.
 pub(super) fn user_text(text: &str, now: Timestamp) -> Item {
     let content = [Object::default().with("type", "input_text").with("text", text)];
-    let head = Object::default().with("id", &id::ordered("msg_", now)).with("type", view::MESSAGE);
+    let head = Object::default().with("id", &id::new_ordered("msg_", now)).with("type", view::MESSAGE);
     Item(head.with("status", "completed").with("role", "user").with("content", &content))
 }
 
-fn normalised(object: &Object, at: &str, now: Timestamp) -> Result<Item, Invalid> {
+fn normalise(object: &Object, at: &str, now: Timestamp) -> Result<Item, Invalid> {
     let fields = Fields::new(object, at);
     let kind = view::kind(fields)?;
     let view = View::read(object, at)?;
@@ -84,7 +84,7 @@ fn normalised(object: &Object, at: &str, now: Timestamp) -> Result<Item, Invalid
         check_id(id, fields.path("id"))?;
     }
     let mut item = Object::default();
-    item.set("id", &given.unwrap_or_else(|| id::ordered(view.prefix(), now)));
+    item.set("id", &given.unwrap_or_else(|| id::new_ordered(view.prefix(), now)));
     item.set("type", &kind);
     let status = fields.one_of("status", &["in_progress", "completed", "incomplete"])?;
     match (&view, status) {
@@ -97,10 +97,10 @@ fn normalised(object: &Object, at: &str, now: Timestamp) -> Result<Item, Invalid
     }
     item.extend(&rest);
     match &view {
-        View::Message { source, .. } => item.set("content", &part::normalised(&fields.required("content")?, *source)),
+        View::Message { source, .. } => item.set("content", &part::normalise(&fields.required("content")?, *source)),
         View::Output { .. } => {
             if let output @ TextOrList::List(_) = fields.required("output")? {
-                item.set("output", &part::normalised(&output, Source::ToolOutput));
+                item.set("output", &part::normalise(&output, Source::ToolOutput));
             }
         }
         View::Reasoning if fields.text("summary").is_none() => item.set("summary", &[(); 0]),
@@ -109,7 +109,7 @@ fn normalised(object: &Object, at: &str, now: Timestamp) -> Result<Item, Invalid
     Ok(Item(item))
 }
 
-/// Whether `text` can be an id of an item or a conversation. They become parts of keys, so they are short and have no
+/// Whether `text` can be the id of an item or a conversation. Ids become parts of keys, so they are short and have no
 /// separators.
 #[must_use]
 pub fn is_id(text: &str) -> bool {

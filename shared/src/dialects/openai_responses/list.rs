@@ -1,11 +1,11 @@
-//! Pages of items: of a response's input, of a conversation.
+//! Pages of items: of a response's input, or of a conversation.
 
-use super::fields::quoted;
+use super::fields::quote_all;
 use super::item::Item;
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
 
-/// Which end of the items a list begins with.
+/// The order of a list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Order {
     /// Oldest first.
@@ -18,24 +18,24 @@ impl Order {
     /// Reads the query parameter `order`.
     ///
     /// # Errors
-    /// If it is neither `asc` nor `desc`.
+    /// If the text is neither `asc` nor `desc`.
     pub fn parse(text: Option<&str>) -> Result<Self, Invalid> {
         match text {
             None | Some("desc") => Ok(Self::Descending),
             Some("asc") => Ok(Self::Ascending),
             Some(other) => {
-                let known = quoted(&["asc", "desc"]);
+                let known = quote_all(&["asc", "desc"]);
                 Err(Invalid::field("order", format!("`order` is `{other}`, expected one of {known}.")))
             }
         }
     }
 }
 
-/// Which items to list.
+/// A request for a page of items.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListQuery {
     pub order: Order,
-    /// Id of the item that the page begins after.
+    /// The id of the item before the page.
     pub after: Option<String>,
     /// Items on the page, 1 to 100.
     pub limit: usize,
@@ -51,7 +51,7 @@ impl ListQuery {
     /// Reads the query parameters `order`, `after` and `limit`.
     ///
     /// # Errors
-    /// An unknown order, or a limit that is not between 1 and 100.
+    /// If the order is unknown, or the limit is not between 1 and 100.
     pub fn parse(order: Option<&str>, after: Option<&str>, limit: Option<u64>) -> Result<Self, Invalid> {
         let limit = limit.unwrap_or(20);
         if !(1..=100).contains(&limit) {
@@ -63,11 +63,11 @@ impl ListQuery {
 }
 
 impl ListQuery {
-    /// The part of `all`, given oldest first, that the query asks for, and whether there is more after it. Only what is
-    /// `shown` is on a page, but a page can begin after any.
+    /// The page of `all`, and whether more items follow. `all` is sorted oldest first. The page has only items that are
+    /// `shown`, but it can begin after any item.
     ///
     /// # Errors
-    /// If nothing has the id `after`.
+    /// If no item has the id `after`.
     pub fn page<T>(
         &self,
         mut all: Vec<T>,
@@ -92,7 +92,7 @@ impl ListQuery {
     }
 }
 
-/// A page as OpenAI writes it. `first_id` and `last_id` are `null` on an empty page.
+/// A page in OpenAI's shape. `first_id` and `last_id` are `null` on an empty page.
 #[must_use]
 pub fn list(page: &[Item], has_more: bool) -> Object {
     let end = |item: Option<&Item>| item.map(Item::id);
@@ -108,7 +108,7 @@ pub fn list(page: &[Item], has_more: bool) -> Object {
 mod tests {
     use super::*;
 
-    /// The ids of the page of six items, of which the last is not shown, `+` if there are more; or the parameter that is wrong.
+    /// The ids on a page of six items, with `+` if more follow, or the invalid parameter. The last item is not shown.
     fn page(order: Option<&str>, after: Option<&str>, limit: Option<u64>) -> String {
         let items: Vec<Item> = (1..=6).map(|id| Item(Object::default().with("id", &format!("m{id}")))).collect();
         let shown = |item: &Item| item.id() != "m6";

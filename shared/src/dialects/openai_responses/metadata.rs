@@ -1,4 +1,4 @@
-//! The caller's notes on a response or a conversation.
+//! The caller's metadata of a response or a conversation.
 
 use super::fields::{Fields, invalid};
 use crate::dialects::parts::read_at;
@@ -9,10 +9,11 @@ const MAX_PAIRS: usize = 16;
 const MAX_KEY: usize = 64;
 const MAX_VALUE: usize = 512;
 
-/// The member `metadata` of a body; empty if it is absent or `null`.
+/// Reads the member `metadata` of a body. It is empty if the member is absent or `null`.
 ///
 /// # Errors
-/// More than 16 pairs, a key of more than 64 characters, or a value that is no string of at most 512: said with the path.
+/// If there are more than 16 pairs, a key has more than 64 characters, or a value is not a string of at most 512. The
+/// error names the path.
 pub fn metadata(body: &Object) -> Result<Object, Invalid> {
     let metadata: Object = Fields::new(body, "").optional("metadata")?.unwrap_or_default();
     let count = metadata.members().count();

@@ -1,11 +1,12 @@
-//! The Responses API as a way to ask for a chat completion: requests, items, answers and their events.
+//! The Responses API on top of chat completions: requests, items, answers and their events.
 //!
-//! Providers are asked for chat completions, so a request becomes a chat call ([`CreateResponse::chat`]) and the chunks of its
-//! stream become the events of a response ([`EventBuilder`]). Everything here is pure: stores, streams and clocks are elsewhere.
+//! Providers serve chat completions. A request becomes a chat call ([`CreateResponse::chat`]), and the chunks of its
+//! stream become the events of a response ([`EventBuilder`]). Everything here is pure: no stores, no streams, no
+//! clocks.
 //!
-//! What chat completions cannot express is refused where it is named: tools other than functions, items other than
-//! messages, function calls and their outputs, uploaded files, stored prompts. Reasoning items are kept and listed but not sent,
-//! because no chat call takes them.
+//! A request that a chat completion cannot express is refused, with the path of the member: tools other than functions;
+//! items other than messages, function calls and their outputs; uploaded files; stored prompts. Reasoning items are
+//! stored and listed but not sent, because no chat call accepts them.
 
 mod answer;
 mod builder;
@@ -24,9 +25,9 @@ mod skeleton;
 mod status;
 mod view;
 
-pub use answer::{Bill, cancelled, deleted, failed};
+pub use answer::{Bill, cancelled_response, deleted_response, failed_response};
 pub use builder::EventBuilder;
-pub use conversation::{NewConversation, changed_metadata, conversation, conversation_deleted, sent_items};
+pub use conversation::{NewConversation, changed_metadata, conversation, deleted_conversation, sent_items};
 pub use create::{CreateResponse, check_include};
 pub use event::ResponseEvent;
 pub use input_part::InputPart;

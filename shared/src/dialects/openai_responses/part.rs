@@ -7,7 +7,7 @@ use crate::dialects::parts::read_at;
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
 
-/// What weir reads of a content part.
+/// A content part, as far as weir reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Part {
     Text(String),
@@ -23,7 +23,7 @@ pub(super) enum Part {
     },
 }
 
-/// Whose content it is: what parts it may have.
+/// The origin of a content. It determines the allowed parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
     User,
@@ -42,13 +42,13 @@ impl Source {
         }
     }
 
-    /// The kind of part that a plain string is.
+    /// The type of part that a plain string stands for.
     fn text_kind(self) -> &'static str {
         if self == Self::Assistant { "output_text" } else { "input_text" }
     }
 }
 
-/// Reads the parts of a content; a string is one text.
+/// Reads the parts of a content. A string is one text.
 pub(super) fn read(content: &TextOrList, at: &str, source: Source) -> Result<Vec<Part>, Invalid> {
     match content {
         TextOrList::Text(text) => Ok(vec![Part::Text(text.clone())]),
@@ -59,8 +59,8 @@ pub(super) fn read(content: &TextOrList, at: &str, source: Source) -> Result<Vec
     }
 }
 
-/// The content as a list of parts with every member that OpenAI's answers have. The content was read before.
-pub(super) fn normalised(content: &TextOrList, source: Source) -> Vec<Object> {
+/// The content as a list of parts, with all members of OpenAI's parts. `read` must have accepted the content.
+pub(super) fn normalise(content: &TextOrList, source: Source) -> Vec<Object> {
     match content {
         TextOrList::Text(text) => {
             vec![with_defaults(Object::default().with("type", source.text_kind()).with("text", text))]

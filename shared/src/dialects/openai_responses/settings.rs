@@ -1,17 +1,17 @@
-//! What a request asks for besides its input, as members of a chat call.
+//! Writes the members of a request other than its input as members of a chat call.
 
 use serde_json::value::RawValue;
 
-use super::fields::{Fields, invalid, not_one_of, quoted, unsupported};
+use super::fields::{Fields, invalid, not_one_of, quote_all, unsupported};
 use crate::dialects::parts::{Count, Name, read_at};
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
 
-/// Members that mean the same in both APIs and are strings.
+/// String members with the same meaning in both APIs.
 const SAME_TEXTS: [&str; 5] =
     ["user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "service_tier"];
 
-/// Reads the settings into the members of a chat call. `metadata` is not for providers.
+/// Reads the settings as members of a chat call. `metadata` is not sent to providers.
 pub(super) fn read(fields: Fields<'_>, logprobs: bool) -> Result<Object, Invalid> {
     let mut chat = Object::default();
     tools(fields, &mut chat)?;
@@ -38,7 +38,7 @@ pub(super) fn read(fields: Fields<'_>, logprobs: bool) -> Result<Object, Invalid
     Ok(chat)
 }
 
-/// Copies a member, if it is there, with its exact text.
+/// Copies a member, if it is present, with its exact text.
 fn copy(from: Fields<'_>, name: &str, to: &mut Object, new_name: &str) {
     if let Some(text) = from.text(name).and_then(|text| RawValue::from_string(text.to_owned()).ok()) {
         to.set_raw(new_name, text);
@@ -85,10 +85,10 @@ fn json_schema(format: Fields<'_>) -> Result<Object, Invalid> {
     Ok(Object::default().with("type", "json_schema").with("json_schema", &schema))
 }
 
-/// Tools and what concerns them; a chat call without tools may not say anything of them.
+/// Copies the tools and the members about tools. A chat call without tools must not have the latter.
 fn tools(fields: Fields<'_>, chat: &mut Object) -> Result<(), Invalid> {
     let tools: Vec<Object> = fields.optional("tools")?.unwrap_or_default();
-    let nested = tools.iter().enumerate().map(|(index, tool)| nested(tool, index));
+    let nested = tools.iter().enumerate().map(|(index, tool)| nest_tool(tool, index));
     let mut nested: Vec<(String, Object)> = nested.collect::<Result<_, _>>()?;
     let choice = choice(fields, &mut nested)?;
     fields.optional::<bool>("parallel_tool_calls")?;
@@ -103,14 +103,14 @@ fn tools(fields: Fields<'_>, chat: &mut Object) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// A function's name, and the tool as chat writes it.
-fn nested(tool: &Object, index: usize) -> Result<(String, Object), Invalid> {
+/// The name of a function, and the tool in the shape of a chat call.
+fn nest_tool(tool: &Object, index: usize) -> Result<(String, Object), Invalid> {
     let at = format!("tools[{index}]");
     let fields = Fields::new(tool, &at);
     let kind: String = fields.required("type")?;
     if kind != "function" {
         let path = fields.path("type");
-        let message = format!("Tools of the type '{kind}' are not supported, only {}.", quoted(&["function"]));
+        let message = format!("Tools of the type '{kind}' are not supported, only {}.", quote_all(&["function"]));
         return Err(unsupported(path, message, "unsupported_tool"));
     }
     let name = fields.required::<Name>("name")?.0;
@@ -124,7 +124,8 @@ fn nested(tool: &Object, index: usize) -> Result<(String, Object), Invalid> {
     Ok((name, Object::default().with("type", "function").with("function", &function)))
 }
 
-/// The choice as chat writes it. A list of allowed tools removes the others, which every provider understands.
+/// The choice in the shape of a chat call. Every provider understands a shorter list of tools, so a list of allowed
+/// tools removes the others.
 fn choice(fields: Fields<'_>, tools: &mut Vec<(String, Object)>) -> Result<Option<Box<RawValue>>, Invalid> {
     let Some(text) = fields.text("tool_choice") else { return Ok(None) };
     let simple = ["auto", "none", "required"];
@@ -149,7 +150,7 @@ fn choice(fields: Fields<'_>, tools: &mut Vec<(String, Object)>) -> Result<Optio
         }
         "allowed_tools" => {
             let mode = choice.one_of("mode", &["auto", "required"])?.unwrap_or_else(|| "auto".to_owned());
-            let allowed = allowed(choice)?;
+            let allowed = allowed_names(choice)?;
             tools.retain(|(name, _)| allowed.contains(name));
             as_text(&mode, tools)
         }
@@ -169,7 +170,7 @@ fn as_text(choice: &str, tools: &[(String, Object)]) -> Result<Option<Box<RawVal
 }
 
 /// The names of the allowed functions.
-fn allowed(choice: Fields<'_>) -> Result<Vec<String>, Invalid> {
+fn allowed_names(choice: Fields<'_>) -> Result<Vec<String>, Invalid> {
     let tools: Vec<Box<RawValue>> = choice.required("tools")?;
     let name = |(index, tool): (usize, Box<RawValue>)| {
         let at = format!("tool_choice.tools[{index}]");

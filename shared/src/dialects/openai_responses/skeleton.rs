@@ -1,4 +1,4 @@
-//! The response object before anything was generated.
+//! The response object before any output.
 
 use serde_json::value::RawValue;
 
@@ -7,7 +7,7 @@ use super::status::Status;
 use crate::model::clock::Timestamp;
 use crate::model::object::Object;
 
-/// Members that come back as they were sent, each with what stands there if nothing was sent. In OpenAI's order.
+/// Members that are echoed, each with its default, in OpenAI's order.
 const ECHOED_FIRST: [(&str, &str); 4] =
     [("instructions", "null"), ("max_output_tokens", "null"), ("max_tool_calls", "null"), ("model", "null")];
 const ECHOED_LAST: [(&str, &str); 9] = [
@@ -23,7 +23,7 @@ const ECHOED_LAST: [(&str, &str); 9] = [
 ];
 
 impl CreateResponse {
-    /// The response `id` as it is before anything was generated, with every member that OpenAI's has.
+    /// The response `id` before any output, with all members of OpenAI's responses.
     #[must_use]
     pub fn skeleton(&self, id: &str, now: Timestamp, status: Status) -> Object {
         let mut response = Object::default()
@@ -68,7 +68,7 @@ impl CreateResponse {
         with_defaults(sent, &[("format", r#"{"type":"text"}"#), ("verbosity", "\"medium\"")])
     }
 
-    /// OpenAI's default is a strict schema; a chat call's is not, and this says what was done.
+    /// OpenAI's default for `strict` is true. A chat call's default is false, so the response shows false.
     fn tools(&self) -> Vec<Object> {
         let sent: Vec<Object> = self.object.get("tools").unwrap_or_default();
         let defaults = [("description", "null"), ("parameters", "null"), ("strict", "false")];

@@ -1,9 +1,9 @@
-//! Where a response stands.
+//! The status of a response.
 
-/// Where a response stands.
+/// The status of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Status {
-    /// A background response that nobody works on yet.
+    /// A background response whose run has not started.
     Queued,
     InProgress,
     Completed,
@@ -36,7 +36,7 @@ impl Status {
         ALL.into_iter().find(|status| status.name() == name)
     }
 
-    /// Whether nothing more happens to the response.
+    /// Whether the status is final.
     #[must_use]
     pub fn is_terminal(self) -> bool {
         !matches!(self, Self::Queued | Self::InProgress)

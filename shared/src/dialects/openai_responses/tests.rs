@@ -1,11 +1,11 @@
-//! What a request may say, and what is said of it when it may not.
+//! Accepted and refused requests.
 
 use super::*;
 use crate::model::clock::Timestamp;
 
 const NOW: Timestamp = Timestamp(1_790_000_000_000);
 
-/// What is wrong with a body that is fine but for these members: its path, code and message.
+/// Checks the error for a body that is valid except for these members: its path, code and message.
 #[track_caller]
 fn refused(members: &str, param: &str, code: Option<&str>, message: &str) {
     let body = format!(r#"{{"model":"m",{members}}}"#);
@@ -13,7 +13,7 @@ fn refused(members: &str, param: &str, code: Option<&str>, message: &str) {
     assert_eq!((error.param.as_deref(), error.code, error.message.as_str()), (Some(param), code, message), "{members}");
 }
 
-/// The same for a value with the usual code and words.
+/// Checks the error for a value, with the usual code and text.
 #[track_caller]
 fn invalid(members: &str, param: &str, reason: &str) {
     refused(members, param, Some("invalid_value"), &format!("Invalid value for '{param}': {reason}."));
@@ -93,7 +93,7 @@ fn missing_members_are_named_with_their_path() {
 }
 
 #[test]
-fn values_out_of_range_are_named_with_what_is_expected() {
+fn errors_name_the_expected_values() {
     invalid(r#""input":"a","temperature":2.5"#, "temperature", "2.5 is not between 0 and 2");
     invalid(r#""input":"a","top_logprobs":21"#, "top_logprobs", "21 is not between 0 and 20");
     invalid(
@@ -176,7 +176,7 @@ fn metadata_has_openais_limits() {
 }
 
 #[test]
-fn what_weir_has_nothing_for_is_refused() {
+fn unsupported_members_are_refused() {
     for kind in ["web_search", "file_search", "code_interpreter", "mcp", "image_generation", "computer", "custom"] {
         let message = format!("Tools of the type '{kind}' are not supported, only 'function'.");
         let members = format!(r#""input":"a","tools":[{{"type":"function","name":"f"}},{{"type":"{kind}"}}]"#);
@@ -252,7 +252,7 @@ fn items_are_normalised() {
             _ => String::from_utf8_lossy(&found.0.to_bytes()).into_owned(),
         };
         assert_eq!(shown, expected, "{item}");
-        // What is normal stays as it is.
+        // Normalised items stay unchanged.
         let again = parse_items(&serde_json::to_vec(&[&found]).unwrap(), "items", NOW).unwrap().remove(0);
         assert_eq!(again.0.to_bytes(), found.0.to_bytes());
     }
@@ -286,9 +286,9 @@ fn a_skeleton_has_every_member() {
 fn a_response_can_end_without_a_stream() {
     let skeleton =
         CreateResponse::parse(br#"{"model":"m","input":"a"}"#, NOW).unwrap().skeleton("r", NOW, Status::Queued);
-    let failed = failed(&skeleton, "server_error", "It broke.");
+    let failed = failed_response(&skeleton, "server_error", "It broke.");
     let told = ["status", "error", "output"].map(|name| failed.text(name).unwrap());
     assert_eq!(told, ["\"failed\"", r#"{"code":"server_error","message":"It broke."}"#, "[]"]);
-    assert_eq!(cancelled(&skeleton).text("status"), Some("\"cancelled\""));
-    assert_eq!(deleted("resp_1").to_bytes(), r#"{"id":"resp_1","object":"response","deleted":true}"#);
+    assert_eq!(cancelled_response(&skeleton).text("status"), Some("\"cancelled\""));
+    assert_eq!(deleted_response("resp_1").to_bytes(), r#"{"id":"resp_1","object":"response","deleted":true}"#);
 }

@@ -1,6 +1,6 @@
-//! What weir reads of an item.
+//! The members of an item that weir reads.
 
-use super::fields::{Fields, TextOrList, invalid, quoted, unsupported};
+use super::fields::{Fields, TextOrList, invalid, quote_all, unsupported};
 use super::part::{self, Part, Source};
 use crate::dialects::parts::{Name, missing};
 use crate::model::invalid::Invalid;
@@ -12,7 +12,7 @@ pub(super) const OUTPUT: &str = "function_call_output";
 pub(super) const REASONING: &str = "reasoning";
 pub(super) const REFERENCE: &str = "item_reference";
 
-/// What weir reads of an item.
+/// An item, as far as weir reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum View {
     Message {
@@ -23,7 +23,7 @@ pub(super) enum View {
     Call {
         call_id: String,
         name: String,
-        /// JSON text, which nobody checked.
+        /// Text that should be JSON. It is not checked.
         arguments: String,
     },
     Output {
@@ -31,13 +31,13 @@ pub(super) enum View {
         content: Vec<Part>,
     },
     Reasoning,
-    /// Stands for the item with this id.
+    /// Refers to the item with this id.
     Reference {
         id: String,
     },
 }
 
-/// The `type` of an item; without one, what has a role is a message and what has only an id is a reference.
+/// The `type` of an item. An item without a type is a message if it has a role, and a reference if it has only an id.
 pub(super) fn kind(fields: Fields<'_>) -> Result<String, Invalid> {
     if let Some(kind) = fields.optional::<String>("type")? {
         return Ok(kind);
@@ -50,10 +50,10 @@ pub(super) fn kind(fields: Fields<'_>) -> Result<String, Invalid> {
 }
 
 impl View {
-    /// Reads the item that is found at the path `at`.
+    /// Reads the item at the path `at`.
     ///
     /// # Errors
-    /// An item that weir does not know, or a member that is missing or wrong: said with its path.
+    /// If the item has an unknown type, or a member is missing or invalid. The error names the path.
     pub(super) fn read(item: &Object, at: &str) -> Result<Self, Invalid> {
         let fields = Fields::new(item, at);
         let name = |member| fields.required::<Name>(member).map(|name| name.0);
@@ -78,7 +78,7 @@ impl View {
             }
             REFERENCE => Ok(Self::Reference { id: name("id")? }),
             other => {
-                let known = quoted(&[MESSAGE, CALL, OUTPUT, REASONING, REFERENCE]);
+                let known = quote_all(&[MESSAGE, CALL, OUTPUT, REASONING, REFERENCE]);
                 let path = fields.path("type");
                 let message =
                     format!("Invalid value for '{path}': items of the type '{other}' are not supported, only {known}.");
@@ -94,7 +94,7 @@ impl View {
             "assistant" => Source::Assistant,
             "system" | "developer" => Source::Instructions,
             other => {
-                let known = quoted(&["user", "assistant", "system", "developer"]);
+                let known = quote_all(&["user", "assistant", "system", "developer"]);
                 return Err(invalid(
                     fields.path("role"),
                     format_args!("'{other}' is no role, expected one of {known}"),
@@ -106,7 +106,7 @@ impl View {
         Ok(Self::Message { role, source, content })
     }
 
-    /// What new ids of such items begin with.
+    /// The prefix of new ids for items of this kind.
     pub(super) fn prefix(&self) -> &'static str {
         match self {
             Self::Call { .. } => "fc_",

@@ -1,7 +1,7 @@
 //! Clients of AWS. Region, credentials and endpoints come from the environment of the function.
 //!
-//! The SDK's default chain of credential providers is not used: it would link a client of STS and a reader of profiles into
-//! every function, and Lambda needs neither.
+//! The SDK's default chain of credential providers is not used: it would link a client of STS and a reader of profiles
+//! into every function, and Lambda needs neither.
 
 use std::time::Duration;
 
@@ -58,8 +58,8 @@ fn credentials() -> Option<Credentials> {
     Some(Credentials::new(id, secret, env("AWS_SESSION_TOKEN"), None, "environment"))
 }
 
-/// Time limits in seconds, for one attempt and for all of them. Without limits a request would wait on a connection that a
-/// freeze or a NAT has cut silently.
+/// Time limits in seconds, for one attempt and for all of them. Without limits a request would wait on a connection
+/// that a freeze or a NAT has cut silently.
 fn timeouts(attempt: u64, operation: u64) -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(1))

@@ -107,12 +107,12 @@ impl<'a> Connect<'a> {
         Ok(self)
     }
 
-    /// Reads the models, and connects to their providers. `make` makes the providers of a catalog; it looks their keys up
-    /// with its second argument.
+    /// Reads the models, and connects to their providers. `make` makes the providers of a catalog; it looks their keys
+    /// up with its second argument.
     ///
     /// # Errors
-    /// `Models` or `Catalog` if the models cannot be read; `Secret` if a key cannot be read; `Providers` if the settings of
-    /// a provider are invalid.
+    /// `Models` or `Catalog` if the models cannot be read; `Secret` if a key cannot be read; `Providers` if the
+    /// settings of a provider are invalid.
     pub async fn providers<E>(
         self,
         make: impl FnOnce(&Catalog, &dyn Fn(&KeySource) -> Option<Secret>, &Clock) -> Result<Providers, E>,

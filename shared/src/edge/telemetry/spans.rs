@@ -1,5 +1,5 @@
-//! Spans, which are sent together when their request or message is over. A thread that sends them in the background would
-//! stop while Lambda freezes the process.
+//! Spans, which are sent together when their request or message is over. A thread that sends them in the background
+//! would stop while Lambda freezes the process.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -83,7 +83,8 @@ impl Spans {
             return;
         }
         let until = Instant::now() + FLUSH;
-        // Another request may export at the moment, also the spans of this one. Its export counts as this one's own time.
+        // If another request exports at the moment, it may send the spans of this one too. The wait for it counts against
+        // the same time limit.
         let Ok(mut sender) = timeout_at(until, self.exporter.lock()).await else { return };
         if sender.pauses_until.is_some_and(|until| Instant::now() < until) {
             return;

@@ -9,13 +9,13 @@ use super::tokens::Price;
 
 pub use file::CatalogError;
 
-/// The content of a `models.toml` that was checked: every target names a provider that exists, every price is an
-/// amount, no two models share a name.
+/// The content of a checked `models.toml`. Every target names an existing provider, every price is an amount, and no
+/// two models share a name.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Catalog {
     providers: Vec<ProviderConfig>,
     models: Vec<Model>,
-    /// Names and aliases, to the index of the model.
+    /// The index of the model for each name and alias.
     by_name: HashMap<String, usize>,
 }
 
@@ -29,13 +29,13 @@ pub struct ProviderConfig {
     pub key: KeySource,
     /// Headers sent with every call, such as `OpenAI-Organization` or `api-version`.
     pub headers: Vec<(String, String)>,
-    /// AWS region of a `bedrock` provider; absent: the function's own.
+    /// The AWS region of a `bedrock` provider. `None` uses the function's own region.
     pub region: Option<String>,
     pub output_limit: OutputLimit,
     pub simulator: SimulatorConfig,
 }
 
-/// Which API a provider speaks.
+/// The API of a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProviderKind {
@@ -49,14 +49,14 @@ pub enum ProviderKind {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutputLimit {
-    /// As OpenAI, whose newer models refuse the other.
+    /// For OpenAI, whose newer models refuse `max_tokens`.
     #[default]
     MaxCompletionTokens,
-    /// As servers that speak an older version of the API, and ignore the other.
+    /// For servers with an older version of the API, which ignore `max_completion_tokens`.
     MaxTokens,
 }
 
-/// Where a provider's key is found.
+/// The source of a provider's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeySource {
     /// No key is sent.
@@ -67,17 +67,17 @@ pub enum KeySource {
     Secret(String),
 }
 
-/// How the embedded simulator behaves. See `docs/models.md`.
+/// The settings of the simulator. See `docs/models.md`.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SimulatorConfig {
-    /// Median time to the first token, milliseconds.
+    /// The median time to the first token, in milliseconds.
     pub latency_ms: u64,
-    /// Spread of that time: standard deviation of its logarithm; 0 is constant.
+    /// The spread of that time: the standard deviation of its logarithm. With 0 the time is constant.
     pub latency_sigma: f64,
-    /// Output tokens per second after the first; 0 is all at once.
+    /// Output tokens per second after the first token. With 0 all tokens come at once.
     pub tokens_per_second: f64,
-    /// Share of calls that fail with 503 before the first byte, 0 to 1.
+    /// The share of calls that fail with 503 before the first byte, 0 to 1.
     pub failure_rate: f64,
 }
 
@@ -93,14 +93,14 @@ pub struct Model {
     pub name: String,
     pub aliases: Vec<String>,
     pub kind: ModelKind,
-    /// `None`: unpriced; such a model is refused where a budget is set.
+    /// `None` for an unpriced model, which is refused for projects with a budget.
     pub price: Option<Price>,
     /// Input and output together.
     pub context_tokens: u64,
     pub max_output_tokens: u64,
-    /// The most tokens that one image counts; `None`: up to the whole context.
+    /// The most tokens of one image. `None` stands for the whole context.
     pub image_tokens: Option<u64>,
-    /// In order of preference; never empty.
+    /// The targets in order of preference; never empty.
     pub targets: Vec<Target>,
 }
 
@@ -115,21 +115,21 @@ pub enum ModelKind {
 /// One place where a model can be called.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Target {
-    /// Name of a provider of the same catalog.
+    /// The name of a provider in the same catalog.
     pub provider: String,
     /// The provider's name of the model.
     pub model: String,
-    /// Share of the calls that try this target first, relative to the other weights.
+    /// The share of calls that try this target first, relative to the weights of the other targets.
     pub weight: Option<u32>,
     pub timeouts: Timeouts,
 }
 
-/// How long to wait for a provider.
+/// The times to wait for a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// To a connection.
+    /// Until the connection is established.
     pub connect: Duration,
-    /// To the first event of a stream, or to the whole of an answer that is not streamed.
+    /// Until the first event of a stream, or until the end of an answer that is not streamed.
     pub first_byte: Duration,
     /// Between two events of a stream.
     pub idle: Duration,
@@ -152,12 +152,12 @@ impl Catalog {
     /// Reads the text of a `models.toml`.
     ///
     /// # Errors
-    /// Says which line is wrong and what to write instead.
+    /// `CatalogError` with the line and the expected text.
     pub fn parse(text: &str) -> Result<Self, CatalogError> {
         file::parse(text)
     }
 
-    /// Adds the providers and models of `other` whose names are not taken.
+    /// Adds the providers and models of `other`, except those whose names are taken.
     #[must_use]
     pub fn merged_with(mut self, other: Self) -> Self {
         for provider in other.providers {
@@ -173,7 +173,7 @@ impl Catalog {
         self
     }
 
-    /// The model of that name or alias.
+    /// The model with that name or alias.
     #[must_use]
     pub fn model(&self, name: &str) -> Option<&Model> {
         self.by_name.get(name).map(|&index| &self.models[index])
@@ -194,7 +194,7 @@ impl Catalog {
         &self.providers
     }
 
-    /// Names of the secrets with providers' keys, each once.
+    /// The names of the secrets with providers' keys, without duplicates.
     #[must_use]
     pub fn secrets(&self) -> BTreeSet<&str> {
         let keys = self.providers.iter().map(|provider| &provider.key);

@@ -138,7 +138,7 @@ impl Delivery {
     /// delivered once.
     #[must_use]
     pub fn new(event: &WebhookEvent, endpoint: &Endpoint, traceparent: Option<&str>, now: Timestamp) -> Self {
-        let delivery_id = id::ordered_derived("wh_", event.created_at, &[&event.id, &endpoint.id]);
+        let delivery_id = id::derive_ordered("wh_", event.created_at, &[&event.id, &endpoint.id]);
         Self {
             key: DeliveryKey { project_id: endpoint.project_id.clone(), endpoint_id: endpoint.id.clone(), delivery_id },
             event_id: event.id.clone(),

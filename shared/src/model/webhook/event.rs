@@ -55,7 +55,7 @@ impl WebhookEvent {
     /// crash, tells of the same one, if `created_at` was recorded and not read from the clock again.
     pub fn new(event_type: EventType, subject_id: impl Into<String>, created_at: Timestamp) -> Self {
         let subject_id = subject_id.into();
-        Self { id: id::derived("evt_", &[event_type.name(), &subject_id]), event_type, created_at, subject_id }
+        Self { id: id::derive("evt_", &[event_type.name(), &subject_id]), event_type, created_at, subject_id }
     }
 
     /// The JSON that receivers get, in OpenAI's shape. It is signed byte for byte.

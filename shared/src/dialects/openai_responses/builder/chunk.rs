@@ -1,4 +1,4 @@
-//! What is read of a chunk of a chat completion.
+//! The members that are read from a chunk of a chat completion.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -34,14 +34,14 @@ pub(super) struct Delta {
     pub refusal: Option<String>,
     #[serde(default)]
     reasoning_content: Value,
-    /// A string where providers stream their reasoning under this name; others have objects here.
+    /// The reasoning as a string. Some providers use this name for an object, which is ignored.
     #[serde(default)]
     reasoning: Value,
     #[serde(default)]
     pub tool_calls: Option<Vec<CallPiece>>,
 }
 
-/// A piece of a tool call. OpenAI names the call by `index`; imitators leave out one or the other.
+/// A piece of a tool call. OpenAI identifies the call by `index`. Imitators omit the index or the id.
 #[derive(Deserialize)]
 pub(super) struct CallPiece {
     #[serde(default)]
@@ -66,7 +66,7 @@ pub(super) struct Logprobs {
     pub content: Option<Vec<Logprob>>,
 }
 
-/// The log probability of a token, with those of the likeliest tokens in its place.
+/// The log probability of a token, and those of the likeliest tokens at its place.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 pub(super) struct Logprob {
     token: String,
@@ -95,21 +95,21 @@ impl Chunk {
             .map_err(|error| Failure::Malformed(format!("the chunk is no chat completion's: {error}")))
     }
 
-    /// The choice that counts; weir asks for one only.
+    /// The choice that is read. weir asks for only one.
     pub(super) fn choice(self) -> Option<Choice> {
         self.choices?.into_iter().find(|choice| choice.index.unwrap_or(0) == 0)
     }
 }
 
 impl Delta {
-    /// Reasoning, under whichever of the two names it goes.
+    /// The reasoning, from one of its two names.
     pub(super) fn reasoning(&self) -> Option<&str> {
         self.reasoning_content.as_str().or(self.reasoning.as_str())
     }
 }
 
 impl Logprob {
-    /// As it stands in events, which have no bytes.
+    /// The log probability as events have it: without bytes.
     pub(super) fn in_event(&self) -> Object {
         let short = |token: &str, logprob: f64| Object::default().with("token", token).with("logprob", &logprob);
         let top: Vec<Object> = self.top_logprobs.iter().map(|top| short(&top.token, top.logprob)).collect();

@@ -1,4 +1,4 @@
-//! The events of a response from the chunks of a chat completion.
+//! Builds the events of a response from the chunks of a chat completion.
 
 mod chunk;
 mod output;
@@ -15,22 +15,23 @@ use crate::model::id;
 use crate::model::object::Object;
 use crate::model::provider::Failure;
 
-/// Makes the events of a response from the chunks of a chat completion, and the response at its end.
+/// Builds the events of a response from the chunks of a chat completion, and finally the response.
 ///
-/// Items follow each other as OpenAI's do: one ends before the next begins. Only a function call whose arguments are not yet
-/// whole stays open beside later ones, so that pieces of parallel calls may come in any order.
+/// As at OpenAI, an item ends before the next one begins. The exception is a function call with incomplete arguments:
+/// it stays open next to later items, so that pieces of parallel calls may come in any order.
 pub struct EventBuilder {
     response: Object,
     now: Timestamp,
     next_sequence: u64,
     outputs: Vec<Output>,
     finish: Option<String>,
-    /// Events that were not handed out yet.
+    /// Events that were not returned yet.
     events: Vec<ResponseEvent>,
 }
 
 impl EventBuilder {
-    /// Starts from a response without output. Event numbers go on from `first_sequence`; ids of items are made from `now`.
+    /// Starts with a response without output. `first_sequence` is the number of the first event. Ids of items are made
+    /// from `now`.
     #[must_use]
     pub fn new(skeleton: Object, first_sequence: u64, now: Timestamp) -> Self {
         Self {
@@ -43,32 +44,33 @@ impl EventBuilder {
         }
     }
 
-    /// The number that the next event gets.
+    /// The number of the next event.
     #[must_use]
     pub fn next_sequence(&self) -> u64 {
         self.next_sequence
     }
 
-    /// `response.created`, the first event of all: `Queued` for a background response, else `InProgress`.
-    pub fn created(&mut self, status: Status) -> ResponseEvent {
+    /// `response.created`, the first event. The status is `Queued` for a background response and `InProgress`
+    /// otherwise.
+    pub fn created_event(&mut self, status: Status) -> ResponseEvent {
         self.announce("response.created", status)
     }
 
     /// `response.queued`, for a background response.
-    pub fn queued(&mut self) -> ResponseEvent {
+    pub fn queued_event(&mut self) -> ResponseEvent {
         self.announce("response.queued", Status::Queued)
     }
 
     /// `response.in_progress`, before the first output.
-    pub fn in_progress(&mut self) -> ResponseEvent {
+    pub fn in_progress_event(&mut self) -> ResponseEvent {
         self.announce("response.in_progress", Status::InProgress)
     }
 
-    /// The events that a chunk leads to; none for chunks that say nothing. Only the choice with the index 0 counts.
+    /// The events for a chunk. A chunk without content gives none. Only the choice with index 0 counts.
     ///
     /// # Errors
-    /// `Malformed`: no chunk of a chat completion, or a tool call that has no name or goes on after its end. What came of
-    /// the chunk before that is in the events of [`EventBuilder::fail`].
+    /// `Malformed` if this is not a chunk of a chat completion, a tool call has no name, or a tool call continues after
+    /// its end. [`EventBuilder::fail`] then returns the events of the chunk's first part.
     pub fn chunk(&mut self, chunk: &[u8]) -> Result<Vec<ResponseEvent>, Failure> {
         let chunk = Chunk::read(chunk)?;
         if let Some(tier) = &chunk.service_tier {
@@ -91,9 +93,10 @@ impl EventBuilder {
         Ok(std::mem::take(&mut self.events))
     }
 
-    /// Ends the response after the stream did: the last events, the response, and whether it is `Completed` or `Incomplete`.
+    /// Ends the response after the stream has ended. Returns the last events, the response, and `Completed` or
+    /// `Incomplete`.
     ///
-    /// A stream without any text or call gives a response that completed with no output.
+    /// After a stream without text or calls, the response is completed and has no output.
     #[must_use]
     pub fn complete(mut self, bill: &Bill, now: Timestamp) -> (Vec<ResponseEvent>, Object, Status) {
         let reason = match self.finish.as_deref() {
@@ -106,8 +109,8 @@ impl EventBuilder {
             self.close(index, status);
         }
         let mut response = match reason {
-            None => answer::completed(&self.response, now),
-            Some(reason) => answer::ended(&self.response, Status::Incomplete)
+            None => answer::complete(&self.response, now),
+            Some(reason) => answer::with_status(&self.response, Status::Incomplete)
                 .with("incomplete_details", &Object::default().with("reason", reason)),
         };
         response.set("output", &self.done());
@@ -117,20 +120,20 @@ impl EventBuilder {
         (self.events, response, status)
     }
 
-    /// Ends the response because something failed: the last events, of which the very last is `response.failed`, and the response.
+    /// Ends the response after a failure. Returns the last events, up to `response.failed`, and the response.
     ///
-    /// Items that had ended stay in the output; others are dropped without an event of their end.
+    /// Completed items stay in the output. Others are dropped without an event.
     #[must_use]
     pub fn fail(mut self, code: &str, message: &str, bill: Option<&Bill>) -> (Vec<ResponseEvent>, Object) {
-        let response = self.cut_short(answer::failed(&self.response, code, message), bill);
+        let response = self.cut_short(answer::failed_response(&self.response, code, message), bill);
         self.emit("response.failed", &Object::default().with("response", &response));
         (self.events, response)
     }
 
-    /// Ends the response because the caller cancelled it. The stream of a cancelled response has no last event.
+    /// Ends the response after the caller cancelled it. The stream of a cancelled response has no last event.
     #[must_use]
     pub fn cancel(self, bill: Option<&Bill>) -> Object {
-        self.cut_short(answer::cancelled(&self.response), bill)
+        self.cut_short(answer::cancelled_response(&self.response), bill)
     }
 
     fn cut_short(&self, mut response: Object, bill: Option<&Bill>) -> Object {
@@ -145,7 +148,7 @@ impl EventBuilder {
         self.outputs.iter().filter_map(|output| output.done.as_ref()).collect()
     }
 
-    /// Adds a piece of text to the item and the part that it belongs to.
+    /// Adds a piece of text to its item and part.
     fn text(&mut self, kind: TextKind, delta: &str, logprobs: Vec<Logprob>) {
         if delta.is_empty() {
             return;
@@ -156,10 +159,10 @@ impl EventBuilder {
         part.text.push_str(delta);
         let shown: Vec<Object> = logprobs.iter().map(Logprob::in_event).collect();
         part.logprobs.extend(logprobs);
-        self.text_delta(index, kind, delta, &shown);
+        self.emit_text_delta(index, kind, delta, &shown);
     }
 
-    /// The open item for this kind of text; a new one ends what can end before it.
+    /// The open item for this kind of text. Opens one if there is none, after closing the items that can end.
     fn item_for(&mut self, kind: TextKind) -> usize {
         let reasons = kind == TextKind::Reasoning;
         let fits = |output: &Output| match output.content {
@@ -182,24 +185,24 @@ impl EventBuilder {
                 self.close(index, Status::Completed);
             }
         }
-        self.outputs.push(Output::new(id::ordered(prefix, self.now), content));
+        self.outputs.push(Output::new(id::new_ordered(prefix, self.now), content));
         let index = self.outputs.len() - 1;
-        self.item_added(index);
+        self.emit_item_added(index);
         index
     }
 
-    /// Makes the last part of an item one of this kind.
+    /// Ensures that the last part of an item is of this kind.
     fn part_for(&mut self, index: usize, kind: TextKind) {
         let Some(parts) = self.outputs[index].texts() else { return };
         if parts.last().is_some_and(|part| part.kind == kind) {
             return;
         }
         if !parts.is_empty() {
-            self.part_done(index);
+            self.emit_part_done(index);
         }
         let Some(parts) = self.outputs[index].texts() else { return };
         parts.push(Text::new(kind));
-        self.part_added(index);
+        self.emit_part_added(index);
     }
 
     /// Adds a piece of a function call.
@@ -228,7 +231,7 @@ impl EventBuilder {
             _ if arguments.is_empty() => Ok(()),
             Content::Call(call) if output.done.is_none() => {
                 call.arguments.push_str(arguments);
-                self.arguments_delta(index, arguments);
+                self.emit_arguments_delta(index, arguments);
                 Ok(())
             }
             _ if arguments.trim().is_empty() => Ok(()),
@@ -236,7 +239,7 @@ impl EventBuilder {
         }
     }
 
-    /// The call that a piece belongs to: by its index and id, or the last one if it names neither.
+    /// The call that a piece belongs to, by its index and id. Without both, it is the last call.
     fn known_call(&self, piece: &CallPiece) -> Option<usize> {
         let id = piece.id.as_deref().filter(|id| !id.is_empty());
         let fits = |call: &Call| {
@@ -247,23 +250,23 @@ impl EventBuilder {
         self.outputs.iter().rposition(|output| output.call().is_some_and(fits))
     }
 
-    /// Ends an item, if it has not ended.
+    /// Ends an item unless it has ended.
     fn close(&mut self, index: usize, status: Status) {
         if self.outputs[index].done.is_some() {
             return;
         }
         match &self.outputs[index].content {
             Content::Call(call) => {
-                // Callers read the arguments as JSON, and some providers say nothing where there are none.
+                // Callers parse the arguments as JSON, and some providers send nothing for a call without arguments.
                 if status == Status::Completed && call.arguments.trim().is_empty() {
-                    // A call that has not ended takes arguments.
+                    // An open call accepts arguments, so this cannot fail.
                     let _ = self.argue(index, "{}");
                 }
-                self.arguments_done(index);
+                self.emit_arguments_done(index);
             }
-            _ => self.part_done(index),
+            _ => self.emit_part_done(index),
         }
-        self.item_done(index, status);
+        self.emit_item_done(index, status);
     }
 }
 

@@ -1,13 +1,13 @@
-//! Output items in the making.
+//! Output items that grow with the stream.
 
 use super::chunk::Logprob;
 use crate::model::object::Object;
 
-/// An output item. Its place in the list is its `output_index`.
+/// An output item. Its index in the list is its `output_index`.
 pub(super) struct Output {
     pub id: String,
     pub content: Content,
-    /// The item as it ended; `None` while it grows.
+    /// The complete item; `None` while it grows.
     pub done: Option<Object>,
 }
 
@@ -17,7 +17,7 @@ pub(super) enum Content {
     Call(Call),
 }
 
-/// A content part in the making.
+/// A content part that grows with the stream.
 pub(super) struct Text {
     pub kind: TextKind,
     pub text: String,
@@ -31,9 +31,9 @@ pub(super) enum TextKind {
     Reasoning,
 }
 
-/// A function call in the making.
+/// A function call that grows with the stream.
 pub(super) struct Call {
-    /// What the provider calls it by; both may be missing.
+    /// The provider's identification of the call. Both members may be missing.
     pub index: Option<u64>,
     pub provider_id: Option<String>,
     pub call_id: String,
@@ -58,7 +58,7 @@ impl TextKind {
         }
     }
 
-    /// The member that has the text, in a part and in the event of its end.
+    /// The member with the text, in a part and in its last event.
     pub(super) fn member(self) -> &'static str {
         if self == Self::Refusal { "refusal" } else { "text" }
     }
@@ -84,7 +84,7 @@ impl Text {
 }
 
 impl Call {
-    /// Whether the arguments are a whole JSON object, so that nothing can follow.
+    /// Whether the arguments are a complete JSON object, so that nothing can follow.
     pub(super) fn is_whole(&self) -> bool {
         Object::parse(self.arguments.as_bytes()).is_ok()
     }
@@ -95,7 +95,7 @@ impl Output {
         Self { id, content, done: None }
     }
 
-    /// The item with what it has so far.
+    /// The item with its content so far.
     pub(super) fn json(&self, status: &str) -> Object {
         let head = |kind: &str| Object::default().with("id", &self.id).with("type", kind).with("status", status);
         let list = |parts: &[Text]| parts.iter().map(Text::json).collect::<Vec<_>>();

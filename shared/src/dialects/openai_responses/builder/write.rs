@@ -1,4 +1,4 @@
-//! The events themselves, with every member that OpenAI's have.
+//! Writes the events, with all members of OpenAI's events.
 
 use super::output::TextKind;
 use super::{Content, EventBuilder, ResponseEvent, Status};
@@ -17,26 +17,26 @@ impl EventBuilder {
         event
     }
 
-    pub(super) fn item_added(&mut self, index: usize) {
+    pub(super) fn emit_item_added(&mut self, index: usize) {
         let item = self.outputs[index].json("in_progress");
         self.emit("response.output_item.added", &Object::default().with("output_index", &index).with("item", &item));
     }
 
-    pub(super) fn item_done(&mut self, index: usize, status: Status) {
+    pub(super) fn emit_item_done(&mut self, index: usize, status: Status) {
         let item = self.outputs[index].json(status.name());
         self.emit("response.output_item.done", &Object::default().with("output_index", &index).with("item", &item));
         self.outputs[index].done = Some(item);
     }
 
     /// Announces the last part of an item.
-    pub(super) fn part_added(&mut self, index: usize) {
+    pub(super) fn emit_part_added(&mut self, index: usize) {
         let members = self.at_last_part(index);
         let Some(part) = self.outputs[index].texts().and_then(|parts| parts.last()) else { return };
         let members = members.with("part", &part.json());
         self.emit("response.content_part.added", &members);
     }
 
-    pub(super) fn text_delta(&mut self, index: usize, kind: TextKind, delta: &str, logprobs: &[Object]) {
+    pub(super) fn emit_text_delta(&mut self, index: usize, kind: TextKind, delta: &str, logprobs: &[Object]) {
         let mut members = self.at_last_part(index).with("delta", delta);
         if kind == TextKind::Output {
             members.set("logprobs", logprobs);
@@ -45,7 +45,7 @@ impl EventBuilder {
     }
 
     /// Ends the last part of an item.
-    pub(super) fn part_done(&mut self, index: usize) {
+    pub(super) fn emit_part_done(&mut self, index: usize) {
         let at = self.at_last_part(index);
         let Some(part) = self.outputs[index].texts().and_then(|parts| parts.last()) else { return };
         let mut members = at.clone().with(part.kind.member(), &part.text);
@@ -57,12 +57,12 @@ impl EventBuilder {
         self.emit("response.content_part.done", &whole);
     }
 
-    pub(super) fn arguments_delta(&mut self, index: usize, delta: &str) {
+    pub(super) fn emit_arguments_delta(&mut self, index: usize, delta: &str) {
         let members = self.at(index).with("delta", delta);
         self.emit("response.function_call_arguments.delta", &members);
     }
 
-    pub(super) fn arguments_done(&mut self, index: usize) {
+    pub(super) fn emit_arguments_done(&mut self, index: usize) {
         let Content::Call(call) = &self.outputs[index].content else { return };
         let members = self.at(index).with("name", &call.name).with("arguments", &call.arguments);
         self.emit("response.function_call_arguments.done", &members);

@@ -1,4 +1,4 @@
-//! Items as the messages of a chat call.
+//! Writes items as the messages of a chat call.
 
 use crate::dialects::openai_responses::item::Item;
 use crate::dialects::openai_responses::part::{Part, Source};
@@ -6,11 +6,11 @@ use crate::dialects::openai_responses::view::View;
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
 
-/// Messages in the making.
+/// The messages so far.
 #[derive(Default)]
 pub(super) struct Messages(Vec<Turn>);
 
-/// One message, and for the assistant's the outputs of the functions that it calls.
+/// One message. A message of the assistant has the functions that it calls, with their outputs.
 struct Turn {
     role: String,
     content: Vec<Part>,
@@ -29,14 +29,14 @@ impl Messages {
         self.say("system", vec![Part::Text(text.to_owned())]);
     }
 
-    /// Adds an item that is found at the path `at`.
+    /// Adds the item at the path `at`.
     ///
     /// # Errors
-    /// What is no item, or the output of a function that nobody called.
+    /// If the item is invalid, or it is the output of a function that was not called.
     pub(super) fn add(&mut self, item: &Item, at: &str) -> Result<(), Invalid> {
         match View::read(&item.0, at)? {
             View::Message { role, source: Source::Assistant, content } => match self.awaiting() {
-                // Chat wants the outputs right behind the calls.
+                // A chat call requires the outputs directly after the calls.
                 Some(turn) => turn.content.extend(content),
                 None => self.say(&role, content),
             },
@@ -54,12 +54,12 @@ impl Messages {
         self.0.push(Turn { role: role.to_owned(), content, calls: Vec::new() });
     }
 
-    /// The last message, if it calls functions and none has answered.
+    /// The last message if it calls functions and none has an output yet.
     fn awaiting(&mut self) -> Option<&mut Turn> {
         self.0.last_mut().filter(|turn| !turn.calls.is_empty() && turn.is_unanswered())
     }
 
-    /// The assistant's message that the next function call belongs to.
+    /// The assistant's message for the next function call.
     fn calling(&mut self) -> &mut Turn {
         let last = self.0.len().checked_sub(1);
         let open = last.filter(|&last| self.0[last].role == "assistant" && self.0[last].is_unanswered());
@@ -70,7 +70,7 @@ impl Messages {
         &mut self.0[index]
     }
 
-    /// Attaches an output to the latest call with this id that has none. Providers may use an id again in a later turn.
+    /// Adds an output to the latest call with this id that has none. Providers may reuse an id in a later turn.
     fn answer(&mut self, call_id: &str, content: Vec<Part>, at: &str) -> Result<(), Invalid> {
         let mut calls = self.0.iter_mut().rev().flat_map(|turn| &mut turn.calls);
         match calls.find(|call| call.id == call_id && call.output.is_none()) {
@@ -87,7 +87,7 @@ impl Messages {
     }
 
     /// # Errors
-    /// A function call without output: no provider goes on from there.
+    /// If a function call has no output. No provider continues from there.
     pub(super) fn finish(self) -> Result<Vec<Object>, Invalid> {
         let mut messages = Vec::with_capacity(self.0.len());
         for turn in self.0 {
@@ -128,7 +128,7 @@ impl Call {
     }
 }
 
-/// One text is a plain string, which every imitator of OpenAI understands.
+/// A single text is written as a plain string, because all imitators of OpenAI understand it.
 fn with_content(message: Object, parts: &[Part]) -> Object {
     match parts {
         [] => message.with("content", ""),
@@ -143,7 +143,7 @@ fn part(part: &Part) -> Object {
         Part::Refusal(text) => Object::default().with("type", "refusal").with("refusal", text),
         Part::Image { url, detail } => {
             let image = Object::default().with("url", url);
-            // Chat does not know `original`; `auto` is what it does by itself.
+            // A chat call has no `original`. `auto` is its default.
             let image = match detail.as_deref() {
                 None | Some("auto") => image,
                 Some("original") => image.with("detail", "high"),

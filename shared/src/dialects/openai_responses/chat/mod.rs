@@ -1,4 +1,4 @@
-//! The chat call that answers a request for a response.
+//! Writes the chat call that answers a request for a response.
 
 mod messages;
 
@@ -16,14 +16,13 @@ use crate::model::object::Object;
 use crate::model::provider::Endpoint;
 
 impl CreateResponse {
-    /// The chat call that answers this. `context` are the items of earlier turns, oldest first.
+    /// The chat call that answers this request. `context` has the items of earlier turns, oldest first.
     ///
-    /// The call is a stream that ends with its usage. `instructions` become a `system` message before everything else.
-    /// Reasoning items are left out. So is what the context has under the same id, and a reference to an item of the input: the
-    /// item is there already.
+    /// The call is a stream that ends with its usage. `instructions` become the first message, with the role `system`.
+    /// Left out are reasoning items, input items whose id is in the context, and references to items of the input.
     ///
     /// # Errors
-    /// A reference to an item that is not there, a function call without output or an output without call, or nothing to answer.
+    /// If a reference has no item, a function call has no output, an output has no call, or there is no message.
     pub fn chat(&self, context: &[Item]) -> Result<Body, Invalid> {
         let mut messages = Messages::default();
         if let Some(instructions) = &self.instructions {
@@ -49,13 +48,13 @@ impl CreateResponse {
         chat.extend(&self.settings);
         chat.set("stream", &true);
         chat.set("stream_options", &Object::default().with("include_usage", &true));
-        // Everything was checked above, so what goes wrong here has no place in the caller's body.
+        // Everything was checked above. An error here has no path in the caller's body.
         let internal = |error: Invalid| Invalid { param: None, ..error };
         Body::parse(Endpoint::ChatCompletions, &chat.to_bytes()).map_err(internal)
     }
 }
 
-/// The caller cannot point into the context, so the path means nothing to it.
+/// Removes the path, because the context is not in the caller's body.
 fn of_context(error: Invalid) -> Invalid {
     let message = format!("An earlier item cannot be used: {}", error.message);
     Invalid { message, param: None, ..error }

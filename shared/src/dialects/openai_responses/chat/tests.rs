@@ -7,7 +7,7 @@ fn request(members: &str) -> CreateResponse {
     CreateResponse::parse(body.as_bytes(), Timestamp(0)).unwrap()
 }
 
-/// The chat call for a request, without the model and what makes it a stream.
+/// The chat call for a request, without the model and the members of a stream.
 #[track_caller]
 fn check(members: &str, context: &str, expected: &str) {
     let context = parse_items(context.as_bytes(), "context", Timestamp(0)).unwrap();
@@ -136,7 +136,7 @@ fn references_stand_for_items_that_are_there() {
 }
 
 #[test]
-fn what_no_model_could_answer_is_refused() {
+fn refuses_input_that_no_model_could_answer() {
     for (members, context, expected) in [
         (format!(r#""input":[{CALL_A}]"#), "[]".to_owned(), "input: No tool output found for function call 'a'."),
         (

@@ -21,7 +21,7 @@ fn bill() -> Bill {
     Bill { usage, cost: Some(MicroUsd(123)) }
 }
 
-/// Chunks of a choice with these deltas; a string is the reason of the end.
+/// Chunks of a choice with these deltas. A string is a finish reason.
 fn chunks(deltas: &[Value]) -> Vec<Vec<u8>> {
     let choice = |delta: &Value| match delta.as_str() {
         Some(reason) => json!({"index": 0, "delta": {}, "finish_reason": reason}),
@@ -31,7 +31,7 @@ fn chunks(deltas: &[Value]) -> Vec<Vec<u8>> {
     deltas.iter().map(|delta| chunk(delta).to_string().into_bytes()).collect()
 }
 
-/// The events as lines: number, name without `response.`, and what is new in it. Made ids become `msg_0`, `fc_1`.
+/// The events as lines: number, name without `response.`, and new content. Generated ids become `msg_0`, `fc_1`.
 fn lines(events: &[ResponseEvent]) -> Vec<String> {
     let mut ids: Vec<String> = Vec::new();
     events.iter().map(|event| with_short_ids(&line(event), &mut ids)).collect()
@@ -100,9 +100,9 @@ fn log_probabilities_come_with_their_text() {
 }
 
 #[test]
-fn a_failure_keeps_what_had_ended() {
+fn a_failure_keeps_ended_items() {
     let mut builder = builder(17);
-    let mut events = vec![builder.created(Status::Queued), builder.queued(), builder.in_progress()];
+    let mut events = vec![builder.created_event(Status::Queued), builder.queued_event(), builder.in_progress_event()];
     for chunk in chunks(&[json!({"reasoning": "Hm"}), json!({"content": "Ye"})]) {
         events.extend(builder.chunk(&chunk).unwrap());
     }
@@ -133,7 +133,7 @@ fn a_cancelled_response_has_no_last_event() {
 }
 
 #[test]
-fn what_is_no_chunk_is_malformed() {
+fn invalid_chunks_are_malformed() {
     for (chunk, expected) in [
         ("", "the chunk is no chat completion's: EOF while parsing a value at line 1 column 0"),
         ("[DONE]", "the chunk is no chat completion's: expected value at line 1 column 2"),
@@ -169,7 +169,7 @@ fn chunks_that_say_nothing_lead_to_nothing() {
 }
 
 #[test]
-fn the_service_tier_is_what_the_provider_says() {
+fn the_service_tier_is_the_providers() {
     let mut builder = builder(0);
     builder.chunk(br#"{"service_tier":"flex","choices":[]}"#).unwrap();
     let (_, response, _) = builder.complete(&bill(), LATER);

@@ -1,4 +1,4 @@
-//! What holds for the events of any stream.
+//! Properties of the events of every stream.
 
 use std::collections::BTreeMap;
 
@@ -22,11 +22,11 @@ fn delta() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Follows the events as a client does.
+/// Reads the events as a client does.
 #[derive(Default)]
 struct Follower {
     next: u64,
-    /// Texts and arguments as their deltas add up, by item and part.
+    /// The joined deltas of texts and arguments, by item and part.
     deltas: BTreeMap<(u64, Option<u64>), String>,
     added: Vec<String>,
     done: BTreeMap<u64, Value>,

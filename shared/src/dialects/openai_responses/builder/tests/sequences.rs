@@ -8,7 +8,7 @@ use super::*;
 #[track_caller]
 fn check(deltas: &[Value], expected: &str) {
     let mut builder = builder(0);
-    let mut events = vec![builder.created(Status::InProgress), builder.in_progress()];
+    let mut events = vec![builder.created_event(Status::InProgress), builder.in_progress_event()];
     for chunk in chunks(deltas) {
         events.extend(builder.chunk(&chunk).unwrap());
     }
@@ -121,7 +121,7 @@ fn pieces_of_parallel_calls_may_be_mixed() {
 }
 
 #[test]
-fn calls_without_index_id_or_arguments_are_told_apart() {
+fn calls_without_index_id_or_arguments_are_distinguished() {
     check(
         &[
             json!({"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "{}"}}, {"id": "b", "function": {"name": "f"}}]}),
@@ -196,7 +196,7 @@ fn a_refusal_is_a_part_of_its_own() {
 }
 
 #[test]
-fn what_was_cut_off_is_incomplete() {
+fn output_that_was_cut_off_is_incomplete() {
     check(
         &[json!({"content": "On"}), json!("length")],
         r#"
@@ -212,7 +212,7 @@ fn what_was_cut_off_is_incomplete() {
 }
 
 #[test]
-fn what_was_filtered_is_incomplete() {
+fn filtered_output_is_incomplete() {
     check(
         &[
             json!({"tool_calls": [{"index": 0, "id": "call_a", "function": {"name": "f", "arguments": "{"}}]}),

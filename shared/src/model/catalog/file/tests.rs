@@ -1,0 +1,120 @@
+use super::*;
+
+const GOOD: &str = r#"
+[[provider]]
+name = "mock"
+kind = "openai"
+base_url = "http://127.0.0.1:18080/v1/"
+api_key_env = "MOCK_KEY"
+
+[[model]]
+name = "mock-chat"
+aliases = ["chat"]
+kind = "chat"
+price = { input = 1.0, cached_input = 0.1, output = 2 }
+context_tokens = 128000
+max_output_tokens = 4096
+timeouts = { idle_ms = 7 }
+targets = [{ provider = "mock", model = "up/mock-chat", weight = 3, timeouts = { total_ms = 9 } }]
+"#;
+
+#[test]
+fn reads_a_file() {
+    let catalog = Catalog::parse(GOOD).unwrap();
+    let model = catalog.model("chat").unwrap();
+    assert_eq!(model, catalog.model("mock-chat").unwrap());
+    let price = Price {
+        input: 1_000_000,
+        cached_input: 100_000,
+        cache_write: 1_000_000,
+        output: 2_000_000,
+        reasoning: 2_000_000,
+    };
+    assert_eq!(model.price, Some(price));
+    let timeouts = model.targets[0].timeouts;
+    assert_eq!((timeouts.idle, timeouts.total), (Duration::from_millis(7), Duration::from_millis(9)));
+    let provider = catalog.provider("mock").unwrap();
+    assert_eq!(provider.base_url.as_deref(), Some("http://127.0.0.1:18080/v1"));
+    assert_eq!(provider.key, KeySource::Env("MOCK_KEY".to_owned()));
+    assert_eq!(provider.output_limit, OutputLimit::MaxCompletionTokens);
+    let older = GOOD.replace("api_key_env", "output_limit = \"max_tokens\"\napi_key_env");
+    assert_eq!(Catalog::parse(&older).unwrap().provider("mock").unwrap().output_limit, OutputLimit::MaxTokens);
+}
+
+/// Replaces `from` by `to` in the good file and compares the error.
+#[track_caller]
+fn check(from: &str, to: &str, expected: &str) {
+    assert!(GOOD.contains(from), "{from}");
+    let error = Catalog::parse(&GOOD.replacen(from, to, 1)).unwrap_err();
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn every_error_names_its_line_and_a_way_out() {
+    check(
+        "kind = \"openai\"",
+        "kind = \"opnai\"",
+        "line 4: unknown variant `opnai`, expected one of `openai`, `anthropic`, `bedrock`, `simulator`",
+    );
+    check(
+        "base_url = \"http://127.0.0.1:18080/v1/\"",
+        "",
+        "line 3: provider `mock` has no `base_url`; OpenAI's is \"https://api.openai.com/v1\"",
+    );
+    check(
+        "http://127",
+        "ftp://127",
+        "line 5: `base_url` is `ftp://127.0.0.1:18080/v1/`; it must begin with http:// or https://",
+    );
+    check(
+        "provider = \"mock\"",
+        "provider = \"mok\"",
+        "line 16: no [[provider]] is named `mok`; the file defines: mock",
+    );
+    check(
+        "[\"chat\"]",
+        "[\"mock-chat\"]",
+        "line 10: model name or alias `mock-chat` is used twice; rename one of them",
+    );
+    check("input = 1.0", "input = -1.0", "line 12: the price -1 is no amount of US dollars per million tokens");
+    check(", output = 2", "", "line 12: the price has no `output`, in USD per million tokens");
+    check(
+        "context_tokens = 128000",
+        "",
+        "line 9: model `mock-chat` has a price but no `context_tokens`; without it a call's worst case is not known",
+    );
+    check(
+        "max_output_tokens = 4096",
+        "max_tokens = 4096",
+        "line 14: unknown field `max_tokens`, expected one of `name`, `aliases`, `kind`, `price`, `context_tokens`, `max_output_tokens`, `image_tokens`, `timeouts`, `targets`",
+    );
+    check("weight = 3", "weight = 0", "line 16: `weight` is 0; remove it to make the target a fallback only");
+    check(
+        "[{ provider = \"mock\", model = \"up/mock-chat\", weight = 3, timeouts = { total_ms = 9 } }]",
+        "[]",
+        "line 16: model `mock-chat` has no targets; write targets = [{ provider = \"...\", model = \"...\" }]",
+    );
+    check(
+        "api_key_env = \"MOCK_KEY\"",
+        "api_key_env = \"A\"\napi_key_secret = \"b\"",
+        "line 7: both `api_key_env` and `api_key_secret` are set; keep one",
+    );
+    check(
+        "api_key_env = \"MOCK_KEY\"",
+        "output_limit = \"max_output_tokens\"",
+        "line 6: unknown variant `max_output_tokens`, expected `max_completion_tokens` or `max_tokens`",
+    );
+    check(
+        "kind = \"openai\"",
+        "kind = \"anthropic\"\noutput_limit = \"max_tokens\"",
+        "line 5: `output_limit` is for providers of the kind `openai`; remove it",
+    );
+}
+
+#[test]
+fn the_first_file_wins_when_two_are_merged() {
+    let other = GOOD.replace("4096", "1").replace("\"mock-chat\"\nali", "\"second\"\nali").replace("[\"chat\"]", "[]");
+    let merged = Catalog::parse(GOOD).unwrap().merged_with(Catalog::parse(&other).unwrap());
+    assert_eq!(merged.models().len(), 2);
+    assert_eq!(merged.model("chat").unwrap().max_output_tokens, 4096);
+}
