@@ -16,7 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use shared::model::webhook::{Answer, Post, Receivers, RefusedUrl, SendError};
+use shared::model::webhook::{Post, ReceiverAnswer, Receivers, RefusedUrl, SendError};
 
 use resolve::{Checked, Unusable};
 pub use resolve::{Resolve, SystemResolver};
@@ -107,7 +107,7 @@ impl Receivers for Outbound {
         }
     }
 
-    async fn post(&self, post: &Post) -> Result<Answer, SendError> {
+    async fn post(&self, post: &Post) -> Result<ReceiverAnswer, SendError> {
         let target = Target::parse(&post.url, self.options.permit_loopback).map_err(|_| SendError::UrlRefused)?;
         let request = self
             .client()
@@ -124,7 +124,7 @@ impl Receivers for Outbound {
         };
         let response = request.send().await.map_err(|error| kind(&error))?;
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let answer = Answer { status: response.status().as_u16(), retry_after: retry_after.map(str::to_owned) };
+        let answer = ReceiverAnswer { status: response.status().as_u16(), retry_after: retry_after.map(str::to_owned) };
         discard(response).await;
         Ok(answer)
     }

@@ -14,6 +14,7 @@ mod idempotency;
 mod jobs;
 mod layers;
 mod logs;
+mod panics;
 mod queues;
 mod responses;
 mod round_trips;

@@ -10,7 +10,7 @@ use shared::app::webhooks::{DeliveryStatus, Webhooks};
 use shared::edge::{List, Params, Path, Rejection, cursor};
 use shared::model::invalid::Invalid;
 use shared::model::project::Caller;
-use shared::model::webhook::{Attempt, Delivery, SendError, State as DeliveryState};
+use shared::model::webhook::{Delivery, DeliveryAttempt, DeliveryState, SendError};
 
 /// A delivery. Its id is the `webhook-id` header of every attempt.
 #[derive(Serialize)]
@@ -37,8 +37,8 @@ struct AttemptObject {
     error: Option<&'static str>,
 }
 
-impl From<Attempt> for AttemptObject {
-    fn from(attempt: Attempt) -> Self {
+impl From<DeliveryAttempt> for AttemptObject {
+    fn from(attempt: DeliveryAttempt) -> Self {
         Self {
             created_at: attempt.at_ms / 1_000,
             duration_ms: attempt.duration_ms,

@@ -10,7 +10,7 @@ use shared::edge::{Input, List, Params, Path, Rejection, cursor};
 use shared::model::invalid::Invalid;
 use shared::model::patch::Patch;
 use shared::model::project::Caller;
-use shared::model::webhook::{Description, DisabledReason, Endpoint, EventType, EventTypes, Status};
+use shared::model::webhook::{Description, DisabledReason, EndpointStatus, EventType, EventTypes, WebhookEndpoint};
 
 #[derive(Serialize)]
 pub(crate) struct EndpointObject {
@@ -24,11 +24,11 @@ pub(crate) struct EndpointObject {
     disabled_reason: Option<&'static str>,
 }
 
-impl From<Endpoint> for EndpointObject {
-    fn from(endpoint: Endpoint) -> Self {
+impl From<WebhookEndpoint> for EndpointObject {
+    fn from(endpoint: WebhookEndpoint) -> Self {
         let (status, disabled_reason) = match endpoint.status {
-            Status::Enabled => ("enabled", None),
-            Status::Disabled(reason) => ("disabled", Some(DisabledReason::name(reason))),
+            EndpointStatus::Enabled => ("enabled", None),
+            EndpointStatus::Disabled(reason) => ("disabled", Some(DisabledReason::name(reason))),
         };
         Self {
             id: endpoint.id,
@@ -51,8 +51,8 @@ pub(crate) struct WithSecret {
     secret: String,
 }
 
-impl From<Endpoint> for WithSecret {
-    fn from(endpoint: Endpoint) -> Self {
+impl From<WebhookEndpoint> for WithSecret {
+    fn from(endpoint: WebhookEndpoint) -> Self {
         let secret = endpoint.secrets.current.secret().expose().to_owned();
         Self { endpoint: endpoint.into(), secret }
     }

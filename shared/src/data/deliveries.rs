@@ -10,7 +10,7 @@ use super::keys;
 use super::table::Table;
 use crate::model::clock::Timestamp;
 use crate::model::message::DeliveryKey;
-use crate::model::webhook::{Claim, Delivery, Failed, Pending, State};
+use crate::model::webhook::{AttemptClaim, Delivery, DeliveryFailure, DeliveryState, PendingAttempt};
 
 /// The condition under which [`DeliveryRecords::save`] stores a changed delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,17 +118,17 @@ fn to_item(delivery: &Delivery) -> Item {
 }
 
 /// Returns the attributes of a pending or a failed delivery. An item without `due_at` is not in the due index.
-fn state_attributes(state: &State, due_shard: String) -> Vec<(&'static str, AttributeValue)> {
+fn state_attributes(state: &DeliveryState, due_shard: String) -> Vec<(&'static str, AttributeValue)> {
     match state {
-        State::Delivered => Vec::new(),
-        State::Failed(reason) => vec![("failed", text(reason.name()))],
-        State::Pending(pending) => {
+        DeliveryState::Delivered => Vec::new(),
+        DeliveryState::Failed(reason) => vec![("failed", text(reason.name()))],
+        DeliveryState::Pending(pending) => {
             let mut attributes = vec![
                 ("next_attempt_at", number(pending.next_attempt_at.0)),
                 ("due_shard", text(due_shard)),
                 ("due_at", number(pending.due_at.0)),
             ];
-            if let Some(Claim { by, until }) = &pending.claim {
+            if let Some(AttemptClaim { by, until }) = &pending.claim {
                 attributes.extend([("claimed_by", text(by)), ("claimed_until", number(until.0))]);
             }
             attributes
@@ -158,19 +158,19 @@ fn read_delivery(item: &Item) -> Result<Delivery, StoreError> {
     })
 }
 
-fn read_state(reader: &Reader<'_>) -> Result<State, StoreError> {
+fn read_state(reader: &Reader<'_>) -> Result<DeliveryState, StoreError> {
     match reader.text("status")?.as_str() {
-        "delivered" => Ok(State::Delivered),
+        "delivered" => Ok(DeliveryState::Delivered),
         "failed" => {
-            let reason = Failed::parse(&reader.text("failed")?).ok_or_else(|| reader.damaged("failed"))?;
-            Ok(State::Failed(reason))
+            let reason = DeliveryFailure::parse(&reader.text("failed")?).ok_or_else(|| reader.damaged("failed"))?;
+            Ok(DeliveryState::Failed(reason))
         }
         "pending" => {
             let claim = match reader.maybe_text("claimed_by") {
                 None => None,
-                Some(by) => Some(Claim { by, until: Timestamp(reader.number("claimed_until")?) }),
+                Some(by) => Some(AttemptClaim { by, until: Timestamp(reader.number("claimed_until")?) }),
             };
-            Ok(State::Pending(Pending {
+            Ok(DeliveryState::Pending(PendingAttempt {
                 next_attempt_at: Timestamp(reader.number("next_attempt_at")?),
                 claim,
                 due_at: Timestamp(reader.number("due_at")?),
@@ -183,20 +183,22 @@ fn read_state(reader: &Reader<'_>) -> Result<State, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::webhook::{Attempt, SendError};
+    use crate::model::webhook::{DeliveryAttempt, SendError};
 
     #[test]
     fn a_delivery_reads_back_in_every_state() {
-        let pending = |claim| State::Pending(Pending { next_attempt_at: Timestamp(9), claim, due_at: Timestamp(10) });
+        let pending = |claim| {
+            DeliveryState::Pending(PendingAttempt { next_attempt_at: Timestamp(9), claim, due_at: Timestamp(10) })
+        };
         let attempts = vec![
-            Attempt { at_ms: 7, duration_ms: 8, status: Some(500), error: None },
-            Attempt { at_ms: 9, duration_ms: 8, status: None, error: Some(SendError::AddressRefused) },
+            DeliveryAttempt { at_ms: 7, duration_ms: 8, status: Some(500), error: None },
+            DeliveryAttempt { at_ms: 9, duration_ms: 8, status: None, error: Some(SendError::AddressRefused) },
         ];
         let states = [
             pending(None),
-            pending(Some(Claim { by: "w".into(), until: Timestamp(11) })),
-            State::Delivered,
-            State::Failed(Failed::EndpointDeleted),
+            pending(Some(AttemptClaim { by: "w".into(), until: Timestamp(11) })),
+            DeliveryState::Delivered,
+            DeliveryState::Failed(DeliveryFailure::EndpointDeleted),
         ];
         for state in states {
             let each = Delivery {

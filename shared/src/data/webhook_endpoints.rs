@@ -9,7 +9,9 @@ use super::item::{Item, Reader, insert, insert_present, number, text};
 use super::keys;
 use super::table::Table;
 use crate::model::clock::Timestamp;
-use crate::model::webhook::{DisabledReason, Endpoint, EventType, SigningSecret, SigningSecrets, Status};
+use crate::model::webhook::{
+    DisabledReason, EndpointStatus, EventType, SigningSecret, SigningSecrets, WebhookEndpoint,
+};
 
 /// The webhook endpoints of all projects.
 #[derive(Clone, Debug)]
@@ -21,12 +23,12 @@ impl EndpointRecords {
     }
 
     /// Stores a new endpoint.
-    pub async fn create(&self, endpoint: &Endpoint) -> Result<(), StoreError> {
+    pub async fn create(&self, endpoint: &WebhookEndpoint) -> Result<(), StoreError> {
         self.0.put(to_item(endpoint)).await
     }
 
     /// Stores a changed endpoint. `Refused`: the table no longer has `expected`, the revision that the caller read.
-    pub async fn save(&self, endpoint: &Endpoint, expected: &str) -> Result<WriteOutcome, StoreError> {
+    pub async fn save(&self, endpoint: &WebhookEndpoint, expected: &str) -> Result<WriteOutcome, StoreError> {
         // Without the condition, a change that another caller made meanwhile would be lost. Its second half is for the
         // SDK, which repeats writes whose answer was lost.
         let condition = "revision = :expected OR revision = :mine";
@@ -35,12 +37,12 @@ impl EndpointRecords {
     }
 
     /// Returns an endpoint of a project.
-    pub async fn get(&self, project_id: &str, id: &str) -> Result<Option<Endpoint>, StoreError> {
+    pub async fn get(&self, project_id: &str, id: &str) -> Result<Option<WebhookEndpoint>, StoreError> {
         self.0.get(keys::webhook_endpoint(project_id, id)).await?.map(|item| read_endpoint(&item)).transpose()
     }
 
     /// Returns the endpoints of a project, in the order of their ids.
-    pub async fn list(&self, project_id: &str) -> Result<Vec<Endpoint>, StoreError> {
+    pub async fn list(&self, project_id: &str) -> Result<Vec<WebhookEndpoint>, StoreError> {
         let items = self.0.query_prefix(&keys::project_partition(project_id), keys::ENDPOINT_PREFIX).await?;
         items.iter().map(read_endpoint).collect()
     }
@@ -58,7 +60,7 @@ struct Retired {
     until_ms: u64,
 }
 
-fn to_item(endpoint: &Endpoint) -> Item {
+fn to_item(endpoint: &WebhookEndpoint) -> Item {
     let mut item = keys::webhook_endpoint(&endpoint.project_id, &endpoint.id).into_item();
     let types = endpoint.event_types.iter().map(|event_type| text(event_type.name())).collect();
     let retired: Vec<Retired> = endpoint
@@ -68,8 +70,8 @@ fn to_item(endpoint: &Endpoint) -> Item {
         .map(|(secret, until)| Retired { secret: secret.secret().expose().to_owned(), until_ms: until.0 })
         .collect();
     let disabled = match endpoint.status {
-        Status::Enabled => None,
-        Status::Disabled(reason) => Some(text(reason.name())),
+        EndpointStatus::Enabled => None,
+        EndpointStatus::Disabled(reason) => Some(text(reason.name())),
     };
     let attributes = [
         ("id", text(&endpoint.id)),
@@ -86,17 +88,17 @@ fn to_item(endpoint: &Endpoint) -> Item {
     item
 }
 
-fn read_endpoint(item: &Item) -> Result<Endpoint, StoreError> {
+fn read_endpoint(item: &Item) -> Result<WebhookEndpoint, StoreError> {
     let reader = Reader(item);
     let types = item.get("event_types").and_then(|value| value.as_l().ok());
     let types = types.ok_or_else(|| reader.damaged("event_types"))?;
     let retired: Vec<Retired> =
         serde_json::from_str(&reader.text("retired")?).map_err(|_| reader.damaged("retired"))?;
     let status = match reader.maybe_text("disabled") {
-        None => Status::Enabled,
-        Some(name) => Status::Disabled(DisabledReason::parse(&name).ok_or_else(|| reader.damaged("disabled"))?),
+        None => EndpointStatus::Enabled,
+        Some(name) => EndpointStatus::Disabled(DisabledReason::parse(&name).ok_or_else(|| reader.damaged("disabled"))?),
     };
-    Ok(Endpoint {
+    Ok(WebhookEndpoint {
         id: reader.text("id")?,
         project_id: reader.text("project_id")?,
         url: reader.text("url")?,
@@ -122,20 +124,20 @@ mod tests {
 
     #[test]
     fn an_endpoint_reads_back() {
-        let bare = Endpoint {
+        let bare = WebhookEndpoint {
             id: "we_1".into(),
             project_id: "proj_1".into(),
             url: "https://example.com/".into(),
             event_types: vec![EventType::ResponseFailed, EventType::ResponseCompleted],
             description: None,
             created_at: 7,
-            status: Status::Enabled,
+            status: EndpointStatus::Enabled,
             secrets: SigningSecrets::generate(),
             revision: "r".into(),
         };
-        let full = Endpoint {
+        let full = WebhookEndpoint {
             description: Some("Orders".into()),
-            status: Status::Disabled(DisabledReason::Gone),
+            status: EndpointStatus::Disabled(DisabledReason::Gone),
             secrets: bare.secrets.rotated(Timestamp(5)).unwrap(),
             ..bare.clone()
         };

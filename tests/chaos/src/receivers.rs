@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rand::RngExt as _;
-use shared::model::webhook::{Answer, Post, Receivers, RefusedUrl, SendError};
+use shared::model::webhook::{Post, ReceiverAnswer, Receivers, RefusedUrl, SendError};
 
 use crate::faults::ReceiverFault;
 use crate::observations::AcceptedPost;
@@ -23,7 +23,7 @@ impl SimulatedReceivers {
         Self { sim, process }
     }
 
-    async fn receive(&self, post: &Post) -> Result<Answer, SendError> {
+    async fn receive(&self, post: &Post) -> Result<ReceiverAnswer, SendError> {
         let mut site_call = self.sim.begin_call(Site::Receiver);
         let point = site_call.point;
         let wait = Duration::from_millis(site_call.rng.random_range(5..400));
@@ -40,7 +40,7 @@ impl SimulatedReceivers {
             self.sim.observed().accepted_posts.push(AcceptedPost { url, id, body });
         }
         match fault {
-            None => Ok(Answer { status: 200, retry_after: None }),
+            None => Ok(ReceiverAnswer { status: 200, retry_after: None }),
             Some(fault) => fault.answer().await,
         }
     }
@@ -52,7 +52,7 @@ impl Receivers for SimulatedReceivers {
         Ok(())
     }
 
-    async fn post(&self, post: &Post) -> Result<Answer, SendError> {
+    async fn post(&self, post: &Post) -> Result<ReceiverAnswer, SendError> {
         self.process.run(self.receive(post)).await
     }
 }

@@ -12,8 +12,7 @@ use std::time::Duration;
 use kit::{Script, send};
 use serde_json::json;
 
-pub(crate) use project::RESPONSES;
-use project::{COST, Jobs, background};
+pub(crate) use project::{COST, Jobs, RESPONSES, background, created};
 
 use crate::budget;
 

@@ -11,7 +11,7 @@ use shared::app::ErrorChain;
 use shared::data::{Due, Queue};
 use shared::model::clock::Timestamp;
 use shared::model::project::{Limits, Policy, Project};
-use shared::model::webhook::{Answer, Post, Receivers, RefusedUrl, SendError};
+use shared::model::webhook::{Post, ReceiverAnswer, Receivers, RefusedUrl, SendError};
 
 use crate::budget;
 
@@ -45,9 +45,9 @@ impl Receivers for Told {
         Ok(())
     }
 
-    async fn post(&self, post: &Post) -> Result<Answer, SendError> {
+    async fn post(&self, post: &Post) -> Result<ReceiverAnswer, SendError> {
         self.0.lock().unwrap().push((post.id.clone(), post.body.clone()));
-        Ok(Answer { status: 200, retry_after: None })
+        Ok(ReceiverAnswer { status: 200, retry_after: None })
     }
 }
 

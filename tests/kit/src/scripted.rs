@@ -1,4 +1,4 @@
-//! A provider that does as told and remembers what it was asked.
+//! A provider that follows scripts and remembers its calls.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,17 +12,21 @@ use serde_json::json;
 use shared::model::provider::{Call, Event, Failure, Provider, Reply, Whole};
 use shared::model::tokens::Usage;
 
-/// What the provider does with one call.
+/// The answer to one call.
 #[derive(Clone)]
 pub enum Script {
-    /// Answers after a while: a chat completion that used these tokens, or its chunks if a stream was asked for.
+    /// Answers after a while with a chat completion that used these tokens, or with its chunks if the request wants a stream.
     Answer { after: Duration, text: String, usage: Usage },
-    /// Answers with this body, whatever was asked.
+    /// Answers with this body, to any request.
     Body(Bytes),
     /// Fails.
     Fail(fn() -> Failure),
     /// Streams the first words of an answer, then fails.
     Break { text: String, after_chunks: usize },
+    /// Panics before it answers.
+    Panic,
+    /// Streams the first words of an answer, with a pause before each, then panics when it is polled for the next one.
+    PanicAfter { text: String, after_chunks: usize, gap: Duration },
     /// Streams an answer with a pause before each chunk.
     Paced { text: String, gap: Duration },
     /// Streams these chunks and nothing else.
@@ -123,6 +127,16 @@ impl Provider for ScriptedProvider {
                 let events = chat_chunks(&text, &Usage::default()).into_iter().take(after_chunks).map(Ok);
                 let broken = futures_util::stream::iter([Err(Failure::Unreachable("cut".into()))]);
                 Ok(Reply::Stream(futures_util::stream::iter(events).chain(broken).boxed()))
+            }
+            Script::Panic => panic!("the script says so"),
+            Script::PanicAfter { text, after_chunks, gap } => {
+                let events = chat_chunks(&text, &Usage::default()).into_iter().take(after_chunks).map(Ok);
+                let paced = futures_util::stream::iter(events).then(move |event| async move {
+                    tokio::time::sleep(gap).await;
+                    event
+                });
+                let bug = futures_util::stream::once(async { panic!("the script says so") });
+                Ok(Reply::Stream(paced.chain(bug).boxed()))
             }
             Script::Paced { text, gap } => {
                 let events = chat_chunks(&text, &Usage { input: 10, output: 5, ..Usage::default() });

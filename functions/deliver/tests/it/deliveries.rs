@@ -9,7 +9,7 @@ use shared::edge::worker::SqsEvent;
 use shared::model::clock::Clock;
 use shared::model::message::DeliveryKey;
 use shared::model::project::{Caller, Limits, Policy};
-use shared::model::webhook::{Delivery, Endpoint, EventType, EventTypes, State, WebhookEvent};
+use shared::model::webhook::{Delivery, DeliveryState, EventType, EventTypes, WebhookEndpoint, WebhookEvent};
 
 pub(crate) struct Deliveries {
     pub(crate) app: TestApp,
@@ -34,14 +34,14 @@ impl Deliveries {
         Self { instance: app.instance(), app, hook, caller, clock }
     }
 
-    pub(crate) async fn endpoint(&self, url: &str) -> Endpoint {
+    pub(crate) async fn endpoint(&self, url: &str) -> WebhookEndpoint {
         let event_types = EventTypes::try_from(vec![EventType::ResponseCompleted.name().to_owned()]).unwrap();
         let new = NewEndpoint { url: url.to_owned(), event_types, description: None };
         self.instance.webhooks().create(&self.caller, new).await.unwrap()
     }
 
     /// Makes an endpoint at the receiver, and announces an event to it. The message for the delivery is sent.
-    pub(crate) async fn announced(&self) -> (Endpoint, DeliveryKey) {
+    pub(crate) async fn announced(&self) -> (WebhookEndpoint, DeliveryKey) {
         let endpoint = self.endpoint(&self.hook.url()).await;
         let key = self.announce(&endpoint, &self.event("resp_1")).await;
         (endpoint, key)
@@ -52,7 +52,7 @@ impl Deliveries {
     }
 
     /// Announces an event. Returns the key of its delivery to an endpoint.
-    pub(crate) async fn announce(&self, endpoint: &Endpoint, event: &WebhookEvent) -> DeliveryKey {
+    pub(crate) async fn announce(&self, endpoint: &WebhookEndpoint, event: &WebhookEvent) -> DeliveryKey {
         let announcer = Announcer::new(&self.app.stores, self.clock.clone());
         announcer.announce(&self.caller.project.id, event, None).await.unwrap();
         Delivery::new(event, endpoint, None, self.clock.now()).key
@@ -65,7 +65,7 @@ impl Deliveries {
     /// `pending`, `delivered`, or the reason of the failure.
     pub(crate) async fn outcome(&self, key: &DeliveryKey) -> String {
         match self.delivery(key).await.state {
-            State::Failed(reason) => reason.name().to_owned(),
+            DeliveryState::Failed(reason) => reason.name().to_owned(),
             other => other.name().to_owned(),
         }
     }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use kit::HookReply;
 use outbound::Options;
-use shared::model::webhook::{Attempt, SendError};
+use shared::model::webhook::{DeliveryAttempt, SendError};
 
 use crate::deliveries::Deliveries;
 
-async fn last_attempt(deliveries: &Deliveries, key: &shared::model::message::DeliveryKey) -> Attempt {
+async fn last_attempt(deliveries: &Deliveries, key: &shared::model::message::DeliveryKey) -> DeliveryAttempt {
     deliveries.delivery(key).await.attempts.pop().unwrap()
 }
 

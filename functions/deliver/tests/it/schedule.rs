@@ -1,7 +1,7 @@
 //! The schedule: receivers that fail for days, that ask for time, that are gone.
 
 use kit::HookReply;
-use shared::model::webhook::{DisabledReason, Status};
+use shared::model::webhook::{DisabledReason, EndpointStatus};
 
 use crate::deliveries::Deliveries;
 
@@ -98,7 +98,7 @@ async fn a_receiver_that_is_gone_is_disabled() {
     let outcomes = [deliveries.outcome(&key).await, deliveries.outcome(&other).await];
     assert!(outcomes.iter().all(|outcome| outcome == "gone" || outcome == "endpoint_disabled"), "{outcomes:?}");
     let found = deliveries.instance.webhooks().get(&deliveries.caller, &endpoint.id).await.unwrap();
-    assert_eq!(found.status, Status::Disabled(DisabledReason::Gone));
+    assert_eq!(found.status, EndpointStatus::Disabled(DisabledReason::Gone));
 
     let requests = deliveries.hook.received().len();
     deliveries.announce(&endpoint, &deliveries.event("resp_3")).await;

@@ -8,7 +8,7 @@ use super::queue::DeliveryQueue;
 use crate::app::error::Error;
 use crate::data::{DeliveryRecords, EndpointRecords, Stores};
 use crate::model::clock::Clock;
-use crate::model::webhook::{Delivery, Endpoint, WebhookEvent};
+use crate::model::webhook::{Delivery, WebhookEndpoint, WebhookEvent};
 
 /// Announces events to the webhook endpoints of a project.
 pub struct Announcer {
@@ -52,7 +52,7 @@ impl Announcer {
     async fn create_delivery(
         &self,
         event: &WebhookEvent,
-        endpoint: &Endpoint,
+        endpoint: &WebhookEndpoint,
         traceparent: Option<&str>,
     ) -> Result<(), Error> {
         let delivery = Delivery::new(event, endpoint, traceparent, self.clock.now());

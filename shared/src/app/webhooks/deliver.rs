@@ -18,8 +18,8 @@ use crate::model::id;
 use crate::model::message::DeliveryKey;
 use crate::model::retry_after::retry_after_ms;
 use crate::model::webhook::{
-    Answer, Attempt, Delivery, DisabledReason, Endpoint, Failed, LONGEST_MESSAGE_DELAY_MS, Post, Receivers, SendError,
-    State, Status,
+    Delivery, DeliveryAttempt, DeliveryFailure, DeliveryState, DisabledReason, EndpointStatus,
+    LONGEST_MESSAGE_DELAY_MS, Post, ReceiverAnswer, Receivers, SendError, WebhookEndpoint,
 };
 
 // `Delivery` relies on messages for delays up to this length, so a queue must accept them.
@@ -70,7 +70,7 @@ impl Deliverer {
     }
 
     /// Ends a delivery without an attempt.
-    async fn fail(&self, delivery: Delivery, reason: Failed) -> Result<(), Error> {
+    async fn fail(&self, delivery: Delivery, reason: DeliveryFailure) -> Result<(), Error> {
         let revision = delivery.revision.clone();
         let failed = delivery.failed(reason);
         // The write is refused if the delivery changed since it was read. The decision is outdated then.
@@ -85,7 +85,7 @@ impl Deliverer {
         &self,
         receivers: &dyn Receivers,
         delivery: Delivery,
-        endpoint: &Endpoint,
+        endpoint: &WebhookEndpoint,
         now: Timestamp,
     ) -> Result<(), Error> {
         let by = id::random(16);
@@ -111,8 +111,8 @@ impl Deliverer {
         &self,
         receivers: &dyn Receivers,
         delivery: &Delivery,
-        endpoint: &Endpoint,
-    ) -> (Attempt, Option<u64>) {
+        endpoint: &WebhookEndpoint,
+    ) -> (DeliveryAttempt, Option<u64>) {
         let begun = self.clock.now();
         let span = begin_span();
         let id = delivery.key.delivery_id.clone();
@@ -128,37 +128,37 @@ impl Deliverer {
         let answer = receivers.post(&post).await;
         end_span(&span, answer.as_ref());
         let duration_ms = u64::try_from(stopwatch.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let attempt = Attempt { at_ms: begun.0, duration_ms, status: None, error: None };
+        let attempt = DeliveryAttempt { at_ms: begun.0, duration_ms, status: None, error: None };
         match answer {
             Ok(answer) => {
                 let wait = answer.retry_after.and_then(|value| retry_after_ms(&value, self.clock.now()));
-                (Attempt { status: Some(answer.status), ..attempt }, wait)
+                (DeliveryAttempt { status: Some(answer.status), ..attempt }, wait)
             }
-            Err(error) => (Attempt { error: Some(error), ..attempt }, None),
+            Err(error) => (DeliveryAttempt { error: Some(error), ..attempt }, None),
         }
     }
 
     /// Acts on a recorded attempt: sends the message for the next attempt if a queue can delay it for so long, or
     /// disables an endpoint that is gone.
-    async fn follow_up(&self, delivery: &Delivery, endpoint: &Endpoint, now: Timestamp) -> Result<(), Error> {
+    async fn follow_up(&self, delivery: &Delivery, endpoint: &WebhookEndpoint, now: Timestamp) -> Result<(), Error> {
         match &delivery.state {
-            State::Failed(Failed::Gone) => self.disable_gone(endpoint).await,
-            State::Pending(pending) => {
+            DeliveryState::Failed(DeliveryFailure::Gone) => self.disable_gone(endpoint).await,
+            DeliveryState::Pending(pending) => {
                 let delay = Duration::from_millis(now.until(pending.next_attempt_at));
                 if delay <= MAX_DELAY {
                     self.queue.wake(delivery, delay).await;
                 }
                 Ok(())
             }
-            State::Delivered | State::Failed(_) => Ok(()),
+            DeliveryState::Delivered | DeliveryState::Failed(_) => Ok(()),
         }
     }
 
     /// Disables an endpoint that answered 410, unless its URL was changed since.
-    async fn disable_gone(&self, gone: &Endpoint) -> Result<(), Error> {
-        let disable = |mut endpoint: Endpoint| {
+    async fn disable_gone(&self, gone: &WebhookEndpoint) -> Result<(), Error> {
+        let disable = |mut endpoint: WebhookEndpoint| {
             if endpoint.url == gone.url {
-                endpoint.status = Status::Disabled(DisabledReason::Gone);
+                endpoint.status = EndpointStatus::Disabled(DisabledReason::Gone);
             }
             Ok(endpoint)
         };
@@ -185,12 +185,15 @@ impl Deliverer {
 }
 
 /// Returns the endpoint to send to, or the reason why the delivery fails without an attempt.
-fn deliverable_endpoint(delivery: &Delivery, endpoint: Option<Endpoint>) -> Result<Endpoint, Failed> {
-    let endpoint = endpoint.ok_or(Failed::EndpointDeleted)?;
+fn deliverable_endpoint(
+    delivery: &Delivery,
+    endpoint: Option<WebhookEndpoint>,
+) -> Result<WebhookEndpoint, DeliveryFailure> {
+    let endpoint = endpoint.ok_or(DeliveryFailure::EndpointDeleted)?;
     match endpoint.status {
-        Status::Disabled(_) => Err(Failed::EndpointDisabled),
-        Status::Enabled if delivery.is_spent() => Err(Failed::Exhausted),
-        Status::Enabled => Ok(endpoint),
+        EndpointStatus::Disabled(_) => Err(DeliveryFailure::EndpointDisabled),
+        EndpointStatus::Enabled if delivery.is_spent() => Err(DeliveryFailure::Exhausted),
+        EndpointStatus::Enabled => Ok(endpoint),
     }
 }
 
@@ -203,7 +206,7 @@ fn begin_span() -> Context {
 }
 
 /// Ends the span of a request to a receiver. The span does not have the URL, because its query may contain a secret.
-fn end_span(span: &Context, answer: Result<&Answer, &SendError>) {
+fn end_span(span: &Context, answer: Result<&ReceiverAnswer, &SendError>) {
     let span = span.span();
     let error = match answer {
         Ok(answer) => {
@@ -223,9 +226,9 @@ fn end_span(span: &Context, answer: Result<&Answer, &SendError>) {
 /// its query may contain a secret.
 fn record_progress(delivery: &Delivery) {
     let (outcome, failed) = match &delivery.state {
-        State::Delivered => ("delivered", None),
-        State::Pending(_) => ("retried", None),
-        State::Failed(reason) => ("dead", Some(reason.name())),
+        DeliveryState::Delivered => ("delivered", None),
+        DeliveryState::Pending(_) => ("retried", None),
+        DeliveryState::Failed(reason) => ("dead", Some(reason.name())),
     };
     telemetry::record(&TelemetryEvent::JobEnded { outcome });
     let last = delivery.attempts.last();

@@ -9,7 +9,7 @@ use crate::data::Guard;
 use crate::model::invalid::Invalid;
 use crate::model::message::DeliveryKey;
 use crate::model::project::Caller;
-use crate::model::webhook::{Delivery, Status};
+use crate::model::webhook::{Delivery, EndpointStatus};
 
 /// The state of the deliveries to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl Webhooks {
     pub async fn redeliver(&self, caller: &Caller, endpoint_id: &str, id: &str) -> Result<Delivery, Error> {
         let endpoint = self.get(caller, endpoint_id).await?;
         let delivery = self.load_delivery(&endpoint.project_id, &endpoint.id, id).await?;
-        if endpoint.status != Status::Enabled {
+        if endpoint.status != EndpointStatus::Enabled {
             return Err(not_allowed(DISABLED, "webhook_endpoint_disabled"));
         }
         if delivery.pending().is_some() {

@@ -4,7 +4,7 @@ use crate::app::error::Error;
 use crate::app::page::MAX_ID_LENGTH;
 use crate::data::EndpointRecords;
 use crate::model::id;
-use crate::model::webhook::Endpoint;
+use crate::model::webhook::WebhookEndpoint;
 
 /// Number of times that a change is tried while other changes of the same endpoint interfere.
 const MAX_TRIES: u32 = 5;
@@ -14,7 +14,11 @@ const MAX_TRIES: u32 = 5;
 /// # Errors
 /// - `NotFound` if the project has no endpoint with that id.
 /// - `Unavailable` or `Internal` if the table failed.
-pub(super) async fn load_endpoint(records: &EndpointRecords, project_id: &str, id: &str) -> Result<Endpoint, Error> {
+pub(super) async fn load_endpoint(
+    records: &EndpointRecords,
+    project_id: &str,
+    id: &str,
+) -> Result<WebhookEndpoint, Error> {
     let found = match id.len() {
         0..=MAX_ID_LENGTH => records.get(project_id, id).await?,
         _ => None,
@@ -33,12 +37,12 @@ pub(super) async fn change_endpoint(
     records: &EndpointRecords,
     project_id: &str,
     id: &str,
-    change: impl Fn(Endpoint) -> Result<Endpoint, Error>,
-) -> Result<Endpoint, Error> {
+    change: impl Fn(WebhookEndpoint) -> Result<WebhookEndpoint, Error>,
+) -> Result<WebhookEndpoint, Error> {
     for _ in 0..MAX_TRIES {
         let read = load_endpoint(records, project_id, id).await?;
         let expected = read.revision.clone();
-        let changed = Endpoint { revision: id::random(16), ..change(read)? };
+        let changed = WebhookEndpoint { revision: id::random(16), ..change(read)? };
         // The write is refused if another request changed the endpoint since it was read: its change must not be lost.
         if records.save(&changed, &expected).await?.is_written() {
             return Ok(changed);

@@ -9,7 +9,8 @@ use crate::model::invalid::Invalid;
 use crate::model::patch::Patch;
 use crate::model::project::Caller;
 use crate::model::webhook::{
-    Description, DisabledReason, Endpoint, EventTypes, MAX_ENDPOINTS, MAX_RETIRED, RefusedUrl, SigningSecrets, Status,
+    Description, DisabledReason, EndpointStatus, EventTypes, MAX_ENDPOINTS, MAX_RETIRED, RefusedUrl, SigningSecrets,
+    WebhookEndpoint,
 };
 
 /// The properties of an endpoint that is to be registered.
@@ -37,21 +38,21 @@ impl Webhooks {
     /// - `Invalid` if weir does not send events to the URL, or if the project has [`MAX_ENDPOINTS`] endpoints. Concurrent
     ///   registrations can exceed this number by a few.
     /// - `Unavailable` or `Internal` if the table failed.
-    pub async fn create(&self, caller: &Caller, new: NewEndpoint) -> Result<Endpoint, Error> {
+    pub async fn create(&self, caller: &Caller, new: NewEndpoint) -> Result<WebhookEndpoint, Error> {
         let project_id = &caller.project.id;
         if self.endpoints.list(project_id).await?.len() >= MAX_ENDPOINTS {
             return Err(too_many_endpoints().into());
         }
         self.check_url(&new.url).await?;
         let now = self.clock.now();
-        let endpoint = Endpoint {
+        let endpoint = WebhookEndpoint {
             id: id::new_ordered("we_", now),
             project_id: project_id.clone(),
             url: new.url,
             event_types: new.event_types.into(),
             description: new.description.and_then(Option::from),
             created_at: now.seconds(),
-            status: Status::Enabled,
+            status: EndpointStatus::Enabled,
             secrets: SigningSecrets::generate(),
             revision: id::random(16),
         };
@@ -64,7 +65,7 @@ impl Webhooks {
     /// # Errors
     /// - `NotFound` if the project has no endpoint with that id.
     /// - `Unavailable` or `Internal` if the table failed.
-    pub async fn get(&self, caller: &Caller, id: &str) -> Result<Endpoint, Error> {
+    pub async fn get(&self, caller: &Caller, id: &str) -> Result<WebhookEndpoint, Error> {
         load_endpoint(&self.endpoints, &caller.project.id, id).await
     }
 
@@ -72,7 +73,7 @@ impl Webhooks {
     ///
     /// # Errors
     /// `Unavailable` or `Internal` if the table failed.
-    pub async fn list(&self, caller: &Caller, cursor: &Cursor) -> Result<Page<Endpoint>, Error> {
+    pub async fn list(&self, caller: &Caller, cursor: &Cursor) -> Result<Page<WebhookEndpoint>, Error> {
         let all = self.endpoints.list(&caller.project.id).await?;
         Ok(Page::newest_first(all, cursor, |endpoint| &endpoint.id))
     }
@@ -84,7 +85,7 @@ impl Webhooks {
     /// - `Invalid` if weir does not send events to the new URL.
     /// - `Contended` if concurrent changes of the endpoint interfered too often.
     /// - `Unavailable` or `Internal` if the table failed.
-    pub async fn update(&self, caller: &Caller, id: &str, change: EndpointChange) -> Result<Endpoint, Error> {
+    pub async fn update(&self, caller: &Caller, id: &str, change: EndpointChange) -> Result<WebhookEndpoint, Error> {
         let project_id = &caller.project.id;
         if let Some(url) = &change.url {
             // A caller without such an endpoint gets `NotFound`, and causes no look-up of the URL's host.
@@ -101,7 +102,7 @@ impl Webhooks {
     /// - `Invalid` if the secret was rotated too often within 24 hours.
     /// - `Contended` if concurrent changes of the endpoint interfered too often.
     /// - `Unavailable` or `Internal` if the table failed.
-    pub async fn rotate_secret(&self, caller: &Caller, id: &str) -> Result<Endpoint, Error> {
+    pub async fn rotate_secret(&self, caller: &Caller, id: &str) -> Result<WebhookEndpoint, Error> {
         let now = self.clock.now();
         change_endpoint(&self.endpoints, &caller.project.id, id, |mut endpoint| {
             endpoint.secrets = endpoint.secrets.rotated(now).ok_or_else(rotated_too_often)?;
@@ -141,11 +142,11 @@ fn rotated_too_often() -> Invalid {
 }
 
 impl EndpointChange {
-    fn apply(self, endpoint: Endpoint) -> Endpoint {
+    fn apply(self, endpoint: WebhookEndpoint) -> WebhookEndpoint {
         let status = match (self.enabled, endpoint.status) {
             (None, status) => status,
-            (Some(true), _) => Status::Enabled,
-            (Some(false), Status::Enabled) => Status::Disabled(DisabledReason::Requested),
+            (Some(true), _) => EndpointStatus::Enabled,
+            (Some(false), EndpointStatus::Enabled) => EndpointStatus::Disabled(DisabledReason::Requested),
             (Some(false), disabled) => disabled,
         };
         let description = match self.description {
@@ -153,7 +154,7 @@ impl EndpointChange {
             Patch::Clear => None,
             Patch::Set(description) => description.into(),
         };
-        Endpoint {
+        WebhookEndpoint {
             url: self.url.unwrap_or(endpoint.url),
             event_types: self.event_types.map_or(endpoint.event_types, Vec::from),
             description,

@@ -82,7 +82,9 @@ impl CreateResponse {
             }
         }
         let flag = |name, default| fields.optional(name).map(|value| value.unwrap_or(default));
-        let settings = settings::read(fields, includes_logprobs(fields)?)?;
+        let include = read_include(fields)?;
+        let with_logprobs = include.iter().any(|name| name == "message.output_text.logprobs");
+        let settings = settings::read(fields, with_logprobs)?;
         check_echoed(fields)?;
         let read = Self {
             model,
@@ -148,11 +150,11 @@ fn conversation(fields: Fields<'_>) -> Result<Option<String>, Invalid> {
     Ok(Some(fields.required::<Name>("conversation")?.0))
 }
 
-/// Whether `include` asks for log probabilities.
-fn includes_logprobs(fields: Fields<'_>) -> Result<bool, Invalid> {
+/// Reads `include`, and checks its names.
+fn read_include(fields: Fields<'_>) -> Result<Vec<String>, Invalid> {
     let names: Vec<String> = fields.optional("include")?.unwrap_or_default();
     check_include(&names)?;
-    Ok(names.iter().any(|name| name == "message.output_text.logprobs"))
+    Ok(names)
 }
 
 /// Checks the names of `include`. For stored items they have no effect: items are returned with all their members.

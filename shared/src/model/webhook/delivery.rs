@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::endpoint::Endpoint;
+use super::endpoint::WebhookEndpoint;
 use super::event::WebhookEvent;
 use super::receivers::SendError;
 use super::schedule::{MAX_ATTEMPTS, delay_after};
@@ -39,11 +39,11 @@ pub struct Delivery {
     pub body: String,
     /// When the event happened.
     pub created_at: Timestamp,
-    pub state: State,
+    pub state: DeliveryState,
     /// Attempts that were begun since it was made or last sent again.
     pub tries: u32,
     /// The last of them, oldest first, with those before it was sent again.
-    pub attempts: Vec<Attempt>,
+    pub attempts: Vec<DeliveryAttempt>,
     /// A random word of the last change.
     pub revision: String,
     /// Unix seconds.
@@ -53,26 +53,26 @@ pub struct Delivery {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
-    Pending(Pending),
+pub enum DeliveryState {
+    Pending(PendingAttempt),
     Delivered,
     /// A dead letter, until its owner sends it again.
-    Failed(Failed),
+    Failed(DeliveryFailure),
 }
 
 /// A delivery that is not over.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pending {
+pub struct PendingAttempt {
     pub next_attempt_at: Timestamp,
     /// Who makes an attempt, if anybody does.
-    pub claim: Option<Claim>,
+    pub claim: Option<AttemptClaim>,
     /// When the sweeper looks at it if nothing happens before.
     pub due_at: Timestamp,
 }
 
 /// A worker's right to make an attempt and to record what came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
+pub struct AttemptClaim {
     /// A random word that only this worker knows.
     pub by: String,
     /// When others may take over.
@@ -81,7 +81,7 @@ pub struct Claim {
 
 /// Why a delivery failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failed {
+pub enum DeliveryFailure {
     /// No attempt of the schedule succeeded.
     Exhausted,
     /// The receiver answered 410 Gone.
@@ -90,7 +90,7 @@ pub enum Failed {
     EndpointDeleted,
 }
 
-impl Failed {
+impl DeliveryFailure {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -111,7 +111,7 @@ impl Failed {
 
 /// What came of one attempt: a status or an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attempt {
+pub struct DeliveryAttempt {
     /// Unix milliseconds at which it began.
     pub at_ms: u64,
     pub duration_ms: u64,
@@ -121,7 +121,7 @@ pub struct Attempt {
     pub error: Option<SendError>,
 }
 
-impl State {
+impl DeliveryState {
     /// `pending`, `delivered` or `failed`.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -137,7 +137,7 @@ impl Delivery {
     /// The delivery of an event to an endpoint. Its id follows from both, so that an event that is told of twice is
     /// delivered once.
     #[must_use]
-    pub fn new(event: &WebhookEvent, endpoint: &Endpoint, traceparent: Option<&str>, now: Timestamp) -> Self {
+    pub fn new(event: &WebhookEvent, endpoint: &WebhookEndpoint, traceparent: Option<&str>, now: Timestamp) -> Self {
         let delivery_id = id::derive_ordered("wh_", event.created_at, &[&event.id, &endpoint.id]);
         Self {
             key: DeliveryKey { project_id: endpoint.project_id.clone(), endpoint_id: endpoint.id.clone(), delivery_id },
@@ -145,7 +145,7 @@ impl Delivery {
             event_type: event.event_type.name().to_owned(),
             body: event.body(),
             created_at: event.created_at,
-            state: State::Pending(starting(now)),
+            state: DeliveryState::Pending(starting(now)),
             tries: 0,
             attempts: Vec::new(),
             revision: id::random(16),
@@ -155,10 +155,10 @@ impl Delivery {
     }
 
     #[must_use]
-    pub fn pending(&self) -> Option<&Pending> {
+    pub fn pending(&self) -> Option<&PendingAttempt> {
         match &self.state {
-            State::Pending(pending) => Some(pending),
-            State::Delivered | State::Failed(_) => None,
+            DeliveryState::Pending(pending) => Some(pending),
+            DeliveryState::Delivered | DeliveryState::Failed(_) => None,
         }
     }
 
@@ -182,23 +182,31 @@ impl Delivery {
         let until = now.plus_ms(LEASE_MS);
         self.tries += 1;
         self.revision = id::random(16);
-        self.state = State::Pending(Pending { next_attempt_at: now, claim: Some(Claim { by, until }), due_at: until });
+        self.state = DeliveryState::Pending(PendingAttempt {
+            next_attempt_at: now,
+            claim: Some(AttemptClaim { by, until }),
+            due_at: until,
+        });
         self
     }
 
     /// An attempt came back at `now`. `retry_after_ms` is what the receiver asked for.
     #[must_use]
-    pub fn answered(mut self, attempt: Attempt, retry_after_ms: Option<u64>, now: Timestamp) -> Self {
+    pub fn answered(mut self, attempt: DeliveryAttempt, retry_after_ms: Option<u64>, now: Timestamp) -> Self {
         let next = delay_after(self.tries, &self.key.delivery_id, retry_after_ms);
         self.revision = id::random(16);
         self.state = match (attempt.status, next) {
-            (Some(200..=299), _) => State::Delivered,
-            (Some(410), _) => State::Failed(Failed::Gone),
-            (_, None) => State::Failed(Failed::Exhausted),
+            (Some(200..=299), _) => DeliveryState::Delivered,
+            (Some(410), _) => DeliveryState::Failed(DeliveryFailure::Gone),
+            (_, None) => DeliveryState::Failed(DeliveryFailure::Exhausted),
             (_, Some(delay)) => {
                 let next_attempt_at = now.plus_ms(delay);
                 let net = if delay <= LONGEST_MESSAGE_DELAY_MS { NET_MS } else { 0 };
-                State::Pending(Pending { next_attempt_at, claim: None, due_at: next_attempt_at.plus_ms(net) })
+                DeliveryState::Pending(PendingAttempt {
+                    next_attempt_at,
+                    claim: None,
+                    due_at: next_attempt_at.plus_ms(net),
+                })
             }
         };
         self.attempts.push(attempt);
@@ -209,9 +217,9 @@ impl Delivery {
 
     /// It ends without an attempt.
     #[must_use]
-    pub fn failed(mut self, reason: Failed) -> Self {
+    pub fn failed(mut self, reason: DeliveryFailure) -> Self {
         self.revision = id::random(16);
-        self.state = State::Failed(reason);
+        self.state = DeliveryState::Failed(reason);
         self
     }
 
@@ -220,7 +228,7 @@ impl Delivery {
     pub fn restarted(mut self, now: Timestamp) -> Self {
         self.revision = id::random(16);
         self.tries = 0;
-        self.state = State::Pending(starting(now));
+        self.state = DeliveryState::Pending(starting(now));
         self.expires_at = now.seconds() + KEPT_SECONDS;
         self
     }
@@ -228,7 +236,7 @@ impl Delivery {
     /// The sweeper sends a message for it and looks again if that is lost. `None` if it is not due.
     #[must_use]
     pub fn swept(mut self, now: Timestamp) -> Option<Self> {
-        let State::Pending(pending) = &mut self.state else { return None };
+        let DeliveryState::Pending(pending) = &mut self.state else { return None };
         if pending.due_at > now {
             return None;
         }
@@ -238,34 +246,34 @@ impl Delivery {
     }
 }
 
-fn starting(now: Timestamp) -> Pending {
-    Pending { next_attempt_at: now, claim: None, due_at: now.plus_ms(NET_MS) }
+fn starting(now: Timestamp) -> PendingAttempt {
+    PendingAttempt { next_attempt_at: now, claim: None, due_at: now.plus_ms(NET_MS) }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{EventType, SigningSecrets, Status};
+    use super::super::{EndpointStatus, EventType, SigningSecrets};
     use super::*;
 
     const NOW: Timestamp = Timestamp(1_795_366_800_000);
 
     fn delivery() -> Delivery {
-        let endpoint = Endpoint {
+        let endpoint = WebhookEndpoint {
             id: "we_1".into(),
             project_id: "proj_1".into(),
             url: "https://example.com/".into(),
             event_types: vec![EventType::ResponseCompleted],
             description: None,
             created_at: 7,
-            status: Status::Enabled,
+            status: EndpointStatus::Enabled,
             secrets: SigningSecrets::generate(),
             revision: "r".into(),
         };
         Delivery::new(&WebhookEvent::new(EventType::ResponseCompleted, "resp_1", Timestamp(7)), &endpoint, None, NOW)
     }
 
-    fn status(status: u16) -> Attempt {
-        Attempt { at_ms: NOW.0, duration_ms: 1, status: Some(status), error: None }
+    fn status(status: u16) -> DeliveryAttempt {
+        DeliveryAttempt { at_ms: NOW.0, duration_ms: 1, status: Some(status), error: None }
     }
 
     fn answered(code: u16, retry_after_ms: Option<u64>) -> Delivery {
@@ -289,12 +297,12 @@ mod tests {
     #[test]
     fn only_a_2xx_is_delivered() {
         for code in [200, 204, 299] {
-            assert_eq!(answered(code, None).state, State::Delivered, "{code}");
+            assert_eq!(answered(code, None).state, DeliveryState::Delivered, "{code}");
         }
         for code in [100, 199, 300, 301, 302, 400, 404, 429, 500, 503] {
             assert!(answered(code, None).pending().is_some(), "{code}");
         }
-        assert_eq!(answered(410, None).state, State::Failed(Failed::Gone));
+        assert_eq!(answered(410, None).state, DeliveryState::Failed(DeliveryFailure::Gone));
     }
 
     #[test]
@@ -315,9 +323,9 @@ mod tests {
             assert!(delivery.pending().is_some());
         }
         let delivery = delivery.claimed("w".into(), NOW).answered(status(500), None, NOW);
-        assert_eq!(delivery.state, State::Failed(Failed::Exhausted));
+        assert_eq!(delivery.state, DeliveryState::Failed(DeliveryFailure::Exhausted));
         let again = delivery.clone().restarted(NOW).claimed("w".into(), NOW).answered(status(200), None, NOW);
-        assert_eq!((again.state, again.key, again.body), (State::Delivered, delivery.key, delivery.body));
+        assert_eq!((again.state, again.key, again.body), (DeliveryState::Delivered, delivery.key, delivery.body));
         assert_eq!((again.tries, again.attempts.len()), (1, KEPT_ATTEMPTS));
         assert_eq!(again.attempts.last(), Some(&status(200)));
     }

@@ -9,7 +9,7 @@ pub const MAX_ENDPOINTS: usize = 20;
 
 /// A URL that gets a project's events.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
+pub struct WebhookEndpoint {
     /// `we_` and 24 letters and digits.
     pub id: String,
     pub project_id: String,
@@ -19,7 +19,7 @@ pub struct Endpoint {
     pub description: Option<String>,
     /// Unix seconds.
     pub created_at: u64,
-    pub status: Status,
+    pub status: EndpointStatus,
     pub secrets: SigningSecrets,
     /// A random word of the last change: whoever changes an endpoint names the one it has read.
     pub revision: String,
@@ -27,7 +27,7 @@ pub struct Endpoint {
 
 /// Whether an endpoint gets events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
+pub enum EndpointStatus {
     Enabled,
     Disabled(DisabledReason),
 }
@@ -57,10 +57,10 @@ impl DisabledReason {
     }
 }
 
-impl Endpoint {
+impl WebhookEndpoint {
     #[must_use]
     pub fn wants(&self, event_type: EventType) -> bool {
-        self.status == Status::Enabled && self.event_types.contains(&event_type)
+        self.status == EndpointStatus::Enabled && self.event_types.contains(&event_type)
     }
 }
 

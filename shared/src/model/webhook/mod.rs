@@ -7,9 +7,11 @@ mod receivers;
 mod schedule;
 mod secret;
 
-pub use delivery::{Attempt, Claim, Delivery, Failed, LONGEST_MESSAGE_DELAY_MS, Pending, State};
-pub use endpoint::{Description, DisabledReason, Endpoint, EventTypes, MAX_ENDPOINTS, Status};
+pub use delivery::{
+    AttemptClaim, Delivery, DeliveryAttempt, DeliveryFailure, DeliveryState, LONGEST_MESSAGE_DELAY_MS, PendingAttempt,
+};
+pub use endpoint::{Description, DisabledReason, EndpointStatus, EventTypes, MAX_ENDPOINTS, WebhookEndpoint};
 pub use event::{EventType, WebhookEvent};
-pub use receivers::{Answer, Post, Receivers, RefusedUrl, SendError};
+pub use receivers::{Post, ReceiverAnswer, Receivers, RefusedUrl, SendError};
 pub use schedule::{MAX_ATTEMPTS, delay_after};
 pub use secret::{MAX_RETIRED, ROTATION_MS, SigningSecret, SigningSecrets};

@@ -18,7 +18,7 @@ pub trait Receivers: Send + Sync {
     ///
     /// # Errors
     /// If no status came back.
-    async fn post(&self, post: &Post) -> Result<Answer, SendError>;
+    async fn post(&self, post: &Post) -> Result<ReceiverAnswer, SendError>;
 }
 
 /// One attempt: headers and body as Standard Webhooks writes them.
@@ -38,7 +38,7 @@ pub struct Post {
 
 /// What a receiver answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct ReceiverAnswer {
     pub status: u16,
     /// The value of `Retry-After`.
     pub retry_after: Option<String>,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shared::model::provider::{Failure, Refusal};
-use shared::model::webhook::{Answer, SendError};
+use shared::model::webhook::{ReceiverAnswer, SendError};
 
 /// A fault of a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,10 +73,10 @@ impl ReceiverFault {
         self == Self::LoseAnswer
     }
 
-    pub(crate) async fn answer(self) -> Result<Answer, SendError> {
+    pub(crate) async fn answer(self) -> Result<ReceiverAnswer, SendError> {
         match self {
-            Self::Fail => Ok(Answer { status: 500, retry_after: None }),
-            Self::PutOff => Ok(Answer { status: 503, retry_after: Some("120".to_owned()) }),
+            Self::Fail => Ok(ReceiverAnswer { status: 500, retry_after: None }),
+            Self::PutOff => Ok(ReceiverAnswer { status: 503, retry_after: Some("120".to_owned()) }),
             Self::Refuse => Err(SendError::NotConnected),
             Self::LoseAnswer => Err(SendError::ConnectionBroken),
             Self::TimeOut => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value;
 use shared::model::message::ResponseKey;
-use shared::model::webhook::{Delivery, Failed, MAX_ATTEMPTS, State};
+use shared::model::webhook::{Delivery, DeliveryFailure, DeliveryState, MAX_ATTEMPTS};
 
 use super::{CheckResult, Invariant, expect};
 use crate::deployment::{Deployment, TENANTS};
@@ -64,11 +64,11 @@ fn check_posts(deployment: &Deployment, n: usize, url: &str, delivery: &Delivery
     let wrong = posts.find(|post| post.url != url || post.body != delivery.body);
     expect(wrong.is_none(), || format!("tenant {n}: delivery {id} to {url} was accepted as {wrong:?}"))?;
     match &delivery.state {
-        State::Pending(_) => Err(format!("tenant {n}: delivery {id} never ended")),
-        State::Delivered => {
+        DeliveryState::Pending(_) => Err(format!("tenant {n}: delivery {id} never ended")),
+        DeliveryState::Delivered => {
             expect(was_accepted, || format!("tenant {n}: delivery {id} was delivered, and no receiver accepted it"))
         }
-        State::Failed(_) => Ok(()),
+        DeliveryState::Failed(_) => Ok(()),
     }
 }
 
@@ -87,10 +87,12 @@ async fn check_event(deployment: &Deployment, delivery: &Delivery) -> CheckResul
 fn check_attempts(delivery: &Delivery, lives: bool) -> CheckResult {
     let id = &delivery.key.delivery_id;
     match &delivery.state {
-        State::Failed(Failed::Exhausted) if delivery.tries < MAX_ATTEMPTS => {
+        DeliveryState::Failed(DeliveryFailure::Exhausted) if delivery.tries < MAX_ATTEMPTS => {
             Err(format!("delivery {id} was given up after {} attempts", delivery.tries))
         }
-        State::Failed(failed) if lives => Err(format!("delivery {id} to a receiver that lives has failed: {failed:?}")),
+        DeliveryState::Failed(failed) if lives => {
+            Err(format!("delivery {id} to a receiver that lives has failed: {failed:?}"))
+        }
         _ => Ok(()),
     }
 }

@@ -1,18 +1,20 @@
 //! Writes the events, with all members of OpenAI's events.
 
+use super::items::OutputItems;
+use super::output::Content;
 use super::output::TextKind;
-use super::{Content, EventBuilder, ResponseEvent, Status};
+use super::{ResponseEvent, Status};
 use crate::model::object::Object;
 
-impl EventBuilder {
+impl OutputItems {
     pub(super) fn emit(&mut self, name: &'static str, members: &Object) {
-        self.events.push(ResponseEvent::new(name, self.next_sequence, members));
-        self.next_sequence += 1;
+        let event = self.next_event(name, members);
+        self.events.push(event);
     }
 
-    pub(super) fn announce(&mut self, name: &'static str, status: Status) -> ResponseEvent {
-        self.response.set("status", status.name());
-        let event = ResponseEvent::new(name, self.next_sequence, &Object::default().with("response", &self.response));
+    /// The next event of the stream.
+    pub(super) fn next_event(&mut self, name: &'static str, members: &Object) -> ResponseEvent {
+        let event = ResponseEvent::new(name, self.next_sequence, members);
         self.next_sequence += 1;
         event
     }

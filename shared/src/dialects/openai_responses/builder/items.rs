@@ -1,0 +1,164 @@
+//! The output items of a response while its stream goes on.
+
+use super::chunk::{CallPiece, Logprob};
+use super::output::{Call, Content, Output, Text, TextKind};
+use super::{ResponseEvent, Status};
+use crate::model::clock::Timestamp;
+use crate::model::id;
+use crate::model::object::Object;
+use crate::model::provider::Failure;
+
+/// The items so far, and the events about them.
+pub(super) struct OutputItems {
+    pub(super) outputs: Vec<Output>,
+    /// Events that were not returned yet.
+    pub(super) events: Vec<ResponseEvent>,
+    pub(super) next_sequence: u64,
+    now: Timestamp,
+}
+
+impl OutputItems {
+    pub(super) fn new(next_sequence: u64, now: Timestamp) -> Self {
+        Self { outputs: Vec::new(), events: Vec::new(), next_sequence, now }
+    }
+
+    pub(super) fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
+    pub(super) fn take_events(&mut self) -> Vec<ResponseEvent> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Ends all items that have not ended.
+    pub(super) fn close_all(&mut self, status: Status) {
+        for index in 0..self.outputs.len() {
+            self.close(index, status);
+        }
+    }
+
+    pub(super) fn done(&self) -> Vec<&Object> {
+        self.outputs.iter().filter_map(|output| output.done.as_ref()).collect()
+    }
+
+    /// Adds a piece of text to its item and part.
+    pub(super) fn text(&mut self, kind: TextKind, delta: &str, logprobs: Vec<Logprob>) {
+        if delta.is_empty() {
+            return;
+        }
+        let index = self.item_for(kind);
+        self.part_for(index, kind);
+        let Some(part) = self.outputs[index].texts().and_then(|parts| parts.last_mut()) else { return };
+        part.text.push_str(delta);
+        let shown: Vec<Object> = logprobs.iter().map(Logprob::in_event).collect();
+        part.logprobs.extend(logprobs);
+        self.emit_text_delta(index, kind, delta, &shown);
+    }
+
+    /// The open item for this kind of text. Opens one if there is none, after closing the items that can end.
+    fn item_for(&mut self, kind: TextKind) -> usize {
+        let reasons = kind == TextKind::Reasoning;
+        let fits = |output: &Output| match output.content {
+            Content::Message(_) => !reasons,
+            Content::Reasoning(_) => reasons,
+            Content::Call(_) => false,
+        };
+        if let Some(index) = self.outputs.iter().rposition(|output| output.done.is_none() && fits(output)) {
+            return index;
+        }
+        let (prefix, content) =
+            if reasons { ("rs_", Content::Reasoning(Vec::new())) } else { ("msg_", Content::Message(Vec::new())) };
+        self.open(prefix, content)
+    }
+
+    /// Adds an item and announces it.
+    fn open(&mut self, prefix: &str, content: Content) -> usize {
+        for index in 0..self.outputs.len() {
+            if self.outputs[index].call().is_none_or(Call::is_whole) {
+                self.close(index, Status::Completed);
+            }
+        }
+        self.outputs.push(Output::new(id::new_ordered(prefix, self.now), content));
+        let index = self.outputs.len() - 1;
+        self.emit_item_added(index);
+        index
+    }
+
+    /// Ensures that the last part of an item is of this kind.
+    fn part_for(&mut self, index: usize, kind: TextKind) {
+        let Some(parts) = self.outputs[index].texts() else { return };
+        if parts.last().is_some_and(|part| part.kind == kind) {
+            return;
+        }
+        if !parts.is_empty() {
+            self.emit_part_done(index);
+        }
+        let Some(parts) = self.outputs[index].texts() else { return };
+        parts.push(Text::new(kind));
+        self.emit_part_added(index);
+    }
+
+    /// Adds a piece of a function call.
+    pub(super) fn call(&mut self, piece: CallPiece) -> Result<(), Failure> {
+        let known = self.known_call(&piece);
+        let function = piece.function.unwrap_or_default();
+        let arguments = function.arguments.unwrap_or_default();
+        let index = match known {
+            Some(index) => index,
+            None => {
+                let named = function.name.filter(|name| !name.is_empty());
+                let name = named.ok_or_else(|| Failure::Malformed("a tool call begins without a name".to_owned()))?;
+                let provider_id = piece.id.filter(|id| !id.is_empty());
+                let call_id = provider_id.clone().unwrap_or_else(|| id::new("call_"));
+                let arguments = String::new();
+                let call = Call { index: piece.index, provider_id, call_id, name, arguments };
+                self.open("fc_", Content::Call(call))
+            }
+        };
+        self.argue(index, &arguments)
+    }
+
+    fn argue(&mut self, index: usize, arguments: &str) -> Result<(), Failure> {
+        let output = &mut self.outputs[index];
+        match &mut output.content {
+            _ if arguments.is_empty() => Ok(()),
+            Content::Call(call) if output.done.is_none() => {
+                call.arguments.push_str(arguments);
+                self.emit_arguments_delta(index, arguments);
+                Ok(())
+            }
+            _ if arguments.trim().is_empty() => Ok(()),
+            _ => Err(Failure::Malformed("a tool call goes on after its arguments were whole".to_owned())),
+        }
+    }
+
+    /// The call that a piece belongs to, by its index and id. Without both, it is the last call.
+    fn known_call(&self, piece: &CallPiece) -> Option<usize> {
+        let id = piece.id.as_deref().filter(|id| !id.is_empty());
+        let fits = |call: &Call| {
+            let same_index = piece.index.is_none() || piece.index == call.index;
+            let same_id = id.is_none() || id == call.provider_id.as_deref();
+            same_index && same_id
+        };
+        self.outputs.iter().rposition(|output| output.call().is_some_and(fits))
+    }
+
+    /// Ends an item unless it has ended.
+    fn close(&mut self, index: usize, status: Status) {
+        if self.outputs[index].done.is_some() {
+            return;
+        }
+        match &self.outputs[index].content {
+            Content::Call(call) => {
+                // Callers parse the arguments as JSON, and some providers send nothing for a call without arguments.
+                if status == Status::Completed && call.arguments.trim().is_empty() {
+                    // An open call accepts arguments, so this cannot fail.
+                    let _ = self.argue(index, "{}");
+                }
+                self.emit_arguments_done(index);
+            }
+            _ => self.emit_part_done(index),
+        }
+        self.emit_item_done(index, status);
+    }
+}
