@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::http::Request;
 use kit::{Script, TestApp, send};
 use shared::model::project::{Limits, Policy};
-use shared::model::provider::{Failure, Refusal};
+use shared::model::provider::{Failure, ProviderRefusal};
 
 use tower::ServiceExt as _;
 
@@ -21,7 +21,7 @@ fn throttled() -> Failure {
 }
 
 fn refused() -> Failure {
-    let refusal = Refusal {
+    let refusal = ProviderRefusal {
         message: "too hot".into(),
         kind: Some("invalid_request_error".into()),
         param: Some("temperature".into()),

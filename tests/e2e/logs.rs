@@ -7,7 +7,7 @@ use kit::{Script, TestApp, send};
 use serde_json::json;
 use shared::data::Queue;
 use shared::model::project::{Limits, Policy};
-use shared::model::provider::{Failure, Refusal};
+use shared::model::provider::{Failure, ProviderRefusal};
 
 use crate::jobs::RESPONSES;
 use crate::{CHAT, PATH, STREAM};
@@ -31,7 +31,7 @@ const PROMPT: &str = "pineapple-secret";
 fn quoting() -> Failure {
     Failure::Refused {
         status: 400,
-        refusal: Refusal { message: format!("I will not say {PROMPT}"), ..Refusal::default() },
+        refusal: ProviderRefusal { message: format!("I will not say {PROMPT}"), ..ProviderRefusal::default() },
     }
 }
 

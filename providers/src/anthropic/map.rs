@@ -1,6 +1,6 @@
 //! Writes a conversation as a request of the Messages API.
 
-use shared::model::provider::Call;
+use shared::model::provider::ProviderRequest;
 
 use super::thinking::{Thinking, thinking};
 use super::wire::{Block, Format, Message, Metadata, OutputConfig, Request, Source, Tool, ToolChoice};
@@ -9,7 +9,7 @@ use crate::conversation::{self, Conversation, Image, Part, Role, Turn};
 /// Anthropic requires a limit of output tokens. weir normally sets one before it calls.
 const DEFAULT_MAX_TOKENS: u32 = 4_096;
 
-pub(super) fn request<'a>(call: &'a Call, conversation: &'a Conversation) -> Request<'a> {
+pub(super) fn request<'a>(call: &'a ProviderRequest, conversation: &'a Conversation) -> Request<'a> {
     let max_tokens = conversation.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS);
     let Thinking { thinking, effort } = thinking(&call.model, conversation, max_tokens);
     let format = conversation.schema.as_ref().map(|schema| Format { kind: "json_schema", schema: &schema.schema });

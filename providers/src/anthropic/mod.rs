@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use shared::model::catalog::ProviderConfig;
-use shared::model::provider::{Call, Endpoint as Operation, Failure, Provider, Reply};
+use shared::model::provider::{Endpoint as Operation, Failure, Provider, ProviderRequest, Reply};
 use shared::model::secret::Secret;
 
 use crate::answer::to_bytes;
@@ -35,7 +35,7 @@ impl Anthropic {
 
 #[async_trait]
 impl Provider for Anthropic {
-    async fn send(&self, call: &Call) -> Result<Reply, Failure> {
+    async fn send(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
         if call.endpoint != Operation::ChatCompletions {
             let what = format!("Anthropic has no {}", call.endpoint.operation());
             return Err(Failure::Unsupported { what, param: None });

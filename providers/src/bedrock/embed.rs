@@ -10,7 +10,7 @@ use aws_sdk_bedrockruntime::error::BoxError;
 use aws_smithy_types::Blob;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
-use shared::model::provider::{Call, Failure, Reply, Whole};
+use shared::model::provider::{Failure, ProviderRequest, Reply, Whole};
 
 use super::{failure, settings};
 use crate::answer;
@@ -28,7 +28,7 @@ enum Maker {
     Cohere,
 }
 
-pub(super) async fn embed(client: &Client, call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn embed(client: &Client, call: &ProviderRequest) -> Result<Reply, Failure> {
     let maker = maker(&call.model)?;
     let texts = texts(call)?;
     let per_call = match maker {
@@ -59,7 +59,7 @@ fn maker(model: &str) -> Result<Maker, Failure> {
     Err(unsupported("model", format!("weir does not know how `{model}` embeds through Bedrock")))
 }
 
-fn texts(call: &Call) -> Result<Vec<String>, Failure> {
+fn texts(call: &ProviderRequest) -> Result<Vec<String>, Failure> {
     match call.body.get::<Value>("input") {
         Some(Value::String(text)) => Ok(vec![text]),
         Some(Value::Array(items)) if items.iter().all(Value::is_string) => {
@@ -70,7 +70,7 @@ fn texts(call: &Call) -> Result<Vec<String>, Failure> {
     }
 }
 
-fn body(call: &Call, maker: Maker, texts: &[String]) -> Value {
+fn body(call: &ProviderRequest, maker: Maker, texts: &[String]) -> Value {
     let dimensions: Option<u64> = call.body.get("dimensions");
     match maker {
         Maker::Titan => {
@@ -101,7 +101,7 @@ struct Part {
     tokens: Option<u64>,
 }
 
-async fn invoke(client: &Client, call: &Call, maker: Maker, body: Value) -> Result<Part, Failure> {
+async fn invoke(client: &Client, call: &ProviderRequest, maker: Maker, body: Value) -> Result<Part, Failure> {
     let counted = CountedTokens::default();
     let operation =
         client.invoke_model().model_id(&call.model).content_type("application/json").accept("application/json");

@@ -8,7 +8,7 @@ use aws_sdk_bedrockruntime::config::http::HttpResponse;
 use aws_sdk_bedrockruntime::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_bedrockruntime::types::error::ConverseStreamOutputError;
 use aws_smithy_types::event_stream::RawMessage;
-use shared::model::provider::{Failure, Refusal};
+use shared::model::provider::{Failure, ProviderRefusal};
 
 use crate::http::unauthorized_failure;
 
@@ -77,7 +77,8 @@ fn of_service(error: &impl ProvideErrorMetadata, code: Option<&str>, status: Opt
         }
         ("AccessDeniedException", _) | (_, Some(401 | 403)) => unauthorized_failure(),
         ("ValidationException" | "ResourceNotFoundException" | "ConflictException", _) | (_, Some(400..500)) => {
-            let refusal = Refusal { message, kind: Some("invalid_request_error".to_owned()), param: None, code: None };
+            let refusal =
+                ProviderRefusal { message, kind: Some("invalid_request_error".to_owned()), param: None, code: None };
             Failure::Refused { status: status.unwrap_or(400), refusal }
         }
         _ => unavailable(status.unwrap_or(500), message),

@@ -10,7 +10,7 @@ use aws_smithy_types::error::operation::BuildError;
 use aws_smithy_types::{Blob, Document};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use shared::model::provider::{Call, Failure};
+use shared::model::provider::{Failure, ProviderRequest};
 
 use super::document;
 use crate::anthropic::thinking::{Thinking, thinking};
@@ -29,7 +29,7 @@ pub(super) struct Request {
 
 /// # Errors
 /// `Unsupported` if Converse cannot express the request. `Refused` if the request is invalid.
-pub(super) fn request(call: &Call, conversation: &Conversation) -> Result<Request, Failure> {
+pub(super) fn request(call: &ProviderRequest, conversation: &Conversation) -> Result<Request, Failure> {
     let Thinking { thinking, effort } = reasoning(&call.model, conversation)?;
     let system = conversation.system.iter().cloned().map(SystemContentBlock::Text).collect::<Vec<_>>();
     Ok(Request {

@@ -18,7 +18,7 @@ use futures_util::stream::unfold;
 use shared::model::catalog::ProviderConfig;
 use shared::model::clock::Clock;
 use shared::model::id;
-use shared::model::provider::{Call, Endpoint, Failure, Provider, Reply};
+use shared::model::provider::{Endpoint, Failure, Provider, ProviderRequest, Reply};
 use tokio::sync::OnceCell;
 
 use crate::answer::Answer;
@@ -65,7 +65,7 @@ impl Bedrock {
             .await
     }
 
-    async fn chat(&self, call: &Call) -> Result<Reply, Failure> {
+    async fn chat(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
         let conversation = Conversation::parse(&call.body)?;
         let request = map::request(call, &conversation)?;
         let answer = Answer { id: String::new(), created: self.clock.now().seconds(), model: call.model.clone() };
@@ -76,7 +76,12 @@ impl Bedrock {
         }
     }
 
-    async fn converse(&self, call: &Call, request: map::Request, mut answer: Answer) -> Result<Reply, Failure> {
+    async fn converse(
+        &self,
+        call: &ProviderRequest,
+        request: map::Request,
+        mut answer: Answer,
+    ) -> Result<Reply, Failure> {
         let operation = self.client().await.converse().model_id(&call.model);
         let operation =
             operation.set_messages(request.messages).set_system(request.system).set_tool_config(request.tools);
@@ -88,7 +93,12 @@ impl Bedrock {
         Ok(Reply::Whole(reply::whole(&answer, output)))
     }
 
-    async fn converse_stream(&self, call: &Call, request: map::Request, mut answer: Answer) -> Result<Reply, Failure> {
+    async fn converse_stream(
+        &self,
+        call: &ProviderRequest,
+        request: map::Request,
+        mut answer: Answer,
+    ) -> Result<Reply, Failure> {
         let operation = self.client().await.converse_stream().model_id(&call.model);
         let operation =
             operation.set_messages(request.messages).set_system(request.system).set_tool_config(request.tools);
@@ -107,7 +117,7 @@ impl Bedrock {
 
 #[async_trait]
 impl Provider for Bedrock {
-    async fn send(&self, call: &Call) -> Result<Reply, Failure> {
+    async fn send(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
         match call.endpoint {
             Endpoint::ChatCompletions => self.chat(call).await,
             Endpoint::Embeddings => embed::embed(self.client().await, call).await,
@@ -121,7 +131,7 @@ impl Provider for Bedrock {
 
 /// The settings of one attempt, which waits as long as the model takes. Retries and other timeouts belong to the
 /// caller.
-fn settings(call: &Call) -> Builder {
+fn settings(call: &ProviderRequest) -> Builder {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(call.connect)
         .disable_read_timeout()

@@ -7,7 +7,7 @@ mod options;
 
 use serde_json::value::RawValue;
 use shared::model::object::Object;
-use shared::model::provider::{Failure, Refusal};
+use shared::model::provider::{Failure, ProviderRefusal};
 
 /// A chat request, independent of OpenAI's shapes.
 #[derive(Debug)]
@@ -138,7 +138,7 @@ impl Conversation {
 /// The failure for a request that every provider would refuse.
 pub(crate) fn invalid_request(param: impl Into<String>, message: impl Into<String>) -> Failure {
     let kind = Some("invalid_request_error".to_owned());
-    let refusal = Refusal { message: message.into(), kind, param: Some(param.into()), code: None };
+    let refusal = ProviderRefusal { message: message.into(), kind, param: Some(param.into()), code: None };
     Failure::Refused { status: 400, refusal }
 }
 

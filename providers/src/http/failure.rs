@@ -6,7 +6,7 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 use serde_json::Value;
 use shared::model::clock::Timestamp;
-use shared::model::provider::{Failure, Refusal};
+use shared::model::provider::{Failure, ProviderRefusal};
 use shared::model::retry_after::{retry_after_ms, retry_after_ms_header};
 
 /// The longest text that is taken from an error that is not JSON.
@@ -37,8 +37,8 @@ impl ErrorBody {
         }
     }
 
-    fn refusal(&self) -> Refusal {
-        Refusal {
+    fn refusal(&self) -> ProviderRefusal {
+        ProviderRefusal {
             message: text(&self.message).unwrap_or_else(|| "the provider gave no reason".to_owned()),
             kind: text(&self.kind),
             param: text(&self.param),
@@ -92,13 +92,13 @@ pub(crate) fn failure_of_event(error: &ErrorBody) -> Failure {
     Failure::Unavailable { status, message: refusal.message, retry_after: None }
 }
 
-fn refusal(status: u16, body: &[u8]) -> Refusal {
+fn refusal(status: u16, body: &[u8]) -> ProviderRefusal {
     let json: Option<Value> = serde_json::from_slice(body).ok();
     let inner = json.as_ref().map(|json| json.get("error").unwrap_or(json));
     if let Some(error) = inner.filter(|inner| !inner.is_array()).and_then(ErrorBody::of) {
         return error.refusal();
     }
-    Refusal { message: short(status, body), ..Refusal::default() }
+    ProviderRefusal { message: short(status, body), ..ProviderRefusal::default() }
 }
 
 /// The start of a body that is not JSON, on one line.

@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use shared::model::catalog::{KeySource, ProviderConfig};
 use shared::model::clock::Clock;
-use shared::model::provider::{Call, Failure};
+use shared::model::provider::{Failure, ProviderRequest};
 use shared::model::secret::Secret;
 
 pub(crate) use failure::{ErrorBody, failure_of_event, unauthorized_failure};
@@ -62,7 +62,7 @@ impl Http {
         &self,
         to: &Endpoint,
         path: &str,
-        call: &Call,
+        call: &ProviderRequest,
         body: Bytes,
     ) -> Result<reqwest::Response, Failure> {
         let mut headers = to.headers()?;

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use shared::model::catalog::OutputLimit;
 use shared::model::object::Object;
-use shared::model::provider::{Call, Event, Failure};
+use shared::model::provider::{Event, Failure, ProviderRequest};
 use shared::model::tokens::Usage;
 
 use crate::http::{ErrorBody, SseEvent, failure_of_event};
@@ -13,7 +13,7 @@ use crate::translate::{Step, Translate};
 
 /// The client's body with the provider's name of the model. The limit of output tokens gets the name that the provider
 /// reads. A stream gets the option to report its usage.
-pub(super) fn body(call: &Call, output_limit: OutputLimit) -> Bytes {
+pub(super) fn body(call: &ProviderRequest, output_limit: OutputLimit) -> Bytes {
     let mut body = call.body.clone();
     body.set("model", &call.model);
     if output_limit == OutputLimit::MaxTokens {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use shared::model::catalog::{OutputLimit, ProviderConfig};
-use shared::model::provider::{Call, Failure, Provider, Reply, Whole};
+use shared::model::provider::{Failure, Provider, ProviderRequest, Reply, Whole};
 use shared::model::secret::Secret;
 
 use crate::http::{self, Endpoint, Http, KeyHeader};
@@ -32,7 +32,7 @@ impl OpenAi {
 
 #[async_trait]
 impl Provider for OpenAi {
-    async fn send(&self, call: &Call) -> Result<Reply, Failure> {
+    async fn send(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
         let body = map::body(call, self.output_limit);
         let response = self.http.post(&self.endpoint, call.endpoint.path(), call, body).await?;
         if call.stream {

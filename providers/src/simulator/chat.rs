@@ -3,7 +3,7 @@
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde_json::{Value, json};
-use shared::model::provider::{Call, Event, Failure, Refusal, Reply, Whole};
+use shared::model::provider::{Event, Failure, ProviderRefusal, ProviderRequest, Reply, Whole};
 use shared::model::tokens::Usage;
 
 use super::pace::Pace;
@@ -19,7 +19,12 @@ const MAX_TEXTS: usize = 2_048;
 /// The most tokens of a picture. A picture also never counts more tokens than its URL has bytes.
 const MAX_IMAGE_TOKENS: u64 = 85;
 
-pub(super) async fn chat(call: &Call, fingerprint: &str, created: u64, pace: Pace) -> Result<Reply, Failure> {
+pub(super) async fn chat(
+    call: &ProviderRequest,
+    fingerprint: &str,
+    created: u64,
+    pace: Pace,
+) -> Result<Reply, Failure> {
     let messages: Vec<Value> = call
         .body
         .get("messages")
@@ -42,7 +47,7 @@ fn short(fingerprint: &str) -> &str {
     fingerprint.get(..24).unwrap_or(fingerprint)
 }
 
-fn choices(call: &Call) -> Result<usize, Failure> {
+fn choices(call: &ProviderRequest) -> Result<usize, Failure> {
     let n = call.body.get::<u64>("n").unwrap_or(1);
     let allowed = (1..=MAX_CHOICES).contains(&n);
     if !allowed {
@@ -51,7 +56,7 @@ fn choices(call: &Call) -> Result<usize, Failure> {
     Ok(usize::try_from(n).unwrap_or(1))
 }
 
-fn choice(call: &Call, messages: &[Value], n: usize, fingerprint: &str) -> Result<Choice, Failure> {
+fn choice(call: &ProviderRequest, messages: &[Value], n: usize, fingerprint: &str) -> Result<Choice, Failure> {
     if let Some(tool) = forced_tool(call)? {
         let arguments = sample(&tool["parameters"]);
         let arguments = if arguments.is_object() { arguments } else { json!({}) };
@@ -65,7 +70,7 @@ fn choice(call: &Call, messages: &[Value], n: usize, fingerprint: &str) -> Resul
 }
 
 /// The function that the caller requires, if any.
-fn forced_tool(call: &Call) -> Result<Option<Value>, Failure> {
+fn forced_tool(call: &ProviderRequest) -> Result<Option<Value>, Failure> {
     let choice: Value = call.body.get("tool_choice").unwrap_or_default();
     let wanted = match &choice {
         Value::String(word) if word == "required" => None,
@@ -82,7 +87,7 @@ fn forced_tool(call: &Call) -> Result<Option<Value>, Failure> {
 }
 
 /// Wraps the text in the JSON that `response_format` asks for.
-fn format_answer(call: &Call, text: String) -> String {
+fn format_answer(call: &ProviderRequest, text: String) -> String {
     let format: Value = call.body.get("response_format").unwrap_or_default();
     match format["type"].as_str() {
         Some("json_schema") => sample(&format["json_schema"]["schema"]).to_string(),
@@ -92,7 +97,7 @@ fn format_answer(call: &Call, text: String) -> String {
 }
 
 /// The text up to the first stop sequence, or up to the caller's limit.
-fn cut(call: &Call, text: String) -> (String, Finish) {
+fn cut(call: &ProviderRequest, text: String) -> (String, Finish) {
     let text = before_stop(call, &text);
     let limit = ["max_completion_tokens", "max_tokens"].iter().find_map(|name| call.body.get::<usize>(name));
     let tokens = text::tokens(text);
@@ -102,7 +107,7 @@ fn cut(call: &Call, text: String) -> (String, Finish) {
     }
 }
 
-fn before_stop<'a>(call: &Call, text: &'a str) -> &'a str {
+fn before_stop<'a>(call: &ProviderRequest, text: &'a str) -> &'a str {
     let stops = match call.body.get::<Value>("stop") {
         Some(Value::String(stop)) => vec![stop],
         Some(Value::Array(stops)) => stops.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
@@ -113,7 +118,7 @@ fn before_stop<'a>(call: &Call, text: &'a str) -> &'a str {
 }
 
 /// Tokens of the messages and tools, never more than their bytes.
-fn prompt_tokens(call: &Call, messages: &[Value]) -> u64 {
+fn prompt_tokens(call: &ProviderRequest, messages: &[Value]) -> u64 {
     let texts: u64 = messages.iter().map(|message| text::count(&text::content(message))).sum();
     let parts = messages.iter().filter_map(|message| message["content"].as_array()).flatten();
     let images = parts.filter_map(|part| part.pointer("/image_url/url")?.as_str());
@@ -130,7 +135,10 @@ fn within_context(input: u64) -> Result<u64, Failure> {
     let message = format!("the simulator's context is {CONTEXT_TOKENS} tokens, and the input has {input}");
     let kind = Some("invalid_request_error".to_owned());
     let code = Some("context_length_exceeded".to_owned());
-    Err(Failure::Refused { status: 400, refusal: Refusal { message, kind, param: Some("messages".to_owned()), code } })
+    Err(Failure::Refused {
+        status: 400,
+        refusal: ProviderRefusal { message, kind, param: Some("messages".to_owned()), code },
+    })
 }
 
 /// The content of a choice, token by token.
@@ -170,7 +178,12 @@ fn pace_events(events: Vec<Event>, pace: Pace) -> stream::BoxStream<'static, Res
 }
 
 /// Legacy completions: one choice per prompt and `n`.
-pub(super) async fn completion(call: &Call, fingerprint: &str, created: u64, pace: Pace) -> Result<Reply, Failure> {
+pub(super) async fn completion(
+    call: &ProviderRequest,
+    fingerprint: &str,
+    created: u64,
+    pace: Pace,
+) -> Result<Reply, Failure> {
     let prompts = prompts(call)?;
     let n = choices(call)?;
     if prompts.len() * n > MAX_TEXTS {
@@ -193,7 +206,7 @@ pub(super) async fn completion(call: &Call, fingerprint: &str, created: u64, pac
     Ok(Reply::Whole(Whole { body: to_bytes(&body), usage: Some(usage) }))
 }
 
-fn prompts(call: &Call) -> Result<Vec<String>, Failure> {
+fn prompts(call: &ProviderRequest) -> Result<Vec<String>, Failure> {
     let wrong = || {
         invalid_request("prompt", "`prompt` must be a string, an array of strings or of tokens, or an array of such")
     };

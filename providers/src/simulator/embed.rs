@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 use shared::model::id::Fingerprint;
-use shared::model::provider::{Call, Failure, Reply};
+use shared::model::provider::{Failure, ProviderRequest, Reply};
 
 use super::{invalid_request, text};
 use crate::answer;
@@ -52,7 +52,7 @@ impl Input {
     }
 }
 
-pub(super) fn embed(call: &Call) -> Result<Reply, Failure> {
+pub(super) fn embed(call: &ProviderRequest) -> Result<Reply, Failure> {
     let input: Input = call.body.get("input").ok_or_else(|| {
         invalid_request("input", "`input` must be a string, an array of strings or of tokens, or an array of such")
     })?;

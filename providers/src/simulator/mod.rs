@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use shared::model::catalog::SimulatorConfig;
 use shared::model::clock::Clock;
 use shared::model::id::Fingerprint;
-use shared::model::provider::{Call, Endpoint, Failure, Provider, Refusal, Reply};
+use shared::model::provider::{Endpoint, Failure, Provider, ProviderRefusal, ProviderRequest, Reply};
 
 use self::pace::Pace;
 
@@ -36,7 +36,7 @@ impl Simulator {
 
 #[async_trait]
 impl Provider for Simulator {
-    async fn send(&self, call: &Call) -> Result<Reply, Failure> {
+    async fn send(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
         let fingerprint = fingerprint(call);
         let attempt = self.calls.fetch_add(1, Ordering::Relaxed);
         let pace = Pace::draw(&self.config, fingerprint.as_str(), attempt);
@@ -52,7 +52,7 @@ impl Provider for Simulator {
 }
 
 /// Identifies a request, independent of the spacing between its members.
-fn fingerprint(call: &Call) -> Fingerprint {
+fn fingerprint(call: &ProviderRequest) -> Fingerprint {
     let mut parts = vec![call.endpoint.path(), call.model.as_str()];
     parts.extend(call.body.members().flat_map(|(name, text)| [name, text]));
     Fingerprint::of(parts.into_iter().map(str::as_bytes))
@@ -61,6 +61,6 @@ fn fingerprint(call: &Call) -> Fingerprint {
 /// A refusal in the words of OpenAI.
 fn invalid_request(param: &str, message: impl Into<String>) -> Failure {
     let kind = Some("invalid_request_error".to_owned());
-    let refusal = Refusal { message: message.into(), kind, param: Some(param.to_owned()), code: None };
+    let refusal = ProviderRefusal { message: message.into(), kind, param: Some(param.to_owned()), code: None };
     Failure::Refused { status: 400, refusal }
 }

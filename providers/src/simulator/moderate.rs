@@ -1,7 +1,7 @@
 //! Simulated moderation: nothing is ever flagged.
 
 use serde_json::{Map, Value, json};
-use shared::model::provider::{Call, Failure, Reply, Whole};
+use shared::model::provider::{Failure, ProviderRequest, Reply, Whole};
 use shared::model::tokens::Usage;
 
 use super::invalid_request;
@@ -25,7 +25,7 @@ const CATEGORIES: [&str; 13] = [
     "violence/graphic",
 ];
 
-pub(super) fn moderate(call: &Call, fingerprint: &str) -> Result<Reply, Failure> {
+pub(super) fn moderate(call: &ProviderRequest, fingerprint: &str) -> Result<Reply, Failure> {
     let inputs = match call.body.get::<Value>("input") {
         Some(Value::String(_)) => 1,
         // The parts of one message get one result. Each string gets its own.

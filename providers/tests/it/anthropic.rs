@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared::model::provider::{Call, Endpoint, Failure};
+use shared::model::provider::{Endpoint, Failure, ProviderRequest};
 use shared::model::tokens::Usage;
 
 use crate::play::{Answer, Server, call, drain, failure, json, lines, provider, same_lines, whole};
@@ -18,8 +18,8 @@ fn toml(server: &Server) -> String {
     )
 }
 
-fn chat(body: &str, stream: bool) -> Call {
-    Call { model: "claude-opus-4-6".to_owned(), ..call(Endpoint::ChatCompletions, body, stream) }
+fn chat(body: &str, stream: bool) -> ProviderRequest {
+    ProviderRequest { model: "claude-opus-4-6".to_owned(), ..call(Endpoint::ChatCompletions, body, stream) }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
-use shared::model::provider::{Call, Endpoint, Failure, Provider as _};
+use shared::model::provider::{Endpoint, Failure, Provider as _, ProviderRequest};
 use shared::model::tokens::Usage;
 
 use crate::aws::{Aws, Recorded, Sent};
@@ -12,8 +12,11 @@ const CLIENT: &str = include_str!("../fixtures/bedrock/request-client.json");
 const REPLY: &str = include_str!("../fixtures/bedrock/reply.json");
 const STREAM: &str = include_str!("../fixtures/bedrock/stream.jsonl");
 
-fn chat(body: &str, stream: bool) -> Call {
-    Call { model: "eu.anthropic.claude-opus-4-6-v1".to_owned(), ..call(Endpoint::ChatCompletions, body, stream) }
+fn chat(body: &str, stream: bool) -> ProviderRequest {
+    ProviderRequest {
+        model: "eu.anthropic.claude-opus-4-6-v1".to_owned(),
+        ..call(Endpoint::ChatCompletions, body, stream)
+    }
 }
 
 #[tokio::test]
@@ -143,8 +146,8 @@ async fn names_members_that_converse_lacks() {
     }
 }
 
-fn embedding(model: &str, body: &str) -> Call {
-    Call { model: model.to_owned(), ..call(Endpoint::Embeddings, body, false) }
+fn embedding(model: &str, body: &str) -> ProviderRequest {
+    ProviderRequest { model: model.to_owned(), ..call(Endpoint::Embeddings, body, false) }
 }
 
 #[tokio::test]

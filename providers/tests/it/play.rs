@@ -14,7 +14,7 @@ use serde_json::Value;
 use shared::model::catalog::{Catalog, KeySource};
 use shared::model::clock::Clock;
 use shared::model::object::Object;
-use shared::model::provider::{Call, Endpoint, Event, Failure, Provider, Reply};
+use shared::model::provider::{Endpoint, Event, Failure, Provider, ProviderRequest, Reply};
 use shared::model::secret::Secret;
 
 /// The server's answer.
@@ -118,8 +118,8 @@ pub(crate) fn provider(toml: &str) -> Arc<dyn Provider> {
     providers::registry(&catalog, &key, &clock).unwrap().remove("it").unwrap()
 }
 
-pub(crate) fn call(endpoint: Endpoint, body: &str, stream: bool) -> Call {
-    Call {
+pub(crate) fn call(endpoint: Endpoint, body: &str, stream: bool) -> ProviderRequest {
+    ProviderRequest {
         endpoint,
         model: "their-model".to_owned(),
         body: Object::parse(body.as_bytes()).unwrap(),

@@ -19,12 +19,12 @@ pub trait Provider: Send + Sync {
     ///
     /// # Errors
     /// See [`Failure`].
-    async fn send(&self, call: &Call) -> Result<Reply, Failure>;
+    async fn send(&self, call: &ProviderRequest) -> Result<Reply, Failure>;
 }
 
 /// One attempt at a provider.
 #[derive(Debug, Clone)]
-pub struct Call {
+pub struct ProviderRequest {
     pub endpoint: Endpoint,
     /// The provider's name of the model. The implementation writes it into the body.
     pub model: String,
@@ -111,7 +111,7 @@ pub enum Failure {
     Unavailable { status: u16, message: String, retry_after: Option<Duration> },
     /// The provider refused the request. `refusal` is its error in the shape of OpenAI's error object.
     #[error("the provider refused with {status}: {}", refusal.message)]
-    Refused { status: u16, refusal: Refusal },
+    Refused { status: u16, refusal: ProviderRefusal },
     /// The provider does not accept weir's key.
     #[error("the provider does not accept its key: {message}")]
     Unauthorized { message: String },
@@ -128,7 +128,7 @@ pub enum Failure {
 
 /// A provider's refusal, in the words of OpenAI's error object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Refusal {
+pub struct ProviderRefusal {
     pub message: String,
     pub kind: Option<String>,
     pub param: Option<String>,

@@ -10,7 +10,7 @@ use futures_util::stream::BoxStream;
 use kit::{chat_answer, chat_chunks};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
-use shared::model::provider::{Call, Endpoint, Event, Failure, Provider, Reply, Whole};
+use shared::model::provider::{Endpoint, Event, Failure, Provider, ProviderRequest, Reply, Whole};
 use shared::model::tokens::Usage;
 
 use crate::faults::ProviderFault;
@@ -63,13 +63,13 @@ impl Drop for Record {
 
 #[async_trait]
 impl Provider for SimulatedProvider {
-    async fn send(&self, call: &Call) -> Result<Reply, Failure> {
+    async fn send(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
         self.process.run(self.answer(call)).await
     }
 }
 
 impl SimulatedProvider {
-    async fn answer(&self, call: &Call) -> Result<Reply, Failure> {
+    async fn answer(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
         let mut site_call = self.sim.begin_call(Site::Provider);
         let fault = site_call.draw(&self.sim.scenario.provider, call);
         let SiteCall { point, mut rng, .. } = site_call;
@@ -191,7 +191,7 @@ impl Script {
 }
 
 /// Draws the tokens that a call uses, at most as many as the call allows.
-fn draw_usage(call: &Call, body: &str, rng: &mut StdRng) -> Usage {
+fn draw_usage(call: &ProviderRequest, body: &str, rng: &mut StdRng) -> Usage {
     let input = rng.random_range(1..=(body.len() as u64 / 2).max(1));
     if call.endpoint == Endpoint::Embeddings {
         return Usage { input, ..Usage::default() };
@@ -202,17 +202,17 @@ fn draw_usage(call: &Call, body: &str, rng: &mut StdRng) -> Usage {
 }
 
 /// Returns the tenant of a call, and whether the events of its answer are stored while they arrive.
-fn tenant_of(call: &Call) -> (usize, bool) {
+fn tenant_of(call: &ProviderRequest) -> (usize, bool) {
     call.traceparent.as_deref().and_then(prompt::parse_traceparent).unwrap_or_default()
 }
 
 /// Returns the limit of output tokens of a call.
-fn output_limit(call: &Call) -> u64 {
+fn output_limit(call: &ProviderRequest) -> u64 {
     let limit = ["max_completion_tokens", "max_tokens"].iter().find_map(|name| call.body.get::<u64>(name));
     limit.unwrap_or(prompt::MODEL_OUTPUT)
 }
 
-fn observe(call: &Call, body: &str, usage: &Usage) -> ProviderCall {
+fn observe(call: &ProviderRequest, body: &str, usage: &Usage) -> ProviderCall {
     let (project, has_stored_events) = tenant_of(call);
     let output = if call.endpoint == Endpoint::Embeddings { 0 } else { output_limit(call) };
     ProviderCall {

@@ -10,7 +10,7 @@ use crate::seed::Seed;
 
 pub(crate) struct Scenario {
     pub(crate) store: Odds<connector::Call, &'static dyn StoreEffect>,
-    pub(crate) provider: Odds<provider::Call, ProviderFault>,
+    pub(crate) provider: Odds<provider::ProviderRequest, ProviderFault>,
     pub(crate) receiver: Odds<(), ReceiverFault>,
     pub(crate) batch: Odds<(), BatchFault>,
     pub(crate) timer: Odds<(), TimerFault>,

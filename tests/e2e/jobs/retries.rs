@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use shared::data::Queue;
 use shared::model::clock::Timestamp;
 use shared::model::project::Limits;
-use shared::model::provider::{Failure, Refusal};
+use shared::model::provider::{Failure, ProviderRefusal};
 
 use super::project::{COST, Jobs, background, names};
 
@@ -50,7 +50,7 @@ async fn a_provider_that_never_answers_fails_the_response_after_four_runs_for_fr
 async fn a_request_that_the_provider_refuses_fails_at_once() {
     let jobs = Jobs::new().await;
     fn refused() -> Failure {
-        let refusal = Refusal { message: "That prompt is not allowed.".into(), ..Refusal::default() };
+        let refusal = ProviderRefusal { message: "That prompt is not allowed.".into(), ..ProviderRefusal::default() };
         Failure::Refused { status: 400, refusal }
     }
     jobs.app.first.always(Script::Fail(refused));

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use serde_json::json;
-use shared::model::provider::{Call, Event, Failure, Provider, Reply, Whole};
+use shared::model::provider::{Event, Failure, Provider, ProviderRequest, Reply, Whole};
 use shared::model::tokens::Usage;
 
 /// The answer to one call.
@@ -52,7 +52,7 @@ impl Script {
 pub struct ScriptedProvider {
     default: Mutex<Script>,
     next: Mutex<VecDeque<Script>>,
-    calls: Mutex<Vec<Call>>,
+    calls: Mutex<Vec<ProviderRequest>>,
     dropped: Arc<AtomicUsize>,
 }
 
@@ -91,7 +91,7 @@ impl ScriptedProvider {
 
     /// The calls so far.
     #[must_use]
-    pub fn calls(&self) -> Vec<Call> {
+    pub fn calls(&self) -> Vec<ProviderRequest> {
         self.calls.lock().unwrap().clone()
     }
 
@@ -109,7 +109,7 @@ impl ScriptedProvider {
 
 #[async_trait]
 impl Provider for ScriptedProvider {
-    async fn send(&self, call: &Call) -> Result<Reply, Failure> {
+    async fn send(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
         self.calls.lock().unwrap().push(call.clone());
         let script = self.next.lock().unwrap().pop_front().unwrap_or_else(|| self.default.lock().unwrap().clone());
         match script {

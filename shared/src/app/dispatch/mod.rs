@@ -19,7 +19,7 @@ use crate::model::backoff::Backoff;
 use crate::model::catalog::{Model, Target};
 use crate::model::clock::Clock;
 use crate::model::object::Object;
-use crate::model::provider::{Call as ProviderRequest, Endpoint, Event, Failure, Provider, Whole};
+use crate::model::provider::{Endpoint, Event, Failure, Provider, ProviderRequest, Whole};
 use crate::model::rng;
 use breakers::{Breakers, Permit};
 use retry_budget::RetryBudget;

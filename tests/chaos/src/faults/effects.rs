@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared::model::provider::{Failure, Refusal};
+use shared::model::provider::{Failure, ProviderRefusal};
 use shared::model::webhook::{ReceiverAnswer, SendError};
 
 /// A fault of a provider.
@@ -38,7 +38,7 @@ impl ProviderFault {
             Self::Unreachable => Some(Failure::Unreachable("refused".into())),
             Self::Cut if !is_stream => Some(Failure::Unreachable("cut".into())),
             Self::Refuse => {
-                let refusal = Refusal { message, ..Refusal::default() };
+                let refusal = ProviderRefusal { message, ..ProviderRefusal::default() };
                 Some(Failure::Refused { status: 400, refusal })
             }
             _ => None,

@@ -50,7 +50,7 @@ pub(crate) const STORE: &[Fault<Call, &dyn StoreEffect>] = &[
 ];
 
 /// Faults at a call of a provider.
-pub(crate) const PROVIDER: &[Fault<provider::Call, ProviderFault>] = &[
+pub(crate) const PROVIDER: &[Fault<provider::ProviderRequest, ProviderFault>] = &[
     Fault { name: "throttles", rate: 1, harmless: true, fits: any, effect: ProviderFault::Throttle },
     Fault { name: "is unavailable", rate: 1, harmless: true, fits: any, effect: ProviderFault::Unavailable },
     Fault { name: "is unreachable", rate: 1, harmless: true, fits: any, effect: ProviderFault::Unreachable },
@@ -90,6 +90,6 @@ fn any<C>(_: &C) -> bool {
     true
 }
 
-fn is_stream(call: &provider::Call) -> bool {
+fn is_stream(call: &provider::ProviderRequest) -> bool {
     call.stream
 }
