@@ -58,7 +58,7 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// The head of a stream, whose length nobody knows yet.
+    /// The head of a stream, whose length is unknown.
     pub(super) fn stream(metadata: CallMetadata) -> Self {
         Self { content_type: ContentType::EventStream, length: None, metadata }
     }

@@ -1,4 +1,4 @@
-//! Making the components of a process. The only place that knows what each is made from.
+//! Makes the components of a process, each from the parts that it needs. No other place makes them.
 
 use std::sync::{Arc, OnceLock};
 

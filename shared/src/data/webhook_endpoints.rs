@@ -108,10 +108,10 @@ fn read_endpoint(item: &Item) -> Result<WebhookEndpoint, StoreError> {
         created_at: reader.number("created_at")?,
         status,
         secrets: SigningSecrets {
-            current: SigningSecret::stored(reader.text("secret")?),
+            current: SigningSecret::from_stored(reader.text("secret")?),
             retired: retired
                 .into_iter()
-                .map(|Retired { secret, until_ms }| (SigningSecret::stored(secret), Timestamp(until_ms)))
+                .map(|Retired { secret, until_ms }| (SigningSecret::from_stored(secret), Timestamp(until_ms)))
                 .collect(),
         },
         revision: reader.text("revision")?,
@@ -138,7 +138,7 @@ mod tests {
         let full = WebhookEndpoint {
             description: Some("Orders".into()),
             status: EndpointStatus::Disabled(DisabledReason::Gone),
-            secrets: bare.secrets.rotated(Timestamp(5)).unwrap(),
+            secrets: bare.secrets.rotate(Timestamp(5)).unwrap(),
             ..bare.clone()
         };
         for each in [bare, full] {

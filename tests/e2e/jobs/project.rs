@@ -22,7 +22,7 @@ pub(crate) fn background() -> Value {
     json!({"model": "priced", "input": "Hello", "max_output_tokens": 100, "background": true})
 }
 
-/// What it costs: 10 input tokens at 1 micro-dollar, 5 output tokens at 2.
+/// The cost of one: 10 input tokens at 1 micro-dollar, 5 output tokens at 2.
 pub(crate) const COST: u64 = 20;
 
 /// Longer than any lease, than the time after which a lost message is sent again, and than any delay between runs.
@@ -32,15 +32,15 @@ pub(crate) struct Jobs {
     pub(crate) app: TestApp,
     pub(crate) project: Project,
     pub(crate) key: String,
-    told: Arc<Told>,
+    receivers: Arc<RecordingReceivers>,
 }
 
 /// Webhook receivers that take everything and remember it: the `webhook-id` and the body.
 #[derive(Default)]
-struct Told(Mutex<Vec<(String, String)>>);
+struct RecordingReceivers(Mutex<Vec<(String, String)>>);
 
 #[async_trait]
-impl Receivers for Told {
+impl Receivers for RecordingReceivers {
     async fn check(&self, _: &str) -> Result<(), RefusedUrl> {
         Ok(())
     }
@@ -62,7 +62,7 @@ impl Jobs {
     pub(crate) async fn with(limits: Limits) -> Self {
         let app = TestApp::new().await;
         let (project, key) = app.project(limits, Policy::default()).await;
-        let jobs = Self { app, project, key, told: Arc::default() };
+        let jobs = Self { app, project, key, receivers: Arc::default() };
         let all = ["response.completed", "response.failed", "response.incomplete", "response.cancelled"];
         for n in 0..ENDPOINTS {
             let body = json!({"url": format!("https://receiver-{n}.example/"), "event_types": all}).to_string();
@@ -75,7 +75,7 @@ impl Jobs {
 
     /// A process that delivers to this project's receivers.
     fn deliverer(&self) -> Components {
-        self.app.instance_with_receivers(self.told.clone())
+        self.app.instance_with_receivers(self.receivers.clone())
     }
 
     pub(crate) async fn post(&self, body: &Value, headers: &[(&str, &str)]) -> Reply {
@@ -120,11 +120,11 @@ impl Jobs {
         self.app.work_once(Queue::Deliver, |event| deliver::job(event, instance.deliverer())).await
     }
 
-    /// Checks that every endpoint was told of the end of a background response: of one event, perhaps more than once.
-    async fn was_told(&self, id: &str, status: &str) {
+    /// Checks that every endpoint received the event of the end of a background response, perhaps more than once.
+    async fn check_received(&self, id: &str, status: &str) {
         while self.deliver().await > 0 {}
-        let told = self.told.0.lock().unwrap();
-        let about: BTreeSet<_> = told.iter().filter(|(_, body)| body.contains(id)).collect();
+        let receivers = self.receivers.0.lock().unwrap();
+        let about: BTreeSet<_> = receivers.iter().filter(|(_, body)| body.contains(id)).collect();
         assert_eq!(about.len(), ENDPOINTS, "{id}: {about:?}");
         let event = format!(r#""type":"response.{status}""#);
         assert!(about.iter().all(|(_, body)| body.contains(&event)), "{event}: {about:?}");
@@ -151,7 +151,7 @@ impl Jobs {
         panic!("still due: {:?}", self.due().await);
     }
 
-    /// What is due of responses and deliveries, now or at any time.
+    /// The responses and deliveries that are due, now or at any time.
     pub(crate) async fn due(&self) -> Vec<Due> {
         let mut due = Vec::new();
         for shard in 0..shared::data::DUE_SHARDS {
@@ -178,7 +178,7 @@ impl Jobs {
         assert_eq!(ends, usize::from(status != "cancelled"), "it ends once: {stream}");
         assert_eq!(self.books().await.1, 0, "nothing is held any more");
         if response["background"] == true {
-            self.was_told(id, status).await;
+            self.check_received(id, status).await;
         }
         response
     }

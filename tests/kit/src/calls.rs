@@ -1,4 +1,4 @@
-//! What each function asks of AWS, in the words of IAM.
+//! The calls that each function makes of AWS, by their names in IAM.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,7 +8,7 @@ use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, S
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use serde_json::Value;
 
-/// One kind of call of one function: what a policy allows or does not.
+/// One kind of call of one function, which a policy allows or does not.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AwsCall {
     pub function: String,
@@ -28,7 +28,7 @@ impl AwsCalls {
         self.0.lock().unwrap().clone()
     }
 
-    /// A connector that remembers what a function sends through it.
+    /// A connector that remembers the requests of a function.
     pub(crate) fn of(&self, function: &str, inner: SharedHttpConnector) -> SharedHttpConnector {
         SharedHttpConnector::new(Recorded { inner, function: function.to_owned(), calls: self.clone() })
     }
@@ -54,7 +54,7 @@ impl HttpConnector for Recorded {
     }
 }
 
-/// Action and resource; several of a transaction, which is allowed by what it is made of.
+/// Action and resource of a request. A transaction has one pair for each of its parts, because policies name the parts.
 fn asked(request: &HttpRequest) -> Vec<(String, String)> {
     let body = || serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or_default();
     match request.headers().get("x-amz-target").and_then(|target| target.rsplit_once('.')) {

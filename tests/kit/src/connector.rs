@@ -1,4 +1,4 @@
-//! Below the AWS SDK: an HTTP connector that counts calls, takes time, fails as told, and never comes back as told.
+//! Below the AWS SDK: an HTTP connector that counts calls, takes time, and fails or hangs on request.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use tokio::sync::Notify;
 
-/// What happens to one call of the table or of a queue.
+/// The fault of one call of the table or of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     None,
@@ -62,8 +62,8 @@ impl Faults {
         *self.0.now.lock().unwrap() = Now::default();
     }
 
-    /// Runs `work` to its end, or until one of its calls hangs: there it is dropped, as a process that dies would be, and
-    /// nothing comes of it. What it has spawned goes on.
+    /// Runs `work` to its end and returns its output. If one of its calls hangs, `work` is dropped there, as if its process
+    /// died, and the result is `None`. Tasks that it has spawned go on.
     pub async fn or_die<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
@@ -105,7 +105,7 @@ impl Faults {
 pub struct StoreLog(Arc<Mutex<Vec<String>>>);
 
 impl StoreLog {
-    /// The operations so far; the log starts anew.
+    /// Returns the operations so far, and empties the log.
     #[must_use]
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().unwrap())

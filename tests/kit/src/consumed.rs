@@ -1,4 +1,4 @@
-//! What the stores were asked for, in the units that AWS bills.
+//! The use of the stores, in the units that AWS bills.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 /// A message is billed as one request for each of these.
 const QUEUE_CHUNK: usize = 64 * 1_024;
-/// A refusal does not say what it consumed: `DynamoDB` bills it as a write of the item that was there, here a small one.
+/// A refusal does not say how much it consumed. `DynamoDB` bills it as a write of the existing item, here a small one.
 const REFUSED: f64 = 1.0;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -27,12 +27,12 @@ pub struct Units {
     pub gets: u64,
 }
 
-/// Adds up what instances consume; see [`crate::TestApp::instance_metered`].
+/// The sum of the units that instances consume; see [`crate::TestApp::instance_metered`].
 #[derive(Clone, Default)]
 pub struct Consumed(Arc<Mutex<Units>>);
 
 impl Consumed {
-    /// What was consumed so far; the sum starts anew.
+    /// Returns the sum so far, and resets it.
     #[must_use]
     pub fn take(&self) -> Units {
         std::mem::take(&mut *self.0.lock().unwrap())
@@ -64,7 +64,7 @@ impl HttpConnector for Metered {
         match target.as_deref().and_then(|target| target.rsplit_once('.')) {
             None if request.method() == "GET" => self.consumed.add(|units| units.gets += 1),
             None if request.method() == "PUT" => self.consumed.add(|units| units.puts += 1),
-            None => {} // S3 does not bill what deletes.
+            None => {} // S3 does not bill deletions.
             Some(("AmazonSQS", _)) => {
                 let bytes = request.body().bytes().unwrap_or_default().len();
                 self.consumed.add(|units| units.queue_requests += bytes.div_ceil(QUEUE_CHUNK) as u64);

@@ -1,4 +1,4 @@
-//! A webhook receiver on loopback that does as told and remembers what it got, and the names that lead to it.
+//! A webhook receiver on loopback that follows a script and remembers its requests, and the names that lead to it.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -20,7 +20,7 @@ use shared::model::clock::{Clock, Timestamp};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// What a receiver answers.
+/// The answer of a receiver.
 #[derive(Debug, Clone)]
 pub struct HookReply {
     pub status: u16,
@@ -83,7 +83,7 @@ struct Shared {
     connections: AtomicUsize,
 }
 
-/// A receiver that runs until it is dropped. It answers as it was told to, in order, then with the default for ever.
+/// A receiver that runs until it is dropped. It gives the answers of its script in order, then the default for ever.
 pub struct Hook {
     pub address: SocketAddr,
     shared: Arc<Shared>,
@@ -167,7 +167,7 @@ async fn receive(State(shared): State<Arc<Shared>>, request: Request<Body>) -> R
     response.body(Body::from(reply.body)).expect("the answer is well formed")
 }
 
-/// Names and their addresses. What is not told has none.
+/// Names and their addresses. A name that was not set has none.
 #[derive(Clone, Default)]
 pub struct Names(Arc<Mutex<HashMap<String, Vec<IpAddr>>>>);
 

@@ -1,4 +1,4 @@
-//! What tests share: stores that count and fail, a scripted provider, and the whole service around them.
+//! The tools of all tests: stores that count and fail, a scripted provider, and the whole service around them.
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a fixture that cannot be made is a failed test")]
 
 mod app;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 
-/// What text formats stumble over.
+/// Characters that parsers of text formats get wrong.
 const SCRAPS: [&str; 24] = [
     "\"",
     "{",
@@ -45,7 +45,7 @@ impl fmt::Debug for Bytes {
     }
 }
 
-/// An edit of a text: what is there may be kept or cut.
+/// An edit of a text, which may keep or cut the text at its place.
 #[derive(Debug, Clone)]
 struct TextEdit {
     at: Index,

@@ -1,8 +1,8 @@
-//! Recorded events: what they expect to find, and what of their answers is compared.
+//! Recorded events: the data that they need, and the parts of their answers that are compared.
 //!
-//! `events/<function>-<what>.json` is an event; `events/answers/<function>-<what>.json` the answer it must get: of a
-//! request status, content type and body, with what differs from run to run blotted out; of messages those that failed; of
-//! a schedule nothing.
+//! `events/<function>-<case>.json` is an event, and `events/answers/<function>-<case>.json` is the answer that it must get.
+//! The answer to a request is recorded as its status, content type and body, without the parts that differ from run to run;
+//! the answer to messages as those that failed; the answer to a schedule as `null`.
 
 use std::path::{Path, PathBuf};
 
@@ -62,7 +62,7 @@ pub fn recorded_events() -> Vec<Recorded> {
     paths.into_iter().map(read).collect()
 }
 
-/// What is compared of the answer to a request.
+/// The parts of an answer to a request that are compared.
 #[must_use]
 pub fn compared(status: u16, content_type: &str, body: &str) -> Value {
     let body = blotted(body);
@@ -70,7 +70,7 @@ pub fn compared(status: u16, content_type: &str, body: &str) -> Value {
     json!({ "statusCode": status, "contentType": content_type, "body": body })
 }
 
-/// What differs from run to run: ids and secrets that are made anew.
+/// Replaces the ids and secrets that differ from run to run.
 fn blotted(body: &str) -> String {
     let mut out = String::new();
     for word in body.split_inclusive('"') {
@@ -91,7 +91,7 @@ fn blotted(body: &str) -> String {
 }
 
 impl TestApp {
-    /// What recorded events expect: one project with one key of one service account, a conversation with two items, a
+    /// Stores the data that recorded events need: one project with one key of one service account, a conversation with two items, a
     /// response that has ended, and one that waits in the background.
     pub async fn provision_recorded(&self) {
         let key = ApiKeySecret::parse(KEY).unwrap();

@@ -1,4 +1,4 @@
-//! What a router serves.
+//! The routes of a router.
 
 use std::collections::BTreeSet;
 

@@ -20,7 +20,7 @@ fn no_policy() -> Value {
     json!({"default_max_output_tokens": null, "dedupe_retries": false, "cache_ttl_seconds": null})
 }
 
-/// Creates a project with `create`, changes it with `update`, and compares both answers and what is read afterwards.
+/// Creates a project with `create`, changes it with `update`, and compares both answers and the stored project.
 async fn check(create: &Value, created: &Value, update: &Value, updated: &Value) {
     let api = AdminApi::new().await;
     let answer = api.admin("POST", PROJECTS, &create.to_string()).await;

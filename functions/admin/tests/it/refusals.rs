@@ -1,4 +1,4 @@
-//! What every route refuses: keys that are not the admin key, ids that do not exist, bodies that cannot be read.
+//! Requests that every route refuses: keys that are not the admin key, ids that do not exist, bodies that cannot be read.
 
 use kit::ADMIN_KEY;
 use serde_json::Value;

@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use crate::stage::{Stage, USAGE, finish, word};
+use crate::chat_function::{ChatFunction, USAGE, finish, word};
 
 #[tokio::test]
 async fn a_stream_is_given_whole_where_the_caller_cannot_stream() {
-    let mut stage = Stage::new("buffer").await;
-    let event = stage.event(true, "k");
-    let (function, upstream) = (&mut stage.function, &mut stage.upstream);
+    let mut chat = ChatFunction::new("buffer").await;
+    let event = chat.event(true, "k");
+    let (function, upstream) = (&mut chat.function, &mut chat.upstream);
     let provider = async {
         let call = upstream.call().await.unwrap();
         call.event(word("one"));
@@ -18,15 +18,15 @@ async fn a_stream_is_given_whole_where_the_caller_cannot_stream() {
     let whole = answer.unwrap().whole().await.unwrap();
     assert_eq!((whole.is_streamed, whole.status), (false, 200));
     assert!(whole.text().contains("one") && whole.text().ends_with("data: [DONE]\n\n"), "{}", whole.text());
-    stage.assert_closed(1, &["k"]).await;
+    chat.assert_closed(1, &["k"]).await;
 }
 
 #[tokio::test]
 async fn an_answer_is_json_in_both_modes() {
     for mode in ["buffer", "stream"] {
-        let mut stage = Stage::new(mode).await;
-        let event = stage.event(false, "k");
-        let (function, upstream) = (&mut stage.function, &mut stage.upstream);
+        let mut chat = ChatFunction::new(mode).await;
+        let event = chat.event(false, "k");
+        let (function, upstream) = (&mut chat.function, &mut chat.upstream);
         let provider = async {
             let call = upstream.call().await.unwrap();
             call.bytes(format!(
@@ -41,6 +41,6 @@ async fn an_answer_is_json_in_both_modes() {
         );
         let body: Value = serde_json::from_slice(&whole.body).unwrap();
         assert_eq!(body["choices"][0]["message"]["content"], "Hello.");
-        assert_eq!(stage.books().await, (20, 0));
+        assert_eq!(chat.books().await, (20, 0));
     }
 }

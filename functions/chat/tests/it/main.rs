@@ -2,6 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "in a test that is the failure")]
 
 mod buffered;
+mod chat_function;
 mod left;
-mod stage;
 mod streamed;

@@ -1,4 +1,4 @@
-//! What must not be reached is not reached: no connection is made.
+//! Receivers that must not be reached: no connection is made to them.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn a_name_that_turns_inwards_after_its_registration_is_not_connected_to() 
         .into_iter()
         .enumerate()
     {
-        // One that could be connected to stands beside it: neither is.
+        // The name also has an address that is allowed: neither is connected to.
         names.set("hook.test", &["127.0.0.1", address]);
         let key = deliveries.announce(&endpoint, &deliveries.event(&format!("resp_in_{n}"))).await;
         deliveries.work().await;

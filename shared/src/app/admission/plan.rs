@@ -1,4 +1,4 @@
-//! What to do when a shard did not admit a call: decided from all shards, without a table and without a clock.
+//! The next step after a shard refused a call. Decided from all shards, without a table and without a clock.
 
 use super::{MeterLimits, Refusal};
 use crate::data::{MAX_RESERVATIONS, MAX_SHARDS, Shard, ShardChange};
@@ -31,7 +31,7 @@ pub(super) enum Plan {
     Refuse(Refusal),
 }
 
-/// Decides from the shards as they are (`None` where one does not exist). `month_ends` is when the budget starts anew.
+/// Decides from the shards as they are (`None` where one does not exist). `month_ends` is when the next budget begins.
 pub(super) fn plan(shards: &[Option<Shard>], limits: &MeterLimits, demand: &Demand, month_ends: Timestamp) -> Plan {
     let revision = i64::try_from(limits.revision).unwrap_or(i64::MAX);
     let existing = || shards.iter().flatten();
@@ -64,7 +64,7 @@ pub(super) fn plan(shards: &[Option<Shard>], limits: &MeterLimits, demand: &Dema
     }
 }
 
-/// What of the budget is neither spent nor held, over all shards, under the limits of `limits`.
+/// The part of the budget that is neither spent nor reserved, over all shards, under these limits.
 fn budget_left(shards: &[Option<Shard>], limits: &MeterLimits) -> i64 {
     let avail: i64 = shards.iter().flatten().map(|shard| shard.avail).sum();
     let before = shards.first().and_then(|shard| shard.as_ref()?.limit).unwrap_or_default();
@@ -80,10 +80,10 @@ fn has_rate_room(shard: &Shard, limits: &MeterLimits, n: u8, demand: &Demand) ->
     requests && tokens
 }
 
-/// Fills the shards for the revision of `limits`: what is left is spread evenly over the shards in use.
+/// Fills the shards for the revision of `limits`: the rest of the budget is spread evenly over the shards in use.
 ///
-/// If more was spent and held than the new limit allows, every shard is marked as over (a negative revision), so that
-/// none admits until settlements have brought the sum below the limit.
+/// If more is spent and reserved than the new limit allows, every shard is marked as over (a negative revision). No shard
+/// admits until settlements have brought the sum below the limit.
 fn fill(shards: &[Option<Shard>], limits: &MeterLimits, left: i64) -> Vec<ShardChange> {
     let revision = i64::try_from(limits.revision).unwrap_or(i64::MAX);
     let over = limits.project.budget.is_some() && left < 0;
@@ -113,7 +113,7 @@ fn fill(shards: &[Option<Shard>], limits: &MeterLimits, left: i64) -> Vec<ShardC
     changes
 }
 
-/// Brings what is left in the other shards to one.
+/// Moves the money of the other shards into one.
 fn gather(shards: &[Option<Shard>], to: u8) -> Vec<ShardChange> {
     let existing = || (0..MAX_SHARDS).zip(shards).filter_map(|(n, shard)| Some((n, shard.as_ref()?)));
     let others: i64 = existing().filter(|(n, _)| *n != to).map(|(_, shard)| shard.avail).sum();

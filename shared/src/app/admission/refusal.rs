@@ -1,4 +1,4 @@
-//! Why a call was not admitted: which limit, what is left, when to come back.
+//! Why a call was not admitted: the limit, the rest, and when to try again.
 
 use std::fmt;
 use std::time::Duration;

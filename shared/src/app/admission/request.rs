@@ -1,4 +1,4 @@
-//! What a call asks of the meter, and what it gets.
+//! The request of a call to the meter, and its admission.
 
 use super::{MeterLimits, RateStatus, WINDOW_MS};
 use crate::data::{AdmissionAttempt, MeterKey, Reservation, ReservationId, StoredReservation, WindowChange};
@@ -10,7 +10,7 @@ use crate::model::money::MicroUsd;
 use crate::model::project::Project;
 use crate::model::tokens::Bound;
 
-/// What a call asks for.
+/// The money and the tokens that a call may need.
 #[derive(Debug, Clone)]
 pub(in crate::app) struct AdmissionRequest<'a> {
     pub(in crate::app) project: &'a Project,
@@ -72,7 +72,7 @@ impl<'a> AdmissionRequest<'a> {
     }
 }
 
-/// An admitted call: what is reserved for it and where.
+/// An admitted call: its reservation, and the shard that holds it.
 #[derive(Debug, Clone)]
 pub(in crate::app) struct Admitted {
     pub(in crate::app) meter: MeterKey,

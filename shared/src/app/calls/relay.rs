@@ -99,7 +99,7 @@ impl<'a> StreamRelay<'a> {
     }
 
     /// Stores the bytes since the last part. If that fails, the next part holds them again. Each part says where it
-    /// begins, because the failed one may have been stored all the same.
+    /// begins, because the failed one may have been stored.
     async fn store_part(&mut self) {
         let Some(lease) = &self.open.lease else { return };
         self.last_part = Instant::now();

@@ -105,7 +105,7 @@ impl Idempotency {
     /// Writes one part of a streamed answer: the bytes that begin at byte `at`.
     ///
     /// # Errors
-    /// If the table fails; the part may have been written all the same.
+    /// If the table fails; the part may have been stored.
     pub(super) async fn put_part(&self, lease: &Lease, number: u32, at: u64, part: &Bytes) -> Result<(), StoreError> {
         let expires_at = self.clock.now().seconds() + PARTS_KEPT_SECONDS;
         self.records.put_part(lease, number, at, part, expires_at).await

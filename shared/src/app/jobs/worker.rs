@@ -69,7 +69,7 @@ impl Run {
     }
 }
 
-/// What a run needs to call its provider.
+/// The reservation and the limit under which a run calls its provider.
 struct Permit {
     reservation: StoredReservation,
     /// The limit of output tokens that the provider is sent.

@@ -72,7 +72,7 @@ impl Deliverer {
     /// Ends a delivery without an attempt.
     async fn fail(&self, delivery: Delivery, reason: DeliveryFailure) -> Result<(), Error> {
         let revision = delivery.revision.clone();
-        let failed = delivery.failed(reason);
+        let failed = delivery.fail(reason);
         // The write is refused if the delivery changed since it was read. The decision is outdated then.
         if self.deliveries.save(&failed, Guard::Revision(&revision)).await?.is_written() {
             record_progress(&failed);
@@ -90,14 +90,14 @@ impl Deliverer {
     ) -> Result<(), Error> {
         let by = id::random(16);
         let revision = delivery.revision.clone();
-        let claimed = delivery.claimed(by.clone(), now);
+        let claimed = delivery.claim(by.clone(), now);
         // The write is refused if another worker claimed the delivery first. Both would send it otherwise.
         if !self.deliveries.save(&claimed, Guard::Revision(&revision)).await?.is_written() {
             return Ok(());
         }
         let (attempt, wait) = self.send(receivers, &claimed, endpoint).await;
         let now = self.clock.now();
-        let answered = claimed.answered(attempt, wait, now);
+        let answered = claimed.record(attempt, wait, now);
         // The write is refused if the claim expired and another worker took over: its record must not be overwritten.
         if !self.deliveries.save(&answered, Guard::Claim(&by)).await?.is_written() {
             return Ok(());
@@ -175,7 +175,7 @@ impl Deliverer {
     pub(in crate::app) async fn resume(&self, key: &DeliveryKey, now: Timestamp) -> Result<(), Error> {
         let Some(delivery) = self.deliveries.get(key, now).await? else { return Ok(()) };
         let revision = delivery.revision.clone();
-        let Some(swept) = delivery.swept(now) else { return Ok(()) };
+        let Some(swept) = delivery.postpone(now) else { return Ok(()) };
         // The write is refused if another sweep was faster, or if the delivery went on. Neither needs a message.
         if self.deliveries.save(&swept, Guard::Revision(&revision)).await?.is_written() {
             self.queue.wake(&swept, Duration::ZERO).await;

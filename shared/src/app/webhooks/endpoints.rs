@@ -105,7 +105,7 @@ impl Webhooks {
     pub async fn rotate_secret(&self, caller: &Caller, id: &str) -> Result<WebhookEndpoint, Error> {
         let now = self.clock.now();
         change_endpoint(&self.endpoints, &caller.project.id, id, |mut endpoint| {
-            endpoint.secrets = endpoint.secrets.rotated(now).ok_or_else(rotated_too_often)?;
+            endpoint.secrets = endpoint.secrets.rotate(now).ok_or_else(rotated_too_often)?;
             Ok(endpoint)
         })
         .await

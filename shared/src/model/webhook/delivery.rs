@@ -1,7 +1,7 @@
 //! A delivery: one event on its way to one endpoint, and every step it can take.
 //!
-//! Each step returns the delivery as it is to be stored, under a new revision; the table takes it only if nobody was
-//! faster. A delivery is pending until it ends as delivered or failed; only its owner can start it again.
+//! Each step returns the delivery to store, under a new revision. The table stores it only if no other process changed
+//! the delivery first. A delivery is pending until it ends as delivered or failed; only its owner can start it again.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,10 +19,10 @@ const LEASE_MS: u64 = 60_000;
 /// How long a message may take before the sweeper sends another.
 const NET_MS: u64 = 60_000;
 
-/// What SQS keeps back; an attempt that is further away is the sweeper's to start.
+/// The longest delay of an SQS message. The sweeper starts attempts that are further away.
 pub const LONGEST_MESSAGE_DELAY_MS: u64 = 900_000;
 
-/// Attempts that a delivery shows.
+/// The latest attempts that a delivery lists.
 const KEPT_ATTEMPTS: usize = 10;
 
 /// How long a delivery is kept, from when it was made or last sent again.
@@ -35,7 +35,7 @@ pub struct Delivery {
     pub event_id: String,
     /// Name of the event's type.
     pub event_type: String,
-    /// What is signed and sent, byte for byte the same in every attempt.
+    /// The signed body, byte for byte the same in every attempt.
     pub body: String,
     /// When the event happened.
     pub created_at: Timestamp,
@@ -48,7 +48,7 @@ pub struct Delivery {
     pub revision: String,
     /// Unix seconds.
     pub expires_at: u64,
-    /// W3C trace context of what caused the event.
+    /// W3C trace context of the call that caused the event.
     pub traceparent: Option<String>,
 }
 
@@ -60,22 +60,22 @@ pub enum DeliveryState {
     Failed(DeliveryFailure),
 }
 
-/// A delivery that is not over.
+/// The next attempt of a delivery that has not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PendingAttempt {
     pub next_attempt_at: Timestamp,
-    /// Who makes an attempt, if anybody does.
+    /// The worker that makes an attempt now.
     pub claim: Option<AttemptClaim>,
     /// When the sweeper looks at it if nothing happens before.
     pub due_at: Timestamp,
 }
 
-/// A worker's right to make an attempt and to record what came of it.
+/// A worker's right to make an attempt and to record its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttemptClaim {
     /// A random word that only this worker knows.
     pub by: String,
-    /// When others may take over.
+    /// When another worker may take over.
     pub until: Timestamp,
 }
 
@@ -109,7 +109,7 @@ impl DeliveryFailure {
     }
 }
 
-/// What came of one attempt: a status or an error.
+/// The result of one attempt: a status or an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryAttempt {
     /// Unix milliseconds at which it began.
@@ -134,7 +134,7 @@ impl DeliveryState {
 }
 
 impl Delivery {
-    /// The delivery of an event to an endpoint. Its id follows from both, so that an event that is told of twice is
+    /// The delivery of an event to an endpoint. Its id is derived from both, so an event that is announced twice is
     /// delivered once.
     #[must_use]
     pub fn new(event: &WebhookEvent, endpoint: &WebhookEndpoint, traceparent: Option<&str>, now: Timestamp) -> Self {
@@ -145,7 +145,7 @@ impl Delivery {
             event_type: event.event_type.name().to_owned(),
             body: event.body(),
             created_at: event.created_at,
-            state: DeliveryState::Pending(starting(now)),
+            state: DeliveryState::Pending(first_attempt(now)),
             tries: 0,
             attempts: Vec::new(),
             revision: id::random(16),
@@ -162,7 +162,7 @@ impl Delivery {
         }
     }
 
-    /// Whether an attempt is to be made and nobody makes one.
+    /// Whether an attempt is due and no worker makes one.
     #[must_use]
     pub fn is_due(&self, now: Timestamp) -> bool {
         self.pending().is_some_and(|pending| {
@@ -176,9 +176,9 @@ impl Delivery {
         self.tries >= MAX_ATTEMPTS
     }
 
-    /// A worker begins an attempt. It counts even if the worker dies, so that what kills workers ends.
+    /// A worker begins an attempt. The attempt counts even if the worker dies, so a delivery that kills its workers ends.
     #[must_use]
-    pub fn claimed(mut self, by: String, now: Timestamp) -> Self {
+    pub fn claim(mut self, by: String, now: Timestamp) -> Self {
         let until = now.plus_ms(LEASE_MS);
         self.tries += 1;
         self.revision = id::random(16);
@@ -190,9 +190,9 @@ impl Delivery {
         self
     }
 
-    /// An attempt came back at `now`. `retry_after_ms` is what the receiver asked for.
+    /// Records an attempt that ended at `now`. `retry_after_ms` is the receiver's own wish.
     #[must_use]
-    pub fn answered(mut self, attempt: DeliveryAttempt, retry_after_ms: Option<u64>, now: Timestamp) -> Self {
+    pub fn record(mut self, attempt: DeliveryAttempt, retry_after_ms: Option<u64>, now: Timestamp) -> Self {
         let next = delay_after(self.tries, &self.key.delivery_id, retry_after_ms);
         self.revision = id::random(16);
         self.state = match (attempt.status, next) {
@@ -215,27 +215,27 @@ impl Delivery {
         self
     }
 
-    /// It ends without an attempt.
+    /// Ends the delivery without an attempt.
     #[must_use]
-    pub fn failed(mut self, reason: DeliveryFailure) -> Self {
+    pub fn fail(mut self, reason: DeliveryFailure) -> Self {
         self.revision = id::random(16);
         self.state = DeliveryState::Failed(reason);
         self
     }
 
-    /// Its owner sends it again, by a new schedule and under the same id.
+    /// Starts the delivery again for its owner, by a new schedule and under the same id.
     #[must_use]
-    pub fn restarted(mut self, now: Timestamp) -> Self {
+    pub fn restart(mut self, now: Timestamp) -> Self {
         self.revision = id::random(16);
         self.tries = 0;
-        self.state = DeliveryState::Pending(starting(now));
+        self.state = DeliveryState::Pending(first_attempt(now));
         self.expires_at = now.seconds() + KEPT_SECONDS;
         self
     }
 
-    /// The sweeper sends a message for it and looks again if that is lost. `None` if it is not due.
+    /// Notes that the sweeper sends a message. If the message is lost, the delivery is due again. `None` if it is not due.
     #[must_use]
-    pub fn swept(mut self, now: Timestamp) -> Option<Self> {
+    pub fn postpone(mut self, now: Timestamp) -> Option<Self> {
         let DeliveryState::Pending(pending) = &mut self.state else { return None };
         if pending.due_at > now {
             return None;
@@ -246,7 +246,7 @@ impl Delivery {
     }
 }
 
-fn starting(now: Timestamp) -> PendingAttempt {
+fn first_attempt(now: Timestamp) -> PendingAttempt {
     PendingAttempt { next_attempt_at: now, claim: None, due_at: now.plus_ms(NET_MS) }
 }
 
@@ -277,7 +277,7 @@ mod tests {
     }
 
     fn answered(code: u16, retry_after_ms: Option<u64>) -> Delivery {
-        delivery().claimed("w".into(), NOW).answered(status(code), retry_after_ms, NOW)
+        delivery().claim("w".into(), NOW).record(status(code), retry_after_ms, NOW)
     }
 
     #[test]
@@ -287,11 +287,11 @@ mod tests {
 
     #[test]
     fn a_claim_keeps_others_out_until_its_end() {
-        let claimed = delivery().claimed("w".into(), NOW);
+        let claimed = delivery().claim("w".into(), NOW);
         assert!(delivery().is_due(NOW) && !claimed.is_due(NOW.plus_ms(LEASE_MS - 1)));
         assert!(claimed.is_due(NOW.plus_ms(LEASE_MS)));
-        assert!(claimed.clone().swept(NOW.plus_ms(LEASE_MS - 1)).is_none());
-        assert!(claimed.swept(NOW.plus_ms(LEASE_MS)).is_some());
+        assert!(claimed.clone().postpone(NOW.plus_ms(LEASE_MS - 1)).is_none());
+        assert!(claimed.postpone(NOW.plus_ms(LEASE_MS)).is_some());
     }
 
     #[test]
@@ -319,12 +319,12 @@ mod tests {
     fn the_last_attempt_decides_and_another_start_begins_anew() {
         let mut delivery = delivery();
         for _ in 1..MAX_ATTEMPTS {
-            delivery = delivery.claimed("w".into(), NOW).answered(status(500), None, NOW);
+            delivery = delivery.claim("w".into(), NOW).record(status(500), None, NOW);
             assert!(delivery.pending().is_some());
         }
-        let delivery = delivery.claimed("w".into(), NOW).answered(status(500), None, NOW);
+        let delivery = delivery.claim("w".into(), NOW).record(status(500), None, NOW);
         assert_eq!(delivery.state, DeliveryState::Failed(DeliveryFailure::Exhausted));
-        let again = delivery.clone().restarted(NOW).claimed("w".into(), NOW).answered(status(200), None, NOW);
+        let again = delivery.clone().restart(NOW).claim("w".into(), NOW).record(status(200), None, NOW);
         assert_eq!((again.state, again.key, again.body), (DeliveryState::Delivered, delivery.key, delivery.body));
         assert_eq!((again.tries, again.attempts.len()), (1, KEPT_ATTEMPTS));
         assert_eq!(again.attempts.last(), Some(&status(200)));
@@ -335,7 +335,7 @@ mod tests {
         let mut delivery = delivery();
         for _ in 0..MAX_ATTEMPTS {
             assert!(!delivery.is_spent());
-            delivery = delivery.claimed("w".into(), NOW);
+            delivery = delivery.claim("w".into(), NOW);
         }
         assert!(delivery.is_spent());
     }

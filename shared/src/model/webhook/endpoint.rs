@@ -4,7 +4,7 @@ use super::event::EventType;
 use super::secret::SigningSecrets;
 use crate::model::invalid::Invalid;
 
-/// Endpoints of one project. Each event is sent to all that want it, so the number bounds what one event costs.
+/// Endpoints of one project. Each event is sent to all that want it, so the number bounds the cost of one event.
 pub const MAX_ENDPOINTS: usize = 20;
 
 /// A URL that gets a project's events.
@@ -21,7 +21,7 @@ pub struct WebhookEndpoint {
     pub created_at: u64,
     pub status: EndpointStatus,
     pub secrets: SigningSecrets,
-    /// A random word of the last change: whoever changes an endpoint names the one it has read.
+    /// A random word of the last change. A change is stored only if the endpoint still has the revision that was read.
     pub revision: String,
 }
 

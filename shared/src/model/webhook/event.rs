@@ -1,4 +1,4 @@
-//! What webhooks tell: OpenAI's events.
+//! The events of webhooks, in OpenAI's shapes.
 
 use serde_json::json;
 
@@ -51,8 +51,8 @@ pub struct WebhookEvent {
 impl WebhookEvent {
     /// The event that `event_type` happened to an object at `created_at`.
     ///
-    /// Its id follows from its type and object, for each happens to an object once: who tells of an event again, after a
-    /// crash, tells of the same one, if `created_at` was recorded and not read from the clock again.
+    /// Its id is derived from its type and object, because each event happens to an object once. A process that announces
+    /// an event again after a crash announces the same one, if it takes `created_at` from the record and not from the clock.
     pub fn new(event_type: EventType, subject_id: impl Into<String>, created_at: Timestamp) -> Self {
         let subject_id = subject_id.into();
         Self { id: id::derive("evt_", &[event_type.name(), &subject_id]), event_type, created_at, subject_id }
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_told_in_openais_words() {
+    fn an_event_has_openais_shape() {
         let event = WebhookEvent::new(EventType::ResponseCompleted, "resp_1", Timestamp(1_795_366_800_123));
         let id = &event.id;
         assert!(id.starts_with("evt_") && id.len() == 28, "{id}");
@@ -97,10 +97,10 @@ mod tests {
     }
 
     #[test]
-    fn telling_of_an_event_again_tells_of_the_same_one() {
-        let told = |event_type, subject| WebhookEvent::new(event_type, subject, Timestamp(7)).id;
-        assert_eq!(told(EventType::ResponseFailed, "resp_1"), told(EventType::ResponseFailed, "resp_1"));
-        assert_ne!(told(EventType::ResponseFailed, "resp_1"), told(EventType::ResponseCompleted, "resp_1"));
-        assert_ne!(told(EventType::ResponseFailed, "resp_1"), told(EventType::ResponseFailed, "resp_2"));
+    fn an_event_that_is_announced_again_has_the_same_id() {
+        let id = |event_type, subject| WebhookEvent::new(event_type, subject, Timestamp(7)).id;
+        assert_eq!(id(EventType::ResponseFailed, "resp_1"), id(EventType::ResponseFailed, "resp_1"));
+        assert_ne!(id(EventType::ResponseFailed, "resp_1"), id(EventType::ResponseCompleted, "resp_1"));
+        assert_ne!(id(EventType::ResponseFailed, "resp_1"), id(EventType::ResponseFailed, "resp_2"));
     }
 }

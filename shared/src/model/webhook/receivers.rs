@@ -1,4 +1,4 @@
-//! The way to receivers: what the crate `outbound` does over HTTP, and tests do as they like.
+//! The way to receivers. The crate `outbound` sends over HTTP; tests have their own receivers.
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub trait Receivers: Send + Sync {
     /// Whether a URL may be registered: its form, and that its host has public addresses only.
     ///
-    /// A name may mean something else tomorrow, so [`Receivers::post`] checks again what it connects to.
+    /// A name may resolve to another address tomorrow, so [`Receivers::post`] checks each address that it connects to.
     ///
     /// # Errors
     /// Why not, in words for its owner.
@@ -36,7 +36,7 @@ pub struct Post {
     pub traceparent: Option<String>,
 }
 
-/// What a receiver answered.
+/// A receiver's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceiverAnswer {
     pub status: u16,

@@ -1,4 +1,4 @@
-//! When a delivery is tried: the schedule that Standard Webhooks recommends.
+//! The times of a delivery's attempts: the schedule that Standard Webhooks recommends.
 
 use sha2::{Digest as _, Sha256};
 
@@ -13,13 +13,13 @@ const DELAYS: [u64; 10] =
 /// Attempts of a delivery before it is a dead letter.
 pub const MAX_ATTEMPTS: u32 = DELAYS.len() as u32;
 
-/// The longest that a receiver can put an attempt off, in milliseconds.
+/// The longest that a receiver can delay an attempt, in milliseconds.
 const MAX_RETRY_AFTER: u64 = 24 * HOUR;
 
 /// Milliseconds from the failure of attempt number `tried` (from 1) to the next one; `None` after the last.
 ///
-/// Up to a tenth is added, so that what failed together is not repeated together. What the receiver asked for with
-/// `Retry-After` lengthens it, up to a day.
+/// Up to a tenth is added, so that deliveries that failed together are not repeated together. The receiver's
+/// `Retry-After` lengthens the wait, up to a day.
 #[must_use]
 pub fn delay_after(tried: u32, delivery_id: &str, retry_after_ms: Option<u64>) -> Option<u64> {
     let delay = *DELAYS.get(usize::try_from(tried).ok()?)?;

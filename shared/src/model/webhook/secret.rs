@@ -1,4 +1,4 @@
-//! What deliveries are signed with: Standard Webhooks, `v1`.
+//! The signatures of deliveries: Standard Webhooks, `v1`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +10,7 @@ use crate::model::clock::Timestamp;
 use crate::model::rng;
 use crate::model::secret::Secret;
 
-/// How long a secret that was replaced still signs.
+/// How long a replaced secret still signs.
 pub const ROTATION_MS: u64 = 24 * 3_600_000;
 
 /// Replaced secrets that may sign at once.
@@ -18,10 +18,10 @@ pub const MAX_RETIRED: usize = 4;
 
 const PREFIX: &str = "whsec_";
 
-/// A secret that deliveries are signed with: `whsec_` and the base64 of its 32 bytes.
+/// A secret that signs deliveries: `whsec_` and the base64 of its 32 bytes.
 ///
-/// The table keeps it as it is, for it must sign: the table is encrypted at rest. It is shown once, when it is made, and
-/// never logged.
+/// The table stores it in clear, because weir must sign with it; the table is encrypted at rest. The secret is shown once,
+/// when it is made, and never logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SigningSecret(Secret);
 
@@ -32,7 +32,7 @@ impl SigningSecret {
     }
 
     /// A secret that was stored.
-    pub(crate) fn stored(text: String) -> Self {
+    pub(crate) fn from_stored(text: String) -> Self {
         Self(Secret::new(text))
     }
 
@@ -52,7 +52,7 @@ impl SigningSecret {
     }
 }
 
-/// The secrets of an endpoint: the one that was shown last, and those that still sign beside it.
+/// The secrets of an endpoint: the one that was shown last, and the replaced ones that still sign.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SigningSecrets {
     pub current: SigningSecret,
@@ -66,12 +66,12 @@ impl SigningSecrets {
         Self { current: SigningSecret::generate(), retired: Vec::new() }
     }
 
-    /// Makes a new current secret; the one before signs for [`ROTATION_MS`] more. Several can be retired at once: an
-    /// answer with a new secret may be lost, and then it is the one before that receivers know.
+    /// Makes a new current secret; the one before signs for [`ROTATION_MS`] more. Several can be retired at the same time:
+    /// if an answer with a new secret is lost, receivers know only the one before.
     ///
     /// `None` if [`MAX_RETIRED`] still sign.
     #[must_use]
-    pub fn rotated(&self, now: Timestamp) -> Option<Self> {
+    pub fn rotate(&self, now: Timestamp) -> Option<Self> {
         let mut retired: Vec<_> = self.retired.iter().filter(|(_, until)| now < *until).cloned().collect();
         if retired.len() >= MAX_RETIRED {
             return None;
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn signs_as_the_standards_own_library_does() {
-        let secret = SigningSecret::stored("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD".to_owned());
+        let secret = SigningSecret::from_stored("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD".to_owned());
         let body = r#"{"email":"test@example.com","username":"test_user"}"#;
         assert_eq!(
             secret.sign("msg_27UH4WbU6Z5A5EzD8u03UvzRbpk", 1_649_367_553, body),
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn a_replaced_secret_signs_for_a_day() {
         let first = SigningSecrets::generate();
-        let second = first.rotated(Timestamp(1_000)).unwrap();
+        let second = first.rotate(Timestamp(1_000)).unwrap();
         let [before, after] = [ROTATION_MS + 999, ROTATION_MS + 1_000].map(Timestamp);
         let both = second.signature("wh_1", before, "{}");
         let (new, old) = both.split_once(' ').unwrap();
@@ -129,10 +129,10 @@ mod tests {
         let mut secrets = SigningSecrets::generate();
         let known = secrets.current.clone();
         for _ in 0..MAX_RETIRED {
-            secrets = secrets.rotated(Timestamp(0)).unwrap();
+            secrets = secrets.rotate(Timestamp(0)).unwrap();
         }
         assert!(secrets.retired.iter().any(|(secret, _)| *secret == known));
-        assert_eq!(secrets.rotated(Timestamp(1)), None);
-        assert_eq!(secrets.rotated(Timestamp(ROTATION_MS)).unwrap().retired.len(), 1);
+        assert_eq!(secrets.rotate(Timestamp(1)), None);
+        assert_eq!(secrets.rotate(Timestamp(ROTATION_MS)).unwrap().retired.len(), 1);
     }
 }

@@ -17,7 +17,7 @@ pub(crate) const PATH: &str = "/v1/chat/completions";
 pub(crate) const USAGE: &str = r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}"#;
 pub(crate) const COST: u64 = 20;
 
-pub(crate) struct Stage {
+pub(crate) struct ChatFunction {
     deployment: Deployment,
     pub(crate) upstream: Upstream,
     pub(crate) function: Function,
@@ -25,7 +25,7 @@ pub(crate) struct Stage {
     key: String,
 }
 
-impl Stage {
+impl ChatFunction {
     pub(crate) async fn new(mode: &str) -> Self {
         let upstream = Upstream::start().await.unwrap();
         let app = TestApp::builder().clock(Clock::system()).build().await;
