@@ -40,8 +40,7 @@ impl Auth {
     /// Finds the caller that a bearer token belongs to.
     ///
     /// # Errors
-    /// - `Unauthenticated` if there is no key, if it is wrong or revoked, or if its project is archived.
-    /// - `Unavailable` or `Internal` if the table failed.
+    /// `Unauthenticated` if there is no key, if it is wrong or revoked, or if its project is archived.
     pub async fn identify(&self, bearer: Option<&str>) -> Result<Caller, Error> {
         let token = bearer.ok_or(Error::Unauthenticated(MISSING))?;
         let secret = ApiKeySecret::parse(token).ok_or(Error::Unauthenticated(WRONG))?;

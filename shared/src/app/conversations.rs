@@ -23,9 +23,6 @@ impl Conversations {
     }
 
     /// Creates a conversation with its first items, and returns it.
-    ///
-    /// # Errors
-    /// `Unavailable` or `Internal` if a store failed.
     pub async fn create(&self, caller: &Caller, new: NewConversation) -> Result<Object, Error> {
         let now = self.clock.now();
         let conversation = Conversation {
@@ -42,8 +39,7 @@ impl Conversations {
     /// Returns a conversation without its items.
     ///
     /// # Errors
-    /// - `NotFound` if the caller's project has no conversation with that id.
-    /// - `Unavailable` or `Internal` if a store failed.
+    /// `NotFound` if the caller's project has no conversation with that id.
     pub async fn get(&self, caller: &Caller, id: &str) -> Result<Object, Error> {
         check_id(id)?;
         let found = self.records.get(&caller.project.id, id).await?;
@@ -78,7 +74,6 @@ impl Conversations {
     /// - `NotFound` if the caller's project has no conversation with that id.
     /// - `Invalid` if the conversation already has an item with one of the ids.
     /// - `Contended` if too many requests add items at the same time.
-    /// - `Unavailable` or `Internal` if a store failed.
     pub async fn add_items(&self, caller: &Caller, id: &str, items: Vec<Item>) -> Result<Object, Error> {
         check_id(id)?;
         let (project_id, now) = (&caller.project.id, self.clock.now());
@@ -99,7 +94,6 @@ impl Conversations {
     /// # Errors
     /// - `NotFound` if the caller's project has no conversation with that id.
     /// - `Invalid` if the page begins after an item that the conversation never had.
-    /// - `Unavailable` or `Internal` if a store failed.
     pub async fn list_items(&self, caller: &Caller, id: &str, query: &ListQuery) -> Result<Object, Error> {
         check_id(id)?;
         let found = self.records.items(&caller.project.id, id).await?;
@@ -111,8 +105,7 @@ impl Conversations {
     /// Returns one item of a conversation.
     ///
     /// # Errors
-    /// - `NotFound` if there is no such conversation or no such item in it.
-    /// - `Unavailable` or `Internal` if a store failed.
+    /// `NotFound` if there is no such conversation or no such item in it.
     pub async fn item(&self, caller: &Caller, id: &str, item_id: &str) -> Result<Object, Error> {
         let (_, item) = self.find_item(caller, id, item_id).await?;
         Ok(self.read_item(&item).await?.0)
@@ -131,8 +124,7 @@ impl Conversations {
     /// Loads the history for a new response in the conversation: its items in order, and the time of the last addition.
     ///
     /// # Errors
-    /// - `NotFound` if the project has no conversation with that id.
-    /// - `Unavailable` or `Internal` if a store failed.
+    /// `NotFound` if the project has no conversation with that id.
     pub(super) async fn load_history(&self, project_id: &str, id: &str) -> Result<(Vec<Item>, Timestamp), Error> {
         check_id(id)?;
         let found = self.records.items(project_id, id).await?;
@@ -143,9 +135,6 @@ impl Conversations {
 
     /// Adds the turn of a response to a conversation. Adding the same turn again changes nothing. If the conversation was
     /// deleted while the response was made, nothing is added.
-    ///
-    /// # Errors
-    /// `Unavailable` or `Internal` if a store failed.
     pub(super) async fn append_turn(
         &self,
         project_id: &str,

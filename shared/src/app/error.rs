@@ -10,7 +10,9 @@ use crate::model::provider::Failure;
 
 /// Failure of an operation.
 ///
-/// `Display` names this level only; the cause stays in `source()`, so that the log prints the whole chain once.
+/// Every operation that reaches a store can fail with `Unavailable`, where a retry helps, or with `Internal`. The `# Errors`
+/// of a method list its other failures. `Display` names this level only; the cause stays in `source()`, so that the log
+/// prints the whole chain once.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No key, or none that is valid.

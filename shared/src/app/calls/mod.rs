@@ -50,7 +50,7 @@ impl Calls {
     /// Makes a call. The call runs to its end whether or not its caller waits for it.
     ///
     /// # Errors
-    /// `UnknownModel`, `Unpriced`, `Refused`, `KeyReused`, `Provider`, `Repeated`, `Invalid`, `Unavailable`, `Internal`.
+    /// `UnknownModel`, `Unpriced`, `Refused`, `KeyReused`, `Provider`, `Repeated`, `Invalid`.
     pub async fn run(&self, caller: Caller, request: CallRequest) -> Result<CallAnswer, Error> {
         let CallRequest { endpoint, body, cache_control, options } = request;
         let model = find_model(&self.catalog, &body.model, endpoint)?;

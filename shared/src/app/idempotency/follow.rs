@@ -27,7 +27,7 @@ impl Idempotency {
     /// Gives a caller the answer that another run of the same request produces.
     ///
     /// # Errors
-    /// `Repeated` with the error of that run; a store's failure.
+    /// `Repeated` with the error of that run.
     pub(in crate::app) async fn follow(
         &self,
         plan: &KeyPlan,

@@ -45,9 +45,6 @@ impl Idempotency {
     }
 
     /// Claims the right to run a request.
-    ///
-    /// # Errors
-    /// If the table fails.
     pub(super) async fn claim(&self, plan: Option<&KeyPlan>) -> Result<Claim, StoreError> {
         let Some(plan) = plan else { return Ok(Claim::Run(None)) };
         let now = self.clock.now();

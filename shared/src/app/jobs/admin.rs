@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::Canceller;
 use crate::app::error::Error;
-use crate::app::page::{Cursor, MAX_ID_LENGTH, Page};
+use crate::app::page::{Cursor, Page};
+use crate::app::projects::load_project;
 use crate::data::{DeadLetter, JobRecords, ProjectRecords, Queue, Queues, ResponseRecord};
 use crate::dialects::openai_responses::Status;
 
@@ -27,7 +28,7 @@ impl JobAdmin {
     /// newest 1,000 are looked through.
     ///
     /// # Errors
-    /// `NotFound` if there is no such project; a store's failure.
+    /// `NotFound` if there is no such project.
     pub async fn list(
         &self,
         project_id: Option<&str>,
@@ -35,7 +36,7 @@ impl JobAdmin {
         cursor: &Cursor,
     ) -> Result<Page<ResponseRecord>, Error> {
         let projects = match project_id {
-            Some(id) => vec![self.check_project(id).await?],
+            Some(id) => vec![load_project(&self.projects, id).await?.id],
             None => self.projects.list().await?.into_iter().map(|project| project.id).collect(),
         };
         let mut found = Vec::new();
@@ -43,14 +44,6 @@ impl JobAdmin {
             found.extend(self.list_of(project, status, cursor).await?);
         }
         Ok(Page::newest_first(found, cursor, |record| &record.key.response_id))
-    }
-
-    async fn check_project(&self, id: &str) -> Result<String, Error> {
-        let found = match id.len() {
-            0..=MAX_ID_LENGTH => self.projects.get(id).await?,
-            _ => None,
-        };
-        Ok(found.ok_or_else(|| Error::NotFound { kind: "project", id: id.to_owned() })?.id)
     }
 
     async fn list_of(
@@ -73,7 +66,7 @@ impl JobAdmin {
     /// A background response of any project.
     ///
     /// # Errors
-    /// `NotFound`; a store's failure.
+    /// `NotFound`.
     pub async fn get(&self, response_id: &str) -> Result<ResponseRecord, Error> {
         let projects = self.projects.list().await?;
         let ids: Vec<&str> = projects.iter().map(|project| project.id.as_str()).collect();
@@ -84,7 +77,7 @@ impl JobAdmin {
     /// Cancels a background response of any project.
     ///
     /// # Errors
-    /// `NotFound`; `Invalid` if it has ended; a store's failure.
+    /// `NotFound`; `Invalid` if it has ended.
     pub async fn cancel(&self, response_id: &str) -> Result<ResponseRecord, Error> {
         let ResponseRecord { key, .. } = self.get(response_id).await?;
         self.canceller.cancel(&key).await?;
@@ -92,17 +85,11 @@ impl JobAdmin {
     }
 
     /// Messages that no worker could finish.
-    ///
-    /// # Errors
-    /// If the queue fails.
     pub async fn dead_letters(&self, queue: Queue) -> Result<Vec<DeadLetter>, Error> {
         Ok(self.queues.dead_letters(queue, LETTERS).await?)
     }
 
     /// Returns dead letters to their queue: the named ones, or all, up to 100 at once. Returns how many.
-    ///
-    /// # Errors
-    /// If a queue fails.
     pub async fn replay_dead_letters(&self, queue: Queue, named: Option<&[String]>) -> Result<usize, Error> {
         Ok(self.queues.replay_dead_letters(queue, named, LETTERS).await?)
     }

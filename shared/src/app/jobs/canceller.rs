@@ -28,7 +28,7 @@ impl Canceller {
     /// again succeeds.
     ///
     /// # Errors
-    /// `NotFound`; `Invalid` if the response is not in the background or has ended otherwise; a store's failure.
+    /// `NotFound`; `Invalid` if the response is not in the background or has ended otherwise.
     pub(in crate::app) async fn cancel(&self, key: &ResponseKey) -> Result<(), Error> {
         let now = self.clock.now();
         match self.jobs.cancel(key, now, now.plus_ms(LEASE_MS)).await? {

@@ -60,9 +60,6 @@ impl Finalizer {
     }
 
     /// Ends a response as failed that no provider was called for in this run.
-    ///
-    /// # Errors
-    /// If a store fails.
     pub(super) async fn fail_unstarted(
         &self,
         record: &ResponseRecord,
@@ -76,9 +73,6 @@ impl Finalizer {
     }
 
     /// Ends a response as failed.
-    ///
-    /// # Errors
-    /// If a store fails.
     pub(super) async fn fail(
         &self,
         record: &ResponseRecord,
@@ -94,9 +88,6 @@ impl Finalizer {
     }
 
     /// Ends a response that no process runs.
-    ///
-    /// # Errors
-    /// If a store fails.
     pub(super) async fn abandon(&self, record: &ResponseRecord, skeleton: &Object, message: &str) -> Result<(), Error> {
         let charge = self.charge_of_dead_run(record);
         let end = failed_end(record, skeleton, message, charge, self.clock.now());

@@ -18,6 +18,7 @@ use crate::app::generation::{
 };
 use crate::app::ledger::Ledger;
 use crate::app::pipeline::{GRACE_MS, TimeLimit, UsageMeter, find_model};
+use crate::app::projects::load_project;
 use crate::app::telemetry::{self, TelemetryEvent};
 use crate::data::{
     JobClaim, MAX_DELAY, ProjectRecords, RequeueReason, ResponseRecord, ResponseRecords, StoreError, StoredReservation,
@@ -31,7 +32,6 @@ use crate::model::clock::{Clock, Timestamp};
 use crate::model::message::ResponseKey;
 use crate::model::money::MicroUsd;
 use crate::model::object::Object;
-use crate::model::project::Project;
 use crate::model::provider::{Endpoint, Failure};
 use crate::model::tokens::{Bound, Price, Usage};
 
@@ -177,7 +177,7 @@ impl ResponseWorker {
         }
         let (usage, cost) = self.finalizer.charge_of_dead_run(record);
         self.finalizer.settle(record, &usage, cost).await?;
-        let project = self.load_project(&record.key.project_id).await?;
+        let project = load_project(&self.projects, &record.key.project_id).await?;
         let bound = bound::bound(&run.chat, &run.model, &project.policy);
         let lease_until = TimeLimit::of_model(&self.clock, &run.model, function_ends).over_at.plus_ms(GRACE_MS);
         let request = AdmissionRequest::new(&project, &run.model, &run.chat, &bound, lease_until);
@@ -199,16 +199,11 @@ impl ResponseWorker {
         if run.record.runs <= 1 {
             return Ok(run.limit);
         }
-        let project = self.load_project(&run.record.key.project_id).await?;
+        let project = load_project(&self.projects, &run.record.key.project_id).await?;
         let budgeted = project.limits.budget.is_some();
         let limit = bound::limit_to_send(&run.chat, &run.model, &project.policy, budgeted);
         // A response is one answer, so its reservation says how long it may be.
         Ok(limit.map(|_| reservation.bound.output))
-    }
-
-    async fn load_project(&self, id: &str) -> Result<Project, Error> {
-        let found = self.projects.get(id).await?;
-        found.ok_or_else(|| Error::NotFound { kind: "project", id: id.to_owned() })
     }
 
     /// A limit does not admit the run: it waits, or the response ends if waiting cannot help.

@@ -39,7 +39,7 @@ impl Pipeline {
     /// Runs a call in a task of its own, to its end, whether or not the client stays. Returns once the answer begins.
     ///
     /// # Errors
-    /// `Refused`, `KeyReused`, `Provider`, `Repeated`, `Invalid`, `Unavailable`, `Internal`.
+    /// `Refused`, `KeyReused`, `Provider`, `Repeated`, `Invalid`.
     pub(in crate::app) async fn run(self: &Arc<Self>, call: Call, runner: impl Runner) -> Result<CallAnswer, Error> {
         let (sender, answer) = ResponseSender::new(call.time.deadline);
         let pipeline = Arc::clone(self);

@@ -40,7 +40,6 @@ impl ServiceAccounts {
     /// - `NotFound` if there is no such project.
     /// - `Invalid` if the project is archived.
     /// - `Contended` if another request took one of the ids at the same moment.
-    /// - `Unavailable` or `Internal` if the table failed.
     pub async fn create(&self, project_id: &str, name: Name) -> Result<Issued, Error> {
         let project = load_project(&self.projects, project_id).await?;
         if project.archived_at.is_some() {
@@ -76,8 +75,7 @@ impl ServiceAccounts {
     /// Returns a service account of a project.
     ///
     /// # Errors
-    /// - `NotFound` if the project has no service account with that id.
-    /// - `Unavailable` or `Internal` if the table failed.
+    /// `NotFound` if the project has no service account with that id.
     pub async fn get(&self, project_id: &str, id: &str) -> Result<ServiceAccount, Error> {
         let found = match id.len() {
             0..=MAX_ID_LENGTH => {
@@ -92,8 +90,7 @@ impl ServiceAccounts {
     /// Returns a page of the service accounts of a project, oldest first.
     ///
     /// # Errors
-    /// - `NotFound` if there is no such project.
-    /// - `Unavailable` or `Internal` if the table failed.
+    /// `NotFound` if there is no such project.
     pub async fn list(&self, project_id: &str, cursor: &Cursor) -> Result<Page<ServiceAccount>, Error> {
         let project = load_project(&self.projects, project_id).await?;
         let all = self.records.service_accounts(&project.id).await?;
@@ -104,7 +101,7 @@ impl ServiceAccounts {
     ///
     /// # Errors
     /// - `NotFound` if the project has no service account with that id.
-    /// - `Unavailable` or `Internal` if the table failed. A caller completes the deletion by repeating it.
+    /// - A store's failure; a caller completes the deletion by repeating it.
     pub async fn delete(&self, project_id: &str, id: &str) -> Result<(), Error> {
         let account = self.get(project_id, id).await?;
         // The account goes last: if a deletion fails before, a repeated call still finds the account and its keys.
@@ -119,8 +116,7 @@ impl ServiceAccounts {
     /// Returns an API key of a project, without its secret, and the project.
     ///
     /// # Errors
-    /// - `NotFound` if the project has no key with that id.
-    /// - `Unavailable` or `Internal` if the table failed.
+    /// `NotFound` if the project has no key with that id.
     pub async fn api_key(&self, project_id: &str, id: &str) -> Result<(Project, ApiKey), Error> {
         let project = load_project(&self.projects, project_id).await?;
         let found = match id.len() {
@@ -134,8 +130,7 @@ impl ServiceAccounts {
     /// Returns a project and a page of its API keys, oldest first.
     ///
     /// # Errors
-    /// - `NotFound` if there is no such project.
-    /// - `Unavailable` or `Internal` if the table failed.
+    /// `NotFound` if there is no such project.
     pub async fn api_keys(&self, project_id: &str, cursor: &Cursor) -> Result<(Project, Page<ApiKey>), Error> {
         let project = load_project(&self.projects, project_id).await?;
         let keys = self.records.list(&project.id).await?;
@@ -146,7 +141,7 @@ impl ServiceAccounts {
     ///
     /// # Errors
     /// - `NotFound` if the project has no key with that id.
-    /// - `Unavailable` or `Internal` if the table failed. A caller completes the revocation by repeating it.
+    /// - A store's failure; a caller completes the revocation by repeating it.
     pub async fn revoke_api_key(&self, project_id: &str, id: &str) -> Result<(), Error> {
         let (_, key) = self.api_key(project_id, id).await?;
         self.records.delete(&key).await?;

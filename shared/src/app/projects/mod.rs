@@ -49,8 +49,7 @@ impl Projects {
     /// Creates a project. It has no API key yet; see [`ServiceAccounts::create`].
     ///
     /// # Errors
-    /// - `Contended` if another request took the same id at the same moment.
-    /// - `Unavailable` or `Internal` if the table failed.
+    /// `Contended` if another request took the same id at the same moment.
     pub async fn create(&self, new: NewProject) -> Result<Project, Error> {
         let now = self.clock.now();
         let project = Project {
@@ -69,16 +68,12 @@ impl Projects {
     /// Returns a project, archived or not.
     ///
     /// # Errors
-    /// - `NotFound` if there is no project with that id.
-    /// - `Unavailable` or `Internal` if the table failed.
+    /// `NotFound` if there is no project with that id.
     pub async fn get(&self, id: &str) -> Result<Project, Error> {
         load_project(&self.records, id).await
     }
 
     /// Returns a page of the projects, oldest first.
-    ///
-    /// # Errors
-    /// `Unavailable` or `Internal` if the table failed.
     pub async fn list(&self, cursor: &Cursor, include_archived: bool) -> Result<Page<Project>, Error> {
         let mut all = self.records.list().await?;
         all.retain(|project| include_archived || project.archived_at.is_none());
@@ -91,7 +86,6 @@ impl Projects {
     /// A caller completes a failed update by repeating it.
     /// - `NotFound` if there is no project with that id.
     /// - `Contended` if concurrent changes of the project or of its meter interfered too often.
-    /// - `Unavailable` or `Internal` if the table failed.
     pub async fn update(&self, id: &str, patch: &ProjectPatch) -> Result<Project, Error> {
         self.change(id, |project| patch.apply(project)).await
     }
@@ -131,8 +125,7 @@ impl Projects {
 /// Reads a project.
 ///
 /// # Errors
-/// - `NotFound` if there is no project with that id.
-/// - `Unavailable` or `Internal` if the table failed.
+/// `NotFound` if there is no project with that id.
 pub(super) async fn load_project(records: &ProjectRecords, id: &str) -> Result<Project, Error> {
     let found = match id.len() {
         0..=MAX_ID_LENGTH => records.get(id).await?,

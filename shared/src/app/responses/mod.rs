@@ -77,8 +77,7 @@ impl Responses {
     /// caller waits is made to its end whether or not the caller stays.
     ///
     /// # Errors
-    /// `UnknownModel`, `Unpriced`, `Refused`, `KeyReused`, `Provider`, `Repeated`, `Invalid`, `NotFound`, `Unavailable`,
-    /// `Internal`.
+    /// `UnknownModel`, `Unpriced`, `Refused`, `KeyReused`, `Provider`, `Repeated`, `Invalid`, `NotFound`.
     pub async fn create(self: &Arc<Self>, caller: Caller, request: ResponseRequest) -> Result<CallAnswer, Error> {
         let ResponseRequest { mut create, options } = request;
         let model = find_model(&self.catalog, &create.model, Endpoint::ChatCompletions)?;

@@ -22,7 +22,7 @@ impl Responses {
     /// A response as it stands.
     ///
     /// # Errors
-    /// `NotFound`, also for another project's; a store's failure.
+    /// `NotFound`, also for another project's.
     pub async fn retrieve(&self, caller: &Caller, response_id: &str) -> Result<Object, Error> {
         to_object(&self.find_visible(caller, response_id).await?)
     }
@@ -31,7 +31,7 @@ impl Responses {
     /// function must.
     ///
     /// # Errors
-    /// `NotFound`; `Invalid` if the response has no events; a store's failure.
+    /// `NotFound`; `Invalid` if the response has no events.
     pub async fn stream(
         &self,
         caller: &Caller,
@@ -60,7 +60,7 @@ impl Responses {
     /// The items that were sent with the request for a response.
     ///
     /// # Errors
-    /// `NotFound`; a store's failure.
+    /// `NotFound`.
     pub async fn input_items(&self, caller: &Caller, response_id: &str) -> Result<Vec<Item>, Error> {
         Ok(StoredRequest::read(&self.find_visible(caller, response_id).await?.request)?.input())
     }
@@ -68,7 +68,7 @@ impl Responses {
     /// A request with its references resolved, and the turns before it: everything whose tokens count as input.
     ///
     /// # Errors
-    /// `Invalid` if it continues a response that does not exist; a store's failure.
+    /// `Invalid` if it continues a response that does not exist.
     pub async fn load_input(
         &self,
         caller: &Caller,
@@ -83,7 +83,7 @@ impl Responses {
     /// Its worker finds out within a heartbeat and leaves the provider. The usage until then is charged.
     ///
     /// # Errors
-    /// `NotFound`; `Invalid` if the response is not in the background or has ended otherwise; a store's failure.
+    /// `NotFound`; `Invalid` if the response is not in the background or has ended otherwise.
     pub async fn cancel(&self, caller: &Caller, response_id: &str) -> Result<Object, Error> {
         let found = self.find_visible(caller, response_id).await?;
         self.canceller.cancel(&found.record.key).await?;
@@ -93,7 +93,7 @@ impl Responses {
     /// Deletes a response; a running one is cancelled first.
     ///
     /// # Errors
-    /// `NotFound`; a store's failure.
+    /// `NotFound`.
     pub async fn delete(&self, caller: &Caller, response_id: &str) -> Result<Object, Error> {
         let found = self.find_visible(caller, response_id).await?;
         if found.record.background && !found.record.status.is_terminal() {

@@ -50,9 +50,6 @@ impl UsageReports {
     }
 
     /// Reports the usage in buckets of time.
-    ///
-    /// # Errors
-    /// `Unavailable` or `Internal` if the table failed.
     pub async fn report(&self, query: &UsageQuery) -> Result<UsagePage, Error> {
         let (buckets, next) = query.range.page(query.from, query.limit);
         let counters = match (buckets.first(), buckets.last()) {

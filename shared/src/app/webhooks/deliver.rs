@@ -53,7 +53,6 @@ impl Deliverer {
     /// has expired.
     ///
     /// # Errors
-    /// - `Unavailable` or `Internal` if the table failed.
     /// - `Internal` if this function has no connection to receivers.
     ///
     /// A failure of the receiver is not an error.
@@ -169,9 +168,6 @@ impl Deliverer {
     }
 
     /// Sends the message for a delivery that is due at `now`. Of concurrent sweeps, only one sends it.
-    ///
-    /// # Errors
-    /// `Unavailable` or `Internal` if the table failed.
     pub(in crate::app) async fn resume(&self, key: &DeliveryKey, now: Timestamp) -> Result<(), Error> {
         let Some(delivery) = self.deliveries.get(key, now).await? else { return Ok(()) };
         let revision = delivery.revision.clone();

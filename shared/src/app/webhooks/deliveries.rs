@@ -40,7 +40,6 @@ impl Webhooks {
     /// # Errors
     /// - `NotFound` if the project has no such endpoint.
     /// - `Invalid` if `after` cannot be an id.
-    /// - `Unavailable` or `Internal` if the table failed.
     pub async fn deliveries(
         &self,
         caller: &Caller,
@@ -61,8 +60,7 @@ impl Webhooks {
     /// Returns a delivery to an endpoint.
     ///
     /// # Errors
-    /// - `NotFound` if the project has no such endpoint, or the endpoint has no such delivery.
-    /// - `Unavailable` or `Internal` if the table failed.
+    /// `NotFound` if the project has no such endpoint, or the endpoint has no such delivery.
     pub async fn delivery(&self, caller: &Caller, endpoint_id: &str, id: &str) -> Result<Delivery, Error> {
         let endpoint = self.get(caller, endpoint_id).await?;
         self.load_delivery(&endpoint.project_id, &endpoint.id, id).await
@@ -74,7 +72,6 @@ impl Webhooks {
     /// - `NotFound` if the project has no such endpoint, or the endpoint has no such delivery.
     /// - `Invalid` if the endpoint is disabled or the delivery is pending.
     /// - `Conflict` if another request changed the delivery at the same time.
-    /// - `Unavailable` or `Internal` if the table failed.
     pub async fn redeliver(&self, caller: &Caller, endpoint_id: &str, id: &str) -> Result<Delivery, Error> {
         let endpoint = self.get(caller, endpoint_id).await?;
         let delivery = self.load_delivery(&endpoint.project_id, &endpoint.id, id).await?;

@@ -12,8 +12,7 @@ const MAX_TRIES: u32 = 5;
 /// Reads an endpoint of a project.
 ///
 /// # Errors
-/// - `NotFound` if the project has no endpoint with that id.
-/// - `Unavailable` or `Internal` if the table failed.
+/// `NotFound` if the project has no endpoint with that id.
 pub(super) async fn load_endpoint(
     records: &EndpointRecords,
     project_id: &str,
@@ -31,7 +30,6 @@ pub(super) async fn load_endpoint(
 /// # Errors
 /// - `NotFound` if the project has no endpoint with that id.
 /// - `Contended` if other changes interfered too often.
-/// - `Unavailable` or `Internal` if the table failed.
 /// - Any error that `change` returns.
 pub(super) async fn change_endpoint(
     records: &EndpointRecords,

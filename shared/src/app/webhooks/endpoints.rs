@@ -35,9 +35,8 @@ impl Webhooks {
     /// Registers an endpoint. The returned endpoint contains its signing secret.
     ///
     /// # Errors
-    /// - `Invalid` if weir does not send events to the URL, or if the project has [`MAX_ENDPOINTS`] endpoints. Concurrent
-    ///   registrations can exceed this number by a few.
-    /// - `Unavailable` or `Internal` if the table failed.
+    /// `Invalid` if weir does not send events to the URL, or if the project has [`MAX_ENDPOINTS`] endpoints. Concurrent
+    /// registrations can exceed this number by a few.
     pub async fn create(&self, caller: &Caller, new: NewEndpoint) -> Result<WebhookEndpoint, Error> {
         let project_id = &caller.project.id;
         if self.endpoints.list(project_id).await?.len() >= MAX_ENDPOINTS {
@@ -63,16 +62,12 @@ impl Webhooks {
     /// Returns an endpoint of the caller's project.
     ///
     /// # Errors
-    /// - `NotFound` if the project has no endpoint with that id.
-    /// - `Unavailable` or `Internal` if the table failed.
+    /// `NotFound` if the project has no endpoint with that id.
     pub async fn get(&self, caller: &Caller, id: &str) -> Result<WebhookEndpoint, Error> {
         load_endpoint(&self.endpoints, &caller.project.id, id).await
     }
 
     /// Returns a page of the project's endpoints, newest first.
-    ///
-    /// # Errors
-    /// `Unavailable` or `Internal` if the table failed.
     pub async fn list(&self, caller: &Caller, cursor: &Cursor) -> Result<Page<WebhookEndpoint>, Error> {
         let all = self.endpoints.list(&caller.project.id).await?;
         Ok(Page::newest_first(all, cursor, |endpoint| &endpoint.id))
@@ -84,7 +79,6 @@ impl Webhooks {
     /// - `NotFound` if the project has no endpoint with that id.
     /// - `Invalid` if weir does not send events to the new URL.
     /// - `Contended` if concurrent changes of the endpoint interfered too often.
-    /// - `Unavailable` or `Internal` if the table failed.
     pub async fn update(&self, caller: &Caller, id: &str, change: EndpointChange) -> Result<WebhookEndpoint, Error> {
         let project_id = &caller.project.id;
         if let Some(url) = &change.url {
@@ -101,7 +95,6 @@ impl Webhooks {
     /// - `NotFound` if the project has no endpoint with that id.
     /// - `Invalid` if the secret was rotated too often within 24 hours.
     /// - `Contended` if concurrent changes of the endpoint interfered too often.
-    /// - `Unavailable` or `Internal` if the table failed.
     pub async fn rotate_secret(&self, caller: &Caller, id: &str) -> Result<WebhookEndpoint, Error> {
         let now = self.clock.now();
         change_endpoint(&self.endpoints, &caller.project.id, id, |mut endpoint| {
@@ -114,8 +107,7 @@ impl Webhooks {
     /// Deletes an endpoint. Each pending delivery to it fails when its next attempt is due.
     ///
     /// # Errors
-    /// - `NotFound` if the project has no endpoint with that id.
-    /// - `Unavailable` or `Internal` if the table failed.
+    /// `NotFound` if the project has no endpoint with that id.
     pub async fn delete(&self, caller: &Caller, id: &str) -> Result<(), Error> {
         let endpoint = self.get(caller, id).await?;
         Ok(self.endpoints.delete(&endpoint.project_id, &endpoint.id).await?)
