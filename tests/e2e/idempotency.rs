@@ -114,8 +114,8 @@ async fn a_run_that_died_is_taken_over_when_its_lease_has_ended() {
     let (_, key) = app.project(Limits::default(), Policy::default()).await;
     app.first.then(Script::Hang);
     let dead = app.router();
-    // The instance dies with the call: its future is dropped with the runtime's task still running, so a second app
-    // of instances sees a record whose lease is not renewed once the clock has moved on.
+    // The instance seems dead: its client leaves and its lease ends. The task renews the lease by the time of tokio, which
+    // does not move with the clock of the app.
     let hung = tokio::time::timeout(Duration::from_millis(100), send(&dead, "POST", PATH, &key, KEY, CHAT)).await;
     assert!(hung.is_err());
     app.clock.advance_ms(31_000);

@@ -52,7 +52,7 @@ impl HookReply {
 /// One request as a receiver got it.
 #[derive(Debug, Clone)]
 pub struct Received {
-    /// By the app's clock.
+    /// By the clock of the app.
     pub at: Timestamp,
     pub headers: HeaderMap,
     pub body: Bytes,

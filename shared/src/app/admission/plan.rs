@@ -21,7 +21,7 @@ pub(super) enum Plan {
         shard: u8,
         window_ends: Timestamp,
     },
-    /// ShardChange money, or fill the meter for the project's limits; then try `shard`.
+    /// Move money, or fill the meter for the project's limits; then try `shard`.
     Refill {
         changes: Vec<ShardChange>,
         shard: u8,

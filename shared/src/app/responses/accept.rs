@@ -76,20 +76,26 @@ impl Acceptor {
     /// Writes an accepted response, together with the completion of its idempotency key: one key makes one response. If
     /// the response was not written, its reservation is given back. While that is unknown, the reservation stays.
     async fn write_job(&self, open: &OpenCall, new: &NewResponse) -> Result<(), Error> {
-        let failure = match self.records.create(new).await {
-            Ok(WriteOutcome::Written) => return Ok(open.hand_over()),
-            Ok(WriteOutcome::Refused) => Error::Contended("this Idempotency-Key's request"),
+        let (error, reservation_is_free) = match self.records.create(new).await {
+            Ok(WriteOutcome::Written) => {
+                open.hand_over();
+                return Ok(());
+            }
+            Ok(WriteOutcome::Refused) => (Error::Contended("this Idempotency-Key's request"), true),
             Err(error) => match self.records.void(&new.record).await {
-                Ok(WriteOutcome::Written) => error.into(),
+                Ok(WriteOutcome::Written) => (error.into(), true),
                 // The response was written although its answer was lost.
-                Ok(WriteOutcome::Refused) => return Ok(open.hand_over()),
-                Err(_) => {
+                Ok(WriteOutcome::Refused) => {
                     open.hand_over();
-                    return Err(error.into());
+                    return Ok(());
                 }
+                Err(_) => (error.into(), false),
             },
         };
-        self.pipeline.release(open).await;
-        Err(failure)
+        match reservation_is_free {
+            true => self.pipeline.release(open).await,
+            false => open.hand_over(),
+        }
+        Err(error)
     }
 }

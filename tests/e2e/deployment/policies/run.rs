@@ -13,19 +13,19 @@ use shared::model::provider::Failure;
 
 /// Calls of AWS by function.
 pub(super) async fn everything() -> BTreeSet<AwsCall> {
-    let deployment = Deployment::new().await;
-    deployment.calls_of_models().await;
-    deployment.limits().await;
-    deployment.responses().await;
-    deployment.conversations().await;
-    deployment.webhooks().await;
-    deployment.deaths().await;
-    deployment.dead_letters().await;
-    deployment.administration().await;
-    deployment.app.calls.all()
+    let run = Run::new().await;
+    run.calls_of_models().await;
+    run.limits().await;
+    run.responses().await;
+    run.conversations().await;
+    run.webhooks().await;
+    run.deaths().await;
+    run.dead_letters().await;
+    run.administration().await;
+    run.app.calls.all()
 }
 
-struct Deployment {
+struct Run {
     app: TestApp,
     /// Every function's routes on its own instance.
     router: Router,
@@ -38,7 +38,7 @@ struct Deployment {
 
 const MINUTE_MS: u64 = 60_000;
 
-impl Deployment {
+impl Run {
     async fn new() -> Self {
         let app = TestApp::new().await;
         let routers = local::function_names().filter_map(|name| local::router(name, &app.instance_of(name)));
