@@ -16,7 +16,7 @@ pub async fn log_sweep(sweep: impl Future<Output = Result<SweepReport, Error>>) 
         Ok(report) => tracing::info!(
             function = "sweep",
             outcome = "done",
-            holds_settled = report.reservations_settled,
+            reservations_settled = report.reservations_settled,
             charged_micro_usd = report.charged.0,
             duration_ms,
             "sweep"

@@ -1,4 +1,4 @@
-//! The types of the domain: money, tokens, projects, models, provider calls. No I/O, no framework.
+//! The types of the domain: money, tokens, projects, models, provider calls. No I/O beyond waiting, no framework.
 
 pub mod backoff;
 pub mod catalog;

@@ -70,7 +70,7 @@ pub struct Policy {
 /// The largest `cache_ttl_seconds`. The deployed bucket deletes bodies after 32 days, see `template.yaml`.
 pub const MAX_CACHE_TTL_SECONDS: u64 = 30 * 86_400;
 
-/// The sender of a request. Only `app::access` creates it, from a valid key.
+/// The sender of a request, made by `app::auth` after a key was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     pub project: Project,

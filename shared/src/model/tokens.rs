@@ -67,7 +67,7 @@ impl Price {
     }
 }
 
-/// The most tokens that a call can use; see `app::bound`.
+/// The most tokens that a call can use; see `dialects::openai_chat::bound`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Bound {
     pub input: u64,

@@ -77,8 +77,8 @@ mod tests {
             &["data::Table", "data::keys::self", "data::keys::Key", "data", "model"],
         );
         check(
-            "use super::{Finalizer, queue};\nsuper::super::bound::<u8>(crate::app::error::Error)",
-            &["app::error::Error", "app::jobs::Finalizer", "app::jobs::queue", "app::bound"],
+            "use super::{Finalizer, queue};\nsuper::super::Page::<u8>(crate::app::error::Error)",
+            &["app::error::Error", "app::jobs::Finalizer", "app::jobs::queue", "app::Page"],
         );
         check("pub(super) fn f() {} pub(in crate::app) fn g() {} not_crate::x::super::y()", &["app"]);
     }

@@ -73,15 +73,21 @@ async fn check_swept(app: &TestApp, project: &Project, spent: u64) {
     assert_eq!(app.books(project).await, (spent, 0), "nothing is settled twice");
 }
 
+/// Accepts a response whose output limit is above every scripted answer.
+async fn accept_long(jobs: &Jobs) -> String {
+    let mut body: Value = background();
+    body["max_output_tokens"] = json!(4_096);
+    jobs.post(&body, &[]).await.json()["id"].as_str().unwrap().to_owned()
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_response_whose_worker_panics_is_charged_and_runs_again() {
-    for script in [Script::Panic, panics_after(0), panics_after(CHUNKS)] {
+    for (script, bytes) in [(Script::Panic, 0), (panics_after(0), 0), (panics_after(CHUNKS), received(CHUNKS))] {
         let jobs = Jobs::new().await;
         jobs.app.first.then(script);
-        let id = jobs.accept().await;
+        let id = accept_long(&jobs).await;
         jobs.work().await;
-        // Of a run that panicked only its record is left, which has no output yet.
-        let spent = check_charge(&jobs.app, &jobs.project, 0).await;
+        let spent = check_charge(&jobs.app, &jobs.project, bytes).await;
         jobs.settle().await;
         let made = jobs.ended(&id, "completed").await;
         assert_eq!(made["output"][0]["content"][0]["text"], "Hello there.");
@@ -90,16 +96,14 @@ async fn a_response_whose_worker_panics_is_charged_and_runs_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_panics_late_is_charged_for_the_output_in_its_record() {
+async fn a_worker_that_panics_late_is_charged_for_everything_that_it_received() {
     let jobs = Jobs::new().await;
-    // The record is written after two seconds, when the first chunk has arrived.
+    // The record is written after two seconds, when the first chunk has arrived; the others are in no record.
     let gap = Duration::from_millis(1_100);
     jobs.app.first.then(Script::PanicAfter { text: TEXT.to_owned(), after_chunks: 3, gap });
-    let mut body: Value = background();
-    body["max_output_tokens"] = json!(4_096);
-    let id = jobs.post(&body, &[]).await.json()["id"].as_str().unwrap().to_owned();
+    let id = accept_long(&jobs).await;
     jobs.work().await;
-    let spent = check_charge(&jobs.app, &jobs.project, received(1)).await;
+    let spent = check_charge(&jobs.app, &jobs.project, received(3)).await;
     jobs.settle().await;
     jobs.ended(&id, "completed").await;
     assert_eq!(jobs.books().await, (spent + COST, 0));
@@ -109,9 +113,9 @@ async fn a_worker_that_panics_late_is_charged_for_the_output_in_its_record() {
 async fn a_response_whose_workers_all_panic_fails_and_is_charged_for_each_run() {
     let jobs = Jobs::new().await;
     jobs.app.first.always(panics_after(CHUNKS));
-    let id = jobs.accept().await;
+    let id = accept_long(&jobs).await;
     jobs.work().await;
-    let once = check_charge(&jobs.app, &jobs.project, 0).await;
+    let once = check_charge(&jobs.app, &jobs.project, received(CHUNKS)).await;
     jobs.settle().await;
     jobs.ended(&id, "failed").await;
     let runs = jobs.app.first.call_count() as u64;

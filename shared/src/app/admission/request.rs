@@ -108,6 +108,7 @@ impl Admitted {
             tokens: stored.tokens,
             window_ends: stored.window_ends,
             rates: RateStatus::default(),
+            // Only the start of a run reads this, and it is over.
             budgeted: true,
         }
     }

@@ -35,7 +35,7 @@ struct Known {
 
 /// Whether a call may go out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Permit {
+pub(super) enum BreakerDecision {
     Call,
     Wait(Duration),
 }
@@ -65,19 +65,19 @@ impl Breakers {
     }
 
     /// Asks a breaker for a call. When the open time is over, one of all instances gets to probe.
-    pub(super) async fn permit(&self, provider: &str) -> Permit {
+    pub(super) async fn permit(&self, provider: &str) -> BreakerDecision {
         let now = self.clock.now();
-        let Some(shared) = self.with_known(provider, |known| known.shared) else { return Permit::Call };
+        let Some(shared) = self.with_known(provider, |known| known.shared) else { return BreakerDecision::Call };
         let wait = now.until(shared.open_until).max(now.until(shared.probe_until));
         if wait > 0 {
-            return Permit::Wait(Duration::from_millis(wait));
+            return BreakerDecision::Wait(Duration::from_millis(wait));
         }
         match self.records.claim_probe(provider, now, now.plus_ms(PROBE_MS)).await {
             Ok(WriteOutcome::Refused) => {
                 self.with_known(provider, |known| known.read_at = Timestamp::default());
-                Permit::Wait(Duration::from_millis(PROBE_MS))
+                BreakerDecision::Wait(Duration::from_millis(PROBE_MS))
             }
-            Ok(WriteOutcome::Written) | Err(_) => Permit::Call,
+            Ok(WriteOutcome::Written) | Err(_) => BreakerDecision::Call,
         }
     }
 

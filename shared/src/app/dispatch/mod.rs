@@ -21,7 +21,7 @@ use crate::model::clock::Clock;
 use crate::model::object::Object;
 use crate::model::provider::{Endpoint, Event, Failure, Provider, ProviderRequest, Whole};
 use crate::model::rng;
-use breakers::{Breakers, Permit};
+use breakers::{BreakerDecision, Breakers};
 use retry_budget::RetryBudget;
 
 /// Providers by their name in the catalog.
@@ -117,7 +117,7 @@ impl Dispatcher {
         target: &Target,
         attempts: &mut u32,
     ) -> Result<ProviderAnswer, Failure> {
-        if let Permit::Wait(retry_after) = self.breakers.permit(&target.provider).await {
+        if let BreakerDecision::Wait(retry_after) = self.breakers.permit(&target.provider).await {
             return Err(Failure::CircuitOpen { retry_after });
         }
         let provider = self.providers.get(&target.provider);

@@ -33,6 +33,16 @@ pub(super) enum Claim {
     Reused,
 }
 
+impl Claim {
+    /// The lease of a caller that runs a request with a key.
+    pub(super) fn lease(&self) -> Option<&Lease> {
+        match self {
+            Self::Run(lease) => lease.as_ref(),
+            Self::Follow(_) | Self::Reused => None,
+        }
+    }
+}
+
 /// Claims keys, keeps their leases, stores the answers and replays them.
 pub(super) struct Idempotency {
     records: IdempotencyRecords,

@@ -11,6 +11,7 @@ use crate::app::conversations::Conversations;
 use crate::app::error::Error;
 use crate::app::generation::{StoredRequest, failed_end, finished_record, output_items};
 use crate::app::ledger::{Account, Ledger};
+use crate::app::pipeline::UsageMeter;
 use crate::app::telemetry::{self, TelemetryEvent, traceparent_after};
 use crate::app::webhooks::Announcer;
 use crate::data::{
@@ -165,6 +166,19 @@ impl Finalizer {
         };
         let usage = estimated_usage(&stored.bound, record.output_bytes);
         (usage, self.highest_cost(stored, &record.model, usage))
+    }
+
+    /// The charge for a run that panicked in this process: nothing if it had called no provider, else its usage so far.
+    pub(super) fn charge_of_panicked_run(&self, record: &ResponseRecord, used: &UsageMeter) -> (Usage, MicroUsd) {
+        match record.reservation.as_ref().filter(|stored| stored.fence == record.fence) {
+            Some(_) if !used.is_sent() => (Usage::default(), MicroUsd(0)),
+            Some(stored) => {
+                let usage = used.total(&stored.bound);
+                (usage, self.highest_cost(stored, &record.model, usage))
+            }
+            // The panic came before this run had a reservation of its own.
+            None => self.charge_of_dead_run(record),
+        }
     }
 
     fn highest_cost(&self, stored: &StoredReservation, model: &str, usage: Usage) -> MicroUsd {

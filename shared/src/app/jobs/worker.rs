@@ -80,7 +80,7 @@ struct Permit {
 struct Attempt<'a> {
     run: &'a Run,
     bound: Bound,
-    used: UsageMeter,
+    used: &'a UsageMeter,
     deadline: Instant,
     builder: EventBuilder,
     sink: EventSink<'a>,
@@ -104,14 +104,11 @@ impl ResponseWorker {
         let (claim, request) =
             tokio::join!(self.records.claim(key, now, now.plus_ms(LEASE_MS)), self.records.request(key));
         let JobClaim::Claimed(record) = claim? else { return Ok(()) };
-        if record.fence == 1 {
-            let waited = Duration::from_millis(record.created_at.until(now));
-            telemetry::record(&TelemetryEvent::JobStarted { waited });
-        }
-        let run = AssertUnwindSafe(Box::pin(self.run_claimed(&record, request, function_ends))).catch_unwind();
+        let used = UsageMeter::default();
+        let run = AssertUnwindSafe(Box::pin(self.run_claimed(&record, request, &used, function_ends))).catch_unwind();
         match run.await {
             Ok(done) => done,
-            Err(_) => self.recover_from_panic(&record).await,
+            Err(_) => self.recover_from_panic(&record, &used).await,
         }
     }
 
@@ -119,8 +116,13 @@ impl ResponseWorker {
         &self,
         record: &ResponseRecord,
         request: Result<Option<Bytes>, StoreError>,
+        used: &UsageMeter,
         function_ends: Option<Timestamp>,
     ) -> Result<(), Error> {
+        if record.fence == 1 {
+            let waited = Duration::from_millis(record.created_at.until(self.clock.now()));
+            telemetry::record(&TelemetryEvent::JobStarted { waited });
+        }
         let skeleton = skeleton_of(request.as_ref().ok().and_then(Option::as_ref));
         if let Some(message) = self.give_up(record) {
             return self.finalizer.fail_unstarted(record, &skeleton, &message).await;
@@ -140,7 +142,7 @@ impl ResponseWorker {
         // Not every worker finds out for itself that a provider is down: the breaker's shared state is read in parallel.
         let (permit, ()) = tokio::join!(self.permit(&run, function_ends), self.dispatcher.refresh_breakers(&run.model));
         match permit {
-            Ok(Some(permit)) => self.run(run, permit, function_ends).await,
+            Ok(Some(permit)) => self.run(run, permit, used, function_ends).await,
             Ok(None) => Ok(()),
             Err(Error::Refused(refusal)) => self.refuse(&run, &skeleton, &refusal).await,
             // The project has a budget by now, and none can pay for this.
@@ -221,14 +223,20 @@ impl ResponseWorker {
         }
     }
 
-    async fn run(&self, mut run: Run, permit: Permit, function_ends: Option<Timestamp>) -> Result<(), Error> {
+    async fn run(
+        &self,
+        mut run: Run,
+        permit: Permit,
+        used: &UsageMeter,
+        function_ends: Option<Timestamp>,
+    ) -> Result<(), Error> {
         let Permit { reservation, limit } = permit;
         let bound = reservation.bound;
         run.record.reservation = Some(reservation);
         let log = EventLog::new(self.records.clone(), self.clock.clone(), run.record.clone());
         let mut attempt = Attempt {
             bound,
-            used: UsageMeter::default(),
+            used,
             deadline: TimeLimit::of_model(&self.clock, &run.model, function_ends).deadline,
             builder: EventBuilder::new(run.skeleton.clone(), run.record.next_sequence, self.clock.now()),
             sink: EventSink { sender: None, log: Some(log) },
@@ -262,6 +270,7 @@ impl ResponseWorker {
             stream: true,
             deadline: attempt.deadline,
         };
+        attempt.used.mark_sent();
         let failed = |error| NotStarted::Failed(Box::new(error));
         let mut dispatch = std::pin::pin!(self.dispatcher.dispatch(&request));
         let dispatched = loop {
@@ -343,15 +352,15 @@ impl ResponseWorker {
         self.finalizer.finalize(&found).await
     }
 
-    /// A panic ended the run. It is charged as a run of which only the record is left, then the response runs again or ends.
-    async fn recover_from_panic(&self, run: &ResponseRecord) -> Result<(), Error> {
+    /// A panic ended the run. Its usage so far is charged, then the response runs again or ends.
+    async fn recover_from_panic(&self, run: &ResponseRecord, used: &UsageMeter) -> Result<(), Error> {
         // The panic's message stays out of the log: it may quote a prompt.
         tracing::error!(run = run.fence, "run of a response panicked");
         let found = self.records.get(&run.key).await?;
         let Some(found) = found.filter(|found| found.fence == run.fence && found.status == Status::InProgress) else {
             return Ok(());
         };
-        let charge = self.finalizer.charge_of_dead_run(&found);
+        let charge = self.finalizer.charge_of_panicked_run(&found, used);
         if found.runs < MAX_RUNS {
             self.finalizer.settle(&found, &charge.0, charge.1).await?;
             return self.requeue(&found, delay_after(found.runs, None), RequeueReason::Used).await;

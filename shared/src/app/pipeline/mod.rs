@@ -68,13 +68,13 @@ impl Pipeline {
     pub(super) async fn settle(&self, call: &Call, open: &OpenCall, usage: &Usage) {
         let cost = call.cost(usage);
         self.ledger.settle(&call.account(), &open.admitted, usage, cost).await;
-        open.mark_settled();
+        open.close();
     }
 
     /// Gives the reservation of a call back: the call used nothing.
     pub(super) async fn release(&self, open: &OpenCall) {
         self.ledger.release(&open.admitted).await;
-        open.mark_settled();
+        open.close();
     }
 
     /// Completes the run of the call's idempotency key.

@@ -74,9 +74,8 @@ impl Pipeline {
         sender: &mut ResponseSender,
     ) -> Result<(), Error> {
         loop {
-            match self.start(call).await? {
+            match self.start(call, slot).await? {
                 Start::Run(open) => {
-                    let open = slot.insert(open);
                     let lease = open.lease.clone();
                     tokio::select! {
                         biased;
@@ -85,13 +84,12 @@ impl Pipeline {
                     }
                 }
                 Start::Cached(entry, open) => {
-                    self.answer_cached(slot.insert(open), entry, sender).await;
+                    self.answer_cached(open, entry, sender).await;
                     return Ok(());
                 }
                 Start::Follow(record, open) => {
-                    *slot = open;
-                    let metadata = replay_metadata(call, slot.as_ref());
-                    match self.follow(call, record, slot.as_ref(), metadata.clone(), sender).await? {
+                    let metadata = replay_metadata(call, open);
+                    match self.follow(call, record, open, metadata.clone(), sender).await? {
                         Followed::Died => {}
                         Followed::Answered => return Ok(()),
                         Followed::Response(id) => return runner.follow_response(call, id, metadata, sender).await,
@@ -132,7 +130,7 @@ impl Pipeline {
     /// Settles a call whose task panicked: at its usage so far if a provider was called, else at nothing.
     async fn settle_panicked(&self, call: &Call, open: &OpenCall, error: &Error) {
         let settle = async {
-            match (open.is_settled(), open.used.is_sent()) {
+            match (open.is_closed(), open.used.is_sent()) {
                 (true, _) => {}
                 (false, true) => {
                     let usage = open.used.total(&call.bound);

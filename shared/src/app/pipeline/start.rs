@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::FutureExt as _;
 
 use super::{Call, Pipeline, UsageMeter};
-use crate::app::admission::{AdmitError, Admitted};
+use crate::app::admission::Admitted;
 use crate::app::answer::{CallMetadata, FinalUsage};
 use crate::app::cache::CacheOutcome;
 use crate::app::error::Error;
 use crate::app::idempotency::{Claim, error_answer};
-use crate::data::{CacheEntry, Lease, Record, StoreError};
+use crate::data::{CacheEntry, Lease, Record};
 use crate::model::money::MicroUsd;
 use crate::model::tokens::Usage;
 
@@ -21,12 +21,20 @@ pub(in crate::app) struct OpenCall {
     pub(in crate::app) lease: Option<Lease>,
     pub(in crate::app) metadata: CallMetadata,
     pub(in crate::app) used: UsageMeter,
-    settled: AtomicBool,
+    /// Settled, or handed over.
+    closed: AtomicBool,
 }
 
 impl OpenCall {
-    fn new(admitted: Admitted, lease: Option<Lease>, metadata: CallMetadata) -> Self {
-        Self { admitted, lease, metadata, used: UsageMeter::default(), settled: AtomicBool::new(false) }
+    fn new(admitted: Admitted, lease: Option<Lease>, call: &Call, cache: CacheOutcome) -> Self {
+        let metadata = CallMetadata {
+            model: call.model.name.clone(),
+            rates: admitted.rates,
+            admission: call.begun_at.elapsed(),
+            cache,
+            ..CallMetadata::default()
+        };
+        Self { admitted, lease, metadata, used: UsageMeter::default(), closed: AtomicBool::new(false) }
     }
 
     /// Reports the usage and the price of the call to its log line.
@@ -38,28 +46,29 @@ impl OpenCall {
 
     /// Leaves the reservation to a record, or to the sweeper: this call does not settle it any more.
     pub(in crate::app) fn hand_over(&self) {
-        self.mark_settled();
+        self.close();
     }
 
-    pub(super) fn mark_settled(&self) {
-        self.settled.store(true, Ordering::SeqCst);
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
     }
 
-    pub(super) fn is_settled(&self) -> bool {
-        self.settled.load(Ordering::SeqCst)
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
     }
 }
 
 /// The way of a call after the round trip.
-pub(super) enum Start {
-    Run(OpenCall),
-    Cached(CacheEntry, OpenCall),
+pub(super) enum Start<'a> {
+    Run(&'a mut OpenCall),
+    Cached(CacheEntry, &'a mut OpenCall),
     /// Another caller runs the request or ran it. The reservation, if there is one, is to be given back.
-    Follow(Record, Option<OpenCall>),
+    Follow(Record, Option<&'a OpenCall>),
 }
 
 impl Pipeline {
-    pub(super) async fn start(&self, call: &Call) -> Result<Start, Error> {
+    /// Claims, admits, looks up. The admitted call goes into `slot` at once, so that its supervisor can settle it.
+    pub(super) async fn start<'a>(&self, call: &Call, slot: &'a mut Option<OpenCall>) -> Result<Start<'a>, Error> {
         let request = call.admission_request();
         let hints = async {
             tokio::join!(
@@ -72,60 +81,33 @@ impl Pipeline {
         let (claim, admitted, hints) =
             tokio::join!(self.idempotency.claim(call.key.as_ref()), self.admission.admit(&request), hints);
         let ((cache, entry), ()) = hints.unwrap_or(((CacheOutcome::Miss, None), ()));
-        let metadata = |admitted: &Admitted| CallMetadata {
-            model: call.model.name.clone(),
-            rates: admitted.rates,
-            admission: call.begun_at.elapsed(),
-            ..CallMetadata::default()
+        let (admitted, refused) = match admitted {
+            Ok(admitted) => (Some(admitted), None),
+            Err(error) => (None, Some(Error::from(error))),
         };
-        match self.decide(call, claim, admitted).await? {
-            Decided::Run(lease, admitted) => {
-                let metadata = CallMetadata { cache, ..metadata(&admitted) };
-                let open = OpenCall::new(admitted, lease, metadata);
-                Ok(match entry {
-                    Some(entry) => Start::Cached(entry, open),
-                    None => Start::Run(open),
-                })
-            }
-            Decided::Follow(record, admitted) => {
-                let open = admitted.map(|admitted| {
-                    let metadata = metadata(&admitted);
-                    OpenCall::new(admitted, None, metadata)
-                });
-                Ok(Start::Follow(record, open))
-            }
-        }
-    }
-
-    /// Decides from claim and admission, which were requested at once. A caller that may not run keeps neither.
-    async fn decide(
-        &self,
-        call: &Call,
-        claim: Result<Claim, StoreError>,
-        admitted: Result<Admitted, AdmitError>,
-    ) -> Result<Decided, Error> {
-        match (claim, admitted) {
-            (Ok(Claim::Run(lease)), Ok(admitted)) => Ok(Decided::Run(lease, admitted)),
+        let lease = claim.as_ref().ok().and_then(Claim::lease).cloned();
+        *slot = admitted.map(|admitted| OpenCall::new(admitted, lease, call, cache));
+        match (claim, slot.as_mut()) {
+            (Ok(Claim::Run(_)), Some(open)) => Ok(match entry {
+                Some(entry) => Start::Cached(entry, open),
+                None => Start::Run(open),
+            }),
             // A replay costs nothing: callers that could not pay for the call get it, too.
-            (Ok(Claim::Follow(record)), admitted) => Ok(Decided::Follow(record, admitted.ok())),
-            (Ok(Claim::Run(lease)), Err(error)) => {
-                let error = Error::from(error);
+            (Ok(Claim::Follow(record)), open) => Ok(Start::Follow(record, open.map(|open| &*open))),
+            // A caller that may not run keeps neither its claim nor its reservation.
+            (Ok(Claim::Run(lease)), None) => {
+                let error = refused.unwrap_or(Error::Contended("the project's meter"));
                 self.idempotency.complete(lease.as_ref(), false, error_answer(&(call.render_error)(&error))).await;
                 Err(error)
             }
-            (claim, admitted) => {
-                if let Ok(admitted) = &admitted {
-                    self.ledger.release(admitted).await;
+            (claim, open) => {
+                if let Some(open) = open {
+                    self.release(open).await;
                 }
                 Err(claim.err().map_or(Error::KeyReused, Error::from))
             }
         }
     }
-}
-
-enum Decided {
-    Run(Option<Lease>, Admitted),
-    Follow(Record, Option<Admitted>),
 }
 
 /// The metadata of an answer that another run produced.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::NewResponseJob;
+use super::PlannedResponse;
 use super::follow::{Follower, WATCH_MS};
 use super::record::chunk;
 use crate::app::answer::{Head, ResponseSender};
@@ -32,44 +32,44 @@ impl Acceptor {
         &self,
         call: &Call,
         open: &mut OpenCall,
-        job: &NewResponseJob,
+        planned: &PlannedResponse,
         sender: &mut ResponseSender,
     ) {
-        let new = self.new_job(call, open, job);
+        let new = self.new_job(call, open, planned);
         if let Err(error) = self.write_job(open, &new).await {
             self.pipeline.complete_failed(call, open, &error).await;
             return sender.fail(error).await;
         }
         self.queue.wake(&new.record, Duration::ZERO).await;
         let metadata = open.metadata.clone();
-        if job.create.stream {
+        if planned.create.stream {
             sender.begin(Head::stream(metadata));
-            self.follower.follow(&job.key, EventReader::after(None), call.time.deadline, sender).await;
+            self.follower.follow(&planned.key, EventReader::after(None), call.time.deadline, sender).await;
         } else {
-            sender.send_whole(ContentType::Json, job.skeleton(Status::Queued).to_bytes(), metadata).await;
+            sender.send_whole(ContentType::Json, planned.skeleton(Status::Queued).to_bytes(), metadata).await;
         }
     }
 
-    fn new_job(&self, call: &Call, open: &OpenCall, job: &NewResponseJob) -> NewResponse {
-        let skeleton = job.skeleton(Status::Queued);
-        let mut builder = EventBuilder::new(skeleton.clone(), 0, job.created_at);
+    fn new_job(&self, call: &Call, open: &OpenCall, planned: &PlannedResponse) -> NewResponse {
+        let skeleton = planned.skeleton(Status::Queued);
+        let mut builder = EventBuilder::new(skeleton.clone(), 0, planned.created_at);
         let first = [builder.created_event(Status::Queued), builder.queued_event()];
-        let stream = job.create.stream;
+        let stream = planned.create.stream;
         let record = ResponseRecord {
             fence: 0,
             runs: 0,
             next_sequence: first.len() as u64,
-            watched_until: if stream { job.created_at.plus_ms(WATCH_MS) } else { job.created_at },
-            due_at: Some(job.created_at.plus_ms(LOST_AFTER_MS)),
+            watched_until: if stream { planned.created_at.plus_ms(WATCH_MS) } else { planned.created_at },
+            due_at: Some(planned.created_at.plus_ms(LOST_AFTER_MS)),
             reservation: Some(open.admitted.to_stored(1, call.bound)),
-            ..job.record(call, Status::Queued)
+            ..planned.record(call, Status::Queued)
         };
         let answer = match stream {
             true => success_answer(ContentType::EventStream, Bytes::new()),
             false => success_answer(ContentType::Json, skeleton.to_bytes()),
         };
         let key = open.lease.clone().map(|lease| KeyCompletion { lease, answer, follows: stream });
-        let request = job.stored_request(skeleton, call.output_limit(open.admitted.budgeted));
+        let request = planned.stored_request(skeleton, call.output_limit(open.admitted.budgeted));
         NewResponse { record, request, events: chunk(&first), response: None, key }
     }
 

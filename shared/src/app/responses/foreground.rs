@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::NewResponseJob;
+use super::PlannedResponse;
 use super::record::chunk;
 use crate::app::answer::{Head, ResponseSender};
 use crate::app::conversations::Conversations;
@@ -24,7 +24,7 @@ use crate::model::clock::Clock;
 use crate::model::error_chain::ErrorChain;
 use crate::model::provider::Failure;
 
-impl NewResponseJob {
+impl PlannedResponse {
     /// Whether other requests can see the run: then its events are written while it goes on.
     fn can_be_followed(&self, call: &Call) -> bool {
         self.create.stream && (self.create.store || call.key.is_some())
@@ -46,29 +46,29 @@ impl Foreground {
         &self,
         call: &Call,
         open: &mut OpenCall,
-        job: &NewResponseJob,
+        planned: &PlannedResponse,
         sender: &mut ResponseSender,
     ) {
-        let mut builder = EventBuilder::new(job.skeleton(Status::InProgress), 0, job.created_at);
+        let mut builder = EventBuilder::new(planned.skeleton(Status::InProgress), 0, planned.created_at);
         let first = [builder.created_event(Status::InProgress), builder.in_progress_event()];
         let chat = bound::with_limit(call.body.object.clone(), call.output_limit(open.admitted.budgeted));
         let reservation = open.admitted.to_stored(1, call.bound);
         // The record is written while the provider thinks.
         let (started, log) = tokio::join!(
             self.pipeline.dispatch(call, open, &chat, true),
-            self.open_log(call, job, reservation, &first)
+            self.open_log(call, planned, reservation, &first)
         );
         let events = started.and_then(|answer| expect_stream(answer).map_err(|source| provider_error(open, source)));
         match events {
-            Err(error) => self.answer_failed(call, open, job, log, error, sender).await,
-            Ok(events) if job.create.stream => {
+            Err(error) => self.answer_failed(call, open, planned, log, error, sender).await,
+            Ok(events) if planned.create.stream => {
                 sender.begin(Head::stream(open.metadata.clone()));
                 for event in &first {
                     sender.send(event.sse()).await;
                 }
-                Box::pin(self.answer_stream(call, open, job, (events, builder, log), sender)).await;
+                Box::pin(self.answer_stream(call, open, planned, (events, builder, log), sender)).await;
             }
-            Ok(events) => Box::pin(self.answer_whole(call, open, job, (events, builder), sender)).await,
+            Ok(events) => Box::pin(self.answer_whole(call, open, planned, (events, builder), sender)).await,
         }
     }
 
@@ -78,7 +78,7 @@ impl Foreground {
         &self,
         call: &Call,
         open: &OpenCall,
-        job: &NewResponseJob,
+        planned: &PlannedResponse,
         (events, mut builder, log): (EventStream, EventBuilder, Option<EventLog>),
         sender: &mut ResponseSender,
     ) {
@@ -87,7 +87,7 @@ impl Foreground {
         let (generated, is_pointed) = tokio::join!(generate(events, &open.used, &mut builder, &mut sink), async {
             // Repeats of the request wait until there is a record to follow.
             match lease {
-                Some(lease) => self.pipeline.idempotency.point_to_response(lease, &job.key.response_id).await,
+                Some(lease) => self.pipeline.idempotency.point_to_response(lease, &planned.key.response_id).await,
                 None => false,
             }
         });
@@ -95,7 +95,7 @@ impl Foreground {
         sink.note(&end.events);
         let ((), is_kept) = tokio::join!(
             self.pipeline.settle(call, open, &end.usage),
-            self.keep_stream(call, open, job, is_pointed, sink.log.as_mut(), &end)
+            self.keep_stream(call, open, planned, is_pointed, sink.log.as_mut(), &end)
         );
         open.report(call, &end.usage, end.status == Status::Failed || !is_kept);
         if is_kept {
@@ -111,7 +111,7 @@ impl Foreground {
         &self,
         call: &Call,
         open: &mut OpenCall,
-        job: &NewResponseJob,
+        planned: &PlannedResponse,
         (events, mut builder): (EventStream, EventBuilder),
         sender: &mut ResponseSender,
     ) {
@@ -132,8 +132,8 @@ impl Foreground {
         tokio::join!(
             self.pipeline.settle(call, open, &end.usage),
             self.pipeline.complete(open, true, success_answer(ContentType::Json, body.clone())),
-            self.keep_response(call, job, &end),
-            self.append_turn(job, &end),
+            self.keep_response(call, planned, &end),
+            self.append_turn(planned, &end),
         );
         sender.send_whole(ContentType::Json, body, open.metadata.clone()).await;
     }
@@ -159,7 +159,7 @@ impl Foreground {
         &self,
         call: &Call,
         open: &OpenCall,
-        job: &NewResponseJob,
+        planned: &PlannedResponse,
         log: Option<EventLog>,
         error: Error,
         sender: &mut ResponseSender,
@@ -169,7 +169,7 @@ impl Foreground {
             // The record ends before it is deleted, so that the sweeper finds nothing to settle.
             let mut log = EventLog::new(self.records.clone(), self.clock.clone(), log.run);
             self.finish_log(Some(&mut log), &RunEnd::discarded(), None).await;
-            if let Err(error) = self.records.delete(&job.key, self.clock.now()).await {
+            if let Err(error) = self.records.delete(&planned.key, self.clock.now()).await {
                 tracing::error!(error = %ErrorChain(&error), "record of a failed response not deleted");
             }
         };
@@ -181,11 +181,11 @@ impl Foreground {
     async fn open_log(
         &self,
         call: &Call,
-        job: &NewResponseJob,
+        planned: &PlannedResponse,
         reservation: StoredReservation,
         first: &[ResponseEvent],
     ) -> Option<EventLog> {
-        if !job.can_be_followed(call) {
+        if !planned.can_be_followed(call) {
             return None;
         }
         let lease_until = self.clock.now().plus_ms(LEASE_MS).max(call.time.over_at);
@@ -194,9 +194,9 @@ impl Foreground {
             lease_until,
             due_at: Some(lease_until),
             reservation: Some(reservation),
-            ..job.record(call, Status::InProgress)
+            ..planned.record(call, Status::InProgress)
         };
-        let request = job.stored_request(job.skeleton(Status::InProgress), None);
+        let request = planned.stored_request(planned.skeleton(Status::InProgress), None);
         let new = NewResponse { record, request, events: chunk(first), response: None, key: None };
         match self.records.create(&new).await {
             Ok(WriteOutcome::Written) => Some(EventLog::new(self.records.clone(), self.clock.clone(), new.record)),
@@ -214,7 +214,7 @@ impl Foreground {
         &self,
         call: &Call,
         open: &OpenCall,
-        job: &NewResponseJob,
+        planned: &PlannedResponse,
         is_pointed: bool,
         log: Option<&mut EventLog>,
         end: &RunEnd,
@@ -230,7 +230,7 @@ impl Foreground {
             self.pipeline.complete(open, false, answer).await;
         }
         if is_kept {
-            self.append_turn(job, end).await;
+            self.append_turn(planned, end).await;
         }
         is_kept
     }
@@ -254,17 +254,17 @@ impl Foreground {
     }
 
     /// Stores a response that was made whole, if the request wants it stored.
-    async fn keep_response(&self, call: &Call, job: &NewResponseJob, end: &RunEnd) {
-        if !job.create.store {
+    async fn keep_response(&self, call: &Call, planned: &PlannedResponse, end: &RunEnd) {
+        if !planned.create.store {
             return;
         }
         let record = ResponseRecord {
             finished_at: Some(self.clock.now()),
             usage: end.usage,
             cost: end.cost,
-            ..job.record(call, end.status)
+            ..planned.record(call, end.status)
         };
-        let request = job.stored_request(job.skeleton(Status::InProgress), None);
+        let request = planned.stored_request(planned.skeleton(Status::InProgress), None);
         let response = Some(end.response.to_bytes());
         let new = NewResponse { record, request, events: Bytes::new(), response, key: None };
         if let Err(error) = self.records.create(&new).await {
@@ -273,12 +273,12 @@ impl Foreground {
     }
 
     /// Adds the turn to the response's conversation.
-    async fn append_turn(&self, job: &NewResponseJob, end: &RunEnd) {
-        let Some(id) = job.create.conversation.as_ref().filter(|_| end.status != Status::Failed) else { return };
-        let mut items = job.create.input.clone();
+    async fn append_turn(&self, planned: &PlannedResponse, end: &RunEnd) {
+        let Some(id) = planned.create.conversation.as_ref().filter(|_| end.status != Status::Failed) else { return };
+        let mut items = planned.create.input.clone();
         items.extend(output_items(&end.response.to_bytes()).unwrap_or_default());
-        let turn = Turn { at: job.turn_at, id: job.key.response_id.clone() };
-        if let Err(error) = self.conversations.append_turn(&job.key.project_id, id, &turn, &items).await {
+        let turn = Turn { at: planned.turn_at, id: planned.key.response_id.clone() };
+        if let Err(error) = self.conversations.append_turn(&planned.key.project_id, id, &turn, &items).await {
             tracing::error!(error = %ErrorChain(&error), "turn not added to its conversation");
         }
     }

@@ -56,7 +56,7 @@ pub struct Responses {
 }
 
 /// A response to be made, with everything decided that needs no admission.
-struct NewResponseJob {
+struct PlannedResponse {
     create: CreateResponse,
     key: ResponseKey,
     created_at: Timestamp,
@@ -92,28 +92,28 @@ impl Responses {
         }
         let (project, key) = (&call.caller.project, options.idempotency_key.as_deref());
         call.key = KeyPlan::new(project, PATH, key, options.retry_count, || fingerprint);
-        let job = NewResponseJob {
+        let planned = PlannedResponse {
             create,
             key: ResponseKey { project_id: project.id.clone(), response_id: id::new_ordered("resp_", now) },
             created_at: now,
             turn_at: now.max(context.last_at.plus_ms(1)),
             context: context.items,
         };
-        self.pipeline.run(call, ResponseRunner { responses: Arc::clone(self), job }).await
+        self.pipeline.run(call, ResponseRunner { responses: Arc::clone(self), planned }).await
     }
 }
 
 /// Runs a call for a response.
 struct ResponseRunner {
     responses: Arc<Responses>,
-    job: NewResponseJob,
+    planned: PlannedResponse,
 }
 
 impl Runner for ResponseRunner {
     async fn run(&self, _: &Pipeline, call: &Call, open: &mut OpenCall, sender: &mut ResponseSender) {
-        match self.job.create.background {
-            true => Box::pin(self.responses.acceptor.accept(call, open, &self.job, sender)).await,
-            false => Box::pin(self.responses.foreground.make(call, open, &self.job, sender)).await,
+        match self.planned.create.background {
+            true => Box::pin(self.responses.acceptor.accept(call, open, &self.planned, sender)).await,
+            false => Box::pin(self.responses.foreground.make(call, open, &self.planned, sender)).await,
         }
     }
 
@@ -124,7 +124,7 @@ impl Runner for ResponseRunner {
         metadata: CallMetadata,
         sender: &mut ResponseSender,
     ) -> Result<(), Error> {
-        let key = ResponseKey { response_id, ..self.job.key.clone() };
+        let key = ResponseKey { response_id, ..self.planned.key.clone() };
         let found = self.responses.records.get(&key).await?.filter(|found| !found.deleted);
         found.ok_or_else(|| Error::NotFound { kind: "response", id: key.response_id.clone() })?;
         sender.begin(Head::stream(metadata));

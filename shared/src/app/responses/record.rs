@@ -1,6 +1,6 @@
 //! The record of a response as it begins.
 
-use super::NewResponseJob;
+use super::PlannedResponse;
 use crate::app::generation::StoredRequest;
 use crate::app::pipeline::Call;
 use crate::app::telemetry::current_traceparent;
@@ -11,7 +11,7 @@ use crate::model::object::Object;
 use crate::model::tokens::Usage;
 use bytes::Bytes;
 
-impl NewResponseJob {
+impl PlannedResponse {
     pub(super) fn record(&self, call: &Call, status: Status) -> ResponseRecord {
         ResponseRecord {
             key: self.key.clone(),

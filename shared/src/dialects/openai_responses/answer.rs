@@ -1,4 +1,4 @@
-//! The final response object.
+//! The ends of a response object: usage, failure, cancellation.
 
 use serde_json::value::RawValue;
 

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `name` | the text in the trace |
 //! | `rate` | at a store: strikes per 1,000 calls; elsewhere: share among the faults of its table (see [`Odds`]) |
-//! | `harmless` | every store call is still performed exactly once and answered, and no process dies |
+//! | `harmless` | every store call is still performed and answered (a message perhaps twice), and no process dies |
 //! | `fits` | the calls at which the fault can strike |
 //! | `effect` | the action instead of the plain call |
 

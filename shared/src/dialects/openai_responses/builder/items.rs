@@ -22,10 +22,6 @@ impl OutputItems {
         Self { outputs: Vec::new(), events: Vec::new(), next_sequence, now }
     }
 
-    pub(super) fn next_sequence(&self) -> u64 {
-        self.next_sequence
-    }
-
     pub(super) fn take_events(&mut self) -> Vec<ResponseEvent> {
         std::mem::take(&mut self.events)
     }

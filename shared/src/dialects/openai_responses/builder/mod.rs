@@ -34,12 +34,6 @@ impl EventBuilder {
         Self { response: skeleton, items: OutputItems::new(first_sequence, now), finish: None }
     }
 
-    /// The number of the next event.
-    #[must_use]
-    pub fn next_sequence(&self) -> u64 {
-        self.items.next_sequence()
-    }
-
     /// `response.created`, the first event. The status is `Queued` for a background response and `InProgress`
     /// otherwise.
     pub fn created_event(&mut self, status: Status) -> ResponseEvent {
@@ -116,12 +110,6 @@ impl EventBuilder {
         let response = self.cut_short(answer::failed_response(&self.response, code, message), bill);
         self.items.emit("response.failed", &Object::default().with("response", &response));
         (self.items.take_events(), response)
-    }
-
-    /// Ends the response after the caller cancelled it. The stream of a cancelled response has no last event.
-    #[must_use]
-    pub fn cancel(self, bill: Option<&Bill>) -> Object {
-        self.cut_short(answer::cancelled_response(&self.response), bill)
     }
 
     fn announce(&mut self, name: &'static str, status: Status) -> ResponseEvent {
