@@ -1,4 +1,4 @@
-//! Settling calls: each reservation is settled once, and its usage is counted. No other module settles.
+//! Settling calls: each reservation is settled once, and its usage is counted. No other module decides a settlement.
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
-//! The one pipeline of every call: [`Call`] (checked, priced, bounded) -> [`OpenCall`] (admitted, key claimed, cache looked
-//! up) -> the provider's answer -> settled.
+//! The pipeline of a call: [`Call`] (checked, priced, bounded) -> [`OpenCall`] (admitted, key claimed, cache looked up) ->
+//! the provider's answer -> settled. A worker takes the same steps with the same parts, under the fence of its record
+//! instead of a key (`jobs::worker`).
 //!
 //! A call runs in a task of its own: it ends whether or not its client stays. Every way out settles it: success, error,
 //! refusal, hang-up, deadline, and a panic anywhere in the task.
