@@ -6,13 +6,14 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::app::projects::{LimitsPatch, ProjectPatch, Projects};
+use shared::app::projects::Projects;
 use shared::app::{Error, Page};
 use shared::edge::{Admin, Input, List, Path, Rejection};
 use shared::model::invalid::Invalid;
 use shared::model::money::MicroUsd;
 use shared::model::patch::Patch;
 use shared::model::project::Limits;
+use shared::model::project_patch::{LimitsPatch, ProjectPatch};
 
 use crate::wire;
 

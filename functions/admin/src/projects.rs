@@ -5,10 +5,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use shared::app::projects::{NewProject, ProjectPatch, Projects};
+use shared::app::projects::{NewProject, Projects};
 use shared::edge::{Admin, Input, List, Params, Path, Rejection, cursor};
 use shared::model::patch::Patch;
 use shared::model::project::{Limits, Name, Policy, Project};
+use shared::model::project_patch::ProjectPatch;
 
 use crate::wire::{self, LimitsBody, LimitsObject, PolicyBody};
 

@@ -1,11 +1,11 @@
 //! The JSON of a project's `limits` and `policy`, which OpenAI's projects do not have, and the ranges of their values.
 
 use serde::{Deserialize, Serialize};
-use shared::app::projects::{LimitsPatch, PolicyPatch};
 use shared::model::invalid::Invalid;
 use shared::model::money::MicroUsd;
 use shared::model::patch::Patch;
 use shared::model::project::{Limits, MAX_CACHE_TTL_SECONDS};
+use shared::model::project_patch::{LimitsPatch, PolicyPatch};
 
 /// The limits in an answer; `null` means no limit.
 #[derive(Serialize)]

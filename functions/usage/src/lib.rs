@@ -10,9 +10,9 @@ use axum::routing::get;
 use axum::{Json, Router};
 use shared::app::Auth;
 use shared::app::usage::UsageReports;
-use shared::data::Operation;
 use shared::edge::{Admin, Params, Rejection};
 use shared::model::clock::Clock;
+use shared::model::usage::Operation;
 
 use query::Report;
 use report::Page;

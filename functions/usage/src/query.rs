@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use shared::app::usage::{Grouping, Range, Selection, UsageQuery, Width};
-use shared::data::Operation;
+use shared::app::usage::UsageQuery;
 use shared::edge::Params;
 use shared::model::clock::Timestamp;
 use shared::model::invalid::Invalid;
+use shared::model::usage::Operation;
+use shared::model::usage::{Grouping, Range, Selection, Width};
 
 /// The requested report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

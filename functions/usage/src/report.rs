@@ -1,9 +1,10 @@
 //! Reports in OpenAI's format.
 
 use serde::Serialize;
-use shared::app::usage::{Group, Tally, UsagePage};
-use shared::data::{Operation, UsageCount};
+use shared::app::usage::UsagePage;
 use shared::model::money::MicroUsd;
+use shared::model::usage::{Group, Tally};
+use shared::model::usage::{Operation, UsageCount};
 
 use crate::query::{Report, write_page};
 

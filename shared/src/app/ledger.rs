@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use super::admission::{Admission, Admitted};
 use super::telemetry::{self, TelemetryEvent};
-use crate::data::{MeterKey, UsageCounters, UsageKey};
-use crate::data::{Meters, Operation, Reservation, SettleOutcome, StoreError, Stores, UsageCount};
+use crate::data::{MeterKey, UsageCounters};
+use crate::data::{Meters, Reservation, SettleOutcome, StoreError, Stores};
 use crate::model::clock::Clock;
 use crate::model::error_chain::ErrorChain;
 use crate::model::money::MicroUsd;
 use crate::model::tokens::Usage;
+use crate::model::usage::UsageKey;
+use crate::model::usage::{Operation, UsageCount};
 
 /// Where a call is counted.
 pub(super) struct Account<'a> {

@@ -50,7 +50,7 @@ pub use responses::{
 };
 pub use schema::create_table;
 pub use table::Table;
-pub use usage_counters::{Operation, UsageCount, UsageCounters, UsageKey};
+pub use usage_counters::UsageCounters;
 pub use webhook_endpoints::EndpointRecords;
 
 use bodies::Bodies;

@@ -4,7 +4,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{BuildError, SdkError};
@@ -15,13 +14,12 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, ConditionCheck, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
     Update,
 };
-use rand::RngExt as _;
 
 use super::change::{Change, Returning, UpdateOutcome, Write, WriteOutcome};
 use super::error::{Contended, StoreError};
 use super::item::{Item, text};
 use super::keys::Key;
-use crate::model::rng;
+use crate::model::backoff::Backoff;
 
 /// The table of one deployment. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -246,10 +244,10 @@ const CONFLICT_TRIES: u32 = 10;
 
 /// Waits for a transaction to end: longer after each conflict, and at random, so that the callers separate.
 pub(super) async fn conflict_pause(tried: u32) {
-    let most = 4_u64 << tried.min(6);
-    let wait = rng::rng().random_range(most / 2..=most);
-    tokio::time::sleep(Duration::from_millis(wait)).await;
+    CONFLICT.wait(tried).await;
 }
+
+const CONFLICT: Backoff = Backoff::new(4, 256);
 
 async fn collect(query: QueryFluentBuilder) -> Result<Vec<Item>, StoreError> {
     let pages = query.into_paginator().items().send();

@@ -1,7 +1,5 @@
 //! Usage counters: one item per project, hour, operation, model, key and meter shard. Each settlement adds to one.
 
-use std::ops::AddAssign;
-
 use super::change::Change;
 use super::error::StoreError;
 use super::item::{Item, Reader, number};
@@ -10,62 +8,7 @@ use super::table::Table;
 use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 use crate::model::tokens::Usage;
-
-/// The kind of calls that a counter counts. The names are those of OpenAI's usage endpoints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Operation {
-    Completions,
-    Embeddings,
-    Moderations,
-}
-
-impl Operation {
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Completions => "completions",
-            Self::Embeddings => "embeddings",
-            Self::Moderations => "moderations",
-        }
-    }
-
-    fn parse(name: &str) -> Option<Self> {
-        [Self::Completions, Self::Embeddings, Self::Moderations].into_iter().find(|operation| operation.name() == name)
-    }
-}
-
-/// Identifies a counter.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct UsageKey {
-    pub project_id: String,
-    /// UTC, `2026-11-22T17`.
-    pub hour: String,
-    pub operation: Operation,
-    pub model: String,
-    /// `key_...`; `unknown` for reservations that the sweeper settled.
-    pub api_key_id: String,
-    pub shard: u8,
-}
-
-/// The value of a counter.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct UsageCount {
-    pub requests: u64,
-    pub tokens: Usage,
-    pub cost: MicroUsd,
-}
-
-impl AddAssign for UsageCount {
-    fn add_assign(&mut self, other: Self) {
-        self.requests += other.requests;
-        self.tokens.input += other.tokens.input;
-        self.tokens.cached_input += other.tokens.cached_input;
-        self.tokens.cache_write += other.tokens.cache_write;
-        self.tokens.output += other.tokens.output;
-        self.tokens.reasoning += other.tokens.reasoning;
-        self.cost += other.cost;
-    }
-}
+use crate::model::usage::{Operation, UsageCount, UsageKey};
 
 /// DynamoDB may delete a counter this long after the last addition.
 const KEPT_SECONDS: u64 = 400 * 86_400;

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use shared::data::{Queue, Shard, UsageCount};
+use shared::data::{Queue, Shard};
 use shared::edge::worker::{SqsBatchResponse, SqsEvent};
 use shared::model::id;
 use shared::model::project::{ApiKeySecret, Limits, Policy, Project};
+use shared::model::usage::UsageCount;
 
 use crate::TestApp;
 

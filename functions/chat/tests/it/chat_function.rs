@@ -5,11 +5,11 @@ use std::path::Path;
 use kit::{ADMIN_KEY, TestApp, send};
 use runtime_api::{Answer, Chunk, Deployment, Function, Upstream, UpstreamCall, request_event};
 use serde_json::{Value, json};
-use shared::data::UsageCount;
 use shared::model::clock::Clock;
 use shared::model::money::MicroUsd;
 use shared::model::project::{Limits, Policy, Project};
 use shared::model::tokens::Usage;
+use shared::model::usage::UsageCount;
 
 pub(crate) const PATH: &str = "/v1/chat/completions";
 

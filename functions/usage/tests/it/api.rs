@@ -3,11 +3,11 @@
 use axum::Router;
 use kit::TestApp;
 use serde_json::Value;
-use shared::data::{Operation, UsageCount, UsageKey};
 use shared::model::clock::{Clock, Timestamp};
 use shared::model::money::MicroUsd;
 use shared::model::project::{Limits, Policy};
 use shared::model::tokens::Usage;
+use shared::model::usage::{Operation, UsageCount, UsageKey};
 
 /// 2026-01-01T00:00:00Z, the first day of the tests.
 pub(crate) const DAY: u64 = 1_767_225_600;

@@ -2,10 +2,12 @@
 
 use bytes::Bytes;
 
-use super::{EventLog, LOST_AFTER_MS, StoredRequest};
+use super::{EventLog, LOST_AFTER_MS};
 use crate::app::error::Error;
 use crate::data::{ResponseEnd, ResponseRecord};
-use crate::dialects::openai_responses::{Bill, EventBuilder, ResponseEvent, Status, failed_response};
+use crate::dialects::openai_responses::{
+    Bill, EventBuilder, Item, ResponseEvent, Status, StoredRequest, failed_response, output_items,
+};
 use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 use crate::model::object::Object;
@@ -89,6 +91,16 @@ pub(in crate::app) fn failed_end(
         finished_at: now,
         due_at: Some(now.plus_ms(LOST_AFTER_MS)),
     }
+}
+
+/// Reads the stored request of a response.
+pub(in crate::app) fn read_request(stored: &[u8]) -> Result<StoredRequest, Error> {
+    StoredRequest::read(stored).map_err(Error::internal("read the request of a response"))
+}
+
+/// Reads the output items of a stored response.
+pub(in crate::app) fn read_output(response: &[u8]) -> Result<Vec<Item>, Error> {
+    output_items(response).map_err(Error::internal("read a response"))
 }
 
 /// The response before anything was generated, from its stored request; empty if that cannot be read.

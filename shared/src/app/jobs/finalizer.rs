@@ -9,14 +9,14 @@ use std::time::Duration;
 use crate::app::admission::Admitted;
 use crate::app::conversations::Conversations;
 use crate::app::error::Error;
-use crate::app::generation::{StoredRequest, failed_end, finished_record, output_items};
+use crate::app::generation::{failed_end, finished_record, read_output, read_request};
 use crate::app::ledger::{Account, Ledger};
 use crate::app::pipeline::UsageMeter;
 use crate::app::telemetry::{self, TelemetryEvent, traceparent_after};
 use crate::app::webhooks::Announcer;
 use crate::data::{
-    JobRecords, KeyCompletion, Operation, ResponseEnd, ResponseRecord, ResponseRecords, StoreError, StoredReservation,
-    Turn, WriteOutcome,
+    JobRecords, KeyCompletion, ResponseEnd, ResponseRecord, ResponseRecords, StoreError, StoredReservation, Turn,
+    WriteOutcome,
 };
 use crate::dialects::openai_chat::bound::estimated_usage;
 use crate::dialects::openai_responses::Status;
@@ -26,6 +26,7 @@ use crate::model::error_chain::ErrorChain;
 use crate::model::money::MicroUsd;
 use crate::model::object::Object;
 use crate::model::tokens::{Bound, Usage};
+use crate::model::usage::Operation;
 use crate::model::webhook::{EventType, WebhookEvent};
 
 /// Ends responses and does the work that follows.
@@ -209,9 +210,9 @@ impl Finalizer {
             return Ok(());
         };
         let Some(stored) = self.records.get_stored(&record.key, self.clock.now()).await? else { return Ok(()) };
-        let request = StoredRequest::read(&stored.request)?;
+        let request = read_request(&stored.request)?;
         let mut items = request.input();
-        items.extend(stored.response.map(|response| output_items(&response)).transpose()?.unwrap_or_default());
+        items.extend(stored.response.map(|response| read_output(&response)).transpose()?.unwrap_or_default());
         let turn = Turn { at: Timestamp(request.turn_at), id: record.key.response_id.clone() };
         self.conversations.append_turn(&record.key.project_id, conversation_id, &turn, &items).await
     }

@@ -10,13 +10,12 @@ use crate::app::error::Error;
 use crate::app::ledger::Ledger;
 use crate::app::telemetry::{self, TelemetryEvent};
 use crate::app::webhooks::Deliverer;
-use crate::data::{
-    DUE_SHARDS, Due, DueIndex, MeterKey, Meters, Operation, Reservation, SWEEP_INTERVAL_MS, SettleOutcome,
-};
+use crate::data::{DUE_SHARDS, Due, DueIndex, MeterKey, Meters, Reservation, SWEEP_INTERVAL_MS, SettleOutcome};
 use crate::model::catalog::{Catalog, ModelKind};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error_chain::ErrorChain;
 use crate::model::money::MicroUsd;
+use crate::model::usage::Operation;
 
 /// Items of one shard of the index that are handled at once: most of a sweep waits for the stores. Not more, because some
 /// items read whole requests, and the function has little memory.

@@ -13,8 +13,8 @@ use crate::app::admission::{Admission, AdmissionRequest, Limit, Refusal};
 use crate::app::dispatch::{DispatchRequest, Dispatched, Dispatcher, EventStream};
 use crate::app::error::Error;
 use crate::app::generation::{
-    EventLog, EventSink, Generated, LEASE_MS, LOST_AFTER_MS, RunEnd, RunLost, StoredRequest, describe, expect_stream,
-    generate, skeleton_of,
+    EventLog, EventSink, Generated, LEASE_MS, LOST_AFTER_MS, RunEnd, RunLost, describe, expect_stream, generate,
+    read_request, skeleton_of,
 };
 use crate::app::ledger::Ledger;
 use crate::app::pipeline::{GRACE_MS, TimeLimit, UsageMeter, find_model};
@@ -26,7 +26,7 @@ use crate::data::{
 };
 use crate::dialects::openai_chat::Body;
 use crate::dialects::openai_chat::bound;
-use crate::dialects::openai_responses::{EventBuilder, Status};
+use crate::dialects::openai_responses::{EventBuilder, Status, StoredRequest};
 use crate::model::catalog::{Catalog, Model};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::message::ResponseKey;
@@ -127,7 +127,7 @@ impl ResponseWorker {
         if let Some(message) = self.give_up(record) {
             return self.finalizer.fail_unstarted(record, &skeleton, &message).await;
         }
-        let request = match request?.map(|stored| StoredRequest::read(&stored)) {
+        let request = match request?.map(|stored| read_request(&stored)) {
             Some(Ok(request)) => request,
             unreadable => {
                 tracing::error!(is_there = unreadable.is_some(), "request of a response cannot be read");

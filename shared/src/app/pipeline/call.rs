@@ -9,7 +9,6 @@ use crate::app::cache::CachePlan;
 use crate::app::error::{Error, RenderedError};
 use crate::app::idempotency::KeyPlan;
 use crate::app::ledger::Account;
-use crate::data::Operation;
 use crate::dialects::openai_chat::Body;
 use crate::dialects::openai_chat::bound;
 use crate::model::catalog::{Catalog, Model, ModelKind};
@@ -19,6 +18,7 @@ use crate::model::money::MicroUsd;
 use crate::model::project::Caller;
 use crate::model::provider::Endpoint;
 use crate::model::tokens::{Bound, Price, Usage};
+use crate::model::usage::Operation;
 
 /// How a call is to be run: the wishes of its request's headers.
 #[derive(Debug, Clone)]

@@ -5,7 +5,6 @@
 //! `Admission::apply_limits`.
 
 mod accounts;
-mod patch;
 
 use std::sync::Arc;
 
@@ -18,9 +17,9 @@ use crate::model::backoff;
 use crate::model::clock::Clock;
 use crate::model::id;
 use crate::model::project::{Limits, Name, Policy, Project};
+use crate::model::project_patch::ProjectPatch;
 
 pub use accounts::{Issued, ServiceAccounts};
-pub use patch::{LimitsPatch, PolicyPatch, ProjectPatch};
 
 /// Number of times that a change is tried while other changes of the same project interfere.
 const MAX_TRIES: u32 = 10;

@@ -2,7 +2,7 @@
 
 use super::Responses;
 use crate::app::error::Error;
-use crate::app::generation::{StoredRequest, output_items};
+use crate::app::generation::{read_output, read_request};
 use crate::dialects::openai_responses::{CreateResponse, Item, Status};
 use crate::model::clock::Timestamp;
 use crate::model::invalid::Invalid;
@@ -50,10 +50,10 @@ impl Responses {
             );
             return Err(invalid(message, "previous_response_not_completed"));
         };
-        let request = StoredRequest::read(&found.request)?;
+        let request = read_request(&found.request)?;
         let mut turns = request.context();
         turns.extend(request.input());
-        turns.extend(output_items(&response)?);
+        turns.extend(read_output(&response)?);
         Ok(turns)
     }
 }

@@ -10,7 +10,7 @@ use crate::app::answer::{Head, ResponseSender};
 use crate::app::conversations::Conversations;
 use crate::app::dispatch::EventStream;
 use crate::app::error::Error;
-use crate::app::generation::{EventLog, EventSink, Generated, LEASE_MS, RunEnd, expect_stream, generate, output_items};
+use crate::app::generation::{EventLog, EventSink, Generated, LEASE_MS, RunEnd, expect_stream, generate};
 use crate::app::idempotency::{error_answer, success_answer};
 use crate::app::jobs::Finalizer;
 use crate::app::pipeline::{Call, OpenCall, Pipeline};
@@ -19,7 +19,7 @@ use crate::data::{
 };
 use crate::dialects::ContentType;
 use crate::dialects::openai_chat::bound;
-use crate::dialects::openai_responses::{EventBuilder, ResponseEvent, Status};
+use crate::dialects::openai_responses::{EventBuilder, ResponseEvent, Status, output_items};
 use crate::model::clock::Clock;
 use crate::model::error_chain::ErrorChain;
 use crate::model::provider::Failure;

@@ -1,11 +1,10 @@
 //! The record of a response as it begins.
 
 use super::PlannedResponse;
-use crate::app::generation::StoredRequest;
 use crate::app::pipeline::Call;
 use crate::app::telemetry::current_traceparent;
 use crate::data::ResponseRecord;
-use crate::dialects::openai_responses::{ResponseEvent, Status};
+use crate::dialects::openai_responses::{ResponseEvent, Status, StoredRequest};
 use crate::model::money::MicroUsd;
 use crate::model::object::Object;
 use crate::model::tokens::Usage;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Responses;
 use crate::app::answer::{CallAnswer, CallMetadata, Head, ResponseSender};
 use crate::app::error::Error;
-use crate::app::generation::StoredRequest;
+use crate::app::generation::read_request;
 use crate::app::pipeline::TimeLimit;
 use crate::data::{EventReader, StoredResponse};
 use crate::dialects::openai_responses::{CreateResponse, Item, Status, cancelled_response, deleted_response, is_id};
@@ -62,7 +62,7 @@ impl Responses {
     /// # Errors
     /// `NotFound`.
     pub async fn input_items(&self, caller: &Caller, response_id: &str) -> Result<Vec<Item>, Error> {
-        Ok(StoredRequest::read(&self.find_visible(caller, response_id).await?.request)?.input())
+        Ok(read_request(&self.find_visible(caller, response_id).await?.request)?.input())
     }
 
     /// A request with its references resolved, and the turns before it: everything whose tokens count as input.
@@ -125,7 +125,7 @@ fn to_object(found: &StoredResponse) -> Result<Object, Error> {
     if let Some(response) = &found.response {
         return Object::parse(response).map_err(Error::internal("read a response"));
     }
-    let skeleton = StoredRequest::read(&found.request)?.skeleton;
+    let skeleton = read_request(&found.request)?.skeleton;
     Ok(match found.record.status {
         Status::Cancelled => cancelled_response(&skeleton),
         status => skeleton.with("status", status.name()),

@@ -23,6 +23,7 @@ mod part;
 mod settings;
 mod skeleton;
 mod status;
+mod stored_request;
 mod view;
 
 pub use answer::{Bill, cancelled_response, deleted_response, failed_response};
@@ -35,6 +36,7 @@ pub use item::{Item, is_id, parse_items};
 pub use list::{ListQuery, Order, list};
 pub use metadata::metadata;
 pub use status::Status;
+pub use stored_request::{StoredRequest, output_items};
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::buckets::Bucket;
-use crate::data::{Operation, UsageCount, UsageKey};
+use super::{Operation, UsageCount, UsageKey};
 use crate::model::clock::Timestamp;
 
 /// Selects the counters of a report and says how to group them. An empty set selects all.
@@ -62,7 +62,8 @@ impl Selection {
 /// Sums `counters` by bucket and group.
 ///
 /// The buckets must be in order and must not overlap. A counter that lies in no bucket is ignored.
-pub(super) fn aggregate(buckets: &[Bucket], counters: &[(UsageKey, UsageCount)], selection: &Selection) -> Vec<Tally> {
+#[must_use]
+pub fn aggregate(buckets: &[Bucket], counters: &[(UsageKey, UsageCount)], selection: &Selection) -> Vec<Tally> {
     // Hours are compared as text, because they sort in the order of time.
     let hour = |seconds: u64| Timestamp(seconds.saturating_mul(1_000)).hour();
     let hours: Vec<(String, String)> = buckets.iter().map(|bucket| (hour(bucket.start), hour(bucket.end))).collect();

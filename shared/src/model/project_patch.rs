@@ -30,7 +30,7 @@ pub struct PolicyPatch {
 
 impl ProjectPatch {
     /// Changes the project. The caller updates the revision.
-    pub(super) fn apply(&self, project: &mut Project) {
+    pub fn apply(&self, project: &mut Project) {
         if let Some(name) = &self.name {
             project.name = name.clone().into();
         }

@@ -3,18 +3,14 @@
 //! A counter can exceed the meter, because a repeated write counts twice; see `data::UsageCounters::add`. Reports are for
 //! information: limits are decided by the meter.
 
-mod aggregate;
-mod buckets;
-
 use std::collections::BTreeSet;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::error::Error;
-use crate::data::{ProjectRecords, StoreError, Stores, UsageCount, UsageCounters, UsageKey};
+use crate::data::{ProjectRecords, StoreError, Stores, UsageCounters};
 use crate::model::clock::Timestamp;
-pub use aggregate::{Group, Grouping, Selection, Tally};
-pub use buckets::{Bucket, Range, Width};
+use crate::model::usage::{Range, Selection, Tally, UsageCount, UsageKey, aggregate};
 
 /// The request for one page of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +52,7 @@ impl UsageReports {
             (Some(first), Some(last)) => self.read_counters(&query.selection.projects, first.start, last.end).await?,
             _ => Vec::new(),
         };
-        Ok(UsagePage { tallies: aggregate::aggregate(&buckets, &counters, &query.selection), next })
+        Ok(UsagePage { tallies: aggregate(&buckets, &counters, &query.selection), next })
     }
 
     /// Reads the counters of the hours from `start` to before `end`, in Unix seconds. An empty set of projects selects
