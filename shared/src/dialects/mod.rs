@@ -4,6 +4,7 @@
 //! If client and provider use the same API, bytes pass unchanged. Everything here is pure: no I/O, no clock, no HTTP
 //! framework.
 
+pub mod body;
 mod content_type;
 pub mod openai_chat;
 pub mod openai_responses;

@@ -2,53 +2,9 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeOwned, SeqAccess, Visitor};
+use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-
-use crate::model::invalid::Invalid;
-
-/// Reads a shape. An error names the path of the field.
-pub(in crate::dialects) fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, Invalid> {
-    read_at(json, "")
-}
-
-/// Reads a shape at the path `at` of the body. An error names the whole path of the field.
-pub(in crate::dialects) fn read_at<T: DeserializeOwned>(json: &[u8], at: &str) -> Result<T, Invalid> {
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let reason = error.inner().to_string();
-        let reason = reason.split(" at line ").next().unwrap_or_default();
-        let path = join_paths(at, &error.path().to_string());
-        match reason.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
-            Some(field) => missing(&join_paths(&path, field)),
-            None => Invalid {
-                message: format!("Invalid value for '{path}': {reason}."),
-                param: Some(path),
-                code: Some("invalid_type"),
-            },
-        }
-    })
-}
-
-/// The error for a missing field.
-pub(in crate::dialects) fn missing(param: &str) -> Invalid {
-    Invalid {
-        message: format!("Missing required parameter: '{param}'."),
-        param: Some(param.to_owned()),
-        code: Some("missing_required_parameter"),
-    }
-}
-
-/// The path of `inner` within `outer`. The path `.` is the whole value.
-fn join_paths(outer: &str, inner: &str) -> String {
-    match (outer, inner) {
-        ("" | ".", inner) => inner.to_owned(),
-        (outer, ".") => outer.to_owned(),
-        (outer, inner) if inner.starts_with('[') => format!("{outer}{inner}"),
-        (outer, inner) => format!("{outer}.{inner}"),
-    }
-}
 
 /// A string that is not empty.
 pub(in crate::dialects) struct Name(pub(in crate::dialects) String);

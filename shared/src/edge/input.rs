@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::reject::Rejection;
 use crate::app::Error;
+use crate::dialects::body;
 use crate::model::invalid::Invalid;
 
 /// The largest body that Lambda accepts.
@@ -25,19 +26,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Input<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Rejection> {
         let bytes = read_body(Bytes::from_request(request, state).await)?;
-        let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
-        let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-            let path = error.path().to_string();
-            // If the text is not JSON, the path only says where the parser stopped; it names no field.
-            invalid_body(error.inner(), (error.inner().is_data() && path != ".").then_some(path))
-        })?;
-        deserializer.end().map_err(|error| invalid_body(&error, None))?;
-        Ok(Self(value))
+        Ok(Self(body::parse(&bytes).map_err(Error::from)?))
     }
-}
-
-fn invalid_body(error: &serde_json::Error, param: Option<String>) -> Error {
-    Error::Invalid(Invalid { message: format!("Invalid request body: {error}."), param, code: None })
 }
 
 /// The bytes of a body.

@@ -114,33 +114,38 @@ async fn fields_that_are_wrong_are_named() {
         format!("{project}/rate_limits/rl_all"),
     );
     let long = format!(r#"{{"name":"{}"}}"#, "a".repeat(201));
-    let cases = [
+    let types = [
         (PROJECTS, r#"{"name":7}"#, "name"),
+        (&project, r#"{"limits":7}"#, "limits"),
+        (&project, r#"{"limits":{"requests_per_minute":-1}}"#, "limits.requests_per_minute"),
+        (&project, r#"{"limits":{"tokens_per_minute":1.5}}"#, "limits.tokens_per_minute"),
+        (&project, r#"{"limits":{"budget_usd_per_month":"10"}}"#, "limits.budget_usd_per_month"),
+        (&project, r#"{"limits":{"rpm":1}}"#, "limits.rpm"),
+        (&project, r#"{"policy":{"dedupe_retries":1}}"#, "policy.dedupe_retries"),
+        (&project, r#"{"policy":{"cache":1}}"#, "policy.cache"),
+        (&spend, r#"{"threshold_amount":-5}"#, "threshold_amount"),
+    ];
+    let values = [
         (PROJECTS, r#"{"name":" "}"#, "name"),
         (PROJECTS, &long, "name"),
         (&project, r#"{"name":""}"#, "name"),
         (&accounts, r#"{"name":""}"#, "name"),
         (&accounts, r#"{"name":"a","create_service_account_only":true}"#, "create_service_account_only"),
-        (&project, r#"{"limits":7}"#, "limits"),
-        (&project, r#"{"limits":{"requests_per_minute":-1}}"#, "limits.requests_per_minute"),
         (&project, r#"{"limits":{"requests_per_minute":0}}"#, "limits.requests_per_minute"),
-        (&project, r#"{"limits":{"tokens_per_minute":1.5}}"#, "limits.tokens_per_minute"),
         (&project, r#"{"limits":{"budget_usd_per_month":-1}}"#, "limits.budget_usd_per_month"),
-        (&project, r#"{"limits":{"budget_usd_per_month":"10"}}"#, "limits.budget_usd_per_month"),
-        (&project, r#"{"limits":{"rpm":1}}"#, "limits.rpm"),
         (&project, r#"{"policy":{"cache_ttl_seconds":99999999999}}"#, "policy.cache_ttl_seconds"),
-        (&project, r#"{"policy":{"dedupe_retries":1}}"#, "policy.dedupe_retries"),
-        (&project, r#"{"policy":{"cache":1}}"#, "policy.cache"),
         (PROJECTS, r#"{"name":"a","limits":{"tokens_per_minute":0}}"#, "limits.tokens_per_minute"),
         (&spend, r#"{"threshold_amount":0}"#, "threshold_amount"),
-        (&spend, r#"{"threshold_amount":-5}"#, "threshold_amount"),
         (&spend, r#"{"threshold_amount":1,"currency":"EUR"}"#, "currency"),
         (&spend, r#"{"threshold_amount":1,"interval":"day"}"#, "interval"),
         (&rate, r#"{"max_requests_per_1_minute":0}"#, "max_requests_per_1_minute"),
         (&rate, r#"{"max_requests_per_1_day":5}"#, "max_requests_per_1_day"),
     ];
     let before = api.admin("GET", &project, "").await;
-    for (path, body, param) in cases {
+    for (path, body, param) in types {
+        check(&api, Some(ADMIN_KEY), ("POST", path, body), (400, Some("invalid_type"), Some(param))).await;
+    }
+    for (path, body, param) in values {
         check(&api, Some(ADMIN_KEY), ("POST", path, body), (400, None, Some(param))).await;
     }
     assert_eq!(api.admin("GET", &project, "").await, before);

@@ -90,8 +90,8 @@ async fn what_is_wrong_with_a_registration_is_said_with_its_param() {
         api.ok("DELETE", &path, Value::Null).await;
     }
     for (body, param) in [
-        (json!({"event_types": ["response.completed"]}), Value::Null),
-        (json!({"url": URL}), Value::Null),
+        (json!({"event_types": ["response.completed"]}), json!("url")),
+        (json!({"url": URL}), json!("event_types")),
         (json!({"url": URL, "event_types": []}), json!("event_types")),
         (json!({"url": URL, "event_types": "response.completed"}), json!("event_types")),
         (json!({"url": URL, "event_types": ["response.completed", "batch"]}), json!("event_types[1]")),

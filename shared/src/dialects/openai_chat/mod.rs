@@ -7,7 +7,7 @@ pub mod transcript;
 
 pub(crate) use shape::LEGACY_MAX_TOKENS;
 
-use crate::dialects::parts;
+use crate::dialects::body::{read, read_object};
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
 use crate::model::provider::Endpoint;
@@ -46,20 +46,12 @@ impl Body {
     /// If the body is not a JSON object, or a field is missing or has the wrong type. The error names the path of the
     /// field.
     pub fn parse(endpoint: Endpoint, json: &[u8]) -> Result<Self, Invalid> {
-        let object = Object::parse(json).map_err(|error| not_json(&error))?;
+        let object = read_object(json)?;
         match endpoint {
-            Endpoint::ChatCompletions => Ok(parts::read::<ChatShape>(json)?.into_body(object, json.len())),
-            Endpoint::Completions => Ok(parts::read::<CompletionShape>(json)?.into_body(object, json.len())),
-            Endpoint::Embeddings => Ok(parts::read::<EmbeddingShape>(json)?.into_body(object, json.len())),
-            Endpoint::Moderations => Ok(parts::read::<ModerationShape>(json)?.into_body(object, json.len())),
+            Endpoint::ChatCompletions => Ok(read::<ChatShape>(json)?.into_body(object, json.len())),
+            Endpoint::Completions => Ok(read::<CompletionShape>(json)?.into_body(object, json.len())),
+            Endpoint::Embeddings => Ok(read::<EmbeddingShape>(json)?.into_body(object, json.len())),
+            Endpoint::Moderations => Ok(read::<ModerationShape>(json)?.into_body(object, json.len())),
         }
     }
-}
-
-pub(super) fn not_json(error: &serde_json::Error) -> Invalid {
-    let message = match error.classify() {
-        serde_json::error::Category::Data => format!("The request body must be a JSON object: {error}."),
-        _ => format!("We could not parse the JSON body of your request: {error}."),
-    };
-    Invalid { message, param: None, code: None }
 }

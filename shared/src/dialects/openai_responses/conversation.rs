@@ -3,7 +3,7 @@
 use super::fields::{Fields, invalid, unsupported};
 use super::item::{Item, parse_items};
 use super::metadata::metadata;
-use crate::dialects::parts::missing;
+use crate::dialects::body::{missing, read_object};
 use crate::model::clock::Timestamp;
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
@@ -68,7 +68,7 @@ pub fn deleted_conversation(id: &str) -> Object {
 }
 
 fn object(json: &[u8]) -> Result<Object, Invalid> {
-    Object::parse(json).map_err(|error| crate::dialects::openai_chat::not_json(&error))
+    read_object(json)
 }
 
 fn items(body: &Object, now: Timestamp) -> Result<Option<Vec<Item>>, Invalid> {

@@ -4,7 +4,8 @@ use super::fields::{Fields, TextOrList, invalid, not_one_of, unsupported};
 use super::item::{Item, parse_items, user_text};
 use super::metadata::metadata;
 use super::settings;
-use crate::dialects::parts::{Name, missing, read_at};
+use crate::dialects::body::{missing, read_at, read_object};
+use crate::dialects::parts::Name;
 use crate::model::clock::Timestamp;
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
@@ -59,7 +60,7 @@ impl CreateResponse {
     /// If the body is not a JSON object, or a member is missing, has the wrong type or is not supported. The error
     /// names the path.
     pub fn parse(json: &[u8], now: Timestamp) -> Result<Self, Invalid> {
-        let object = Object::parse(json).map_err(|error| crate::dialects::openai_chat::not_json(&error))?;
+        let object = read_object(json)?;
         let model = Fields::new(&object, "").required::<Name>("model")?.0;
         Self::read(object, model, now)
     }
@@ -69,7 +70,7 @@ impl CreateResponse {
     /// # Errors
     /// As [`CreateResponse::parse`].
     pub fn parse_to_count(json: &[u8], now: Timestamp) -> Result<Self, Invalid> {
-        let object = Object::parse(json).map_err(|error| crate::dialects::openai_chat::not_json(&error))?;
+        let object = read_object(json)?;
         let model = Fields::new(&object, "").optional::<Name>("model")?.map_or_else(String::new, |name| name.0);
         Self::read(object, model, now)
     }

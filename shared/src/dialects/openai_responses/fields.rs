@@ -6,7 +6,7 @@ use serde::de::{DeserializeOwned, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::dialects::parts::{missing, read_at};
+use crate::dialects::body::{missing, read_at};
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
 

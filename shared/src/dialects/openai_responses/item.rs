@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::fields::{Fields, TextOrList, invalid};
 use super::part::{self, Source};
 use super::view::{self, View};
-use crate::dialects::parts::read_at;
+use crate::dialects::body::read_at;
 use crate::model::clock::Timestamp;
 use crate::model::id;
 use crate::model::invalid::Invalid;

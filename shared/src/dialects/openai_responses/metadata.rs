@@ -1,7 +1,7 @@
 //! The caller's metadata of a response or a conversation.
 
 use super::fields::{Fields, invalid};
-use crate::dialects::parts::read_at;
+use crate::dialects::body::read_at;
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
 

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::fields::{Fields, TextOrList, invalid, not_one_of, unsupported};
-use crate::dialects::parts::read_at;
+use crate::dialects::body::read_at;
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
 

@@ -3,7 +3,8 @@
 use serde_json::value::RawValue;
 
 use super::fields::{Fields, invalid, not_one_of, quote_all, unsupported};
-use crate::dialects::parts::{Count, Name, read_at};
+use crate::dialects::body::read_at;
+use crate::dialects::parts::{Count, Name};
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
 

@@ -2,7 +2,8 @@
 
 use super::fields::{Fields, TextOrList, invalid, quote_all, unsupported};
 use super::part::{self, Part, Source};
-use crate::dialects::parts::{Name, missing};
+use crate::dialects::body::missing;
+use crate::dialects::parts::Name;
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
 
