@@ -32,7 +32,7 @@ pub(in crate::dialects) fn read_at<T: DeserializeOwned>(json: &[u8], at: &str) -
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let reason = error.inner().to_string();
-        let reason = reason.split(" at line ").next().unwrap_or_default();
+        let reason = in_words_of_json(reason.split(" at line ").next().unwrap_or_default());
         let path = join_paths(at, &error.path().to_string());
         match reason.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
             Some(field) => missing(&join_paths(&path, field)),
@@ -46,6 +46,26 @@ pub(in crate::dialects) fn read_at<T: DeserializeOwned>(json: &[u8], at: &str) -
             },
         }
     })
+}
+
+/// Replaces the types of Rust, which serde names, by those of JSON.
+fn in_words_of_json(reason: &str) -> String {
+    let Some((found, expected)) = reason.split_once(", expected ") else { return reason.to_owned() };
+    let found = match found {
+        "invalid type: map" => "invalid type: object",
+        "invalid type: sequence" => "invalid type: array",
+        other => other,
+    };
+    let expected = match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number of at least 0",
+        "i64" => "a whole number",
+        "f64" => "a number",
+        "a sequence" => "an array",
+        "a map" => "an object",
+        other if other.starts_with("struct ") => "an object",
+        other => other,
+    };
+    format!("{found}, expected {expected}")
 }
 
 /// The error for a missing field.
@@ -73,4 +93,57 @@ fn not_json(error: &serde_json::Error) -> Invalid {
         _ => format!("We could not parse the JSON body of your request: {error}."),
     };
     Invalid { message, param: None, code: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Limits {
+        requests: u64,
+        #[serde(default)]
+        ratio: Option<f64>,
+        #[serde(default)]
+        names: Option<Vec<String>>,
+        #[serde(default)]
+        inner: Option<HashMap<String, Box<Limits>>>,
+    }
+
+    #[track_caller]
+    fn check(json: &str, message: &str, param: Option<&str>) {
+        let refused = parse::<Limits>(json.as_bytes()).unwrap_err();
+        assert_eq!((refused.message.as_str(), refused.param.as_deref()), (message, param), "{json}");
+    }
+
+    #[test]
+    fn a_wrong_field_is_named_in_the_words_of_json() {
+        let wrong = |field: &str, reason: &str| format!("Invalid value for '{field}': {reason}.");
+        check("{}", "Missing required parameter: 'requests'.", Some("requests"));
+        let negative = wrong("requests", "invalid value: integer `-1`, expected a whole number of at least 0");
+        check(r#"{"requests":-1}"#, &negative, Some("requests"));
+        let text = wrong("ratio", "invalid type: string \"hot\", expected a number");
+        check(r#"{"requests":1,"ratio":"hot"}"#, &text, Some("ratio"));
+        let list = wrong("names", "invalid type: integer `7`, expected an array");
+        check(r#"{"requests":1,"names":7}"#, &list, Some("names"));
+        let object = wrong("inner.a", "invalid type: integer `7`, expected an object");
+        check(r#"{"requests":1,"inner":{"a":7}}"#, &object, Some("inner.a"));
+        check(
+            r#"{"requests":1,"inner":{"a":{}}}"#,
+            "Missing required parameter: 'inner.a.requests'.",
+            Some("inner.a.requests"),
+        );
+    }
+
+    #[test]
+    fn a_body_that_is_no_object_is_refused_as_a_whole() {
+        for json in ["", "{", "[]", "7"] {
+            assert_eq!(parse::<Limits>(json.as_bytes()).unwrap_err().param, None, "{json}");
+        }
+    }
 }

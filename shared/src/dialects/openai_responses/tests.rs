@@ -47,10 +47,10 @@ fn wrong_types_are_named_with_their_path() {
     mistyped(
         r#""input":[{"role":"user","content":[{"type":"input_text","text":"a"},{"type":"input_image","image_url":{"url":"u"}}]}]"#,
         "input[0].content[1].image_url",
-        "invalid type: map, expected a string",
+        "invalid type: object, expected a string",
     );
     mistyped(r#""input":"a","stream":"yes""#, "stream", "invalid type: string \"yes\", expected a boolean");
-    mistyped(r#""input":"a","tools":{}"#, "tools", "invalid type: map, expected a sequence");
+    mistyped(r#""input":"a","tools":{}"#, "tools", "invalid type: object, expected an array");
     mistyped(
         r#""input":"a","tools":[{"type":"function","name":"f","strict":1}]"#,
         "tools[0].strict",
