@@ -1,0 +1,144 @@
+"""Conditions of a template, evaluated for given values of parameters, and the values that are worth trying."""
+
+import itertools
+import re
+import tomllib
+from pathlib import Path
+
+# Pseudo parameters that a condition may ask for.
+PSEUDO = {
+    "AWS::Region": "us-east-1",
+    "AWS::Partition": "aws",
+    "AWS::URLSuffix": "amazonaws.com",
+    "AWS::AccountId": "123456789012",
+    "AWS::StackName": "weir-prod",
+}
+SUB = re.compile(r"\$\{([^!}][^}]*)\}")
+
+
+def examples():
+    """Values that stand for all others of a parameter that is not a choice."""
+    return tomllib.loads(Path(__file__).with_name("values.toml").read_text())
+
+
+def holds(template, condition, parameters):
+    """Whether the condition of this name holds."""
+    return truth(template, template["Conditions"][condition], parameters)
+
+
+def truth(template, expression, parameters):
+    ((function, argument),) = expression.items()
+    match function:
+        case "Condition":
+            return holds(template, argument, parameters)
+        case "Fn::Not":
+            return not truth(template, argument[0], parameters)
+        case "Fn::And":
+            return all(truth(template, each, parameters) for each in argument)
+        case "Fn::Or":
+            return any(truth(template, each, parameters) for each in argument)
+        case "Fn::Equals":
+            left, right = (text(value(template, each, parameters)) for each in argument)
+            return left == right
+    raise NotImplementedError(f"a condition with {function}")
+
+
+def value(template, expression, parameters):
+    """The value of an expression of parameters: text, or a list."""
+    if isinstance(expression, list):
+        return [value(template, each, parameters) for each in expression]
+    if not isinstance(expression, dict):
+        return expression
+    ((function, argument),) = expression.items()
+    match function:
+        case "Ref":
+            return referred(template, argument, parameters)
+        case "Fn::Select":
+            index, items = value(template, argument, parameters)
+            return items[int(index)]
+        case "Fn::Split":
+            separator, whole = value(template, argument, parameters)
+            return whole.split(separator)
+        case "Fn::Join":
+            separator, parts = value(template, argument, parameters)
+            return separator.join(map(text, parts))
+        case "Fn::Sub" if isinstance(argument, str):
+            return SUB.sub(lambda match: text(referred(template, match[1], parameters)), argument)
+    raise NotImplementedError(f"a condition with {function}")
+
+
+def referred(template, name, parameters):
+    if name in PSEUDO:
+        return PSEUDO[name]
+    given = parameters[name]
+    kind = template["Parameters"][name]["Type"]
+    return given.split(",") if kind == "CommaDelimitedList" or kind.startswith("List<") else given
+
+
+def text(value):
+    """CloudFormation compares numbers and booleans as text."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, list) else str(value)
+
+
+def depends_on(template, condition):
+    """The parameters that a condition is about, in the template's order."""
+    found, pending = set(), [template["Conditions"][condition]]
+    while pending:
+        expression = pending.pop()
+        if isinstance(expression, list):
+            pending += expression
+        elif isinstance(expression, dict):
+            for function, argument in expression.items():
+                if function == "Condition":
+                    pending.append(template["Conditions"][argument])
+                elif function == "Ref":
+                    found.add(argument)
+                elif function == "Fn::Sub":
+                    found.update(SUB.findall(argument if isinstance(argument, str) else argument[0]))
+                    pending.append(argument)
+                else:
+                    pending.append(argument)
+    return [name for name in template.get("Parameters", {}) if name in found]
+
+
+def choices(template):
+    """Each parameter that a condition is about, with the values to try."""
+    names = {name for condition in template.get("Conditions", {}) for name in depends_on(template, condition)}
+    return {name: values(template, name) for name in template.get("Parameters", {}) if name in names}
+
+
+def values(template, name):
+    parameter, listed = template["Parameters"][name], examples()
+    if "AllowedValues" in parameter:
+        return [text(each) for each in parameter["AllowedValues"]]
+    if name not in listed:
+        raise AssertionError(f"a condition is about the parameter {name}: tests/template/values.toml needs values that make it true and false")
+    return list(dict.fromkeys([*([text(parameter["Default"])] if "Default" in parameter else []), *listed[name]]))
+
+
+def every(choices):
+    """All combinations of choices."""
+    return [dict(zip(choices, row, strict=True)) for row in itertools.product(*choices.values())]
+
+
+def pairwise(choices):
+    """Combinations in which any two values of two parameters meet at least once."""
+    names = list(choices)
+    pairs = {
+        frozenset([(a, x), (b, y)])
+        for a, b in itertools.combinations(names, 2)
+        for x in choices[a]
+        for y in choices[b]
+    }
+    rows = []
+    while pairs:
+        row = dict(min(pairs, key=sorted))
+        for name in names:
+            if name not in row:
+                row[name] = max(choices[name], key=lambda value: sum(frozenset([(name, value), other]) in pairs for other in row.items()))
+        row = {name: row[name] for name in names}
+        pairs -= {frozenset(pair) for pair in itertools.combinations(row.items(), 2)}
+        rows.append(row)
+    return rows

@@ -1,0 +1,46 @@
+"""cfn-lint accepts what CloudFormation gets: the transformed template, not its source."""
+
+import copy
+import json
+from concurrent.futures import ProcessPoolExecutor
+
+import cfnlint.api
+import stacks
+from conditions import choices, pairwise
+from resolve import resolved
+
+# The oldest region, one of another continent, and one that was opened to all lately: not all have every resource type.
+REGIONS = ["us-east-1", "eu-central-1", "ap-southeast-5"]
+
+
+def lint(name, template, regions):
+    """What cfn-lint says of a template."""
+    found = cfnlint.api.lint(json.dumps(template), regions=regions)
+    return [f"{name}: {match.rule.id} at {'.'.join(map(str, match.path or []))}: {match.message}" for match in found]
+
+
+def lint_row(row, regions):
+    """What it says of template.yaml with these values of parameters in place."""
+    return lint(f"template.yaml with {row}", resolved(stacks.transformed(stacks.source(), row), row), regions)
+
+
+def test_every_stack_and_its_pairs_of_choices_are_clean(family, alternatives):
+    """cfn-lint knows conditions, so the whole template is enough for most rules. Some look at values only where they are plain:
+    for these, each two values of two parameters are put in place once."""
+    rows = pairwise(choices(stacks.source()))
+    with ProcessPoolExecutor(2) as pool:  # It is slow, and the machine of a test has two cores.
+        said = [pool.submit(lint, stack.name, stack.template, REGIONS) for stack in family]
+        said += [pool.submit(lint, f"{stack.name} with {fixed}", stack.template, REGIONS) for fixed, stack in alternatives]
+        said += [pool.submit(lint_row, row, [REGIONS[index % len(REGIONS)]]) for index, row in enumerate(rows)]
+    problems = [line for each in said for line in each.result()]
+    assert not problems, "\n".join(problems)
+
+
+def test_a_dependency_on_a_resource_with_a_condition_is_found_in_the_transformed_template(root):
+    """It was not found in the source: there cfn-lint passes over targets whose names begin with that of a SAM resource."""
+    template = copy.deepcopy(root.template)
+    conditional = next(name for name, resource in template["Resources"].items() if "Condition" in resource)
+    api = next(iter(root.of_type("AWS::ApiGateway::RestApi")))
+    template["Resources"][api]["DependsOn"] = conditional
+    (line,) = lint("mutant", template, REGIONS[:1])
+    assert "E3005" in line
