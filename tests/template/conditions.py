@@ -82,9 +82,34 @@ def text(value):
     return value if isinstance(value, list) else str(value)
 
 
+def permitted(template, parameters):
+    """Whether the template's rules let these values through. Parameters without a value here have their defaults."""
+    parameters = {name: text(meant["Default"]) for name, meant in template["Parameters"].items() if "Default" in meant} | parameters
+    return all(
+        truth(template, assertion["Assert"], parameters)
+        for rule in template.get("Rules", {}).values()
+        if "RuleCondition" not in rule or truth(template, rule["RuleCondition"], parameters)
+        for assertion in rule["Assertions"]
+    )
+
+
+def ruled_with(template, names):
+    """These parameters, and those that the template's rules tie to them."""
+    groups = [set(parameters_of(template, rule)) for rule in template.get("Rules", {}).values()]
+    names = set(names)
+    while more := [group for group in groups if group & names and not group <= names]:
+        names = names.union(*more)
+    return names
+
+
 def depends_on(template, condition):
     """The parameters that a condition is about, in the template's order."""
-    found, pending = set(), [template["Conditions"][condition]]
+    return parameters_of(template, template["Conditions"][condition])
+
+
+def parameters_of(template, expression):
+    """The parameters that an expression of conditions is about, in the template's order."""
+    found, pending = set(), [expression]
     while pending:
         expression = pending.pop()
         if isinstance(expression, list):

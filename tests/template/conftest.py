@@ -4,7 +4,8 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 import stacks
-from conditions import choices
+from conditions import choices, pairwise
+from resolve import resolved
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +18,22 @@ def root():
 def family(root):
     """Every stack of the deployment."""
     return root.family()
+
+
+@pytest.fixture(scope="session")
+def usual(root):
+    """template.yaml as it is deployed with its defaults: no condition is left in it."""
+    return stacks.Stack(root.name, resolved(root.template, defaults(root)))
+
+
+@pytest.fixture(scope="session")
+def deployments(family):
+    """Each stack as it is deployed, for values of parameters of which any two meet."""
+    return [stacks.Stack(f"{stack.name} with {row}", resolved(stack.template, row)) for stack in family for row in pairwise(choices(stack.template)) or [{}]]
+
+
+def defaults(stack):
+    return {name: stack.parameters[name]["Default"] for name in choices(stack.template)}
 
 
 @pytest.fixture(scope="session")

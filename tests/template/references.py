@@ -1,11 +1,8 @@
 """Every place of a template that names something else of it, and the conditions under which the place exists."""
 
-import re
 from dataclasses import dataclass
 
-from conditions import depends_on, every, holds, values
-
-SUB = re.compile(r"\$\{([^!}][^}]*)\}")
+from conditions import SUB, depends_on, every, holds, permitted, ruled_with, values
 
 
 @dataclass(frozen=True)
@@ -101,9 +98,10 @@ def wrong(stack, reference, fixed):
 
 def combination_without(template, guards, condition, fixed):
     """Values of parameters for which the guards hold, but not the condition. Other parameters make no difference to either."""
-    about = {name for each in (condition, *(name for name, _ in guards)) for name in depends_on(template, each)}
+    about = ruled_with(template, {name for each in (condition, *(name for name, _ in guards)) for name in depends_on(template, each)})
     choices = {name: [fixed[name]] if name in fixed else values(template, name) for name in template["Parameters"] if name in about}
     for row in every(choices):
         if all(holds(template, name, row) == wanted for name, wanted in guards) and not holds(template, condition, row):
-            return ", ".join(f"{name}={value}" for name, value in row.items())
+            if permitted(template, row):
+                return ", ".join(f"{name}={value}" for name, value in row.items())
     return None

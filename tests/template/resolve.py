@@ -9,7 +9,7 @@ NO_VALUE = {"Ref": "AWS::NoValue"}
 
 def resolved(template, parameters):
     """The copy of `template`. Parameters without a value here stay parameters."""
-    made = {name: section for name, section in template.items() if name not in ("Conditions", "Parameters")}
+    made = {name: section for name, section in template.items() if name not in ("Conditions", "Parameters", "Rules")}
     for section in ("Resources", "Outputs"):
         made[section] = {
             name: {part: put(template, each, parameters) for part, each in entry.items() if part != "Condition"}
