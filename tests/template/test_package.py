@@ -1,7 +1,10 @@
 """infra/package makes folders from which the stack can be deployed without this checkout."""
 
 import copy
+import functools
 import hashlib
+import importlib.machinery
+import importlib.util
 import json
 import re
 import subprocess
@@ -12,6 +15,7 @@ import cfnlint.api
 import pytest
 import stacks
 import yaml
+from samcli.yamlhelper import yaml_parse
 from samtranslator.translator.transform import transform
 
 MACHINES = {"arm64": 0xB7, "x86_64": 0x3E}
@@ -36,14 +40,33 @@ def built(tmp_path_factory):
     return folder
 
 
-def package(*arguments, **options):
-    command = [sys.executable, stacks.ROOT / "infra/package", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, **options)
+@pytest.fixture(scope="module", autouse=True)
+def script():
+    """infra/package, in this process: starting it costs more than a package."""
+    sys.path.insert(0, str(stacks.ROOT / "infra"))
+    loader = importlib.machinery.SourceFileLoader("package", str(stacks.ROOT / "infra/package"))
+    sys.modules["package"] = module = importlib.util.module_from_spec(importlib.util.spec_from_loader("package", loader))
+    sys.dont_write_bytecode, written = True, sys.dont_write_bytecode
+    loader.exec_module(module)
+    sys.dont_write_bytecode = written
+    module.yaml_parse = lambda text: copy.deepcopy(parsed(text))
+    return module
+
+
+@functools.cache
+def parsed(text):
+    """Templates are read for each package, and reading takes most of its time."""
+    return yaml_parse(text)
+
+
+def package(*arguments):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["infra/package", *map(str, arguments)])
+        sys.modules["package"].main()
 
 
 def made(built, folder, *arguments):
-    result = package("--version", "1.2.3", "--built", built, "--folder", folder, *arguments)
-    assert result.returncode == 0, result.stderr
+    package("--version", "1.2.3", "--built", built, "--folder", folder, *arguments)
     return folder
 
 
@@ -63,8 +86,16 @@ def deployed(released):
     return transformed(released, ReleaseShift="Canary10Percent5Minutes")
 
 
+def without_routes(template):
+    """A template whose functions are called by no API, which takes most of the time of a transform."""
+    functions = copy.deepcopy(of_type(template, "AWS::Serverless::Function"))
+    for function in functions.values():
+        function["Properties"].pop("Events", None)
+    return {**template, "Resources": {**template["Resources"], **functions}}
+
+
 def template(folder):
-    return stacks.read(folder / "template.yaml")
+    return parsed((folder / "template.yaml").read_text())
 
 
 def transformed(source, **parameters):
@@ -119,7 +150,7 @@ def test_everything_that_the_template_names_is_in_the_folder(packaged):
 
 def test_nothing_names_this_checkout(packaged):
     for path in packaged.rglob("*.yaml"):
-        for resource in stacks.read(path)["Resources"].values():
+        for resource in parsed(path.read_text())["Resources"].values():
             properties = resource.get("Properties", {})
             assert not [name for name in stacks.LOCAL if isinstance(properties.get(name), str)], path
             assert not {"BuildMethod", "BuildProperties"} & set(resource.get("Metadata", {}))
@@ -131,18 +162,19 @@ def test_templates_have_no_anchors_which_cloudformation_does_not_know(packaged):
         assert not [token for token in tokens if isinstance(token, (yaml.AnchorToken, yaml.AliasToken))], path
 
 
-def test_the_template_transforms_into_one_that_cfn_lint_accepts(released, deployed):
-    """The one with releases has all of the other, which differs from template.yaml in addresses only."""
-    functions = of_type(deployed, "AWS::Lambda::Function")
+def test_the_template_transforms_into_one_that_cfn_lint_accepts(released):
+    """The one with releases has all of the other. Routes are those of template.yaml."""
+    result = transformed(without_routes(released))
+    functions = of_type(result, "AWS::Lambda::Function")
     assert {function["Properties"]["Code"]["S3Bucket"] for function in functions.values()} == {GIVEN["PackageBucket"]}
     # The transform puts its value in place, after which nothing is left to use it.
-    parameters = {name: parameter for name, parameter in deployed["Parameters"].items() if name != "ReleaseShift"}
-    assert [str(match) for match in cfnlint.api.lint(json.dumps({**deployed, "Parameters": parameters}), regions=["us-east-1"])] == []
+    del result["Parameters"]["ReleaseShift"]
+    assert [str(match) for match in cfnlint.api.lint(json.dumps(result), regions=["us-east-1"])] == []
 
 
 def test_nested_templates_are_those_of_the_checkout(packaged):
     for path in (packaged / "infra").iterdir():
-        assert stacks.read(path) == stacks.read(stacks.ROOT / "infra" / path.name)
+        assert parsed(path.read_text()) == parsed((stacks.ROOT / "infra" / path.name).read_text())
 
 
 def test_lambda_can_start_the_program_in_a_zip(packaged):
@@ -191,23 +223,22 @@ def test_without_a_bucket_the_template_asks_for_one(built, tmp_path):
         (["--version", "1", "--built", "nowhere"], "there is no program of the function admin for arm64: nowhere/arm64/admin/bootstrap"),
     ],
 )
-def test_wrong_arguments_are_named(arguments, said, tmp_path):
-    result = package(*arguments, "--folder", tmp_path / "p")
-    assert result.returncode != 0
-    assert said in result.stderr
+def test_wrong_arguments_are_named(arguments, said, tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        package(*arguments, "--folder", tmp_path / "p")
+    assert end.value.code
+    assert said in f"{end.value.code} {capsys.readouterr().err}"
 
 
 def test_a_program_for_another_machine_is_refused(built, tmp_path):
-    result = package("--version", "1", "--built", built / "x86_64", "--arch", "arm64", "--folder", tmp_path / "p")
-    assert result.returncode != 0
-    assert "is no Linux program for arm64" in result.stderr
+    with pytest.raises(SystemExit, match="is no Linux program for arm64"):
+        package("--version", "1", "--built", built / "x86_64", "--arch", "arm64", "--folder", tmp_path / "p")
 
 
 def test_a_folder_with_other_files_is_left_alone(built, tmp_path):
     (tmp_path / "mine").write_text("not a package")
-    result = package("--version", "1", "--built", built, "--folder", tmp_path)
-    assert result.returncode != 0
-    assert "has files that are no package" in result.stderr
+    with pytest.raises(SystemExit, match="has files that are no package"):
+        package("--version", "1", "--built", built, "--folder", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
@@ -237,27 +268,26 @@ def test_a_package_is_uploaded_below_its_version(aws, built, tmp_path):
 def test_a_version_that_stacks_may_use_is_not_replaced_by_accident(aws, built, tmp_path):
     calls = aws(1)
     command = ["--version", "1.2.3", "--built", built, "--folder", tmp_path / "p", "--bucket", "some-bucket"]
-    result = package(*command)
-    assert result.returncode != 0
-    assert "s3://some-bucket/weir/1.2.3/ has a package" in result.stderr
+    with pytest.raises(SystemExit, match="s3://some-bucket/weir/1.2.3/ has a package"):
+        package(*command)
     assert len(calls()) == 1
-    assert package(*command, "--replace").returncode == 0
+    package(*command, "--replace")
     assert len(calls()) == 3
+
+
+def test_it_runs_as_a_program(built, tmp_path):
+    command = [stacks.ROOT / "infra/package", "--version", "1", "--built", built, "--folder", tmp_path / "p"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.stdout == f"{tmp_path}/p: version 1 for arm64, x86_64\n", result.stderr
 
 
 # --- Releases -----------------------------------------------------------------------------------------------------------
 
 
 def published(template, **parameters):
-    """The logical ids of the versions of functions: CloudFormation publishes one where it is new. What calls them takes time to
-    transform and changes nothing here."""
-    functions = copy.deepcopy(of_type(template, "AWS::Serverless::Function"))
-    for function in functions.values():
-        function["Properties"].pop("Events", None)
-    template = {**template, "Resources": {**template["Resources"], **functions}}
-    for api in of_type(template, "AWS::Serverless::Api"):
-        del template["Resources"][api]
-    return {version["Properties"]["FunctionName"]["Ref"]: name for name, version in of_type(transformed(template, **parameters), "AWS::Lambda::Version").items()}
+    """The logical ids of the versions of functions: CloudFormation publishes one where it is new."""
+    versions = of_type(transformed(template, **parameters), "AWS::Lambda::Version")
+    return {version["Properties"]["FunctionName"]["Ref"]: name for name, version in versions.items()}
 
 
 def test_callers_reach_functions_by_their_alias_only(deployed):
@@ -275,10 +305,9 @@ def test_callers_reach_functions_by_their_alias_only(deployed):
 
 
 def test_each_package_publishes_every_function(built, released, tmp_path):
-    result = package("--version", "1.2.4", "--built", built, "--folder", tmp_path / "p", "--releases")
-    assert result.returncode == 0, result.stderr
+    package("--version", "1.2.4", "--built", built, "--folder", tmp_path / "p", "--releases")
     later = template(tmp_path / "p")
-    before, after = published(released), published(later)
+    before, after = published(without_routes(released)), published(without_routes(later))
     assert [name for name in before if before[name] == after[name]] == []
     # Lambda refuses to publish a function that did not change, as one with the same program would not.
     for name in of_type(released, "AWS::Serverless::Function"):
@@ -287,19 +316,31 @@ def test_each_package_publishes_every_function(built, released, tmp_path):
 
 
 def test_a_parameter_publishes_every_function_that_it_changes_and_no_other(released, deployed):
-    before = published(released)
-    for name, parameter in released["Parameters"].items():
-        if parameter.get("NoEcho") or name in GIVEN:
-            continue
-        values = parameter.get("AllowedValues") or [parameter.get("Default"), another(parameter)]
-        value = next(value for value in values if value != parameter.get("Default"))
-        changed = {function for function in before if depends(deployed, function, name)}
-        after = published(released, **{name: value})
-        assert {function for function in before if before[function] != after[function]} == changed, name
+    functions = without_routes(released)
+    before = published(functions)
+    followed = {name: changes(released, deployed, name) for name in released["Parameters"]}
+    assert set(before) in followed.values() and set() in followed.values()
+    # One parameter of each kind: those that change the same functions are followed in the same way.
+    for changed in {frozenset(changed) for changed in followed.values()}:
+        parameter = next(name for name, changes in followed.items() if changes == changed and name not in GIVEN)
+        after = published(functions, **{parameter: another(released["Parameters"][parameter])})
+        assert {function for function in before if before[function] != after[function]} == changed, parameter
+
+
+def changes(released, deployed, name):
+    """The functions that a parameter changes. The address of their code must name it, and that of no other function."""
+    if released["Parameters"][name].get("NoEcho"):
+        return set()
+    changed = {function for function in of_type(deployed, "AWS::Lambda::Function") if depends(deployed, function, name)}
+    for function, resource in of_type(released, "AWS::Serverless::Function").items():
+        named = {"Ref": name} in resource["Properties"]["CodeUri"]["Key"]["Fn::Select"][1]
+        assert named == (function in changed), f"{function}, {name}"
+    return changed
 
 
 def another(parameter):
-    return 5 if parameter["Type"] == "Number" else "other"
+    values = parameter.get("AllowedValues") or [5 if parameter["Type"] == "Number" else "other"]
+    return next(value for value in values if value != parameter.get("Default"))
 
 
 def depends(template, function, parameter):
