@@ -14,7 +14,7 @@ mod routes;
 mod scripted;
 
 pub use app::{ADMIN_KEY, Connectors, START_MS, TestApp, TestAppBuilder, router_of};
-pub use calls::{AwsCall, AwsCalls};
+pub use calls::{AwsCall, AwsCalls, TableWrite};
 pub use client::{Reply, send};
 pub use connector::{Fault, Faults, StoreLog};
 pub use consumed::{Consumed, Units};

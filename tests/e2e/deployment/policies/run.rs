@@ -1,10 +1,9 @@
 //! A run through everything that the functions do, each on an instance of its own, also when others die.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::Router;
-use kit::{ADMIN_KEY, AwsCall, Fault, Hook, HookReply, Reply, Script, TestApp, send};
+use kit::{ADMIN_KEY, AwsCalls, Fault, Hook, HookReply, Reply, Script, TestApp, send};
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 use shared::data::Queue;
@@ -12,7 +11,7 @@ use shared::edge::stack;
 use shared::model::provider::Failure;
 
 /// Calls of AWS by function.
-pub(super) async fn everything() -> BTreeSet<AwsCall> {
+pub(super) async fn everything() -> AwsCalls {
     let run = Run::new().await;
     run.calls_of_models().await;
     run.limits().await;
@@ -22,7 +21,7 @@ pub(super) async fn everything() -> BTreeSet<AwsCall> {
     run.deaths().await;
     run.dead_letters().await;
     run.administration().await;
-    run.app.calls.all()
+    run.app.calls.clone()
 }
 
 struct Run {
