@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kit::{TestApp, routes_of};
+use kit::{TestApp, routes_of, send};
 use serde_json::Value;
+use shared::model::project::{Limits, Policy};
 
 use super::template::{Resource, Template};
 
@@ -111,9 +112,10 @@ async fn the_gateway_answers_as_functions_do() {
         assert_eq!(waits, is_limit, "{kind}: a caller that should come later is told when");
         assert!(status.is_none_or(|status| is_limit == (status == 429)), "{kind}");
     }
-    let router = shared::edge::stack(local::router(REST, &app.instance()).unwrap());
-    let unknown = kit::send(&router, "GET", "/v1/nothing", "", &[], "").await;
-    let large = kit::send(&router, "POST", "/v1/nothing", "", &[], " ".repeat(7 << 20)).await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    let unknown = send(&app.router(), "GET", "/v1/nothing", "", &[], "").await;
+    let body = vec![b' '; 6 * 1024 * 1024 + 1];
+    let large = send(&app.router(), "POST", "/v1/chat/completions", &key, &[], body).await;
     for (kind, reply) in [
         ("MISSING_AUTHENTICATION_TOKEN", &unknown),
         ("INVALID_SIGNATURE", &unknown),
