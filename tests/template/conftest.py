@@ -37,15 +37,19 @@ def defaults(stack):
 
 
 @pytest.fixture(scope="session")
-def alternatives():
-    """Other results of the transform, each with the values of parameters that it needs.
+def rows(root):
+    """Values of template.yaml's choices, of which any two meet."""
+    return pairwise(choices(root.template))
+
+
+@pytest.fixture(scope="session")
+def alternatives(root, rows):
+    """Other results of the transform, each with the values of parameters that it is for.
 
     The transform leaves most parameters alone, and then there are none. It reads some, because it must decide which resources
     to make: whether a function has an alias, for one.
     """
     source = stacks.source()
-    usual = stacks.transformed(source, {})
-    flips = [{name: value} for name, values in choices(source).items() for value in values if value != source["Parameters"][name].get("Default")]
     with ProcessPoolExecutor(2) as pool:
-        results = pool.map(stacks.transformed, [source] * len(flips), flips)
-    return [(flip, stacks.root(source, flip)) for flip, result in zip(flips, results, strict=True) if result != usual]
+        results = list(pool.map(stacks.transformed, [source] * len(rows), rows))
+    return [(row, stacks.root(source, row)) for row, result in zip(rows, results, strict=True) if result != root.template]

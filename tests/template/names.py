@@ -8,6 +8,8 @@ from conditions import SUB
 # Services whose names are one space for all regions of an account (of all accounts, for buckets). A stack may have the same
 # name in two regions, so the region must be part of what is named here.
 WITHOUT_REGION = ("AWS::IAM::", "AWS::CloudFront::", "AWS::S3::Bucket", "AWS::Route53::")
+# A stack's id ends in /name/number.
+STACK_ID_PARTS = {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}
 ALWAYS_UNIQUE = ("AWS::StackName", "AWS::StackId")
 
 
@@ -90,6 +92,8 @@ def unique(stack, value, regional=False):
             return together(stack, parts, regional)
         case "Fn::Join":
             return together(stack, argument[1], regional)
+        case "Fn::Select" if argument[1] == STACK_ID_PARTS:
+            return int(argument[0]) == 2 or (int(argument[0]) == 1 and not regional)
     return False
 
 

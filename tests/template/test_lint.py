@@ -1,12 +1,11 @@
 """cfn-lint accepts what CloudFormation gets: the transformed template, not its source."""
 
 import copy
+import itertools
 import json
 from concurrent.futures import ProcessPoolExecutor
 
 import cfnlint.api
-import stacks
-from conditions import choices, pairwise
 from resolve import resolved
 
 # The oldest region, one of another continent, and one that was opened to all lately: not all have every resource type.
@@ -19,19 +18,14 @@ def lint(name, template, regions):
     return [f"{name}: {match.rule.id} at {'.'.join(map(str, match.path or []))}: {match.message}" for match in found]
 
 
-def lint_row(row, regions):
-    """What it says of template.yaml with these values of parameters in place."""
-    return lint(f"template.yaml with {row}", resolved(stacks.transformed(stacks.source(), row), row), regions)
-
-
-def test_every_stack_and_its_pairs_of_choices_are_clean(family, alternatives):
+def test_every_stack_and_its_pairs_of_choices_are_clean(family, root, rows, alternatives):
     """cfn-lint knows conditions, so the whole template is enough for most rules. Some look at values only where they are plain:
     for these, each two values of two parameters are put in place once."""
-    rows = pairwise(choices(stacks.source()))
+    whole = [(stack.name, stack.template, REGIONS) for stack in family]
+    whole += [(f"{stack.name} with {row}", stack.template, REGIONS) for row, stack in alternatives]
+    plain = [(f"template.yaml with {row}", resolved(root.template, row), [region]) for row, region in zip(rows, itertools.cycle(REGIONS))]
     with ProcessPoolExecutor(2) as pool:  # It is slow, and the machine of a test has two cores.
-        said = [pool.submit(lint, stack.name, stack.template, REGIONS) for stack in family]
-        said += [pool.submit(lint, f"{stack.name} with {fixed}", stack.template, REGIONS) for fixed, stack in alternatives]
-        said += [pool.submit(lint_row, row, [REGIONS[index % len(REGIONS)]]) for index, row in enumerate(rows)]
+        said = [pool.submit(lint, *job) for job in whole + plain]
     problems = [line for each in said for line in each.result()]
     assert not problems, "\n".join(problems)
 

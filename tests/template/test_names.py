@@ -60,6 +60,7 @@ def stack(type, properties, given=None):
         {"Fn::Sub": "/${AWS::StackName}/log"},
         {"Fn::Sub": ["/${A}/log", {"A": {"Ref": "AWS::StackName"}}]},
         {"Fn::Join": ["-", ["x", {"Ref": "AWS::StackName"}]]},
+        {"Fn::Join": ["-", ["x", {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}]]},
         {"Fn::If": ["Some", {"Ref": "AWS::StackName"}, {"Ref": "AWS::NoValue"}]},
     ],
 )
@@ -69,7 +70,7 @@ def test_names_of_the_stack_are_its_own(value):
 
 @pytest.mark.parametrize(
     "value",
-    ["weir", {"Ref": "Fixed"}, {"Fn::Sub": "weir-${AWS::Region}"}, {"Fn::If": ["Some", {"Ref": "AWS::StackName"}, "weir"]}, {"Fn::Join": ["", ["a", "b"]]}],
+    ["weir", {"Ref": "Fixed"}, {"Fn::Sub": "weir-${AWS::Region}"}, {"Fn::If": ["Some", {"Ref": "AWS::StackName"}, "weir"]}, {"Fn::Join": ["", ["a", "b"]]}, {"Fn::Select": [0, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}],
 )
 def test_fixed_names_are_found(value):
     assert len(shared(stack("AWS::Logs::LogGroup", {"LogGroupName": value}))) == 1
