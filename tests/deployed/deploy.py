@@ -32,7 +32,6 @@ SECOND = MODELS | {
     "AllowedOrigins": "https://app.example.com",
     "DeletionProtection": "no",
     "LogRetentionDays": "7",
-    "RespondConcurrency": "5",
     "Revision": "2",
     "Tracing": "Active",
 }

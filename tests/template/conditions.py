@@ -132,8 +132,8 @@ def parameters_of(template, expression):
 
 
 def choices(template):
-    """Each parameter that a condition is about, with the values to try."""
-    names = {name for condition in template.get("Conditions", {}) for name in depends_on(template, condition)}
+    """Each parameter that a condition is about, and those that rules tie to it, with the values to try."""
+    names = ruled_with(template, {name for condition in template.get("Conditions", {}) for name in depends_on(template, condition)})
     return {name: values(template, name) for name in template.get("Parameters", {}) if name in names}
 
 
@@ -150,30 +150,39 @@ def every(choices):
     return [dict(zip(choices, row, strict=True)) for row in itertools.product(*choices.values())]
 
 
-def pairwise(choices):
-    """Combinations in which any two values of two parameters meet at least once."""
-    names = list(choices)
-    pairs = {
-        frozenset([(a, x), (b, y)])
-        for a, b in itertools.combinations(names, 2)
-        for x in choices[a]
-        for y in choices[b]
-    }
+def pairwise(template):
+    """Combinations of a template's choices in which any two values of two parameters meet, if the template's rules let them."""
+    offered, ruled = choices(template), permitted_by_rules(template)
+    names = list(offered)
+    pairs = {frozenset([(a, x), (b, y)]) for a, b in itertools.combinations(names, 2) for x in offered[a] for y in offered[b]}
+    pairs = {pair for pair in pairs if any(fits(pair, assignment) for assignment in ruled)}
     rows, dice = [], random.Random(0)
     while pairs:
         # The best of some rows, each filled in another order, is close to the fewest rows there are.
-        row = max((filled(choices, dice.sample(names, len(names)), pairs) for _ in range(20)), key=lambda row: len(met(row) & pairs))
+        row = max((filled(offered, ruled, dice.sample(names, len(names)), pairs) for _ in range(20)), key=lambda row: len(met(row) & pairs))
         pairs -= met(row)
         rows.append({name: row[name] for name in names})
     return rows
 
 
-def filled(choices, order, pairs):
+def permitted_by_rules(template):
+    """All values that the parameters which rules tie together may have together."""
+    offered = choices(template)
+    tied = {name for rule in template.get("Rules", {}).values() for name in parameters_of(template, rule) if name in offered}
+    return [row for row in every({name: offered[name] for name in offered if name in tied}) if not tied or permitted(template, row)]
+
+
+def fits(pair, assignment):
+    return all(assignment.get(name, value) == value for name, value in pair)
+
+
+def filled(offered, ruled, order, pairs):
     """A row that begins with a pair which has not met, each further value being the one that meets most."""
-    row = dict(min(pairs, key=lambda pair: sorted((order.index(name), value) for name, value in pair)))
+    first = min(pairs, key=lambda pair: sorted((order.index(name), value) for name, value in pair))
+    row = max((dict(first) | assignment for assignment in ruled if fits(first, assignment)), key=lambda row: len(met(row) & pairs))
     for name in order:
         if name not in row:
-            row[name] = max(choices[name], key=lambda value: sum(frozenset([(name, value), other]) in pairs for other in row.items()))
+            row[name] = max(offered[name], key=lambda value: sum(frozenset([(name, value), other]) in pairs for other in row.items()))
     return row
 
 

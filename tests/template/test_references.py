@@ -2,7 +2,7 @@
 
 import pytest
 import stacks
-from conditions import every
+from conditions import every, pairwise
 from references import broken
 from stacks import Stack
 
@@ -82,14 +82,18 @@ def test_a_reference_that_exists_only_where_its_target_does_is_whole():
     assert len(broken(stack(guarded, {"Role": {"Value": {"Ref": "Role"}}}))) == 1
 
 
-def test_pairs_of_values_all_meet():
-    from conditions import pairwise
-
-    choices = {name: list("xyz"[: 2 + index % 2]) for index, name in enumerate("abcdefg")}
-    rows = pairwise(choices)
-    assert len(rows) < len(every(choices)) / 10
+def test_pairs_of_values_all_meet_where_rules_let_them():
+    offered = {name: list("xyz"[: 2 + index % 2]) for index, name in enumerate("abcdefg")}
+    template = {
+        "Parameters": {name: {"Type": "String", "Default": "x", "AllowedValues": values} for name, values in offered.items()},
+        "Conditions": {name.upper(): {"Fn::Equals": [{"Ref": name}, "x"]} for name in offered},
+        "Rules": {"R": {"RuleCondition": {"Fn::Equals": [{"Ref": "a"}, "x"]}, "Assertions": [{"Assert": {"Fn::Equals": [{"Ref": "c"}, "y"]}}]}},
+    }
+    rows = pairwise(template)
+    assert len(rows) < len(every(offered)) / 10
     for a, b in [("a", "b"), ("b", "d"), ("f", "g")]:
-        assert {(row[a], row[b]) for row in rows} == {(x, y) for x in choices[a] for y in choices[b]}
+        assert {(row[a], row[b]) for row in rows} == {(x, y) for x in offered[a] for y in offered[b]}
+    assert {(row["a"], row["c"]) for row in rows} == {("x", "y"), ("y", "x"), ("y", "y")}
 
 
 def test_the_dependency_that_the_first_deployment_would_have_lacked_is_found():
