@@ -15,6 +15,8 @@ import cfnlint.api
 import pytest
 import stacks
 import yaml
+from names import shared
+from references import broken
 from samcli.yamlhelper import yaml_parse
 from samtranslator.translator.transform import transform
 
@@ -170,6 +172,11 @@ def test_the_template_transforms_into_one_that_cfn_lint_accepts(released):
     # The transform puts its value in place, after which nothing is left to use it.
     del result["Parameters"]["ReleaseShift"]
     assert [str(match) for match in cfnlint.api.lint(json.dumps(result), regions=["us-east-1"])] == []
+
+
+def test_what_only_a_package_has_names_nothing_that_is_missing_or_shared(deployed):
+    stack = stacks.Stack("package", deployed)
+    assert broken(stack) + shared(stack) == []
 
 
 def test_nested_templates_are_those_of_the_checkout(packaged):
