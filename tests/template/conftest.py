@@ -29,7 +29,7 @@ def usual(root):
 @pytest.fixture(scope="session")
 def deployments(family):
     """Each stack as it is deployed, for values of parameters of which any two meet."""
-    return [stacks.Stack(f"{stack.name} with {row}", resolved(stack.template, row)) for stack in family for row in pairwise(stack.template) or [{}]]
+    return [stacks.Stack(stack.name, resolved(stack.template, row)) for stack in family for row in pairwise(stack.template) or [{}]]
 
 
 def defaults(stack):
