@@ -390,3 +390,9 @@ def test_every_function_rolls_back_on_both_alarms(deployed):
         assert named == {"Outputs.CrashesAlarm", "Outputs.ErrorsAlarm"}
         assert "DEPLOYMENT_STOP_ON_ALARM" in group["Properties"]["AutoRollbackConfiguration"]["Events"]
         assert group["Properties"]["DeploymentConfigName"]["Fn::Sub"][1] == {"ConfigName": "Canary10Percent5Minutes"}
+
+
+def test_a_parameter_that_only_a_condition_names_is_followed(script):
+    conditions = {"Has": {"Fn::And": [{"Condition": "Inner"}]}, "Inner": {"Fn::Equals": [{"Ref": "A"}, "x"]}}
+    template = {"Globals": {"Function": {}}, "Parameters": {"A": {}, "B": {}}, "Conditions": conditions}
+    assert script.releases.settings(template, {"Timeout": {"Fn::If": ["Has", 1, 2]}, "Role": {"Ref": "B"}}) == ["A"]
