@@ -89,6 +89,8 @@ def package(adapted, programs, folder):
 
 def archive(program, path):
     """Makes the archive of a function from its program. It is not compressed, and has no symbols: both would only cost time."""
+    if not program.is_file():
+        raise SystemExit(f"there is no program {program}: cargo build --workspace --bins makes it")
     path.parent.mkdir(parents=True, exist_ok=True)
     bootstrap = path.with_suffix(".bootstrap")
     subprocess.run(["strip", "--strip-all", "-o", bootstrap, program], check=True)

@@ -16,8 +16,10 @@ def root():
 
 @pytest.fixture(scope="session")
 def family(root):
-    """Every stack of the deployment."""
-    return root.family()
+    """Every stack: those of the deployment, and those that only a package adds."""
+    nested = root.family()
+    paths = [path for path in sorted((stacks.ROOT / "infra").glob("*.yaml")) if str(path.relative_to(stacks.ROOT)) not in [stack.name for stack in nested]]
+    return nested + [stacks.Stack(str(path.relative_to(stacks.ROOT)), stacks.read(path)) for path in paths]
 
 
 @pytest.fixture(scope="session")
