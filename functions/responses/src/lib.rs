@@ -90,8 +90,8 @@ async fn retrieve(
         return Ok(respond(responses.stream(&caller, &id, after, function_ends(&parts)).await?));
     }
     let response = responses.retrieve(&caller, &id).await?;
-    let has_ended = response.text("status").and_then(Status::parse).is_some_and(Status::is_terminal);
-    if has_ended {
+    let status = response.get::<String>("status").and_then(|status| Status::parse(&status));
+    if status.is_some_and(Status::is_terminal) {
         return Ok(json_or_unchanged(response.to_bytes(), &held, Copies::Checked));
     }
     Ok(json(&response))
