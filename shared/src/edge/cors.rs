@@ -107,8 +107,8 @@ impl AllowedOrigins {
     /// The request headers on which answers depend: `vary`.
     pub(super) fn vary(&self) -> HeaderValue {
         HeaderValue::from_static(match self {
-            Self::None | Self::Any => "authorization",
-            Self::Listed(_) => "authorization, origin",
+            Self::None => "authorization",
+            Self::Any | Self::Listed(_) => "authorization, origin",
         })
     }
 
@@ -134,11 +134,14 @@ impl AllowedOrigins {
 }
 
 /// A preflight is answered here. It has no key, and it is no request of a client: it gets no log line and no metric.
+/// Requests without an origin come from no page.
 async fn answer(cors: CorsLayer, mut request: Request, next: Next) -> Response {
+    if !request.headers().contains_key(header::ORIGIN) {
+        return next.run(request).await;
+    }
     let method = request.method().clone();
-    let is_preflight = method == Method::OPTIONS
-        && request.headers().contains_key(header::ORIGIN)
-        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let is_preflight =
+        method == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     if method == Method::OPTIONS && !is_preflight {
         *request.method_mut() = Method::GET; // The layer takes every OPTIONS for a preflight.
     }
