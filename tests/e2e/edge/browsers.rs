@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
+use axum::routing::get;
 use kit::{ADMIN_KEY, Reply, Script, TestApp, router_with, routes_of, send};
-use shared::edge::Telemetry;
 use shared::edge::config::{HttpConfig, TelemetryConfig};
 use shared::edge::telemetry::observe;
+use shared::edge::{Telemetry, stack};
 use shared::model::project::{Limits, Policy};
 use shared::model::provider::Failure;
 
@@ -86,24 +87,24 @@ async fn every_path_of_every_function_answers_the_preflight_of_a_page_that_may_w
 async fn answers(app: &TestApp, router: &Router, key: &str, origin: &str) -> Vec<(&'static str, u16, Reply)> {
     let page = [("origin", origin)];
     let again = [("origin", origin), ("idempotency-key", "one")];
-    let get = async |path, key| send(router, "GET", path, key, &page, "").await;
+    let read = async |path, key| send(router, "GET", path, key, &page, "").await;
     let post = async |body: &str| send(router, "POST", PATH, key, &page, body.to_owned()).await;
     let mut replies = vec![
-        ("a list", 200, get("/v1/models", key).await),
-        ("no key", 401, get("/v1/models", "").await),
-        ("no route", 404, get("/v1/nope", key).await),
-        ("the root", 404, get("/", key).await),
-        ("no model", 404, get("/v1/models/nope", key).await),
+        ("a list", 200, read("/v1/models", key).await),
+        ("no key", 401, read("/v1/models", "").await),
+        ("no route", 404, read("/v1/nope", key).await),
+        ("the root", 404, read("/", key).await),
+        ("no model", 404, read("/v1/models/nope", key).await),
         ("a wrong method", 405, send(router, "DELETE", PATH, key, &page, "").await),
         ("OPTIONS that is no preflight", 405, send(router, "OPTIONS", PATH, key, &page, "").await),
         ("a wrong body", 400, post("{").await),
         ("a large body", 413, send(router, "POST", PATH, key, &page, vec![b' '; 6 * 1024 * 1024 + 1]).await),
-        ("health", 200, get("/healthz", "").await),
+        ("health", 200, read("/healthz", "").await),
         ("a key", 200, send(router, "POST", PATH, key, &again, CHAT).await),
         ("a replay", 200, send(router, "POST", PATH, key, &again, CHAT).await),
         ("another request with the key", 422, send(router, "POST", PATH, key, &again, STREAM).await),
         ("a stream", 200, post(STREAM).await),
-        ("the admin API", 200, get("/v1/organization/projects", ADMIN_KEY).await),
+        ("the admin API", 200, read("/v1/organization/projects", ADMIN_KEY).await),
     ];
     let tag = replies[0].2.header("etag").to_owned();
     let held = [("origin", origin), ("if-none-match", &tag)];
@@ -142,6 +143,16 @@ async fn every_answer_can_be_read_by_a_page_that_may_with_all_its_headers() {
         assert!(exposed.contains(name), "no answer has {name}: {exposed:?}");
     }
     assert!(exposed.contains("x-ratelimit-remaining-tokens") && exposed.contains("server-timing"), "{exposed:?}");
+}
+
+/// A call that panics is an error of its handler; this is a handler that panics itself.
+#[tokio::test]
+async fn a_page_can_read_the_answer_of_a_handler_that_panics() {
+    let router = Router::new().route("/v1/panic", get(async || -> &'static str { panic!("as asked") }));
+    let reply = send(&stack(router, &pages()), "GET", "/v1/panic", "", &[("origin", PAGE)], "").await;
+    assert_eq!((reply.status, &*reply.code()), (500, "internal_error"), "{}", reply.text());
+    assert_eq!((reply.header("access-control-allow-origin"), reply.header("cache-control")), (PAGE, "no-store"));
+    assert!(reply.header("x-request-id").starts_with("req_"));
 }
 
 #[tokio::test]
