@@ -32,7 +32,7 @@ pub fn stack(router: Router, http: &HttpConfig) -> Router {
         .method_not_allowed_fallback(refuse_method);
     let logged = refusing
         .layer(middleware::from_fn(read_whole_body))
-        .layer(DefaultBodyLimit::disable())
+        .layer(DefaultBodyLimit::disable()) // axum's own limit, of 2 MB, for bodies that are read already.
         .layer(CatchPanicLayer::custom(|_| Rejection::Panicked.into_response()))
         .layer(middleware::from_fn(log));
     let shared = http.allowed_origins.share(logged);
