@@ -102,15 +102,15 @@ mod tests {
         let tag = tag_of(b"{}");
         assert_eq!((tag.len(), tag_of(b"{}")), (34, tag.clone()));
         assert_ne!(tag, tag_of(b"[]"));
-        let has = |values: &[String]| {
+        let has = |values: &[&str]| {
             let pairs = values.iter().map(|value| (header::IF_NONE_MATCH, value.parse().unwrap()));
             HeldTags::of(&pairs.collect()).has(&tag)
         };
-        for held in [tag.clone(), format!("\"a\",{tag}"), format!("W/\"a\" , W/{tag}"), "*".to_owned()] {
-            assert!(has(&[held.clone()]) && has(&["\"a\"".to_owned(), held.clone()]), "{held}");
+        for held in [&tag, &format!("\"a\",{tag}"), &format!("W/\"a\" , W/{tag}"), "*"] {
+            assert!(has(&[held]) && has(&["\"a\"", held]), "{held}");
         }
-        for other in [String::new(), "\"a\"".to_owned(), tag.trim_matches('"').to_owned(), format!("w/{tag}")] {
-            assert!(!has(&[other.clone()]), "{other}");
+        for other in ["", "\"a\"", tag.trim_matches('"'), &format!("w/{tag}")] {
+            assert!(!has(&[other]), "{other}");
         }
         assert!(!has(&[]));
     }
