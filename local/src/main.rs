@@ -9,8 +9,8 @@ use embedded::Place;
 use local::import::Import;
 use local::{Data, Deployment, JobsCommand, Running, Settings, invoke, jobs, serve};
 use shared::app::ErrorChain;
-use shared::edge::Telemetry;
-use shared::edge::config::TelemetryConfig;
+use shared::edge::config::{HttpConfig, TelemetryConfig};
+use shared::edge::{AllowedOrigins, BasePath, Telemetry};
 use shared::model::clock::Clock;
 use shared::model::secret::Secret;
 
@@ -37,6 +37,8 @@ enum Command {
         /// The models (models.toml); without it the builtin ones
         #[arg(long, env = "WEIR_MODELS")]
         models: Option<PathBuf>,
+        #[command(flatten)]
+        http: HttpArgs,
     },
     /// Look at background responses and dead letters of a deployment, on this machine or elsewhere
     Jobs {
@@ -81,6 +83,24 @@ struct ServeArgs {
     /// Filter of the log: `info`, `warn`, `warn,shared=debug`
     #[arg(long, env = "LOG_LEVEL", default_value = "info")]
     log: String,
+    #[command(flatten)]
+    http: HttpArgs,
+}
+
+#[derive(Args, Clone)]
+struct HttpArgs {
+    /// Origins whose pages may read answers: `*`, or some between commas; empty allows none
+    #[arg(long, env = "WEIR_ALLOWED_ORIGINS", default_value = "*")]
+    allowed_origins: AllowedOrigins,
+    /// Path in front of /v1 that a proxy or a custom domain adds, such as `ai`
+    #[arg(long, env = "WEIR_BASE_PATH", default_value = "")]
+    base_path: BasePath,
+}
+
+impl From<HttpArgs> for HttpConfig {
+    fn from(HttpArgs { allowed_origins, base_path }: HttpArgs) -> Self {
+        Self { allowed_origins, base_path }
+    }
 }
 
 impl ServeArgs {
@@ -91,6 +111,7 @@ impl ServeArgs {
             data: Data::Embedded(place),
             models: self.models.clone(),
             admin_key: self.admin_key.as_ref().map(Secret::new),
+            http: self.http.clone().into(),
         }
     }
 }
@@ -112,12 +133,13 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => runtime.block_on(serve_until_stopped(&args)),
-        Command::Invoke { function, event, models } => {
+        Command::Invoke { function, event, models, http } => {
             let settings = Settings {
                 address: ([127, 0, 0, 1], 0).into(),
                 data: Data::Embedded(Place::Memory),
                 models,
                 admin_key: None,
+                http: http.into(),
             };
             let answer = runtime.block_on(invoke(&function, &event, &settings))?;
             Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&answer)?)?)

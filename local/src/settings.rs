@@ -8,6 +8,7 @@ use embedded::Place;
 use outbound::{Options, Outbound};
 use shared::app::Components;
 use shared::data::Stores;
+use shared::edge::config::HttpConfig;
 use shared::model::catalog::{Catalog, KeySource};
 use shared::model::clock::Clock;
 use shared::model::secret::Secret;
@@ -24,6 +25,7 @@ pub struct Settings {
     pub models: Option<PathBuf>,
     /// Without one the server makes a key and keeps it in the data folder.
     pub admin_key: Option<Secret>,
+    pub http: HttpConfig,
 }
 
 /// The place of the stores.

@@ -3,8 +3,12 @@
 
 use std::sync::Arc;
 
-use kit::{ADMIN_KEY, RECORDED_ADMIN_KEY, Recorded, START_MS, TestApp, compared, recorded_events};
+use kit::{
+    ADMIN_KEY, RECORDED_ADMIN_KEY, RECORDED_BASE_PATH, RECORDED_ORIGINS, Recorded, START_MS, TestApp, compared,
+    recorded_events,
+};
 use serde_json::Value;
+use shared::edge::config::HttpConfig;
 use shared::model::clock::Clock;
 
 /// The service as the events expect it, with the builtin simulator.
@@ -21,11 +25,15 @@ async fn recorded_app() -> TestApp {
 
 async fn answer(event: &Recorded) -> Value {
     let app = recorded_app().await;
-    let answer = local::invoke_on(&app.instance(), event.function(), &event.text).await;
+    let http = HttpConfig {
+        allowed_origins: RECORDED_ORIGINS.parse().unwrap(),
+        base_path: RECORDED_BASE_PATH.parse().unwrap(),
+    };
+    let answer = local::invoke_on(&app.instance(), event.function(), &event.text, &http).await;
     let answer = answer.unwrap_or_else(|error| panic!("{}: {error}", event.name));
     let Some(body) = answer["body"].as_str() else { return answer };
     let status = answer["statusCode"].as_u64().and_then(|status| status.try_into().ok()).unwrap();
-    compared(status, answer["headers"]["content-type"].as_str().unwrap_or_default(), body)
+    compared(status, |name| answer["headers"][name].as_str().unwrap_or_default(), body)
 }
 
 #[tokio::test]
@@ -39,5 +47,5 @@ async fn recorded_events_get_their_recorded_answers() {
         }
         assert_eq!(found, event.expected(), "{}", event.name);
     }
-    assert!(events.len() >= 39, "{} events", events.len());
+    assert!(events.len() >= 66, "{} events", events.len());
 }

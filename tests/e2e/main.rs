@@ -6,6 +6,7 @@ mod cache;
 mod conversations;
 mod deployment;
 mod dispatch;
+mod edge;
 mod errors;
 mod events;
 mod faults;

@@ -11,6 +11,7 @@ use async_openai::types::embeddings::CreateEmbeddingRequestArgs;
 use async_openai::types::responses::{CreateResponseArgs, ResponseStreamEvent, Status};
 use futures_util::StreamExt as _;
 use local::{Data, Settings};
+use shared::edge::config::HttpConfig;
 
 /// Starts the local server on a free port and returns a client for it.
 async fn client() -> (Client<OpenAIConfig>, tokio::sync::oneshot::Sender<()>) {
@@ -19,6 +20,7 @@ async fn client() -> (Client<OpenAIConfig>, tokio::sync::oneshot::Sender<()>) {
         data: Data::Embedded(embedded::Place::Memory),
         models: None,
         admin_key: None,
+        http: HttpConfig::default(),
     };
     let server = local::serve(&settings).await.unwrap();
     let base = format!("http://{}/v1", server.address().unwrap());

@@ -9,5 +9,5 @@ async fn main() -> Result<(), lambda_http::Error> {
     let components = Connect::table(&config).queues().admin_key().await?.components();
     let router =
         admin::router(components.auth(), components.projects(), components.service_accounts(), components.job_admin());
-    lambda::run(edge::stack(router), config.response_mode, telemetry).await
+    lambda::run(router, &config, telemetry).await
 }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{FromRef, State};
+use axum::response::Response;
 use axum::routing::get;
-use axum::{Json, Router};
 use serde::Serialize;
 use shared::app::{Auth, Error};
-use shared::edge::{Path, Rejection};
+use shared::edge::{Copies, HeldTags, Path, Rejection, json_or_unchanged};
 use shared::model::catalog::{Catalog, Model};
 use shared::model::project::Caller;
 
@@ -50,19 +51,24 @@ impl<'a> ModelObject<'a> {
     }
 }
 
-async fn list(State(catalog): State<Arc<Catalog>>, _: Caller) -> Json<serde_json::Value> {
+async fn list(State(catalog): State<Arc<Catalog>>, _: Caller, held: HeldTags) -> Response {
     let models = catalog.models().iter();
     let with_names =
         models.flat_map(|model| std::iter::once(&model.name).chain(&model.aliases).map(move |name| (name, model)));
     let data = with_names.map(|(name, model)| ModelObject::new(name, model)).collect();
-    Json(serde_json::json!(List { object: "list", data }))
+    answer(&serde_json::json!(List { object: "list", data }), &held)
 }
 
 async fn retrieve(
     State(catalog): State<Arc<Catalog>>,
     _: Caller,
     Path(name): Path<String>,
-) -> Result<Json<serde_json::Value>, Rejection> {
+    held: HeldTags,
+) -> Result<Response, Rejection> {
     let model = catalog.model(&name).ok_or_else(|| Error::UnknownModel(name.clone()))?;
-    Ok(Json(serde_json::json!(ModelObject::new(&name, model))))
+    Ok(answer(&serde_json::json!(ModelObject::new(&name, model)), &held))
+}
+
+fn answer(object: &serde_json::Value, held: &HeldTags) -> Response {
+    json_or_unchanged(object.to_string().into(), held, Copies::Minute)
 }

@@ -8,5 +8,5 @@ async fn main() -> Result<(), lambda_http::Error> {
     let telemetry = edge::telemetry::start("models", &config);
     let components = Connect::table(&config).models().await?.components();
     let router = models::router(components.auth(), components.catalog());
-    lambda::run(edge::stack(router), config.response_mode, telemetry).await
+    lambda::run(router, &config, telemetry).await
 }

@@ -13,7 +13,7 @@ async fn main() -> Result<(), lambda_http::Error> {
         components.conversations(),
         components.clock().clone(),
     );
-    let served = lambda::run(edge::stack(router), config.response_mode, telemetry).await;
+    let served = lambda::run(router, &config, telemetry).await;
     // The connection to Lambda's API is lost. Calls that have begun cost money: they must be settled before the process
     // ends.
     components.drain().await;

@@ -8,5 +8,5 @@ async fn main() -> Result<(), lambda_http::Error> {
     let telemetry = edge::telemetry::start("usage", &config);
     let components = Connect::table(&config).admin_key().await?.components();
     let router = usage::router(components.auth(), components.usage_reports(), components.clock().clone());
-    lambda::run(edge::stack(router), config.response_mode, telemetry).await
+    lambda::run(router, &config, telemetry).await
 }

@@ -9,6 +9,7 @@ use embedded::{Engines, Place, Sqs, queue_url};
 use outbound::{Options, Outbound};
 use shared::app::{Components, Providers};
 use shared::data::{Bucket, QueueUrls, Queues, Stores, Table, create_table};
+use shared::edge::config::HttpConfig;
 use shared::edge::stack;
 use shared::model::catalog::Catalog;
 use shared::model::clock::Clock;
@@ -285,5 +286,10 @@ impl TestApp {
 
 /// Every route of an instance.
 pub fn router_of(instance: &Components) -> Router {
-    stack(local::routes(instance))
+    router_with(instance, &HttpConfig::default())
+}
+
+/// Every route of an instance, with these settings.
+pub fn router_with(instance: &Components, http: &HttpConfig) -> Router {
+    stack(local::routes(instance), http)
 }

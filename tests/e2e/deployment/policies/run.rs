@@ -7,6 +7,7 @@ use kit::{ADMIN_KEY, AwsCalls, Fault, Hook, HookReply, Reply, Script, TestApp, s
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 use shared::data::Queue;
+use shared::edge::config::HttpConfig;
 use shared::edge::stack;
 use shared::model::provider::Failure;
 
@@ -41,7 +42,7 @@ impl Run {
     async fn new() -> Self {
         let app = TestApp::new().await;
         let routers = local::function_names().filter_map(|name| local::router(name, &app.instance_of(name)));
-        let router = stack(routers.fold(Router::new(), Router::merge));
+        let router = stack(routers.fold(Router::new(), Router::merge), &HttpConfig::default());
         let hook = Hook::start(&app.clock).await;
         let mut random = rand::rngs::StdRng::seed_from_u64(1);
         let large = (0..180_000).map(|_| char::from(random.random_range(b'a'..=b'z'))).collect();
