@@ -6,24 +6,24 @@ use axum::extract::{FromRef, State};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
-use shared::app::{Auth, Error};
+use shared::app::{Auth, Models};
 use shared::edge::{Path, Rejection};
-use shared::model::catalog::{Catalog, Model};
+use shared::model::catalog::Model;
 use shared::model::project::Caller;
 
 #[derive(Clone, FromRef)]
-struct Models {
+struct ModelsApi {
     auth: Arc<Auth>,
-    catalog: Arc<Catalog>,
+    models: Arc<Models>,
 }
 
 /// The routes of this function.
-pub fn router(auth: Arc<Auth>, catalog: Arc<Catalog>) -> Router {
+pub fn router(auth: Arc<Auth>, models: Arc<Models>) -> Router {
     Router::new()
         .route("/v1/models", get(list))
         // A wildcard, because a client may send a slash in a name as `%2F` or as it is.
         .route("/v1/models/{*model}", get(retrieve))
-        .with_state(Models { auth, catalog })
+        .with_state(ModelsApi { auth, models })
 }
 
 #[derive(Serialize)]
@@ -50,19 +50,20 @@ impl<'a> ModelObject<'a> {
     }
 }
 
-async fn list(State(catalog): State<Arc<Catalog>>, _: Caller) -> Json<serde_json::Value> {
-    let models = catalog.models().iter();
+async fn list(State(models): State<Arc<Models>>, _: Caller) -> Result<Json<serde_json::Value>, Rejection> {
+    let served = models.current().await?;
+    let models = served.catalog.models().iter();
     let with_names =
         models.flat_map(|model| std::iter::once(&model.name).chain(&model.aliases).map(move |name| (name, model)));
     let data = with_names.map(|(name, model)| ModelObject::new(name, model)).collect();
-    Json(serde_json::json!(List { object: "list", data }))
+    Ok(Json(serde_json::json!(List { object: "list", data })))
 }
 
 async fn retrieve(
-    State(catalog): State<Arc<Catalog>>,
+    State(models): State<Arc<Models>>,
     _: Caller,
     Path(name): Path<String>,
 ) -> Result<Json<serde_json::Value>, Rejection> {
-    let model = catalog.model(&name).ok_or_else(|| Error::UnknownModel(name.clone()))?;
-    Ok(Json(serde_json::json!(ModelObject::new(&name, model))))
+    let served = models.current().await?;
+    Ok(Json(serde_json::json!(ModelObject::new(&name, served.model(&name)?))))
 }

@@ -24,6 +24,6 @@ pub use input::{Input, Path, SentBody, read_body};
 pub use list::{List, cursor};
 pub use params::Params;
 pub use reject::{Rejection, render};
-pub use stack::stack;
+pub use stack::{stack, with_health};
 pub use sweep::log_sweep;
 pub use telemetry::Telemetry;
