@@ -64,7 +64,7 @@ fn split<'a>(prefix: &str, id: &'a str) -> Option<&'a str> {
 
 fn through(profile: &str, id: &str, entry: &Map<String, Value>) -> Option<Wanted> {
     let model = simple_name(split(profile, id)?);
-    // Nobody may send data around the world by a name that does not say so.
+    // Only a name that says so may send data around the world.
     let name = if profile == "global" { format!("{model}-global") } else { model };
     Some(Wanted { name, id: id.to_owned(), fields: entry.clone() })
 }

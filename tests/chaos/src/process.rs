@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use axum::Router;
-use shared::app::Components;
+use shared::app::{Components, Models, ServedModels};
 use shared::data::{Queue, Stores};
 use shared::edge::worker::{SqsBatchResponse, SqsEvent};
 use shared::model::provider::Provider;
