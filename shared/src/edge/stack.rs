@@ -43,7 +43,7 @@ async fn health(models: Option<Extension<Arc<Models>>>) -> Result<String, Reject
     let wrong = models.current().await?.catalog.problems().len();
     Ok(match wrong {
         0 => "ok\n".to_owned(),
-        wrong => format!("ok, but {wrong} entries of the models file are wrong; `weir models check` shows them\n"),
+        wrong => format!("ok, but the models file has {wrong} errors; `weir models check` shows them\n"),
     })
 }
 

@@ -147,7 +147,7 @@ impl ResponseWorker {
             Ok(run) => run,
             // The operator's mistake must not end a job that was accepted: it waits until the models can be read.
             Err(Error::NoModels(_) | Error::WrongModel { .. }) => {
-                return self.requeue(record, MODELS_WAIT, RequeueReason::NotAdmitted).await;
+                return self.requeue(record, MODELS_WAIT, RequeueReason::NotReady).await;
             }
             Err(error) => return self.finalizer.fail_unstarted(record, &skeleton, &describe(&error).1).await,
         };

@@ -1,7 +1,7 @@
 //! Reads the models from a file, or from the object that the settings name, and notices when they change.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -11,6 +11,7 @@ use super::Builtin;
 use crate::app::{ModelsError, ModelsSource, ServedModels};
 use crate::model::catalog::{Catalog, CatalogError};
 use crate::model::error_chain::ErrorChain;
+use crate::model::id::Fingerprint;
 use crate::model::keys::MakeProvider;
 
 /// Where the text of the models is.
@@ -26,7 +27,13 @@ pub struct ModelsFile {
     builtin: Option<Builtin>,
     /// `None` in functions that call no provider.
     make: Option<MakeProvider>,
-    seen: Mutex<Option<Version>>,
+    seen: Mutex<Option<Seen>>,
+}
+
+/// The text that was served last.
+struct Seen {
+    version: Option<Version>,
+    text: Fingerprint,
 }
 
 /// What tells one text at a place from the next.
@@ -51,6 +58,10 @@ impl ModelsFile {
             ModelsPlace::Object { bucket, key, .. } => format!("s3://{bucket}/{key}"),
         };
         ModelsError { place, problem, source }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Option<Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn text(&self, seen: Option<Version>) -> Result<Text, ModelsError> {
@@ -113,14 +124,15 @@ impl ModelsFile {
 impl ModelsSource for ModelsFile {
     async fn read(&self, before: Option<&ServedModels>) -> Result<Option<ServedModels>, ModelsError> {
         // Without models to go on with, an unchanged text is of no use.
-        let seen = before.and_then(|_| self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone());
-        let Some((text, version)) = self.text(seen).await? else { return Ok(None) };
-        let served = self.serve(&text, before);
-        // A wrong text is read and reported again until it changes.
-        if served.is_ok() {
-            *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = version;
-        }
-        served.map(Some)
+        let version = before.and_then(|_| self.seen().as_ref()?.version.clone());
+        let Some((text, version)) = self.text(version).await? else { return Ok(None) };
+        let fingerprint = Fingerprint::of([text.as_bytes()]);
+        // A place without versions, or one whose version changes without its text.
+        let is_same = before.is_some() && self.seen().as_ref().is_some_and(|seen| seen.text == fingerprint);
+        let served = if is_same { None } else { Some(self.serve(&text, before)?) };
+        // A wrong text does not get here: it is read and reported again until it changes.
+        *self.seen() = Some(Seen { version, text: fingerprint });
+        Ok(served)
     }
 }
 

@@ -2,6 +2,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
 use embedded::{Engines, Place};
 
 use super::*;
@@ -40,13 +43,13 @@ impl Fixture {
     async fn new() -> Self {
         let engines = Engines::open(&Place::Memory, Arc::new(|| 0)).unwrap();
         let client = embedded::s3_client(engines.s3.clone());
-        client.create_bucket().bucket("b").send().await.unwrap();
+        client.create_bucket().bucket("models").send().await.unwrap();
         Self { client, clock: Clock::manual(1), made: Arc::default(), _engines: engines }
     }
 
     async fn put(&self, text: &str) {
         let body = text.as_bytes().to_vec().into();
-        self.client.put_object().bucket("b").key("models.toml").body(body).send().await.unwrap();
+        self.client.put_object().bucket("models").key("models.toml").body(body).send().await.unwrap();
     }
 
     async fn start(&self) -> Models {
@@ -55,7 +58,8 @@ impl Fixture {
             made.fetch_add(1, Ordering::SeqCst);
             Arc::new(Silent) as Arc<dyn Provider>
         });
-        let place = ModelsPlace::Object { client: self.client.clone(), bucket: "b".into(), key: "models.toml".into() };
+        let place =
+            ModelsPlace::Object { client: self.client.clone(), bucket: "models".into(), key: "models.toml".into() };
         Models::read(Arc::new(ModelsFile::new(place, None, Some(make))), self.clock.clone()).await
     }
 }
@@ -94,7 +98,7 @@ async fn the_last_good_models_remain_while_the_object_is_wrong_or_gone() {
     fixture.put("[[model]\n").await;
     fixture.clock.advance_ms(MINUTE);
     assert_eq!(price(&models.current().await.unwrap()), 1);
-    fixture.client.delete_object().bucket("b").key("models.toml").send().await.unwrap();
+    fixture.client.delete_object().bucket("models").key("models.toml").send().await.unwrap();
     fixture.clock.advance_ms(MINUTE);
     assert_eq!(price(&models.current().await.unwrap()), 1);
     fixture.put(&models_file(3, "http://one")).await;
@@ -132,6 +136,34 @@ async fn a_file_is_read_again_when_it_changes() {
     std::fs::write(&path, models_file(22, "http://one")).unwrap();
     clock.advance_ms(MINUTE);
     assert_eq!(price(&models.current().await.unwrap()), 22);
+}
+
+/// S3 that has the models under one tag, and the tags that requests named.
+#[derive(Debug, Clone, Default)]
+struct Tagged(Arc<std::sync::Mutex<Vec<Option<String>>>>);
+
+impl HttpConnector for Tagged {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let tag = request.headers().get("if-none-match").map(str::to_owned);
+        let is_known = tag.as_deref() == Some("\"one\"");
+        self.0.lock().unwrap().push(tag);
+        let (status, text) = if is_known { (304, String::new()) } else { (200, models_file(1, "http://one")) };
+        let mut answer = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(text));
+        answer.headers_mut().insert("etag", "\"one\"");
+        HttpConnectorFuture::ready(Ok(answer))
+    }
+}
+
+#[tokio::test]
+async fn an_unchanged_object_is_not_sent_again() {
+    let (tagged, clock) = (Tagged::default(), Clock::manual(1));
+    let client = embedded::s3_client(SharedHttpConnector::new(tagged.clone()));
+    let place = ModelsPlace::Object { client, bucket: "models".into(), key: "models.toml".into() };
+    let models = Models::read(Arc::new(ModelsFile::new(place, None, None)), clock.clone()).await;
+    let first = models.current().await.unwrap();
+    clock.advance_ms(MINUTE);
+    assert!(Arc::ptr_eq(&first, &models.current().await.unwrap()));
+    assert_eq!(*tagged.0.lock().unwrap(), [None, Some("\"one\"".to_owned())]);
 }
 
 /// Each caller sees one version as a whole, whenever the others swap it.
