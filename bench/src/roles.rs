@@ -43,6 +43,7 @@ pub(crate) fn weir(provider: &str, store: Option<String>) -> Result<(), Failure>
     let models = tempfile::NamedTempFile::new()?;
     std::fs::write(models.path(), catalog(provider))?;
     let settings = Settings {
+        bedrock: false,
         address: ([127, 0, 0, 1], 0).into(),
         data: store.map_or(Data::Embedded(embedded::Place::Memory), Data::RemoteTable),
         models: Some(models.path().to_owned()),

@@ -49,14 +49,14 @@ pub async fn serve(settings: &Settings) -> Result<Running, LocalError> {
         Data::Embedded(Place::Memory) | Data::RemoteTable(_) => None,
     };
     let keys = Keys::load(folder, settings.admin_key.as_ref())?;
-    let components = settings.components(stores, Some(Secret::new(&keys.admin_key)))?;
+    let components = settings.components(stores, Some(Secret::new(&keys.admin_key))).await?;
     let damaged = || LocalError::Keys { path: "keys.json".to_owned(), reason: "`project_key` is no key".to_owned() };
     let project_key = ApiKeySecret::parse(&keys.project_key).ok_or_else(damaged)?;
     provision_trial(components.stores(), components.clock(), &project_key, "Local").await?;
     Ok(Running {
         listener,
         router: edge::stack(routes(&components), &settings.http),
-        model_names: components.catalog().models().iter().map(|model| model.name.clone()).collect(),
+        model_names: components.models().known().catalog.models().iter().map(|model| model.name.clone()).collect(),
         components,
         engines,
         project_key: project_key.secret().clone(),
@@ -154,6 +154,7 @@ mod tests {
     #[tokio::test]
     async fn the_body_of_a_refused_request_is_read() {
         let settings = Settings {
+            bedrock: false,
             address: ([127, 0, 0, 1], 0).into(),
             data: Data::Embedded(Place::Memory),
             models: None,

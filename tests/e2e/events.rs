@@ -8,7 +8,9 @@ use kit::{
     recorded_events,
 };
 use serde_json::Value;
+use shared::app::ServedModels;
 use shared::edge::config::HttpConfig;
+use shared::edge::connect::EnvKeys;
 use shared::model::clock::Clock;
 
 /// The service as the events expect it, with the builtin simulator.
@@ -16,7 +18,8 @@ async fn recorded_app() -> TestApp {
     assert_ne!(ADMIN_KEY, RECORDED_ADMIN_KEY);
     let clock = Clock::manual(START_MS);
     let catalog = Arc::new(providers::builtin::builtin_catalog(&|_| false));
-    let providers = providers::registry(&catalog, &|_| None, &clock).unwrap();
+    let make = providers::connect(Arc::new(EnvKeys), &clock);
+    let providers = ServedModels::connect((*catalog).clone(), &make, None).providers;
     let app = TestApp::builder().clock(clock).models(catalog).providers(providers).admin_key(RECORDED_ADMIN_KEY);
     let app = app.build().await;
     app.provision_recorded().await;

@@ -15,6 +15,7 @@ mod idempotency;
 mod jobs;
 mod layers;
 mod logs;
+mod models;
 mod panics;
 mod queues;
 mod responses;

@@ -16,6 +16,7 @@ use shared::edge::config::HttpConfig;
 /// Starts the local server on a free port and returns a client for it.
 async fn client() -> (Client<OpenAIConfig>, tokio::sync::oneshot::Sender<()>) {
     let settings = Settings {
+        bedrock: false,
         address: ([127, 0, 0, 1], 0).into(),
         data: Data::Embedded(embedded::Place::Memory),
         models: None,

@@ -62,7 +62,7 @@ async fn create(
     drop(parts); // Its headers would keep the connection's read buffer in memory until the answer ends.
     let requested_model = request.create.model.clone();
     let answer = responses.create(caller, request).await;
-    Ok(respond_to(responses.catalog(), &requested_model, answer))
+    Ok(respond_to(&responses.models().known().catalog, &requested_model, answer))
 }
 
 async fn count_input_tokens(

@@ -6,7 +6,12 @@ use shared::edge::{self, config::Config, connect::Connect, lambda};
 async fn main() -> Result<(), lambda_http::Error> {
     let config = Config::from_env()?;
     let telemetry = edge::telemetry::start("responses", &config);
-    let components = Connect::table(&config).bucket().queues().providers(providers::registry).await?.components();
+    let components = Connect::table(&config)
+        .bucket()
+        .queues()
+        .providers(providers::connect, providers::builtin::bedrock)
+        .await
+        .components();
     let router = responses::router(
         components.auth(),
         components.responses(),

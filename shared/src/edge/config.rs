@@ -11,6 +11,7 @@ use crate::data::QueueUrls;
 /// | `TABLE_NAME` | DynamoDB table | required |
 /// | `BUCKET_NAME` | S3 bucket | required |
 /// | `MODELS` | `models.toml`: a path in the package, or `s3://bucket/key` | `models.toml` |
+/// | `BEDROCK` | `yes` serves the builtin models of Amazon Bedrock beside the models file | `no` |
 /// | `ADMIN_KEY_SECRET` | name of the admin key in Secrets Manager | none: the admin API refuses every request |
 /// | `RESPOND_QUEUE_URL` | queue of background responses | none: this function sends no message to it |
 /// | `DELIVER_QUEUE_URL` | queue of webhook deliveries | none: this function sends no message to it |
@@ -25,6 +26,8 @@ pub struct Config {
     pub table_name: String,
     pub bucket_name: String,
     pub models: ModelsSource,
+    /// Whether the builtin models of Amazon Bedrock are served.
+    pub bedrock: bool,
     pub admin_key_secret: Option<String>,
     pub queues: QueueUrls,
     pub response_mode: ResponseMode,
@@ -115,6 +118,7 @@ impl Config {
             table_name: required("TABLE_NAME")?,
             bucket_name: required("BUCKET_NAME")?,
             models: parse_models(lookup("MODELS"))?,
+            bedrock: parse_yes("BEDROCK", lookup("BEDROCK"))?,
             admin_key_secret: lookup("ADMIN_KEY_SECRET"),
             queues: QueueUrls {
                 respond: lookup("RESPOND_QUEUE_URL"),
@@ -204,6 +208,15 @@ fn parse_models(value: Option<String>) -> Result<ModelsSource, ConfigError> {
     }
 }
 
+/// A setting that has the words of the stack's parameter.
+fn parse_yes(name: &'static str, value: Option<String>) -> Result<bool, ConfigError> {
+    match value.as_deref() {
+        None | Some("no") => Ok(false),
+        Some("yes") => Ok(true),
+        Some(other) => Err(ConfigError::Invalid { name, value: other.to_owned(), reason: "expected `yes` or `no`" }),
+    }
+}
+
 fn parse_response_mode(value: Option<String>) -> Result<ResponseMode, ConfigError> {
     match value.as_deref() {
         None | Some("stream") => Ok(ResponseMode::Stream),
@@ -254,6 +267,14 @@ mod tests {
         assert_eq!((permitted("true"), permitted("false")), (Ok(true), Ok(false)));
         let error = permitted("yes").unwrap_err().to_string();
         assert_eq!(error, "`WEBHOOKS_PERMIT_LOOPBACK` is `yes`: expected `true` or `false`");
+    }
+
+    #[test]
+    fn bedrock_is_served_on_request() {
+        let bedrock =
+            |value| read(&[("TABLE_NAME", "t"), ("BUCKET_NAME", "b"), ("BEDROCK", value)]).map(|config| config.bedrock);
+        assert_eq!((bedrock("yes"), bedrock("no")), (Ok(true), Ok(false)));
+        assert_eq!(bedrock("true").unwrap_err().to_string(), "`BEDROCK` is `true`: expected `yes` or `no`");
     }
 
     fn telemetry(pairs: &[(&str, &str)]) -> Result<TelemetryConfig, ConfigError> {

@@ -5,7 +5,6 @@ use axum::extract::{DefaultBodyLimit, OriginalUri};
 use axum::http::Method;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::config::HttpConfig;
@@ -26,10 +25,7 @@ use super::reject::Rejection;
 ///
 /// No layer checks keys: the extractors `Caller` and `Admin` do, which handlers take before the body.
 pub fn stack(router: Router, http: &HttpConfig) -> Router {
-    let refusing = router
-        .route("/healthz", get(async || "ok\n"))
-        .fallback(refuse_unknown_route)
-        .method_not_allowed_fallback(refuse_method);
+    let refusing = router.fallback(refuse_unknown_route).method_not_allowed_fallback(refuse_method);
     let logged = refusing
         .layer(middleware::from_fn(read_whole_body))
         .layer(DefaultBodyLimit::disable()) // axum's own limit, of 2 MB, for bodies that are read already.

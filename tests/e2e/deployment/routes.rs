@@ -69,8 +69,7 @@ async fn what_no_router_serves_is_sent_to_the_function_that_says_so() {
     let all: BTreeSet<_> = functions.values().flat_map(|function| sent(*function)).map(path).collect();
     let without: Vec<_> = all.iter().flat_map(|path| beginnings(path)).filter(|path| !all.contains(*path)).collect();
     assert!(without.is_empty(), "{without:?} are resources of API Gateway without a method");
-    // Every function answers `/healthz`, locally and where a load balancer asks; the deployment needs it once.
-    let rest: BTreeSet<_> = ["/", "/{*}", "/healthz"].into_iter().map(str::to_owned).collect();
+    let rest: BTreeSet<_> = ["/", "/{*}"].into_iter().map(str::to_owned).collect();
     let beginnings = all.iter().flat_map(|path| beginnings(path)).map(str::to_owned);
     let known: BTreeSet<_> = rest.iter().cloned().chain(served(&app, REST).await).chain(beginnings).collect();
     let sent: BTreeSet<_> = sent(functions[REST]).into_iter().map(path).collect();

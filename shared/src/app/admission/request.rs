@@ -8,7 +8,7 @@ use crate::model::catalog::Model;
 use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 use crate::model::project::Project;
-use crate::model::tokens::Bound;
+use crate::model::tokens::{Bound, Price};
 
 /// The money and the tokens that a call may need.
 #[derive(Debug, Clone)]
@@ -86,8 +86,9 @@ pub(in crate::app) struct Admitted {
 }
 
 impl Admitted {
-    /// The reservation as a response record keeps it, for the run with this fence.
-    pub(in crate::app) fn to_stored(&self, fence: u64, bound: Bound) -> StoredReservation {
+    /// The reservation as a response record keeps it, for the run with this fence. `price` is the one that it was
+    /// made at.
+    pub(in crate::app) fn to_stored(&self, fence: u64, bound: Bound, price: Option<Price>) -> StoredReservation {
         StoredReservation {
             fence,
             period: self.meter.period.clone(),
@@ -97,6 +98,7 @@ impl Admitted {
             tokens: self.tokens,
             window_ends: self.window_ends,
             bound,
+            price,
         }
     }
 

@@ -20,7 +20,6 @@ use crate::data::{
 };
 use crate::dialects::openai_chat::bound::estimated_usage;
 use crate::dialects::openai_responses::Status;
-use crate::model::catalog::Catalog;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error_chain::ErrorChain;
 use crate::model::money::MicroUsd;
@@ -34,7 +33,6 @@ pub(in crate::app) struct Finalizer {
     pub(in crate::app) records: ResponseRecords,
     pub(in crate::app) jobs: JobRecords,
     pub(in crate::app) ledger: Arc<Ledger>,
-    pub(in crate::app) catalog: Arc<Catalog>,
     pub(in crate::app) conversations: Arc<Conversations>,
     pub(in crate::app) announcer: Announcer,
     pub(in crate::app) clock: Clock,
@@ -166,7 +164,7 @@ impl Finalizer {
             return (Usage::default(), MicroUsd(0));
         };
         let usage = estimated_usage(&stored.bound, record.output_bytes);
-        (usage, self.highest_cost(stored, &record.model, usage))
+        (usage, highest_cost(stored, usage))
     }
 
     /// The charge for a run that panicked in this process: nothing if it had called no provider, else its usage so far.
@@ -175,18 +173,11 @@ impl Finalizer {
             Some(_) if !used.is_sent() => (Usage::default(), MicroUsd(0)),
             Some(stored) => {
                 let usage = used.total(&stored.bound);
-                (usage, self.highest_cost(stored, &record.model, usage))
+                (usage, highest_cost(stored, usage))
             }
             // The panic came before this run had a reservation of its own.
             None => self.charge_of_dead_run(record),
         }
-    }
-
-    fn highest_cost(&self, stored: &StoredReservation, model: &str, usage: Usage) -> MicroUsd {
-        // A model that was removed from the catalog since has no price any more.
-        let Some(model) = self.catalog.model(model) else { return stored.amount };
-        let bound = Bound { input: usage.input, output: usage.output };
-        model.price.map_or(MicroUsd(0), |price| price.worst_case(&bound)).min(stored.amount)
     }
 
     async fn announce(&self, record: &ResponseRecord) -> Result<(), Error> {
@@ -216,4 +207,10 @@ impl Finalizer {
         let turn = Turn { at: Timestamp(request.turn_at), id: record.key.response_id.clone() };
         self.conversations.append_turn(&record.key.project_id, conversation_id, &turn, &items).await
     }
+}
+
+/// The most that a usage can cost at the price of its reservation.
+fn highest_cost(stored: &StoredReservation, usage: Usage) -> MicroUsd {
+    let bound = Bound { input: usage.input, output: usage.output };
+    stored.price.map_or(MicroUsd(0), |price| price.worst_case(&bound)).min(stored.amount)
 }

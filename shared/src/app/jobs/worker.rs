@@ -17,6 +17,7 @@ use crate::app::generation::{
     read_request, skeleton_of,
 };
 use crate::app::ledger::Ledger;
+use crate::app::models::{Models, ServedModels};
 use crate::app::pipeline::{GRACE_MS, TimeLimit, UsageMeter, find_model};
 use crate::app::projects::load_project;
 use crate::app::telemetry::{self, TelemetryEvent};
@@ -27,7 +28,7 @@ use crate::data::{
 use crate::dialects::openai_chat::Body;
 use crate::dialects::openai_chat::bound;
 use crate::dialects::openai_responses::{EventBuilder, Status, StoredRequest};
-use crate::model::catalog::{Catalog, Model};
+use crate::model::catalog::Model;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::message::ResponseKey;
 use crate::model::money::MicroUsd;
@@ -40,11 +41,14 @@ const MAX_RUNS: u64 = 4;
 /// How long to wait before the next run, by the number of the one that failed.
 const DELAYS: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(120)];
 
+/// How long a job waits if the models cannot be read.
+const MODELS_WAIT: Duration = Duration::from_secs(60);
+
 /// Makes background responses.
 pub struct ResponseWorker {
     pub(in crate::app) records: ResponseRecords,
     pub(in crate::app) projects: ProjectRecords,
-    pub(in crate::app) catalog: Arc<Catalog>,
+    pub(in crate::app) models: Arc<Models>,
     pub(in crate::app) admission: Arc<Admission>,
     pub(in crate::app) ledger: Arc<Ledger>,
     pub(in crate::app) dispatcher: Arc<Dispatcher>,
@@ -58,14 +62,18 @@ struct Run {
     record: ResponseRecord,
     skeleton: Object,
     model: Model,
+    /// The version of the models that the run began with.
+    served: Arc<ServedModels>,
     chat: Body,
     /// The limit of output tokens under the reservation of the acceptance.
     limit: Option<u64>,
 }
 
 impl Run {
+    /// The price of `usage` as it was when the run's money was reserved.
     fn cost(&self, usage: &Usage) -> MicroUsd {
-        self.model.price.map_or(MicroUsd(0), |price: Price| price.cost(usage))
+        let price = self.record.reservation.as_ref().map_or(self.model.price, |reservation| reservation.price);
+        price.map_or(MicroUsd(0), |price: Price| price.cost(usage))
     }
 }
 
@@ -135,8 +143,12 @@ impl ResponseWorker {
                 return self.finalizer.fail_unstarted(record, &skeleton, message).await;
             }
         };
-        let run = match self.prepare(record.clone(), &request) {
+        let run = match self.prepare(record.clone(), &request).await {
             Ok(run) => run,
+            // The operator's mistake must not end a job that was accepted: it waits until the models can be read.
+            Err(Error::NoModels(_) | Error::WrongModel { .. }) => {
+                return self.requeue(record, MODELS_WAIT, RequeueReason::NotReady).await;
+            }
             Err(error) => return self.finalizer.fail_unstarted(record, &skeleton, &describe(&error).1).await,
         };
         // Not every worker finds out for itself that a provider is down: the breaker's shared state is read in parallel.
@@ -161,12 +173,13 @@ impl ResponseWorker {
         (record.created_at.until(self.clock.now()) >= LIFETIME_MS).then(|| TOO_OLD.to_owned())
     }
 
-    fn prepare(&self, record: ResponseRecord, request: &StoredRequest) -> Result<Run, Error> {
+    async fn prepare(&self, record: ResponseRecord, request: &StoredRequest) -> Result<Run, Error> {
         let create = request.create(record.created_at)?;
         let chat = create.chat(&request.context())?;
-        let model = find_model(&self.catalog, &record.model, Endpoint::ChatCompletions)?.clone();
+        let served = self.models.current().await?;
+        let model = find_model(&served, &record.model, Endpoint::ChatCompletions)?.clone();
         let skeleton = request.skeleton.clone().with("status", Status::InProgress.name());
-        Ok(Run { record, skeleton, model, chat, limit: request.limit })
+        Ok(Run { record, skeleton, model, served, chat, limit: request.limit })
     }
 
     /// The reservation that this run is made under: the one that waits for it, or a new one after a run that died with
@@ -185,7 +198,7 @@ impl ResponseWorker {
         let request = AdmissionRequest::new(&project, &run.model, &run.chat, &bound, lease_until);
         let admitted = self.admission.admit(&request).await?;
         let limit = bound::limit_to_send(&run.chat, &run.model, &project.policy, admitted.budgeted);
-        let reservation = admitted.to_stored(record.fence, bound);
+        let reservation = admitted.to_stored(record.fence, bound, run.model.price);
         // Only the run that holds the fence may put its reservation into the record: another run would overwrite it, and
         // nothing would settle it.
         if self.records.set_reservation(record, &reservation).await?.is_written() {
@@ -266,6 +279,7 @@ impl ResponseWorker {
         let request = DispatchRequest {
             endpoint: Endpoint::ChatCompletions,
             model: &attempt.run.model,
+            served: &attempt.run.served,
             body: &chat,
             stream: true,
             deadline: attempt.deadline,

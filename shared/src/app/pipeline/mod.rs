@@ -53,8 +53,14 @@ impl Pipeline {
         body: &Object,
         stream: bool,
     ) -> Result<ProviderAnswer, Error> {
-        let request =
-            DispatchRequest { endpoint: call.endpoint, model: &call.model, body, stream, deadline: call.time.deadline };
+        let request = DispatchRequest {
+            endpoint: call.endpoint,
+            model: &call.model,
+            served: &call.served,
+            body,
+            stream,
+            deadline: call.time.deadline,
+        };
         let sent_at = Instant::now();
         open.used.mark_sent();
         let dispatched = self.dispatcher.dispatch(&request).await;

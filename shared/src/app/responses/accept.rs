@@ -61,7 +61,7 @@ impl Acceptor {
             next_sequence: first.len() as u64,
             watched_until: if stream { planned.created_at.plus_ms(WATCH_MS) } else { planned.created_at },
             due_at: Some(planned.created_at.plus_ms(LOST_AFTER_MS)),
-            reservation: Some(open.admitted.to_stored(1, call.bound)),
+            reservation: Some(open.admitted.to_stored(1, call.bound, call.model.price)),
             ..planned.record(call, Status::Queued)
         };
         let answer = match stream {

@@ -52,7 +52,7 @@ impl Foreground {
         let mut builder = EventBuilder::new(planned.skeleton(Status::InProgress), 0, planned.created_at);
         let first = [builder.created_event(Status::InProgress), builder.in_progress_event()];
         let chat = bound::with_limit(call.body.object.clone(), call.output_limit(open.admitted.budgeted));
-        let reservation = open.admitted.to_stored(1, call.bound);
+        let reservation = open.admitted.to_stored(1, call.bound, call.model.price);
         // The record is written while the provider thinks.
         let (started, log) = tokio::join!(
             self.pipeline.dispatch(call, open, &chat, true),

@@ -199,6 +199,7 @@ fn error_type(failure: &Failure) -> Cow<'static, str> {
         Failure::Throttled { .. } => "429".into(),
         Failure::Unavailable { status, .. } | Failure::Refused { status, .. } => status.to_string().into(),
         Failure::Unauthorized { .. } => "401".into(),
+        Failure::NotSetUp { .. } => "not_set_up".into(),
         Failure::Malformed(_) => "malformed".into(),
         Failure::Unsupported { .. } => "unsupported".into(),
         Failure::CircuitOpen { .. } => "circuit_open".into(),

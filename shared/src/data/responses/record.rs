@@ -11,7 +11,7 @@ use crate::dialects::openai_responses::Status;
 use crate::model::clock::Timestamp;
 use crate::model::message::ResponseKey;
 use crate::model::money::MicroUsd;
-use crate::model::tokens::{Bound, Usage};
+use crate::model::tokens::{Bound, Price, Usage};
 
 /// A stored response is kept this long: OpenAI's 30 days.
 const KEPT_SECONDS: u64 = 30 * 86_400;
@@ -70,6 +70,9 @@ pub struct StoredReservation {
     pub window_ends: Timestamp,
     /// The most tokens that the attempt can use.
     pub bound: Bound,
+    /// The price at the time of the reservation, by which the attempt is settled: a later price may exceed the amount.
+    /// `None` for a model without a price.
+    pub price: Option<Price>,
 }
 
 impl StoredReservation {
@@ -85,14 +88,18 @@ impl StoredReservation {
     }
 
     pub(super) fn to_text(&self) -> String {
-        let Self { fence, period, shard, id, amount, tokens, window_ends, bound } = self;
+        let Self { fence, period, shard, id, amount, tokens, window_ends, bound, price } = self;
         let Bound { input, output } = bound;
-        format!("{fence} {period} {shard} {} {} {tokens} {} {input} {output}", id.as_str(), amount.0, window_ends.0)
+        let (id, amount, window_ends) = (id.as_str(), amount.0, window_ends.0);
+        let price = price.as_ref().map_or_else(String::new, price_text);
+        format!("{fence} {period} {shard} {id} {amount} {tokens} {window_ends} {input} {output}{price}")
     }
 
     fn parse(text: &str) -> Option<Self> {
         let parts: Vec<&str> = text.split(' ').collect();
+        let (parts, price) = parts.split_at_checked(9)?;
         let [fence, period, shard, id, amount, tokens, window_ends, input, output] = parts.try_into().ok()?;
+        let price = if price.is_empty() { None } else { Some(parse_price(price)?) };
         Some(Self {
             fence: fence.parse().ok()?,
             period: period.to_owned(),
@@ -102,8 +109,21 @@ impl StoredReservation {
             tokens: tokens.parse().ok()?,
             window_ends: Timestamp(window_ends.parse().ok()?),
             bound: Bound { input: input.parse().ok()?, output: output.parse().ok()? },
+            price,
         })
     }
+}
+
+/// Each rate, after a space.
+fn price_text(price: &Price) -> String {
+    let Price { input, cached_input, cache_write, output, reasoning } = price;
+    format!(" {input} {cached_input} {cache_write} {output} {reasoning}")
+}
+
+fn parse_price(parts: &[&str]) -> Option<Price> {
+    let rates: Vec<u64> = parts.iter().map(|part| part.parse()).collect::<Result<_, _>>().ok()?;
+    let [input, cached_input, cache_write, output, reasoning] = rates.try_into().ok()?;
+    Some(Price { input, cached_input, cache_write, output, reasoning })
 }
 
 /// The key of a response's record.
@@ -239,6 +259,7 @@ mod tests {
                 tokens: 8,
                 window_ends: Timestamp(60_000),
                 bound: Bound { input: 5, output: 6 },
+                price: Some(Price { input: 1, cached_input: 2, cache_write: 3, output: 4, reasoning: 5 }),
             }),
             output_bytes: 12,
             usage: Usage { input: 1, cached_input: 2, cache_write: 3, output: 4, reasoning: 5 },
@@ -247,5 +268,8 @@ mod tests {
         let item = to_item(&written);
         assert_eq!(read_unexpired(&item, Timestamp((KEPT_SECONDS + 1) * 1_000)).unwrap(), None);
         assert_eq!(read_record(&item).unwrap(), written);
+        let reservation = written.reservation.map(|stored| StoredReservation { price: None, ..stored });
+        let unpriced = ResponseRecord { reservation, ..written };
+        assert_eq!(read_record(&to_item(&unpriced)).unwrap(), unpriced);
     }
 }
