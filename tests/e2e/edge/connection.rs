@@ -23,6 +23,7 @@ pub(super) async fn serve(http: HttpConfig) -> (Server, oneshot::Sender<()>) {
         address: ([127, 0, 0, 1], 0).into(),
         data: Data::Embedded(embedded::Place::Memory),
         models: None,
+        bedrock: false,
         admin_key: None,
         http,
     };
