@@ -135,11 +135,12 @@ mod tests {
         assert_eq!(used.prices_row("call"), ["call", "66.87", "3.50", "1.88", "0.00", "1.25", "73.49"]);
     }
 
-    /// Reads the memory of a function from the template.
+    /// Reads the memory of a function from the template: the default of the parameter that its `MemorySize` names.
     fn megabytes(function: &str) -> f64 {
-        let (_, function) = include_str!("../../../template.yaml").split_once(&format!("  {function}:\n")).unwrap();
-        let (_, memory) = function.split_once("MemorySize: ").unwrap();
-        memory.lines().next().unwrap().parse().unwrap()
+        let template = include_str!("../../../template.yaml");
+        let after = |text: &'static str, what: &str| text.split_once(what).unwrap().1;
+        let parameter = after(after(template, &format!("  {function}:\n")), "MemorySize: !Ref ").lines().next().unwrap();
+        after(after(template, &format!("  {parameter}:\n")), "Default: ").lines().next().unwrap().parse().unwrap()
     }
 
     #[test]

@@ -188,9 +188,12 @@ async fn a_star_allows_every_page() {
 async fn without_origins_no_function_answers_preflights() {
     let app = TestApp::new().await;
     for (name, router) in functions(&app, &HttpConfig::default()) {
-        let reply = preflight(&router, "/healthz", PAGE, "GET").await;
+        let served = routes_of(&local::router(name, &app.instance()).unwrap()).await;
+        let (method, path) = served.iter().find(|(_, path)| !path.contains('{')).unwrap();
+        let reply = preflight(&router, path, PAGE, method).await;
         check_error("OPTIONS", &reply, 405, "method_not_allowed", name);
-        assert_eq!((reply.header("allow"), permissions(&reply)), ("GET,HEAD", Vec::new()), "{name}");
+        assert!(reply.header("allow").split(',').any(|allowed| allowed == method), "{name} allows {method} {path}");
+        assert!(permissions(&reply).is_empty(), "{name}");
     }
 }
 

@@ -1,5 +1,5 @@
-//! Checks the built functions, started as on Lambda: `cargo test --workspace --test functions -- <folder>`. Each
-//! function has a folder there with its `bootstrap`.
+//! Checks the built functions, started as on Lambda: `cargo test --workspace --test functions -- <folder>`. The folder
+//! has their programs, as `cargo build --workspace --bins` makes them.
 //!
 //! A function that cannot start still deploys, so this check finds it. Each function gets its recorded events, streamed
 //! and buffered, in a new process with new stores, and its answers must have the shape of the recorded ones. Each must
@@ -47,7 +47,7 @@ async fn check_all(folder: &Path) -> Result<usize, Failure> {
     let events = recorded_events();
     let mut failed = 0;
     for name in names.iter().filter_map(|path| path.file_name()?.to_str()) {
-        let bootstrap = folder.join(name).join("bootstrap");
+        let bootstrap = folder.join(name);
         let own: Vec<&Recorded> = events.iter().filter(|event| event.function() == name).collect();
         let checked = async {
             check_clients(&template, name, &bootstrap)?;
@@ -114,7 +114,11 @@ async fn invoke(bootstrap: &Path, models: &str, event: &Recorded, mode: &str) ->
         return Err("it answered in the other mode".into());
     }
     function.polled().await?;
-    Ok(compared(whole.status, |name| whole.header(name), &whole.text()))
+    let text = whole.text();
+    // Lambda's runtime names a type for a streamed answer that has none, as one without a body.
+    let added = |name: &str| mode == "stream" && text.is_empty() && name == "content-type";
+    let header = |name: &str| if added(name) { "" } else { whole.header(name) };
+    Ok(compared(whole.status, header, &text))
 }
 
 /// Whether a member of an answer is the same in every run. The tag of a list of models is not: the built functions have
