@@ -10,13 +10,9 @@ use crate::model::project::{ApiKey, ServiceAccount};
 
 /// The service accounts and their API keys.
 #[derive(Clone, Debug)]
-pub struct ApiKeys(Table);
+pub struct ApiKeys(pub(super) Table);
 
 impl ApiKeys {
-    pub(super) fn new(table: Table) -> Self {
-        Self(table)
-    }
-
     /// Stores both items of a new key, or neither. `Refused`: the key exists.
     pub async fn create(&self, key: &ApiKey) -> Result<WriteOutcome, StoreError> {
         self.0.transact(key_writes(key).into()).await

@@ -21,13 +21,9 @@ const KEPT_SECONDS: u64 = 86_400;
 
 /// The circuit breakers of all providers.
 #[derive(Clone, Debug)]
-pub struct BreakerRecords(Table);
+pub struct BreakerRecords(pub(super) Table);
 
 impl BreakerRecords {
-    pub(super) fn new(table: Table) -> Self {
-        Self(table)
-    }
-
     /// Returns the shared state of a provider's breaker, or `None` if the breaker is closed.
     pub async fn get(&self, provider: &str, now: Timestamp) -> Result<Option<BreakerState>, StoreError> {
         let Some(item) = self.0.get(keys::breaker(provider)).await? else { return Ok(None) };

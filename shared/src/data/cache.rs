@@ -23,15 +23,11 @@ pub struct CacheEntry {
 /// The cache of all projects.
 #[derive(Clone, Debug)]
 pub struct CacheEntries {
-    table: Table,
-    bodies: Bodies,
+    pub(super) table: Table,
+    pub(super) bodies: Bodies,
 }
 
 impl CacheEntries {
-    pub(super) fn new(table: Table, bodies: Bodies) -> Self {
-        Self { table, bodies }
-    }
-
     /// Returns the entry of a request, unless it has expired by `now`.
     pub async fn get(
         &self,

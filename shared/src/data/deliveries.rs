@@ -23,13 +23,9 @@ pub enum Guard<'a> {
 
 /// The deliveries of all projects.
 #[derive(Clone, Debug)]
-pub struct DeliveryRecords(Table);
+pub struct DeliveryRecords(pub(super) Table);
 
 impl DeliveryRecords {
-    pub(super) fn new(table: Table) -> Self {
-        Self(table)
-    }
-
     /// Stores a new delivery. `Refused`: a delivery with its id exists.
     pub async fn create(&self, delivery: &Delivery) -> Result<WriteOutcome, StoreError> {
         self.0.put_new(to_item(delivery)).await

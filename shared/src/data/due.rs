@@ -32,13 +32,9 @@ pub enum Due {
 
 /// The index of all items with work left to do.
 #[derive(Clone, Debug)]
-pub struct DueIndex(Table);
+pub struct DueIndex(pub(super) Table);
 
 impl DueIndex {
-    pub(super) fn new(table: Table) -> Self {
-        Self(table)
-    }
-
     /// Reads the entries of one shard that are due by `now`: those due longest, as many as one sweep can handle.
     ///
     /// The index follows the table with a delay of moments.

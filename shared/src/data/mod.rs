@@ -67,70 +67,70 @@ impl Stores {
     /// Service accounts and their API keys.
     #[must_use]
     pub fn api_keys(&self) -> ApiKeys {
-        ApiKeys::new(self.table.clone())
+        ApiKeys(self.table.clone())
     }
 
     #[must_use]
     pub fn projects(&self) -> ProjectRecords {
-        ProjectRecords::new(self.table.clone())
+        ProjectRecords(self.table.clone())
     }
 
     #[must_use]
     pub fn meters(&self) -> Meters {
-        Meters::new(self.table.clone())
+        Meters(self.table.clone())
     }
 
     #[must_use]
     pub fn usage_counters(&self) -> UsageCounters {
-        UsageCounters::new(self.table.clone())
+        UsageCounters(self.table.clone())
     }
 
     #[must_use]
     pub fn idempotency(&self) -> IdempotencyRecords {
-        IdempotencyRecords::new(self.table.clone(), self.bucket.clone())
+        IdempotencyRecords { table: self.table.clone(), bucket: self.bucket.clone() }
     }
 
     #[must_use]
     pub fn cache(&self) -> CacheEntries {
-        CacheEntries::new(self.table.clone(), self.bodies())
+        CacheEntries { table: self.table.clone(), bodies: self.bodies() }
     }
 
     #[must_use]
     pub fn breakers(&self) -> BreakerRecords {
-        BreakerRecords::new(self.table.clone())
+        BreakerRecords(self.table.clone())
     }
 
     #[must_use]
     pub fn responses(&self) -> ResponseRecords {
-        ResponseRecords::new(self.table.clone(), self.bodies(), self.idempotency())
+        ResponseRecords { table: self.table.clone(), bodies: self.bodies(), idempotency: self.idempotency() }
     }
 
     #[must_use]
     pub fn jobs(&self) -> JobRecords {
-        JobRecords::new(self.table.clone())
+        JobRecords(self.table.clone())
     }
 
     #[must_use]
     pub fn conversations(&self) -> ConversationRecords {
-        ConversationRecords::new(self.table.clone(), self.bodies())
+        ConversationRecords { table: self.table.clone(), bodies: self.bodies() }
     }
 
     #[must_use]
     pub fn webhook_endpoints(&self) -> EndpointRecords {
-        EndpointRecords::new(self.table.clone())
+        EndpointRecords(self.table.clone())
     }
 
     #[must_use]
     pub fn deliveries(&self) -> DeliveryRecords {
-        DeliveryRecords::new(self.table.clone())
+        DeliveryRecords(self.table.clone())
     }
 
     #[must_use]
     pub fn due(&self) -> DueIndex {
-        DueIndex::new(self.table.clone())
+        DueIndex(self.table.clone())
     }
 
     fn bodies(&self) -> Bodies {
-        Bodies::new(self.bucket.clone())
+        Bodies(self.bucket.clone())
     }
 }

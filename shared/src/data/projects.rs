@@ -10,13 +10,9 @@ use crate::model::project::{Limits, Policy, Project};
 
 /// The projects.
 #[derive(Clone, Debug)]
-pub struct ProjectRecords(Table);
+pub struct ProjectRecords(pub(super) Table);
 
 impl ProjectRecords {
-    pub(super) fn new(table: Table) -> Self {
-        Self(table)
-    }
-
     /// Stores a new project and its entry in the list, or neither. `Refused`: its id is taken.
     pub async fn create(&self, project: &Project) -> Result<WriteOutcome, StoreError> {
         let mut listing = keys::project_listing(project.created_at, &project.id).into_item();

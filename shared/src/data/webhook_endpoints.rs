@@ -15,13 +15,9 @@ use crate::model::webhook::{
 
 /// The webhook endpoints of all projects.
 #[derive(Clone, Debug)]
-pub struct EndpointRecords(Table);
+pub struct EndpointRecords(pub(super) Table);
 
 impl EndpointRecords {
-    pub(super) fn new(table: Table) -> Self {
-        Self(table)
-    }
-
     /// Stores a new endpoint.
     pub async fn create(&self, endpoint: &WebhookEndpoint) -> Result<(), StoreError> {
         self.0.put(to_item(endpoint)).await

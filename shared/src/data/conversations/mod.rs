@@ -40,15 +40,11 @@ pub struct Conversation {
 /// The conversations of all projects.
 #[derive(Clone, Debug)]
 pub struct ConversationRecords {
-    table: Table,
-    bodies: Bodies,
+    pub(super) table: Table,
+    pub(super) bodies: Bodies,
 }
 
 impl ConversationRecords {
-    pub(super) fn new(table: Table, bodies: Bodies) -> Self {
-        Self { table, bodies }
-    }
-
     /// Creates a conversation with its first items, all or nothing.
     pub async fn create(&self, new: &Conversation, items: &[NewItem]) -> Result<(), StoreError> {
         let mut head = keys::conversation(&new.project_id, &new.id).into_item();

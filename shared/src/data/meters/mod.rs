@@ -90,13 +90,9 @@ pub enum SettleOutcome {
 
 /// The meters of all projects.
 #[derive(Clone, Debug)]
-pub struct Meters(Table);
+pub struct Meters(pub(super) Table);
 
 impl Meters {
-    pub(super) fn new(table: Table) -> Self {
-        Self(table)
-    }
-
     /// Settles a reservation at the call's true cost, once. Returns the rest of the reservation to the shard and, in the
     /// rate window that counted the call, its unused tokens (negative if the call used more than counted).
     pub async fn settle(

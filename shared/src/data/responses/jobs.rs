@@ -27,15 +27,9 @@ pub enum CancelOutcome {
 
 /// The background responses of all projects, seen from outside their runs.
 #[derive(Clone, Debug)]
-pub struct JobRecords {
-    table: Table,
-}
+pub struct JobRecords(pub(in crate::data) Table);
 
 impl JobRecords {
-    pub(in crate::data) fn new(table: Table) -> Self {
-        Self { table }
-    }
-
     /// Cancels a background response that has not ended.
     pub async fn cancel(
         &self,
@@ -60,7 +54,7 @@ impl JobRecords {
             (":owner", text(&owner)),
         ])
         .returning(Returning::All);
-        match self.table.update(record_key(key), change).await? {
+        match self.0.update(record_key(key), change).await? {
             UpdateOutcome::Written(item) => Ok(CancelOutcome::Cancelled(Box::new(read_record(&item)?))),
             UpdateOutcome::Refused(None) => Ok(CancelOutcome::Absent),
             UpdateOutcome::Refused(Some(item)) => {
@@ -79,7 +73,7 @@ impl JobRecords {
         let change = Change::new("REMOVE due_at, due_shard")
             .only_if("attribute_exists(pk) AND NOT run_status IN (:queued, :running)")
             .values([(":queued", text(Status::Queued.name())), (":running", text(Status::InProgress.name()))]);
-        self.table.update(record_key(key), change).await.map(drop)
+        self.0.update(record_key(key), change).await.map(drop)
     }
 
     /// Moves the time at which the sweeper looks again. `Refused`: the response is not due, or no longer at the time that
@@ -90,7 +84,7 @@ impl JobRecords {
         let change = Change::new("SET due_at = :until")
             .only_if("due_at = :seen")
             .values([(":until", number(until.0)), (":seen", number(due_at.0))]);
-        Ok(self.table.update(record_key(&seen.key), change).await?.into())
+        Ok(self.0.update(record_key(&seen.key), change).await?.into())
     }
 
     /// Returns up to `limit` background responses of a project, newest first: those older than `before`.
@@ -102,7 +96,7 @@ impl JobRecords {
     ) -> Result<Vec<ResponseRecord>, StoreError> {
         let to = keys::job(project_id, before.unwrap_or("~"));
         let mut states = Vec::new();
-        for pointer in &self.table.query_newest(&to.pk, &to.sk, limit).await? {
+        for pointer in &self.0.query_newest(&to.pk, &to.sk, limit).await? {
             states.push(keys::response(project_id, &Reader(pointer).text("sk")?));
         }
         let mut records = self.load_records(states).await?;
@@ -123,6 +117,6 @@ impl JobRecords {
     }
 
     async fn load_records(&self, keys: Vec<Key>) -> Result<Vec<ResponseRecord>, StoreError> {
-        self.table.get_all(keys).await?.iter().map(read_record).collect()
+        self.0.get_all(keys).await?.iter().map(read_record).collect()
     }
 }

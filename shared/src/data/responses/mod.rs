@@ -58,16 +58,12 @@ pub struct KeyCompletion {
 /// The responses of all projects.
 #[derive(Clone, Debug)]
 pub struct ResponseRecords {
-    table: Table,
-    bodies: Bodies,
-    idempotency: IdempotencyRecords,
+    pub(super) table: Table,
+    pub(super) bodies: Bodies,
+    pub(super) idempotency: IdempotencyRecords,
 }
 
 impl ResponseRecords {
-    pub(super) fn new(table: Table, bodies: Bodies, idempotency: IdempotencyRecords) -> Self {
-        Self { table, bodies, idempotency }
-    }
-
     /// Stores a new response, all of it or nothing. `Refused`: another run has the idempotency key.
     /// If it fails, the response may exist: see [`ResponseRecords::void`].
     pub async fn create(&self, new: &NewResponse) -> Result<WriteOutcome, StoreError> {
