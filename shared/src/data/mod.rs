@@ -20,7 +20,6 @@ mod meters;
 mod projects;
 mod queues;
 mod responses;
-mod schema;
 mod table;
 mod usage_counters;
 mod webhook_endpoints;
@@ -30,7 +29,9 @@ pub use breakers::{BreakerRecords, BreakerState};
 pub use bucket::Bucket;
 pub use cache::{CacheEntries, CacheEntry};
 pub use change::WriteOutcome;
-pub use conversations::{AddItemsOutcome, Conversation, ConversationRecords, NewItem, StoredItem, Turn};
+pub use conversations::{
+    AddItemsOutcome, Conversation, ConversationKey, ConversationRecords, NewItem, StoredItem, Turn,
+};
 pub use dead_letters::DeadLetter;
 pub use deliveries::{DeliveryRecords, Guard};
 pub use due::{DUE_SHARDS, Due, DueIndex};
@@ -38,17 +39,13 @@ pub use error::StoreError;
 pub use idempotency::{
     ClaimOutcome, ClaimRequest, IdempotencyRecords, Lease, PartReader, Record, RecordKey, RecordState, StoredAnswer,
 };
-pub use meters::{
-    AdmissionAttempt, AdmitOutcome, MAX_RESERVATIONS, MAX_SHARDS, MeterKey, Meters, Reservation, ReservationId,
-    SWEEP_INTERVAL_MS, SettleOutcome, Shard, ShardChange, Window, WindowChange,
-};
+pub use meters::{AdmissionAttempt, AdmitOutcome, Meters, SWEEP_INTERVAL_MS, SettleOutcome, WindowChange};
 pub use projects::ProjectRecords;
 pub use queues::{MAX_DELAY, Queue, QueueUrls, Queues};
 pub use responses::{
-    CancelOutcome, CommitOutcome, EventReader, JobClaim, JobRecords, KeyCompletion, NewResponse, RequeueReason,
-    ResponseEnd, ResponseRecord, ResponseRecords, StoredReservation, StoredResponse,
+    CancelOutcome, CommitOutcome, EventReader, JobRecords, KeyCompletion, NewResponse, RequeueReason, ResponseEnd,
+    ResponseRecord, ResponseRecords, StoredReservation, StoredResponse,
 };
-pub use schema::create_table;
 pub use table::Table;
 pub use usage_counters::UsageCounters;
 pub use webhook_endpoints::EndpointRecords;

@@ -10,10 +10,11 @@ use crate::app::error::Error;
 use crate::app::ledger::Ledger;
 use crate::app::telemetry::{self, TelemetryEvent};
 use crate::app::webhooks::Deliverer;
-use crate::data::{DUE_SHARDS, Due, DueIndex, MeterKey, Meters, Reservation, SWEEP_INTERVAL_MS, SettleOutcome};
+use crate::data::{DUE_SHARDS, Due, DueIndex, Meters, SWEEP_INTERVAL_MS, SettleOutcome};
 use crate::model::catalog::{Catalog, ModelKind};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error_chain::ErrorChain;
+use crate::model::meter::{MeterKey, Reservation};
 use crate::model::money::MicroUsd;
 use crate::model::usage::Operation;
 
@@ -93,7 +94,9 @@ impl Sweeper {
         let (expired, running): (Vec<Reservation>, Vec<Reservation>) =
             shard.reservations.into_iter().partition(|reservation| reservation.id.lease_until() <= now);
         for reservation in &expired {
-            let operation = self.operation_of(&reservation.model);
+            // The model may have been removed from the catalog since.
+            let kind = self.catalog.model(&reservation.model).map_or(ModelKind::Chat, |model| model.kind);
+            let operation = Operation::of(kind);
             if self.ledger.settle_expired(meter, reservation, operation).await? == SettleOutcome::Settled {
                 report.reservations_settled += 1;
                 report.charged += reservation.amount;
@@ -102,13 +105,5 @@ impl Sweeper {
         let next = running.iter().map(|reservation| reservation.id.lease_until()).min();
         let next = next.map(|next| next.min(now.plus_ms(SWEEP_INTERVAL_MS)));
         Ok(self.meters.set_due(meter, next).await?)
-    }
-
-    fn operation_of(&self, model: &str) -> Operation {
-        match self.catalog.model(model).map(|model| model.kind) {
-            Some(ModelKind::Embedding) => Operation::Embeddings,
-            Some(ModelKind::Moderation) => Operation::Moderations,
-            Some(ModelKind::Chat) | None => Operation::Completions,
-        }
     }
 }
