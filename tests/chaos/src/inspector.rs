@@ -7,6 +7,7 @@ use embedded::{Engines, queue_url};
 use shared::data::{Bucket, DUE_SHARDS, Due, QueueUrls, Queues, ResponseRecord, StoreError, Stores, Table};
 use shared::model::clock::Timestamp;
 use shared::model::message::ResponseKey;
+use shared::model::meter::Shard;
 use shared::model::project::{ApiKey, Project};
 use shared::model::webhook::Delivery;
 
