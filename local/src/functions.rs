@@ -31,7 +31,7 @@ pub(crate) enum Function {
 pub(crate) const FUNCTIONS: [(&str, Function); 10] = [
     ("chat", Function::Http(|components| chat::router(components.auth(), components.calls()))),
     ("embeddings", Function::Http(|components| embeddings::router(components.auth(), components.calls()))),
-    ("models", Function::Http(|components| models::router(components.auth(), components.catalog()))),
+    ("models", Function::Http(|components| models::router(components.auth(), components.models()))),
     ("admin", Function::Http(admin)),
     ("responses", Function::Http(responses)),
     (

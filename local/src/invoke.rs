@@ -10,6 +10,7 @@ use lambda_http::RequestExt as _;
 use lambda_http::request::RequestContext;
 use serde_json::{Value, json};
 use shared::app::Components;
+use shared::edge::config::HttpConfig;
 use shared::edge::{bearer, stack};
 use shared::model::project::ApiKeySecret;
 use shared::model::secret::Secret;
@@ -33,11 +34,11 @@ pub async fn invoke(function: &str, event: &Path, settings: &Settings) -> Result
     let token = read_event(&text).ok().and_then(|request| bearer(request.headers()).map(str::to_owned));
 
     let (_engines, stores) = stores::open(&Data::Embedded(Place::Memory)).await?;
-    let components = settings.components(stores, token.as_deref().map(Secret::new))?;
+    let components = settings.components(stores, token.as_deref().map(Secret::new)).await?;
     if let Some(key) = token.as_deref().and_then(ApiKeySecret::parse) {
         provision_trial(components.stores(), components.clock(), &key, "Event").await?;
     }
-    let answer = invoke_on(&components, function, &text).await;
+    let answer = invoke_on(&components, function, &text, &settings.http).await;
     components.drain().await;
     answer
 }
@@ -46,7 +47,12 @@ pub async fn invoke(function: &str, event: &Path, settings: &Settings) -> Result
 ///
 /// # Errors
 /// If there is no such function, `text` is not an event for it, or a timer's job failed.
-pub async fn invoke_on(components: &Components, function: &str, text: &str) -> Result<Value, LocalError> {
+pub async fn invoke_on(
+    components: &Components,
+    function: &str,
+    text: &str,
+    http: &HttpConfig,
+) -> Result<Value, LocalError> {
     let found = FUNCTIONS.into_iter().find(|(name, _)| *name == function);
     let (_, start) = found.ok_or_else(|| LocalError::UnknownFunction {
         name: function.to_owned(),
@@ -55,7 +61,7 @@ pub async fn invoke_on(components: &Components, function: &str, text: &str) -> R
     match start {
         Function::Http(router) => {
             let request = read_event(text).map_err(LocalError::Event)?;
-            let answer = stack(router(components)).oneshot(request).await;
+            let answer = stack(router(components), http).oneshot(request).await;
             Ok(answer_json(answer.unwrap_or_else(|never| match never {})).await)
         }
         Function::Worker(worker) => {

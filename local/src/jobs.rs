@@ -22,6 +22,23 @@ pub struct Deployment {
     data: String,
 }
 
+impl Deployment {
+    pub(crate) fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// The given admin key, else the one in the data folder.
+    pub(crate) fn admin_key(&self) -> Option<String> {
+        self.admin_key.clone().or_else(|| Keys::read(Path::new(&self.data)).map(|keys| keys.admin_key))
+    }
+
+    /// The project key in the data folder, if the deployment is a local server.
+    pub(crate) fn project_key(&self) -> Option<String> {
+        let is_local = self.base_url.starts_with("http://127.0.0.1") || self.base_url.starts_with("http://localhost");
+        Keys::read(Path::new(&self.data)).filter(|_| is_local).map(|keys| keys.project_key)
+    }
+}
+
 /// The command to run.
 #[derive(Subcommand)]
 pub enum JobsCommand {
@@ -116,11 +133,10 @@ struct Client {
 
 impl Client {
     fn new(deployment: &Deployment) -> Result<Self, JobsError> {
-        let from_folder = || Keys::read(Path::new(&deployment.data)).map(|keys| keys.admin_key);
         Ok(Self {
             http: reqwest::Client::new(),
             base_url: deployment.base_url.trim_end_matches('/').to_owned(),
-            key: deployment.admin_key.clone().or_else(from_folder).ok_or(JobsError::NoKey)?,
+            key: deployment.admin_key().ok_or(JobsError::NoKey)?,
         })
     }
 

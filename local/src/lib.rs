@@ -1,5 +1,7 @@
 //! The whole service in one process, on embedded stores. `cargo run` starts it.
 
+mod check;
+mod doctor;
 mod functions;
 pub mod import;
 mod invoke;
@@ -11,6 +13,12 @@ mod settings;
 mod stores;
 mod workers;
 
+use std::fmt;
+
+use shared::model::catalog::CatalogError;
+
+pub use check::{Finding, check};
+pub use doctor::{DoctorArgs, Look, Verdict, doctor};
 pub use functions::{function_names, router, routes};
 pub use invoke::{invoke, invoke_on};
 pub use jobs::{Deployment, JobsCommand, JobsError, jobs};
@@ -38,8 +46,8 @@ pub enum LocalError {
         #[source]
         source: std::io::Error,
     },
-    #[error("{path}, {error}")]
-    Models { path: String, error: shared::model::catalog::CatalogError },
+    #[error("{path} is wrong; {problems}")]
+    Models { path: String, problems: Problems },
     #[error(transparent)]
     Stores(#[from] embedded::OpenError),
     #[error("could not prepare the stores")]
@@ -52,8 +60,6 @@ pub enum LocalError {
     },
     #[error("`{path}` is damaged: {reason}; delete it to get new keys")]
     Keys { path: String, reason: String },
-    #[error(transparent)]
-    Providers(#[from] providers::ConnectError),
     #[error("no function is named `{name}`; there are: {known}")]
     UnknownFunction { name: String, known: String },
     #[error("the file holds no event of this function: {0}")]
@@ -62,4 +68,15 @@ pub enum LocalError {
     Job(#[source] Box<shared::app::Error>),
     #[error("the server stopped")]
     Serve(#[source] std::io::Error),
+}
+
+/// All that is wrong in a models file.
+#[derive(Debug)]
+pub struct Problems(pub Vec<CatalogError>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&shown.join("; "))
+    }
 }

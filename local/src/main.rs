@@ -1,16 +1,19 @@
-//! The command line: `weir`, `weir serve`, `weir invoke`, `weir jobs`, `weir models import`.
+//! The command line: `weir`, `weir serve`, `weir invoke`, `weir jobs`, `weir doctor`, `weir models`.
 
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use embedded::Place;
 use local::import::Import;
-use local::{Data, Deployment, JobsCommand, Running, Settings, invoke, jobs, serve};
+use local::{
+    Data, Deployment, DoctorArgs, Finding, JobsCommand, Look, Running, Settings, Verdict, check, doctor, invoke, jobs,
+    serve,
+};
 use shared::app::ErrorChain;
-use shared::edge::Telemetry;
-use shared::edge::config::TelemetryConfig;
+use shared::edge::config::{HttpConfig, TelemetryConfig};
+use shared::edge::{AllowedOrigins, BasePath, Telemetry};
 use shared::model::clock::Clock;
 use shared::model::secret::Secret;
 
@@ -37,6 +40,8 @@ enum Command {
         /// The models (models.toml); without it the builtin ones
         #[arg(long, env = "WEIR_MODELS")]
         models: Option<PathBuf>,
+        #[command(flatten)]
+        http: HttpArgs,
     },
     /// Look at background responses and dead letters of a deployment, on this machine or elsewhere
     Jobs {
@@ -45,6 +50,8 @@ enum Command {
         #[command(subcommand)]
         command: JobsCommand,
     },
+    /// Look at a deployment, on this machine or elsewhere, and say what is wrong with it
+    Doctor(DoctorArgs),
     /// Work with lists of models
     Models {
         #[command(subcommand)]
@@ -54,6 +61,15 @@ enum Command {
 
 #[derive(Subcommand)]
 enum ModelsCommand {
+    /// Tell all that is wrong with a models file, before it is deployed
+    Check {
+        /// The file
+        #[arg(default_value = "models/models.toml", env = "WEIR_MODELS")]
+        file: PathBuf,
+        /// Also connect to the providers, and read their keys from the environment and from Secrets Manager
+        #[arg(long)]
+        online: bool,
+    },
     /// Print a `models.toml` made from `LiteLLM`'s public price list
     Import {
         /// `model_prices_and_context_window.json`
@@ -61,7 +77,16 @@ enum ModelsCommand {
         /// Provider to import the models of, as `LiteLLM` names it: openai, anthropic, ...
         #[arg(long)]
         provider: String,
+        /// For `--provider bedrock`: the models of inference profiles with this prefix (us, eu, apac, jp, au, global, us-gov), or `none` for those without one
+        #[arg(long)]
+        profile: Option<String>,
     },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum YesNo {
+    Yes,
+    No,
 }
 
 #[derive(Args, Clone)]
@@ -75,12 +100,33 @@ struct ServeArgs {
     /// The models (models.toml); without it the simulator and the providers whose keys are set
     #[arg(long, env = "WEIR_MODELS")]
     models: Option<PathBuf>,
+    /// Whether to serve the models of Amazon Bedrock too: `yes` or `no`. Needs AWS credentials and a region in the environment
+    #[arg(long, env = "WEIR_BEDROCK", default_value = "no")]
+    bedrock: YesNo,
     /// Key of the admin API; without it a key is made and kept in the folder
     #[arg(long, env = "WEIR_ADMIN_KEY", hide_env_values = true)]
     admin_key: Option<String>,
     /// Filter of the log: `info`, `warn`, `warn,shared=debug`
     #[arg(long, env = "LOG_LEVEL", default_value = "info")]
     log: String,
+    #[command(flatten)]
+    http: HttpArgs,
+}
+
+#[derive(Args, Clone)]
+struct HttpArgs {
+    /// Origins whose pages may read answers: `*`, or some between commas; empty allows none
+    #[arg(long, env = "WEIR_ALLOWED_ORIGINS", default_value = "*")]
+    allowed_origins: AllowedOrigins,
+    /// Path in front of /v1 that a proxy or a custom domain adds, such as `ai`
+    #[arg(long, env = "WEIR_BASE_PATH", default_value = "")]
+    base_path: BasePath,
+}
+
+impl From<HttpArgs> for HttpConfig {
+    fn from(HttpArgs { allowed_origins, base_path }: HttpArgs) -> Self {
+        Self { allowed_origins, base_path }
+    }
 }
 
 impl ServeArgs {
@@ -90,7 +136,9 @@ impl ServeArgs {
             address: ([127, 0, 0, 1], self.port).into(),
             data: Data::Embedded(place),
             models: self.models.clone(),
+            bedrock: self.bedrock == YesNo::Yes,
             admin_key: self.admin_key.as_ref().map(Secret::new),
+            http: self.http.clone().into(),
         }
     }
 }
@@ -112,12 +160,14 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => runtime.block_on(serve_until_stopped(&args)),
-        Command::Invoke { function, event, models } => {
+        Command::Invoke { function, event, models, http } => {
             let settings = Settings {
                 address: ([127, 0, 0, 1], 0).into(),
                 data: Data::Embedded(Place::Memory),
                 models,
+                bedrock: false,
                 admin_key: None,
+                http: http.into(),
             };
             let answer = runtime.block_on(invoke(&function, &event, &settings))?;
             Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&answer)?)?)
@@ -126,7 +176,14 @@ fn run(cli: Cli) -> Result<(), Failure> {
             let printed = runtime.block_on(jobs(&command, &deployment))?;
             Ok(write!(std::io::stdout(), "{printed}")?)
         }
-        Command::Models { command: ModelsCommand::Import { file, provider } } => import(&file, &provider),
+        Command::Doctor(args) => print_looks(&runtime.block_on(doctor(&args))),
+        Command::Models { command: ModelsCommand::Check { file, online } } => {
+            let findings = runtime.block_on(check(&read(&file)?, online));
+            print_findings(&file, &findings)
+        }
+        Command::Models { command: ModelsCommand::Import { file, provider, profile } } => {
+            import(&file, &provider, profile.as_deref())
+        }
     }
 }
 
@@ -182,10 +239,38 @@ async fn wait_for_signal() {
     ctrl_c.await;
 }
 
-fn import(file: &std::path::Path, provider: &str) -> Result<(), Failure> {
-    let json =
-        std::fs::read_to_string(file).map_err(|error| format!("could not read `{}`: {error}", file.display()))?;
+/// Prints what `weir doctor` saw.
+fn print_looks(looks: &[Look]) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    for look in looks {
+        writeln!(out, "{look}")?;
+    }
+    let failed = looks.iter().filter(|look| look.verdict == Verdict::Fail).count();
+    if failed > 0 { Err(format!("{failed} of {} looks failed", looks.len()).into()) } else { Ok(()) }
+}
+
+/// Prints what `weir models check` found, each finding with the file and its line.
+fn print_findings(file: &std::path::Path, findings: &[Finding]) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    for finding in findings {
+        writeln!(out, "{}:{}{finding}", file.display(), if finding.line.is_some() { "" } else { " " })?;
+    }
+    let errors = findings.iter().filter(|finding| finding.is_error).count();
+    let counted = format!("{errors} errors and {} warnings in {}", findings.len() - errors, file.display());
+    if errors > 0 {
+        return Err(counted.into());
+    }
+    Ok(writeln!(out, "{counted}")?)
+}
+
+fn read(file: &std::path::Path) -> Result<String, Failure> {
+    Ok(std::fs::read_to_string(file).map_err(|error| format!("could not read `{}`: {error}", file.display()))?)
+}
+
+fn import(file: &std::path::Path, provider: &str, profile: Option<&str>) -> Result<(), Failure> {
+    let json = read(file)?;
     let today = Clock::system().now().day();
-    let toml = Import { litellm_provider: provider, provider, today: &today }.models_toml(&json)?;
+    let bedrock_profile = profile.or((provider == "bedrock").then_some("none"));
+    let toml = Import { litellm_provider: provider, provider, today: &today, bedrock_profile }.models_toml(&json)?;
     Ok(write!(std::io::stdout(), "{toml}")?)
 }

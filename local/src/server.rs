@@ -5,17 +5,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::Request;
-use axum::http::request::Parts;
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse as _, Response};
 use axum::serve::ListenerExt as _;
 use embedded::{Engines, Place};
 use shared::app::Components;
 use shared::data::Stores;
 use shared::edge::telemetry::observe;
-use shared::edge::{self, Rejection, SentBody, Telemetry};
+use shared::edge::{self, Telemetry};
 use shared::model::project::ApiKeySecret;
 use shared::model::secret::Secret;
 use tokio::net::TcpListener;
@@ -54,27 +49,20 @@ pub async fn serve(settings: &Settings) -> Result<Running, LocalError> {
         Data::Embedded(Place::Memory) | Data::RemoteTable(_) => None,
     };
     let keys = Keys::load(folder, settings.admin_key.as_ref())?;
-    let components = settings.components(stores, Some(Secret::new(&keys.admin_key)))?;
+    let components = settings.components(stores, Some(Secret::new(&keys.admin_key))).await?;
     let damaged = || LocalError::Keys { path: "keys.json".to_owned(), reason: "`project_key` is no key".to_owned() };
     let project_key = ApiKeySecret::parse(&keys.project_key).ok_or_else(damaged)?;
     provision_trial(components.stores(), components.clock(), &project_key, "Local").await?;
     Ok(Running {
         listener,
-        router: edge::stack(routes(&components).layer(middleware::from_fn(read_whole_body))),
-        model_names: components.catalog().models().iter().map(|model| model.name.clone()).collect(),
+        router: edge::stack(routes(&components), &settings.http),
+        model_names: components.models().known().catalog.models().iter().map(|model| model.name.clone()).collect(),
         components,
         engines,
         project_key: project_key.secret().clone(),
         admin_key: Secret::new(keys.admin_key),
         telemetry: Telemetry::default(),
     })
-}
-
-/// Reads the whole body before the handler runs, as Lambda does. If a request is answered before its body has arrived,
-/// hyper closes the connection without notice to the client, and the client's next request fails.
-async fn read_whole_body(head: Parts, body: SentBody, next: Next) -> Response {
-    let Ok(body) = body else { return Rejection::TooLarge.into_response() };
-    next.run(Request::from_parts(head, Body::from(body))).await
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, LocalError> {
@@ -155,8 +143,10 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    use axum::body::Bytes;
+    use axum::body::{Body, Bytes};
+    use axum::extract::Request;
     use http_body_util::{BodyExt as _, Full};
+    use shared::edge::config::HttpConfig;
     use tower::ServiceExt as _;
 
     use super::*;
@@ -164,10 +154,12 @@ mod tests {
     #[tokio::test]
     async fn the_body_of_a_refused_request_is_read() {
         let settings = Settings {
+            bedrock: false,
             address: ([127, 0, 0, 1], 0).into(),
             data: Data::Embedded(Place::Memory),
             models: None,
             admin_key: None,
+            http: HttpConfig::default(),
         };
         let running = serve(&settings).await.unwrap();
         let read = Arc::new(AtomicBool::new(false));

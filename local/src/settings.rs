@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use embedded::Place;
 use outbound::{Options, Outbound};
-use shared::app::Components;
+use providers::builtin::{bedrock, builtin_catalog};
+use shared::app::{Components, Models, ServedModels};
 use shared::data::Stores;
-use shared::model::catalog::{Catalog, KeySource};
+use shared::edge::config::{HttpConfig, env};
+use shared::edge::connect::{Builtin, EnvKeys, ModelsFile, ModelsPlace};
+use shared::model::catalog::Catalog;
 use shared::model::clock::Clock;
 use shared::model::secret::Secret;
 
-use crate::LocalError;
+use crate::{LocalError, Problems};
 
 /// Settings of `weir serve`.
 #[derive(Debug, Clone)]
@@ -22,8 +25,11 @@ pub struct Settings {
     pub data: Data,
     /// A `models.toml`. Without one the server has the builtin models.
     pub models: Option<PathBuf>,
+    /// Whether the builtin models of Amazon Bedrock are served, too.
+    pub bedrock: bool,
     /// Without one the server makes a key and keeps it in the data folder.
     pub admin_key: Option<Secret>,
+    pub http: HttpConfig,
 }
 
 /// The place of the stores.
@@ -38,36 +44,44 @@ impl Settings {
     /// Makes the components, with the models of these settings.
     ///
     /// # Errors
-    /// `Read` or `Models` if the models cannot be read; `Providers` if the settings of a provider are invalid.
-    pub(crate) fn components(&self, stores: Stores, admin_key: Option<Secret>) -> Result<Components, LocalError> {
-        let catalog = Arc::new(self.catalog()?);
+    /// `Read` or `Models` if the models cannot be read, or if an entry of them is wrong. A file that becomes wrong later
+    /// changes nothing.
+    pub(crate) async fn components(&self, stores: Stores, admin_key: Option<Secret>) -> Result<Components, LocalError> {
         let clock = Clock::system();
-        let providers = providers::registry(&catalog, &provider_key, &clock)?;
+        let models = self.models(&clock).await?;
         // Users try webhooks with a receiver on the same machine.
         let options = Options { permit_loopback: true, ..Options::default() };
         let receivers = Arc::new(Outbound::new(options));
-        let components = Components::new(stores, clock).models(catalog).providers(providers).receivers(receivers);
+        let components = Components::new(stores, clock).serving(Arc::new(models)).receivers(receivers);
         Ok(match admin_key {
             Some(key) => components.admin_key(key),
             None => components,
         })
     }
 
-    /// Reads the models.
-    fn catalog(&self) -> Result<Catalog, LocalError> {
+    /// The models of the file, read again when it changes, or the builtin ones.
+    async fn models(&self, clock: &Clock) -> Result<Models, LocalError> {
+        let make = providers::connect(Arc::new(EnvKeys), clock);
+        let bedrock: Option<Builtin> = self.bedrock.then(|| Arc::new(bedrock_models) as Builtin);
         let Some(path) = &self.models else {
-            return Ok(providers::builtin::builtin_catalog(&|name| shared::edge::config::env(name).is_some()));
+            let catalog = builtin_catalog(&|name| env(name).is_some());
+            let catalog = bedrock.into_iter().fold(catalog, |catalog, bedrock| catalog.merged_with(bedrock()));
+            return Ok(Models::fixed(ServedModels::connect(catalog, &make, None)));
         };
         let shown = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|source| LocalError::Read { path: shown.clone(), source })?;
-        Catalog::parse(&text).map_err(|error| LocalError::Models { path: shown, error })
+        let catalog = Catalog::read(&text).unwrap_or_else(Catalog::of_problems);
+        if !catalog.problems().is_empty() {
+            let problems = catalog.problems().to_vec();
+            return Err(LocalError::Models { path: shown, problems: Problems(problems) });
+        }
+        let file = ModelsFile::new(ModelsPlace::File(path.clone()), bedrock, Some(make));
+        Ok(Models::read(Arc::new(file), clock.clone()).await)
     }
 }
 
-/// The key of a provider, from the environment. The local server has no Secrets Manager.
-fn provider_key(source: &KeySource) -> Option<Secret> {
-    match source {
-        KeySource::Env(name) => shared::edge::config::env(name).map(Secret::new),
-        KeySource::None | KeySource::Secret(_) => None,
-    }
+/// The builtin models of Bedrock in the region of the environment.
+fn bedrock_models() -> Catalog {
+    let region = env("AWS_REGION").or_else(|| env("AWS_DEFAULT_REGION")).unwrap_or_default();
+    bedrock(&region)
 }

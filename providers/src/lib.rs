@@ -1,6 +1,6 @@
 //! The model providers that weir can call: OpenAI and servers with its API, Anthropic, Amazon Bedrock, and a simulator.
 //!
-//! [`registry`] makes one [`Provider`] per `[[provider]]` of a catalog. A provider accepts and returns OpenAI's shapes
+//! [`connect`] makes a [`Provider`] of a `[[provider]]`. A provider accepts and returns OpenAI's shapes
 //! and makes one attempt per call. Retries, fallback and all timeouts except for the one to connect belong to
 //! `shared::app::dispatch`.
 
@@ -14,55 +14,45 @@ mod http;
 pub mod openai;
 pub mod simulator;
 mod translate;
+mod wrong;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use shared::model::catalog::{Catalog, KeySource, ProviderConfig, ProviderKind};
+use shared::model::catalog::{ProviderConfig, ProviderKind};
 use shared::model::clock::Clock;
+use shared::model::keys::{Keys, MakeProvider};
 use shared::model::provider::Provider;
-use shared::model::secret::Secret;
 
 use crate::http::Http;
 
-/// Why a provider cannot be set up from its configuration.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("provider `{provider}`: {reason}")]
-pub struct ConnectError {
-    pub provider: String,
-    pub reason: String,
+/// Makes providers, which look their keys up in `keys`.
+///
+/// Connects nothing and reads no file or key: clients are built and keys are read on first use, so that a cold start
+/// pays only for its first call. A provider whose entry is wrong, or whose key cannot be read, fails its calls with
+/// `Failure::NotSetUp`.
+#[must_use]
+pub fn connect(keys: Arc<dyn Keys>, clock: &Clock) -> MakeProvider {
+    let http = Arc::new(Http::new(clock.clone()));
+    Arc::new(move |config| {
+        provider(config, &keys, &http).unwrap_or_else(|reason| {
+            tracing::error!(provider = config.name, reason, "provider set up wrongly in the models file");
+            Arc::new(wrong::Wrong(reason))
+        })
+    })
 }
 
-/// One provider per `[[provider]]` of `catalog`, by name.
-///
-/// Connects nothing and reads no file: clients are built on first use, so that a cold start pays only for its first
-/// call. A key that `key` does not find is no error here. The provider that needs it answers `Failure::Unauthorized`
-/// and names the missing key.
+/// Whether [`connect`] can make a provider of an entry.
 ///
 /// # Errors
-/// If a base URL is not a URL, or a header cannot be sent.
-pub fn registry(
-    catalog: &Catalog,
-    key: &dyn Fn(&KeySource) -> Option<Secret>,
-    clock: &Clock,
-) -> Result<HashMap<String, Arc<dyn Provider>>, ConnectError> {
-    let http = Arc::new(Http::new(clock.clone()));
-    let connect = |config: &ProviderConfig| {
-        let provider =
-            provider(config, key, &http).map_err(|reason| ConnectError { provider: config.name.clone(), reason })?;
-        Ok((config.name.clone(), provider))
-    };
-    catalog.providers().iter().map(connect).collect()
+/// Why not: the base URL is not a URL, or a header cannot be sent.
+pub fn check(config: &ProviderConfig, keys: &Arc<dyn Keys>) -> Result<(), String> {
+    provider(config, keys, &Arc::new(Http::new(Clock::system()))).map(drop)
 }
 
-fn provider(
-    config: &ProviderConfig,
-    key: &dyn Fn(&KeySource) -> Option<Secret>,
-    http: &Arc<Http>,
-) -> Result<Arc<dyn Provider>, String> {
+fn provider(config: &ProviderConfig, keys: &Arc<dyn Keys>, http: &Arc<Http>) -> Result<Arc<dyn Provider>, String> {
     Ok(match config.kind {
-        ProviderKind::Openai => Arc::new(openai::OpenAi::new(config, key(&config.key), http.clone())?),
-        ProviderKind::Anthropic => Arc::new(anthropic::Anthropic::new(config, key(&config.key), http.clone())?),
+        ProviderKind::Openai => Arc::new(openai::OpenAi::new(config, keys.clone(), http.clone())?),
+        ProviderKind::Anthropic => Arc::new(anthropic::Anthropic::new(config, keys.clone(), http.clone())?),
         ProviderKind::Bedrock => Arc::new(bedrock::Bedrock::new(config, http.clock().clone())),
         ProviderKind::Simulator => Arc::new(simulator::Simulator::new(config.simulator.clone(), http.clock().clone())),
     })

@@ -3,8 +3,14 @@
 
 use std::sync::Arc;
 
-use kit::{ADMIN_KEY, RECORDED_ADMIN_KEY, Recorded, START_MS, TestApp, compared, recorded_events};
+use kit::{
+    ADMIN_KEY, RECORDED_ADMIN_KEY, RECORDED_BASE_PATH, RECORDED_ORIGINS, Recorded, START_MS, TestApp, compared,
+    recorded_events,
+};
 use serde_json::Value;
+use shared::app::ServedModels;
+use shared::edge::config::HttpConfig;
+use shared::edge::connect::EnvKeys;
 use shared::model::clock::Clock;
 
 /// The service as the events expect it, with the builtin simulator.
@@ -12,7 +18,8 @@ async fn recorded_app() -> TestApp {
     assert_ne!(ADMIN_KEY, RECORDED_ADMIN_KEY);
     let clock = Clock::manual(START_MS);
     let catalog = Arc::new(providers::builtin::builtin_catalog(&|_| false));
-    let providers = providers::registry(&catalog, &|_| None, &clock).unwrap();
+    let make = providers::connect(Arc::new(EnvKeys), &clock);
+    let providers = ServedModels::connect((*catalog).clone(), &make, None).providers;
     let app = TestApp::builder().clock(clock).models(catalog).providers(providers).admin_key(RECORDED_ADMIN_KEY);
     let app = app.build().await;
     app.provision_recorded().await;
@@ -21,11 +28,15 @@ async fn recorded_app() -> TestApp {
 
 async fn answer(event: &Recorded) -> Value {
     let app = recorded_app().await;
-    let answer = local::invoke_on(&app.instance(), event.function(), &event.text).await;
+    let http = HttpConfig {
+        allowed_origins: RECORDED_ORIGINS.parse().unwrap(),
+        base_path: RECORDED_BASE_PATH.parse().unwrap(),
+    };
+    let answer = local::invoke_on(&app.instance(), event.function(), &event.text, &http).await;
     let answer = answer.unwrap_or_else(|error| panic!("{}: {error}", event.name));
     let Some(body) = answer["body"].as_str() else { return answer };
     let status = answer["statusCode"].as_u64().and_then(|status| status.try_into().ok()).unwrap();
-    compared(status, answer["headers"]["content-type"].as_str().unwrap_or_default(), body)
+    compared(status, |name| answer["headers"][name].as_str().unwrap_or_default(), body)
 }
 
 #[tokio::test]
@@ -39,5 +50,5 @@ async fn recorded_events_get_their_recorded_answers() {
         }
         assert_eq!(found, event.expected(), "{}", event.name);
     }
-    assert!(events.len() >= 39, "{} events", events.len());
+    assert!(events.len() >= 66, "{} events", events.len());
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use kit::{Script, TestApp, send};
 use serde_json::json;
 use shared::data::Queue;
+use shared::edge::config::HttpConfig;
 use shared::model::project::{Limits, Policy};
 use shared::model::provider::{Failure, ProviderRefusal};
 
@@ -87,13 +88,22 @@ async fn no_line_holds_a_prompt_an_answer_or_a_key() {
     }
     app.first.then(Script::Break { text: format!("{PROMPT} {PROMPT}"), after_chunks: 1 });
     app.work_once(Queue::Respond, |event| respond::job(event, instance.response_worker(), None)).await;
+    let event = include_str!("../../events/models-list.json").replace(r#""Host""#, r#""x-request-id""#);
+    local::invoke_on(&instance, "models", &event, &HttpConfig::default()).await.unwrap();
     instance.drain().await;
     let log = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
     // Only weir's own lines: the SDK's and the engine's trace levels are never switched on.
     let ours: Vec<&str> = log.lines().filter(|line| line.contains(r#""target":"shared"#)).collect();
     assert!(ours.len() > 15, "{} lines", ours.len());
+    let mut from_gateway = 0;
     for line in ours {
         assert!(!line.contains(PROMPT) && !line.contains(&key[20..]), "{line}");
-        assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line}");
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let (id, gateway) = (&line["fields"]["request.id"], &line["fields"]["gateway.request_id"]);
+        if id == "abc123.execute-api.eu-central-1.amazonaws.com" {
+            assert_eq!(gateway, "11111111-2222-3333-4444-555555555555", "API Gateway's own id");
+            from_gateway += 1;
+        }
     }
+    assert_eq!(from_gateway, 1, "requests that came through API Gateway, by their ids");
 }

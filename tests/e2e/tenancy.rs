@@ -240,10 +240,21 @@ impl Case<'_> {
         let mut words = self.row.0.split(' ');
         let (method, path) = (words.next().unwrap(), words.next().unwrap());
         let (path, sent) = (filled(path, names), filled(self.row.2, names));
-        if method == "GET" {
-            return send(&self.router, method, &format!("{path}?{sent}"), key, &[], "").await;
-        }
-        send(&self.router, method, &path, key, &[], sent).await
+        // The tag of everything that exists: a 304 would say so.
+        let held = [("if-none-match", "*")];
+        let reply = match method {
+            "GET" => send(&self.router, method, &format!("{path}?{sent}"), key, &held, "").await,
+            _ => send(&self.router, method, &path, key, &held, sent).await,
+        };
+        let (copies, vary) = (reply.header("cache-control"), reply.header("vary"));
+        let expected = match (self.row.0, reply.status) {
+            ("GET /v1/models" | "GET /v1/models/{*model}", 200 | 304) => "private, max-age=60",
+            ("GET /v1/responses/{id}", 200 | 304) => "private, no-cache",
+            ("POST /v1/responses stream", 200) => "no-cache",
+            _ => "no-store",
+        };
+        assert_eq!((copies, vary), (expected, "authorization"), "{}", self.row.0);
+        reply
     }
 
     async fn refuses(&self, key: &str, what: &str, names: &Names) {

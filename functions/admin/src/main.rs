@@ -6,8 +6,8 @@ use shared::edge::{self, config::Config, connect::Connect, lambda};
 async fn main() -> Result<(), lambda_http::Error> {
     let config = Config::from_env()?;
     let telemetry = edge::telemetry::start("admin", &config);
-    let components = Connect::table(&config).queues().admin_key().await?.components();
+    let components = Connect::table(&config).queues().admin_key().components();
     let router =
         admin::router(components.auth(), components.projects(), components.service_accounts(), components.job_admin());
-    lambda::run(edge::stack(router), config.response_mode, telemetry).await
+    lambda::run(router, &config, telemetry).await
 }

@@ -6,9 +6,10 @@ use shared::edge::{self, config::Config, connect::Connect, lambda};
 async fn main() -> Result<(), lambda_http::Error> {
     let config = Config::from_env()?;
     let telemetry = edge::telemetry::start("embeddings", &config);
-    let components = Connect::table(&config).bucket().providers(providers::registry).await?.components();
+    let components =
+        Connect::table(&config).bucket().providers(providers::connect, providers::builtin::bedrock).await.components();
     let router = embeddings::router(components.auth(), components.calls());
-    let served = lambda::run(edge::stack(router), config.response_mode, telemetry).await;
+    let served = lambda::run(router, &config, telemetry).await;
     // The connection to Lambda's API is lost. Calls that have begun cost money: they must be settled before the process
     // ends.
     components.drain().await;

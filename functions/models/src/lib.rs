@@ -1,29 +1,31 @@
-//! The models of the catalog: `/v1/models` and `/v1/models/{model}`.
+//! The models of the catalog, `/v1/models` and `/v1/models/{model}`, and whether they can be served, `/healthz`.
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{FromRef, State};
+use axum::response::Response;
 use axum::routing::get;
-use axum::{Json, Router};
 use serde::Serialize;
-use shared::app::{Auth, Error};
-use shared::edge::{Path, Rejection};
-use shared::model::catalog::{Catalog, Model};
+use shared::app::{Auth, Models};
+use shared::edge::{Copies, HeldTags, Path, Rejection, json_or_unchanged};
+use shared::model::catalog::Model;
 use shared::model::project::Caller;
 
 #[derive(Clone, FromRef)]
-struct Models {
+struct ModelsApi {
     auth: Arc<Auth>,
-    catalog: Arc<Catalog>,
+    models: Arc<Models>,
 }
 
 /// The routes of this function.
-pub fn router(auth: Arc<Auth>, catalog: Arc<Catalog>) -> Router {
+pub fn router(auth: Arc<Auth>, models: Arc<Models>) -> Router {
     Router::new()
         .route("/v1/models", get(list))
         // A wildcard, because a client may send a slash in a name as `%2F` or as it is.
         .route("/v1/models/{*model}", get(retrieve))
-        .with_state(Models { auth, catalog })
+        .route("/healthz", get(health))
+        .with_state(ModelsApi { auth, models })
 }
 
 #[derive(Serialize)]
@@ -50,19 +52,34 @@ impl<'a> ModelObject<'a> {
     }
 }
 
-async fn list(State(catalog): State<Arc<Catalog>>, _: Caller) -> Json<serde_json::Value> {
-    let models = catalog.models().iter();
+async fn list(State(models): State<Arc<Models>>, _: Caller, held: HeldTags) -> Result<Response, Rejection> {
+    let served = models.current().await?;
+    let models = served.catalog.models().iter();
     let with_names =
         models.flat_map(|model| std::iter::once(&model.name).chain(&model.aliases).map(move |name| (name, model)));
     let data = with_names.map(|(name, model)| ModelObject::new(name, model)).collect();
-    Json(serde_json::json!(List { object: "list", data }))
+    Ok(answer(&serde_json::json!(List { object: "list", data }), &held))
 }
 
 async fn retrieve(
-    State(catalog): State<Arc<Catalog>>,
+    State(models): State<Arc<Models>>,
     _: Caller,
     Path(name): Path<String>,
-) -> Result<Json<serde_json::Value>, Rejection> {
-    let model = catalog.model(&name).ok_or_else(|| Error::UnknownModel(name.clone()))?;
-    Ok(Json(serde_json::json!(ModelObject::new(&name, model))))
+    held: HeldTags,
+) -> Result<Response, Rejection> {
+    let served = models.current().await?;
+    Ok(answer(&serde_json::json!(ModelObject::new(&name, served.model(&name)?)), &held))
+}
+
+fn answer(object: &serde_json::Value, held: &HeldTags) -> Response {
+    json_or_unchanged(object.to_string().into(), held, Copies::Minute)
+}
+
+/// Says whether the models can be served.
+async fn health(State(models): State<Arc<Models>>) -> Result<String, Rejection> {
+    let wrong = models.current().await?.catalog.problems().len();
+    Ok(match wrong {
+        0 => "ok\n".to_owned(),
+        wrong => format!("ok, but the models file has {wrong} errors; `weir models check` shows them\n"),
+    })
 }

@@ -6,7 +6,7 @@ use shared::edge::{self, config::Config, connect::Connect, lambda};
 async fn main() -> Result<(), lambda_http::Error> {
     let config = Config::from_env()?;
     let telemetry = edge::telemetry::start("models", &config);
-    let components = Connect::table(&config).models().await?.components();
-    let router = models::router(components.auth(), components.catalog());
-    lambda::run(edge::stack(router), config.response_mode, telemetry).await
+    let components = Connect::table(&config).models(providers::builtin::bedrock).await.components();
+    let router = models::router(components.auth(), components.models());
+    lambda::run(router, &config, telemetry).await
 }

@@ -8,7 +8,12 @@ use shared::edge::{self, config::Config, connect::Connect, lambda};
 async fn main() -> Result<(), lambda_runtime::Error> {
     let config = Config::from_env()?;
     let telemetry = edge::telemetry::start("respond", &config);
-    let components = Connect::table(&config).bucket().queues().providers(providers::registry).await?.components();
+    let components = Connect::table(&config)
+        .bucket()
+        .queues()
+        .providers(providers::connect, providers::builtin::bedrock)
+        .await
+        .components();
     let worker = components.response_worker();
     lambda::run_worker(|event, ends| respond::job(event, Arc::clone(&worker), Some(ends)), telemetry).await
 }

@@ -13,10 +13,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use shared::app::{Auth, Conversations, ResponseRequest, Responses};
 use shared::dialects::openai_responses::{CreateResponse, Item, ListQuery, check_include, list};
-use shared::edge::{Params, Path, Rejection, SentBody, call_options, function_ends, read_body, respond, respond_to};
+use shared::edge::{
+    Copies, HeldTags, Params, Path, Rejection, SentBody, call_options, function_ends, json_or_unchanged, read_body,
+    respond, respond_to,
+};
 use shared::model::clock::Clock;
 use shared::model::object::Object;
 use shared::model::project::Caller;
+use shared::model::response::Status;
 
 #[derive(Clone, FromRef)]
 struct ResponsesApi {
@@ -59,7 +63,7 @@ async fn create(
     drop(parts); // Its headers would keep the connection's read buffer in memory until the answer ends.
     let requested_model = request.create.model.clone();
     let answer = responses.create(caller, request).await;
-    Ok(respond_to(responses.catalog(), &requested_model, answer))
+    Ok(respond_to(&responses.models().known().catalog, &requested_model, answer))
 }
 
 async fn count_input_tokens(
@@ -79,13 +83,19 @@ async fn retrieve(
     caller: Caller,
     Path(id): Path<String>,
     params: Params,
+    held: HeldTags,
     parts: Parts,
 ) -> Result<Response, Rejection> {
     if params.flag("stream")?.unwrap_or(false) {
         let after = params.number("starting_after")?;
         return Ok(respond(responses.stream(&caller, &id, after, function_ends(&parts)).await?));
     }
-    Ok(json(&responses.retrieve(&caller, &id).await?))
+    let response = responses.retrieve(&caller, &id).await?;
+    let status = response.get::<String>("status").and_then(|status| Status::parse(&status));
+    if status.is_some_and(Status::is_terminal) {
+        return Ok(json_or_unchanged(response.to_bytes(), &held, Copies::Checked));
+    }
+    Ok(json(&response))
 }
 
 async fn cancel(

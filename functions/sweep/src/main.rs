@@ -8,6 +8,7 @@ use shared::edge::{self, config::Config, connect::Connect, lambda};
 async fn main() -> Result<(), lambda_runtime::Error> {
     let config = Config::from_env()?;
     let telemetry = edge::telemetry::start("sweep", &config);
-    let sweeper = Connect::table(&config).bucket().queues().models().await?.components().sweeper();
+    let sweeper =
+        Connect::table(&config).bucket().queues().models(providers::builtin::bedrock).await.components().sweeper();
     lambda::run_schedule(|| sweep::job(Arc::clone(&sweeper)), telemetry).await
 }

@@ -6,7 +6,7 @@ use shared::edge::{self, config::Config, connect::Connect, lambda};
 async fn main() -> Result<(), lambda_http::Error> {
     let config = Config::from_env()?;
     let telemetry = edge::telemetry::start("usage", &config);
-    let components = Connect::table(&config).admin_key().await?.components();
+    let components = Connect::table(&config).admin_key().components();
     let router = usage::router(components.auth(), components.usage_reports(), components.clock().clone());
-    lambda::run(edge::stack(router), config.response_mode, telemetry).await
+    lambda::run(router, &config, telemetry).await
 }

@@ -13,5 +13,5 @@ async fn main() -> Result<(), lambda_http::Error> {
     let receivers = Arc::new(Outbound::new(options));
     let components = Connect::table(&config).queues().receivers(receivers).components();
     let router = webhooks::router(components.auth(), components.webhooks());
-    lambda::run(edge::stack(router), config.response_mode, telemetry).await
+    lambda::run(router, &config, telemetry).await
 }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use shared::model::catalog::ProviderConfig;
+use shared::model::keys::Keys;
 use shared::model::provider::{Endpoint as Operation, Failure, Provider, ProviderRequest, Reply};
-use shared::model::secret::Secret;
 
 use crate::answer::to_bytes;
 use crate::conversation::{Conversation, invalid_request};
@@ -27,8 +27,8 @@ pub struct Anthropic {
 }
 
 impl Anthropic {
-    pub(crate) fn new(config: &ProviderConfig, key: Option<Secret>, http: Arc<Http>) -> Result<Self, String> {
-        let endpoint = Endpoint::new(config, DEFAULT_URL, key, KeyHeader::Named("x-api-key"))?;
+    pub(crate) fn new(config: &ProviderConfig, keys: Arc<dyn Keys>, http: Arc<Http>) -> Result<Self, String> {
+        let endpoint = Endpoint::new(config, DEFAULT_URL, keys, KeyHeader::Named("x-api-key"))?;
         Ok(Self { endpoint: endpoint.with("anthropic-version", "2023-06-01"), http })
     }
 }

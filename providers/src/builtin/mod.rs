@@ -1,5 +1,8 @@
-//! The models that weir serves without a `models.toml`.
+//! The models that weir serves without a `models.toml`, and those of Amazon Bedrock, which it serves beside one.
 
+mod bedrock;
+
+pub use bedrock::bedrock;
 use shared::model::catalog::Catalog;
 
 const SIMULATOR: &str = include_str!("simulator.toml");

@@ -1,5 +1,6 @@
 //! HTTP for providers: clients, endpoints with their headers, and bounded reading.
 
+mod endpoint;
 mod failure;
 mod sse;
 
@@ -9,12 +10,12 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use shared::model::catalog::{KeySource, ProviderConfig};
+use reqwest::header::HeaderValue;
 use shared::model::clock::Clock;
 use shared::model::provider::{Failure, ProviderRequest};
 use shared::model::secret::Secret;
 
+pub(crate) use endpoint::{Endpoint, KeyHeader};
 pub(crate) use failure::{ErrorBody, failure_of_event, unauthorized_failure};
 pub(crate) use sse::{SseEvent, events};
 
@@ -57,7 +58,8 @@ impl Http {
         Ok(client)
     }
 
-    /// Posts `body` and returns the answer if its status is a success.
+    /// Posts `body` and returns the answer if its status is a success. A provider that does not accept its key is asked
+    /// once more if there is a newer key by now.
     pub(crate) async fn post(
         &self,
         to: &Endpoint,
@@ -65,11 +67,28 @@ impl Http {
         call: &ProviderRequest,
         body: Bytes,
     ) -> Result<reqwest::Response, Failure> {
-        let mut headers = to.headers()?;
+        let key = to.key().await?;
+        let posted = self.post_with(key.as_ref(), to, path, call, body.clone()).await;
+        let (Err(Failure::Unauthorized { .. }), Some(refused)) = (&posted, &key) else { return posted };
+        match to.renewed_key(refused).await {
+            Some(newer) => self.post_with(Some(&newer), to, path, call, body).await,
+            None => posted,
+        }
+    }
+
+    async fn post_with(
+        &self,
+        key: Option<&Secret>,
+        to: &Endpoint,
+        path: &str,
+        call: &ProviderRequest,
+        body: Bytes,
+    ) -> Result<reqwest::Response, Failure> {
+        let mut headers = to.headers(key)?;
         if let Some(trace) = call.traceparent.as_deref().and_then(|text| HeaderValue::from_str(text).ok()) {
             headers.insert("traceparent", trace);
         }
-        let request = self.client(call.connect)?.post(format!("{}{path}", to.base_url)).headers(headers).body(body);
+        let request = self.client(call.connect)?.post(format!("{}{path}", to.base_url())).headers(headers).body(body);
         let response = request.send().await.map_err(|error| unsent(error, call.connect))?;
         if response.status().is_success() {
             return Ok(response);
@@ -119,81 +138,4 @@ async fn read(response: reqwest::Response, limit: usize) -> (Bytes, Result<bool,
         body.extend_from_slice(&chunk);
     }
     (body.freeze(), Ok(true))
-}
-
-/// The URL of a provider and the headers of every call.
-pub(crate) struct Endpoint {
-    base_url: String,
-    /// `Err` names the missing key.
-    headers: Result<HeaderMap, String>,
-}
-
-/// The header of the key if no configured header contains it.
-pub(crate) enum KeyHeader {
-    Bearer,
-    Named(&'static str),
-}
-
-/// Stands for the key in the value of a configured header.
-const KEY_PLACEHOLDER: &str = "$KEY";
-
-impl Endpoint {
-    /// # Errors
-    /// If the base URL is not a URL, or a header cannot be sent.
-    pub(crate) fn new(
-        config: &ProviderConfig,
-        default_url: &str,
-        key: Option<Secret>,
-        sent_as: KeyHeader,
-    ) -> Result<Self, String> {
-        let base_url = config.base_url.clone().unwrap_or_else(|| default_url.to_owned());
-        reqwest::Url::parse(&base_url).map_err(|error| format!("`base_url` is no URL: {error}"))?;
-        let key = key.filter(|key| !key.expose().trim().is_empty());
-        let headers = match (&config.key, key) {
-            (KeySource::Env(name), None) => Err(format!("the environment variable `{name}` is not set")),
-            (KeySource::Secret(name), None) => Err(format!("the secret `{name}` was not found")),
-            (KeySource::None, _) => Ok(headers(config, None, &sent_as)?),
-            (_, Some(key)) => Ok(headers(config, Some(&key), &sent_as)?),
-        };
-        Ok(Self { base_url, headers })
-    }
-
-    /// Adds a header that this kind of provider always needs. A configured header with the same name replaces it.
-    pub(crate) fn with(mut self, name: &'static str, value: &'static str) -> Self {
-        if let Ok(headers) = &mut self.headers {
-            headers.entry(name).or_insert(HeaderValue::from_static(value));
-        }
-        self
-    }
-
-    fn headers(&self) -> Result<HeaderMap, Failure> {
-        self.headers.clone().map_err(|message| Failure::Unauthorized { message })
-    }
-}
-
-fn headers(config: &ProviderConfig, key: Option<&Secret>, sent_as: &KeyHeader) -> Result<HeaderMap, String> {
-    let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-    // Files and secret stores often add a line break.
-    let key = key.map_or("", Secret::expose).trim();
-    let placed = config.headers.iter().any(|(_, value)| value.contains(KEY_PLACEHOLDER));
-    if !key.is_empty() && !placed {
-        match sent_as {
-            KeyHeader::Bearer => headers.insert(AUTHORIZATION, sensitive(&format!("Bearer {key}"))?),
-            KeyHeader::Named(name) => headers.insert(*name, sensitive(key)?),
-        };
-    }
-    for (name, value) in &config.headers {
-        let header: HeaderName = name.parse().map_err(|_| format!("`{name}` is no name of a header"))?;
-        let value = value.replace(KEY_PLACEHOLDER, key);
-        headers.insert(header, sensitive(&value).map_err(|_| format!("the value of header `{name}` cannot be sent"))?);
-    }
-    Ok(headers)
-}
-
-/// A header's value that no log prints.
-fn sensitive(value: &str) -> Result<HeaderValue, String> {
-    let mut value =
-        HeaderValue::from_str(value).map_err(|_| "the key has characters that a header cannot carry".to_owned())?;
-    value.set_sensitive(true);
-    Ok(value)
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use shared::model::catalog::{OutputLimit, ProviderConfig};
+use shared::model::keys::Keys;
 use shared::model::provider::{Failure, Provider, ProviderRequest, Reply, Whole};
-use shared::model::secret::Secret;
 
 use crate::http::{self, Endpoint, Http, KeyHeader};
 use crate::translate::translate;
@@ -24,8 +24,8 @@ pub struct OpenAi {
 }
 
 impl OpenAi {
-    pub(crate) fn new(config: &ProviderConfig, key: Option<Secret>, http: Arc<Http>) -> Result<Self, String> {
-        let endpoint = Endpoint::new(config, DEFAULT_URL, key, KeyHeader::Bearer)?;
+    pub(crate) fn new(config: &ProviderConfig, keys: Arc<dyn Keys>, http: Arc<Http>) -> Result<Self, String> {
+        let endpoint = Endpoint::new(config, DEFAULT_URL, keys, KeyHeader::Bearer)?;
         Ok(Self { endpoint, http, output_limit: config.output_limit })
     }
 }

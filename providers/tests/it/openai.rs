@@ -172,14 +172,15 @@ async fn nobody_listening_is_unreachable() {
 }
 
 #[tokio::test]
-async fn a_missing_key_is_named_and_nothing_is_sent() {
+async fn a_missing_key_is_named_to_the_operator_only_and_nothing_is_sent() {
     let toml =
         "[[provider]]\nname = \"it\"\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:1\"\napi_key_env = \"ABSENT\"\n";
     let failure = failure(provider(toml).send(&call(Endpoint::ChatCompletions, CLIENT, false)).await);
-    assert_eq!(
-        failure.to_string(),
-        "the provider does not accept its key: the environment variable `ABSENT` is not set"
-    );
+    assert_eq!(failure.to_string(), "its key cannot be read");
+    assert_eq!(failure.summary(), "not set up: `ABSENT` is not set");
+    let broken = toml.replace("ABSENT", "BROKEN");
+    let failure = self::failure(provider(&broken).send(&call(Endpoint::ChatCompletions, CLIENT, false)).await);
+    assert_eq!(failure.summary(), "not set up: the key has characters that a header cannot carry");
 }
 
 #[tokio::test]
@@ -189,4 +190,12 @@ async fn a_configured_header_can_carry_the_key() {
     provider(&toml).send(&call(Endpoint::ChatCompletions, CLIENT, false)).await.unwrap();
     let got = server.got();
     assert_eq!((got.header("api-key"), got.header("authorization")), (Some("sk-provider"), None));
+}
+
+#[tokio::test]
+async fn a_refused_key_is_looked_up_again_and_the_call_goes_on() {
+    let server = Server::start(Answer::json(401, "{}")).await;
+    let failure = failure(provider(&toml(&server)).send(&call(Endpoint::ChatCompletions, CLIENT, false)).await);
+    assert!(matches!(failure, Failure::Unauthorized { .. }), "{failure}");
+    assert_eq!(server.got().header("authorization"), Some("Bearer sk-newer"));
 }

@@ -13,6 +13,7 @@ use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
 use shared::model::catalog::{Catalog, KeySource};
 use shared::model::clock::Clock;
+use shared::model::keys::{KeyError, Keys};
 use shared::model::object::Object;
 use shared::model::provider::{Endpoint, Event, Failure, Provider, ProviderRequest, Reply};
 use shared::model::secret::Secret;
@@ -110,12 +111,27 @@ async fn play(State(shared): State<Shared>, request: Request) -> Response {
 /// The only provider of a catalog; the key of each is `sk-provider`.
 pub(crate) fn provider(toml: &str) -> Arc<dyn Provider> {
     let catalog = Catalog::parse(toml).unwrap();
-    let key = |source: &KeySource| match source {
-        KeySource::Env(name) if name == "ABSENT" => None,
-        _ => Some(Secret::new("sk-provider")),
-    };
     let clock = Clock::manual(1_700_000_000_000);
-    providers::registry(&catalog, &key, &clock).unwrap().remove("it").unwrap()
+    providers::connect(Arc::new(TestKeys), &clock)(catalog.provider("it").unwrap())
+}
+
+/// The key `sk-provider`, which is `sk-newer` when it is asked for again.
+struct TestKeys;
+
+#[async_trait::async_trait]
+impl Keys for TestKeys {
+    async fn key(&self, source: &KeySource) -> Result<Option<Secret>, KeyError> {
+        match source {
+            KeySource::None => Ok(None),
+            KeySource::Env(name) if name == "ABSENT" => Err(KeyError("`ABSENT` is not set".to_owned())),
+            KeySource::Env(name) if name == "BROKEN" => Ok(Some(Secret::new("line\nbreak"))),
+            _ => Ok(Some(Secret::new("sk-provider"))),
+        }
+    }
+
+    async fn renewed(&self, _: &KeySource, refused: &Secret) -> Option<Secret> {
+        (refused.expose() == "sk-provider").then(|| Secret::new("sk-newer"))
+    }
 }
 
 pub(crate) fn call(endpoint: Endpoint, body: &str, stream: bool) -> ProviderRequest {

@@ -1,8 +1,14 @@
 //! Providers from a catalog.
 
-use shared::model::catalog::{Catalog, KeySource};
+use std::sync::Arc;
+
+use shared::model::catalog::Catalog;
 use shared::model::clock::Clock;
+use shared::model::keys::{FixedKey, Keys};
+use shared::model::provider::{Endpoint, Failure};
 use shared::model::secret::Secret;
+
+use crate::play::call;
 
 const ALL: &str = r#"
 [[provider]]
@@ -23,29 +29,33 @@ name = "d"
 kind = "simulator"
 "#;
 
-fn names(toml: &str, key: Option<&str>) -> Result<Vec<String>, String> {
-    let key = |_: &KeySource| key.map(Secret::new);
-    let providers = providers::registry(&Catalog::parse(toml).unwrap(), &key, &Clock::system());
-    let mut names: Vec<_> = providers.map_err(|error| error.to_string())?.into_keys().collect();
-    names.sort();
-    Ok(names)
+fn keys() -> Arc<dyn Keys> {
+    Arc::new(FixedKey(Secret::new("k")))
 }
 
 #[test]
-fn every_provider_is_there_even_without_its_key() {
-    assert_eq!(names(ALL, None).unwrap(), ["a", "b", "c", "d"]);
+fn every_kind_of_provider_can_be_made() {
+    let catalog = Catalog::parse(ALL).unwrap();
+    for config in catalog.providers() {
+        assert_eq!(providers::check(config, &keys()), Ok(()), "{}", config.name);
+    }
 }
 
-/// Gives the first provider `line` and compares why it cannot be set up.
-#[track_caller]
-fn check(line: &str, key: &str, expected: &str) {
+/// Gives the first provider `line`. Compares why it cannot be set up, and how its calls fail.
+async fn check(line: &str, expected: &str) {
     let toml = ALL.replacen("api_key_env", &format!("{line}\napi_key_env"), 1);
-    assert_eq!(names(&toml, Some(key)), Err(expected.to_owned()));
+    let catalog = Catalog::parse(&toml).unwrap();
+    let config = catalog.provider("a").unwrap();
+    assert_eq!(providers::check(config, &keys()), Err(expected.to_owned()));
+    let provider = providers::connect(keys(), &Clock::system())(config);
+    let failure = provider.send(&call(Endpoint::ChatCompletions, "{}", false)).await.err().unwrap();
+    let Failure::NotSetUp { reason, .. } = &failure else { panic!("{failure}") };
+    assert_eq!((reason.as_str(), failure.to_string().as_str()), (expected, "its settings are wrong"));
+    assert!(failure.may_fall_back());
 }
 
-#[test]
-fn names_headers_and_urls_that_cannot_be_sent() {
-    check("headers = { \"no name\" = \"x\" }", "k", "provider `a`: `no name` is no name of a header");
-    check("headers = { x-a = \"a\\nb\" }", "k", "provider `a`: the value of header `x-a` cannot be sent");
-    check("", "line\nbreak", "provider `a`: the key has characters that a header cannot carry");
+#[tokio::test]
+async fn a_provider_with_wrong_settings_fails_its_calls_and_says_why() {
+    check("headers = { \"no name\" = \"x\" }", "`no name` is no name of a header").await;
+    check("headers = { x-a = \"a\\nb\" }", "the value of header `x-a` cannot be sent").await;
 }

@@ -10,10 +10,11 @@ use quick_cache::sync::Cache;
 use super::admission::Admission;
 use super::error::Error;
 use crate::data::{ApiKeys, ProjectRecords, Stores};
+use crate::model::catalog::KeySource;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::id::Fingerprint;
+use crate::model::keys::Keys;
 use crate::model::project::{ApiKeySecret, Caller};
-use crate::model::secret::Secret;
 
 const MISSING: &str = "You didn't provide an API key. Send it as `Authorization: Bearer sk-weir-...`.";
 const WRONG: &str = "Incorrect API key provided. Keys begin with `sk-weir-`; an administrator makes them with POST /v1/organization/projects/{id}/service_accounts.";
@@ -27,12 +28,19 @@ pub struct Auth {
     admission: Arc<Admission>,
     cache: KeyCache,
     /// The key of the admin API. Without it, every request to the admin API is refused.
-    admin_key: Option<Secret>,
+    admin_key: Option<AdminKey>,
     clock: Clock,
 }
 
+/// The key of the admin API, and where it is read.
+#[derive(Clone)]
+pub(super) struct AdminKey {
+    pub(super) keys: Arc<dyn Keys>,
+    pub(super) source: KeySource,
+}
+
 impl Auth {
-    pub(super) fn new(stores: &Stores, clock: Clock, admission: Arc<Admission>, admin_key: Option<Secret>) -> Self {
+    pub(super) fn new(stores: &Stores, clock: Clock, admission: Arc<Admission>, admin_key: Option<AdminKey>) -> Self {
         let (api_keys, projects) = (stores.api_keys(), stores.projects());
         Self { api_keys, projects, admission, cache: KeyCache::new(), admin_key, clock }
     }
@@ -77,13 +85,23 @@ impl Auth {
     /// Checks that a bearer token is the admin key.
     ///
     /// # Errors
-    /// `Unauthenticated` if it is not, or if this process has no admin key.
-    pub fn identify_admin(&self, bearer: Option<&str>) -> Result<(), Error> {
+    /// `Unauthenticated` if it is not, or if this process has no admin key; `NoAdminKey` if the key cannot be read.
+    pub async fn identify_admin(&self, bearer: Option<&str>) -> Result<(), Error> {
         let token = bearer.ok_or(Error::Unauthenticated(MISSING))?;
-        let expected = self.admin_key.as_ref().ok_or(Error::Unauthenticated(WRONG_ADMIN))?;
+        let AdminKey { keys, source } = self.admin_key.as_ref().ok_or(Error::Unauthenticated(WRONG_ADMIN))?;
+        let expected = keys.key(source).await.map_err(Error::NoAdminKey)?;
+        let expected = expected.ok_or(Error::Unauthenticated(WRONG_ADMIN))?;
         // The hashes are compared instead of the keys, so that the duration of the comparison reveals nothing.
         let hash = |text: &str| Fingerprint::of([text.as_bytes()]);
-        if hash(token) == hash(expected.expose()) { Ok(()) } else { Err(Error::Unauthenticated(WRONG_ADMIN)) }
+        if hash(token) == hash(expected.expose()) {
+            return Ok(());
+        }
+        // The key may have been changed since it was read.
+        let renewed = keys.renewed(source, &expected).await;
+        match renewed.is_some_and(|renewed| hash(token) == hash(renewed.expose())) {
+            true => Ok(()),
+            false => Err(Error::Unauthenticated(WRONG_ADMIN)),
+        }
     }
 
     /// Removes the keys of a project from the cache, so that a change of the project or of its keys takes effect at once

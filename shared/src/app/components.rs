@@ -3,14 +3,15 @@
 use std::sync::{Arc, OnceLock};
 
 use super::admission::Admission;
-use super::auth::Auth;
+use super::auth::{AdminKey, Auth};
 use super::cache::ResponseCache;
 use super::calls::Calls;
 use super::conversations::Conversations;
-use super::dispatch::{Dispatcher, Providers};
+use super::dispatch::Dispatcher;
 use super::idempotency::Idempotency;
 use super::jobs::{Canceller, Finalizer, JobAdmin, Recovery, ResponseWorker, Sweeper};
 use super::ledger::Ledger;
+use super::models::{Models, ServedModels};
 use super::pipeline::Pipeline;
 use super::projects::{Projects, ServiceAccounts};
 use super::responses::{Acceptor, Follower, Foreground, Responses};
@@ -19,8 +20,9 @@ use super::usage::UsageReports;
 use super::webhooks::{Announcer, Deliverer, Webhooks};
 use super::worker_queues::WorkerQueues;
 use crate::data::Stores;
-use crate::model::catalog::Catalog;
+use crate::model::catalog::KeySource;
 use crate::model::clock::Clock;
+use crate::model::keys::{FixedKey, Keys};
 use crate::model::secret::Secret;
 use crate::model::webhook::Receivers;
 
@@ -33,7 +35,7 @@ pub struct Components {
     /// The way to webhook endpoints; `None` in functions that neither register nor deliver.
     receivers: Option<Arc<dyn Receivers>>,
     /// The key of the admin API; `None` refuses every use of it.
-    admin_key: Option<Secret>,
+    admin_key: Option<AdminKey>,
     auth: OnceLock<Arc<Auth>>,
 }
 
@@ -41,39 +43,31 @@ pub struct Components {
 struct Parts {
     stores: Stores,
     clock: Clock,
-    catalog: Arc<Catalog>,
-    providers: Providers,
+    models: Arc<Models>,
     admission: Arc<Admission>,
     dispatcher: OnceLock<Arc<Dispatcher>>,
     tasks: Tasks,
 }
 
 impl Components {
-    /// The least: no models, no providers, no way to receivers, no admin API.
+    /// The least: no models, no way to receivers, no admin API.
     #[must_use]
     pub fn new(stores: Stores, clock: Clock) -> Self {
         let parts = Parts {
             admission: Arc::new(Admission::new(&stores, clock.clone())),
             stores,
             clock,
-            catalog: Arc::default(),
-            providers: Providers::new(),
+            models: Arc::new(Models::fixed(ServedModels::default())),
             dispatcher: OnceLock::new(),
             tasks: Tasks::default(),
         };
         Self { parts, receivers: None, admin_key: None, auth: OnceLock::new() }
     }
 
-    /// The models that can be called, and their prices.
+    /// The models that can be called, their prices and their providers.
     #[must_use]
-    pub fn models(mut self, catalog: Arc<Catalog>) -> Self {
-        self.parts.catalog = catalog;
-        self
-    }
-
-    #[must_use]
-    pub fn providers(mut self, providers: Providers) -> Self {
-        self.parts.providers = providers;
+    pub fn serving(mut self, models: Arc<Models>) -> Self {
+        self.parts.models = models;
         self
     }
 
@@ -84,7 +78,13 @@ impl Components {
 
     #[must_use]
     pub fn admin_key(self, key: Secret) -> Self {
-        Self { admin_key: Some(key), ..self }
+        self.admin_key_from(Arc::new(FixedKey(key)), KeySource::Env("the admin key".to_owned()))
+    }
+
+    /// Takes the key of the admin API from `source`, when a request needs it.
+    #[must_use]
+    pub fn admin_key_from(self, keys: Arc<dyn Keys>, source: KeySource) -> Self {
+        Self { admin_key: Some(AdminKey { keys, source }), ..self }
     }
 
     #[must_use]
@@ -98,8 +98,8 @@ impl Components {
     }
 
     #[must_use]
-    pub fn catalog(&self) -> Arc<Catalog> {
-        self.parts.catalog()
+    pub fn models(&self) -> Arc<Models> {
+        self.parts.models()
     }
 
     /// Waits until every call that began is settled. For the end of a process.
@@ -115,7 +115,7 @@ impl Components {
     }
 
     pub fn calls(&self) -> Arc<Calls> {
-        Arc::new(Calls::new(self.parts.pipeline(), self.catalog(), self.clock().clone()))
+        Arc::new(Calls::new(self.parts.pipeline(), self.models(), self.clock().clone()))
     }
 
     pub fn responses(&self) -> Arc<Responses> {
@@ -135,7 +135,7 @@ impl Components {
             conversations: self.parts.conversations(),
             canceller: self.parts.canceller(),
             tasks: self.parts.tasks.clone(),
-            catalog: self.catalog(),
+            models: self.models(),
             clock: self.clock().clone(),
         })
     }
@@ -148,7 +148,7 @@ impl Components {
         Arc::new(ResponseWorker {
             records: self.stores().responses(),
             projects: self.stores().projects(),
-            catalog: self.catalog(),
+            models: self.models(),
             admission: Arc::clone(&self.parts.admission),
             ledger: self.parts.ledger(),
             dispatcher: self.parts.dispatcher(),
@@ -163,7 +163,7 @@ impl Components {
             due: self.stores().due(),
             meters: self.stores().meters(),
             ledger: self.parts.ledger(),
-            catalog: self.catalog(),
+            models: self.models(),
             recovery: Recovery {
                 records: self.stores().responses(),
                 jobs: self.stores().jobs(),
@@ -206,8 +206,8 @@ impl Components {
 }
 
 impl Parts {
-    fn catalog(&self) -> Arc<Catalog> {
-        Arc::clone(&self.catalog)
+    fn models(&self) -> Arc<Models> {
+        Arc::clone(&self.models)
     }
 
     fn conversations(&self) -> Arc<Conversations> {
@@ -230,7 +230,7 @@ impl Parts {
     }
 
     fn dispatcher(&self) -> Arc<Dispatcher> {
-        let make = || Dispatcher::new(&self.stores, self.clock.clone(), self.providers.clone());
+        let make = || Dispatcher::new(&self.stores, self.clock.clone());
         Arc::clone(self.dispatcher.get_or_init(|| Arc::new(make())))
     }
 
@@ -239,7 +239,6 @@ impl Parts {
             records: self.stores.responses(),
             jobs: self.stores.jobs(),
             ledger: self.ledger(),
-            catalog: self.catalog(),
             conversations: self.conversations(),
             announcer: Announcer::new(&self.stores, self.clock.clone()),
             clock: self.clock.clone(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::data::StoreError;
 use crate::model::catalog::Unaccountable;
 use crate::model::invalid::Invalid;
+use crate::model::keys::KeyError;
 use crate::model::meter::Refusal;
 use crate::model::provider::Failure;
 
@@ -22,6 +23,17 @@ pub enum Error {
     Invalid(#[from] Invalid),
     #[error("The model `{0}` does not exist or you do not have access to it. GET /v1/models lists the models.")]
     UnknownModel(String),
+    #[error("The admin key of this deployment cannot be read. The log of the function names the cause.")]
+    NoAdminKey(#[source] KeyError),
+    /// The models of the deployment cannot be read.
+    #[error(
+        "The models of this deployment cannot be served: {0}. Tell the operator: `weir models check` shows the cause."
+    )]
+    NoModels(String),
+    #[error(
+        "The entry of the model `{model}` in the models file is wrong (line {line}). Tell the operator: `weir models check` shows the cause."
+    )]
+    WrongModel { model: String, line: usize },
     #[error(
         "The model `{0}` has no price, and this project has a budget: what a call costs must be known before it is made. Add a price to models.toml."
     )]

@@ -9,6 +9,7 @@ use futures_util::stream::{StreamExt as _, unfold};
 
 use super::reject::Rejection;
 use crate::app::{CallAnswer, CallMetadata, Error, Rate, RateStatus};
+use crate::dialects::ContentType;
 use crate::model::catalog::Catalog;
 
 /// The name of the requested model in the catalog. The log and the metrics use it for calls without an answer.
@@ -40,8 +41,9 @@ pub fn respond(answer: CallAnswer) -> Response {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type.name()));
     if let Some(length) = answer.length {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    } else {
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    }
+    if answer.content_type == ContentType::EventStream {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache")); // As OpenAI sends it.
     }
     set_metadata(headers, &answer.metadata);
     set_rates(headers, &answer.metadata.rates);

@@ -36,7 +36,7 @@ pub async fn serve(
     drop(parts); // Its headers would keep the connection's read buffer in memory until the answer ends.
     let requested_model = request.body.model.clone();
     let answer = calls.run(caller, request).await;
-    Ok(respond_to(calls.catalog(), &requested_model, answer))
+    Ok(respond_to(&calls.models().known().catalog, &requested_model, answer))
 }
 
 /// The options of a call, from the headers of its request.

@@ -45,7 +45,7 @@ where
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
-        Arc::<Auth>::from_ref(state).identify_admin(bearer(&parts.headers))?;
+        Arc::<Auth>::from_ref(state).identify_admin(bearer(&parts.headers)).await?;
         Ok(Self(()))
     }
 }

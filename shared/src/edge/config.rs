@@ -1,5 +1,7 @@
 //! Settings of a deployed function, read once from the environment.
 
+use super::base_path::{BasePath, BasePathError};
+use super::cors::{AllowedOrigins, OriginError};
 use crate::data::QueueUrls;
 
 /// Settings of every function.
@@ -9,6 +11,7 @@ use crate::data::QueueUrls;
 /// | `TABLE_NAME` | DynamoDB table | required |
 /// | `BUCKET_NAME` | S3 bucket | required |
 /// | `MODELS` | `models.toml`: a path in the package, or `s3://bucket/key` | `models.toml` |
+/// | `BEDROCK` | `yes` serves the builtin models of Amazon Bedrock beside the models file | `no` |
 /// | `ADMIN_KEY_SECRET` | name of the admin key in Secrets Manager | none: the admin API refuses every request |
 /// | `RESPOND_QUEUE_URL` | queue of background responses | none: this function sends no message to it |
 /// | `DELIVER_QUEUE_URL` | queue of webhook deliveries | none: this function sends no message to it |
@@ -17,18 +20,33 @@ use crate::data::QueueUrls;
 /// | `WEBHOOKS_PERMIT_LOOPBACK` | `true` permits webhook endpoints on loopback addresses, also with `http:`, for emulators | `false` |
 /// | `LOG_LEVEL` | filter of `tracing`, such as `info` or `warn,shared=debug` | `info` |
 ///
-/// and the variables of [`TelemetryConfig`].
+/// and the variables of [`HttpConfig`] and [`TelemetryConfig`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     pub table_name: String,
     pub bucket_name: String,
     pub models: ModelsSource,
+    /// Whether the builtin models of Amazon Bedrock are served.
+    pub bedrock: bool,
     pub admin_key_secret: Option<String>,
     pub queues: QueueUrls,
     pub response_mode: ResponseMode,
     pub webhooks_permit_loopback: bool,
     pub log_level: String,
+    pub http: HttpConfig,
     pub telemetry: TelemetryConfig,
+}
+
+/// Settings of functions that serve requests. The default has no base path and allows no pages.
+///
+/// | variable | meaning | default |
+/// |---|---|---|
+/// | `ALLOWED_ORIGINS` | origins whose pages may read answers: `*`, or `https://app.example.com` and others between commas | none: no `access-control-*` headers |
+/// | `BASE_PATH` | base path of a custom domain, such as `ai`, which is removed from each path | none |
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HttpConfig {
+    pub allowed_origins: AllowedOrigins,
+    pub base_path: BasePath,
 }
 
 /// Settings of metrics and spans. The variables have the names that CloudWatch and `OpenTelemetry` use.
@@ -75,6 +93,10 @@ pub enum ConfigError {
     Missing(&'static str),
     #[error("`{name}` is `{value}`: {reason}")]
     Invalid { name: &'static str, value: String, reason: &'static str },
+    #[error("`ALLOWED_ORIGINS`: {0}")]
+    Origins(OriginError),
+    #[error("`BASE_PATH`: {0}")]
+    BasePath(BasePathError),
 }
 
 impl Config {
@@ -96,6 +118,7 @@ impl Config {
             table_name: required("TABLE_NAME")?,
             bucket_name: required("BUCKET_NAME")?,
             models: parse_models(lookup("MODELS"))?,
+            bedrock: parse_yes("BEDROCK", lookup("BEDROCK"))?,
             admin_key_secret: lookup("ADMIN_KEY_SECRET"),
             queues: QueueUrls {
                 respond: lookup("RESPOND_QUEUE_URL"),
@@ -107,7 +130,18 @@ impl Config {
             webhooks_permit_loopback: parse_flag("WEBHOOKS_PERMIT_LOOPBACK", lookup("WEBHOOKS_PERMIT_LOOPBACK"))?
                 .unwrap_or(false),
             log_level: lookup("LOG_LEVEL").unwrap_or_else(|| "info".to_owned()),
+            http: HttpConfig::read(lookup)?,
             telemetry: TelemetryConfig::read(lookup)?,
+        })
+    }
+}
+
+impl HttpConfig {
+    fn read(lookup: impl Fn(&'static str) -> Option<String>) -> Result<Self, ConfigError> {
+        let text = |name| lookup(name).unwrap_or_default();
+        Ok(Self {
+            allowed_origins: text("ALLOWED_ORIGINS").parse().map_err(ConfigError::Origins)?,
+            base_path: text("BASE_PATH").parse().map_err(ConfigError::BasePath)?,
         })
     }
 }
@@ -174,6 +208,15 @@ fn parse_models(value: Option<String>) -> Result<ModelsSource, ConfigError> {
     }
 }
 
+/// A setting that has the words of the stack's parameter.
+fn parse_yes(name: &'static str, value: Option<String>) -> Result<bool, ConfigError> {
+    match value.as_deref() {
+        None | Some("no") => Ok(false),
+        Some("yes") => Ok(true),
+        Some(other) => Err(ConfigError::Invalid { name, value: other.to_owned(), reason: "expected `yes` or `no`" }),
+    }
+}
+
 fn parse_response_mode(value: Option<String>) -> Result<ResponseMode, ConfigError> {
     match value.as_deref() {
         None | Some("stream") => Ok(ResponseMode::Stream),
@@ -226,6 +269,14 @@ mod tests {
         assert_eq!(error, "`WEBHOOKS_PERMIT_LOOPBACK` is `yes`: expected `true` or `false`");
     }
 
+    #[test]
+    fn bedrock_is_served_on_request() {
+        let bedrock =
+            |value| read(&[("TABLE_NAME", "t"), ("BUCKET_NAME", "b"), ("BEDROCK", value)]).map(|config| config.bedrock);
+        assert_eq!((bedrock("yes"), bedrock("no")), (Ok(true), Ok(false)));
+        assert_eq!(bedrock("true").unwrap_err().to_string(), "`BEDROCK` is `true`: expected `yes` or `no`");
+    }
+
     fn telemetry(pairs: &[(&str, &str)]) -> Result<TelemetryConfig, ConfigError> {
         let base = [("TABLE_NAME", "t"), ("BUCKET_NAME", "b")];
         Ok(read(&[&base, pairs].concat())?.telemetry)
@@ -258,6 +309,21 @@ mod tests {
             records("yes").unwrap_err().to_string(),
             "`OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` is `yes`: expected `true` or `false`"
         );
+    }
+
+    #[test]
+    fn pages_and_a_base_path_are_off_by_default_and_errors_name_the_variable() {
+        let http = |name, value| {
+            let pairs = [("TABLE_NAME", "t"), ("BUCKET_NAME", "b"), (name, value)];
+            read(&pairs).map(|config| config.http).map_err(|error| error.to_string())
+        };
+        assert_eq!(http("BASE_PATH", ""), Ok(HttpConfig::default()));
+        let any = HttpConfig { allowed_origins: AllowedOrigins::Any, ..HttpConfig::default() };
+        assert_eq!(http("ALLOWED_ORIGINS", "*"), Ok(any));
+        let error = http("ALLOWED_ORIGINS", "https://a.example,b").unwrap_err();
+        assert!(error.starts_with("`ALLOWED_ORIGINS`: `b` is no origin: expected"), "{error}");
+        let error = http("BASE_PATH", "/v1").unwrap_err();
+        assert!(error.starts_with("`BASE_PATH`: `/v1` is no base path: "), "{error}");
     }
 
     #[test]

@@ -5,18 +5,20 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
 
 use super::Telemetry;
-use super::config::ResponseMode;
+use super::config::{Config, ResponseMode};
+use super::stack;
 use super::telemetry::observe;
 use super::worker::{SqsBatchResponse, SqsEvent};
 use crate::model::clock::Timestamp;
 
-/// Serves `router` until Lambda shuts the function down. `mode` says whether answers are streamed or buffered.
+/// Serves `router` in the [`stack`] that every function shares, until Lambda shuts the function down. The settings say
+/// whether answers are streamed or buffered.
 ///
 /// # Errors
 /// If the runtime's API fails.
-pub async fn run(router: Router, mode: ResponseMode, telemetry: Telemetry) -> Result<(), lambda_http::Error> {
-    let router = observe(router, telemetry);
-    match mode {
+pub async fn run(router: Router, config: &Config, telemetry: Telemetry) -> Result<(), lambda_http::Error> {
+    let router = observe(stack(router, &config.http), telemetry);
+    match config.response_mode {
         ResponseMode::Stream => lambda_http::run_with_streaming_response(router).await,
         ResponseMode::Buffer => lambda_http::run(router).await,
     }

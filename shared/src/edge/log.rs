@@ -12,6 +12,8 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::StreamExt as _;
+use lambda_http::RequestExt as _;
+use lambda_http::request::RequestContext;
 use opentelemetry::context::FutureExt as _;
 use opentelemetry::trace::{SpanBuilder, SpanKind};
 use opentelemetry::{Context, KeyValue};
@@ -51,6 +53,15 @@ fn request_id(request: &Request) -> String {
     sent.filter(is_printable).map_or_else(|| id::new("req_"), str::to_owned)
 }
 
+/// API Gateway's id of the request, which its access log has; `None` where no API Gateway is.
+fn gateway_id(request: &Request) -> Option<String> {
+    match request.request_context_ref()? {
+        RequestContext::ApiGatewayV1(context) => context.request_id.clone(),
+        RequestContext::ApiGatewayV2(context) => context.request_id.clone(),
+        _ => None,
+    }
+}
+
 /// Passes the body on and finishes the line after its last chunk.
 fn log_at_end(body: Body, line: Line) -> Body {
     let chunks = body.into_data_stream();
@@ -71,6 +82,7 @@ fn log_at_end(body: Body, line: Line) -> Body {
 struct Line {
     begun: Instant,
     request_id: String,
+    gateway_id: Option<String>,
     method: String,
     route: String,
     status: u16,
@@ -106,6 +118,7 @@ impl Line {
         Self {
             begun: Instant::now(),
             request_id: request_id(request),
+            gateway_id: gateway_id(request),
             route: route.to_owned(),
             method,
             status: 0,
@@ -209,6 +222,7 @@ impl Drop for Line {
             ($level:ident) => {
                 tracing::$level!(
                     request.id = self.request_id,
+                    gateway.request_id = self.gateway_id,
                     http.method = self.method,
                     http.route = self.route,
                     http.status = self.status,

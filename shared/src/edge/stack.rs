@@ -5,29 +5,34 @@ use axum::extract::{DefaultBodyLimit, OriginalUri};
 use axum::http::Method;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::input::MAX_BODY_BYTES;
+use super::config::HttpConfig;
+use super::copies::forbid_copies;
+use super::input::read_whole_body;
 use super::log::log;
 use super::reject::Rejection;
 
 /// Wraps a router, or several that were merged, in the layers that every function shares.
 ///
 /// A request meets them in this order. `Router::layer` nests inside out, so the calls below are in reverse.
-/// 1. `log`: gives every request an id and one log line, also if an inner layer refuses it
-/// 2. `CatchPanicLayer`: answers a panic with 500 in OpenAI's envelope instead of closing the connection
-/// 3. `DefaultBodyLimit`: refuses a body that Lambda would not accept, with 413
+/// 1. `BasePath::strip`: removes the base path of a custom domain, before a route is chosen
+/// 2. `forbid_copies`: sets `cache-control` and `vary` of every answer
+/// 3. `AllowedOrigins::share`: lets pages in browsers read every answer, and answers their preflights
+/// 4. `log`: gives every request an id and one log line, also if an inner layer refuses it
+/// 5. `CatchPanicLayer`: answers a panic with 500 in OpenAI's envelope instead of closing the connection
+/// 6. `read_whole_body`: refuses a body that Lambda would not accept, with 413
 ///
 /// No layer checks keys: the extractors `Caller` and `Admin` do, which handlers take before the body.
-pub fn stack(router: Router) -> Router {
-    router
-        .route("/healthz", get(async || "ok\n"))
-        .fallback(refuse_unknown_route)
-        .method_not_allowed_fallback(refuse_method)
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+pub fn stack(router: Router, http: &HttpConfig) -> Router {
+    let refusing = router.fallback(refuse_unknown_route).method_not_allowed_fallback(refuse_method);
+    let logged = refusing
+        .layer(middleware::from_fn(read_whole_body))
+        .layer(DefaultBodyLimit::disable()) // axum's own limit, of 2 MB, for bodies that are read already.
         .layer(CatchPanicLayer::custom(|_| Rejection::Panicked.into_response()))
-        .layer(middleware::from_fn(log))
+        .layer(middleware::from_fn(log));
+    let shared = http.allowed_origins.share(logged);
+    http.base_path.strip(forbid_copies(shared, http.allowed_origins.vary()))
 }
 
 async fn refuse_unknown_route(method: Method, OriginalUri(uri): OriginalUri) -> Response {

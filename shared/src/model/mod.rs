@@ -6,6 +6,7 @@ pub mod clock;
 pub mod error_chain;
 pub mod id;
 pub mod invalid;
+pub mod keys;
 pub mod message;
 pub mod meter;
 pub mod money;

@@ -116,6 +116,10 @@ pub enum Failure {
     /// The provider does not accept weir's key.
     #[error("the provider does not accept its key: {message}")]
     Unauthorized { message: String },
+    /// The provider cannot be called, because the deployment does not give it what it needs. `what` is for callers,
+    /// `reason` for the operator.
+    #[error("{what}")]
+    NotSetUp { what: &'static str, reason: String },
     /// The answer does not follow the provider's API.
     #[error("the provider's answer is not understood: {0}")]
     Malformed(String),
@@ -150,6 +154,18 @@ impl Failure {
         )
     }
 
+    /// A key that cannot be read.
+    #[must_use]
+    pub fn no_key(reason: impl Into<String>) -> Self {
+        Self::NotSetUp { what: "its key cannot be read", reason: reason.into() }
+    }
+
+    /// A wrong entry of the provider in the models file.
+    #[must_use]
+    pub fn wrong_entry(reason: impl Into<String>) -> Self {
+        Self::NotSetUp { what: "its settings are wrong", reason: reason.into() }
+    }
+
     /// Whether another provider may serve the call. Only a refusal of the request itself is final.
     #[must_use]
     pub fn may_fall_back(&self) -> bool {
@@ -171,6 +187,7 @@ impl Failure {
             Self::Throttled { .. } => "429".into(),
             Self::Unavailable { status, .. } | Self::Refused { status, .. } => status.to_string().into(),
             Self::Unauthorized { .. } => "401".into(),
+            Self::NotSetUp { .. } => "not_set_up".into(),
             Self::Malformed(_) => "malformed".into(),
             Self::Unsupported { .. } => "unsupported".into(),
             Self::CircuitOpen { .. } => "circuit_open".into(),
@@ -187,6 +204,7 @@ impl Failure {
             Self::Unavailable { status, .. } => format!("unavailable with {status}"),
             Self::Refused { status, .. } => format!("refused with {status}"),
             Self::Unauthorized { .. } => "provider key not accepted".to_owned(),
+            Self::NotSetUp { reason, .. } => format!("not set up: {reason}"),
             Self::Malformed(_) => "answer not understood".to_owned(),
             Self::Unsupported { param, .. } => format!("unsupported: {}", param.as_deref().unwrap_or("operation")),
             Self::CircuitOpen { .. } => "circuit open".to_owned(),

@@ -75,6 +75,12 @@ pub struct Charge {
 }
 
 impl Charge {
+    /// The charge for `usage` at `price`; its cost is nothing without a price.
+    #[must_use]
+    pub fn at(price: Option<Price>, usage: Usage) -> Self {
+        Self { usage, cost: price.map_or(MicroUsd(0), |price| price.cost(&usage)) }
+    }
+
     /// Input and output tokens together.
     #[must_use]
     pub fn tokens(&self) -> u64 {

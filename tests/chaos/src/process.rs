@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use axum::Router;
-use shared::app::Components;
+use shared::app::{Components, Models, ServedModels};
 use shared::data::{Queue, Stores};
 use shared::edge::worker::{SqsBatchResponse, SqsEvent};
 use shared::model::provider::Provider;
@@ -84,8 +84,10 @@ impl Process {
             Arc::new(SimulatedProvider::new(name, Arc::clone(sim), handle.clone())) as Arc<dyn Provider>
         };
         let components = Components::new(stores(deployment, &handle), sim.clock.clone())
-            .models(catalog())
-            .providers(HashMap::from(["first", "second"].map(|name| (name.to_owned(), provider(name)))))
+            .serving(Arc::new(Models::fixed(ServedModels {
+                catalog: (*catalog()).clone(),
+                providers: HashMap::from(["first", "second"].map(|name| (name.to_owned(), provider(name)))),
+            })))
             .receivers(Arc::new(SimulatedReceivers::new(Arc::clone(sim), handle.clone())))
             .admin_key(Secret::new(kit::ADMIN_KEY));
         Self { router: kit::router_of(&components), components: Arc::new(components), handle }

@@ -1,4 +1,4 @@
-//! What each function's policy allows is what its code asks for, no more and no less.
+//! What each function's policy allows is what its code asks for, no more and no less. What it denies, no code asks for.
 //!
 //! The calls are those of a run through everything that the functions do, each on an instance of its own. A call that the
 //! run makes and the template does not allow would fail in a deployment; one that the template allows and the run never makes
@@ -8,20 +8,14 @@ mod run;
 
 use std::collections::BTreeSet;
 
-use kit::AwsCall;
-use serde_json::Value;
+use kit::{AwsCall, TableWrite};
+use serde_json::{Value, json};
 
-use super::template::{Resource, Template, list, root};
+use super::template::{Resource, Template, chosen, list, root};
 
-fn statements(function: Resource<'_>) -> impl Iterator<Item = &Value> {
-    function.properties["Policies"]["Statement"].as_array().into_iter().flatten().map(|statement| {
-        // Those of Bedrock hold on a condition.
-        statement["Fn::If"].as_array().map_or(statement, |branches| &branches[1])
-    })
-}
-
-/// `!GetAtt Table.Arn`, `!Sub ${Bucket.Arn}/kept/*` and the like, as calls name them.
+/// `!GetAtt Table.Arn`, `!Sub ${Bucket.Arn}/kept/*` and the like, as calls name them: of the stack's own table and bucket.
 fn resource(value: &Value) -> String {
+    let value = chosen(value);
     let text = value["Fn::GetAtt"].as_str().map(|attribute| format!("${{{attribute}}}"));
     let text = text.or_else(|| value["Fn::Sub"].as_str().map(str::to_owned)).unwrap_or_else(|| value.to_string());
     let (name, rest) = text.strip_prefix("${").and_then(|text| text.split_once(".Arn}")).unwrap_or((&text, ""));
@@ -41,10 +35,12 @@ fn resource(value: &Value) -> String {
 }
 
 /// What a function may do with stores and queues.
-fn allowed(name: &str, function: Resource<'_>) -> BTreeSet<AwsCall> {
+fn allowed(template: &Template, name: &str, function: Resource<'_>) -> BTreeSet<AwsCall> {
     let mut allowed = BTreeSet::new();
-    for statement in statements(function) {
-        assert_eq!(statement["Effect"], "Allow", "`{name}`");
+    for statement in template.statements(function) {
+        if statement["Effect"] != "Allow" {
+            continue;
+        }
         for action in list(&statement["Action"]) {
             let action = action.as_str().unwrap();
             assert!(!action.contains('*'), "`{name}` may {action}: name the actions");
@@ -87,11 +83,89 @@ fn none<'a>(what: &str, calls: impl Iterator<Item = &'a AwsCall>) {
 async fn policies_allow_what_the_code_asks_for_and_nothing_else() {
     let template = Template::read();
     let allowed: BTreeSet<_> =
-        template.functions().iter().flat_map(|(name, function)| allowed(name, *function)).collect();
-    let mut made = run::everything().await;
+        template.functions().iter().flat_map(|(name, function)| allowed(&template, name, *function)).collect();
+    let run = run::everything().await;
+    let mut made = run.all();
     made.extend(calls_of_the_platform(&template));
     none("functions do what their policies in template.yaml do not allow", made.difference(&allowed));
     none("policies in template.yaml allow what nothing does", allowed.difference(&made));
+    for write in run.table_writes() {
+        let function = template.functions()[&write.function];
+        let denied = template.statements(function).into_iter().find(|statement| denies(statement, &write));
+        assert!(denied.is_none(), "{write:?} is denied by {denied:?}");
+    }
+}
+
+/// Whether a statement denies a write. Of a request without partition keys it denies nothing: no write is one.
+fn denies(statement: &Value, write: &TableWrite) -> bool {
+    let prefixes = list(&statement["Condition"]["ForAnyValue:StringLike"]["dynamodb:LeadingKeys"]);
+    let matches = |pattern: &&Value| match pattern.as_str().unwrap().split_once('*') {
+        Some((prefix, rest)) => rest.is_empty() && write.partition.starts_with(prefix),
+        None => write.partition == **pattern,
+    };
+    statement["Effect"] == "Deny"
+        && list(&statement["Action"]).iter().any(|action| **action == write.action)
+        && prefixes.iter().any(matches)
+}
+
+/// A key admits its bearer to a project, so that a function that could write one could be made to admit anyone.
+#[test]
+fn only_admin_may_write_keys_and_the_list_of_projects() {
+    let template = Template::read();
+    for (name, function) in template.functions() {
+        let statements = template.statements(function);
+        let writes = ["Put", "Update", "Delete"].map(|action| format!("dynamodb:{action}Item"));
+        for action in writes {
+            let allowed = statements.iter().any(|statement| {
+                statement["Effect"] == "Allow" && list(&statement["Action"]).iter().any(|allowed| **allowed == action)
+            });
+            for partition in ["KEY#0f", "PROJECTS"] {
+                let write =
+                    TableWrite { function: name.clone(), action: action.clone(), partition: partition.to_owned() };
+                let denied = statements.iter().any(|statement| denies(statement, &write));
+                assert_eq!(allowed && !denied, name == "admin" && allowed, "{write:?}");
+            }
+        }
+    }
+}
+
+/// SAM's own roles may make log groups, of any name; a bound or a key that an operator names must hold for all.
+#[test]
+fn each_function_has_a_role_of_its_own_that_writes_its_own_log() {
+    let template = Template::read();
+    let mut roles = BTreeSet::new();
+    for (name, function) in template.functions() {
+        let role = template.role(function);
+        assert!(roles.insert(role.name), "{} is the role of two functions", role.name);
+        assert!(role.properties["ManagedPolicyArns"].is_null(), "{} has a policy that is not written here", role.name);
+        assert_eq!(chosen(&role.properties["PermissionsBoundary"]), &json!({"Ref": "PermissionsBoundary"}), "`{name}`");
+        let statements = template.statements(function);
+        let logs = statements.iter().filter(|statement| statement["Action"].to_string().contains("logs:"));
+        let logs: Vec<_> = logs.map(|statement| (&statement["Action"], &statement["Resource"])).collect();
+        let group = function.properties["LoggingConfig"]["LogGroup"]["Ref"].as_str().unwrap();
+        let actions = json!(["logs:CreateLogStream", "logs:PutLogEvents"]);
+        assert_eq!(logs, [(&actions, &json!({"Fn::GetAtt": format!("{group}.Arn")}))], "`{name}`");
+    }
+}
+
+/// A service that encrypts with the operator's key asks for it in the name of the function.
+#[test]
+fn the_key_of_an_operator_may_be_used_through_each_service_that_has_data() {
+    let template = Template::read();
+    for (name, function) in template.functions() {
+        let statements = template.statements(function);
+        let key = statements.iter().find(|statement| statement["Resource"] == json!({"Ref": "KmsKeyArn"}));
+        let key = key.unwrap_or_else(|| panic!("`{name}` may not use the key"));
+        let through = key["Condition"]["StringEquals"]["kms:ViaService"].to_string();
+        let actions = statements.iter().flat_map(|statement| list(&statement["Action"]));
+        for service in actions.filter_map(|action| action.as_str()?.split_once(':')).map(|(service, _)| service) {
+            let has_data = ["dynamodb", "s3", "secretsmanager", "sqs"].contains(&service);
+            assert!(
+                !has_data || through.contains(&format!("{service}.${{AWS::Region}}")),
+                "`{name}` through {service}"
+            );
+        }
+    }
 }
 
 /// Secrets are read when a function starts: the admin key by those that are told its name, keys of providers by those that
@@ -101,15 +175,17 @@ fn secrets_and_models_of_bedrock_are_for_those_who_call_providers() {
     let template = Template::read();
     for (name, function) in template.functions() {
         let resources_of = |action: &str| -> Vec<String> {
-            let of =
-                statements(function).filter(|statement| list(&statement["Action"]).iter().any(|one| *one == action));
+            let of = template
+                .statements(function)
+                .into_iter()
+                .filter(|statement| list(&statement["Action"]).iter().any(|one| *one == action));
             of.flat_map(|statement| list(&statement["Resource"])).map(Value::to_string).collect()
         };
         let secrets = resources_of("secretsmanager:GetSecretValue");
         let reads = |what: &str| secrets.iter().any(|secret| secret.contains(what));
         let manifest = std::fs::read_to_string(root().join(format!("functions/{name}/Cargo.toml"))).unwrap();
         let calls_providers = manifest.lines().any(|line| line.starts_with("providers"));
-        assert_eq!(reads("${ProviderSecrets}"), calls_providers, "`{name}`");
+        assert_eq!(reads("ProviderSecrets"), calls_providers, "`{name}`");
         assert_eq!(!resources_of("bedrock:InvokeModel").is_empty(), calls_providers, "`{name}`");
         let is_told = template.variables(function).contains_key("ADMIN_KEY_SECRET");
         assert_eq!(reads("AdminKey"), is_told, "`{name}`");

@@ -43,7 +43,9 @@ fn a_message_is_hidden_for_six_times_as_long_as_its_worker_may_take() {
         let timeout = worker.properties["Timeout"].as_u64().unwrap();
         assert!(hidden >= 6 * timeout, "{}: {hidden} s, {} may take {timeout} s", queue.name, worker.name);
         assert_eq!(mapping.properties["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]), "{}", mapping.name);
-        assert!(mapping.properties["ScalingConfig"]["MaximumConcurrency"].is_u64(), "{}", mapping.name);
+        let most = mapping.properties["ScalingConfig"]["MaximumConcurrency"]["Ref"].as_str();
+        let most = template.parameter(most.unwrap_or_else(|| panic!("{} has no parameter for it", mapping.name)));
+        assert_eq!((&most["MinValue"], &most["MaxValue"]), (&json!(2), &json!(1_000)), "{}: Lambda's", mapping.name);
         fed.insert(queue.name);
     }
     let queues: BTreeSet<_> = template

@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use shared::edge::config::Config;
 
-use super::template::{Template, root};
+use super::template::{Template, list, root};
 
-/// Read by `lambda_http` and by OpenTelemetry's SDK.
-const READ_BY_OTHERS: [&str; 2] = ["AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "OTEL_EXPORTER_OTLP_HEADERS"];
+/// Read by `lambda_http` and by OpenTelemetry's SDK; read by no program, to start new ones when it changes.
+const READ_BY_OTHERS: [&str; 3] = ["AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "OTEL_EXPORTER_OTLP_HEADERS", "REVISION"];
 
 /// For emulators, and for collectors that want more than an address.
 const LEFT_OUT: [&str; 5] = [
@@ -31,7 +31,9 @@ fn read_by_config() -> BTreeSet<&'static str> {
     seen.into_inner()
 }
 
-const OF_ALL: [&str; 3] = ["TABLE_NAME", "LOG_LEVEL", "METRICS_NAMESPACE"];
+const OF_ALL: [&str; 4] = ["TABLE_NAME", "LOG_LEVEL", "METRICS_NAMESPACE", "REVISION"];
+
+const OF_THOSE_THAT_SERVE: [&str; 3] = ["ALLOWED_ORIGINS", "BASE_PATH", "RESPONSE_MODE"];
 
 #[test]
 fn variables_of_the_template_are_read_and_those_of_config_are_set() {
@@ -48,11 +50,24 @@ fn variables_of_the_template_are_read_and_those_of_config_are_set() {
             assert!(variables.contains_key(needed), "`{name}` is not given {needed}");
         }
         let serves = function.properties["Events"].as_object().into_iter().flatten().any(|(_, of)| of["Type"] == "Api");
-        assert_eq!(variables.contains_key("RESPONSE_MODE"), serves, "`{name}`");
+        for variable in OF_THOSE_THAT_SERVE {
+            assert_eq!(variables.contains_key(variable), serves, "{variable} of `{name}`");
+        }
         set.extend(variables.into_keys());
     }
     let unset: BTreeSet<_> = known.into_iter().filter(|variable| !set.contains(*variable)).collect();
     assert_eq!(unset, BTreeSet::from(LEFT_OUT), "what `Config` reads and no function is given");
+}
+
+/// The models of Bedrock are beside those of the models file, for the functions that may read it.
+#[test]
+fn functions_that_read_models_are_told_of_bedrock() {
+    let template = Template::read();
+    let readers: Vec<_> = list(&template.resource("ReadModels").properties["Roles"]);
+    for (name, function) in template.functions() {
+        let reads = readers.contains(&&json!({"Ref": template.role(function).name}));
+        assert_eq!(template.variables(function).contains_key("BEDROCK"), reads, "`{name}`");
+    }
 }
 
 /// The documentation of `Config` is its operator's manual.

@@ -51,6 +51,23 @@ impl Template {
         functions.map(|function| (program(function.name), function)).collect()
     }
 
+    /// The statements of a function's role, where every condition holds.
+    pub(super) fn statements(&self, function: Resource<'_>) -> Vec<&Value> {
+        let policies = self.role(function).properties["Policies"].as_array().into_iter().flatten();
+        policies.flat_map(|policy| list(&policy["PolicyDocument"]["Statement"])).map(chosen).collect()
+    }
+
+    pub(super) fn role(&self, function: Resource<'_>) -> Resource<'_> {
+        let role =
+            function.properties["Role"]["Fn::GetAtt"].as_str().and_then(|attribute| attribute.strip_suffix(".Arn"));
+        self.resource(role.unwrap_or_else(|| panic!("{} has no role of the template", function.name)))
+    }
+
+    /// A parameter by its name.
+    pub(super) fn parameter(&self, name: &str) -> &Value {
+        &self.0["Parameters"][name]
+    }
+
     /// The variables of a function: its own, and those that all have.
     pub(super) fn variables(&self, function: Resource<'_>) -> BTreeMap<String, Value> {
         let of = |properties: &Value| properties["Environment"]["Variables"].as_object().cloned().unwrap_or_default();
@@ -95,12 +112,27 @@ fn scalar_of(scalar: &ScalarOwned) -> Value {
     }
 }
 
+/// The value that a condition, if there is one, chooses when it holds.
+pub(super) fn chosen(value: &Value) -> &Value {
+    value["Fn::If"].as_array().map_or(value, |branches| &branches[1])
+}
+
 /// A value or a list of values, as policies have them.
 pub(super) fn list(value: &Value) -> Vec<&Value> {
     match value {
         Value::Array(values) => values.iter().collect(),
         one => vec![one],
     }
+}
+
+#[test]
+fn anchors_are_written_out() {
+    let text = "Resources:\n  A:\n    Type: T\n    Properties: {x: &one !If [C, !Ref B, 2], y: *one, z: &two {a: *one}, w: [*two]}\n";
+    let template = Template::parse(text);
+    let properties = template.resource("A").properties;
+    assert_eq!(properties["y"], json!({"Fn::If": ["C", {"Ref": "B"}, 2]}));
+    assert_eq!(properties["w"], json!([{"a": properties["y"]}]));
+    assert_eq!(chosen(&properties["y"]), &json!({"Ref": "B"}));
 }
 
 #[test]

@@ -13,9 +13,10 @@ use futures_util::stream;
 use kit::{FuzzedBytes, Reply, TestApp, mutated_json, mutated_text, send};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use shared::app::Components;
+use shared::app::{Components, ServedModels};
 use shared::model::catalog::Catalog;
 use shared::model::clock::Clock;
+use shared::model::keys::FixedKey;
 use shared::model::project::{Policy, Project};
 use shared::model::secret::Secret;
 use tokio::runtime::Runtime;
@@ -68,7 +69,8 @@ impl FuzzedProvider {
             #[expect(clippy::disallowed_methods, reason = "the provider is another process")]
             tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
             let (catalog, clock) = (Arc::new(catalog(&address.to_string())), Clock::system());
-            let providers = providers::registry(&catalog, &|_| Some(Secret::new("k")), &clock).unwrap();
+            let make = providers::connect(Arc::new(FixedKey(Secret::new("k"))), &clock);
+            let providers = ServedModels::connect((*catalog).clone(), &make, None).providers;
             let app = TestApp::builder().clock(clock).models(catalog).providers(providers).build().await;
             let (project, key) = app.project(budget(BUDGET), Policy::default()).await;
             (app, project, key)

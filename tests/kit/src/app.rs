@@ -7,8 +7,9 @@ use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use axum::Router;
 use embedded::{Engines, Place, Sqs, queue_url};
 use outbound::{Options, Outbound};
-use shared::app::{Components, Providers};
+use shared::app::{Components, Models, Providers, ServedModels};
 use shared::data::{Bucket, QueueUrls, Queues, Stores, Table};
+use shared::edge::config::HttpConfig;
 use shared::edge::stack;
 use shared::model::catalog::Catalog;
 use shared::model::clock::Clock;
@@ -146,7 +147,10 @@ impl TestAppBuilder {
         };
         let names = Names::default();
         TestApp {
-            providers: providers.unwrap_or_else(scripted),
+            models: Arc::new(Models::fixed(ServedModels {
+                catalog: Arc::unwrap_or_clone(catalog),
+                providers: providers.unwrap_or_else(scripted),
+            })),
             receivers: Arc::new(Outbound::with_resolver(Arc::new(names.clone()), receivers)),
             queues: engines.sqs.clone(),
             calls: AwsCalls::default(),
@@ -156,7 +160,6 @@ impl TestAppBuilder {
             stores,
             first,
             second,
-            catalog,
             admin_key,
             clock,
             faults,
@@ -204,8 +207,7 @@ pub struct TestApp {
     pub first: Arc<ScriptedProvider>,
     /// The provider that `two-targets` falls back to.
     pub second: Arc<ScriptedProvider>,
-    catalog: Arc<Catalog>,
-    providers: Providers,
+    models: Arc<Models>,
     admin_key: Secret,
     pub clock: Clock,
     pub faults: Faults,
@@ -260,8 +262,7 @@ impl TestApp {
 
     fn instance_on(&self, stores: Stores) -> Components {
         Components::new(stores, self.clock.clone())
-            .models(Arc::clone(&self.catalog))
-            .providers(self.providers.clone())
+            .serving(Arc::clone(&self.models))
             .receivers(Arc::clone(&self.receivers))
             .admin_key(self.admin_key.clone())
     }
@@ -286,5 +287,10 @@ impl TestApp {
 
 /// Every route of an instance.
 pub fn router_of(instance: &Components) -> Router {
-    stack(local::routes(instance))
+    router_with(instance, &HttpConfig::default())
+}
+
+/// Every route of an instance, with these settings.
+pub fn router_with(instance: &Components, http: &HttpConfig) -> Router {
+    stack(local::routes(instance), http)
 }

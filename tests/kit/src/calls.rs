@@ -18,14 +18,35 @@ pub struct AwsCall {
     pub resource: String,
 }
 
-/// The calls that were made, each kind once.
+/// A write of one function to an item of the table.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TableWrite {
+    pub function: String,
+    /// As policies name it: `dynamodb:UpdateItem`.
+    pub action: String,
+    /// The partition key, which policies know as `dynamodb:LeadingKeys`.
+    pub partition: String,
+}
+
+/// The calls that were made, each kind once, and the writes to the table among them.
 #[derive(Clone, Default)]
-pub struct AwsCalls(Arc<Mutex<BTreeSet<AwsCall>>>);
+pub struct AwsCalls(Arc<Mutex<Made>>);
+
+#[derive(Default)]
+struct Made {
+    calls: BTreeSet<AwsCall>,
+    writes: BTreeSet<TableWrite>,
+}
 
 impl AwsCalls {
     #[must_use]
     pub fn all(&self) -> BTreeSet<AwsCall> {
-        self.0.lock().unwrap().clone()
+        self.0.lock().unwrap().calls.clone()
+    }
+
+    #[must_use]
+    pub fn table_writes(&self) -> BTreeSet<TableWrite> {
+        self.0.lock().unwrap().writes.clone()
     }
 
     /// A connector that remembers the requests of a function.
@@ -49,29 +70,73 @@ impl fmt::Debug for Recorded {
 impl HttpConnector for Recorded {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let call = |(action, resource)| AwsCall { function: self.function.clone(), action, resource };
-        self.calls.0.lock().unwrap().extend(asked(&request).into_iter().map(call));
+        let write = |(action, partition)| TableWrite { function: self.function.clone(), action, partition };
+        let (asked, written) = (asked(&request), written(&request));
+        let mut made = self.calls.0.lock().unwrap();
+        made.calls.extend(asked.into_iter().map(call));
+        made.writes.extend(written.into_iter().map(write));
+        drop(made);
         self.inner.call(request)
     }
 }
 
+/// Service and operation of a request, which one of S3 does not name.
+fn target(request: &HttpRequest) -> Option<(&str, &str)> {
+    request.headers().get("x-amz-target")?.rsplit_once('.')
+}
+
+fn body(request: &HttpRequest) -> Value {
+    serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or_default()
+}
+
 /// Action and resource of a request. A transaction has one pair for each of its parts, because policies name the parts.
 fn asked(request: &HttpRequest) -> Vec<(String, String)> {
-    let body = || serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or_default();
-    match request.headers().get("x-amz-target").and_then(|target| target.rsplit_once('.')) {
-        Some(("AmazonSQS", operation)) => vec![(format!("sqs:{operation}"), queue(&body()))],
-        Some((_, "TransactWriteItems")) => parts(&body()),
-        Some((_, operation)) => vec![(format!("dynamodb:{operation}"), table(&body()))],
+    match target(request) {
+        Some(("AmazonSQS", operation)) => vec![(format!("sqs:{operation}"), queue(&body(request)))],
+        Some((_, "TransactWriteItems")) => {
+            parts(&body(request)).into_iter().map(|(action, _)| (action, "table".to_owned())).collect()
+        }
+        Some((_, operation)) => vec![(format!("dynamodb:{operation}"), table(&body(request)))],
         None => vec![object(request.method(), request.uri())],
     }
 }
 
-fn parts(transaction: &Value) -> Vec<(String, String)> {
-    let items = transaction["TransactItems"].as_array().into_iter().flatten();
-    let part = |kind: &String| match kind.as_str() {
+/// Action and partition of each write to the table.
+///
+/// # Panics
+/// If a request writes in a way that is not known here, such as in batches.
+fn written(request: &HttpRequest) -> Vec<(String, String)> {
+    const READS: [&str; 4] = ["BatchGetItem", "GetItem", "Query", "TransactGetItems"];
+    let Some((service, operation)) = target(request) else { return Vec::new() };
+    match operation {
+        _ if service == "AmazonSQS" || READS.contains(&operation) => Vec::new(),
+        "TransactWriteItems" => {
+            let parts = parts(&body(request)).into_iter();
+            let writes = parts.filter(|(action, _)| action != "dynamodb:ConditionCheckItem");
+            writes.map(|(action, part)| (action, partition(&part))).collect()
+        }
+        "PutItem" | "UpdateItem" | "DeleteItem" => {
+            vec![(format!("dynamodb:{operation}"), partition(&body(request)))]
+        }
+        other => panic!("{other} is neither a known read nor a known write"),
+    }
+}
+
+/// The action of each part of a transaction, and the part.
+fn parts(transaction: &Value) -> Vec<(String, Value)> {
+    let action = |kind: &str| match kind {
         "ConditionCheck" => "dynamodb:ConditionCheckItem".to_owned(),
         kind => format!("dynamodb:{kind}Item"),
     };
-    items.filter_map(|item| item.as_object()?.keys().next()).map(|kind| (part(kind), "table".to_owned())).collect()
+    let items = transaction["TransactItems"].as_array().into_iter().flatten();
+    let parts = items.filter_map(|item| item.as_object()?.iter().next());
+    parts.map(|(kind, part)| (action(kind), part.clone())).collect()
+}
+
+/// The partition key of the item that is written.
+fn partition(write: &Value) -> String {
+    let key = [&write["Key"], &write["Item"]].into_iter().find_map(|key| key["pk"]["S"].as_str());
+    key.unwrap_or_else(|| panic!("{write} writes no item with a `pk`")).to_owned()
 }
 
 fn table(body: &Value) -> String {

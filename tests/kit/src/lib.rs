@@ -13,13 +13,13 @@ mod recorded;
 mod routes;
 mod scripted;
 
-pub use app::{ADMIN_KEY, Connectors, START_MS, TestApp, TestAppBuilder, router_of};
-pub use calls::{AwsCall, AwsCalls};
+pub use app::{ADMIN_KEY, Connectors, START_MS, TestApp, TestAppBuilder, router_of, router_with};
+pub use calls::{AwsCall, AwsCalls, TableWrite};
 pub use client::{Reply, send};
 pub use connector::{Fault, Faults, StoreLog};
 pub use consumed::{Consumed, Units};
 pub use hook::{Hook, HookReply, Names, Received};
 pub use mutate::{Bytes as FuzzedBytes, mutated_json, mutated_text};
-pub use recorded::{RECORDED_ADMIN_KEY, Recorded, compared, recorded_events};
+pub use recorded::{RECORDED_ADMIN_KEY, RECORDED_BASE_PATH, RECORDED_ORIGINS, Recorded, compared, recorded_events};
 pub use routes::routes_of;
 pub use scripted::{Script, ScriptedProvider, chat_answer, chat_chunks};

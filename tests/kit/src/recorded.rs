@@ -1,7 +1,7 @@
 //! Recorded events: the data that they need, and the parts of their answers that are compared.
 //!
 //! `events/<function>-<case>.json` is an event, and `events/answers/<function>-<case>.json` is the answer that it must get.
-//! The answer to a request is recorded as its status, content type and body, without the parts that differ from run to run;
+//! The answer to a request is recorded as its status, headers and body, without the parts that differ from run to run;
 //! the answer to messages as those that failed; the answer to a schedule as `null`.
 
 use std::path::{Path, PathBuf};
@@ -20,6 +20,23 @@ use crate::TestApp;
 const KEY: &str = "sk-weir-EventProject0000000000000-EventSecret000000000000000000000000000000000";
 /// The admin key of recorded requests.
 pub const RECORDED_ADMIN_KEY: &str = "sk-weir-admin-event";
+/// The origin of the pages that sent recorded requests.
+pub const RECORDED_ORIGINS: &str = "https://app.example.com";
+/// The base path of the custom domain of recorded requests.
+pub const RECORDED_BASE_PATH: &str = "ai";
+
+/// The headers of answers that are compared, besides the content type.
+const COMPARED: [&str; 9] = [
+    "access-control-allow-headers",
+    "access-control-allow-methods",
+    "access-control-allow-origin",
+    "access-control-expose-headers",
+    "access-control-max-age",
+    "allow",
+    "cache-control",
+    "etag",
+    "vary",
+];
 
 /// A recorded event.
 #[derive(Debug, Clone)]
@@ -62,12 +79,14 @@ pub fn recorded_events() -> Vec<Recorded> {
     paths.into_iter().map(read).collect()
 }
 
-/// The parts of an answer to a request that are compared.
+/// The parts of an answer to a request that are compared. `header` returns the value of a header, or an empty text.
 #[must_use]
-pub fn compared(status: u16, content_type: &str, body: &str) -> Value {
+pub fn compared<'a>(status: u16, header: impl Fn(&str) -> &'a str, body: &str) -> Value {
     let body = blotted(body);
     let body = serde_json::from_str::<Value>(&body).unwrap_or_else(|_| Value::from(body));
-    json!({ "statusCode": status, "contentType": content_type, "body": body })
+    let headers = COMPARED.iter().map(|name| ((*name).to_owned(), Value::from(header(name))));
+    let headers: serde_json::Map<_, _> = headers.filter(|(_, value)| value != "").collect();
+    json!({ "statusCode": status, "contentType": header("content-type"), "headers": headers, "body": body })
 }
 
 /// Replaces the ids and secrets that differ from run to run.

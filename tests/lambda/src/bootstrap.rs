@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use saphyr::{LoadableYamlNode as _, YamlOwned};
+
 /// A service for which a binary can have a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Service {
@@ -54,48 +56,58 @@ pub fn linked(binary: &[u8]) -> BTreeSet<Service> {
     Service::ALL.into_iter().filter(|service| has(service.trace())).collect()
 }
 
-/// Returns the services that `template.yaml` permits a function to call, by its policies and by managed policies of its
-/// role.
+/// Returns the services that `template.yaml` permits a function to call, by the policies of its role and by managed policies
+/// that are attached to it. The role of the function `chat` is `ChatFunctionRole`.
 ///
-/// Reads lines, not YAML: resources must be indented by two, and actions must be named in full.
+/// # Panics
+/// If the template is not YAML.
 #[must_use]
 pub fn permitted(template: &str, function: &str) -> BTreeSet<Service> {
-    let mut services = BTreeSet::new();
-    for resource in resources(template) {
-        let is_function = resource.contains(&format!("CodeUri: functions/{function}\n"));
-        let is_granted = resource.contains("Type: AWS::IAM::ManagedPolicy") && names_role(resource, function);
-        if is_function || is_granted {
-            services.extend(Service::ALL.into_iter().filter(|service| permits(resource, *service)));
+    let documents = YamlOwned::load_from_str(template).expect("a template in YAML");
+    let role = format!("{function}functionrole");
+    let mut actions = Vec::new();
+    for (name, resource) in members(documents.first().and_then(|document| member(document, "Resources"))) {
+        let is_role = name.eq_ignore_ascii_case(&role);
+        let attached = member(resource, "Properties").and_then(|properties| member(properties, "Roles"));
+        let attached = texts(attached).iter().any(|name| name.eq_ignore_ascii_case(&role));
+        if is_role || attached {
+            actions_below(resource, &mut actions);
         }
     }
-    services
+    let permits = |service: &Service| actions.iter().any(|action| action.split(':').next() == Some(service.name()));
+    Service::ALL.into_iter().filter(permits).collect()
 }
 
-/// Returns the text of each resource of a template.
-fn resources(template: &str) -> impl Iterator<Item = &str> {
-    let mut begins = vec![];
-    let mut at = 0;
-    for line in template.split_inclusive('\n') {
-        if line.starts_with("  ") && line[2..].starts_with(|first: char| first.is_ascii_alphanumeric()) {
-            begins.push(at);
-        }
-        at += line.len();
+/// Collects the actions that a part of a template allows, wherever they are.
+fn actions_below<'a>(node: &'a YamlOwned, actions: &mut Vec<&'a str>) {
+    if member(node, "Effect").and_then(YamlOwned::as_str) == Some("Allow") {
+        actions.extend(texts(member(node, "Action")));
     }
-    begins.push(template.len());
-    begins.windows(2).map(|pair| &template[pair[0]..pair[1]]).collect::<Vec<_>>().into_iter()
+    match node {
+        YamlOwned::Mapping(members) => members.values().for_each(|value| actions_below(value, actions)),
+        YamlOwned::Sequence(values) => values.iter().for_each(|value| actions_below(value, actions)),
+        YamlOwned::Tagged(_, value) => actions_below(value, actions),
+        _ => {}
+    }
 }
 
-fn names_role(resource: &str, function: &str) -> bool {
-    resource.to_lowercase().contains(&format!("!ref {function}functionrole"))
+fn members(node: Option<&YamlOwned>) -> impl Iterator<Item = (&str, &YamlOwned)> {
+    let members = node.and_then(YamlOwned::as_mapping).into_iter().flatten();
+    members.filter_map(|(name, value)| Some((name.as_str()?, value)))
 }
 
-/// Whether a resource names an action of the service, like `s3:GetObject`.
-fn permits(resource: &str, service: Service) -> bool {
-    let prefix = format!("{}:", service.name());
-    let code = resource.lines().filter_map(|line| line.split('#').next());
-    code.flat_map(|line| line.split([' ', '[', ',', '"'])).any(|word| {
-        word.strip_prefix(&prefix).is_some_and(|action| action.starts_with(|first: char| first.is_ascii_uppercase()))
-    })
+fn member<'a>(node: &'a YamlOwned, name: &str) -> Option<&'a YamlOwned> {
+    members(Some(node)).find_map(|(known, value)| (known == name).then_some(value))
+}
+
+/// Returns a text, or those of a list. A reference (`!Ref Name`) is the name.
+fn texts(node: Option<&YamlOwned>) -> Vec<&str> {
+    match node {
+        Some(YamlOwned::Sequence(values)) => values.iter().flat_map(|value| texts(Some(value))).collect(),
+        Some(YamlOwned::Tagged(_, value)) => texts(Some(value)),
+        Some(one) => one.as_str().into_iter().collect(),
+        None => Vec::new(),
+    }
 }
 
 #[cfg(test)]
@@ -104,27 +116,32 @@ mod tests {
 
     const TEMPLATE: &str = "
 Resources:
-  OneFunction:
+  OneFunctionRole:
+    Type: AWS::IAM::Role
     Properties:
-      CodeUri: functions/one
       # Not s3:GetObject.
       Policies:
-        - Action: [dynamodb:GetItem, sqs:SendMessage]
-          Resource: arn:aws:secretsmanager:us-east-1:1:secret:x
-  TwoFunction:
+        - PolicyName: one
+          PolicyDocument:
+            Statement:
+              - &shared {Effect: Allow, Action: [dynamodb:GetItem, sqs:SendMessage], Resource: 'arn:aws:secretsmanager:x'}
+              - {Effect: Deny, Action: secretsmanager:GetSecretValue}
+  TwoFunctionRole:
+    Type: AWS::IAM::Role
     Properties:
-      CodeUri: functions/two
+      Policies: [{PolicyDocument: {Statement: [*shared, !If [C, {Effect: Allow, Action: bedrock:InvokeModel}, !Ref N]]}}]
   ReadModels:
     Type: AWS::IAM::ManagedPolicy
     Properties:
       Roles: [!Ref TwoFunctionRole]
-      Action: s3:GetObject
+      PolicyDocument: {Statement: [{Effect: Allow, Action: s3:GetObject}]}
 ";
 
     #[test]
     fn a_policy_permits_the_services_whose_actions_it_names() {
         assert_eq!(permitted(TEMPLATE, "one"), BTreeSet::from([Service::DynamoDb, Service::Sqs]));
-        assert_eq!(permitted(TEMPLATE, "two"), BTreeSet::from([Service::S3]));
+        let two = BTreeSet::from([Service::DynamoDb, Service::S3, Service::Sqs, Service::Bedrock]);
+        assert_eq!(permitted(TEMPLATE, "two"), two);
         assert_eq!(permitted(TEMPLATE, "three"), BTreeSet::new());
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use kit::TestApp;
+use kit::{RECORDED_BASE_PATH, RECORDED_ORIGINS, TestApp};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
@@ -61,6 +61,8 @@ impl Deployment {
             ("LOG_LEVEL", "info".to_owned()),
             // The receivers of recorded events are on loopback.
             ("WEBHOOKS_PERMIT_LOOPBACK", "true".to_owned()),
+            ("ALLOWED_ORIGINS", RECORDED_ORIGINS.to_owned()),
+            ("BASE_PATH", RECORDED_BASE_PATH.to_owned()),
             ("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "true".to_owned()),
         ];
         let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));

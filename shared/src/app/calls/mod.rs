@@ -9,11 +9,11 @@ use super::cache::{CacheControl, CachePlan};
 use super::dispatch::ProviderAnswer;
 use super::error::Error;
 use super::idempotency::{KeyPlan, success_answer};
-use super::pipeline::{Call, CallOptions, OpenCall, Pipeline, Runner, find_model};
+use super::models::Models;
+use super::pipeline::{Call, CallOptions, OpenCall, Pipeline, Runner};
 use crate::dialects::ContentType;
 use crate::dialects::openai_chat::bound;
 use crate::dialects::openai_chat::{Body, LEGACY_MAX_TOKENS};
-use crate::model::catalog::Catalog;
 use crate::model::clock::Clock;
 use crate::model::id::Fingerprint;
 use crate::model::object::Object;
@@ -32,29 +32,29 @@ pub struct CallRequest {
 /// Makes calls for callers.
 pub struct Calls {
     pipeline: Arc<Pipeline>,
-    catalog: Arc<Catalog>,
+    models: Arc<Models>,
     clock: Clock,
 }
 
 impl Calls {
-    pub(super) fn new(pipeline: Arc<Pipeline>, catalog: Arc<Catalog>, clock: Clock) -> Self {
-        Self { pipeline, catalog, clock }
+    pub(super) fn new(pipeline: Arc<Pipeline>, models: Arc<Models>, clock: Clock) -> Self {
+        Self { pipeline, models, clock }
     }
 
     /// The models that can be called.
     #[must_use]
-    pub fn catalog(&self) -> &Catalog {
-        &self.catalog
+    pub fn models(&self) -> &Models {
+        &self.models
     }
 
     /// Makes a call. The call runs to its end whether or not its caller waits for it.
     ///
     /// # Errors
-    /// `UnknownModel`, `Unpriced`, `Refused`, `KeyReused`, `Provider`, `Repeated`, `Invalid`.
+    /// `NoModels`, `UnknownModel`, `WrongModel`, `Unpriced`, `Refused`, `KeyReused`, `Provider`, `Repeated`, `Invalid`.
     pub async fn run(&self, caller: Caller, request: CallRequest) -> Result<CallAnswer, Error> {
         let CallRequest { endpoint, body, cache_control, options } = request;
-        let model = find_model(&self.catalog, &body.model, endpoint)?;
-        let mut call = Call::new(&self.clock, caller, endpoint, model, body, &options)?;
+        let served = self.models.current().await?;
+        let mut call = Call::new(&self.clock, caller, endpoint, served, body, &options)?;
         let project = &call.caller.project;
         let body = &call.body.object;
         let key = options.idempotency_key.as_deref();

@@ -4,8 +4,6 @@ mod attempt;
 mod breakers;
 mod retry_budget;
 
-use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::BoxStream;
@@ -13,19 +11,17 @@ use rand::RngExt as _;
 use tokio::time::Instant;
 
 use super::error::Error;
+use super::models::ServedModels;
 use super::telemetry::Generation;
 use crate::data::Stores;
 use crate::model::backoff::Backoff;
 use crate::model::catalog::{Model, Target};
 use crate::model::clock::Clock;
 use crate::model::object::Object;
-use crate::model::provider::{Endpoint, Event, Failure, Provider, ProviderRequest, Whole};
+use crate::model::provider::{Endpoint, Event, Failure, ProviderRequest, Whole};
 use crate::model::rng;
 use breakers::{BreakerDecision, Breakers};
 use retry_budget::RetryBudget;
-
-/// Providers by their name in the catalog.
-pub type Providers = HashMap<String, Arc<dyn Provider>>;
 
 /// The events of a streamed answer.
 pub(super) type EventStream = BoxStream<'static, Result<Event, Failure>>;
@@ -34,6 +30,8 @@ pub(super) type EventStream = BoxStream<'static, Result<Event, Failure>>;
 pub(super) struct DispatchRequest<'a> {
     pub(super) endpoint: Endpoint,
     pub(super) model: &'a Model,
+    /// The version of the models that the call began with.
+    pub(super) served: &'a ServedModels,
     pub(super) body: &'a Object,
     pub(super) stream: bool,
     pub(super) deadline: Instant,
@@ -61,15 +59,14 @@ const MAX_WAIT: Duration = Duration::from_secs(20);
 
 /// Calls providers. Owns the circuit breakers and the retry budget of the process.
 pub(super) struct Dispatcher {
-    providers: Providers,
     breakers: Breakers,
     retries: RetryBudget,
 }
 
 impl Dispatcher {
-    pub(super) fn new(stores: &Stores, clock: Clock, providers: Providers) -> Self {
+    pub(super) fn new(stores: &Stores, clock: Clock) -> Self {
         let breakers = Breakers::new(stores.breakers(), clock);
-        Self { providers, breakers, retries: RetryBudget::default() }
+        Self { breakers, retries: RetryBudget::default() }
     }
 
     /// Reads the shared breakers of a model's providers where they are old. Runs in parallel with the admission.
@@ -120,10 +117,10 @@ impl Dispatcher {
         if let BreakerDecision::Wait(retry_after) = self.breakers.permit(&target.provider).await {
             return Err(Failure::CircuitOpen { retry_after });
         }
-        let provider = self.providers.get(&target.provider);
-        let provider = provider.ok_or_else(|| Failure::Unsupported {
-            what: format!("provider `{}` is not connected", target.provider),
-            param: None,
+        let served = request.served;
+        let provider = served.providers.get(&target.provider).ok_or_else(|| {
+            let wrong = served.catalog.wrong_provider(&target.provider).map(ToString::to_string);
+            Failure::wrong_entry(wrong.unwrap_or_else(|| "no provider has this name".to_owned()))
         })?;
         *attempts += 1;
         let generation = Generation::begin(request.endpoint, &target.provider, &target.model, request.body);
@@ -171,7 +168,9 @@ fn wait_for(failure: &Failure, round: u32, deadline: Instant) -> Option<Duration
 /// The failure of two that explains more: every failure explains more than a target that was not asked.
 fn more_telling(before: Option<(String, Failure)>, now: (String, Failure)) -> (String, Failure) {
     match (before, now) {
-        (Some(before), (_, Failure::CircuitOpen { .. } | Failure::Unsupported { .. })) => before,
+        (Some(before), (_, Failure::CircuitOpen { .. } | Failure::Unsupported { .. } | Failure::NotSetUp { .. })) => {
+            before
+        }
         (_, now) => now,
     }
 }

@@ -17,10 +17,9 @@ use crate::data::{
     ConversationKey, JobRecords, KeyCompletion, ResponseEnd, ResponseRecord, ResponseRecords, StoreError,
     StoredReservation, Turn, WriteOutcome,
 };
-use crate::model::catalog::Catalog;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error_chain::ErrorChain;
-use crate::model::meter::Reservation;
+use crate::model::money::MicroUsd;
 use crate::model::object::Object;
 use crate::model::response::Status;
 use crate::model::tokens::{Bound, Charge, Usage};
@@ -32,7 +31,6 @@ pub(in crate::app) struct Finalizer {
     pub(in crate::app) records: ResponseRecords,
     pub(in crate::app) jobs: JobRecords,
     pub(in crate::app) ledger: Arc<Ledger>,
-    pub(in crate::app) catalog: Arc<Catalog>,
     pub(in crate::app) conversations: Arc<Conversations>,
     pub(in crate::app) announcer: Announcer,
     pub(in crate::app) clock: Clock,
@@ -160,25 +158,17 @@ impl Finalizer {
     /// Nothing for a reservation that no run has used.
     pub(super) fn charge_of_dead_run(&self, record: &ResponseRecord) -> Charge {
         let used = record.reservation.as_ref().filter(|stored| stored.fence <= record.fence);
-        used.map(|stored| self.highest_charge(stored, stored.bound.estimate(record.output_bytes))).unwrap_or_default()
+        used.map(|stored| highest_charge(stored, stored.bound.estimate(record.output_bytes))).unwrap_or_default()
     }
 
     /// The charge for a run that panicked in this process: nothing if it had called no provider, else its usage so far.
     pub(super) fn charge_of_panicked_run(&self, record: &ResponseRecord, used: &UsageMeter) -> Charge {
         match record.own_reservation() {
             Some(_) if !used.is_sent() => Charge::default(),
-            Some(stored) => self.highest_charge(stored, used.total(&stored.bound)),
+            Some(stored) => highest_charge(stored, used.total(&stored.bound)),
             // The panic came before this run had a reservation of its own.
             None => self.charge_of_dead_run(record),
         }
-    }
-
-    fn highest_charge(&self, stored: &StoredReservation, usage: Usage) -> Charge {
-        let Reservation { amount, model, .. } = &stored.placed.reservation;
-        let bound = Bound { input: usage.input, output: usage.output };
-        // A model that was removed from the catalog since has no price any more.
-        let cost = self.catalog.model(model).map_or(*amount, |model| model.worst_case(&bound).min(*amount));
-        Charge { usage, cost }
     }
 
     async fn announce(&self, record: &ResponseRecord) -> Result<(), Error> {
@@ -208,4 +198,11 @@ impl Finalizer {
         let (project_id, conversation_id) = (record.key.project_id.clone(), id.clone());
         self.conversations.append_turn(&ConversationKey { project_id, conversation_id }, &turn, &items).await
     }
+}
+
+/// The most that a usage can cost at the price of its reservation.
+fn highest_charge(stored: &StoredReservation, usage: Usage) -> Charge {
+    let bound = Bound { input: usage.input, output: usage.output };
+    let worst_case = stored.price.map_or(MicroUsd(0), |price| price.worst_case(&bound));
+    Charge { usage, cost: worst_case.min(stored.placed.reservation.amount) }
 }

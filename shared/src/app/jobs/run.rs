@@ -1,5 +1,6 @@
 //! A run of a background response: from the call of its provider to its end, or back into the queue.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,13 +10,14 @@ use super::worker::MAX_RUNS;
 use crate::app::dispatch::{DispatchRequest, Dispatched, Dispatcher, EventStream};
 use crate::app::error::Error;
 use crate::app::generation::{EventSink, Generated, LOST_AFTER_MS, RunEnd, RunLost, describe, expect_stream, generate};
+use crate::app::models::ServedModels;
 use crate::app::pipeline::UsageMeter;
 use crate::data::{MAX_DELAY, RequeueReason, ResponseEnd, ResponseRecord, WriteOutcome};
 use crate::dialects::openai_responses::EventBuilder;
 use crate::model::catalog::Model;
 use crate::model::object::Object;
 use crate::model::provider::{Endpoint, Failure};
-use crate::model::tokens::{Bound, Charge};
+use crate::model::tokens::{Bound, Charge, Price};
 
 /// How long to wait before the next run, by the number of the one that failed.
 const DELAYS: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(120)];
@@ -24,9 +26,13 @@ const DELAYS: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(30), 
 pub(super) struct Run<'a> {
     pub(super) record: ResponseRecord,
     pub(super) model: Model,
+    /// The version of the models that the run began with.
+    pub(super) served: Arc<ServedModels>,
     /// The call for the provider, with the output limit that applies.
     pub(super) chat: Object,
     pub(super) bound: Bound,
+    /// The price at the time of the reservation.
+    pub(super) price: Option<Price>,
     pub(super) used: &'a UsageMeter,
     pub(super) deadline: Instant,
     pub(super) builder: EventBuilder,
@@ -45,6 +51,7 @@ impl Run<'_> {
         let request = DispatchRequest {
             endpoint: Endpoint::ChatCompletions,
             model: &self.model,
+            served: &self.served,
             body: &self.chat,
             stream: true,
             deadline: self.deadline,
@@ -85,8 +92,8 @@ impl ResponseWorker {
 
     /// Ends a run whose stream had started, or requeues it.
     async fn end_or_retry(&self, run: Run<'_>, generated: Generated) -> Result<(), Error> {
-        let Run { record, model, bound, used, deadline, builder, sink, .. } = run;
-        let charge = model.charge(used.total(&bound));
+        let Run { record, bound, price, used, deadline, builder, sink, .. } = run;
+        let charge = Charge::at(price, used.total(&bound));
         let end = match generated {
             Generated::Whole => RunEnd::complete(builder, charge, self.clock.now()),
             Generated::Lost(lost) => return self.leave(&record, lost, charge).await,

@@ -8,10 +8,11 @@ use futures_util::future::{join_all, ready};
 use super::Recovery;
 use crate::app::error::Error;
 use crate::app::ledger::Ledger;
+use crate::app::models::Models;
 use crate::app::telemetry::{self, TelemetryEvent};
 use crate::app::webhooks::Deliverer;
 use crate::data::{DUE_SHARDS, Due, DueIndex, Meters, SWEEP_INTERVAL_MS, SettleOutcome};
-use crate::model::catalog::{Catalog, ModelKind};
+use crate::model::catalog::ModelKind;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error_chain::ErrorChain;
 use crate::model::meter::{MeterKey, Reservation};
@@ -43,7 +44,7 @@ pub struct Sweeper {
     pub(in crate::app) due: DueIndex,
     pub(in crate::app) meters: Meters,
     pub(in crate::app) ledger: Arc<Ledger>,
-    pub(in crate::app) catalog: Arc<Catalog>,
+    pub(in crate::app) models: Arc<Models>,
     pub(in crate::app) recovery: Recovery,
     pub(in crate::app) deliverer: Arc<Deliverer>,
     pub(in crate::app) clock: Clock,
@@ -60,6 +61,10 @@ impl Sweeper {
     /// If the table failed; the next sweep goes on.
     pub async fn sweep(&self) -> Result<SweepReport, Error> {
         let mut report = SweepReport::default();
+        if let Err(error) = self.models.current().await {
+            // Only the operation under which a dead call is counted depends on the models.
+            tracing::warn!(error = %ErrorChain(&error), "sweeping without models");
+        }
         // Each shard to its end: a shard that cannot be read must not break off the others.
         for shard in join_all((0..DUE_SHARDS).map(|due_shard| self.sweep_shard(due_shard))).await {
             report = report.and(shard?);
@@ -91,11 +96,12 @@ impl Sweeper {
 
     async fn sweep_meter(&self, meter: &MeterKey, now: Timestamp, report: &mut SweepReport) -> Result<(), Error> {
         let Some(shard) = self.meters.shard(meter).await? else { return Ok(()) };
+        let models = self.models.known();
         let (expired, running): (Vec<Reservation>, Vec<Reservation>) =
             shard.reservations.into_iter().partition(|reservation| reservation.id.lease_until() <= now);
         for reservation in &expired {
             // The model may have been removed from the catalog since.
-            let kind = self.catalog.model(&reservation.model).map_or(ModelKind::Chat, |model| model.kind);
+            let kind = models.catalog.model(&reservation.model).map_or(ModelKind::Chat, |model| model.kind);
             let operation = Operation::of(kind);
             if self.ledger.settle_expired(meter, reservation, operation).await? == SettleOutcome::Settled {
                 report.reservations_settled += 1;

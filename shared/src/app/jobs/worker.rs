@@ -14,6 +14,7 @@ use crate::app::dispatch::Dispatcher;
 use crate::app::error::Error;
 use crate::app::generation::{EventLog, EventSink, LEASE_MS, describe, read_request, skeleton_of};
 use crate::app::ledger::Ledger;
+use crate::app::models::Models;
 use crate::app::pipeline::{GRACE_MS, TimeLimit, UsageMeter, find_model};
 use crate::app::projects::load_project;
 use crate::app::telemetry::{self, TelemetryEvent};
@@ -21,7 +22,7 @@ use crate::app::worker_queues::WorkerQueues;
 use crate::data::{ProjectRecords, RequeueReason, ResponseRecord, ResponseRecords, StoreError, StoredReservation};
 use crate::dialects::openai_chat::{Body, bound};
 use crate::dialects::openai_responses::EventBuilder;
-use crate::model::catalog::{Catalog, Model};
+use crate::model::catalog::Model;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::message::ResponseKey;
 use crate::model::meter::{Limit, Refusal};
@@ -31,11 +32,14 @@ use crate::model::response::Status;
 /// Times that a response is begun at most.
 pub(super) const MAX_RUNS: u64 = 4;
 
+/// How long a job waits if the models cannot be read.
+const MODELS_WAIT: Duration = Duration::from_secs(60);
+
 /// Makes background responses.
 pub struct ResponseWorker {
     pub(in crate::app) records: ResponseRecords,
     pub(in crate::app) projects: ProjectRecords,
-    pub(in crate::app) catalog: Arc<Catalog>,
+    pub(in crate::app) models: Arc<Models>,
     pub(in crate::app) admission: Arc<Admission>,
     pub(in crate::app) ledger: Arc<Ledger>,
     pub(in crate::app) dispatcher: Arc<Dispatcher>,
@@ -48,8 +52,8 @@ pub struct ResponseWorker {
 enum NotRun {
     /// It cannot run later either: it ends with this message.
     Hopeless(String),
-    /// A limit does not admit it for this long.
-    NotAdmitted(Duration),
+    /// It may run after this time.
+    NotYet(Duration, RequeueReason),
     /// Another run took it over.
     Lost,
     Failed(Error),
@@ -59,6 +63,8 @@ impl From<Error> for NotRun {
     fn from(error: Error) -> Self {
         match error {
             Error::Refused(refusal) => refuse(&refusal),
+            // The operator's mistake must not end a job that was accepted: it waits until the models can be read.
+            Error::NoModels(_) | Error::WrongModel { .. } => Self::NotYet(MODELS_WAIT, RequeueReason::NotReady),
             // The request or the model is not served any more, or the project has a budget by now, which cannot pay.
             Error::Invalid(_) | Error::UnknownModel(_) | Error::Unpriced(_) => Self::Hopeless(describe(&error).1),
             error => Self::Failed(error),
@@ -69,7 +75,7 @@ impl From<Error> for NotRun {
 /// A limit does not admit the run: it waits, or the response ends if waiting cannot help.
 fn refuse(refusal: &Refusal) -> NotRun {
     match (refusal.limit, refusal.retry_after) {
-        (Limit::Requests { .. } | Limit::Tokens { .. }, Some(wait)) => NotRun::NotAdmitted(wait),
+        (Limit::Requests { .. } | Limit::Tokens { .. }, Some(wait)) => NotRun::NotYet(wait, RequeueReason::NotAdmitted),
         (limit, _) => {
             if matches!(limit, Limit::Budget { .. }) {
                 telemetry::record(&TelemetryEvent::BudgetRefused);
@@ -114,7 +120,7 @@ impl ResponseWorker {
         match self.prepare(record, request, used, function_ends).await {
             Ok(run) => self.run(run).await,
             Err(NotRun::Hopeless(message)) => self.finalizer.end_unstarted(record, &skeleton, &message).await,
-            Err(NotRun::NotAdmitted(wait)) => self.requeue(record, wait, RequeueReason::NotAdmitted).await,
+            Err(NotRun::NotYet(wait, reason)) => self.requeue(record, wait, reason).await,
             Err(NotRun::Lost) => Ok(()),
             Err(NotRun::Failed(error)) => Err(error),
         }
@@ -141,7 +147,8 @@ impl ResponseWorker {
         };
         let create = request.create(record.created_at).map_err(Error::from)?;
         let chat = create.chat(&request.context()).map_err(Error::from)?;
-        let model = find_model(&self.catalog, &record.model, Endpoint::ChatCompletions)?.clone();
+        let served = self.models.current().await?;
+        let model = find_model(&served, &record.model, Endpoint::ChatCompletions)?.clone();
         let time = TimeLimit::of_model(&self.clock, &model, function_ends);
         // Not every worker finds out for itself that a provider is down: the breaker's shared state is read in parallel.
         let (reserved, ()) = tokio::join!(
@@ -149,7 +156,7 @@ impl ResponseWorker {
             self.dispatcher.refresh_breakers(&model)
         );
         let (reservation, limit) = reserved?;
-        let bound = reservation.bound;
+        let StoredReservation { bound, price, .. } = reservation;
         let record = ResponseRecord { reservation: Some(reservation), ..record.clone() };
         let skeleton = request.skeleton.with("status", Status::InProgress.name());
         let log = EventLog::new(self.records.clone(), self.clock.clone(), record.clone());
@@ -160,7 +167,9 @@ impl ResponseWorker {
             deadline: time.deadline,
             record,
             model,
+            served,
             bound,
+            price,
             used,
         })
     }
@@ -194,7 +203,7 @@ impl ResponseWorker {
         let request = AdmissionRequest::new(&project, model, chat, &bound, time.over_at.plus_ms(GRACE_MS));
         let admitted = self.admission.admit(&request).await?;
         let limit = limit(admitted.budgeted);
-        let reservation = StoredReservation { fence: record.fence, placed: admitted.placed, bound };
+        let reservation = StoredReservation { fence: record.fence, placed: admitted.placed, bound, price: model.price };
         // Only the run that holds the fence may put its reservation into the record: another run would overwrite it, and
         // nothing would settle it.
         if self.records.set_reservation(record, &reservation).await.map_err(Error::from)?.is_written() {

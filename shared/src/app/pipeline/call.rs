@@ -1,5 +1,6 @@
 //! A call with everything decided that needs no store.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,9 +10,10 @@ use crate::app::cache::CachePlan;
 use crate::app::error::{Error, RenderedError};
 use crate::app::idempotency::KeyPlan;
 use crate::app::ledger::Account;
+use crate::app::models::ServedModels;
 use crate::dialects::openai_chat::Body;
 use crate::dialects::openai_chat::bound;
-use crate::model::catalog::{Catalog, Model, ModelKind};
+use crate::model::catalog::{Model, ModelKind};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::invalid::Invalid;
 use crate::model::project::Caller;
@@ -66,6 +68,8 @@ pub(in crate::app) struct Call {
     pub(in crate::app) caller: Caller,
     pub(in crate::app) endpoint: Endpoint,
     pub(in crate::app) model: Model,
+    /// The version of the models that the call began with.
+    pub(in crate::app) served: Arc<ServedModels>,
     pub(in crate::app) body: Body,
     /// The most that the call can use.
     pub(in crate::app) bound: Bound,
@@ -82,27 +86,30 @@ impl Call {
     /// Checks, prices and bounds a call. It has no idempotency key and no cache yet.
     ///
     /// # Errors
-    /// `Unpriced` or `Invalid` if the caller's budget cannot pay for the call.
+    /// `UnknownModel` or `WrongModel`; `Invalid` if the model is of another kind; `Unpriced` or `Invalid` if the caller's
+    /// budget cannot pay for the call.
     pub(in crate::app) fn new(
         clock: &Clock,
         caller: Caller,
         endpoint: Endpoint,
-        model: &Model,
+        served: Arc<ServedModels>,
         body: Body,
         options: &CallOptions,
     ) -> Result<Self, Error> {
+        let model = find_model(&served, &body.model, endpoint)?.clone();
         if caller.project.limits.budget.is_some() {
             model.check_accountable(bound::billed_beside(&body))?;
         }
-        let time = TimeLimit::of_model(clock, model, options.deadline);
+        let time = TimeLimit::of_model(clock, &model, options.deadline);
         Ok(Self {
-            bound: bound::bound(&body, model, &caller.project.policy),
+            bound: bound::bound(&body, &model, &caller.project.policy),
             lease_until: time.over_at,
             key: None,
             cache: None,
             render_error: options.render_error,
             begun_at: Instant::now(),
-            model: model.clone(),
+            model,
+            served,
             caller,
             endpoint,
             body,
@@ -133,9 +140,13 @@ impl Call {
 /// The model of this name, if it can serve the endpoint.
 ///
 /// # Errors
-/// `UnknownModel`; `Invalid` if the model is of another kind.
-pub(in crate::app) fn find_model<'a>(catalog: &'a Catalog, name: &str, endpoint: Endpoint) -> Result<&'a Model, Error> {
-    let model = catalog.model(name).ok_or_else(|| Error::UnknownModel(name.to_owned()))?;
+/// `UnknownModel`, `WrongModel`; `Invalid` if the model is of another kind.
+pub(in crate::app) fn find_model<'a>(
+    served: &'a ServedModels,
+    name: &str,
+    endpoint: Endpoint,
+) -> Result<&'a Model, Error> {
+    let model = served.model(name)?;
     let (expected, path) = match endpoint {
         Endpoint::ChatCompletions | Endpoint::Completions => (ModelKind::Chat, "/v1/embeddings or /v1/moderations"),
         Endpoint::Embeddings => (ModelKind::Embedding, "/v1/chat/completions"),

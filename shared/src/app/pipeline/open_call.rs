@@ -12,8 +12,9 @@ use crate::app::cache::CacheOutcome;
 use crate::app::dispatch::{DispatchRequest, Dispatched, ProviderAnswer};
 use crate::app::error::Error;
 use crate::app::idempotency::error_answer;
-use crate::data::{Lease, StoredAnswer};
+use crate::data::{Lease, StoredAnswer, StoredReservation};
 use crate::dialects::ContentType;
+use crate::model::catalog::Model;
 use crate::model::object::Object;
 use crate::model::tokens::Charge;
 
@@ -52,8 +53,8 @@ impl<'a> OpenCall<'a> {
     /// # Errors
     /// `Provider`.
     pub(in crate::app) async fn dispatch(&mut self, body: &Object, stream: bool) -> Result<ProviderAnswer, Error> {
-        let Call { endpoint, ref model, time, .. } = *self.call;
-        let request = DispatchRequest { endpoint, model, body, stream, deadline: time.deadline };
+        let Call { endpoint, ref model, ref served, time, .. } = *self.call;
+        let request = DispatchRequest { endpoint, model, served, body, stream, deadline: time.deadline };
         let sent_at = Instant::now();
         self.used.mark_sent();
         let dispatched = self.pipeline.dispatcher.dispatch(&request).await;
@@ -72,6 +73,12 @@ impl<'a> OpenCall<'a> {
     /// The limit of output tokens that the provider is sent.
     pub(in crate::app) fn output_limit(&self) -> Option<u64> {
         self.call.output_limit(self.admitted.budgeted)
+    }
+
+    /// The reservation as the record of a response keeps it, for the first run.
+    pub(in crate::app) fn reservation_of_first_run(&self) -> StoredReservation {
+        let Call { bound, model: Model { price, .. }, .. } = *self.call;
+        StoredReservation { fence: 1, placed: self.admitted.placed.clone(), bound, price }
     }
 
     /// Reports the end of the call to its log line.

@@ -13,8 +13,7 @@ use crate::app::generation::LOST_AFTER_MS;
 use crate::app::idempotency::success_answer;
 use crate::app::pipeline::OpenCall;
 use crate::app::worker_queues::WorkerQueues;
-use crate::data::{EventReader, KeyCompletion, NewResponse, ResponseRecord, ResponseRecords};
-use crate::data::{StoredReservation, WriteOutcome};
+use crate::data::{EventReader, KeyCompletion, NewResponse, ResponseRecord, ResponseRecords, WriteOutcome};
 use crate::dialects::ContentType;
 use crate::dialects::openai_responses::EventBuilder;
 use crate::model::response::Status;
@@ -82,7 +81,7 @@ fn new_job(open: &OpenCall<'_>, planned: &PlannedResponse) -> NewResponse {
         next_sequence: first.len() as u64,
         watched_until: if stream { planned.created_at.plus_ms(WATCH_MS) } else { planned.created_at },
         due_at: Some(planned.created_at.plus_ms(LOST_AFTER_MS)),
-        reservation: Some(StoredReservation::of_first_run(&open.admitted.placed, open.call.bound)),
+        reservation: Some(open.reservation_of_first_run()),
         ..planned.record(open.call, Status::Queued)
     };
     let answer = match stream {

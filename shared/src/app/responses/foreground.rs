@@ -15,9 +15,7 @@ use crate::app::generation::{EventLog, EventSink, Generated, LEASE_MS, RunEnd, e
 use crate::app::idempotency::{error_answer, success_answer};
 use crate::app::jobs::Finalizer;
 use crate::app::pipeline::OpenCall;
-use crate::data::{
-    ConversationKey, KeyCompletion, NewResponse, ResponseRecord, ResponseRecords, StoredReservation, Turn, WriteOutcome,
-};
+use crate::data::{ConversationKey, KeyCompletion, NewResponse, ResponseRecord, ResponseRecords, Turn, WriteOutcome};
 use crate::dialects::ContentType;
 use crate::dialects::openai_chat::bound;
 use crate::dialects::openai_responses::{EventBuilder, ResponseEvent, output_items};
@@ -183,7 +181,7 @@ impl Foreground {
                 next_sequence: first.len() as u64,
                 lease_until,
                 due_at: Some(lease_until),
-                reservation: Some(StoredReservation::of_first_run(&open.admitted.placed, open.call.bound)),
+                reservation: Some(open.reservation_of_first_run()),
                 ..planned.record(open.call, Status::InProgress)
             }
         })

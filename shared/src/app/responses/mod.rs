@@ -21,11 +21,11 @@ use super::conversations::Conversations;
 use super::error::Error;
 use super::idempotency::KeyPlan;
 use super::jobs::{Canceller, LIFETIME_MS};
+use super::models::Models;
 use super::pipeline::{Call, CallOptions, GRACE_MS, OpenCall, Pipeline, Runner, find_model};
 use super::tasks::Tasks;
 use crate::data::{EventReader, ResponseRecords};
 use crate::dialects::openai_responses::{CreateResponse, Item};
-use crate::model::catalog::Catalog;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::id;
 use crate::model::message::ResponseKey;
@@ -51,7 +51,7 @@ pub struct Responses {
     pub(super) conversations: Arc<Conversations>,
     pub(super) canceller: Arc<Canceller>,
     pub(super) tasks: Tasks,
-    pub(super) catalog: Arc<Catalog>,
+    pub(super) models: Arc<Models>,
     pub(super) clock: Clock,
 }
 
@@ -69,22 +69,23 @@ struct PlannedResponse {
 impl Responses {
     /// The models that can make responses.
     #[must_use]
-    pub fn catalog(&self) -> &Catalog {
-        &self.catalog
+    pub fn models(&self) -> &Models {
+        &self.models
     }
 
     /// Makes a response for a caller, or accepts one to be made in the background. A response that is made while the
     /// caller waits is made to its end whether or not the caller stays.
     ///
     /// # Errors
-    /// `UnknownModel`, `Unpriced`, `Refused`, `KeyReused`, `Provider`, `Repeated`, `Invalid`, `NotFound`.
+    /// `NoModels`, `UnknownModel`, `WrongModel`, `Unpriced`, `Refused`, `KeyReused`, `Provider`, `Repeated`, `Invalid`, `NotFound`.
     pub async fn create(self: &Arc<Self>, caller: Caller, request: ResponseRequest) -> Result<CallAnswer, Error> {
         let ResponseRequest { mut create, options } = request;
-        let model = find_model(&self.catalog, &create.model, Endpoint::ChatCompletions)?;
+        let served = self.models.current().await?;
+        find_model(&served, &create.model, Endpoint::ChatCompletions)?;
         let fingerprint = create.object.fingerprint();
         let context = self.load_context(&caller.project.id, &mut create).await?;
         let chat = create.chat(&context.items)?;
-        let mut call = Call::new(&self.clock, caller, Endpoint::ChatCompletions, model, chat, &options)?;
+        let mut call = Call::new(&self.clock, caller, Endpoint::ChatCompletions, served, chat, &options)?;
         let now = self.clock.now();
         if create.background {
             // The worker calls the provider: the reservation waits for as long as the job may.

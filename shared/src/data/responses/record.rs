@@ -11,7 +11,7 @@ use crate::model::message::ResponseKey;
 use crate::model::meter::{MeterKey, PlacedReservation, Reservation, ReservationId};
 use crate::model::money::MicroUsd;
 use crate::model::response::Status;
-use crate::model::tokens::{Bound, Charge, Usage};
+use crate::model::tokens::{Bound, Charge, Price, Usage};
 
 /// A stored response is kept this long: OpenAI's 30 days.
 const KEPT_SECONDS: u64 = 30 * 86_400;
@@ -70,29 +70,30 @@ pub struct StoredReservation {
     pub placed: PlacedReservation,
     /// The most tokens that the run can use.
     pub bound: Bound,
+    /// The price at the time of the reservation, by which the run is settled: a later price may exceed the amount.
+    /// `None` for a model without a price.
+    pub price: Option<Price>,
 }
 
 impl StoredReservation {
-    /// The reservation of an admitted call, for the first run of its response.
-    #[must_use]
-    pub fn of_first_run(placed: &PlacedReservation, bound: Bound) -> Self {
-        Self { fence: 1, placed: placed.clone(), bound }
-    }
-
     pub(super) fn to_text(&self) -> String {
-        let Self { fence, placed: PlacedReservation { meter, reservation, tokens, window_ends }, bound } = self;
+        let Self { fence, placed: PlacedReservation { meter, reservation, tokens, window_ends }, bound, price } = self;
         let MeterKey { period, shard, .. } = meter;
         let Reservation { id, amount, .. } = reservation;
         let Bound { input, output } = bound;
-        format!("{fence} {period} {shard} {} {} {tokens} {} {input} {output}", id.as_str(), amount.0, window_ends.0)
+        let (id, amount, window_ends) = (id.as_str(), amount.0, window_ends.0);
+        let price = price.as_ref().map_or_else(String::new, price_text);
+        format!("{fence} {period} {shard} {id} {amount} {tokens} {window_ends} {input} {output}{price}")
     }
 
     /// Reads the reservation of a response of `project_id` and `model`.
     fn parse(text: &str, project_id: &str, model: &str) -> Option<Self> {
         let parts: Vec<&str> = text.split(' ').collect();
+        let (parts, price) = parts.split_at_checked(9)?;
         let [fence, period, shard, id, amount, tokens, window_ends, input, output] = parts.try_into().ok()?;
         let (project_id, period, model) = (project_id.to_owned(), period.to_owned(), model.to_owned());
         let (id, amount) = (ReservationId::from_stored(id), MicroUsd(amount.parse().ok()?));
+        let price = if price.is_empty() { None } else { Some(parse_price(price)?) };
         Some(Self {
             fence: fence.parse().ok()?,
             placed: PlacedReservation {
@@ -102,8 +103,21 @@ impl StoredReservation {
                 window_ends: Timestamp(window_ends.parse().ok()?),
             },
             bound: Bound { input: input.parse().ok()?, output: output.parse().ok()? },
+            price,
         })
     }
+}
+
+/// Each rate, after a space.
+fn price_text(price: &Price) -> String {
+    let Price { input, cached_input, cache_write, output, reasoning } = price;
+    format!(" {input} {cached_input} {cache_write} {output} {reasoning}")
+}
+
+fn parse_price(parts: &[&str]) -> Option<Price> {
+    let rates: Vec<u64> = parts.iter().map(|part| part.parse()).collect::<Result<_, _>>().ok()?;
+    let [input, cached_input, cache_write, output, reasoning] = rates.try_into().ok()?;
+    Some(Price { input, cached_input, cache_write, output, reasoning })
 }
 
 /// When DynamoDB may delete the items of a response, in Unix seconds.
@@ -237,6 +251,7 @@ mod tests {
                     window_ends: Timestamp(60_000),
                 },
                 bound: Bound { input: 5, output: 6 },
+                price: Some(Price { input: 1, cached_input: 2, cache_write: 3, output: 4, reasoning: 5 }),
             }),
             output_bytes: 12,
             charge: Charge {
@@ -247,5 +262,8 @@ mod tests {
         let item = to_item(&written);
         assert_eq!(read_unexpired(&item, Timestamp((KEPT_SECONDS + 1) * 1_000)).unwrap(), None);
         assert_eq!(read_record(&item).unwrap(), written);
+        let reservation = written.reservation.map(|stored| StoredReservation { price: None, ..stored });
+        let unpriced = ResponseRecord { reservation, ..written };
+        assert_eq!(read_record(&to_item(&unpriced)).unwrap(), unpriced);
     }
 }

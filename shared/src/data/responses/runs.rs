@@ -33,6 +33,8 @@ pub enum RequeueReason {
     Used,
     /// The run got no reservation. It does not count as a run.
     NotAdmitted,
+    /// The run could not begin, and the reservation waits on. It does not count as a run.
+    NotReady,
 }
 
 /// The condition of every write of a run. Without it, a run that lost its lease could overwrite the next run's work, or
@@ -129,10 +131,13 @@ impl ResponseRecords {
             (":due", number(due_at.0)),
             (":shard", text(due_shard(&run.key.response_id))),
         ]);
-        if reason == RequeueReason::NotAdmitted {
+        if matches!(reason, RequeueReason::NotAdmitted | RequeueReason::NotReady) {
             change.push(", runs = runs - :one", ":one", number(1));
         }
-        match run.reservation.clone().filter(|_| reason == RequeueReason::Unused) {
+        let keeps = matches!(reason, RequeueReason::Unused | RequeueReason::NotReady);
+        match run.reservation.clone().filter(|_| keeps) {
+            // A run that died left it: the next run settles it as that run's.
+            Some(reservation) if reservation.fence != run.fence => {}
             Some(reservation) => {
                 let next = StoredReservation { fence: run.fence + 1, ..reservation };
                 change.push(", holding = :holding", ":holding", text(next.to_text()));

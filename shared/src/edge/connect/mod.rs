@@ -8,46 +8,37 @@ mod secrets;
 
 use std::sync::Arc;
 
-use super::config::{Config, env};
-use crate::app::{Components, Providers};
+use super::config::{Config, ModelsSource, env};
+use crate::app::{Components, Models};
 use crate::data::{Bucket, Queues, Stores, Table};
-use crate::model::catalog::{Catalog, CatalogError, KeySource};
+use crate::model::catalog::{Catalog, KeySource};
 use crate::model::clock::Clock;
-use crate::model::secret::Secret;
+use crate::model::keys::{ConnectProviders, Keys, MakeProvider};
 use crate::model::webhook::Receivers;
 
-/// Why a function could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    #[error("could not read the models from `{place}`")]
-    Models {
-        place: String,
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    #[error("`{place}` is wrong: {error}")]
-    Catalog { place: String, error: CatalogError },
-    #[error("could not read the secret `{name}`")]
-    Secret {
-        name: String,
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    #[error("could not connect the providers")]
-    Providers(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
+pub use models::{ModelsFile, ModelsPlace};
+pub use secrets::EnvKeys;
+use secrets::SecretKeys;
+
+/// Makes the models that are served beside those of the models file.
+pub type Builtin = Arc<dyn Fn() -> Catalog + Send + Sync>;
+
+/// The builtin models of Amazon Bedrock in a region.
+pub type BedrockModels = fn(&str) -> Catalog;
 
 /// The parts of a function's components: the table, which every function uses, and the parts that its `main` adds.
+///
+/// Nothing here fails. A function whose secret or models file cannot be read starts, and says so in its answers: a
+/// function that does not start answers with API Gateway's own error, and CloudFormation reports success nevertheless.
 ///
 /// `template.yaml` grants a function the services that it names here. A check of the built binaries compares the two.
 pub struct Connect<'a> {
     config: &'a Config,
     stores: Stores,
     clock: Clock,
-    catalog: Arc<Catalog>,
-    providers: Providers,
+    models: Option<Models>,
     receivers: Option<Arc<dyn Receivers>>,
-    admin_key: Option<Secret>,
+    admin_key: Option<(Arc<dyn Keys>, KeySource)>,
 }
 
 impl<'a> Connect<'a> {
@@ -59,8 +50,7 @@ impl<'a> Connect<'a> {
             config,
             stores: Stores { table, bucket: Bucket::default(), queues: Queues::default() },
             clock: Clock::system(),
-            catalog: Arc::default(),
-            providers: Providers::new(),
+            models: None,
             receivers: None,
             admin_key: None,
         }
@@ -87,61 +77,67 @@ impl<'a> Connect<'a> {
         self
     }
 
-    /// Reads the key of the admin API. If the settings name none, the admin API refuses every request.
-    ///
-    /// # Errors
-    /// `Secret` if the secret cannot be read.
-    pub async fn admin_key(mut self) -> Result<Self, ConnectError> {
-        if let Some(name) = &self.config.admin_key_secret {
-            self.admin_key = secrets::read([name.as_str()]).await?.remove(name);
-        }
-        Ok(self)
+    /// Adds the key of the admin API, which is read with the first request. If the settings name none, the admin API
+    /// refuses every request.
+    #[must_use]
+    pub fn admin_key(mut self) -> Self {
+        let source = self.config.admin_key_secret.clone().map(KeySource::Secret);
+        self.admin_key = source.map(|source| (self.secrets(), source));
+        self
     }
 
-    /// Reads the models and their prices, without connecting to providers.
-    ///
-    /// # Errors
-    /// `Models` or `Catalog` if the models cannot be read.
-    pub async fn models(mut self) -> Result<Self, ConnectError> {
-        self.catalog = Arc::new(models::read(&self.config.models).await?);
-        Ok(self)
+    /// Reads the models and their prices, without connecting to providers. `bedrock` makes the builtin models, which are
+    /// served if the settings say so.
+    pub async fn models(self, bedrock: BedrockModels) -> Self {
+        self.serve(bedrock, None).await
     }
 
-    /// Reads the models, and connects to their providers. `make` makes the providers of a catalog; it looks their keys
-    /// up with its second argument.
-    ///
-    /// # Errors
-    /// `Models` or `Catalog` if the models cannot be read; `Secret` if a key cannot be read; `Providers` if the
-    /// settings of a provider are invalid.
-    pub async fn providers<E>(
-        self,
-        make: impl FnOnce(&Catalog, &dyn Fn(&KeySource) -> Option<Secret>, &Clock) -> Result<Providers, E>,
-    ) -> Result<Self, ConnectError>
-    where
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let mut with_models = self.models().await?;
-        let secrets = secrets::read(with_models.catalog.secrets()).await?;
-        let key = |source: &KeySource| match source {
-            KeySource::None => None,
-            KeySource::Env(name) => env(name).map(Secret::new),
-            KeySource::Secret(name) => secrets.get(name).cloned(),
+    /// Reads the models, and adds their providers, which `connect` makes. Connections are made and keys are read with the
+    /// first call.
+    pub async fn providers(self, connect: ConnectProviders, bedrock: BedrockModels) -> Self {
+        let make = connect(self.secrets(), &self.clock);
+        self.serve(bedrock, Some(make)).await
+    }
+
+    async fn serve(mut self, bedrock: BedrockModels, make: Option<MakeProvider>) -> Self {
+        let place = match &self.config.models {
+            ModelsSource::File(path) => ModelsPlace::File(path.into()),
+            ModelsSource::S3 { bucket, key } => {
+                ModelsPlace::Object { client: aws::s3(), bucket: bucket.clone(), key: key.clone() }
+            }
         };
-        let providers = make(&with_models.catalog, &key, &with_models.clock);
-        with_models.providers = providers.map_err(|error| ConnectError::Providers(error.into()))?;
-        Ok(with_models)
+        let builtin = self.config.bedrock.then(|| {
+            let region = env("AWS_REGION").unwrap_or_default();
+            Arc::new(move || bedrock(&region)) as Builtin
+        });
+        let file = Arc::new(ModelsFile::new(place, builtin, make));
+        self.models = Some(Models::read(file, self.clock.clone()).await);
+        self
+    }
+
+    fn secrets(&self) -> Arc<dyn Keys> {
+        secret_keys(self.clock.clone())
     }
 
     /// Makes the components.
     #[must_use]
     pub fn components(self) -> Components {
-        let mut components = Components::new(self.stores, self.clock).models(self.catalog).providers(self.providers);
+        let mut components = Components::new(self.stores, self.clock);
+        if let Some(models) = self.models {
+            components = components.serving(Arc::new(models));
+        }
         if let Some(receivers) = self.receivers {
             components = components.receivers(receivers);
         }
-        if let Some(key) = self.admin_key {
-            components = components.admin_key(key);
+        if let Some((keys, source)) = self.admin_key {
+            components = components.admin_key_from(keys, source);
         }
         components
     }
+}
+
+/// Keys from the environment and from Secrets Manager, with the credentials and the region of the environment.
+#[must_use]
+pub fn secret_keys(clock: Clock) -> Arc<dyn Keys> {
+    Arc::new(SecretKeys::of_aws(clock))
 }

@@ -53,7 +53,9 @@ impl PublicError {
 fn message_and_param(error: &Error) -> (String, Option<String>) {
     match error {
         Error::Invalid(invalid) => (invalid.message.clone(), invalid.param.clone()),
-        Error::UnknownModel(_) | Error::Unpriced(_) => (error.to_string(), Some("model".to_owned())),
+        Error::UnknownModel(_) | Error::Unpriced(_) | Error::WrongModel { .. } => {
+            (error.to_string(), Some("model".to_owned()))
+        }
         Error::Provider { source: Failure::Refused { refusal, .. }, .. } => {
             (refusal.message.clone(), refusal.param.clone())
         }

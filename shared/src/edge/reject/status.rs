@@ -27,8 +27,10 @@ pub(super) fn classify(rejection: &Rejection) -> Row<'_> {
 pub(super) fn classify_app(error: &Error) -> Row<'_> {
     match error {
         Error::Unauthenticated(_) => (S::UNAUTHORIZED, REQUEST, Some("invalid_api_key")),
+        Error::NoAdminKey(_) => (S::SERVICE_UNAVAILABLE, SERVER, Some("admin_key_unavailable")),
         Error::Invalid(invalid) => (S::BAD_REQUEST, REQUEST, invalid.code),
         Error::UnknownModel(_) => (S::NOT_FOUND, REQUEST, Some("model_not_found")),
+        Error::NoModels(_) | Error::WrongModel { .. } => (S::SERVICE_UNAVAILABLE, SERVER, Some("models_unavailable")),
         Error::Unpriced(_) => (S::BAD_REQUEST, REQUEST, Some("model_not_priced")),
         Error::NotFound { .. } => (S::NOT_FOUND, REQUEST, Some("not_found")),
         Error::Conflict { .. } => (S::CONFLICT, REQUEST, Some("conflict")),
@@ -57,6 +59,7 @@ fn classify_provider(failure: &Failure) -> Row<'_> {
         }
         Failure::TimedOut { .. } => (S::GATEWAY_TIMEOUT, SERVER, Some("provider_timeout")),
         Failure::Unauthorized { .. } => (S::BAD_GATEWAY, SERVER, Some("provider_unauthorized")),
+        Failure::NotSetUp { .. } => (S::BAD_GATEWAY, SERVER, Some("provider_not_set_up")),
         Failure::Malformed(_) => (S::BAD_GATEWAY, SERVER, Some("provider_error")),
     }
 }

@@ -1,8 +1,9 @@
 //! The models that weir serves and the providers behind them, as `models.toml` names them.
 
+mod entries;
 mod file;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::money::MicroUsd;
@@ -10,14 +11,21 @@ use super::tokens::{Bound, Charge, Price, Usage};
 
 pub use file::CatalogError;
 
-/// The content of a checked `models.toml`. Every target names an existing provider, every price is an amount, and no
-/// two models share a name.
+/// The content of a checked `models.toml`. Every price is an amount, and no two models share a name.
+///
+/// A wrong entry does not make the others useless: the catalog remembers the names of wrong entries, so that a call of
+/// one can be told the reason.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Catalog {
     providers: Vec<ProviderConfig>,
     models: Vec<Model>,
     /// The index of the model for each name and alias.
     by_name: HashMap<String, usize>,
+    problems: Vec<CatalogError>,
+    wrong_models: HashMap<String, CatalogError>,
+    wrong_providers: HashMap<String, CatalogError>,
+    /// The lines of the entries, for messages: of models and of providers.
+    lines: [BTreeMap<String, usize>; 2],
 }
 
 /// A `[[provider]]`.
@@ -109,7 +117,7 @@ impl Model {
     /// The charge for `usage`; its cost is nothing for a model without a price.
     #[must_use]
     pub fn charge(&self, usage: Usage) -> Charge {
-        Charge { usage, cost: self.price.map_or(MicroUsd(0), |price| price.cost(&usage)) }
+        Charge::at(self.price, usage)
     }
 
     /// Checks that the price per token bounds the cost of a call. `billed_beside` is the member of the request that the
@@ -186,28 +194,98 @@ impl Default for Timeouts {
 }
 
 impl Catalog {
-    /// Reads the text of a `models.toml`.
+    /// Reads the text of a `models.toml` that must not have any wrong entry.
     ///
     /// # Errors
-    /// `CatalogError` with the line and the expected text.
+    /// The first problem, with its line and the expected text.
     pub fn parse(text: &str) -> Result<Self, CatalogError> {
-        file::parse(text)
+        let mut catalog = Self::read(text).map_err(first)?;
+        match catalog.problems.is_empty() {
+            true => Ok(catalog),
+            false => Err(catalog.problems.swap_remove(0)),
+        }
     }
 
-    /// Adds the providers and models of `other`, except those whose names are taken.
+    /// Reads the text of a `models.toml` without its wrong entries. [`Catalog::problems`] lists these.
+    ///
+    /// # Errors
+    /// All problems if the text is not TOML; never an empty list.
+    pub fn read(text: &str) -> Result<Self, Vec<CatalogError>> {
+        file::read(text)
+    }
+
+    /// An empty catalog with these problems, for a text that is not TOML.
     #[must_use]
-    pub fn merged_with(mut self, other: Self) -> Self {
-        for provider in other.providers {
-            if self.provider(&provider.name).is_none() {
-                self.providers.push(provider);
+    pub fn of_problems(problems: Vec<CatalogError>) -> Self {
+        Self { problems, ..Self::default() }
+    }
+
+    /// Adds the providers and models of `other`. A name that this catalog has, even for a wrong entry, keeps its meaning.
+    /// A provider of `other` whose name means another provider here gets another name.
+    #[must_use]
+    pub fn merged_with(mut self, mut other: Self) -> Self {
+        for mut provider in std::mem::take(&mut other.providers) {
+            if self.provider(&provider.name) == Some(&provider) {
+                continue;
             }
+            let taken = std::mem::take(&mut provider.name);
+            provider.name = self.free_provider_name(&taken);
+            let targets = other.models.iter_mut().flat_map(|model| &mut model.targets);
+            for target in targets.filter(|target| target.provider == taken) {
+                target.provider.clone_from(&provider.name);
+            }
+            self.providers.push(provider);
         }
-        for model in other.models {
-            if self.model(&model.name).is_none() {
-                self.add(model);
-            }
+        for mut model in other.models {
+            let names = std::iter::once(model.name).chain(model.aliases);
+            let mut free = names.filter(|name| !self.knows(name)).collect::<Vec<_>>().into_iter();
+            let Some(name) = free.next() else { continue };
+            (model.name, model.aliases) = (name, free.collect());
+            self.add(model);
         }
         self
+    }
+
+    fn knows(&self, name: &str) -> bool {
+        self.by_name.contains_key(name) || self.wrong_models.contains_key(name)
+    }
+
+    fn free_provider_name(&self, wanted: &str) -> String {
+        let mut name = wanted.to_owned();
+        while self.provider(&name).is_some() || self.wrong_providers.contains_key(&name) {
+            name.push_str("-builtin");
+        }
+        name
+    }
+
+    /// What is wrong with the entries of the file, in the order of their lines.
+    #[must_use]
+    pub fn problems(&self) -> &[CatalogError] {
+        &self.problems
+    }
+
+    /// Why the model with that name or alias is not in the catalog although the file has it.
+    #[must_use]
+    pub fn wrong_model(&self, name: &str) -> Option<&CatalogError> {
+        self.wrong_models.get(name)
+    }
+
+    /// Why the provider with that name is not in the catalog although the file names it.
+    #[must_use]
+    pub fn wrong_provider(&self, name: &str) -> Option<&CatalogError> {
+        self.wrong_providers.get(name)
+    }
+
+    /// The line of a model's entry, counted from 1; `None` if it is not from a file.
+    #[must_use]
+    pub fn line_of_model(&self, name: &str) -> Option<usize> {
+        self.lines[0].get(name).copied()
+    }
+
+    /// The line of a provider's entry, counted from 1; `None` if it is not from a file.
+    #[must_use]
+    pub fn line_of_provider(&self, name: &str) -> Option<usize> {
+        self.lines[1].get(name).copied()
     }
 
     /// The model with that name or alias.
@@ -244,5 +322,13 @@ impl Catalog {
             self.by_name.entry(name.clone()).or_insert(index);
         }
         self.models.push(model);
+    }
+}
+
+/// The first of some problems.
+fn first(mut problems: Vec<CatalogError>) -> CatalogError {
+    match problems.is_empty() {
+        true => CatalogError { line: 1, reason: "the file cannot be read".to_owned() },
+        false => problems.swap_remove(0),
     }
 }

@@ -1,18 +1,18 @@
 //! A run through everything that the functions do, each on an instance of its own, also when others die.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::Router;
-use kit::{ADMIN_KEY, AwsCall, Fault, Hook, HookReply, Reply, Script, TestApp, send};
+use kit::{ADMIN_KEY, AwsCalls, Fault, Hook, HookReply, Reply, Script, TestApp, send};
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 use shared::data::Queue;
+use shared::edge::config::HttpConfig;
 use shared::edge::stack;
 use shared::model::provider::Failure;
 
 /// Calls of AWS by function.
-pub(super) async fn everything() -> BTreeSet<AwsCall> {
+pub(super) async fn everything() -> AwsCalls {
     let run = Run::new().await;
     run.calls_of_models().await;
     run.limits().await;
@@ -22,7 +22,7 @@ pub(super) async fn everything() -> BTreeSet<AwsCall> {
     run.deaths().await;
     run.dead_letters().await;
     run.administration().await;
-    run.app.calls.all()
+    run.app.calls.clone()
 }
 
 struct Run {
@@ -42,7 +42,7 @@ impl Run {
     async fn new() -> Self {
         let app = TestApp::new().await;
         let routers = local::function_names().filter_map(|name| local::router(name, &app.instance_of(name)));
-        let router = stack(routers.fold(Router::new(), Router::merge));
+        let router = stack(routers.fold(Router::new(), Router::merge), &HttpConfig::default());
         let hook = Hook::start(&app.clock).await;
         let mut random = rand::rngs::StdRng::seed_from_u64(1);
         let large = (0..180_000).map(|_| char::from(random.random_range(b'a'..=b'z'))).collect();

@@ -1,4 +1,8 @@
+use std::time::Duration;
+
 use super::*;
+use crate::model::catalog::{KeySource, OutputLimit};
+use crate::model::tokens::Price;
 
 const GOOD: &str = r#"
 [[provider]]
@@ -117,4 +121,56 @@ fn the_first_file_wins_when_two_are_merged() {
     let merged = Catalog::parse(GOOD).unwrap().merged_with(Catalog::parse(&other).unwrap());
     assert_eq!(merged.models().len(), 2);
     assert_eq!(merged.model("chat").unwrap().max_output_tokens, 4096);
+}
+
+#[test]
+fn all_problems_are_found_at_once() {
+    let bad = GOOD.replace("max_output_tokens = 4096", "max_tokens = 4096").replace("weight = 3", "weight = \"x\"");
+    let bad = bad.replace("base_url = \"h", "base_url = \"f").replace("output = 2 ", "output = -2 ");
+    let catalog = Catalog::read(&format!("{bad}\n[providers]\n")).unwrap();
+    let lines: Vec<usize> = catalog.problems().iter().map(|problem| problem.line).collect();
+    assert_eq!(lines, [5, 14, 16, 18], "{:?}", catalog.problems());
+    let errors = Catalog::read("a = \nb = \n").unwrap_err();
+    assert_eq!(errors.iter().map(|error| error.line).collect::<Vec<_>>(), [1, 2], "{errors:?}");
+}
+
+#[test]
+fn a_wrong_entry_leaves_the_others_alone() {
+    let second = "[[model]]\nname = \"second\"\naliases = [\"two\"]\nkind = \"chat\"\ntargets = 3\n";
+    let catalog = Catalog::read(&format!("{GOOD}{second}")).unwrap();
+    assert!(catalog.model("chat").is_some() && catalog.model("two").is_none());
+    let reason = catalog.wrong_model("two").unwrap().to_string();
+    assert_eq!(reason, "line 18: the entry of model `two` is wrong");
+    assert_eq!(catalog.problems().len(), 1, "{:?}", catalog.problems());
+}
+
+#[test]
+fn a_model_keeps_the_targets_of_a_wrong_provider_and_of_none() {
+    let catalog = Catalog::read(&GOOD.replace("http:", "ftp:")).unwrap();
+    assert!(catalog.provider("mock").is_none() && catalog.wrong_provider("mock").is_some());
+    assert_eq!(catalog.model("chat").unwrap().targets.len(), 1);
+    let catalog = Catalog::read(&GOOD.replace("provider = \"mock\"", "provider = \"mok\"")).unwrap();
+    assert_eq!(catalog.model("chat").unwrap().targets.len(), 1);
+    assert!(catalog.wrong_provider("mok").is_some() && catalog.wrong_provider("mock").is_none());
+}
+
+/// The prices of the builtin models must not serve a name whose own entry is wrong.
+#[test]
+fn a_wrong_entry_keeps_its_names() {
+    let wrong = Catalog::read(&GOOD.replace("max_output_tokens = 4096\n", "")).unwrap();
+    let merged = wrong.merged_with(Catalog::parse(GOOD).unwrap());
+    assert!(merged.model("chat").is_none() && merged.wrong_model("chat").is_some());
+}
+
+#[test]
+fn a_merged_provider_never_takes_the_place_of_another() {
+    let other = GOOD.replace("127.0.0.1", "127.0.0.2").replace("\"mock-chat\"\nali", "\"second\"\nali");
+    let merged = Catalog::parse(GOOD).unwrap().merged_with(Catalog::parse(&other).unwrap());
+    let url = |model: &str| {
+        let target = &merged.model(model).unwrap().targets[0];
+        merged.provider(&target.provider).unwrap().base_url.clone().unwrap()
+    };
+    assert_eq!(url("chat"), "http://127.0.0.1:18080/v1");
+    assert_eq!(url("second"), "http://127.0.0.2:18080/v1");
+    assert!(merged.model("second").unwrap().aliases.is_empty());
 }

@@ -3,6 +3,8 @@
 //! The list is one JSON object. It maps the name of a model to its prices, in US dollars per token, and its limits. The
 //! package of that project contains it as `model_prices_and_context_window.json`.
 
+mod bedrock;
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
@@ -17,6 +19,18 @@ pub struct Import<'a> {
     pub provider: &'a str,
     /// The date, such as `2026-11-22`. Models that are withdrawn by then are left out.
     pub today: &'a str,
+    /// For Amazon Bedrock: the prefix of the inference profiles to take, such as `us`, or `none` for the ids without one.
+    /// It replaces `litellm_provider`.
+    pub bedrock_profile: Option<&'a str>,
+}
+
+/// An entry to take.
+struct Wanted {
+    /// The name of the model.
+    name: String,
+    /// The provider's name of the model.
+    id: String,
+    fields: Map<String, Value>,
 }
 
 /// Why a price list cannot be imported.
@@ -42,12 +56,10 @@ impl Import<'_> {
         let list: BTreeMap<String, Value> = serde_json::from_str(json).map_err(ImportError::NotJson)?;
         let mut models = BTreeMap::new();
         let mut left_out = BTreeMap::new();
-        for (key, entry) in &list {
-            let Some(entry) = entry.as_object().filter(|entry| self.takes(key, entry)) else { continue };
-            let name = key.strip_prefix(&format!("{}/", self.litellm_provider)).unwrap_or(key);
-            match self.model(name, entry)? {
-                Taken::Model(text) => drop(models.insert(name, text)),
-                Taken::Skipped(reason) => drop(left_out.insert(name, reason)),
+        for wanted in self.wanted(&list) {
+            match self.model(&wanted)? {
+                Taken::Model(text) => drop(models.insert(wanted.name, text)),
+                Taken::Skipped(reason) => drop(left_out.insert(wanted.name, reason)),
             }
         }
         if models.is_empty() {
@@ -55,7 +67,7 @@ impl Import<'_> {
         }
         let mut text = format!("# Made by `weir models import` on {} from LiteLLM's price list.\n", self.today);
         for (name, reason) in left_out {
-            let _ = writeln!(text, "# Not imported: {} ({reason}).", quoted(name));
+            let _ = writeln!(text, "# Not imported: {} ({reason}).", quoted(&name));
         }
         for model in models.values() {
             let _ = write!(text, "\n{model}");
@@ -63,26 +75,45 @@ impl Import<'_> {
         Ok(text)
     }
 
-    fn takes(&self, key: &str, entry: &Map<String, Value>) -> bool {
-        let is = |field: &str, wanted: &str| entry.get(field).is_some_and(|value| value == wanted);
-        let withdrawn = entry.get("deprecation_date").and_then(Value::as_str).is_some_and(|date| date <= self.today);
-        let tuned = key.starts_with("ft:");
-        let callable = ["chat", "embedding", "moderation"].iter().any(|mode| is("mode", mode));
-        is("litellm_provider", self.litellm_provider) && callable && !withdrawn && !tuned
+    fn wanted(&self, list: &BTreeMap<String, Value>) -> Vec<Wanted> {
+        if let Some(profile) = self.bedrock_profile {
+            let entries = bedrock::entries(list, profile).into_iter();
+            return entries.filter(|wanted| !self.is_withdrawn(&wanted.fields)).collect();
+        }
+        let entries = list.iter().filter_map(|(key, entry)| Some((key, entry.as_object()?)));
+        let prefix = format!("{}/", self.litellm_provider);
+        let wanted = entries.filter(|(key, entry)| self.takes(key, entry)).map(|(key, entry)| {
+            let name = key.strip_prefix(&prefix).unwrap_or(key).to_owned();
+            Wanted { id: name.clone(), name, fields: entry.clone() }
+        });
+        wanted.collect()
     }
 
-    fn model(&self, name: &str, entry: &Map<String, Value>) -> Result<Taken, ImportError> {
-        let entry = Entry { name, fields: entry };
+    fn is_withdrawn(&self, entry: &Map<String, Value>) -> bool {
+        entry.get("deprecation_date").and_then(Value::as_str).is_some_and(|date| date <= self.today)
+    }
+
+    fn takes(&self, key: &str, entry: &Map<String, Value>) -> bool {
+        let is = |field: &str, wanted: &str| entry.get(field).is_some_and(|value| value == wanted);
+        let tuned = key.starts_with("ft:");
+        let callable = ["chat", "embedding", "moderation"].iter().any(|mode| is("mode", mode));
+        is("litellm_provider", self.litellm_provider) && callable && !self.is_withdrawn(entry) && !tuned
+    }
+
+    fn model(&self, wanted: &Wanted) -> Result<Taken, ImportError> {
+        let entry = Entry { name: &wanted.name, fields: &wanted.fields };
         if let Some(reason) = entry.skip_reason() {
             return Ok(Taken::Skipped(reason));
         }
         let kind = entry.text("mode").unwrap_or_default();
         let Some(limits) = entry.limits(kind)? else { return Ok(Taken::Skipped("its limits are not in the list")) };
         let Some(price) = entry.price(kind)? else { return Ok(Taken::Skipped("its price is not in the list")) };
-        let (name, provider, note) = (quoted(name), quoted(self.provider), entry.lower_tier()?);
+        let (name, id, provider) = (quoted(&wanted.name), quoted(&wanted.id), quoted(self.provider));
+        let (note, alias) =
+            (entry.lower_tier()?, if name == id { String::new() } else { format!("aliases = [{id}]\n") });
         Ok(Taken::Model(format!(
-            "[[model]]\nname = {name}\nkind = \"{kind}\"\n{note}price = {{ {price} }}\n{limits}\
-             targets = [{{ provider = {provider}, model = {name} }}]\n"
+            "[[model]]\nname = {name}\n{alias}kind = \"{kind}\"\n{note}price = {{ {price} }}\n{limits}\
+             targets = [{{ provider = {provider}, model = {id} }}]\n"
         )))
     }
 }
@@ -220,7 +251,8 @@ fn quoted(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const IMPORT: Import<'_> = Import { litellm_provider: "acme", provider: "acme-eu", today: "2026-11-22" };
+    const IMPORT: Import<'_> =
+        Import { litellm_provider: "acme", provider: "acme-eu", today: "2026-11-22", bedrock_profile: None };
 
     #[test]
     fn prices_become_dollars_per_million_tokens() {

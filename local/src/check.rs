@@ -1,0 +1,276 @@
+//! `weir models check`: tells all that is wrong with a models file before a deployment.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared::app::ErrorChain;
+use shared::edge::config::env;
+use shared::edge::connect::{EnvKeys, secret_keys};
+use shared::model::catalog::{Catalog, KeySource, Model, ModelKind, ProviderConfig, ProviderKind};
+use shared::model::clock::Clock;
+use shared::model::keys::Keys;
+
+/// Something to know about a models file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Finding {
+    /// Counted from 1; `None` if it is about no line.
+    pub line: Option<usize>,
+    pub is_error: bool,
+    /// What is wrong, and what to do.
+    pub text: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "{line}: ")?;
+        }
+        write!(f, "{}: {}", if self.is_error { "error" } else { "warning" }, self.text)
+    }
+}
+
+/// The findings in a models file, sorted by line.
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn error(&mut self, line: Option<usize>, text: impl Into<String>) {
+        self.0.push(Finding { line, is_error: true, text: text.into() });
+    }
+
+    fn warn(&mut self, line: Option<usize>, text: impl Into<String>) {
+        self.0.push(Finding { line, is_error: false, text: text.into() });
+    }
+}
+
+/// How long `--online` waits for a provider.
+const ONLINE_WAIT: Duration = Duration::from_secs(10);
+
+/// Checks the text of a models file. `online` also asks each provider, and reads each key.
+pub async fn check(text: &str, online: bool) -> Vec<Finding> {
+    let catalog = Catalog::read(text).unwrap_or_else(Catalog::of_problems);
+    let mut findings = Findings::default();
+    for problem in catalog.problems() {
+        findings.error(Some(problem.line), &problem.reason);
+    }
+    for provider in catalog.providers() {
+        check_provider(provider, &catalog, &mut findings);
+    }
+    for model in catalog.models() {
+        check_model(model, &catalog, &mut findings);
+    }
+    if online {
+        for provider in catalog.providers() {
+            check_online(provider, &catalog, &mut findings).await;
+        }
+    }
+    findings.0.sort();
+    findings.0
+}
+
+fn check_provider(provider: &ProviderConfig, catalog: &Catalog, findings: &mut Findings) {
+    let (name, line) = (&provider.name, catalog.line_of_provider(&provider.name));
+    let keys: Arc<dyn Keys> = Arc::new(EnvKeys);
+    if let Err(reason) = providers::check(provider, &keys) {
+        findings.error(line, format!("provider `{name}` cannot be set up: {reason}"));
+    }
+    let is_used = catalog.models().iter().flat_map(|model| &model.targets).any(|target| target.provider == *name);
+    if !is_used {
+        findings.warn(line, format!("no model has provider `{name}` as a target; remove it or use it"));
+    }
+    match &provider.key {
+        KeySource::Secret(secret) => check_secret_name(secret, line, findings),
+        KeySource::Env(variable) => findings.warn(
+            line,
+            format!("provider `{name}` has its key in `{variable}`, which deployed functions do not have; use `api_key_secret` there"),
+        ),
+        KeySource::None => {}
+    }
+    let plain = provider.base_url.as_ref().and_then(|url| url.strip_prefix("http://"));
+    let is_here = |rest: &str| ["127.0.0.1", "localhost", "[::1]"].iter().any(|host| rest.starts_with(host));
+    if provider.key != KeySource::None && plain.is_some_and(|rest| !is_here(rest)) {
+        findings.warn(line, format!("provider `{name}` is sent its key without encryption; use https"));
+    }
+}
+
+/// Secrets Manager allows these characters in a name.
+fn check_secret_name(secret: &str, line: Option<usize>, findings: &mut Findings) {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "/_+=.@-:".contains(c);
+    if secret.is_empty() || secret.len() > 2_048 || !secret.chars().all(is_allowed) {
+        let allowed = "letters, digits and /_+=.@-";
+        findings.error(line, format!("`{secret}` is no name of a secret; names have {allowed}"));
+    }
+}
+
+fn check_model(model: &Model, catalog: &Catalog, findings: &mut Findings) {
+    let (name, line) = (&model.name, catalog.line_of_model(&model.name));
+    match model.price {
+        None if model.kind != ModelKind::Moderation => findings.warn(
+            line,
+            format!("model `{name}` has no price: projects with a budget cannot use it; add `price`, in USD per million tokens"),
+        ),
+        Some(price) if model.kind != ModelKind::Moderation => {
+            if price.input == 0 || (model.kind == ModelKind::Chat && price.output == 0) {
+                findings.warn(line, format!("model `{name}` has a price of 0: no budget limits it; write the provider's price"));
+            }
+        }
+        _ => {}
+    }
+    if model.kind == ModelKind::Chat && model.max_output_tokens >= model.context_tokens {
+        findings.warn(
+            line,
+            format!("`max_output_tokens` of model `{name}` leaves no room in `context_tokens` for the input; lower it"),
+        );
+    }
+    let mut seen = BTreeSet::new();
+    for target in &model.targets {
+        if !seen.insert((&target.provider, &target.model)) {
+            findings
+                .warn(line, format!("model `{name}` has the target `{}` at `{}` twice", target.model, target.provider));
+        }
+        if let Some(provider) = catalog.provider(&target.provider) {
+            check_target(name, &target.model, provider, line, findings);
+        }
+    }
+}
+
+/// A profile of another geography than its provider's region is refused by Bedrock.
+fn check_target(name: &str, id: &str, provider: &ProviderConfig, line: Option<usize>, findings: &mut Findings) {
+    let Some(region) = provider.region.as_deref().filter(|_| provider.kind == ProviderKind::Bedrock) else { return };
+    let belongs = match id.split('.').next() {
+        Some("us") => region.starts_with("us-") || region.starts_with("ca-"),
+        Some("eu") => region.starts_with("eu-"),
+        Some("apac" | "jp" | "au" | "in") => region.starts_with("ap-"),
+        Some("us-gov") => region.starts_with("us-gov-"),
+        _ => true,
+    };
+    if !belongs {
+        let text = format!(
+            "`{id}` of model `{name}` is an inference profile that `{region}` cannot call; use one of that region's geography"
+        );
+        findings.error(line, text);
+    }
+}
+
+async fn check_online(provider: &ProviderConfig, catalog: &Catalog, findings: &mut Findings) {
+    let (name, line) = (&provider.name, catalog.line_of_provider(&provider.name));
+    let has_aws = env("AWS_ACCESS_KEY_ID").is_some() && env("AWS_REGION").is_some();
+    if matches!(provider.key, KeySource::Secret(_)) && !has_aws {
+        let text = format!(
+            "the secret of provider `{name}` was not looked up: set AWS_REGION and AWS credentials in the environment"
+        );
+        return findings.warn(line, text);
+    }
+    let key = match secret_keys(Clock::system()).key(&provider.key).await {
+        Ok(key) => key,
+        Err(error) => return findings.error(line, format!("provider `{name}` has no key: {error}")),
+    };
+    let base_url = match (provider.kind, &provider.base_url) {
+        (ProviderKind::Simulator, _) => return,
+        (_, Some(url)) => url.clone(),
+        (ProviderKind::Bedrock, None) => {
+            let region =
+                provider.region.clone().or_else(|| env("AWS_REGION")).unwrap_or_else(|| "us-east-1".to_owned());
+            format!("https://bedrock-runtime.{region}.amazonaws.com")
+        }
+        (_, None) => "https://api.anthropic.com/v1".to_owned(),
+    };
+    let Ok(client) = reqwest::Client::builder().timeout(ONLINE_WAIT).build() else { return };
+    let request = client.get(format!("{base_url}/models")).header("anthropic-version", "2023-06-01");
+    let request = match (key, provider.kind) {
+        (Some(key), ProviderKind::Anthropic) => request.header("x-api-key", key.expose().trim()),
+        (Some(key), _) if provider.headers.is_empty() => request.bearer_auth(key.expose().trim()),
+        _ => request,
+    };
+    match request.send().await {
+        Err(error) => findings.error(
+            line,
+            format!(
+                "provider `{name}` cannot be reached at {base_url}: {}; check `base_url`",
+                ErrorChain(&error.without_url())
+            ),
+        ),
+        Ok(answer)
+            if answer.status() == 401 && provider.headers.is_empty() && provider.kind != ProviderKind::Bedrock =>
+        {
+            findings.error(line, format!("provider `{name}` refuses its key; store another one"));
+        }
+        Ok(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"[[provider]]
+name = "a"
+kind = "openai"
+base_url = "http://10.0.0.1/v1"
+api_key_env = "ABSENT"
+headers = { "no name" = "x" }
+
+[[provider]]
+name = "unused"
+kind = "anthropic"
+api_key_secret = "not a name"
+
+[[provider]]
+name = "bedrock"
+kind = "bedrock"
+region = "eu-west-1"
+
+[[model]]
+name = "free"
+kind = "chat"
+price = { input = 0.0, output = 1.0 }
+context_tokens = 10
+max_output_tokens = 10
+targets = [{ provider = "a", model = "x" }, { provider = "a", model = "x" }, { provider = "gone", model = "x" }]
+
+[[model]]
+name = "unpriced"
+kind = "embedding"
+targets = [{ provider = "bedrock", model = "us.cohere.embed-v4:0" }]
+"#;
+
+    #[tokio::test]
+    async fn everything_is_told_at_once_with_its_line_and_what_to_do() {
+        let found: Vec<String> = check(FILE, false).await.iter().map(ToString::to_string).collect();
+        let expected = [
+            "2: warning: provider `a` has its key in `ABSENT`, which deployed functions do not have; use `api_key_secret` there",
+            "2: warning: provider `a` is sent its key without encryption; use https",
+            "2: error: provider `a` cannot be set up: `no name` is no name of a header",
+            "9: warning: no model has provider `unused` as a target; remove it or use it",
+            "9: error: `not a name` is no name of a secret; names have letters, digits and /_+=.@-",
+            "19: warning: `max_output_tokens` of model `free` leaves no room in `context_tokens` for the input; lower it",
+            "19: warning: model `free` has a price of 0: no budget limits it; write the provider's price",
+            "19: warning: model `free` has the target `x` at `a` twice",
+            "24: error: no [[provider]] is named `gone`; the file defines: a, unused, bedrock",
+            "27: warning: model `unpriced` has no price: projects with a budget cannot use it; add `price`, in USD per million tokens",
+            "27: error: `us.cohere.embed-v4:0` of model `unpriced` is an inference profile that `eu-west-1` cannot call; use one of that region's geography",
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[tokio::test]
+    async fn the_deployed_file_has_no_findings() {
+        let text = include_str!("../../models/models.toml");
+        assert_eq!(check(text, false).await, []);
+    }
+
+    #[tokio::test]
+    async fn a_provider_that_no_process_serves_is_unreachable() {
+        let unused = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let text = format!(
+            "[[provider]]\nname = \"a\"\nkind = \"openai\"\nbase_url = \"http://{unused}\"\n[[model]]\nname = \"m\"\nkind = \"moderation\"\n\
+             targets = [{{ provider = \"a\", model = \"x\" }}]\n"
+        );
+        let found = check(&text, true).await;
+        assert!(found.len() == 1 && found[0].text.contains("cannot be reached"), "{found:?}");
+        assert_eq!((found[0].line, found[0].is_error), (Some(2), true));
+        assert_eq!(check(&text, false).await, []);
+    }
+}

@@ -1,0 +1,346 @@
+//! The entries of `models.toml`, and their checks.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::file::{Lines, Read, Wrong};
+use super::{
+    Catalog, KeySource, Model, ModelKind, OutputLimit, ProviderConfig, ProviderKind, SimulatorConfig, Target, Timeouts,
+};
+use crate::model::money::MicroUsd;
+use crate::model::tokens::Price;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProviderEntry {
+    name: Spanned<String>,
+    kind: ProviderKind,
+    base_url: Option<Spanned<String>>,
+    api_key_env: Option<String>,
+    api_key_secret: Option<Spanned<String>>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    region: Option<String>,
+    output_limit: Option<Spanned<OutputLimit>>,
+    simulator: Option<Spanned<SimulatorConfig>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ModelEntry {
+    name: Spanned<String>,
+    #[serde(default)]
+    aliases: Vec<Spanned<String>>,
+    kind: ModelKind,
+    price: Option<Spanned<PriceEntry>>,
+    context_tokens: Option<u64>,
+    max_output_tokens: Option<u64>,
+    image_tokens: Option<u64>,
+    #[serde(default)]
+    timeouts: TimeoutsEntry,
+    targets: Spanned<Vec<TargetEntry>>,
+}
+
+/// US dollars per million tokens.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PriceEntry {
+    input: Spanned<f64>,
+    cached_input: Option<Spanned<f64>>,
+    cache_write: Option<Spanned<f64>>,
+    output: Option<Spanned<f64>>,
+    reasoning: Option<Spanned<f64>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TargetEntry {
+    provider: Spanned<String>,
+    model: String,
+    weight: Option<Spanned<u32>>,
+    #[serde(default)]
+    timeouts: TimeoutsEntry,
+}
+
+#[derive(Deserialize, Default, Clone, Copy)]
+#[serde(deny_unknown_fields)]
+struct TimeoutsEntry {
+    connect_ms: Option<u64>,
+    first_byte_ms: Option<u64>,
+    idle_ms: Option<u64>,
+    total_ms: Option<u64>,
+}
+
+impl TimeoutsEntry {
+    /// The target's own values, then the model's, then the defaults.
+    fn resolve(self, model: Self) -> Timeouts {
+        let default = Timeouts::default();
+        let pick = |own: Option<u64>, model: Option<u64>, default: Duration| {
+            own.or(model).map_or(default, Duration::from_millis)
+        };
+        Timeouts {
+            connect: pick(self.connect_ms, model.connect_ms, default.connect),
+            first_byte: pick(self.first_byte_ms, model.first_byte_ms, default.first_byte),
+            idle: pick(self.idle_ms, model.idle_ms, default.idle),
+            total: pick(self.total_ms, model.total_ms, default.total),
+        }
+    }
+}
+
+/// The problems of one entry. An entry with a problem is not served.
+#[derive(Default)]
+struct Problems(Vec<Wrong>);
+
+impl Problems {
+    fn add(&mut self, at: usize, reason: impl Into<String>) {
+        self.0.push(Wrong { at, reason: reason.into() });
+    }
+}
+
+/// Makes the catalog of all entries that are right. Returns it with the problems of the others.
+pub(super) fn build(
+    providers: Vec<Read<ProviderEntry>>,
+    models: Vec<Read<ModelEntry>>,
+    lines: &Lines,
+) -> (Catalog, Vec<Wrong>) {
+    let defined = providers.iter().filter_map(|read| read.names.first().map(|name| name.get_ref().clone()));
+    let mut builder = Builder { defined: defined.collect(), catalog: Catalog::default(), problems: Vec::new(), lines };
+    for read in providers {
+        builder.add_provider(read);
+    }
+    for read in models {
+        builder.add_model(read);
+    }
+    let Builder { mut catalog, problems, .. } = builder;
+    // A name that one entry has rightly is served; a second entry of that name does not change this.
+    let Catalog { by_name, wrong_models, providers, wrong_providers, .. } = &mut catalog;
+    wrong_models.retain(|name, _| !by_name.contains_key(name));
+    wrong_providers.retain(|name, _| !providers.iter().any(|provider| provider.name == *name));
+    (catalog, problems)
+}
+
+struct Builder<'a> {
+    catalog: Catalog,
+    problems: Vec<Wrong>,
+    lines: &'a Lines,
+    /// The names of all providers in the file, also of wrong ones.
+    defined: HashSet<String>,
+}
+
+impl Builder<'_> {
+    fn add_provider(&mut self, read: Read<ProviderEntry>) {
+        let name = read.names.into_iter().next().map(Spanned::into_inner).unwrap_or_default();
+        let mut own = Problems::default();
+        if self.catalog.provider(&name).is_some() {
+            own.add(read.at, format!("provider `{name}` is defined twice; give one of them another name"));
+        }
+        let config = read.entry.map(|entry| provider(entry, &mut own));
+        match config {
+            Some(config) if own.0.is_empty() => {
+                self.catalog.lines[1].insert(name, self.lines.line(read.at));
+                self.catalog.providers.push(config);
+            }
+            _ => {
+                let reason = format!("the entry of provider `{name}` is wrong");
+                let error = self.lines.locate(Wrong { at: read.at, reason });
+                self.catalog.wrong_providers.entry(name).or_insert(error);
+            }
+        }
+        self.problems.append(&mut own.0);
+    }
+
+    fn add_model(&mut self, read: Read<ModelEntry>) {
+        let mut own = Problems::default();
+        for (n, name) in read.names.iter().enumerate() {
+            let (at, name) = (name.span().start, name.get_ref());
+            if name.trim().is_empty() {
+                own.add(at, "the name of a model is empty");
+            }
+            if self.catalog.knows(name) || read.names[..n].iter().any(|before| before.get_ref() == name) {
+                own.add(at, format!("model name or alias `{name}` is used twice; rename one of them"));
+            }
+        }
+        if let Some(entry) = &read.entry {
+            self.check_targets(entry);
+        }
+        match read.entry.map(|entry| model(entry, &mut own)) {
+            Some(model) if own.0.is_empty() => {
+                self.catalog.lines[0].insert(model.name.clone(), self.lines.line(read.at));
+                self.catalog.add(model);
+            }
+            _ => self.leave_out(read.at, read.names),
+        }
+        self.problems.append(&mut own.0);
+    }
+
+    fn leave_out(&mut self, at: usize, names: Vec<Spanned<String>>) {
+        for name in names.into_iter().map(Spanned::into_inner) {
+            let error = self.lines.locate(Wrong { at, reason: format!("the entry of model `{name}` is wrong") });
+            self.catalog.wrong_models.entry(name).or_insert(error);
+        }
+    }
+
+    /// Notes targets whose provider the file does not define. The model keeps them: its other targets can answer.
+    fn check_targets(&mut self, entry: &ModelEntry) {
+        for named in entry.targets.get_ref().iter().map(|target| &target.provider) {
+            let (at, name) = (named.span().start, named.get_ref());
+            if self.defined.contains(name) {
+                continue;
+            }
+            let known: Vec<_> = self.catalog.providers.iter().map(|provider| provider.name.as_str()).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            let reason = format!("no [[provider]] is named `{name}`; the file defines: {known}");
+            let error = self.lines.locate(Wrong { at, reason: reason.clone() });
+            self.catalog.wrong_providers.entry(name.clone()).or_insert(error);
+            self.problems.push(Wrong { at, reason });
+        }
+    }
+}
+
+fn provider(entry: ProviderEntry, problems: &mut Problems) -> ProviderConfig {
+    let at = entry.name.span().start;
+    let name = entry.name.into_inner();
+    if name.trim().is_empty() {
+        problems.add(at, "the name of a provider is empty");
+    }
+    let base_url = entry.base_url.map(|url| base_url(url, problems));
+    let key = match (entry.api_key_env, entry.api_key_secret) {
+        (Some(_), Some(secret)) => {
+            problems.add(secret.span().start, "both `api_key_env` and `api_key_secret` are set; keep one");
+            KeySource::None
+        }
+        (Some(variable), None) => KeySource::Env(variable),
+        (None, Some(secret)) => KeySource::Secret(secret.into_inner()),
+        (None, None) => KeySource::None,
+    };
+    if entry.kind == ProviderKind::Openai && base_url.is_none() {
+        problems.add(at, format!("provider `{name}` has no `base_url`; OpenAI's is \"https://api.openai.com/v1\""));
+    }
+    let simulator = entry.simulator.map(|table| simulator(table, problems)).unwrap_or_default();
+    let output_limit = output_limit(entry.output_limit, entry.kind, problems);
+    let headers = entry.headers.into_iter().collect();
+    ProviderConfig { name, kind: entry.kind, base_url, key, headers, region: entry.region, output_limit, simulator }
+}
+
+fn output_limit(member: Option<Spanned<OutputLimit>>, kind: ProviderKind, problems: &mut Problems) -> OutputLimit {
+    if let Some(member) = member.as_ref().filter(|_| kind != ProviderKind::Openai) {
+        problems.add(member.span().start, "`output_limit` is for providers of the kind `openai`; remove it");
+    }
+    member.map(Spanned::into_inner).unwrap_or_default()
+}
+
+fn base_url(url: Spanned<String>, problems: &mut Problems) -> String {
+    let at = url.span().start;
+    let url = url.into_inner();
+    if !url.starts_with("http://") && !url.starts_with("https://") {
+        problems.add(at, format!("`base_url` is `{url}`; it must begin with http:// or https://"));
+    }
+    url.trim_end_matches('/').to_owned()
+}
+
+fn simulator(table: Spanned<SimulatorConfig>, problems: &mut Problems) -> SimulatorConfig {
+    let at = table.span().start;
+    let config = table.into_inner();
+    if !(0.0..=1.0).contains(&config.failure_rate) {
+        problems.add(at, format!("`failure_rate` is {}; it must be between 0 and 1", config.failure_rate));
+    }
+    if !(0.0..=10.0).contains(&config.latency_sigma) {
+        problems.add(at, format!("`latency_sigma` is {}; it must be between 0 and 10", config.latency_sigma));
+    }
+    if !(0.0..=1e9).contains(&config.tokens_per_second) {
+        problems.add(at, format!("`tokens_per_second` is {}; it must not be negative", config.tokens_per_second));
+    }
+    config
+}
+
+/// The defaults of a model. An unpriced model is not charged.
+const DEFAULT_CONTEXT_TOKENS: u64 = 128_000;
+const DEFAULT_MAX_OUTPUT_TOKENS: u64 = 16_384;
+
+fn model(entry: ModelEntry, own: &mut Problems) -> Model {
+    let at = entry.name.span().start;
+    let name = entry.name.into_inner();
+    let chat = entry.kind == ModelKind::Chat;
+    check_limits(&name, at, chat && entry.price.is_some(), entry.context_tokens, entry.max_output_tokens, own);
+    let price = entry.price.map(|table| price(table, chat, own));
+    let targets_at = entry.targets.span().start;
+    let targets = entry.targets.into_inner();
+    if targets.is_empty() {
+        let example = "targets = [{ provider = \"...\", model = \"...\" }]";
+        own.add(targets_at, format!("model `{name}` has no targets; write {example}"));
+    }
+    Model {
+        name,
+        aliases: entry.aliases.into_iter().map(Spanned::into_inner).collect(),
+        kind: entry.kind,
+        price,
+        context_tokens: entry.context_tokens.unwrap_or(DEFAULT_CONTEXT_TOKENS),
+        max_output_tokens: if chat { entry.max_output_tokens.unwrap_or(DEFAULT_MAX_OUTPUT_TOKENS) } else { 0 },
+        image_tokens: entry.image_tokens,
+        targets: targets.into_iter().map(|listed| target(listed, entry.timeouts, own)).collect(),
+    }
+}
+
+fn check_limits(
+    name: &str,
+    at: usize,
+    required: bool,
+    context_tokens: Option<u64>,
+    max_output_tokens: Option<u64>,
+    problems: &mut Problems,
+) {
+    for (field, value) in [("context_tokens", context_tokens), ("max_output_tokens", max_output_tokens)] {
+        if required && value.is_none() {
+            let why = "without it a call's worst case is not known";
+            problems.add(at, format!("model `{name}` has a price but no `{field}`; {why}"));
+        }
+        if value == Some(0) {
+            problems.add(at, format!("`{field}` of model `{name}` is 0; it must be at least 1"));
+        }
+    }
+}
+
+fn target(entry: TargetEntry, model: TimeoutsEntry, problems: &mut Problems) -> Target {
+    if let Some(weight) = entry.weight.as_ref().filter(|weight| *weight.get_ref() == 0) {
+        problems.add(weight.span().start, "`weight` is 0; remove it to make the target a fallback only");
+    }
+    Target {
+        provider: entry.provider.into_inner(),
+        model: entry.model,
+        weight: entry.weight.map(Spanned::into_inner),
+        timeouts: entry.timeouts.resolve(model),
+    }
+}
+
+fn price(table: Spanned<PriceEntry>, chat: bool, problems: &mut Problems) -> Price {
+    let at = table.span().start;
+    let entry = table.into_inner();
+    if chat && entry.output.is_none() {
+        problems.add(at, "the price has no `output`, in USD per million tokens");
+    }
+    let input = rate(entry.input, problems);
+    let output = entry.output.map_or(0, |value| rate(value, problems));
+    // A missing price counts in full: a guess must not be below the provider's bill.
+    let mut or = |value: Option<Spanned<f64>>, default: u64| value.map_or(default, |value| rate(value, problems));
+    Price {
+        input,
+        cached_input: or(entry.cached_input, input),
+        cache_write: or(entry.cache_write, input),
+        output,
+        reasoning: or(entry.reasoning, output),
+    }
+}
+
+/// Dollars per million tokens as micro-dollars per million tokens.
+fn rate(dollars: Spanned<f64>, problems: &mut Problems) -> u64 {
+    let at = dollars.span().start;
+    let dollars = dollars.into_inner();
+    let Some(MicroUsd(micro)) = MicroUsd::from_dollars(dollars) else {
+        problems.add(at, format!("the price {dollars} is no amount of US dollars per million tokens"));
+        return 0;
+    };
+    micro
+}
