@@ -5,6 +5,7 @@
 
 mod dynamo;
 mod s3;
+mod schema;
 mod sqs;
 
 use std::fs::File;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use aws_smithy_runtime_api::client::http::{SharedHttpConnector, http_client_fn};
 
 pub use dynamo::serve_dynamo;
+pub use schema::{create_bucket, create_table};
 pub use sqs::{Counts, NowMs, QUEUES, QueueSettings, Received, Refusal, Sqs, queue_arn, queue_url};
 
 /// Where the stores keep their data.
@@ -35,6 +37,12 @@ pub enum OpenError {
         path: PathBuf,
         #[source]
         source: std::io::Error,
+    },
+    #[error("could not create the {store}")]
+    Create {
+        store: &'static str,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     #[error("could not open the embedded {engine}")]
     Engine {

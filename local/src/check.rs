@@ -107,16 +107,15 @@ fn check_secret_name(secret: &str, line: Option<usize>, findings: &mut Findings)
 fn check_model(model: &Model, catalog: &Catalog, findings: &mut Findings) {
     let (name, line) = (&model.name, catalog.line_of_model(&model.name));
     match model.price {
-        None if model.kind != ModelKind::Moderation => findings.warn(
+        _ if model.kind == ModelKind::Moderation => {}
+        None => findings.warn(
             line,
             format!("model `{name}` has no price: projects with a budget cannot use it; add `price`, in USD per million tokens"),
         ),
-        Some(price) if model.kind != ModelKind::Moderation => {
-            if price.input == 0 || (model.kind == ModelKind::Chat && price.output == 0) {
-                findings.warn(line, format!("model `{name}` has a price of 0: no budget limits it; write the provider's price"));
-            }
+        Some(price) if price.input == 0 || (model.kind == ModelKind::Chat && price.output == 0) => {
+            findings.warn(line, format!("model `{name}` has a price of 0: no budget limits it; write the provider's price"));
         }
-        _ => {}
+        Some(_) => {}
     }
     if model.kind == ModelKind::Chat && model.max_output_tokens >= model.context_tokens {
         findings.warn(

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use embedded::{Engines, Place, queue_url};
-use shared::data::{Bucket, QueueUrls, Queues, Stores, Table, create_table};
+use embedded::{Engines, Place, create_bucket, create_table, queue_url};
+use shared::data::{Bucket, QueueUrls, Queues, Stores, Table};
 use shared::model::clock::Clock;
 
 use crate::{Data, LocalError};
@@ -15,7 +15,7 @@ const BUCKET: &str = "weir";
 /// Opens the stores, and creates the table and the bucket if they are new. The engines must outlive the stores.
 ///
 /// # Errors
-/// `Stores` if the data folder cannot be opened; `Prepare` if the table or the bucket cannot be created.
+/// `Stores` if the data folder cannot be opened, or if the table or the bucket cannot be created.
 pub(crate) async fn open(data: &Data) -> Result<(Engines, Stores), LocalError> {
     let now = Arc::new(|| Clock::system().now().0);
     let (engines, dynamo) = match data {
@@ -27,8 +27,8 @@ pub(crate) async fn open(data: &Data) -> Result<(Engines, Stores), LocalError> {
         Data::RemoteTable(url) => (Engines::open(&Place::Memory, now)?, remote_table(url)),
     };
     create_table(&dynamo, TABLE).await?;
-    let bucket = Bucket::new(embedded::s3_client(engines.s3.clone()), BUCKET);
-    bucket.create().await?;
+    let s3 = embedded::s3_client(engines.s3.clone());
+    create_bucket(&s3, BUCKET).await?;
     let urls = QueueUrls {
         respond: Some(queue_url("respond")),
         deliver: Some(queue_url("deliver")),
@@ -36,7 +36,7 @@ pub(crate) async fn open(data: &Data) -> Result<(Engines, Stores), LocalError> {
         deliver_dead_letters: Some(queue_url("deliver-dead-letters")),
     };
     let queues = Queues::new(embedded::sqs_client(engines.sqs.connector()), urls);
-    Ok((engines, Stores { table: Table::new(dynamo, TABLE), bucket, queues }))
+    Ok((engines, Stores { table: Table::new(dynamo, TABLE), bucket: Bucket::new(s3, BUCKET), queues }))
 }
 
 /// A client of a `DynamoDB` in another process, at `url`.

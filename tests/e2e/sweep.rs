@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use kit::{Fault, Reply, Script, TestApp, send};
 use shared::app::SweepReport;
-use shared::data::{DUE_SHARDS, MeterKey};
+use shared::data::DUE_SHARDS;
+use shared::model::meter::MeterKey;
 use shared::model::money::MicroUsd;
 use shared::model::project::{Limits, Policy};
 

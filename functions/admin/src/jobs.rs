@@ -7,10 +7,10 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::app::JobAdmin;
 use shared::data::{DeadLetter, Queue, ResponseRecord};
-use shared::dialects::openai_responses::Status;
 use shared::edge::{Admin, Input, List, Params, Path, Rejection, cursor};
 use shared::model::clock::Timestamp;
 use shared::model::invalid::Invalid;
+use shared::model::response::Status;
 
 /// A background response in the view of an operator: without its input and output.
 #[derive(Serialize)]
@@ -43,7 +43,7 @@ impl From<ResponseRecord> for JobObject {
             runs: record.runs,
             due_at: record.due_at.map(Timestamp::seconds),
             events: record.next_sequence,
-            cost_usd: record.status.is_terminal().then(|| record.cost.to_string()),
+            cost_usd: record.status.is_terminal().then(|| record.charge.cost.to_string()),
         }
     }
 }

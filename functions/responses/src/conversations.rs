@@ -5,7 +5,10 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use shared::app::Conversations;
-use shared::dialects::openai_responses::{NewConversation, changed_metadata, check_include, sent_items};
+use shared::data::Conversation;
+use shared::dialects::openai_responses::{
+    NewConversation, changed_metadata, check_include, conversation, deleted_conversation, list, sent_items,
+};
 use shared::edge::{Params, Path, Rejection, SentBody, read_body};
 use shared::model::clock::Clock;
 use shared::model::project::Caller;
@@ -19,7 +22,7 @@ pub(crate) async fn create(
     body: SentBody,
 ) -> Result<Response, Rejection> {
     let new = NewConversation::parse(&read_body(body)?, clock.now())?;
-    Ok(json(&conversations.create(&caller, new).await?))
+    Ok(answer(&conversations.create(&caller, new).await?))
 }
 
 pub(crate) async fn retrieve(
@@ -27,7 +30,7 @@ pub(crate) async fn retrieve(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Response, Rejection> {
-    Ok(json(&conversations.get(&caller, &id).await?))
+    Ok(answer(&conversations.get(&caller, &id).await?))
 }
 
 pub(crate) async fn update(
@@ -37,7 +40,7 @@ pub(crate) async fn update(
     body: SentBody,
 ) -> Result<Response, Rejection> {
     let metadata = changed_metadata(&read_body(body)?)?;
-    Ok(json(&conversations.update(&caller, &id, &metadata).await?))
+    Ok(answer(&conversations.update(&caller, &id, &metadata).await?))
 }
 
 pub(crate) async fn delete(
@@ -45,7 +48,8 @@ pub(crate) async fn delete(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Response, Rejection> {
-    Ok(json(&conversations.delete(&caller, &id).await?))
+    conversations.delete(&caller, &id).await?;
+    Ok(json(&deleted_conversation(&id)))
 }
 
 pub(crate) async fn add_items(
@@ -58,7 +62,8 @@ pub(crate) async fn add_items(
 ) -> Result<Response, Rejection> {
     check_include(&params.list("include"))?;
     let items = sent_items(&read_body(body)?, clock.now())?;
-    Ok(json(&conversations.add_items(&caller, &id, items).await?))
+    conversations.add_items(&caller, &id, &items).await?;
+    Ok(json(&list(&items, false)))
 }
 
 pub(crate) async fn list_items(
@@ -68,7 +73,8 @@ pub(crate) async fn list_items(
     params: Params,
 ) -> Result<Response, Rejection> {
     let query = list_query(&params)?;
-    Ok(json(&conversations.list_items(&caller, &id, &query).await?))
+    let (page, has_more) = conversations.list_items(&caller, &id, &query).await?;
+    Ok(json(&list(&page, has_more)))
 }
 
 pub(crate) async fn retrieve_item(
@@ -78,7 +84,7 @@ pub(crate) async fn retrieve_item(
     params: Params,
 ) -> Result<Response, Rejection> {
     check_include(&params.list("include"))?;
-    Ok(json(&conversations.item(&caller, &id, &item_id).await?))
+    Ok(json(&conversations.item(&caller, &id, &item_id).await?.0))
 }
 
 pub(crate) async fn delete_item(
@@ -86,5 +92,9 @@ pub(crate) async fn delete_item(
     caller: Caller,
     Path((id, item_id)): Path<(String, String)>,
 ) -> Result<Response, Rejection> {
-    Ok(json(&conversations.delete_item(&caller, &id, &item_id).await?))
+    Ok(answer(&conversations.delete_item(&caller, &id, &item_id).await?))
+}
+
+fn answer(found: &Conversation) -> Response {
+    json(&conversation(&found.key.conversation_id, found.created_at, &found.metadata))
 }

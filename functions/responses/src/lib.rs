@@ -12,7 +12,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use shared::app::{Auth, Conversations, ResponseRequest, Responses};
-use shared::dialects::openai_responses::{CreateResponse, Item, ListQuery, Status, check_include, list};
+use shared::dialects::openai_responses::{CreateResponse, Item, ListQuery, check_include, list};
 use shared::edge::{
     Copies, HeldTags, Params, Path, Rejection, SentBody, call_options, function_ends, json_or_unchanged, read_body,
     respond, respond_to,
@@ -20,6 +20,7 @@ use shared::edge::{
 use shared::model::clock::Clock;
 use shared::model::object::Object;
 use shared::model::project::Caller;
+use shared::model::response::Status;
 
 #[derive(Clone, FromRef)]
 struct ResponsesApi {

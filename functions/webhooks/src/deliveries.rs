@@ -6,11 +6,11 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use shared::app::webhooks::{DeliveryStatus, Webhooks};
+use shared::app::webhooks::Webhooks;
 use shared::edge::{List, Params, Path, Rejection, cursor};
 use shared::model::invalid::Invalid;
 use shared::model::project::Caller;
-use shared::model::webhook::{Delivery, DeliveryAttempt, DeliveryState, SendError};
+use shared::model::webhook::{Delivery, DeliveryAttempt, DeliveryState, DeliveryStatus, SendError};
 
 /// A delivery. Its id is the `webhook-id` header of every attempt.
 #[derive(Serialize)]

@@ -11,32 +11,32 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use shared::model::catalog::ProviderConfig;
 use shared::model::keys::Keys;
-use shared::model::provider::{Endpoint as Operation, Failure, Provider, ProviderRequest, Reply};
+use shared::model::provider::{Endpoint, Failure, Provider, ProviderRequest, Reply};
 
 use crate::answer::to_bytes;
 use crate::conversation::{Conversation, invalid_request};
-use crate::http::{self, Endpoint, Http, KeyHeader};
+use crate::http::{self, Http, KeyHeader, Server};
 use crate::translate::translate;
 
 const DEFAULT_URL: &str = "https://api.anthropic.com/v1";
 
 /// Anthropic, or another server with its Messages API.
 pub struct Anthropic {
-    endpoint: Endpoint,
+    server: Server,
     http: Arc<Http>,
 }
 
 impl Anthropic {
     pub(crate) fn new(config: &ProviderConfig, keys: Arc<dyn Keys>, http: Arc<Http>) -> Result<Self, String> {
-        let endpoint = Endpoint::new(config, DEFAULT_URL, keys, KeyHeader::Named("x-api-key"))?;
-        Ok(Self { endpoint: endpoint.with("anthropic-version", "2023-06-01"), http })
+        let server = Server::new(config, DEFAULT_URL, keys, KeyHeader::Named("x-api-key"))?;
+        Ok(Self { server: server.with("anthropic-version", "2023-06-01"), http })
     }
 }
 
 #[async_trait]
 impl Provider for Anthropic {
     async fn send(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
-        if call.endpoint != Operation::ChatCompletions {
+        if call.endpoint != Endpoint::ChatCompletions {
             let what = format!("Anthropic has no {}", call.endpoint.operation());
             return Err(Failure::Unsupported { what, param: None });
         }
@@ -45,7 +45,7 @@ impl Provider for Anthropic {
             return Err(invalid_request("messages", "Anthropic needs a message of the role `user` or `assistant`"));
         }
         let body = to_bytes(&map::request(call, &conversation));
-        let response = self.http.post(&self.endpoint, "/messages", call, body).await?;
+        let response = self.http.post(&self.server, "/messages", call, body).await?;
         let created = self.http.clock().now().seconds();
         if call.stream {
             return Ok(Reply::Stream(translate(http::events(response), stream::Messages::new(created))));

@@ -1,7 +1,7 @@
-//! HTTP for providers: clients, endpoints with their headers, and bounded reading.
+//! HTTP for providers: clients, servers with their headers, and bounded reading.
 
-mod endpoint;
 mod failure;
+mod server;
 mod sse;
 
 use std::collections::HashMap;
@@ -15,8 +15,8 @@ use shared::model::clock::Clock;
 use shared::model::provider::{Failure, ProviderRequest};
 use shared::model::secret::Secret;
 
-pub(crate) use endpoint::{Endpoint, KeyHeader};
 pub(crate) use failure::{ErrorBody, failure_of_event, unauthorized_failure};
+pub(crate) use server::{KeyHeader, Server};
 pub(crate) use sse::{SseEvent, events};
 
 /// The limit of an answer that is not streamed. The largest answers are embeddings of a full batch.
@@ -62,7 +62,7 @@ impl Http {
     /// once more if there is a newer key by now.
     pub(crate) async fn post(
         &self,
-        to: &Endpoint,
+        to: &Server,
         path: &str,
         call: &ProviderRequest,
         body: Bytes,
@@ -79,7 +79,7 @@ impl Http {
     async fn post_with(
         &self,
         key: Option<&Secret>,
-        to: &Endpoint,
+        to: &Server,
         path: &str,
         call: &ProviderRequest,
         body: Bytes,

@@ -11,22 +11,22 @@ use shared::model::catalog::{OutputLimit, ProviderConfig};
 use shared::model::keys::Keys;
 use shared::model::provider::{Failure, Provider, ProviderRequest, Reply, Whole};
 
-use crate::http::{self, Endpoint, Http, KeyHeader};
+use crate::http::{self, Http, KeyHeader, Server};
 use crate::translate::translate;
 
 const DEFAULT_URL: &str = "https://api.openai.com/v1";
 
 /// A provider with OpenAI's API at some base URL.
 pub struct OpenAi {
-    endpoint: Endpoint,
+    server: Server,
     http: Arc<Http>,
     output_limit: OutputLimit,
 }
 
 impl OpenAi {
     pub(crate) fn new(config: &ProviderConfig, keys: Arc<dyn Keys>, http: Arc<Http>) -> Result<Self, String> {
-        let endpoint = Endpoint::new(config, DEFAULT_URL, keys, KeyHeader::Bearer)?;
-        Ok(Self { endpoint, http, output_limit: config.output_limit })
+        let server = Server::new(config, DEFAULT_URL, keys, KeyHeader::Bearer)?;
+        Ok(Self { server, http, output_limit: config.output_limit })
     }
 }
 
@@ -34,7 +34,7 @@ impl OpenAi {
 impl Provider for OpenAi {
     async fn send(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
         let body = map::body(call, self.output_limit);
-        let response = self.http.post(&self.endpoint, call.endpoint.path(), call, body).await?;
+        let response = self.http.post(&self.server, call.endpoint.path(), call, body).await?;
         if call.stream {
             return Ok(Reply::Stream(translate(http::events(response), map::Chunks::default())));
         }

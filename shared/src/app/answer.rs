@@ -7,11 +7,11 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::admission::RateStatus;
 use super::cache::CacheOutcome;
 use super::error::Error;
 use crate::dialects::{ContentType, sse};
 use crate::model::error_chain::ErrorChain;
+use crate::model::meter::RateStatus;
 use crate::model::money::MicroUsd;
 use crate::model::tokens::Usage;
 
@@ -50,25 +50,6 @@ pub struct FinalUsage {
     pub failed: bool,
 }
 
-/// The head of an answer.
-pub(super) struct Head {
-    pub(super) content_type: ContentType,
-    pub(super) length: Option<usize>,
-    pub(super) metadata: CallMetadata,
-}
-
-impl Head {
-    /// The head of a stream, whose length is unknown.
-    pub(super) fn stream(metadata: CallMetadata) -> Self {
-        Self { content_type: ContentType::EventStream, length: None, metadata }
-    }
-
-    /// The head of a whole answer.
-    pub(super) fn whole(content_type: ContentType, length: usize, metadata: CallMetadata) -> Self {
-        Self { content_type, length: Some(length), metadata }
-    }
-}
-
 /// Sends an answer to a client that may be gone.
 pub(super) struct ResponseSender {
     head: Option<oneshot::Sender<Result<CallAnswer, Error>>>,
@@ -98,10 +79,14 @@ impl ResponseSender {
         self.head.is_none()
     }
 
+    /// Begins a stream: its length is unknown.
+    pub(super) fn begin_stream(&mut self, metadata: CallMetadata) {
+        self.begin(ContentType::EventStream, None, metadata);
+    }
+
     /// Sends the head, once.
-    pub(super) fn begin(&mut self, head: Head) {
+    pub(super) fn begin(&mut self, content_type: ContentType, length: Option<usize>, metadata: CallMetadata) {
         if let (Some(sender), Some(body)) = (self.head.take(), self.body.take()) {
-            let Head { content_type, length, metadata } = head;
             self.final_usage = Arc::clone(&metadata.final_usage);
             // A client that is gone already gets no answer; the call goes on.
             let _ = sender.send(Ok(CallAnswer { content_type, length, metadata, body }));
@@ -117,7 +102,7 @@ impl ResponseSender {
 
     /// Sends a whole answer.
     pub(super) async fn send_whole(&mut self, content_type: ContentType, body: Bytes, metadata: CallMetadata) {
-        self.begin(Head::whole(content_type, body.len(), metadata));
+        self.begin(content_type, Some(body.len()), metadata);
         self.send(body).await;
     }
 

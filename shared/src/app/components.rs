@@ -9,7 +9,7 @@ use super::calls::Calls;
 use super::conversations::Conversations;
 use super::dispatch::Dispatcher;
 use super::idempotency::Idempotency;
-use super::jobs::{Canceller, Finalizer, JobAdmin, JobQueue, Recovery, ResponseWorker, Sweeper};
+use super::jobs::{Canceller, Finalizer, JobAdmin, Recovery, ResponseWorker, Sweeper};
 use super::ledger::Ledger;
 use super::models::{Models, ServedModels};
 use super::pipeline::Pipeline;
@@ -18,6 +18,7 @@ use super::responses::{Acceptor, Follower, Foreground, Responses};
 use super::tasks::Tasks;
 use super::usage::UsageReports;
 use super::webhooks::{Announcer, Deliverer, Webhooks};
+use super::worker_queues::WorkerQueues;
 use crate::data::Stores;
 use crate::model::catalog::KeySource;
 use crate::model::clock::Clock;
@@ -122,18 +123,12 @@ impl Components {
         let follower = Follower::new(records.clone(), self.clock().clone());
         Arc::new(Responses {
             foreground: Foreground {
-                pipeline: Arc::clone(&pipeline),
                 records: records.clone(),
                 conversations: self.parts.conversations(),
                 finalizer: self.parts.finalizer(),
                 clock: self.clock().clone(),
             },
-            acceptor: Acceptor {
-                pipeline: Arc::clone(&pipeline),
-                records: records.clone(),
-                queue: self.parts.job_queue(),
-                follower: follower.clone(),
-            },
+            acceptor: Acceptor { records: records.clone(), queues: self.parts.queues(), follower: follower.clone() },
             follower,
             pipeline,
             records,
@@ -158,7 +153,7 @@ impl Components {
             ledger: self.parts.ledger(),
             dispatcher: self.parts.dispatcher(),
             finalizer: self.parts.finalizer(),
-            queue: self.parts.job_queue(),
+            queues: self.parts.queues(),
             clock: self.clock().clone(),
         })
     }
@@ -169,7 +164,12 @@ impl Components {
             meters: self.stores().meters(),
             ledger: self.parts.ledger(),
             models: self.models(),
-            recovery: Recovery::new(self.stores(), self.parts.finalizer(), self.parts.job_queue()),
+            recovery: Recovery {
+                records: self.stores().responses(),
+                jobs: self.stores().jobs(),
+                finalizer: self.parts.finalizer(),
+                queues: self.parts.queues(),
+            },
             deliverer: self.deliverer(),
             clock: self.clock().clone(),
         })
@@ -246,10 +246,11 @@ impl Parts {
     }
 
     fn canceller(&self) -> Arc<Canceller> {
-        Arc::new(Canceller::new(self.stores.jobs(), self.finalizer(), self.clock.clone()))
+        let (jobs, finalizer, clock) = (self.stores.jobs(), self.finalizer(), self.clock.clone());
+        Arc::new(Canceller { jobs, finalizer, clock })
     }
 
-    fn job_queue(&self) -> JobQueue {
-        JobQueue::new(self.stores.queues.clone())
+    fn queues(&self) -> WorkerQueues {
+        WorkerQueues(self.stores.queues.clone())
     }
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::admission::{AdmitError, Refusal};
 use crate::data::StoreError;
-use crate::dialects::openai_chat::bound::Unaccountable;
+use crate::model::catalog::Unaccountable;
 use crate::model::invalid::Invalid;
 use crate::model::keys::KeyError;
+use crate::model::meter::Refusal;
 use crate::model::provider::Failure;
 
 /// Failure of an operation.
@@ -86,6 +86,10 @@ pub struct RenderedError {
 }
 
 impl Error {
+    pub fn not_found(kind: &'static str, id: impl Into<String>) -> Self {
+        Self::NotFound { kind, id: id.into() }
+    }
+
     /// `table.get().await.map_err(Error::internal("load the project"))`
     pub fn internal<E>(action: &'static str) -> impl FnOnce(E) -> Self
     where
@@ -101,18 +105,6 @@ impl From<StoreError> for Error {
         match source.is_retryable() {
             true => Self::Unavailable { action, source: source.into() },
             false => Self::Internal { action, source: source.into() },
-        }
-    }
-}
-
-impl From<AdmitError> for Error {
-    fn from(error: AdmitError) -> Self {
-        match error {
-            AdmitError::Refused(refusal) => Self::Refused(refusal),
-            AdmitError::Unaccountable(reason) => reason.into(),
-            AdmitError::Contended => Self::Contended("the project's meter"),
-            AdmitError::NoProject(id) => Self::NotFound { kind: "project", id },
-            AdmitError::Store(source) => source.into(),
         }
     }
 }

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use super::admission::{Admission, Admitted};
+use super::admission::Admission;
 use super::telemetry::{self, TelemetryEvent};
-use crate::data::{MeterKey, UsageCounters};
-use crate::data::{Meters, Reservation, SettleOutcome, StoreError, Stores};
+use crate::data::{Meters, SettleOutcome, StoreError, Stores, UsageCounters};
 use crate::model::clock::Clock;
 use crate::model::error_chain::ErrorChain;
+use crate::model::meter::{MeterKey, PlacedReservation, Reservation};
 use crate::model::money::MicroUsd;
-use crate::model::tokens::Usage;
-use crate::model::usage::UsageKey;
-use crate::model::usage::{Operation, UsageCount};
+use crate::model::tokens::{Charge, Usage};
+use crate::model::usage::{Operation, UsageCount, UsageKey};
 
 /// Where a call is counted.
 pub(super) struct Account<'a> {
@@ -36,10 +35,10 @@ impl Ledger {
 
     /// Settles and counts in one round trip: for a call that only this process settles while it lives. If the sweeper took
     /// the call for dead, the reservation is settled once and the counter counts twice.
-    pub(super) async fn settle(&self, account: &Account<'_>, admitted: &Admitted, usage: &Usage, cost: MicroUsd) {
+    pub(super) async fn settle(&self, account: &Account<'_>, placed: &PlacedReservation, charge: Charge) {
         let (settled, counted) = tokio::join!(
-            self.admission.settle(admitted, cost, usage.input + usage.output),
-            self.count(account, admitted.meter.shard, usage, cost)
+            self.admission.settle(placed, charge.cost, charge.tokens()),
+            self.count(account, placed.meter.shard, charge)
         );
         if let Err(error) = settled {
             tracing::error!(error = %ErrorChain(&error), "reservation not settled, the sweeper will");
@@ -57,25 +56,20 @@ impl Ledger {
     pub(super) async fn settle_once(
         &self,
         account: &Account<'_>,
-        admitted: &Admitted,
-        usage: &Usage,
-        cost: MicroUsd,
+        placed: &PlacedReservation,
+        charge: Charge,
     ) -> Result<(), StoreError> {
+        let outcome = self.admission.settle(placed, charge.cost, charge.tokens()).await?;
         // A call that used nothing is given back and counts nowhere.
-        if *usage == Usage::default() && cost == MicroUsd(0) {
-            return self.admission.settle(admitted, cost, 0).await.map(drop);
-        }
-        let outcome = self.admission.settle(admitted, cost, usage.input + usage.output).await?;
-        if outcome == SettleOutcome::Settled {
-            telemetry::record(&TelemetryEvent::Settled { model: account.model.to_owned(), usage: *usage, cost });
-            self.count(account, admitted.meter.shard, usage, cost).await?;
+        if outcome == SettleOutcome::Settled && charge != Charge::default() {
+            self.count_settled(account, placed.meter.shard, charge).await?;
         }
         Ok(())
     }
 
     /// Gives a reservation back: the call used nothing.
-    pub(super) async fn release(&self, admitted: &Admitted) {
-        if let Err(error) = self.admission.settle(admitted, MicroUsd(0), 0).await {
+    pub(super) async fn release(&self, placed: &PlacedReservation) {
+        if let Err(error) = self.admission.settle(placed, MicroUsd(0), 0).await {
             tracing::error!(error = %ErrorChain(&error), "reservation not released, the sweeper will settle it");
         }
     }
@@ -91,10 +85,9 @@ impl Ledger {
         reservation: &Reservation,
         operation: Operation,
     ) -> Result<SettleOutcome, StoreError> {
-        let (model, cost, usage) = (&reservation.model, reservation.amount, Usage::default());
+        let (model, cost) = (&reservation.model, reservation.amount);
         let outcome = self.meters.settle(meter, reservation, cost, 0).await?;
         if outcome == SettleOutcome::Settled {
-            telemetry::record(&TelemetryEvent::Settled { model: model.clone(), usage, cost });
             tracing::warn!(
                 project.id = meter.project_id,
                 model,
@@ -102,12 +95,19 @@ impl Ledger {
                 "reservation of a dead call settled in full"
             );
             let account = Account { project_id: &meter.project_id, api_key_id: "unknown", model, operation };
-            self.count(&account, meter.shard, &usage, cost).await?;
+            self.count_settled(&account, meter.shard, Charge { usage: Usage::default(), cost }).await?;
         }
         Ok(outcome)
     }
 
-    async fn count(&self, account: &Account<'_>, shard: u8, usage: &Usage, cost: MicroUsd) -> Result<(), StoreError> {
+    /// Counts what was settled outside of the request that made the call.
+    async fn count_settled(&self, account: &Account<'_>, shard: u8, charge: Charge) -> Result<(), StoreError> {
+        let Charge { usage, cost } = charge;
+        telemetry::record(&TelemetryEvent::Settled { model: account.model.to_owned(), usage, cost });
+        self.count(account, shard, charge).await
+    }
+
+    async fn count(&self, account: &Account<'_>, shard: u8, charge: Charge) -> Result<(), StoreError> {
         let now = self.clock.now();
         let key = UsageKey {
             project_id: account.project_id.to_owned(),
@@ -117,7 +117,7 @@ impl Ledger {
             api_key_id: account.api_key_id.to_owned(),
             shard,
         };
-        let count = UsageCount { requests: 1, tokens: *usage, cost };
+        let count = UsageCount { requests: 1, tokens: charge.usage, cost: charge.cost };
         self.counters.add(&key, &count, now).await
     }
 }

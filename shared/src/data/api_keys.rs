@@ -2,21 +2,17 @@
 
 use super::change::{Write, WriteOutcome};
 use super::error::StoreError;
-use super::item::{Item, Reader, insert, number, text};
-use super::keys;
+use super::item::{Item, Reader, number, text};
+use super::keys::{self, Key};
 use super::table::Table;
 use crate::model::id::Fingerprint;
 use crate::model::project::{ApiKey, ServiceAccount};
 
 /// The service accounts and their API keys.
 #[derive(Clone, Debug)]
-pub struct ApiKeys(Table);
+pub struct ApiKeys(pub(super) Table);
 
 impl ApiKeys {
-    pub(super) fn new(table: Table) -> Self {
-        Self(table)
-    }
-
     /// Stores both items of a new key, or neither. `Refused`: the key exists.
     pub async fn create(&self, key: &ApiKey) -> Result<WriteOutcome, StoreError> {
         self.0.transact(key_writes(key).into()).await
@@ -75,23 +71,20 @@ impl ApiKeys {
 /// Returns the writes of the item under the hash and of the item in the list.
 fn key_writes(key: &ApiKey) -> [Write; 2] {
     let places = [keys::api_key(key.hash.as_str()), keys::project_api_key(&key.project_id, &key.id)];
-    places.map(|place| Write::Create(key_item(place.into_item(), key)))
+    places.map(|place| Write::Create(key_item(place, key)))
 }
 
 fn account_item(account: &ServiceAccount) -> Item {
-    let mut item = keys::service_account(&account.project_id, &account.id).into_item();
-    let attributes = [
+    keys::service_account(&account.project_id, &account.id).with([
         ("id", text(&account.id)),
         ("project_id", text(&account.project_id)),
         ("name", text(&account.name)),
         ("created_at", number(account.created_at)),
-    ];
-    insert(&mut item, attributes);
-    item
+    ])
 }
 
-fn key_item(mut item: Item, key: &ApiKey) -> Item {
-    let attributes = [
+fn key_item(place: Key, key: &ApiKey) -> Item {
+    place.with([
         ("id", text(&key.id)),
         ("hash", text(key.hash.as_str())),
         ("project_id", text(&key.project_id)),
@@ -99,9 +92,7 @@ fn key_item(mut item: Item, key: &ApiKey) -> Item {
         ("redacted_value", text(&key.redacted_value)),
         ("created_at", number(key.created_at)),
         ("service_account_id", text(&key.service_account_id)),
-    ];
-    insert(&mut item, attributes);
-    item
+    ])
 }
 
 fn read_account(item: &Item) -> Result<ServiceAccount, StoreError> {
@@ -145,6 +136,6 @@ mod tests {
             created_at: 7,
             service_account_id: "svc_acct_1".into(),
         };
-        assert_eq!(read_key(&key_item(Item::new(), &key)).unwrap(), key);
+        assert_eq!(read_key(&key_item(keys::api_key("1"), &key)).unwrap(), key);
     }
 }

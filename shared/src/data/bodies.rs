@@ -20,13 +20,9 @@ const BLOB: &str = "blob_key";
 
 /// The bodies of items.
 #[derive(Clone, Debug)]
-pub(super) struct Bodies(Bucket);
+pub(super) struct Bodies(pub(super) Bucket);
 
 impl Bodies {
-    pub(super) fn new(bucket: Bucket) -> Self {
-        Self(bucket)
-    }
-
     /// Puts a body into an item, or, if it is large, into the bucket for 32 days.
     pub(super) async fn pack(&self, project_id: &str, item: &mut Item, body: &[u8]) -> Result<(), StoreError> {
         if let Some(large) = insert_if_small(item, body) {

@@ -2,7 +2,7 @@
 
 use super::change::{Change, WriteOutcome};
 use super::error::StoreError;
-use super::item::{Reader, insert, number};
+use super::item::{Reader, number};
 use super::keys;
 use super::table::Table;
 use crate::model::clock::Timestamp;
@@ -21,13 +21,9 @@ const KEPT_SECONDS: u64 = 86_400;
 
 /// The circuit breakers of all providers.
 #[derive(Clone, Debug)]
-pub struct BreakerRecords(Table);
+pub struct BreakerRecords(pub(super) Table);
 
 impl BreakerRecords {
-    pub(super) fn new(table: Table) -> Self {
-        Self(table)
-    }
-
     /// Returns the shared state of a provider's breaker, or `None` if the breaker is closed.
     pub async fn get(&self, provider: &str, now: Timestamp) -> Result<Option<BreakerState>, StoreError> {
         let Some(item) = self.0.get(keys::breaker(provider)).await? else { return Ok(None) };
@@ -41,10 +37,9 @@ impl BreakerRecords {
 
     /// Opens a breaker until `until`.
     pub async fn open(&self, provider: &str, until: Timestamp) -> Result<(), StoreError> {
-        let mut item = keys::breaker(provider).into_item();
         let expires_at = number(until.seconds() + KEPT_SECONDS);
-        insert(&mut item, [("open_until", number(until.0)), ("probe_until", number(0)), ("expires_at", expires_at)]);
-        self.0.put(item).await
+        let state = [("open_until", number(until.0)), ("probe_until", number(0)), ("expires_at", expires_at)];
+        self.0.put(keys::breaker(provider).with(state)).await
     }
 
     /// Claims the one probe of a breaker until `until`. `Refused`: the breaker is closed or must stay open for longer,

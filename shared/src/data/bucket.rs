@@ -30,17 +30,6 @@ impl Bucket {
         Self { client: Some(client), name: name.into().into() }
     }
 
-    /// Creates the bucket if it does not exist.
-    pub async fn create(&self) -> Result<(), StoreError> {
-        let client = self.client()?;
-        if Box::pin(client.head_bucket().bucket(&*self.name).send()).await.is_ok() {
-            return Ok(());
-        }
-        let request = client.create_bucket().bucket(&*self.name);
-        Box::pin(request.send()).await.map_err(StoreError::bucket("create itself"))?;
-        Ok(())
-    }
-
     fn client(&self) -> Result<&Client, StoreError> {
         let unusable = || Unusable("this function has no way to it".to_owned());
         self.client.as_ref().ok_or_else(|| StoreError::bucket("give or take a body")(unusable()))

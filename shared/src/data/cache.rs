@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::bodies::Bodies;
 use super::error::StoreError;
-use super::item::{Reader, insert, number, text};
+use super::item::{Reader, number, text};
 use super::keys;
 use super::table::Table;
 use crate::model::clock::Timestamp;
@@ -23,15 +23,11 @@ pub struct CacheEntry {
 /// The cache of all projects.
 #[derive(Clone, Debug)]
 pub struct CacheEntries {
-    table: Table,
-    bodies: Bodies,
+    pub(super) table: Table,
+    pub(super) bodies: Bodies,
 }
 
 impl CacheEntries {
-    pub(super) fn new(table: Table, bodies: Bodies) -> Self {
-        Self { table, bodies }
-    }
-
     /// Returns the entry of a request, unless it has expired by `now`.
     pub async fn get(
         &self,
@@ -53,11 +49,11 @@ impl CacheEntries {
 
     /// Stores the answer of a request and replaces an older one.
     pub async fn put(&self, project_id: &str, request: &Fingerprint, entry: CacheEntry) -> Result<(), StoreError> {
-        let mut item = keys::cache(project_id, request.as_str()).into_item();
-        let (stored_at, expires_at) = (number(entry.stored_at.0), number(entry.expires_at));
-        let attributes =
-            [("content_type", text(entry.content_type)), ("stored_at", stored_at), ("expires_at", expires_at)];
-        insert(&mut item, attributes);
+        let mut item = keys::cache(project_id, request.as_str()).with([
+            ("content_type", text(entry.content_type)),
+            ("stored_at", number(entry.stored_at.0)),
+            ("expires_at", number(entry.expires_at)),
+        ]);
         self.bodies.pack(project_id, &mut item, &entry.body).await?;
         self.table.put(item).await
     }

@@ -2,8 +2,9 @@
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
-use super::item::Item;
+use super::item::{Item, text};
 use super::keys::Key;
+use crate::model::id;
 
 /// The outcome of a conditional write.
 #[must_use]
@@ -71,6 +72,8 @@ pub(super) struct Change {
     pub(super) values: Vec<(&'static str, AttributeValue)>,
     pub(super) names: Vec<(&'static str, String)>,
     pub(super) returning: Returning,
+    /// See [`Change::marked`].
+    mark: Option<&'static str>,
 }
 
 impl Change {
@@ -90,6 +93,20 @@ impl Change {
 
     pub(super) fn returning(self, returning: Returning) -> Self {
         Self { returning, ..self }
+    }
+
+    /// Marks the item with an id of this change: the update must set `attribute` to `:mark`.
+    ///
+    /// The SDK repeats a write whose answer was lost, and the repetition is refused if the first write took effect. The
+    /// mark shows that, and such an update counts as written. It needs [`Returning`], which brings the refused item back.
+    pub(super) fn marked(self, attribute: &'static str) -> Self {
+        Self { mark: Some(attribute), ..self }.values([(":mark", text(id::random(12)))])
+    }
+
+    /// Whether this change wrote `item`, as its mark shows.
+    pub(super) fn has_marked(&self, item: &Item) -> bool {
+        let mark = self.values.iter().find(|(name, _)| *name == ":mark").map(|(_, mark)| mark);
+        self.mark.is_some_and(|attribute| item.get(attribute) == mark)
     }
 
     /// Appends a clause to the update, with its value.

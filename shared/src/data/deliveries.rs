@@ -23,13 +23,9 @@ pub enum Guard<'a> {
 
 /// The deliveries of all projects.
 #[derive(Clone, Debug)]
-pub struct DeliveryRecords(Table);
+pub struct DeliveryRecords(pub(super) Table);
 
 impl DeliveryRecords {
-    pub(super) fn new(table: Table) -> Self {
-        Self(table)
-    }
-
     /// Stores a new delivery. `Refused`: a delivery with its id exists.
     pub async fn create(&self, delivery: &Delivery) -> Result<WriteOutcome, StoreError> {
         self.0.put_new(to_item(delivery)).await
@@ -49,7 +45,7 @@ impl DeliveryRecords {
 
     /// Returns a delivery, unless it has expired by `now`.
     pub async fn get(&self, key: &DeliveryKey, now: Timestamp) -> Result<Option<Delivery>, StoreError> {
-        let item = self.0.get(keys::delivery(&key.project_id, &key.endpoint_id, &key.delivery_id)).await?;
+        let item = self.0.get(keys::delivery(key)).await?;
         let delivery = item.map(|item| read_delivery(&item)).transpose()?;
         Ok(delivery.filter(|delivery| delivery.expires_at > now.seconds()))
     }
@@ -94,13 +90,11 @@ impl DeliveryRecords {
 }
 
 fn to_item(delivery: &Delivery) -> Item {
-    let DeliveryKey { project_id, endpoint_id, delivery_id } = &delivery.key;
-    let key = keys::delivery(project_id, endpoint_id, delivery_id);
+    let key = keys::delivery(&delivery.key);
     let due_shard = due_shard(&key.sk);
-    let mut item = key.into_item();
-    let attributes = [
-        ("project_id", text(project_id)),
-        ("endpoint_id", text(endpoint_id)),
+    let mut item = key.with([
+        ("project_id", text(&delivery.key.project_id)),
+        ("endpoint_id", text(&delivery.key.endpoint_id)),
         ("event_id", text(&delivery.event_id)),
         ("event_type", text(&delivery.event_type)),
         ("body", text(&delivery.body)),
@@ -110,8 +104,7 @@ fn to_item(delivery: &Delivery) -> Item {
         ("attempts", text(serde_json::to_string(&delivery.attempts).unwrap_or_default())),
         ("revision", text(&delivery.revision)),
         ("expires_at", number(delivery.expires_at)),
-    ];
-    insert(&mut item, attributes);
+    ]);
     insert_present(&mut item, [("traceparent", delivery.traceparent.as_ref().map(text))]);
     insert(&mut item, state_attributes(&delivery.state, due_shard));
     item

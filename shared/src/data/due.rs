@@ -7,11 +7,10 @@ use sha2::{Digest as _, Sha256};
 use super::error::StoreError;
 use super::item::{Item, Reader, number, text};
 use super::keys::{DELIVERY_PREFIX, METER_PREFIX, RESPONSE_PREFIX};
-use super::meters::MeterKey;
-use super::schema::DUE_INDEX;
 use super::table::Table;
 use crate::model::clock::Timestamp;
 use crate::model::message::{DeliveryKey, ResponseKey};
+use crate::model::meter::MeterKey;
 
 /// Partitions of the due index: several, because one takes a limited number of writes per second.
 pub const DUE_SHARDS: u8 = 4;
@@ -32,13 +31,9 @@ pub enum Due {
 
 /// The index of all items with work left to do.
 #[derive(Clone, Debug)]
-pub struct DueIndex(Table);
+pub struct DueIndex(pub(super) Table);
 
 impl DueIndex {
-    pub(super) fn new(table: Table) -> Self {
-        Self(table)
-    }
-
     /// Reads the entries of one shard that are due by `now`: those due longest, as many as one sweep can handle.
     ///
     /// The index follows the table with a delay of moments.
@@ -48,7 +43,7 @@ impl DueIndex {
             .client()
             .query()
             .table_name(self.0.name())
-            .index_name(DUE_INDEX)
+            .index_name("due")
             .key_condition_expression("due_shard = :shard AND due_at <= :now")
             .expression_attribute_values(":shard", text(due_shard.to_string()))
             .expression_attribute_values(":now", number(now.0))

@@ -1,6 +1,11 @@
 //! Every key of the table. No other module makes keys.
 
-use super::item::{Item, text};
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::conversations::ConversationKey;
+use super::item::{Item, insert, text};
+use crate::model::message::{DeliveryKey, ResponseKey};
+use crate::model::meter::MeterKey;
 
 /// A primary key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +15,18 @@ pub(super) struct Key {
 }
 
 impl Key {
+    /// Whether an item can have this key. DynamoDB refuses to look for longer keys than these, and ids come from clients.
+    pub(super) fn can_exist(&self) -> bool {
+        self.pk.len() <= 2_048 && (1..=1_024).contains(&self.sk.len())
+    }
+
+    /// An item with this key and these attributes.
+    pub(super) fn with(self, attributes: impl IntoIterator<Item = (&'static str, AttributeValue)>) -> Item {
+        let mut item = self.into_item();
+        insert(&mut item, attributes);
+        item
+    }
+
     pub(super) fn into_item(self) -> Item {
         Item::from([("pk".to_owned(), text(self.pk)), ("sk".to_owned(), text(self.sk))])
     }
@@ -63,7 +80,7 @@ pub(super) fn webhook_endpoint(project_id: &str, id: &str) -> Key {
 pub(super) const ENDPOINT_PREFIX: &str = "ENDPOINT#";
 
 /// `pk = METER#<project>#<shard>`, `sk = <month>`: the shards of one project are in different partitions.
-pub(super) fn meter(project_id: &str, period: &str, shard: u8) -> Key {
+pub(super) fn meter(MeterKey { project_id, period, shard }: &MeterKey) -> Key {
     key(format!("{METER_PREFIX}{project_id}#{shard}"), period)
 }
 
@@ -112,27 +129,27 @@ pub(super) fn breaker(provider: &str) -> Key {
 }
 
 /// `pk = RESP#<project>#<response id>`, `sk = META`: a response's state. Its events sort before it, `OUT` and `REQ` after.
-pub(super) fn response(project_id: &str, response_id: &str) -> Key {
+pub(super) fn response(ResponseKey { project_id, response_id }: &ResponseKey) -> Key {
     key(format!("{RESPONSE_PREFIX}{project_id}#{response_id}"), RESPONSE_STATE)
 }
 
 pub(super) const RESPONSE_STATE: &str = "META";
 
 /// `sk = OUT`: the response object as it ended.
-pub(super) fn response_end(project_id: &str, response_id: &str) -> Key {
-    key(response(project_id, response_id).pk, "OUT")
+pub(super) fn response_end(of: &ResponseKey) -> Key {
+    key(response(of).pk, "OUT")
 }
 
 /// `sk = REQ`: the request, with the turns before it.
-pub(super) fn response_request(project_id: &str, response_id: &str) -> Key {
-    key(response(project_id, response_id).pk, RESPONSE_REQUEST)
+pub(super) fn response_request(of: &ResponseKey) -> Key {
+    key(response(of).pk, RESPONSE_REQUEST)
 }
 
 pub(super) const RESPONSE_REQUEST: &str = "REQ";
 
 /// `sk = EVT#<first sequence number, 10 digits>#<fence, 10 digits>`: events in order.
-pub(super) fn response_events(project_id: &str, response_id: &str, first: u64, fence: u64) -> Key {
-    key(response(project_id, response_id).pk, format!("{EVENTS_PREFIX}{first:010}#{fence:010}"))
+pub(super) fn response_events(of: &ResponseKey, first: u64, fence: u64) -> Key {
+    key(response(of).pk, format!("{EVENTS_PREFIX}{first:010}#{fence:010}"))
 }
 
 pub(super) const EVENTS_PREFIX: &str = "EVT#";
@@ -149,13 +166,13 @@ pub(super) fn job(project_id: &str, response_id: &str) -> Key {
 }
 
 /// `pk = CONV#<project>#<conversation id>`, `sk = CONV`. Its items are in the same partition.
-pub(super) fn conversation(project_id: &str, conversation_id: &str) -> Key {
+pub(super) fn conversation(ConversationKey { project_id, conversation_id }: &ConversationKey) -> Key {
     key(format!("CONV#{project_id}#{conversation_id}"), "CONV")
 }
 
 /// `sk = ITEM#<item id>`: no id occurs twice. The attribute `place` orders the items.
-pub(super) fn conversation_item(project_id: &str, conversation_id: &str, item_id: &str) -> Key {
-    key(conversation(project_id, conversation_id).pk, format!("{ITEM_PREFIX}{item_id}"))
+pub(super) fn conversation_item(of: &ConversationKey, item_id: &str) -> Key {
+    key(conversation(of).pk, format!("{ITEM_PREFIX}{item_id}"))
 }
 
 pub(super) const ITEM_PREFIX: &str = "ITEM#";
@@ -163,7 +180,7 @@ pub(super) const ITEM_PREFIX: &str = "ITEM#";
 pub(super) const RESPONSE_PREFIX: &str = "RESP#";
 
 /// `pk = HOOK#<project>#<endpoint id>`, `sk = <delivery id>`: ids are ordered, so one query lists an endpoint's deliveries by time.
-pub(super) fn delivery(project_id: &str, endpoint_id: &str, delivery_id: &str) -> Key {
+pub(super) fn delivery(DeliveryKey { project_id, endpoint_id, delivery_id }: &DeliveryKey) -> Key {
     key(delivery_partition(project_id, endpoint_id), delivery_id)
 }
 

@@ -20,7 +20,6 @@ mod meters;
 mod projects;
 mod queues;
 mod responses;
-mod schema;
 mod table;
 mod usage_counters;
 mod webhook_endpoints;
@@ -30,7 +29,9 @@ pub use breakers::{BreakerRecords, BreakerState};
 pub use bucket::Bucket;
 pub use cache::{CacheEntries, CacheEntry};
 pub use change::WriteOutcome;
-pub use conversations::{AddItemsOutcome, Conversation, ConversationRecords, NewItem, StoredItem, Turn};
+pub use conversations::{
+    AddItemsOutcome, Conversation, ConversationKey, ConversationRecords, NewItem, StoredItem, Turn,
+};
 pub use dead_letters::DeadLetter;
 pub use deliveries::{DeliveryRecords, Guard};
 pub use due::{DUE_SHARDS, Due, DueIndex};
@@ -38,17 +39,13 @@ pub use error::StoreError;
 pub use idempotency::{
     ClaimOutcome, ClaimRequest, IdempotencyRecords, Lease, PartReader, Record, RecordKey, RecordState, StoredAnswer,
 };
-pub use meters::{
-    AdmissionAttempt, AdmitOutcome, MAX_RESERVATIONS, MAX_SHARDS, MeterKey, Meters, Reservation, ReservationId,
-    SWEEP_INTERVAL_MS, SettleOutcome, Shard, ShardChange, Window, WindowChange,
-};
+pub use meters::{AdmissionAttempt, AdmitOutcome, Meters, SWEEP_INTERVAL_MS, SettleOutcome, WindowChange};
 pub use projects::ProjectRecords;
 pub use queues::{MAX_DELAY, Queue, QueueUrls, Queues};
 pub use responses::{
-    CancelOutcome, CommitOutcome, EventReader, JobClaim, JobRecords, KeyCompletion, NewResponse, RequeueReason,
-    ResponseEnd, ResponseRecord, ResponseRecords, StoredReservation, StoredResponse,
+    CancelOutcome, CommitOutcome, EventReader, JobRecords, KeyCompletion, NewResponse, RequeueReason, ResponseEnd,
+    ResponseRecord, ResponseRecords, StoredReservation, StoredResponse,
 };
-pub use schema::create_table;
 pub use table::Table;
 pub use usage_counters::UsageCounters;
 pub use webhook_endpoints::EndpointRecords;
@@ -67,70 +64,70 @@ impl Stores {
     /// Service accounts and their API keys.
     #[must_use]
     pub fn api_keys(&self) -> ApiKeys {
-        ApiKeys::new(self.table.clone())
+        ApiKeys(self.table.clone())
     }
 
     #[must_use]
     pub fn projects(&self) -> ProjectRecords {
-        ProjectRecords::new(self.table.clone())
+        ProjectRecords(self.table.clone())
     }
 
     #[must_use]
     pub fn meters(&self) -> Meters {
-        Meters::new(self.table.clone())
+        Meters(self.table.clone())
     }
 
     #[must_use]
     pub fn usage_counters(&self) -> UsageCounters {
-        UsageCounters::new(self.table.clone())
+        UsageCounters(self.table.clone())
     }
 
     #[must_use]
     pub fn idempotency(&self) -> IdempotencyRecords {
-        IdempotencyRecords::new(self.table.clone(), self.bucket.clone())
+        IdempotencyRecords { table: self.table.clone(), bucket: self.bucket.clone() }
     }
 
     #[must_use]
     pub fn cache(&self) -> CacheEntries {
-        CacheEntries::new(self.table.clone(), self.bodies())
+        CacheEntries { table: self.table.clone(), bodies: self.bodies() }
     }
 
     #[must_use]
     pub fn breakers(&self) -> BreakerRecords {
-        BreakerRecords::new(self.table.clone())
+        BreakerRecords(self.table.clone())
     }
 
     #[must_use]
     pub fn responses(&self) -> ResponseRecords {
-        ResponseRecords::new(self.table.clone(), self.bodies(), self.idempotency())
+        ResponseRecords { table: self.table.clone(), bodies: self.bodies(), idempotency: self.idempotency() }
     }
 
     #[must_use]
     pub fn jobs(&self) -> JobRecords {
-        JobRecords::new(self.table.clone())
+        JobRecords(self.table.clone())
     }
 
     #[must_use]
     pub fn conversations(&self) -> ConversationRecords {
-        ConversationRecords::new(self.table.clone(), self.bodies())
+        ConversationRecords { table: self.table.clone(), bodies: self.bodies() }
     }
 
     #[must_use]
     pub fn webhook_endpoints(&self) -> EndpointRecords {
-        EndpointRecords::new(self.table.clone())
+        EndpointRecords(self.table.clone())
     }
 
     #[must_use]
     pub fn deliveries(&self) -> DeliveryRecords {
-        DeliveryRecords::new(self.table.clone())
+        DeliveryRecords(self.table.clone())
     }
 
     #[must_use]
     pub fn due(&self) -> DueIndex {
-        DueIndex::new(self.table.clone())
+        DueIndex(self.table.clone())
     }
 
     fn bodies(&self) -> Bodies {
-        Bodies::new(self.bucket.clone())
+        Bodies(self.bucket.clone())
     }
 }

@@ -2,7 +2,7 @@
 
 use super::change::{Write, WriteOutcome};
 use super::error::StoreError;
-use super::item::{Item, Reader, insert, insert_present, number, text};
+use super::item::{Item, Reader, insert_present, number, text};
 use super::keys;
 use super::table::Table;
 use crate::model::money::MicroUsd;
@@ -10,17 +10,12 @@ use crate::model::project::{Limits, Policy, Project};
 
 /// The projects.
 #[derive(Clone, Debug)]
-pub struct ProjectRecords(Table);
+pub struct ProjectRecords(pub(super) Table);
 
 impl ProjectRecords {
-    pub(super) fn new(table: Table) -> Self {
-        Self(table)
-    }
-
     /// Stores a new project and its entry in the list, or neither. `Refused`: its id is taken.
     pub async fn create(&self, project: &Project) -> Result<WriteOutcome, StoreError> {
-        let mut listing = keys::project_listing(project.created_at, &project.id).into_item();
-        insert(&mut listing, [("project_id", text(&project.id))]);
+        let listing = keys::project_listing(project.created_at, &project.id).with([("project_id", text(&project.id))]);
         self.0.transact(vec![Write::Create(to_item(project)), Write::Create(listing)]).await
     }
 
@@ -51,16 +46,14 @@ impl ProjectRecords {
 }
 
 fn to_item(project: &Project) -> Item {
-    let mut item = keys::project(&project.id).into_item();
     let policy = serde_json::to_string(&project.policy).unwrap_or_default();
-    let attributes = [
+    let mut item = keys::project(&project.id).with([
         ("id", text(&project.id)),
         ("name", text(&project.name)),
         ("created_at", number(project.created_at)),
         ("revision", number(project.revision)),
         ("policy", text(policy)),
-    ];
-    insert(&mut item, attributes);
+    ]);
     let Limits { requests_per_minute, tokens_per_minute, budget } = project.limits;
     let optional = [
         ("archived_at", project.archived_at),

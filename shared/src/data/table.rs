@@ -43,6 +43,9 @@ impl Table {
     }
 
     pub(super) async fn get(&self, key: Key) -> Result<Option<Item>, StoreError> {
+        if !key.can_exist() {
+            return Ok(None);
+        }
         let request =
             self.client.get_item().table_name(self.name()).set_key(Some(key.into_item())).consistent_read(true);
         Ok(Box::pin(request.send()).await.map_err(StoreError::table("get the item"))?.item)
@@ -115,7 +118,10 @@ impl Table {
                 Err(error) => match error.as_service_error() {
                     Some(UpdateItemError::TransactionConflictException(_)) => {}
                     Some(UpdateItemError::ConditionalCheckFailedException(_)) => {
-                        return Ok(UpdateOutcome::Refused(take_refused_item(error)));
+                        return Ok(match take_refused_item(error) {
+                            Some(item) if change.has_marked(&item) => UpdateOutcome::Written(item),
+                            item => UpdateOutcome::Refused(item),
+                        });
                     }
                     _ => return Err(StoreError::table("update the item")(error)),
                 },

@@ -15,13 +15,9 @@ const KEPT_SECONDS: u64 = 400 * 86_400;
 
 /// The usage counters.
 #[derive(Clone, Debug)]
-pub struct UsageCounters(Table);
+pub struct UsageCounters(pub(super) Table);
 
 impl UsageCounters {
-    pub(super) fn new(table: Table) -> Self {
-        Self(table)
-    }
-
     /// Adds to a counter.
     ///
     /// The SDK repeats a write whose answer was lost, so a counter can run ahead of the meter by such repetitions.

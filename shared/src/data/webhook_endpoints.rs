@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::change::WriteOutcome;
 use super::error::StoreError;
-use super::item::{Item, Reader, insert, insert_present, number, text};
+use super::item::{Item, Reader, insert_present, number, text};
 use super::keys;
 use super::table::Table;
 use crate::model::clock::Timestamp;
@@ -15,13 +15,9 @@ use crate::model::webhook::{
 
 /// The webhook endpoints of all projects.
 #[derive(Clone, Debug)]
-pub struct EndpointRecords(Table);
+pub struct EndpointRecords(pub(super) Table);
 
 impl EndpointRecords {
-    pub(super) fn new(table: Table) -> Self {
-        Self(table)
-    }
-
     /// Stores a new endpoint.
     pub async fn create(&self, endpoint: &WebhookEndpoint) -> Result<(), StoreError> {
         self.0.put(to_item(endpoint)).await
@@ -61,7 +57,6 @@ struct Retired {
 }
 
 fn to_item(endpoint: &WebhookEndpoint) -> Item {
-    let mut item = keys::webhook_endpoint(&endpoint.project_id, &endpoint.id).into_item();
     let types = endpoint.event_types.iter().map(|event_type| text(event_type.name())).collect();
     let retired: Vec<Retired> = endpoint
         .secrets
@@ -73,7 +68,7 @@ fn to_item(endpoint: &WebhookEndpoint) -> Item {
         EndpointStatus::Enabled => None,
         EndpointStatus::Disabled(reason) => Some(text(reason.name())),
     };
-    let attributes = [
+    let mut item = keys::webhook_endpoint(&endpoint.project_id, &endpoint.id).with([
         ("id", text(&endpoint.id)),
         ("project_id", text(&endpoint.project_id)),
         ("url", text(&endpoint.url)),
@@ -82,8 +77,7 @@ fn to_item(endpoint: &WebhookEndpoint) -> Item {
         ("secret", text(endpoint.secrets.current.secret().expose())),
         ("retired", text(serde_json::to_string(&retired).unwrap_or_default())),
         ("revision", text(&endpoint.revision)),
-    ];
-    insert(&mut item, attributes);
+    ]);
     insert_present(&mut item, [("disabled", disabled), ("description", endpoint.description.as_ref().map(text))]);
     item
 }

@@ -10,6 +10,9 @@ use super::rng;
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
+/// Length of the longest identifier that weir makes, in bytes.
+pub const MAX_LENGTH: usize = 64;
+
 /// A new identifier: `prefix` and 24 random letters and digits (143 bits).
 #[must_use]
 pub fn new(prefix: &str) -> String {

@@ -7,7 +7,10 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
+
+use super::id::Fingerprint;
 
 /// A JSON object as it was sent: members in order, values as text.
 ///
@@ -72,6 +75,19 @@ impl Object {
         self.0.iter().map(|(name, value)| (name.as_str(), value.get()))
     }
 
+    /// Hash of the object's meaning: the order of members, spacing and escapes do not matter.
+    ///
+    /// RFC 8785 is not used: it writes numbers as doubles, so objects that differ in a large integer would be taken for
+    /// equal.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        let bytes = self.to_bytes();
+        // An object that is too deep or too large for a `Value` is compared by its text.
+        let Ok(mut value) = serde_json::from_slice::<Value>(&bytes) else { return Fingerprint::of([&*bytes]) };
+        value.sort_all_objects();
+        Fingerprint::of([value.to_string().as_bytes()])
+    }
+
     /// The object as JSON. There are no spaces between members; values keep their own.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
@@ -117,6 +133,18 @@ const MAX_MEMBERS: usize = 1_000;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_fingerprint_is_of_the_meaning() {
+        let of = |json: &str| Object::parse(json.as_bytes()).unwrap().fingerprint();
+        assert_eq!(
+            of(r#"{"a":1,"b":{"c":"é","d":[1,2]}}"#),
+            of("{ \"b\": {\"d\":[1, 2],\"c\":\"\\u00e9\"}, \"a\":1 }")
+        );
+        assert_ne!(of(r#"{"a":[1,2]}"#), of(r#"{"a":[2,1]}"#));
+        assert_ne!(of(r#"{"a":"1"}"#), of(r#"{"a":1}"#));
+        assert_ne!(of(r#"{"seed":9007199254740993}"#), of(r#"{"seed":9007199254740992}"#));
+    }
 
     #[test]
     fn keeps_order_and_the_digits_of_numbers() {

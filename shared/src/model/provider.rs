@@ -1,5 +1,6 @@
 //! Calls to a model provider, their answers, and their failures.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -175,6 +176,22 @@ impl Failure {
     #[must_use]
     pub fn is_outage(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::TimedOut { .. } | Self::Unavailable { .. } | Self::Malformed(_))
+    }
+
+    /// The kind of the failure, for `error.type` of a span: one of a small set of words or status codes.
+    #[must_use]
+    pub fn kind(&self) -> Cow<'static, str> {
+        match self {
+            Self::Unreachable(_) => "unreachable".into(),
+            Self::TimedOut { .. } => "timeout".into(),
+            Self::Throttled { .. } => "429".into(),
+            Self::Unavailable { status, .. } | Self::Refused { status, .. } => status.to_string().into(),
+            Self::Unauthorized { .. } => "401".into(),
+            Self::NotSetUp { .. } => "not_set_up".into(),
+            Self::Malformed(_) => "malformed".into(),
+            Self::Unsupported { .. } => "unsupported".into(),
+            Self::CircuitOpen { .. } => "circuit_open".into(),
+        }
     }
 
     /// A summary for the log. It leaves out the provider's message, which may quote a prompt.

@@ -67,11 +67,41 @@ impl Price {
     }
 }
 
+/// What a call is charged. The default is nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Charge {
+    pub usage: Usage,
+    pub cost: MicroUsd,
+}
+
+impl Charge {
+    /// The charge for `usage` at `price`; its cost is nothing without a price.
+    #[must_use]
+    pub fn at(price: Option<Price>, usage: Usage) -> Self {
+        Self { usage, cost: price.map_or(MicroUsd(0), |price| price.cost(&usage)) }
+    }
+
+    /// Input and output tokens together.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        self.usage.input + self.usage.output
+    }
+}
+
 /// The most tokens that a call can use; see `dialects::openai_chat::bound`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Bound {
     pub input: u64,
     pub output: u64,
+}
+
+impl Bound {
+    /// The usage of a call whose provider reported none: all of its input, and one output token for each byte received,
+    /// at most the bound. Reasoning that a provider hides leaves no bytes; see decision 5.
+    #[must_use]
+    pub fn estimate(&self, received_bytes: u64) -> Usage {
+        Usage { input: self.input, output: received_bytes.min(self.output), ..Usage::default() }
+    }
 }
 
 #[cfg(test)]

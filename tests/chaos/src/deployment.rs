@@ -14,7 +14,7 @@ use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project};
 
 use crate::inspector::Inspector;
 use crate::load::prompt;
-use crate::observations::{Budget, Endpoint, Tenant};
+use crate::observations::{Budget, Tenant, TenantEndpoint};
 use crate::process::Process;
 use crate::sim::{Sim, lock};
 
@@ -133,7 +133,7 @@ impl Deployment {
             let url = format!("https://{host}.example/");
             let body = json!({"url": url, "event_types": events});
             let id = self.create("/v1/webhook_endpoints", &keys[0].0, &body.to_string()).await;
-            endpoints.push(Endpoint { id, url, is_unchanged: true });
+            endpoints.push(TenantEndpoint { id, url, is_unchanged: true });
         }
         let conversation = self.create("/v1/conversations", &keys[0].0, "{}").await;
         let budget = Budget { in_force: Some(project.limits.budget.map(|budget| budget.0)), ..Budget::default() };

@@ -4,11 +4,10 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use embedded::{Engines, queue_url};
-use shared::data::{
-    Bucket, DUE_SHARDS, Due, QueueUrls, Queues, ResponseRecord, Shard, StoreError, Stores, Table, create_table,
-};
+use shared::data::{Bucket, DUE_SHARDS, Due, QueueUrls, Queues, ResponseRecord, StoreError, Stores, Table};
 use shared::model::clock::Timestamp;
 use shared::model::message::ResponseKey;
+use shared::model::meter::Shard;
 use shared::model::project::{ApiKey, Project};
 use shared::model::webhook::Delivery;
 
@@ -41,9 +40,9 @@ impl Inspector {
     pub(crate) async fn create(engines: &Engines) -> Self {
         let dynamo = embedded::dynamo_client(engines.dynamo.clone());
         let s3 = embedded::s3_client(engines.s3.clone());
-        create_table(&dynamo, TABLE).await.expect("the table is created");
+        embedded::create_table(&dynamo, TABLE).await.expect("the table is created");
+        embedded::create_bucket(&s3, BUCKET).await.expect("the bucket is created");
         let stores = stores(dynamo.clone(), s3, embedded::sqs_client(engines.sqs.connector()));
-        stores.bucket.create().await.expect("the bucket is created");
         Self { stores, dynamo }
     }
 

@@ -39,7 +39,7 @@ pub(crate) struct Tenant {
     pub(crate) keys: Vec<(String, String)>,
     /// The times at which revocations were confirmed, by the key's index in `keys`.
     pub(crate) revoked: BTreeMap<usize, Timestamp>,
-    pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) endpoints: Vec<TenantEndpoint>,
     pub(crate) conversation: String,
     pub(crate) budget: Budget,
 }
@@ -79,7 +79,7 @@ pub(crate) struct AcceptedPost {
     pub(crate) body: String,
 }
 
-pub(crate) struct Endpoint {
+pub(crate) struct TenantEndpoint {
     pub(crate) id: String,
     pub(crate) url: String,
     /// No operation changed the endpoint, so it must get every event.

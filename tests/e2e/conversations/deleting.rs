@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kit::{Fault, TestApp};
 use serde_json::{Value, json};
-use shared::data::{AddItemsOutcome, NewItem, Turn};
+use shared::data::{AddItemsOutcome, ConversationKey, NewItem, Turn};
 use shared::model::id::random;
 
 use super::{Client, kept, message};
@@ -84,20 +84,20 @@ async fn what_is_added_while_a_conversation_is_deleted_does_not_stay() {
     for n in 0..24 {
         for is_turn in [true, false] {
             let path = client.conversation(Value::Null).await;
-            let (project_id, id) = (client.project_id.clone(), path.rsplit('/').next().unwrap());
+            let key = key_of(&client, &path);
             let now = app.clock.now();
             let add = async {
                 tokio::time::sleep(Duration::from_millis(60)).await;
                 if is_turn {
                     let turn = Turn { at: now.plus_ms(1), id: "resp_1".to_owned() };
-                    return conversations.add_turn(&project_id, id, &turn, &new).await.unwrap().is_written();
+                    return conversations.add_turn(&key, &turn, &new).await.unwrap().is_written();
                 }
-                let outcome = conversations.add_items(&project_id, id, now, "name", &new).await.unwrap();
+                let outcome = conversations.add_items(&key, now, "name", &new).await.unwrap();
                 outcome == AddItemsOutcome::Added
             };
             let delete = async {
                 tokio::time::sleep(Duration::from_millis(5 * n)).await;
-                conversations.delete(&project_id, id).await.unwrap().is_written()
+                conversations.delete(&key).await.unwrap().is_written()
             };
             let (added, deleted) = tokio::join!(add, delete);
             assert!(deleted);
@@ -116,14 +116,14 @@ async fn a_turn_whose_worker_died_leaves_nothing_in_a_conversation_that_was_dele
             let app = TestApp::new().await;
             let client = Client::new(&app).await;
             let path = client.conversation(Value::Null).await;
-            let (project_id, id) = (client.project_id.clone(), path.rsplit('/').next().unwrap());
+            let key = key_of(&client, &path);
             let turn = Turn { at: app.clock.now().plus_ms(1), id: "resp_1".to_owned() };
             let conversations = app.stores.conversations();
-            let add = || conversations.add_turn(&project_id, id, &turn, &new);
+            let add = || conversations.add_turn(&key, &turn, &new);
             app.faults.at(step, fault);
             let added = app.faults.or_die(add()).await;
             app.faults.clear();
-            assert!(conversations.delete(&project_id, id).await.unwrap().is_written());
+            assert!(conversations.delete(&key).await.unwrap().is_written());
             assert!(!add().await.unwrap().is_written(), "{fault:?} at step {step}");
             assert_eq!(left(&app).await, 0, "{fault:?} at step {step}");
             if added.is_some() {
@@ -140,19 +140,25 @@ async fn a_deletion_that_comes_late_leaves_the_item_that_is_there_by_now() {
     let client = Client::new(&app).await;
     let large = random(200_000);
     let path = client.conversation(json!({"items": [message("m1", &large)]})).await;
-    let (project_id, id) = (client.project_id.clone(), path.rsplit('/').next().unwrap());
-    let (_, seen) = app.stores.conversations().item(&project_id, id, "m1").await.unwrap().unwrap();
+    let key = key_of(&client, &path);
+    let (_, seen) = app.stores.conversations().item(&key, "m1").await.unwrap().unwrap();
     let item = format!("{path}/items/m1");
     assert_eq!(client.send("DELETE", &item, Value::Null).await.status, 200);
     assert_eq!(bodies(&app).await, 0);
     client.post(&format!("{path}/items"), json!({"items": [message("m1", &large)]})).await;
-    app.stores.conversations().delete_item(&project_id, id, &seen.unwrap(), app.clock.now()).await.unwrap();
+    app.stores.conversations().delete_item(&key, &seen.unwrap(), app.clock.now()).await.unwrap();
     assert!(client.get(&item).await.json() == kept("m1", &large), "it has its body");
     // Who adds what is there already leaves nothing of it.
     let again = client.post(&format!("{path}/items"), json!({"items": [message("m1", &large)]})).await;
     assert_eq!((again.status, bodies(&app).await), (400, 1));
-    let ask = json!({"model": "priced", "conversation": id, "input": [message("m1", &large)]});
+    let ask = json!({"model": "priced", "conversation": key.conversation_id, "input": [message("m1", &large)]});
     assert_eq!(client.post("/v1/responses", ask).await.status, 200);
     assert!(client.texts(&path).await == [&*large, "Hello there."], "it is there once");
     assert_eq!(bodies(&app).await, 1);
+}
+
+/// The key of the conversation at a path.
+fn key_of(client: &Client, path: &str) -> ConversationKey {
+    let conversation_id = path.rsplit('/').next().unwrap().to_owned();
+    ConversationKey { project_id: client.project_id.clone(), conversation_id }
 }

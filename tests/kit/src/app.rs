@@ -8,7 +8,7 @@ use axum::Router;
 use embedded::{Engines, Place, Sqs, queue_url};
 use outbound::{Options, Outbound};
 use shared::app::{Components, Models, Providers, ServedModels};
-use shared::data::{Bucket, QueueUrls, Queues, Stores, Table, create_table};
+use shared::data::{Bucket, QueueUrls, Queues, Stores, Table};
 use shared::edge::config::HttpConfig;
 use shared::edge::stack;
 use shared::model::catalog::Catalog;
@@ -133,9 +133,10 @@ impl TestAppBuilder {
             sqs: instrumented(engines.sqs.connector()),
         };
         let dynamo = embedded::dynamo_client(connectors.dynamo.clone());
-        create_table(&dynamo, "weir").await.expect("the table is created");
+        embedded::create_table(&dynamo, "weir").await.expect("the table is created");
+        let s3 = embedded::s3_client(connectors.s3.clone());
+        embedded::create_bucket(&s3, "weir").await.expect("the bucket is created");
         let stores = connectors.stores(|connector| connector);
-        stores.bucket.create().await.expect("the bucket is created");
         let first = ScriptedProvider::new(Script::answer("Hello there.", 10, 5));
         let second = ScriptedProvider::new(Script::answer("From the second.", 10, 5));
         let scripted = || {

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use shared::data::{Queue, Shard};
+use shared::data::Queue;
 use shared::edge::worker::{SqsBatchResponse, SqsEvent};
 use shared::model::id;
+use shared::model::meter::Shard;
 use shared::model::project::{ApiKeySecret, Limits, Policy, Project};
 use shared::model::usage::UsageCount;
 

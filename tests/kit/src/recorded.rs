@@ -7,12 +7,12 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use shared::data::{Conversation, NewItem, NewResponse, ResponseRecord};
-use shared::dialects::openai_responses::Status;
+use shared::data::{Conversation, ConversationKey, NewItem, NewResponse, ResponseRecord};
 use shared::model::message::ResponseKey;
-use shared::model::money::MicroUsd;
+use shared::model::object::Object;
 use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project, ServiceAccount};
-use shared::model::tokens::Usage;
+use shared::model::response::Status;
+use shared::model::tokens::Charge;
 
 use crate::TestApp;
 
@@ -154,10 +154,9 @@ async fn store_responses(app: &TestApp, project_id: &str) {
         json!({"id": id, "type": "message", "status": "completed", "role": "user", "content": content})
     };
     let conversation = Conversation {
-        project_id: project_id.to_owned(),
-        id: "conv_1".to_owned(),
+        key: ConversationKey { project_id: project_id.to_owned(), conversation_id: "conv_1".to_owned() },
         created_at: now.seconds(),
-        metadata: r#"{"topic":"demo"}"#.to_owned(),
+        metadata: Object::default().with("topic", "demo"),
         last_at: now,
     };
     let item = |id: &str, text: &str| NewItem { id: id.to_owned(), body: message(id, text).to_string().into() };
@@ -192,8 +191,7 @@ async fn store_responses(app: &TestApp, project_id: &str) {
             traceparent: None,
             reservation: None,
             output_bytes: 0,
-            usage: Usage::default(),
-            cost: MicroUsd(0),
+            charge: Charge::default(),
             runs: 0,
         };
         let new = NewResponse {

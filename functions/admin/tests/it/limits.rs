@@ -2,8 +2,9 @@
 
 use kit::ADMIN_KEY;
 use serde_json::{Value, json};
-use shared::data::{AdmissionAttempt, AdmitOutcome, MeterKey, Reservation, ReservationId, ShardChange, WindowChange};
+use shared::data::{AdmissionAttempt, AdmitOutcome, WindowChange};
 use shared::model::clock::Timestamp;
+use shared::model::meter::{MeterKey, Reservation, ReservationId, ShardChange};
 use shared::model::money::MicroUsd;
 
 use crate::api::{AdminApi, NOW};

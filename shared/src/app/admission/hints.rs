@@ -4,9 +4,8 @@
 use quick_cache::sync::Cache;
 use rand::RngExt as _;
 
-use super::MeterLimits;
-use crate::data::MeterKey;
 use crate::model::clock::Timestamp;
+use crate::model::meter::{MeterKey, MeterLimits};
 use crate::model::rng;
 
 /// Hints about recently used meters.

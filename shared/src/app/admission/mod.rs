@@ -1,30 +1,23 @@
 //! Admission: one conditional write reserves the worst case of a call before a provider is called.
 //!
 //! Admission refuses; it never shrinks a reservation. Every rare case (a new month, changed limits, an empty shard, the
-//! end of a budget) goes through one mechanism: read all shards, decide with a pure function, act, try again.
+//! end of a budget) goes through one mechanism: read all shards, decide with a pure function (`model::meter::plan`), act,
+//! try again.
 
 mod hints;
-mod limits;
-mod plan;
-mod rates;
-mod refusal;
 mod request;
-#[cfg(test)]
-mod tests;
 
-use crate::data::{AdmissionAttempt, AdmitOutcome, MAX_SHARDS, MeterKey, Meters, ProjectRecords, Shard, StoreError};
-use crate::data::{SettleOutcome, Stores, Window, WindowChange};
+use super::error::Error;
+use crate::data::{AdmissionAttempt, AdmitOutcome, Meters, ProjectRecords, StoreError, Stores};
+use crate::data::{SettleOutcome, WindowChange};
 use crate::model::backoff::pause;
 use crate::model::clock::{Clock, Timestamp};
+use crate::model::meter::{
+    Demand, MAX_SHARDS, MeterKey, MeterLimits, PlacedReservation, Plan, RateStatus, Refusal, Shard, Window, plan,
+};
 use crate::model::money::MicroUsd;
 use crate::model::project::Project;
-
-use crate::dialects::openai_chat::bound::Unaccountable;
 use hints::Hints;
-pub use limits::MeterLimits;
-use plan::{Demand, Plan};
-pub use rates::{Rate, RateStatus};
-pub use refusal::{Limit, Refusal};
 pub(super) use request::{AdmissionRequest, Admitted};
 
 /// A minute, the length of a rate window.
@@ -32,23 +25,6 @@ const WINDOW_MS: u64 = 60_000;
 
 /// Times that an admission retries after another instance changed the meter first.
 const MAX_TRIES: u32 = 12;
-
-/// Why a call was not admitted.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum AdmitError {
-    /// A limit of the project does not allow the call.
-    #[error("{0}")]
-    Refused(Box<Refusal>),
-    /// The project has a budget, and the price per token does not bound the cost of the call.
-    #[error("no budget can pay for the call")]
-    Unaccountable(Unaccountable),
-    #[error("other instances changed the meter first, {MAX_TRIES} times")]
-    Contended,
-    #[error("there is no project `{0}`")]
-    NoProject(String),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
 
 /// Reserves the worst case of a call before it is made, and settles it once.
 pub(super) struct Admission {
@@ -66,12 +42,12 @@ impl Admission {
     /// Admits a call: reserves its worst case and counts it against the rates, or refuses.
     ///
     /// # Errors
-    /// `Refused` by a limit; `Unaccountable` if no budget can pay for the call; `Contended` if other instances changed
-    /// the meter first too often; `Store` if the table failed.
-    pub(super) async fn admit(&self, request: &AdmissionRequest<'_>) -> Result<Admitted, AdmitError> {
+    /// `Refused` by a limit; `Unpriced` or `Invalid` if no budget can pay for the call; `Contended` if other instances
+    /// changed the meter first too often; `NotFound` if the project is gone.
+    pub(super) async fn admit(&self, request: &AdmissionRequest<'_>) -> Result<Admitted, Error> {
         let mut limits = MeterLimits::of(request.project);
         if let Some(limit) = limits.project.tokens_per_minute.filter(|&limit| request.tokens > limit) {
-            return Err(refuse(Refusal::too_large(limit, request.tokens)));
+            return Err(Error::Refused(Refusal::too_large(limit, request.tokens).into()));
         }
         let now = self.clock.now();
         let demand = Demand { amount: request.amount, tokens: request.tokens, now };
@@ -81,7 +57,7 @@ impl Admission {
         for tried in 0..MAX_TRIES {
             // Checked against the limits in force: the remembered project may not have had a budget yet.
             if limits.project.budget.is_some() {
-                request.accountable.clone().map_err(AdmitError::Unaccountable)?;
+                request.accountable.clone()?;
             }
             let attempt = request.attempt(&limits, &meter, window_ends, now);
             match self.meters.admit(&meter, &attempt).await? {
@@ -101,7 +77,7 @@ impl Admission {
                 }
             }
         }
-        Err(AdmitError::Contended)
+        Err(Error::Contended("the project's meter"))
     }
 
     /// Reads all shards, decides, acts. Returns the limits and the window to try next.
@@ -111,13 +87,13 @@ impl Admission {
         mut limits: MeterLimits,
         demand: &Demand,
         meter: &mut MeterKey,
-    ) -> Result<(MeterLimits, Timestamp), AdmitError> {
+    ) -> Result<(MeterLimits, Timestamp), Error> {
         let shards = self.meters.shards(&meter.project_id, &meter.period).await?;
         if shards.iter().all(Option::is_none) {
             // Without a shard nothing in the table shows that the remembered project is old: once a month it is read again.
             limits = MeterLimits::of(&self.load_project(&request.project.id).await?);
         }
-        match plan::plan(&shards, &limits, demand, demand.now.next_month()) {
+        match plan(&shards, &limits, demand, demand.now.next_month()) {
             Plan::Try { shard, window_ends } => {
                 self.hints.move_home(meter, shard);
                 Ok((limits, window_ends))
@@ -135,7 +111,7 @@ impl Admission {
                 let project = self.load_project(&request.project.id).await?;
                 Ok((MeterLimits::of(&project), self.hints.window_ends(meter)))
             }
-            Plan::Refuse(refusal) => Err(refuse(refusal)),
+            Plan::Refuse(refusal) => Err(Error::Refused(refusal.into())),
         }
     }
 
@@ -152,13 +128,11 @@ impl Admission {
             WindowChange::Count | WindowChange::Ignore => window.ends,
         };
         self.hints.remember_window(&meter, ends);
+        let tokens = if limits.has_rates() { attempt.tokens } else { 0 };
         Admitted {
             rates: RateStatus::of_shard(limits, &Window { ends, ..window }, now),
-            tokens: if limits.has_rates() { attempt.tokens } else { 0 },
-            window_ends: ends,
             budgeted: attempt.budgeted,
-            reservation: attempt.reservation,
-            meter,
+            placed: PlacedReservation { meter, reservation: attempt.reservation, tokens, window_ends: ends },
         }
     }
 
@@ -168,13 +142,13 @@ impl Admission {
     /// If the table fails; the sweeper then settles the reservation in full when its lease has ended.
     pub(super) async fn settle(
         &self,
-        admitted: &Admitted,
+        placed: &PlacedReservation,
         cost: MicroUsd,
         tokens: u64,
     ) -> Result<SettleOutcome, StoreError> {
-        let same_window = self.clock.now() < admitted.window_ends;
-        let unused = if same_window && admitted.tokens > 0 { difference(admitted.tokens, tokens) } else { 0 };
-        self.meters.settle(&admitted.meter, &admitted.reservation, cost, unused).await
+        let same_window = self.clock.now() < placed.window_ends;
+        let unused = if same_window && placed.tokens > 0 { difference(placed.tokens, tokens) } else { 0 };
+        self.meters.settle(&placed.meter, &placed.reservation, cost, unused).await
     }
 
     /// Brings changed limits into force at once: fills this month's meter, if there is one, for the new revision.
@@ -182,8 +156,8 @@ impl Admission {
     /// The meter refuses instances that remember the old limits; they read the project again.
     ///
     /// # Errors
-    /// `Contended` if other instances changed the meter first too often; `Store` if the table failed.
-    pub(super) async fn apply_limits(&self, project: &Project) -> Result<(), AdmitError> {
+    /// `Contended` if other instances changed the meter first too often.
+    pub(super) async fn apply_limits(&self, project: &Project) -> Result<(), Error> {
         let limits = MeterLimits::of(project);
         let now = self.clock.now();
         let nothing = Demand { amount: MicroUsd(0), tokens: 0, now };
@@ -193,7 +167,7 @@ impl Admission {
             if shards.iter().all(Option::is_none) {
                 return Ok(());
             }
-            let Plan::Refill { changes, .. } = plan::plan(&shards, &limits, &nothing, now.next_month()) else {
+            let Plan::Refill { changes, .. } = plan(&shards, &limits, &nothing, now.next_month()) else {
                 return Ok(());
             };
             if self.meters.change_shards(&project.id, &period, &changes, now).await?.is_written() {
@@ -201,7 +175,7 @@ impl Admission {
             }
             pause(tried).await;
         }
-        Err(AdmitError::Contended)
+        Err(Error::Contended("the project's meter"))
     }
 
     /// Learns the rate windows of a project's meter while the project's key is read, so that the first admission succeeds
@@ -218,13 +192,9 @@ impl Admission {
         }
     }
 
-    async fn load_project(&self, id: &str) -> Result<Project, AdmitError> {
-        self.projects.get(id).await?.ok_or_else(|| AdmitError::NoProject(id.to_owned()))
+    async fn load_project(&self, id: &str) -> Result<Project, Error> {
+        self.projects.get(id).await?.ok_or_else(|| Error::not_found("project", id))
     }
-}
-
-fn refuse(refusal: Refusal) -> AdmitError {
-    AdmitError::Refused(Box::new(refusal))
 }
 
 fn window_of(shards: &[Option<Shard>], shard: u8) -> Option<Timestamp> {

@@ -1,14 +1,15 @@
 //! The request of a call to the meter, and its admission.
 
-use super::{MeterLimits, RateStatus, WINDOW_MS};
-use crate::data::{AdmissionAttempt, MeterKey, Reservation, ReservationId, StoredReservation, WindowChange};
+use super::WINDOW_MS;
+use crate::data::{AdmissionAttempt, WindowChange};
 use crate::dialects::openai_chat::Body;
-use crate::dialects::openai_chat::bound::{self, Unaccountable};
-use crate::model::catalog::Model;
+use crate::dialects::openai_chat::bound;
+use crate::model::catalog::{Model, Unaccountable};
 use crate::model::clock::Timestamp;
+use crate::model::meter::{MeterKey, MeterLimits, PlacedReservation, RateStatus, Reservation, ReservationId};
 use crate::model::money::MicroUsd;
 use crate::model::project::Project;
-use crate::model::tokens::{Bound, Price};
+use crate::model::tokens::Bound;
 
 /// The money and the tokens that a call may need.
 #[derive(Debug, Clone)]
@@ -37,10 +38,10 @@ impl<'a> AdmissionRequest<'a> {
         Self {
             project,
             model: &model.name,
-            amount: model.price.map_or(MicroUsd(0), |price| price.worst_case(bound)),
+            amount: model.worst_case(bound),
             tokens: bound::expected_tokens(bound, body, &project.policy),
             lease_until,
-            accountable: bound::check_accountable(body, model),
+            accountable: model.check_accountable(bound::billed_beside(body)),
         }
     }
 
@@ -72,46 +73,11 @@ impl<'a> AdmissionRequest<'a> {
     }
 }
 
-/// An admitted call: its reservation, and the shard that holds it.
+/// An admitted call.
 #[derive(Debug, Clone)]
 pub(in crate::app) struct Admitted {
-    pub(in crate::app) meter: MeterKey,
-    pub(in crate::app) reservation: Reservation,
-    /// Tokens counted into the rate window, and when that window ends.
-    pub(super) tokens: u64,
-    pub(super) window_ends: Timestamp,
+    pub(in crate::app) placed: PlacedReservation,
     pub(in crate::app) rates: RateStatus,
     /// Whether a budget pays: then the provider is sent the limit that money is reserved for.
     pub(in crate::app) budgeted: bool,
-}
-
-impl Admitted {
-    /// The reservation as a response record keeps it, for the run with this fence. `price` is the one that it was
-    /// made at.
-    pub(in crate::app) fn to_stored(&self, fence: u64, bound: Bound, price: Option<Price>) -> StoredReservation {
-        StoredReservation {
-            fence,
-            period: self.meter.period.clone(),
-            shard: self.meter.shard,
-            id: self.reservation.id.clone(),
-            amount: self.reservation.amount,
-            tokens: self.tokens,
-            window_ends: self.window_ends,
-            bound,
-            price,
-        }
-    }
-
-    /// A reservation that a record kept, to be settled.
-    pub(in crate::app) fn from_stored(stored: &StoredReservation, project_id: &str, model: &str) -> Self {
-        Self {
-            meter: stored.meter(project_id),
-            reservation: stored.reservation(model),
-            tokens: stored.tokens,
-            window_ends: stored.window_ends,
-            rates: RateStatus::default(),
-            // Only the start of a run reads this, and it is over.
-            budgeted: true,
-        }
-    }
 }

@@ -4,11 +4,11 @@ mod relay;
 
 use std::sync::Arc;
 
-use super::answer::{CallAnswer, CallMetadata, ResponseSender};
+use super::answer::{CallAnswer, ResponseSender};
 use super::cache::{CacheControl, CachePlan};
 use super::dispatch::ProviderAnswer;
 use super::error::Error;
-use super::idempotency::{KeyPlan, fingerprint, success_answer};
+use super::idempotency::{KeyPlan, success_answer};
 use super::models::Models;
 use super::pipeline::{Call, CallOptions, OpenCall, Pipeline, Runner};
 use crate::dialects::ContentType;
@@ -59,10 +59,9 @@ impl Calls {
         let body = &call.body.object;
         let key = options.idempotency_key.as_deref();
         call.cache = CachePlan::new(project, cache_control, || {
-            let request_text = fingerprint(body);
-            Fingerprint::of([endpoint.path().as_bytes(), request_text.as_str().as_bytes()])
+            Fingerprint::of([endpoint.path().as_bytes(), body.fingerprint().as_str().as_bytes()])
         });
-        call.key = KeyPlan::new(project, endpoint.path(), key, options.retry_count, || fingerprint(body));
+        call.key = KeyPlan::new(project, endpoint.path(), key, options.retry_count, || body.fingerprint());
         self.pipeline.run(call, ChatRunner).await
     }
 }
@@ -71,54 +70,37 @@ impl Calls {
 struct ChatRunner;
 
 impl Runner for ChatRunner {
-    async fn run(&self, pipeline: &Pipeline, call: &Call, open: &mut OpenCall, sender: &mut ResponseSender) {
-        let body = provider_body(call, open.admitted.budgeted);
-        match pipeline.dispatch(call, open, &body, call.body.stream).await {
+    async fn run(&self, open: &mut OpenCall<'_>, sender: &mut ResponseSender) {
+        match open.dispatch(&provider_body(open), open.call.body.stream).await {
             Err(error) => {
-                pipeline.fail(call, open, &error).await;
+                open.fail(&error).await;
                 sender.fail(error).await;
             }
-            Ok(ProviderAnswer::Whole(whole)) => answer_whole(pipeline, call, open, whole, sender).await,
-            Ok(ProviderAnswer::Stream(events)) => StreamRelay::new(pipeline, call, open, sender).run(events).await,
+            Ok(ProviderAnswer::Whole(whole)) => answer_whole(open, whole, sender).await,
+            Ok(ProviderAnswer::Stream(events)) => StreamRelay::new(open, sender).run(events).await,
         }
-    }
-
-    async fn follow_response(
-        &self,
-        _: &Call,
-        response_id: String,
-        _: CallMetadata,
-        _: &mut ResponseSender,
-    ) -> Result<(), Error> {
-        // Only keys of `POST /v1/responses` name responses.
-        Err(Error::NotFound { kind: "response", id: response_id })
     }
 }
 
-async fn answer_whole(
-    pipeline: &Pipeline,
-    call: &Call,
-    open: &mut OpenCall,
-    whole: Whole,
-    sender: &mut ResponseSender,
-) {
+async fn answer_whole(open: &mut OpenCall<'_>, whole: Whole, sender: &mut ResponseSender) {
     open.used.observe_whole(&whole);
-    let usage = open.used.total(&call.bound);
-    open.metadata.cost = Some(open.report(call, &usage, false));
+    let charge = open.charge();
+    open.report(charge, false);
+    open.metadata.cost = Some(charge.cost);
     sender.send_whole(ContentType::Json, whole.body.clone(), open.metadata.clone()).await;
     sender.flush().await;
     tokio::join!(
-        pipeline.settle(call, open, &usage),
-        pipeline.complete(open, true, success_answer(ContentType::Json, whole.body.clone())),
-        pipeline.cache.store(&call.caller.project.id, call.cache.as_ref(), ContentType::Json, whole.body),
+        open.settle(charge),
+        open.complete(true, success_answer(ContentType::Json, whole.body.clone())),
+        open.cache(ContentType::Json, whole.body),
     );
 }
 
 /// The body for the provider: the caller's, with the output limit that applies.
-fn provider_body(call: &Call, budgeted: bool) -> Object {
-    let mut body = call.body.object.clone();
-    if call.endpoint == Endpoint::Completions && body.get::<u64>("max_tokens").is_none() {
+fn provider_body(open: &OpenCall<'_>) -> Object {
+    let mut body = open.call.body.object.clone();
+    if open.call.endpoint == Endpoint::Completions && body.get::<u64>("max_tokens").is_none() {
         body.set("max_tokens", &LEGACY_MAX_TOKENS);
     }
-    bound::with_limit(body, call.output_limit(budgeted))
+    bound::with_limit(body, open.output_limit())
 }

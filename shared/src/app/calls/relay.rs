@@ -4,10 +4,10 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use tokio::time::{Duration, Instant};
 
-use crate::app::answer::{Head, ResponseSender};
+use crate::app::answer::ResponseSender;
 use crate::app::dispatch::EventStream;
 use crate::app::idempotency::success_answer;
-use crate::app::pipeline::{Call, OpenCall, Pipeline};
+use crate::app::pipeline::{Call, OpenCall};
 use crate::data::StoredAnswer;
 use crate::dialects::openai_chat::stream;
 use crate::dialects::{ContentType, sse};
@@ -23,9 +23,7 @@ const MAX_PART_BYTES: usize = 350 * 1024;
 
 /// Carries a provider's stream to the client, the idempotency record and the cache.
 pub(super) struct StreamRelay<'a> {
-    pipeline: &'a Pipeline,
-    call: &'a Call,
-    open: &'a OpenCall,
+    open: &'a OpenCall<'a>,
     sender: &'a mut ResponseSender,
     /// Everything sent, if it goes into the cache.
     copy: Option<BytesMut>,
@@ -39,18 +37,11 @@ pub(super) struct StreamRelay<'a> {
 }
 
 impl<'a> StreamRelay<'a> {
-    pub(super) fn new(
-        pipeline: &'a Pipeline,
-        call: &'a Call,
-        open: &'a OpenCall,
-        sender: &'a mut ResponseSender,
-    ) -> Self {
+    pub(super) fn new(open: &'a OpenCall<'a>, sender: &'a mut ResponseSender) -> Self {
         Self {
-            pipeline,
-            call,
             open,
             sender,
-            copy: call.cache.as_ref().map(|_| BytesMut::new()),
+            copy: open.call.cache.as_ref().map(|_| BytesMut::new()),
             pending: BytesMut::new(),
             pending_at: 0,
             parts: 0,
@@ -61,7 +52,7 @@ impl<'a> StreamRelay<'a> {
 
     /// Relays the stream to its end, then settles the call. The body ends after that.
     pub(super) async fn run(mut self, mut events: EventStream) {
-        self.sender.begin(Head::stream(self.open.metadata.clone()));
+        self.sender.begin_stream(self.open.metadata.clone());
         let mut failure = None;
         while let Some(event) = events.next().await {
             match event {
@@ -76,8 +67,9 @@ impl<'a> StreamRelay<'a> {
 
     async fn forward(&mut self, event: &Event) {
         self.open.used.observe(event);
-        let cost = || event.usage.map(|usage| self.call.cost(&usage)).unwrap_or_default();
-        if let Some(event) = stream::chunk(event, self.call.body.include_usage, cost) {
+        let Call { model, body, .. } = self.open.call;
+        let cost = || event.usage.map(|usage| model.charge(usage).cost).unwrap_or_default();
+        if let Some(event) = stream::chunk(event, body.include_usage, cost) {
             self.emit(event).await;
         }
     }
@@ -104,7 +96,7 @@ impl<'a> StreamRelay<'a> {
         let Some(lease) = &self.open.lease else { return };
         self.last_part = Instant::now();
         let part = Bytes::copy_from_slice(&self.pending);
-        let written = self.pipeline.idempotency.put_part(lease, self.parts, self.pending_at, &part).await;
+        let written = self.open.pipeline.idempotency.put_part(lease, self.parts, self.pending_at, &part).await;
         self.parts += 1;
         self.part_failed = written.is_err();
         match written {
@@ -117,17 +109,16 @@ impl<'a> StreamRelay<'a> {
     }
 
     async fn finish(self, failed: bool) {
-        let Self { pipeline, call, open, copy, pending, pending_at, .. } = self;
-        let usage = open.used.total(&call.bound);
-        open.report(call, &usage, failed);
+        let Self { open, copy, pending, pending_at, .. } = self;
+        let charge = open.charge();
+        open.report(charge, failed);
         let answer = StoredAnswer { tail_at: pending_at, ..success_answer(ContentType::EventStream, pending.freeze()) };
-        let store = async {
-            if let (Some(copy), false) = (copy, failed) {
-                let (cache, project_id) = (&pipeline.cache, &call.caller.project.id);
-                cache.store(project_id, call.cache.as_ref(), ContentType::EventStream, copy.freeze()).await;
+        let cache = async {
+            if let Some(copy) = copy.filter(|_| !failed) {
+                open.cache(ContentType::EventStream, copy.freeze()).await;
             }
         };
-        tokio::join!(pipeline.settle(call, open, &usage), pipeline.complete(open, !failed, answer), store);
+        tokio::join!(open.settle(charge), open.complete(!failed, answer), cache);
     }
 }
 

@@ -10,7 +10,7 @@ mod run_end;
 pub(super) use event_log::{EventLog, RunLost};
 pub(super) use event_sink::EventSink;
 pub(super) use generate::{Generated, expect_stream, generate};
-pub(super) use run_end::{RunEnd, describe, failed_end, finished_record, read_output, read_request, skeleton_of};
+pub(super) use run_end::{RunEnd, describe, failed_end, read_output, read_request, skeleton_of};
 
 /// How long a run may be silent before another process treats it as dead.
 pub(super) const LEASE_MS: u64 = 30_000;

@@ -6,56 +6,42 @@ use super::{EventLog, LOST_AFTER_MS};
 use crate::app::error::Error;
 use crate::data::{ResponseEnd, ResponseRecord};
 use crate::dialects::openai_responses::{
-    Bill, EventBuilder, Item, ResponseEvent, Status, StoredRequest, failed_response, output_items,
+    EventBuilder, Item, ResponseEvent, StoredRequest, failed_response, output_items,
 };
 use crate::model::clock::Timestamp;
-use crate::model::money::MicroUsd;
 use crate::model::object::Object;
 use crate::model::provider::Failure;
-use crate::model::tokens::Usage;
+use crate::model::response::Status;
+use crate::model::tokens::Charge;
 
 /// The end of a run.
 pub(in crate::app) struct RunEnd {
     pub(in crate::app) status: Status,
     pub(in crate::app) response: Object,
     pub(in crate::app) events: Vec<ResponseEvent>,
-    pub(in crate::app) usage: Usage,
-    pub(in crate::app) cost: MicroUsd,
+    pub(in crate::app) charge: Charge,
 }
 
 impl RunEnd {
     /// The end of a run whose response is deleted at once.
     pub(in crate::app) fn discarded() -> Self {
-        let (response, events) = (Object::default(), Vec::new());
-        Self { status: Status::Failed, response, events, usage: Usage::default(), cost: MicroUsd(0) }
+        Self { status: Status::Failed, response: Object::default(), events: Vec::new(), charge: Charge::default() }
     }
 
     /// The end of a run whose stream came whole.
-    pub(in crate::app) fn complete(builder: EventBuilder, usage: Usage, cost: MicroUsd, now: Timestamp) -> Self {
-        let (events, response, status) = builder.complete(&Bill { usage, cost: Some(cost) }, now);
-        Self { status, response, events, usage, cost }
+    pub(in crate::app) fn complete(builder: EventBuilder, charge: Charge, now: Timestamp) -> Self {
+        let (events, response, status) = builder.complete(&charge, now);
+        Self { status, response, events, charge }
     }
 
     /// The end of a run that failed.
-    pub(in crate::app) fn fail(
-        builder: EventBuilder,
-        code: &str,
-        message: &str,
-        billed: Option<(Usage, MicroUsd)>,
-    ) -> Self {
-        let bill = billed.map(|(usage, cost)| Bill { usage, cost: Some(cost) });
-        let (events, response) = builder.fail(code, message, bill.as_ref());
-        let (usage, cost) = billed.unwrap_or_default();
-        Self { status: Status::Failed, response, events, usage, cost }
+    pub(in crate::app) fn fail(builder: EventBuilder, code: &str, message: &str, charge: Option<Charge>) -> Self {
+        let (events, response) = builder.fail(code, message, charge.as_ref());
+        Self { status: Status::Failed, response, events, charge: charge.unwrap_or_default() }
     }
 
     /// The end as the record stores it: with the events that the log has not written yet.
-    pub(in crate::app) fn to_stored(
-        &self,
-        log: &mut EventLog,
-        finished_at: Timestamp,
-        due_at: Option<Timestamp>,
-    ) -> ResponseEnd {
+    pub(in crate::app) fn to_stored(&self, log: &mut EventLog, finished_at: Timestamp) -> ResponseEnd {
         let (events, first_sequence, next_sequence) = log.take_rest();
         ResponseEnd {
             status: self.status,
@@ -63,10 +49,9 @@ impl RunEnd {
             events,
             first_sequence,
             next_sequence,
-            usage: self.usage,
-            cost: self.cost,
+            charge: self.charge,
             finished_at,
-            due_at,
+            due_at: None,
         }
     }
 }
@@ -76,7 +61,7 @@ pub(in crate::app) fn failed_end(
     record: &ResponseRecord,
     skeleton: &Object,
     message: &str,
-    (usage, cost): (Usage, MicroUsd),
+    charge: Charge,
     now: Timestamp,
 ) -> ResponseEnd {
     let response = failed_response(skeleton, "server_error", message);
@@ -86,8 +71,7 @@ pub(in crate::app) fn failed_end(
         response: response.to_bytes(),
         first_sequence: record.next_sequence,
         next_sequence: record.next_sequence + 1,
-        usage,
-        cost,
+        charge,
         finished_at: now,
         due_at: Some(now.plus_ms(LOST_AFTER_MS)),
     }
@@ -106,19 +90,6 @@ pub(in crate::app) fn read_output(response: &[u8]) -> Result<Vec<Item>, Error> {
 /// The response before anything was generated, from its stored request; empty if that cannot be read.
 pub(in crate::app) fn skeleton_of(stored: Option<&Bytes>) -> Object {
     stored.and_then(|stored| StoredRequest::read(stored).ok()).map(|request| request.skeleton).unwrap_or_default()
-}
-
-/// The record after its end was written.
-pub(in crate::app) fn finished_record(record: &ResponseRecord, end: &ResponseEnd) -> ResponseRecord {
-    ResponseRecord {
-        status: end.status,
-        next_sequence: end.next_sequence,
-        finished_at: Some(end.finished_at),
-        usage: end.usage,
-        cost: end.cost,
-        due_at: end.due_at,
-        ..record.clone()
-    }
 }
 
 /// The error that a failed response shows: OpenAI's code, and a message.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Idempotency, KeyPlan, repeated_error};
-use crate::app::answer::{CallMetadata, Head, ResponseSender};
+use crate::app::answer::{CallMetadata, ResponseSender};
 use crate::app::error::Error;
 use crate::data::{PartReader, Record, RecordState, StoredAnswer};
 use crate::dialects::ContentType;
@@ -64,7 +64,7 @@ impl Idempotency {
                     return Ok(Followed::Answered);
                 }
                 RecordState::Running { .. } if !parts.is_empty() => {
-                    sender.begin(Head::stream(metadata.clone()));
+                    sender.begin_stream(metadata.clone());
                     sender.send(parts).await;
                 }
                 RecordState::Running { lease_until } if lease_until <= self.clock.now() => {
@@ -81,7 +81,7 @@ impl Idempotency {
 /// Sends the rest of a finished answer.
 async fn replay(answer: &StoredAnswer, parts: Bytes, tail: Bytes, sender: &mut ResponseSender, metadata: CallMetadata) {
     let length = (!sender.has_begun()).then_some(parts.len() + tail.len());
-    sender.begin(Head { content_type: ContentType::from_name(&answer.content_type), length, metadata });
+    sender.begin(ContentType::from_name(&answer.content_type), length, metadata);
     sender.send(parts).await;
     sender.send(tail).await;
 }

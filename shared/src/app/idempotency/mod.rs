@@ -17,7 +17,7 @@ use crate::model::clock::Clock;
 use crate::model::error_chain::ErrorChain;
 
 pub(super) use follow::Followed;
-pub(super) use plan::{KeyPlan, fingerprint};
+pub(super) use plan::KeyPlan;
 
 /// How long a run may be silent before another takes over; it renews three times in that time.
 const LEASE_MS: u64 = 30_000;
@@ -31,16 +31,6 @@ pub(super) enum Claim {
     Follow(Record),
     /// The key belongs to another request.
     Reused,
-}
-
-impl Claim {
-    /// The lease of a caller that runs a request with a key.
-    pub(super) fn lease(&self) -> Option<&Lease> {
-        match self {
-            Self::Run(lease) => lease.as_ref(),
-            Self::Follow(_) | Self::Reused => None,
-        }
-    }
 }
 
 /// Claims keys, keeps their leases, stores the answers and replays them.

@@ -1,10 +1,7 @@
 //! Which record makes a request safe to repeat.
 
-use serde_json::Value;
-
 use crate::data::RecordKey;
 use crate::model::id::Fingerprint;
-use crate::model::object::Object;
 use crate::model::project::Project;
 
 /// How long an answer can be replayed.
@@ -51,33 +48,5 @@ impl KeyPlan {
             }
             None => None,
         }
-    }
-}
-
-/// Hash of a body's meaning: the order of members, spacing and escapes do not matter.
-///
-/// RFC 8785 is not used: it writes numbers as doubles, so bodies that differ in a large integer would be taken for equal.
-pub(in crate::app) fn fingerprint(body: &Object) -> Fingerprint {
-    let bytes = body.to_bytes();
-    // A body that is too deep or too large for a `Value` is compared by its text.
-    let Ok(mut value) = serde_json::from_slice::<Value>(&bytes) else { return Fingerprint::of([&*bytes]) };
-    value.sort_all_objects();
-    Fingerprint::of([value.to_string().as_bytes()])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_fingerprint_is_of_the_meaning() {
-        let of = |json: &str| fingerprint(&Object::parse(json.as_bytes()).unwrap());
-        assert_eq!(
-            of(r#"{"a":1,"b":{"c":"é","d":[1,2]}}"#),
-            of("{ \"b\": {\"d\":[1, 2],\"c\":\"\\u00e9\"}, \"a\":1 }")
-        );
-        assert_ne!(of(r#"{"a":[1,2]}"#), of(r#"{"a":[2,1]}"#));
-        assert_ne!(of(r#"{"a":"1"}"#), of(r#"{"a":1}"#));
-        assert_ne!(of(r#"{"seed":9007199254740993}"#), of(r#"{"seed":9007199254740992}"#));
     }
 }

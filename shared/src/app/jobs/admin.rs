@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::Canceller;
 use crate::app::error::Error;
-use crate::app::page::{Cursor, Page};
 use crate::app::projects::load_project;
 use crate::data::{DeadLetter, JobRecords, ProjectRecords, Queue, Queues, ResponseRecord};
-use crate::dialects::openai_responses::Status;
+use crate::model::page::{Cursor, Page};
+use crate::model::response::Status;
 
 /// Jobs of a project that one request looks through.
 const LOOKED_THROUGH: usize = 1_000;
@@ -71,7 +71,7 @@ impl JobAdmin {
         let projects = self.projects.list().await?;
         let ids: Vec<&str> = projects.iter().map(|project| project.id.as_str()).collect();
         let found = self.jobs.find(&ids, response_id).await?;
-        found.ok_or_else(|| Error::NotFound { kind: "job", id: response_id.to_owned() })
+        found.ok_or_else(|| Error::not_found("job", response_id))
     }
 
     /// Cancels a background response of any project.

@@ -7,23 +7,19 @@ use crate::app::error::Error;
 use crate::app::generation::LEASE_MS;
 use crate::app::telemetry::{self, TelemetryEvent};
 use crate::data::{CancelOutcome, JobRecords, ResponseRecord};
-use crate::dialects::openai_responses::Status;
 use crate::model::clock::Clock;
 use crate::model::invalid::Invalid;
 use crate::model::message::ResponseKey;
+use crate::model::response::Status;
 
 /// Cancels background responses.
 pub(in crate::app) struct Canceller {
-    jobs: JobRecords,
-    finalizer: Arc<Finalizer>,
-    clock: Clock,
+    pub(in crate::app) jobs: JobRecords,
+    pub(in crate::app) finalizer: Arc<Finalizer>,
+    pub(in crate::app) clock: Clock,
 }
 
 impl Canceller {
-    pub(in crate::app) fn new(jobs: JobRecords, finalizer: Arc<Finalizer>, clock: Clock) -> Self {
-        Self { jobs, finalizer, clock }
-    }
-
     /// Cancels a background response. Its worker finds out with its next heartbeat and leaves the provider. Cancelling
     /// again succeeds.
     ///
@@ -37,7 +33,7 @@ impl Canceller {
                 self.finalizer.finalize_cancelled(&record).await;
                 Ok(())
             }
-            CancelOutcome::Absent => Err(Error::NotFound { kind: "response", id: key.response_id.clone() }),
+            CancelOutcome::Absent => Err(Error::not_found("response", &key.response_id)),
             CancelOutcome::NotCancellable(record) if record.status == Status::Cancelled => Ok(()),
             CancelOutcome::NotCancellable(record) => Err(not_cancellable(&record).into()),
         }

@@ -6,25 +6,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::admission::Admitted;
 use crate::app::conversations::Conversations;
 use crate::app::error::Error;
-use crate::app::generation::{failed_end, finished_record, read_output, read_request};
+use crate::app::generation::{failed_end, read_output, read_request};
 use crate::app::ledger::{Account, Ledger};
 use crate::app::pipeline::UsageMeter;
 use crate::app::telemetry::{self, TelemetryEvent, traceparent_after};
 use crate::app::webhooks::Announcer;
 use crate::data::{
-    JobRecords, KeyCompletion, ResponseEnd, ResponseRecord, ResponseRecords, StoreError, StoredReservation, Turn,
-    WriteOutcome,
+    ConversationKey, JobRecords, KeyCompletion, ResponseEnd, ResponseRecord, ResponseRecords, StoreError,
+    StoredReservation, Turn, WriteOutcome,
 };
-use crate::dialects::openai_chat::bound::estimated_usage;
-use crate::dialects::openai_responses::Status;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error_chain::ErrorChain;
 use crate::model::money::MicroUsd;
 use crate::model::object::Object;
-use crate::model::tokens::{Bound, Usage};
+use crate::model::response::Status;
+use crate::model::tokens::{Bound, Charge, Usage};
 use crate::model::usage::Operation;
 use crate::model::webhook::{EventType, WebhookEvent};
 
@@ -43,55 +41,61 @@ impl Finalizer {
     ///
     /// # Errors
     /// If a store fails three times.
-    pub(in crate::app) async fn finish(
+    pub(in crate::app) async fn end_run(
         &self,
         run: &ResponseRecord,
         end: &ResponseEnd,
         key: Option<&KeyCompletion>,
     ) -> Result<WriteOutcome, StoreError> {
         for _ in 0..2 {
-            match self.records.finish(run, end, key).await {
+            match self.records.end_run(run, end, key).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(error) => tracing::warn!(error = %ErrorChain(&error), "end of a response not written yet"),
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        self.records.finish(run, end, key).await
+        self.records.end_run(run, end, key).await
     }
 
     /// Ends a response as failed that no provider was called for in this run.
-    pub(super) async fn fail_unstarted(
+    pub(super) async fn end_unstarted(
         &self,
         record: &ResponseRecord,
         skeleton: &Object,
         message: &str,
     ) -> Result<(), Error> {
         // The reservation that waited for this run was not used; the one of an earlier run was.
-        let is_unused = record.reservation.as_ref().is_some_and(|stored| stored.fence == record.fence);
-        let charge = if is_unused { (Usage::default(), MicroUsd(0)) } else { self.charge_of_dead_run(record) };
-        self.fail(record, skeleton, message, charge).await
+        let charge = match record.own_reservation() {
+            Some(_) => Charge::default(),
+            None => self.charge_of_dead_run(record),
+        };
+        self.end_failed(record, skeleton, message, charge).await
     }
 
-    /// Ends a response as failed.
-    pub(super) async fn fail(
+    /// Ends a run as failed.
+    pub(super) async fn end_failed(
         &self,
         record: &ResponseRecord,
         skeleton: &Object,
         message: &str,
-        charge: (Usage, MicroUsd),
+        charge: Charge,
     ) -> Result<(), Error> {
         let end = failed_end(record, skeleton, message, charge, self.clock.now());
-        match self.records.finish(record, &end, None).await? {
+        match self.records.end_run(record, &end, None).await? {
             WriteOutcome::Written => self.finalize_ended(record, &end).await,
             WriteOutcome::Refused => Ok(()),
         }
     }
 
-    /// Ends a response that no process runs.
-    pub(super) async fn abandon(&self, record: &ResponseRecord, skeleton: &Object, message: &str) -> Result<(), Error> {
-        let charge = self.charge_of_dead_run(record);
-        let end = failed_end(record, skeleton, message, charge, self.clock.now());
-        match self.records.abandon(record, &end).await? {
+    /// Ends a response as failed that no process runs.
+    pub(super) async fn end_abandoned(
+        &self,
+        record: &ResponseRecord,
+        skeleton: &Object,
+        message: &str,
+    ) -> Result<(), Error> {
+        let end = failed_end(record, skeleton, message, self.charge_of_dead_run(record), self.clock.now());
+        match self.records.end_abandoned(record, &end).await? {
             WriteOutcome::Written => self.finalize_ended(record, &end).await,
             WriteOutcome::Refused => Ok(()),
         }
@@ -105,7 +109,8 @@ impl Finalizer {
         if record.background {
             telemetry::record(&TelemetryEvent::JobEnded { outcome: end.status.name() });
         }
-        self.finalize(&finished_record(record, end)).await
+        let &ResponseEnd { status, charge, finished_at, .. } = end;
+        self.finalize(&ResponseRecord { status, charge, finished_at: Some(finished_at), ..record.clone() }).await
     }
 
     /// Does the work that follows the end of a response, and marks it as done.
@@ -113,11 +118,11 @@ impl Finalizer {
     /// # Errors
     /// If a store fails; the response stays due.
     pub(super) async fn finalize(&self, record: &ResponseRecord) -> Result<(), Error> {
-        let (usage, cost) = match record.status {
+        let charge = match record.status {
             Status::Cancelled => self.charge_of_dead_run(record),
-            _ => (record.usage, record.cost),
+            _ => record.charge,
         };
-        self.settle(record, &usage, cost).await?;
+        self.settle(record, charge).await?;
         // The turn first: a receiver of the webhook may continue the conversation at once.
         self.append_turn(record).await?;
         self.announce(record).await?;
@@ -128,53 +133,39 @@ impl Finalizer {
     /// settles, or the sweeper if it died. The sweeper also repeats the steps that fail here.
     pub(super) async fn finalize_cancelled(&self, record: &ResponseRecord) {
         let is_running = record.reservation.as_ref().is_none_or(|stored| stored.fence <= record.fence);
-        let done = if is_running { self.announce(record).await } else { self.finalize_unstarted(record).await };
+        let done = if is_running { self.announce(record).await } else { self.finalize(record).await };
         if let Err(error) = done {
             tracing::error!(error = %ErrorChain(&error), "cancelled response not finalized, the sweeper will");
         }
-    }
-
-    /// As [`Finalizer::finalize`], for a response that no run has touched: it cost nothing and is no turn.
-    async fn finalize_unstarted(&self, record: &ResponseRecord) -> Result<(), Error> {
-        self.settle(record, &Usage::default(), MicroUsd(0)).await?;
-        self.announce(record).await?;
-        Ok(self.jobs.mark_finalized(&record.key).await?)
     }
 
     /// Settles the reservation of a response, once.
     ///
     /// # Errors
     /// If the table fails; repeat it.
-    pub(super) async fn settle(&self, record: &ResponseRecord, usage: &Usage, cost: MicroUsd) -> Result<(), Error> {
+    pub(super) async fn settle(&self, record: &ResponseRecord, charge: Charge) -> Result<(), Error> {
         let Some(stored) = &record.reservation else { return Ok(()) };
-        let admitted = Admitted::from_stored(stored, &record.key.project_id, &record.model);
         let account = Account {
             project_id: &record.key.project_id,
             api_key_id: &record.api_key_id,
             model: &record.model,
             operation: Operation::Completions,
         };
-        Ok(self.ledger.settle_once(&account, &admitted, usage, cost).await?)
+        Ok(self.ledger.settle_once(&account, &stored.placed, charge).await?)
     }
 
     /// The charge for a run of which only the record is left: all of its input, and the output that it had written.
     /// Nothing for a reservation that no run has used.
-    pub(super) fn charge_of_dead_run(&self, record: &ResponseRecord) -> (Usage, MicroUsd) {
-        let Some(stored) = record.reservation.as_ref().filter(|stored| stored.fence <= record.fence) else {
-            return (Usage::default(), MicroUsd(0));
-        };
-        let usage = estimated_usage(&stored.bound, record.output_bytes);
-        (usage, highest_cost(stored, usage))
+    pub(super) fn charge_of_dead_run(&self, record: &ResponseRecord) -> Charge {
+        let used = record.reservation.as_ref().filter(|stored| stored.fence <= record.fence);
+        used.map(|stored| highest_charge(stored, stored.bound.estimate(record.output_bytes))).unwrap_or_default()
     }
 
     /// The charge for a run that panicked in this process: nothing if it had called no provider, else its usage so far.
-    pub(super) fn charge_of_panicked_run(&self, record: &ResponseRecord, used: &UsageMeter) -> (Usage, MicroUsd) {
-        match record.reservation.as_ref().filter(|stored| stored.fence == record.fence) {
-            Some(_) if !used.is_sent() => (Usage::default(), MicroUsd(0)),
-            Some(stored) => {
-                let usage = used.total(&stored.bound);
-                (usage, highest_cost(stored, usage))
-            }
+    pub(super) fn charge_of_panicked_run(&self, record: &ResponseRecord, used: &UsageMeter) -> Charge {
+        match record.own_reservation() {
+            Some(_) if !used.is_sent() => Charge::default(),
+            Some(stored) => highest_charge(stored, used.total(&stored.bound)),
             // The panic came before this run had a reservation of its own.
             None => self.charge_of_dead_run(record),
         }
@@ -196,8 +187,7 @@ impl Finalizer {
 
     /// Adds the turn of a background response to its conversation.
     async fn append_turn(&self, record: &ResponseRecord) -> Result<(), Error> {
-        let (Some(conversation_id), Status::Completed | Status::Incomplete) = (&record.conversation_id, record.status)
-        else {
+        let (Some(id), Status::Completed | Status::Incomplete) = (&record.conversation_id, record.status) else {
             return Ok(());
         };
         let Some(stored) = self.records.get_stored(&record.key, self.clock.now()).await? else { return Ok(()) };
@@ -205,12 +195,14 @@ impl Finalizer {
         let mut items = request.input();
         items.extend(stored.response.map(|response| read_output(&response)).transpose()?.unwrap_or_default());
         let turn = Turn { at: Timestamp(request.turn_at), id: record.key.response_id.clone() };
-        self.conversations.append_turn(&record.key.project_id, conversation_id, &turn, &items).await
+        let (project_id, conversation_id) = (record.key.project_id.clone(), id.clone());
+        self.conversations.append_turn(&ConversationKey { project_id, conversation_id }, &turn, &items).await
     }
 }
 
 /// The most that a usage can cost at the price of its reservation.
-fn highest_cost(stored: &StoredReservation, usage: Usage) -> MicroUsd {
+fn highest_charge(stored: &StoredReservation, usage: Usage) -> Charge {
     let bound = Bound { input: usage.input, output: usage.output };
-    stored.price.map_or(MicroUsd(0), |price| price.worst_case(&bound)).min(stored.amount)
+    let worst_case = stored.price.map_or(MicroUsd(0), |price| price.worst_case(&bound));
+    Charge { usage, cost: worst_case.min(stored.placed.reservation.amount) }
 }

@@ -4,15 +4,14 @@
 mod admin;
 mod canceller;
 mod finalizer;
-mod queue;
 mod recovery;
+mod run;
 mod sweeper;
 mod worker;
 
 pub use admin::JobAdmin;
 pub(super) use canceller::Canceller;
 pub(super) use finalizer::Finalizer;
-pub(super) use queue::JobQueue;
 pub(super) use recovery::Recovery;
 pub use sweeper::{SweepReport, Sweeper};
 pub use worker::ResponseWorker;

@@ -3,27 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Finalizer, JobQueue, LIFETIME_MS, TOO_OLD};
+use super::{Finalizer, LIFETIME_MS, TOO_OLD};
 use crate::app::error::Error;
 use crate::app::generation::{LOST_AFTER_MS, skeleton_of};
-use crate::data::{JobRecords, ResponseRecord, ResponseRecords, Stores};
+use crate::app::worker_queues::WorkerQueues;
+use crate::data::{JobRecords, ResponseRecord, ResponseRecords};
 use crate::model::clock::Timestamp;
 use crate::model::error_chain::ErrorChain;
 use crate::model::message::ResponseKey;
 
 /// Recovers responses whose message was lost or whose process died.
 pub(in crate::app) struct Recovery {
-    records: ResponseRecords,
-    jobs: JobRecords,
-    finalizer: Arc<Finalizer>,
-    queue: JobQueue,
+    pub(in crate::app) records: ResponseRecords,
+    pub(in crate::app) jobs: JobRecords,
+    pub(in crate::app) finalizer: Arc<Finalizer>,
+    pub(in crate::app) queues: WorkerQueues,
 }
 
 impl Recovery {
-    pub(in crate::app) fn new(stores: &Stores, finalizer: Arc<Finalizer>, queue: JobQueue) -> Self {
-        Self { records: stores.responses(), jobs: stores.jobs(), finalizer, queue }
-    }
-
     /// Handles a response that is due. Any number of sweepers may do so at once.
     ///
     /// # Errors
@@ -40,28 +37,28 @@ impl Recovery {
         }
         if !record.background {
             return self
-                .abandon(&record, "The server stopped while it made the response. Send the request again.")
+                .end_abandoned(&record, "The server stopped while it made the response. Send the request again.")
                 .await;
         }
         if age >= LIFETIME_MS {
-            return self.abandon(&record, TOO_OLD).await;
+            return self.end_abandoned(&record, TOO_OLD).await;
         }
         // The longer a response waits, the rarer its message is sent again: the queue may be long.
         let until = now.plus_ms(LOST_AFTER_MS.max(age / 2));
         if self.jobs.postpone(&record, until).await?.is_written() {
             tracing::warn!(response.id = record.key.response_id, "worker woken again");
-            self.queue.wake(&record, Duration::ZERO).await;
+            self.queues.wake_for_response(&record, Duration::ZERO).await;
         }
         Ok(())
     }
 
     /// Ends a response that no process runs.
-    async fn abandon(&self, record: &ResponseRecord, message: &str) -> Result<(), Error> {
+    async fn end_abandoned(&self, record: &ResponseRecord, message: &str) -> Result<(), Error> {
         let request = self.records.request(&record.key).await;
         if let Err(error) = &request {
             tracing::error!(error = %ErrorChain(error), "request of a response cannot be read");
         }
         let skeleton = skeleton_of(request.ok().flatten().as_ref());
-        self.finalizer.abandon(record, &skeleton, message).await
+        self.finalizer.end_abandoned(record, &skeleton, message).await
     }
 }

@@ -11,10 +11,11 @@ use crate::app::ledger::Ledger;
 use crate::app::models::Models;
 use crate::app::telemetry::{self, TelemetryEvent};
 use crate::app::webhooks::Deliverer;
-use crate::data::{DUE_SHARDS, Due, DueIndex, MeterKey, Meters, Reservation, SWEEP_INTERVAL_MS, SettleOutcome};
+use crate::data::{DUE_SHARDS, Due, DueIndex, Meters, SWEEP_INTERVAL_MS, SettleOutcome};
 use crate::model::catalog::ModelKind;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error_chain::ErrorChain;
+use crate::model::meter::{MeterKey, Reservation};
 use crate::model::money::MicroUsd;
 use crate::model::usage::Operation;
 
@@ -95,10 +96,13 @@ impl Sweeper {
 
     async fn sweep_meter(&self, meter: &MeterKey, now: Timestamp, report: &mut SweepReport) -> Result<(), Error> {
         let Some(shard) = self.meters.shard(meter).await? else { return Ok(()) };
+        let models = self.models.known();
         let (expired, running): (Vec<Reservation>, Vec<Reservation>) =
             shard.reservations.into_iter().partition(|reservation| reservation.id.lease_until() <= now);
         for reservation in &expired {
-            let operation = self.operation_of(&reservation.model);
+            // The model may have been removed from the catalog since.
+            let kind = models.catalog.model(&reservation.model).map_or(ModelKind::Chat, |model| model.kind);
+            let operation = Operation::of(kind);
             if self.ledger.settle_expired(meter, reservation, operation).await? == SettleOutcome::Settled {
                 report.reservations_settled += 1;
                 report.charged += reservation.amount;
@@ -107,13 +111,5 @@ impl Sweeper {
         let next = running.iter().map(|reservation| reservation.id.lease_until()).min();
         let next = next.map(|next| next.min(now.plus_ms(SWEEP_INTERVAL_MS)));
         Ok(self.meters.set_due(meter, next).await?)
-    }
-
-    fn operation_of(&self, model: &str) -> Operation {
-        match self.models.known().catalog.model(model).map(|model| model.kind) {
-            Some(ModelKind::Embedding) => Operation::Embeddings,
-            Some(ModelKind::Moderation) => Operation::Moderations,
-            Some(ModelKind::Chat) | None => Operation::Completions,
-        }
     }
 }

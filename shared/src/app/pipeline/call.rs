@@ -16,10 +16,9 @@ use crate::dialects::openai_chat::bound;
 use crate::model::catalog::{Model, ModelKind};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::invalid::Invalid;
-use crate::model::money::MicroUsd;
 use crate::model::project::Caller;
 use crate::model::provider::Endpoint;
-use crate::model::tokens::{Bound, Price, Usage};
+use crate::model::tokens::Bound;
 use crate::model::usage::Operation;
 
 /// How a call is to be run: the wishes of its request's headers.
@@ -99,7 +98,7 @@ impl Call {
     ) -> Result<Self, Error> {
         let model = find_model(&served, &body.model, endpoint)?.clone();
         if caller.project.limits.budget.is_some() {
-            bound::check_accountable(&body, &model)?;
+            model.check_accountable(bound::billed_beside(&body))?;
         }
         let time = TimeLimit::of_model(clock, &model, options.deadline);
         Ok(Self {
@@ -122,11 +121,6 @@ impl Call {
         AdmissionRequest::new(&self.caller.project, &self.model, &self.body, &self.bound, self.lease_until)
     }
 
-    /// The price of `usage`; nothing for a model without a price.
-    pub(in crate::app) fn cost(&self, usage: &Usage) -> MicroUsd {
-        self.model.price.map_or(MicroUsd(0), |price: Price| price.cost(usage))
-    }
-
     /// The limit of output tokens that the provider is sent; `budgeted`: whether a budget pays.
     pub(in crate::app) fn output_limit(&self, budgeted: bool) -> Option<u64> {
         bound::limit_to_send(&self.body, &self.model, &self.caller.project.policy, budgeted)
@@ -138,11 +132,7 @@ impl Call {
             project_id: &self.caller.project.id,
             api_key_id: &self.caller.api_key_id,
             model: &self.model.name,
-            operation: match self.endpoint {
-                Endpoint::ChatCompletions | Endpoint::Completions => Operation::Completions,
-                Endpoint::Embeddings => Operation::Embeddings,
-                Endpoint::Moderations => Operation::Moderations,
-            },
+            operation: Operation::of(self.model.kind),
         }
     }
 }

@@ -17,22 +17,19 @@ use crate::model::money::MicroUsd;
 /// The part of a call that depends on its kind: from the admission to the settlement.
 pub(in crate::app) trait Runner: Send + Sync + 'static {
     /// Runs an admitted call: calls the provider, sends the answer, settles.
-    fn run(
-        &self,
-        pipeline: &Pipeline,
-        call: &Call,
-        open: &mut OpenCall,
-        sender: &mut ResponseSender,
-    ) -> impl Future<Output = ()> + Send;
+    fn run(&self, open: &mut OpenCall<'_>, sender: &mut ResponseSender) -> impl Future<Output = ()> + Send;
 
-    /// Answers with the events of the response that another run of the same request writes.
+    /// Answers with the events of the response that another run of the same request writes. Only keys of
+    /// `POST /v1/responses` name responses.
     fn follow_response(
         &self,
-        call: &Call,
+        _call: &Call,
         response_id: String,
-        metadata: CallMetadata,
-        sender: &mut ResponseSender,
-    ) -> impl Future<Output = Result<(), Error>> + Send;
+        _metadata: CallMetadata,
+        _sender: &mut ResponseSender,
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        std::future::ready(Err(Error::not_found("response", response_id)))
+    }
 }
 
 impl Pipeline {
@@ -59,18 +56,18 @@ impl Pipeline {
                 tracing::error!("call panicked");
                 let error = Error::internal("finish the call")("it panicked");
                 if let Some(open) = &open {
-                    self.settle_panicked(call, open, &error).await;
+                    open.fail_panicked(&error).await;
                 }
                 sender.fail(error).await;
             }
         }
     }
 
-    async fn work(
-        &self,
-        call: &Call,
+    async fn work<'a>(
+        &'a self,
+        call: &'a Call,
         runner: &impl Runner,
-        slot: &mut Option<OpenCall>,
+        slot: &mut Option<OpenCall<'a>>,
         sender: &mut ResponseSender,
     ) -> Result<(), Error> {
         loop {
@@ -79,12 +76,12 @@ impl Pipeline {
                     let lease = open.lease.clone();
                     tokio::select! {
                         biased;
-                        () = Box::pin(runner.run(self, call, open, sender)) => return Ok(()),
+                        () = Box::pin(runner.run(open, sender)) => return Ok(()),
                         never = self.idempotency.keep_lease(lease.as_ref()) => match never {},
                     }
                 }
                 Start::Cached(entry, open) => {
-                    self.answer_cached(open, entry, sender).await;
+                    answer_cached(open, entry, sender).await;
                     return Ok(());
                 }
                 Start::Follow(record, open) => {
@@ -104,42 +101,26 @@ impl Pipeline {
         &self,
         call: &Call,
         record: Record,
-        open: Option<&OpenCall>,
+        open: Option<&OpenCall<'_>>,
         metadata: CallMetadata,
         sender: &mut ResponseSender,
     ) -> Result<Followed, Error> {
         let Some(plan) = &call.key else { return Ok(Followed::Died) };
         let release = async {
             if let Some(open) = open {
-                self.release(open).await;
+                open.release().await;
             }
         };
         let follow = self.idempotency.follow(plan, record, sender, metadata);
         let (followed, ()) = tokio::join!(tokio::time::timeout_at(call.time.deadline, follow), release);
         followed.unwrap_or_else(|_| Err(Error::Contended("this Idempotency-Key's request, which is still running")))
     }
+}
 
-    async fn answer_cached(&self, open: &mut OpenCall, entry: CacheEntry, sender: &mut ResponseSender) {
-        open.metadata.cost = Some(MicroUsd(0));
-        let content_type = ContentType::from_name(&entry.content_type);
-        sender.send_whole(content_type, entry.body.clone(), open.metadata.clone()).await;
-        sender.flush().await;
-        tokio::join!(self.release(open), self.complete(open, true, success_answer(content_type, entry.body)));
-    }
-
-    /// Settles a call whose task panicked: at its usage so far if a provider was called, else at nothing.
-    async fn settle_panicked(&self, call: &Call, open: &OpenCall, error: &Error) {
-        let settle = async {
-            match (open.is_closed(), open.used.is_sent()) {
-                (true, _) => {}
-                (false, true) => {
-                    let usage = open.used.total(&call.bound);
-                    open.report(call, &usage, true);
-                    self.settle(call, open, &usage).await;
-                }
-                (false, false) => self.release(open).await,
-            }
-        };
-        tokio::join!(settle, self.complete_failed(call, open, error));
-    }
+async fn answer_cached(open: &mut OpenCall<'_>, entry: CacheEntry, sender: &mut ResponseSender) {
+    open.metadata.cost = Some(MicroUsd(0));
+    let content_type = ContentType::from_name(&entry.content_type);
+    sender.send_whole(content_type, entry.body.clone(), open.metadata.clone()).await;
+    sender.flush().await;
+    tokio::join!(open.release(), open.complete(true, success_answer(content_type, entry.body)));
 }

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::dialects::openai_chat::bound::estimated_usage;
 use crate::model::provider::{Event, Whole};
 use crate::model::tokens::{Bound, Usage};
 
@@ -51,6 +50,6 @@ impl UsageMeter {
     /// The usage to charge: as the provider reported it, else the estimate of an uncounted answer.
     pub(in crate::app) fn total(&self, bound: &Bound) -> Usage {
         let reported = *self.0.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        reported.unwrap_or_else(|| estimated_usage(bound, self.received_bytes()))
+        reported.unwrap_or_else(|| bound.estimate(self.received_bytes()))
     }
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::load_project;
 use crate::app::auth::Auth;
 use crate::app::error::Error;
-use crate::app::page::{Cursor, MAX_ID_LENGTH, Page};
 use crate::data::{ApiKeys, ProjectRecords, Stores};
 use crate::model::clock::Clock;
 use crate::model::id;
 use crate::model::invalid::Invalid;
+use crate::model::page::{Cursor, Page};
 use crate::model::project::{ApiKey, ApiKeySecret, Name, Project, ServiceAccount};
 
 /// A new service account with its key.
@@ -77,14 +77,9 @@ impl ServiceAccounts {
     /// # Errors
     /// `NotFound` if the project has no service account with that id.
     pub async fn get(&self, project_id: &str, id: &str) -> Result<ServiceAccount, Error> {
-        let found = match id.len() {
-            0..=MAX_ID_LENGTH => {
-                let project = load_project(&self.projects, project_id).await?;
-                self.records.service_account(&project.id, id).await?
-            }
-            _ => None,
-        };
-        found.ok_or_else(|| Error::NotFound { kind: "service account", id: id.to_owned() })
+        let project = load_project(&self.projects, project_id).await?;
+        let found = self.records.service_account(&project.id, id).await?;
+        found.ok_or_else(|| Error::not_found("service account", id))
     }
 
     /// Returns a page of the service accounts of a project, oldest first.
@@ -119,11 +114,8 @@ impl ServiceAccounts {
     /// `NotFound` if the project has no key with that id.
     pub async fn api_key(&self, project_id: &str, id: &str) -> Result<(Project, ApiKey), Error> {
         let project = load_project(&self.projects, project_id).await?;
-        let found = match id.len() {
-            0..=MAX_ID_LENGTH => self.records.by_id(&project.id, id).await?,
-            _ => None,
-        };
-        let key = found.ok_or_else(|| Error::NotFound { kind: "API key", id: id.to_owned() })?;
+        let found = self.records.by_id(&project.id, id).await?;
+        let key = found.ok_or_else(|| Error::not_found("API key", id))?;
         Ok((project, key))
     }
 

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use super::admission::Admission;
 use super::auth::Auth;
 use super::error::Error;
-use super::page::{Cursor, MAX_ID_LENGTH, Page};
 use crate::data::{ProjectRecords, Stores};
 use crate::model::backoff;
 use crate::model::clock::Clock;
 use crate::model::id;
+use crate::model::page::{Cursor, Page};
 use crate::model::project::{Limits, Name, Policy, Project};
 use crate::model::project_patch::ProjectPatch;
 
@@ -126,9 +126,5 @@ impl Projects {
 /// # Errors
 /// `NotFound` if there is no project with that id.
 pub(super) async fn load_project(records: &ProjectRecords, id: &str) -> Result<Project, Error> {
-    let found = match id.len() {
-        0..=MAX_ID_LENGTH => records.get(id).await?,
-        _ => None,
-    };
-    found.ok_or_else(|| Error::NotFound { kind: "project", id: id.to_owned() })
+    records.get(id).await?.ok_or_else(|| Error::not_found("project", id))
 }

@@ -1,6 +1,5 @@
 //! Accepting a response for a worker.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,74 +7,45 @@ use bytes::Bytes;
 use super::PlannedResponse;
 use super::follow::{Follower, WATCH_MS};
 use super::record::chunk;
-use crate::app::answer::{Head, ResponseSender};
+use crate::app::answer::ResponseSender;
 use crate::app::error::Error;
 use crate::app::generation::LOST_AFTER_MS;
 use crate::app::idempotency::success_answer;
-use crate::app::jobs::JobQueue;
-use crate::app::pipeline::{Call, OpenCall, Pipeline};
+use crate::app::pipeline::OpenCall;
+use crate::app::worker_queues::WorkerQueues;
 use crate::data::{EventReader, KeyCompletion, NewResponse, ResponseRecord, ResponseRecords, WriteOutcome};
 use crate::dialects::ContentType;
-use crate::dialects::openai_responses::{EventBuilder, Status};
+use crate::dialects::openai_responses::EventBuilder;
+use crate::model::response::Status;
 
 /// Accepts responses that workers make.
 pub(in crate::app) struct Acceptor {
-    pub(in crate::app) pipeline: Arc<Pipeline>,
     pub(in crate::app) records: ResponseRecords,
-    pub(in crate::app) queue: JobQueue,
+    pub(in crate::app) queues: WorkerQueues,
     pub(in crate::app) follower: Follower,
 }
 
 impl Acceptor {
     /// Accepts a response to be made in the background: from here on it ends in a terminal status, whatever dies.
-    pub(super) async fn accept(
-        &self,
-        call: &Call,
-        open: &mut OpenCall,
-        planned: &PlannedResponse,
-        sender: &mut ResponseSender,
-    ) {
-        let new = self.new_job(call, open, planned);
+    pub(super) async fn accept(&self, open: &OpenCall<'_>, planned: &PlannedResponse, sender: &mut ResponseSender) {
+        let new = new_job(open, planned);
         if let Err(error) = self.write_job(open, &new).await {
-            self.pipeline.complete_failed(call, open, &error).await;
+            open.complete_failed(&error).await;
             return sender.fail(error).await;
         }
-        self.queue.wake(&new.record, Duration::ZERO).await;
+        self.queues.wake_for_response(&new.record, Duration::ZERO).await;
         let metadata = open.metadata.clone();
         if planned.create.stream {
-            sender.begin(Head::stream(metadata));
-            self.follower.follow(&planned.key, EventReader::after(None), call.time.deadline, sender).await;
+            sender.begin_stream(metadata);
+            self.follower.follow(&planned.key, EventReader::after(None), open.call.time.deadline, sender).await;
         } else {
             sender.send_whole(ContentType::Json, planned.skeleton(Status::Queued).to_bytes(), metadata).await;
         }
     }
 
-    fn new_job(&self, call: &Call, open: &OpenCall, planned: &PlannedResponse) -> NewResponse {
-        let skeleton = planned.skeleton(Status::Queued);
-        let mut builder = EventBuilder::new(skeleton.clone(), 0, planned.created_at);
-        let first = [builder.created_event(Status::Queued), builder.queued_event()];
-        let stream = planned.create.stream;
-        let record = ResponseRecord {
-            fence: 0,
-            runs: 0,
-            next_sequence: first.len() as u64,
-            watched_until: if stream { planned.created_at.plus_ms(WATCH_MS) } else { planned.created_at },
-            due_at: Some(planned.created_at.plus_ms(LOST_AFTER_MS)),
-            reservation: Some(open.admitted.to_stored(1, call.bound, call.model.price)),
-            ..planned.record(call, Status::Queued)
-        };
-        let answer = match stream {
-            true => success_answer(ContentType::EventStream, Bytes::new()),
-            false => success_answer(ContentType::Json, skeleton.to_bytes()),
-        };
-        let key = open.lease.clone().map(|lease| KeyCompletion { lease, answer, follows: stream });
-        let request = planned.stored_request(skeleton, call.output_limit(open.admitted.budgeted));
-        NewResponse { record, request, events: chunk(&first), response: None, key }
-    }
-
     /// Writes an accepted response, together with the completion of its idempotency key: one key makes one response. If
     /// the response was not written, its reservation is given back. While that is unknown, the reservation stays.
-    async fn write_job(&self, open: &OpenCall, new: &NewResponse) -> Result<(), Error> {
+    async fn write_job(&self, open: &OpenCall<'_>, new: &NewResponse) -> Result<(), Error> {
         let (error, reservation_is_free) = match self.records.create(new).await {
             Ok(WriteOutcome::Written) => {
                 open.hand_over();
@@ -93,9 +63,32 @@ impl Acceptor {
             },
         };
         match reservation_is_free {
-            true => self.pipeline.release(open).await,
+            true => open.release().await,
             false => open.hand_over(),
         }
         Err(error)
     }
+}
+
+fn new_job(open: &OpenCall<'_>, planned: &PlannedResponse) -> NewResponse {
+    let skeleton = planned.skeleton(Status::Queued);
+    let mut builder = EventBuilder::new(skeleton.clone(), 0, planned.created_at);
+    let first = [builder.created_event(Status::Queued), builder.queued_event()];
+    let stream = planned.create.stream;
+    let record = ResponseRecord {
+        fence: 0,
+        runs: 0,
+        next_sequence: first.len() as u64,
+        watched_until: if stream { planned.created_at.plus_ms(WATCH_MS) } else { planned.created_at },
+        due_at: Some(planned.created_at.plus_ms(LOST_AFTER_MS)),
+        reservation: Some(open.reservation_of_first_run()),
+        ..planned.record(open.call, Status::Queued)
+    };
+    let answer = match stream {
+        true => success_answer(ContentType::EventStream, Bytes::new()),
+        false => success_answer(ContentType::Json, skeleton.to_bytes()),
+    };
+    let key = open.lease.clone().map(|lease| KeyCompletion { lease, answer, follows: stream });
+    let request = planned.stored_request(skeleton, open.output_limit());
+    NewResponse { record, request, events: chunk(&first), response: None, key }
 }

@@ -3,10 +3,11 @@
 use super::Responses;
 use crate::app::error::Error;
 use crate::app::generation::{read_output, read_request};
-use crate::dialects::openai_responses::{CreateResponse, Item, Status};
+use crate::dialects::openai_responses::{CreateResponse, Item};
 use crate::model::clock::Timestamp;
 use crate::model::invalid::Invalid;
 use crate::model::message::ResponseKey;
+use crate::model::response::Status;
 
 /// The turns before a response.
 pub(super) struct Context {

@@ -16,10 +16,10 @@ pub(super) use accept::Acceptor;
 pub(super) use follow::Follower;
 pub(super) use foreground::Foreground;
 
-use super::answer::{CallAnswer, CallMetadata, Head, ResponseSender};
+use super::answer::{CallAnswer, CallMetadata, ResponseSender};
 use super::conversations::Conversations;
 use super::error::Error;
-use super::idempotency::{KeyPlan, fingerprint};
+use super::idempotency::KeyPlan;
 use super::jobs::{Canceller, LIFETIME_MS};
 use super::models::Models;
 use super::pipeline::{Call, CallOptions, GRACE_MS, OpenCall, Pipeline, Runner, find_model};
@@ -82,7 +82,7 @@ impl Responses {
         let ResponseRequest { mut create, options } = request;
         let served = self.models.current().await?;
         find_model(&served, &create.model, Endpoint::ChatCompletions)?;
-        let fingerprint = fingerprint(&create.object);
+        let fingerprint = create.object.fingerprint();
         let context = self.load_context(&caller.project.id, &mut create).await?;
         let chat = create.chat(&context.items)?;
         let mut call = Call::new(&self.clock, caller, Endpoint::ChatCompletions, served, chat, &options)?;
@@ -111,10 +111,10 @@ struct ResponseRunner {
 }
 
 impl Runner for ResponseRunner {
-    async fn run(&self, _: &Pipeline, call: &Call, open: &mut OpenCall, sender: &mut ResponseSender) {
+    async fn run(&self, open: &mut OpenCall<'_>, sender: &mut ResponseSender) {
         match self.planned.create.background {
-            true => Box::pin(self.responses.acceptor.accept(call, open, &self.planned, sender)).await,
-            false => Box::pin(self.responses.foreground.make(call, open, &self.planned, sender)).await,
+            true => Box::pin(self.responses.acceptor.accept(open, &self.planned, sender)).await,
+            false => Box::pin(self.responses.foreground.make(open, &self.planned, sender)).await,
         }
     }
 
@@ -127,8 +127,8 @@ impl Runner for ResponseRunner {
     ) -> Result<(), Error> {
         let key = ResponseKey { response_id, ..self.planned.key.clone() };
         let found = self.responses.records.get(&key).await?.filter(|found| !found.deleted);
-        found.ok_or_else(|| Error::NotFound { kind: "response", id: key.response_id.clone() })?;
-        sender.begin(Head::stream(metadata));
+        found.ok_or_else(|| Error::not_found("response", &key.response_id))?;
+        sender.begin_stream(metadata);
         let reader = EventReader::after(None);
         self.responses.follower.follow(&key, reader, call.time.deadline, sender).await;
         Ok(())

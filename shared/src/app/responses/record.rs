@@ -4,10 +4,10 @@ use super::PlannedResponse;
 use crate::app::pipeline::Call;
 use crate::app::telemetry::current_traceparent;
 use crate::data::ResponseRecord;
-use crate::dialects::openai_responses::{ResponseEvent, Status, StoredRequest};
-use crate::model::money::MicroUsd;
+use crate::dialects::openai_responses::{ResponseEvent, StoredRequest};
 use crate::model::object::Object;
-use crate::model::tokens::Usage;
+use crate::model::response::Status;
+use crate::model::tokens::Charge;
 use bytes::Bytes;
 
 impl PlannedResponse {
@@ -33,8 +33,7 @@ impl PlannedResponse {
             traceparent: current_traceparent(),
             reservation: None,
             output_bytes: 0,
-            usage: Usage::default(),
-            cost: MicroUsd(0),
+            charge: Charge::default(),
         }
     }
 

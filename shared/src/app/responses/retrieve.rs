@@ -3,17 +3,18 @@
 use std::time::Duration;
 
 use super::Responses;
-use crate::app::answer::{CallAnswer, CallMetadata, Head, ResponseSender};
+use crate::app::answer::{CallAnswer, CallMetadata, ResponseSender};
 use crate::app::error::Error;
 use crate::app::generation::read_request;
 use crate::app::pipeline::TimeLimit;
 use crate::data::{EventReader, StoredResponse};
-use crate::dialects::openai_responses::{CreateResponse, Item, Status, cancelled_response, deleted_response, is_id};
+use crate::dialects::openai_responses::{CreateResponse, Item, cancelled_response, deleted_response, is_id};
 use crate::model::clock::Timestamp;
 use crate::model::invalid::Invalid;
 use crate::model::message::ResponseKey;
 use crate::model::object::Object;
 use crate::model::project::Caller;
+use crate::model::response::Status;
 
 /// The longest that one request follows where the function has no end of its own.
 const LONGEST: Duration = Duration::from_secs(3_600);
@@ -49,7 +50,7 @@ impl Responses {
         let deadline = TimeLimit::new(&self.clock, LONGEST, function_ends).deadline;
         let (mut sender, answer) = ResponseSender::new(deadline);
         let metadata = CallMetadata { model: found.record.model, ..CallMetadata::default() };
-        sender.begin(Head::stream(metadata));
+        sender.begin_stream(metadata);
         let (follower, key) = (self.follower.clone(), found.record.key);
         self.tasks.spawn(async move {
             Box::pin(follower.follow(&key, EventReader::after(starting_after), deadline, &mut sender)).await;
@@ -109,7 +110,7 @@ impl Responses {
 
     /// A response that this caller may see.
     pub(super) async fn find_visible(&self, caller: &Caller, response_id: &str) -> Result<StoredResponse, Error> {
-        let not_found = || Error::NotFound { kind: "response", id: response_id.to_owned() };
+        let not_found = || Error::not_found("response", response_id);
         // An id becomes part of a key of the table; text that cannot be an id belongs to nothing.
         if !is_id(response_id) {
             return Err(not_found());

@@ -1,15 +1,13 @@
 //! The span of one call to a provider. It follows the `OpenTelemetry` semantic conventions for generative AI.
 
-use std::borrow::Cow;
-
 use futures_util::StreamExt as _;
 use futures_util::stream::{BoxStream, unfold};
 use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt as _};
 use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
-use serde::Deserialize;
 
 use super::{Telemetry, traceparent};
-use crate::dialects::openai_chat::transcript::{ChatMessage, Output, input_messages};
+use crate::dialects::openai_chat::AnswerSummary;
+use crate::dialects::openai_chat::transcript::{Output, input_messages};
 use crate::model::object::Object;
 use crate::model::provider::{Endpoint, Event, Failure, Whole};
 use crate::model::tokens::Usage;
@@ -19,18 +17,6 @@ pub(in crate::app) struct Generation {
     context: Context,
     /// The summary of the answer. `None` if the span is not recorded.
     summary: Option<Box<AnswerSummary>>,
-}
-
-/// The properties of an answer that its span gets when it ends.
-#[derive(Default)]
-struct AnswerSummary {
-    id: Option<String>,
-    model: Option<String>,
-    /// One for each choice, by the index of the choice.
-    finish_reasons: Vec<Option<String>>,
-    usage: Option<Usage>,
-    /// The messages, if spans contain them.
-    output: Option<Output>,
 }
 
 impl Generation {
@@ -99,19 +85,16 @@ impl Generation {
 
     /// Adds an answer, or a chunk of one, to the summary.
     fn record_answer(&mut self, json: &[u8], usage: Option<Usage>) {
-        let Some(summary) = &mut self.summary else { return };
-        summary.usage = usage.or(summary.usage);
-        // JSON of another shape is skipped: telemetry must not fail a call.
-        if let Ok(answer) = serde_json::from_slice(json) {
-            summary.add(answer);
+        if let Some(summary) = &mut self.summary {
+            summary.add(json, usage);
         }
     }
 
     fn record_failure(&self, failure: &Failure) {
         let span = self.context.span();
         if span.is_recording() {
-            span.set_attribute(KeyValue::new("error.type", error_type(failure)));
-            span.set_status(Status::error(error_type(failure)));
+            span.set_attribute(KeyValue::new("error.type", failure.kind()));
+            span.set_status(Status::error(failure.kind()));
         }
     }
 }
@@ -120,88 +103,32 @@ impl Drop for Generation {
     fn drop(&mut self) {
         let Some(summary) = self.summary.take() else { return };
         let span = self.context.span();
-        span.set_attributes(summary.into_attributes());
+        span.set_attributes(to_attributes(*summary));
         span.end();
     }
 }
 
-/// The members of an answer, or of a chunk of one, that the summary uses.
-#[derive(Deserialize)]
-struct Answer<'a> {
-    #[serde(borrow, default)]
-    id: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    model: Option<Cow<'a, str>>,
-    #[serde(default)]
-    choices: Vec<Choice>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    #[serde(default)]
-    index: usize,
-    #[serde(default)]
-    finish_reason: Option<String>,
-    #[serde(alias = "delta", default)]
-    message: Option<ChatMessage>,
-}
-
-/// The largest number of choices that a call can request. Choices beyond it are ignored, so that a wrong index cannot
-/// allocate much memory.
-const MAX_CHOICES: usize = 128;
-
-impl AnswerSummary {
-    fn add(&mut self, answer: Answer<'_>) {
-        self.id = self.id.take().or_else(|| answer.id.map(Cow::into_owned));
-        self.model = self.model.take().or_else(|| answer.model.map(Cow::into_owned));
-        for choice in answer.choices.into_iter().filter(|choice| choice.index < MAX_CHOICES) {
-            if choice.index >= self.finish_reasons.len() {
-                self.finish_reasons.resize(choice.index + 1, None);
-            }
-            if let (Some(output), Some(message)) = (&mut self.output, choice.message) {
-                output.add(choice.index, message);
-            }
-            if choice.finish_reason.is_some() {
-                self.finish_reasons[choice.index] = choice.finish_reason;
-            }
-        }
+/// The attributes of a span from the summary of its answer.
+fn to_attributes(summary: AnswerSummary) -> Vec<KeyValue> {
+    let AnswerSummary { id, model, finish_reasons, usage, output } = summary;
+    let texts = [("gen_ai.response.id", id), ("gen_ai.response.model", model)];
+    let mut attributes: Vec<KeyValue> =
+        texts.into_iter().filter_map(|(name, text)| Some(KeyValue::new(name, text?))).collect();
+    if let Some(output) = output.and_then(|output| output.to_json(&finish_reasons)) {
+        attributes.push(KeyValue::new("gen_ai.output.messages", output));
     }
-
-    fn into_attributes(self) -> Vec<KeyValue> {
-        let texts = [("gen_ai.response.id", self.id), ("gen_ai.response.model", self.model)];
-        let mut attributes: Vec<KeyValue> =
-            texts.into_iter().filter_map(|(name, text)| Some(KeyValue::new(name, text?))).collect();
-        if let Some(output) = self.output.and_then(|output| output.to_json(&self.finish_reasons)) {
-            attributes.push(KeyValue::new("gen_ai.output.messages", output));
-        }
-        let reasons: Vec<StringValue> = self.finish_reasons.into_iter().flatten().map(StringValue::from).collect();
-        if !reasons.is_empty() {
-            attributes.push(KeyValue::new("gen_ai.response.finish_reasons", Value::Array(Array::String(reasons))));
-        }
-        if let Some(usage) = self.usage {
-            let mut count = |name, tokens: u64| {
-                attributes.push(KeyValue::new(name, i64::try_from(tokens).unwrap_or(i64::MAX)));
-            };
-            count("gen_ai.usage.input_tokens", usage.input);
-            count("gen_ai.usage.output_tokens", usage.output);
-            count("gen_ai.usage.cache_read.input_tokens", usage.cached_input);
-            count("gen_ai.usage.cache_creation.input_tokens", usage.cache_write);
-        }
-        attributes
+    let reasons: Vec<StringValue> = finish_reasons.into_iter().flatten().map(StringValue::from).collect();
+    if !reasons.is_empty() {
+        attributes.push(KeyValue::new("gen_ai.response.finish_reasons", Value::Array(Array::String(reasons))));
     }
-}
-
-/// Returns the value of `error.type`: one of a small set of words or status codes.
-fn error_type(failure: &Failure) -> Cow<'static, str> {
-    match failure {
-        Failure::Unreachable(_) => "unreachable".into(),
-        Failure::TimedOut { .. } => "timeout".into(),
-        Failure::Throttled { .. } => "429".into(),
-        Failure::Unavailable { status, .. } | Failure::Refused { status, .. } => status.to_string().into(),
-        Failure::Unauthorized { .. } => "401".into(),
-        Failure::NotSetUp { .. } => "not_set_up".into(),
-        Failure::Malformed(_) => "malformed".into(),
-        Failure::Unsupported { .. } => "unsupported".into(),
-        Failure::CircuitOpen { .. } => "circuit_open".into(),
+    if let Some(usage) = usage {
+        let mut count = |name, tokens: u64| {
+            attributes.push(KeyValue::new(name, i64::try_from(tokens).unwrap_or(i64::MAX)));
+        };
+        count("gen_ai.usage.input_tokens", usage.input);
+        count("gen_ai.usage.output_tokens", usage.output);
+        count("gen_ai.usage.cache_read.input_tokens", usage.cached_input);
+        count("gen_ai.usage.cache_creation.input_tokens", usage.cache_write);
     }
+    attributes
 }

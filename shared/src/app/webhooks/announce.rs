@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::queue::DeliveryQueue;
 use crate::app::error::Error;
+use crate::app::worker_queues::WorkerQueues;
 use crate::data::{DeliveryRecords, EndpointRecords, Stores};
 use crate::model::clock::Clock;
 use crate::model::webhook::{Delivery, WebhookEndpoint, WebhookEvent};
@@ -14,7 +14,7 @@ use crate::model::webhook::{Delivery, WebhookEndpoint, WebhookEvent};
 pub struct Announcer {
     endpoints: EndpointRecords,
     deliveries: DeliveryRecords,
-    queue: DeliveryQueue,
+    queues: WorkerQueues,
     clock: Clock,
 }
 
@@ -24,7 +24,7 @@ impl Announcer {
         Self {
             endpoints: stores.webhook_endpoints(),
             deliveries: stores.deliveries(),
-            queue: DeliveryQueue::new(stores.queues.clone()),
+            queues: WorkerQueues(stores.queues.clone()),
             clock,
         }
     }
@@ -58,7 +58,7 @@ impl Announcer {
         let delivery = Delivery::new(event, endpoint, traceparent, self.clock.now());
         // The write is refused if the delivery exists. It was woken when it was created.
         if self.deliveries.create(&delivery).await?.is_written() {
-            self.queue.wake(&delivery, Duration::ZERO).await;
+            self.queues.wake_for_delivery(&delivery, Duration::ZERO).await;
         }
         Ok(())
     }

@@ -8,10 +8,10 @@ use opentelemetry::{Context, KeyValue};
 use tokio::time::Instant;
 
 use super::edit::change_endpoint;
-use super::queue::DeliveryQueue;
 use super::require_receivers;
 use crate::app::error::Error;
 use crate::app::telemetry::{self, Telemetry, TelemetryEvent};
+use crate::app::worker_queues::WorkerQueues;
 use crate::data::{DeliveryRecords, EndpointRecords, Guard, MAX_DELAY, Stores};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::id;
@@ -29,7 +29,7 @@ const _: () = assert!(LONGEST_MESSAGE_DELAY_MS == MAX_DELAY.as_secs() * 1_000);
 pub struct Deliverer {
     endpoints: EndpointRecords,
     deliveries: DeliveryRecords,
-    queue: DeliveryQueue,
+    queues: WorkerQueues,
     receivers: Option<Arc<dyn Receivers>>,
     clock: Clock,
 }
@@ -40,7 +40,7 @@ impl Deliverer {
         Self {
             endpoints: stores.webhook_endpoints(),
             deliveries: stores.deliveries(),
-            queue: DeliveryQueue::new(stores.queues.clone()),
+            queues: WorkerQueues(stores.queues.clone()),
             receivers,
             clock,
         }
@@ -145,7 +145,7 @@ impl Deliverer {
             DeliveryState::Pending(pending) => {
                 let delay = Duration::from_millis(now.until(pending.next_attempt_at));
                 if delay <= MAX_DELAY {
-                    self.queue.wake(delivery, delay).await;
+                    self.queues.wake_for_delivery(delivery, delay).await;
                 }
                 Ok(())
             }
@@ -174,7 +174,7 @@ impl Deliverer {
         let Some(swept) = delivery.postpone(now) else { return Ok(()) };
         // The write is refused if another sweep was faster, or if the delivery went on. Neither needs a message.
         if self.deliveries.save(&swept, Guard::Revision(&revision)).await?.is_written() {
-            self.queue.wake(&swept, Duration::ZERO).await;
+            self.queues.wake_for_delivery(&swept, Duration::ZERO).await;
         }
         Ok(())
     }

@@ -4,34 +4,13 @@ use std::time::Duration;
 
 use super::Webhooks;
 use crate::app::error::Error;
-use crate::app::page::{Cursor, MAX_ID_LENGTH, Page};
 use crate::data::Guard;
+use crate::model::id;
 use crate::model::invalid::Invalid;
 use crate::model::message::DeliveryKey;
+use crate::model::page::{Cursor, Page};
 use crate::model::project::Caller;
-use crate::model::webhook::{Delivery, EndpointStatus};
-
-/// The state of the deliveries to list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeliveryStatus {
-    Pending,
-    Delivered,
-    Failed,
-}
-
-impl DeliveryStatus {
-    pub const ALL: [Self; 3] = [Self::Pending, Self::Delivered, Self::Failed];
-
-    /// `pending`, `delivered` or `failed`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Delivered => "delivered",
-            Self::Failed => "failed",
-        }
-    }
-}
+use crate::model::webhook::{Delivery, DeliveryStatus, EndpointStatus};
 
 impl Webhooks {
     /// Returns a page of the deliveries to an endpoint, newest first. Without `status`, the page has deliveries in all
@@ -48,7 +27,7 @@ impl Webhooks {
         cursor: &Cursor,
     ) -> Result<Page<Delivery>, Error> {
         let after = cursor.after.as_deref();
-        if after.is_some_and(|after| after.len() > MAX_ID_LENGTH) {
+        if after.is_some_and(|after| after.len() > id::MAX_LENGTH) {
             return Err(Invalid::field("after", "`after` is no id of a delivery.").into());
         }
         let endpoint = self.get(caller, endpoint_id).await?;
@@ -87,7 +66,7 @@ impl Webhooks {
         if !self.deliveries.save(&restarted, Guard::Revision(&revision)).await?.is_written() {
             return Err(Error::Conflict { kind: "webhook delivery" });
         }
-        self.queue.wake(&restarted, Duration::ZERO).await;
+        self.queues.wake_for_delivery(&restarted, Duration::ZERO).await;
         Ok(restarted)
     }
 
@@ -97,11 +76,8 @@ impl Webhooks {
             endpoint_id: endpoint_id.to_owned(),
             delivery_id: id.to_owned(),
         };
-        let found = match id.len() {
-            1..=MAX_ID_LENGTH => self.deliveries.get(&key, self.clock.now()).await?,
-            _ => None,
-        };
-        found.ok_or_else(|| Error::NotFound { kind: "webhook delivery", id: id.to_owned() })
+        let found = self.deliveries.get(&key, self.clock.now()).await?;
+        found.ok_or_else(|| Error::not_found("webhook delivery", id))
     }
 }
 

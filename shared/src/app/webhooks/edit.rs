@@ -1,7 +1,6 @@
 //! Reading and changing one endpoint.
 
 use crate::app::error::Error;
-use crate::app::page::MAX_ID_LENGTH;
 use crate::data::EndpointRecords;
 use crate::model::id;
 use crate::model::webhook::WebhookEndpoint;
@@ -18,11 +17,7 @@ pub(super) async fn load_endpoint(
     project_id: &str,
     id: &str,
 ) -> Result<WebhookEndpoint, Error> {
-    let found = match id.len() {
-        0..=MAX_ID_LENGTH => records.get(project_id, id).await?,
-        _ => None,
-    };
-    found.ok_or_else(|| Error::NotFound { kind: "webhook endpoint", id: id.to_owned() })
+    records.get(project_id, id).await?.ok_or_else(|| Error::not_found("webhook endpoint", id))
 }
 
 /// Changes an endpoint and returns it. `change` is called again if another request changes the endpoint at the same time.

@@ -3,9 +3,9 @@
 use super::edit::{change_endpoint, load_endpoint};
 use super::{Webhooks, require_receivers};
 use crate::app::error::Error;
-use crate::app::page::{Cursor, Page};
 use crate::model::id;
 use crate::model::invalid::Invalid;
+use crate::model::page::{Cursor, Page};
 use crate::model::patch::Patch;
 use crate::model::project::Caller;
 use crate::model::webhook::{

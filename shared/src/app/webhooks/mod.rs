@@ -9,26 +9,24 @@ mod deliver;
 mod deliveries;
 mod edit;
 mod endpoints;
-mod queue;
 
 use std::sync::Arc;
 
 use super::error::Error;
+use super::worker_queues::WorkerQueues;
 use crate::data::{DeliveryRecords, EndpointRecords, Stores};
 use crate::model::clock::Clock;
 use crate::model::webhook::Receivers;
-use queue::DeliveryQueue;
 
 pub use announce::Announcer;
 pub use deliver::Deliverer;
-pub use deliveries::DeliveryStatus;
 pub use endpoints::{EndpointChange, NewEndpoint};
 
 /// Operations of a project on its webhook endpoints and on the deliveries to them.
 pub struct Webhooks {
     endpoints: EndpointRecords,
     deliveries: DeliveryRecords,
-    queue: DeliveryQueue,
+    queues: WorkerQueues,
     receivers: Option<Arc<dyn Receivers>>,
     clock: Clock,
 }
@@ -39,7 +37,7 @@ impl Webhooks {
         Self {
             endpoints: stores.webhook_endpoints(),
             deliveries: stores.deliveries(),
-            queue: DeliveryQueue::new(stores.queues.clone()),
+            queues: WorkerQueues(stores.queues.clone()),
             receivers,
             clock,
         }

@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 
-use super::{ConversationRecords, EXISTS, MAX_CONCURRENT, StoredItem, read_conversation};
+use super::{ConversationKey, ConversationRecords, EXISTS, MAX_CONCURRENT, StoredItem, read_conversation};
 use crate::data::bucket::INLINE_BYTES;
 use crate::data::change::{Change, Returning, UpdateOutcome, Write, WriteOutcome};
 use crate::data::error::StoreError;
-use crate::data::item::{Item, insert, number, text};
+use crate::data::item::{Item, number, text};
 use crate::data::keys;
 use crate::data::table::conflict_pause;
 use crate::model::clock::Timestamp;
@@ -54,30 +54,28 @@ impl ConversationRecords {
     /// callers follow each other.
     pub async fn add_items(
         &self,
-        project_id: &str,
-        id: &str,
+        key: &ConversationKey,
         now: Timestamp,
         turn_id: &str,
         new: &[NewItem],
     ) -> Result<AddItemsOutcome, StoreError> {
-        let outcome = self.try_add_items(project_id, id, now, turn_id, new).await?;
+        let outcome = self.try_add_items(key, now, turn_id, new).await?;
         if outcome != AddItemsOutcome::Added {
-            self.delete_bodies(&folder(project_id, id, turn_id), new).await?;
+            self.delete_bodies(&folder(key, turn_id), new).await?;
         }
         Ok(outcome)
     }
 
     async fn try_add_items(
         &self,
-        project_id: &str,
-        id: &str,
+        key: &ConversationKey,
         now: Timestamp,
         turn_id: &str,
         new: &[NewItem],
     ) -> Result<AddItemsOutcome, StoreError> {
         let ids: Vec<&str> = new.iter().map(|item| item.id.as_str()).collect();
         for tried in 0..=MAX_TRIES {
-            let (Some(found), items) = self.load(project_id, id, &ids).await? else {
+            let (Some(found), items) = self.load(key, &ids).await? else {
                 return Ok(AddItemsOutcome::Absent);
             };
             // The SDK repeats a write whose answer was lost: this call itself may have put some of the items.
@@ -92,12 +90,12 @@ impl ConversationRecords {
                 break;
             }
             let turn = Turn { at: now.max(found.last_at.plus_ms(1)), id: turn_id.to_owned() };
-            let packed = self.pack_items(project_id, id, &turn, new).await?;
+            let packed = self.pack_items(key, &turn, new).await?;
             // Without the condition, two turns could take the same place, or add the same id twice.
             let change = Change::new("SET last_at = :at")
                 .only_if(format!("{EXISTS} AND last_at = :seen"))
                 .values([(":at", number(turn.at.0)), (":seen", number(found.last_at.0))]);
-            let head = Write::Change(keys::conversation(project_id, id), change);
+            let head = Write::Change(keys::conversation(key), change);
             let writes = std::iter::once(head).chain(packed.into_iter().map(Write::Put)).collect();
             if self.table.transact(writes).await?.is_written() {
                 return Ok(AddItemsOutcome::Added);
@@ -111,8 +109,7 @@ impl ConversationRecords {
     /// the conversation does not exist. No item of the turn stays then.
     pub async fn add_turn(
         &self,
-        project_id: &str,
-        id: &str,
+        key: &ConversationKey,
         turn: &Turn,
         new: &[NewItem],
     ) -> Result<WriteOutcome, StoreError> {
@@ -121,33 +118,33 @@ impl ConversationRecords {
             .only_if(format!("{EXISTS} AND last_at < :at"))
             .values([(":at", number(turn.at.0))])
             .returning(Returning::Changed);
-        let exists = match self.table.update(keys::conversation(project_id, id), change).await? {
+        let exists = match self.table.update(keys::conversation(key), change).await? {
             UpdateOutcome::Written(_) => true,
             // Another turn was added after this one began, or this turn is added again.
-            UpdateOutcome::Refused(Some(head)) => read_conversation(project_id, id, &head)?.is_some(),
+            UpdateOutcome::Refused(Some(head)) => read_conversation(key, &head)?.is_some(),
             UpdateOutcome::Refused(None) => false,
         };
         if exists {
-            self.put_turn(project_id, id, turn, new).await?;
+            self.put_turn(key, turn, new).await?;
             // A deletion looks for items after it has marked the conversation. It misses those that were put later.
-            if self.get(project_id, id).await?.is_some() {
+            if self.get(key).await?.is_some() {
                 return Ok(WriteOutcome::Written);
             }
         }
-        self.remove_turn(project_id, id, turn, new).await?;
+        self.remove_turn(key, turn, new).await?;
         Ok(WriteOutcome::Refused)
     }
 
-    async fn put_turn(&self, project_id: &str, id: &str, turn: &Turn, new: &[NewItem]) -> Result<(), StoreError> {
+    async fn put_turn(&self, key: &ConversationKey, turn: &Turn, new: &[NewItem]) -> Result<(), StoreError> {
         let numbered: Vec<_> = new.iter().enumerate().collect();
         for some in numbered.chunks(MAX_CONCURRENT) {
             let puts = some.iter().map(async |(n, new)| {
                 // If the item exists or has a tombstone, no item would refer to its body in the bucket.
-                let key = keys::conversation_item(project_id, id, &new.id);
-                if new.body.len() > INLINE_BYTES && self.table.get(key).await?.is_some() {
+                let item_key = keys::conversation_item(key, &new.id);
+                if new.body.len() > INLINE_BYTES && self.table.get(item_key).await?.is_some() {
                     return Ok(());
                 }
-                let item = self.pack_item(project_id, id, turn, *n, new).await?;
+                let item = self.pack_item(key, turn, *n, new).await?;
                 // A refusal means that the turn was added before: the item, or its tombstone, stays as it is.
                 self.table.put_new(item).await.map(drop)
             });
@@ -157,11 +154,11 @@ impl ConversationRecords {
     }
 
     /// Removes the items of a turn that were put, or may have been.
-    async fn remove_turn(&self, project_id: &str, id: &str, turn: &Turn, new: &[NewItem]) -> Result<(), StoreError> {
-        self.delete_bodies(&folder(project_id, id, &turn.id), new).await?;
+    async fn remove_turn(&self, key: &ConversationKey, turn: &Turn, new: &[NewItem]) -> Result<(), StoreError> {
+        self.delete_bodies(&folder(key, &turn.id), new).await?;
         let places: Vec<_> = new.iter().enumerate().map(|(n, new)| (&*new.id, turn.place(n))).collect();
         for some in places.chunks(MAX_CONCURRENT) {
-            let removals = some.iter().map(|(item_id, place)| self.bury_item(project_id, id, item_id, place, turn.at));
+            let removals = some.iter().map(|(item_id, place)| self.bury_item(key, item_id, place, turn.at));
             try_join_all(removals).await?;
         }
         Ok(())
@@ -175,33 +172,24 @@ impl ConversationRecords {
     /// Makes the items of a turn for the table. Puts large bodies into the bucket.
     pub(super) async fn pack_items(
         &self,
-        project_id: &str,
-        id: &str,
+        key: &ConversationKey,
         turn: &Turn,
         new: &[NewItem],
     ) -> Result<Vec<Item>, StoreError> {
-        let items = new.iter().enumerate().map(|(n, new)| self.pack_item(project_id, id, turn, n, new));
+        let items = new.iter().enumerate().map(|(n, new)| self.pack_item(key, turn, n, new));
         try_join_all(items).await
     }
 
-    async fn pack_item(
-        &self,
-        project_id: &str,
-        id: &str,
-        turn: &Turn,
-        n: usize,
-        new: &NewItem,
-    ) -> Result<Item, StoreError> {
-        let mut item = keys::conversation_item(project_id, id, &new.id).into_item();
-        insert(&mut item, [("place", text(turn.place(n)))]);
-        self.bodies.pack_permanently(&folder(project_id, id, &turn.id), &mut item, &new.body).await?;
+    async fn pack_item(&self, key: &ConversationKey, turn: &Turn, n: usize, new: &NewItem) -> Result<Item, StoreError> {
+        let mut item = keys::conversation_item(key, &new.id).with([("place", text(turn.place(n)))]);
+        self.bodies.pack_permanently(&folder(key, &turn.id), &mut item, &new.body).await?;
         Ok(item)
     }
 }
 
 /// The folder of a turn's bodies in the bucket. No two turns share one, so deleting one turn's bodies spares the others.
-fn folder(project_id: &str, id: &str, turn_id: &str) -> String {
-    format!("{project_id}/{id}/{turn_id}")
+fn folder(ConversationKey { project_id, conversation_id }: &ConversationKey, turn_id: &str) -> String {
+    format!("{project_id}/{conversation_id}/{turn_id}")
 }
 
 #[cfg(test)]

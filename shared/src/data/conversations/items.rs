@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Conversation, ConversationRecords, read_conversation};
+use super::{Conversation, ConversationKey, ConversationRecords, read_conversation};
 use crate::data::change::{Change, WriteOutcome};
 use crate::data::error::StoreError;
 use crate::data::item::{Item, Reader, number, text};
@@ -24,13 +24,9 @@ const TOMBSTONE_SECONDS: u64 = 2 * 86_400;
 
 impl ConversationRecords {
     /// Returns a conversation with its items in order, or `None` if it does not exist. One query.
-    pub async fn items(
-        &self,
-        project_id: &str,
-        id: &str,
-    ) -> Result<Option<(Conversation, Vec<StoredItem>)>, StoreError> {
-        let key = keys::conversation(project_id, id);
-        let (found, mut items) = read_all(project_id, id, &self.table.query_partition(&key.pk).await?)?;
+    pub async fn items(&self, key: &ConversationKey) -> Result<Option<(Conversation, Vec<StoredItem>)>, StoreError> {
+        let partition = keys::conversation(key).pk;
+        let (found, mut items) = read_all(key, &self.table.query_partition(&partition).await?)?;
         items.sort_by(|one, other| one.place.cmp(&other.place));
         Ok(found.map(|conversation| (conversation, items)))
     }
@@ -44,23 +40,21 @@ impl ConversationRecords {
     /// not exist or was deleted.
     pub async fn item(
         &self,
-        project_id: &str,
-        id: &str,
+        key: &ConversationKey,
         item_id: &str,
     ) -> Result<Option<(Conversation, Option<StoredItem>)>, StoreError> {
-        let (found, items) = self.load(project_id, id, &[item_id]).await?;
+        let (found, items) = self.load(key, &[item_id]).await?;
         Ok(found.map(|conversation| (conversation, items.into_iter().find(|item| !item.deleted))))
     }
 
     /// Deletes an item, unless it is deleted already.
     pub async fn delete_item(
         &self,
-        project_id: &str,
-        id: &str,
+        key: &ConversationKey,
         stored: &StoredItem,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        match self.bury_item(project_id, id, &stored.id, &stored.place, now).await? {
+        match self.bury_item(key, &stored.id, &stored.place, now).await? {
             WriteOutcome::Written => self.bodies.delete_packed(&stored.item).await,
             WriteOutcome::Refused => Ok(()),
         }
@@ -69,8 +63,7 @@ impl ConversationRecords {
     /// Replaces an item by a tombstone. `Refused`: no item with this id has this place.
     pub(super) async fn bury_item(
         &self,
-        project_id: &str,
-        id: &str,
+        key: &ConversationKey,
         item_id: &str,
         place: &str,
         now: Timestamp,
@@ -83,29 +76,28 @@ impl ConversationRecords {
                 (":expires", number(now.seconds() + TOMBSTONE_SECONDS)),
                 (":place", text(place)),
             ]);
-        Ok(self.table.update(keys::conversation_item(project_id, id, item_id), change).await?.into())
+        Ok(self.table.update(keys::conversation_item(key, item_id), change).await?.into())
     }
 
     /// Loads a conversation, and those of the named items that exist.
     pub(super) async fn load(
         &self,
-        project_id: &str,
-        id: &str,
+        key: &ConversationKey,
         item_ids: &[&str],
     ) -> Result<(Option<Conversation>, Vec<StoredItem>), StoreError> {
-        let items = item_ids.iter().map(|item_id| keys::conversation_item(project_id, id, item_id));
-        let all = std::iter::once(keys::conversation(project_id, id)).chain(items).collect();
-        read_all(project_id, id, &self.table.get_all(all).await?)
+        let items = item_ids.iter().map(|item_id| keys::conversation_item(key, item_id));
+        let all = std::iter::once(keys::conversation(key)).chain(items).collect();
+        read_all(key, &self.table.get_all(all).await?)
     }
 }
 
 /// Reads the items of a conversation's partition. One of them may be the conversation itself.
-fn read_all(project_id: &str, id: &str, all: &[Item]) -> Result<(Option<Conversation>, Vec<StoredItem>), StoreError> {
+fn read_all(key: &ConversationKey, all: &[Item]) -> Result<(Option<Conversation>, Vec<StoredItem>), StoreError> {
     let (mut found, mut items) = (None, Vec::new());
     for item in all {
         let reader = Reader(item);
         match reader.text("sk")?.strip_prefix(keys::ITEM_PREFIX) {
-            None => found = read_conversation(project_id, id, item)?,
+            None => found = read_conversation(key, item)?,
             Some(item_id) => items.push(StoredItem {
                 id: item_id.to_owned(),
                 deleted: reader.maybe_number::<u8>("deleted")?.is_some(),

@@ -19,20 +19,26 @@ pub use items::StoredItem;
 use super::bodies::Bodies;
 use super::change::{Change, Returning, UpdateOutcome, Write, WriteOutcome};
 use super::error::{Contended, StoreError};
-use super::item::{Item, Reader, insert, number, text};
+use super::item::{Item, Reader, number, text};
 use super::keys;
 use super::table::Table;
 use crate::model::clock::Timestamp;
+use crate::model::object::Object;
+
+/// The key of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConversationKey {
+    pub project_id: String,
+    pub conversation_id: String,
+}
 
 /// A conversation without its items.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Conversation {
-    pub project_id: String,
-    pub id: String,
+    pub key: ConversationKey,
     /// Unix seconds.
     pub created_at: u64,
-    /// As JSON.
-    pub metadata: String,
+    pub metadata: Object,
     /// When the last turn was added. No item has a later place.
     pub last_at: Timestamp,
 }
@@ -40,26 +46,20 @@ pub struct Conversation {
 /// The conversations of all projects.
 #[derive(Clone, Debug)]
 pub struct ConversationRecords {
-    table: Table,
-    bodies: Bodies,
+    pub(super) table: Table,
+    pub(super) bodies: Bodies,
 }
 
 impl ConversationRecords {
-    pub(super) fn new(table: Table, bodies: Bodies) -> Self {
-        Self { table, bodies }
-    }
-
     /// Creates a conversation with its first items, all or nothing.
     pub async fn create(&self, new: &Conversation, items: &[NewItem]) -> Result<(), StoreError> {
-        let mut head = keys::conversation(&new.project_id, &new.id).into_item();
-        let attributes = [
+        let head = keys::conversation(&new.key).with([
             ("created_at", number(new.created_at)),
-            ("metadata", text(&new.metadata)),
+            ("metadata", text(to_text(&new.metadata))),
             ("last_at", number(new.last_at.0)),
-        ];
-        insert(&mut head, attributes);
-        let turn = Turn { at: new.last_at, id: new.id.clone() };
-        let items = self.pack_items(&new.project_id, &new.id, &turn, items).await?;
+        ]);
+        let turn = Turn { at: new.last_at, id: new.key.conversation_id.clone() };
+        let items = self.pack_items(&new.key, &turn, items).await?;
         let writes = std::iter::once(head).chain(items).map(Write::Put).collect();
         match self.table.transact(writes).await? {
             WriteOutcome::Written => Ok(()),
@@ -70,32 +70,31 @@ impl ConversationRecords {
     }
 
     /// Returns a conversation, unless it is absent or marked as deleted.
-    pub async fn get(&self, project_id: &str, id: &str) -> Result<Option<Conversation>, StoreError> {
-        let item = self.table.get(keys::conversation(project_id, id)).await?;
-        item.map_or(Ok(None), |item| read_conversation(project_id, id, &item))
+    pub async fn get(&self, key: &ConversationKey) -> Result<Option<Conversation>, StoreError> {
+        let item = self.table.get(keys::conversation(key)).await?;
+        item.map_or(Ok(None), |item| read_conversation(key, &item))
     }
 
     /// Replaces the metadata of a conversation. Returns `None` if the conversation does not exist.
     pub async fn set_metadata(
         &self,
-        project_id: &str,
-        id: &str,
-        metadata: &str,
+        key: &ConversationKey,
+        metadata: &Object,
     ) -> Result<Option<Conversation>, StoreError> {
         let change = Change::new("SET metadata = :metadata")
             .only_if(EXISTS)
-            .values([(":metadata", text(metadata))])
+            .values([(":metadata", text(to_text(metadata)))])
             .returning(Returning::All);
-        match self.table.update(keys::conversation(project_id, id), change).await? {
-            UpdateOutcome::Written(item) => read_conversation(project_id, id, &item),
+        match self.table.update(keys::conversation(key), change).await? {
+            UpdateOutcome::Written(item) => read_conversation(key, &item),
             UpdateOutcome::Refused(_) => Ok(None),
         }
     }
 
     /// Deletes a conversation and its items. Readers no longer find it from the first write on. `Refused`: it does not
     /// exist.
-    pub async fn delete(&self, project_id: &str, id: &str) -> Result<WriteOutcome, StoreError> {
-        let key = keys::conversation(project_id, id);
+    pub async fn delete(&self, key: &ConversationKey) -> Result<WriteOutcome, StoreError> {
+        let key = keys::conversation(key);
         // Without the condition, a deletion of an absent conversation would create one that consists of a mark.
         let mark = Change::new("SET deleted = :one").only_if("attribute_exists(pk)").values([(":one", number(1))]);
         if let UpdateOutcome::Refused(_) = self.table.update(key.clone(), mark).await? {
@@ -121,16 +120,20 @@ const EXISTS: &str = "attribute_exists(pk) AND attribute_not_exists(deleted)";
 const MAX_CONCURRENT: usize = 50;
 
 /// Reads a conversation. Returns `None` for one that is marked as deleted.
-fn read_conversation(project_id: &str, id: &str, item: &Item) -> Result<Option<Conversation>, StoreError> {
+fn read_conversation(key: &ConversationKey, item: &Item) -> Result<Option<Conversation>, StoreError> {
     let reader = Reader(item);
     if reader.maybe_number::<u8>("deleted")?.is_some() {
         return Ok(None);
     }
+    let metadata = Object::parse(reader.text("metadata")?.as_bytes()).map_err(|_| reader.damaged("metadata"))?;
     Ok(Some(Conversation {
-        project_id: project_id.to_owned(),
-        id: id.to_owned(),
+        key: key.clone(),
         created_at: reader.number("created_at")?,
-        metadata: reader.text("metadata")?,
+        metadata,
         last_at: Timestamp(reader.number("last_at")?),
     }))
+}
+
+fn to_text(metadata: &Object) -> String {
+    String::from_utf8_lossy(&metadata.to_bytes()).into_owned()
 }

@@ -89,15 +89,11 @@ const FAILED: &str = "failed";
 /// The idempotency records of all projects.
 #[derive(Clone, Debug)]
 pub struct IdempotencyRecords {
-    table: Table,
-    bucket: Bucket,
+    pub(super) table: Table,
+    pub(super) bucket: Bucket,
 }
 
 impl IdempotencyRecords {
-    pub(super) fn new(table: Table, bucket: Bucket) -> Self {
-        Self { table, bucket }
-    }
-
     /// Returns a record, expired or not.
     pub async fn record(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
         self.table.get(key.key()).await?.map(|item| read_record(&item)).transpose()

@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use super::{IdempotencyRecords, Lease, RecordKey, StoredAnswer};
 use crate::data::bodies::{inflate, pack_attribute, unpack_attribute};
 use crate::data::error::{StoreError, Unusable};
-use crate::data::item::{Reader, insert, number};
+use crate::data::item::{Reader, number};
 use crate::data::keys;
 
 /// The position of a reader of parts.
@@ -39,10 +39,8 @@ impl IdempotencyRecords {
         expires_at: u64,
     ) -> Result<(), StoreError> {
         let key = keys::idempotency_part(&lease.key.project_id, lease.key.hash.as_str(), lease.fence, n);
-        let mut item = key.into_item();
         let attributes = [("part", pack_attribute(part)), ("part_at", number(at)), ("expires_at", number(expires_at))];
-        insert(&mut item, attributes);
-        self.table.put(item).await
+        self.table.put(key.with(attributes)).await
     }
 
     /// Reads the bytes of a run's parts that a reader does not have, and advances the reader.

@@ -11,7 +11,7 @@ use crate::data::change::{Change, Returning, UpdateOutcome, Write, WriteOutcome}
 use crate::data::error::StoreError;
 use crate::data::item::{Reader, binary, flag, number, text};
 use crate::model::clock::Timestamp;
-use crate::model::id::{self, Fingerprint};
+use crate::model::id::Fingerprint;
 
 /// A request for the right to run a request.
 #[derive(Debug, Clone, Copy)]
@@ -53,19 +53,12 @@ impl IdempotencyRecords {
     /// Claims the right to run a request.
     pub async fn claim(&self, request: &ClaimRequest<'_>) -> Result<ClaimOutcome, StoreError> {
         let &ClaimRequest { key, kept_seconds, .. } = request;
-        let owner = id::random(12);
-        let lease = |fence| ClaimOutcome::Claimed(Lease { key: key.clone(), fence, kept_seconds });
-        match self.table.update(key.key(), claim_change(request, &owner)).await? {
-            UpdateOutcome::Written(changed) => Ok(lease(Reader(&changed).number("fence")?)),
-            UpdateOutcome::Refused(item) => {
-                let item = item.unwrap_or_default();
-                let found = read_record(&item)?;
-                // The SDK repeated a claim that had taken effect: this call has the lease.
-                if Reader(&item).maybe_text("claim_owner").as_deref() == Some(&owner) {
-                    return Ok(lease(found.fence));
-                }
-                Ok(ClaimOutcome::Taken(found))
+        match self.table.update(key.key(), claim_change(request)).await? {
+            UpdateOutcome::Written(item) => {
+                let fence = Reader(&item).number("fence")?;
+                Ok(ClaimOutcome::Claimed(Lease { key: key.clone(), fence, kept_seconds }))
             }
+            UpdateOutcome::Refused(item) => Ok(ClaimOutcome::Taken(read_record(&item.unwrap_or_default())?)),
         }
     }
 
@@ -152,12 +145,12 @@ impl IdempotencyRecords {
     }
 }
 
-fn claim_change(request: &ClaimRequest<'_>, owner: &str) -> Change {
+fn claim_change(request: &ClaimRequest<'_>) -> Change {
     let &ClaimRequest { fingerprint, lease_until, kept_seconds, now, replace, .. } = request;
     let update = "SET run_state = :running, fingerprint = :fingerprint, lease_until = :lease, expires_at = :expires, \
-        claim_owner = :owner, fence = if_not_exists(fence, :now_s) + :one \
+        claim_owner = :mark, fence = if_not_exists(fence, :now_s) + :one \
         REMOVE tail, tail_at, blob_key, content_type, http_status, retry_after_ms, should_retry, response_id";
-    let change = Change::new(update).returning(Returning::Changed).values([
+    let change = Change::new(update).marked("claim_owner").returning(Returning::Changed).values([
         (":running", text(RUNNING)),
         (":fingerprint", text(fingerprint.as_str())),
         (":lease", number(lease_until.0)),
@@ -165,7 +158,6 @@ fn claim_change(request: &ClaimRequest<'_>, owner: &str) -> Change {
         // The first fence is the time: a record that DynamoDB deleted must not get the fences of its predecessor again,
         // and so that one's parts.
         (":now_s", number(now.seconds())),
-        (":owner", text(owner)),
         (":one", number(1)),
     ]);
     if replace {

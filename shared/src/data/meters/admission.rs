@@ -1,20 +1,19 @@
 //! Admission: one conditional write reserves the money of a call and counts it into the rate window.
 
-use super::shards::{Shard, Window, read_shard, read_window};
-use super::{MeterKey, Meters, Reservation};
+use super::Meters;
+use super::shards::{read_shard, read_window};
 use crate::data::change::{Change, Returning, UpdateOutcome};
 use crate::data::due::DUE_SHARDS;
 use crate::data::error::StoreError;
 use crate::data::item::{Reader, number, text};
+use crate::data::keys;
 use crate::model::clock::Timestamp;
+use crate::model::meter::{MAX_RESERVATIONS, MeterKey, Reservation, Shard, Window};
 
 /// How often the sweeper looks at a shard with reservations, in milliseconds: the longest run of a function plus a minute.
 ///
 /// The leases of jobs can be longer. One of them must not hide the reservation of another call that died.
 pub const SWEEP_INTERVAL_MS: u64 = 16 * 60_000;
-
-/// The most reservations of a shard: an item has 400 KB at most, and every admission is billed by its size.
-pub const MAX_RESERVATIONS: usize = 4_000;
 
 /// The effect of an admission on the rate window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +55,7 @@ pub enum AdmitOutcome {
 impl Meters {
     /// Admits a call at one shard with one conditional write.
     pub async fn admit(&self, at: &MeterKey, attempt: &AdmissionAttempt) -> Result<AdmitOutcome, StoreError> {
-        match self.0.update(at.key(), admission_change(attempt)).await? {
+        match self.0.update(keys::meter(at), admission_change(attempt)).await? {
             UpdateOutcome::Written(changed) => Ok(AdmitOutcome::Admitted(read_window(&Reader(&changed))?)),
             UpdateOutcome::Refused(None) => Ok(AdmitOutcome::NoShard),
             UpdateOutcome::Refused(Some(item)) => {
@@ -121,6 +120,6 @@ fn admission_change(attempt: &AdmissionAttempt) -> Change {
         .only_if(condition.join(" AND "))
         .values(values)
         .returning(Returning::Changed);
-    change.names.push(("#hold", reservation.id.0.clone()));
+    change.names.push(("#hold", reservation.id.as_str().to_owned()));
     change
 }

@@ -15,69 +15,16 @@
 mod admission;
 mod shards;
 
-pub use admission::{AdmissionAttempt, AdmitOutcome, MAX_RESERVATIONS, SWEEP_INTERVAL_MS, WindowChange};
-pub use shards::{MAX_SHARDS, Shard, ShardChange, Window};
+pub use admission::{AdmissionAttempt, AdmitOutcome, SWEEP_INTERVAL_MS, WindowChange};
 
 use super::change::{Change, UpdateOutcome};
 use super::error::StoreError;
 use super::item::number;
-use super::keys::{self, Key};
+use super::keys;
 use super::table::Table;
 use crate::model::clock::Timestamp;
-use crate::model::id;
+use crate::model::meter::{MeterKey, Reservation};
 use crate::model::money::MicroUsd;
-
-/// Identifies a shard of a meter.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct MeterKey {
-    pub project_id: String,
-    /// Calendar month in UTC, `2026-11`.
-    pub period: String,
-    pub shard: u8,
-}
-
-impl MeterKey {
-    fn key(&self) -> Key {
-        keys::meter(&self.project_id, &self.period, self.shard)
-    }
-}
-
-/// Identifies a reservation within its shard. Contains the end of its lease: 8 hexadecimal digits of Unix seconds, then
-/// 8 random ones.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ReservationId(String);
-
-impl ReservationId {
-    #[must_use]
-    pub fn new(lease_until: Timestamp) -> Self {
-        Self(format!("{:08x}{}", lease_until.0.div_ceil(1_000), id::random(8)))
-    }
-
-    /// An id that the table holds.
-    pub(super) fn from_stored(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// When the sweeper may settle the reservation.
-    #[must_use]
-    pub fn lease_until(&self) -> Timestamp {
-        let seconds = self.0.get(..8).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0);
-        Timestamp(seconds * 1_000)
-    }
-}
-
-/// Money held for a running call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reservation {
-    pub id: ReservationId,
-    pub amount: MicroUsd,
-    pub model: String,
-}
 
 /// The outcome of a settlement.
 #[must_use]
@@ -90,13 +37,9 @@ pub enum SettleOutcome {
 
 /// The meters of all projects.
 #[derive(Clone, Debug)]
-pub struct Meters(Table);
+pub struct Meters(pub(super) Table);
 
 impl Meters {
-    pub(super) fn new(table: Table) -> Self {
-        Self(table)
-    }
-
     /// Settles a reservation at the call's true cost, once. Returns the rest of the reservation to the shard and, in the
     /// rate window that counted the call, its unused tokens (negative if the call used more than counted).
     pub async fn settle(
@@ -115,8 +58,8 @@ impl Meters {
             change.push(", toks = toks - :unused", ":unused", number(unused_tokens));
         }
         change.update.push_str(" REMOVE holds.#hold");
-        change.names.push(("#hold", reservation.id.0.clone()));
-        Ok(match self.0.update(at.key(), change).await? {
+        change.names.push(("#hold", reservation.id.as_str().to_owned()));
+        Ok(match self.0.update(keys::meter(at), change).await? {
             UpdateOutcome::Written(_) => SettleOutcome::Settled,
             UpdateOutcome::Refused(_) => SettleOutcome::AlreadySettled,
         })
@@ -134,6 +77,6 @@ impl Meters {
                 Change::new("REMOVE due_at, due_shard").only_if("size(holds) = :none").values([(":none", number(0))])
             }
         };
-        self.0.update(at.key(), change).await.map(drop)
+        self.0.update(keys::meter(at), change).await.map(drop)
     }
 }

@@ -2,70 +2,22 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::{MeterKey, Meters, Reservation, ReservationId};
+use super::Meters;
 use crate::data::change::{Change, Write, WriteOutcome};
 use crate::data::error::StoreError;
 use crate::data::item::{Item, Reader, insert, insert_present, number};
 use crate::data::keys::{self, Key};
 use crate::model::clock::Timestamp;
+use crate::model::meter::{MAX_SHARDS, MeterKey, Reservation, ReservationId, Shard, ShardChange, Window};
 use crate::model::money::MicroUsd;
-
-/// The most shards of a meter.
-pub const MAX_SHARDS: u8 = 16;
 
 /// DynamoDB may delete a shard this long after it was made. Until then the month can be audited.
 const KEPT_SECONDS: u64 = 400 * 86_400;
 
-/// The rate window of a shard: a minute that begins with its first request.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Window {
-    pub ends: Timestamp,
-    pub requests: u64,
-    pub tokens: u64,
-}
-
-/// One shard of a meter, as the table holds it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shard {
-    /// Revision of the project's limits; negative while the project is over a limit that was lowered.
-    pub revision: i64,
-    /// Micro-dollars neither spent nor reserved; negative without a budget.
-    pub avail: i64,
-    pub spent: MicroUsd,
-    /// Shard 0 only: the budget that filled all shards.
-    pub limit: Option<MicroUsd>,
-    /// Ordered by the end of their leases, the earliest first.
-    pub reservations: Vec<Reservation>,
-    pub window: Window,
-}
-
-impl Shard {
-    /// The sum of all reservations.
-    #[must_use]
-    pub fn held(&self) -> MicroUsd {
-        self.reservations.iter().map(|reservation| reservation.amount).sum()
-    }
-}
-
-/// A change of one shard in a transaction over several.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShardChange {
-    pub shard: u8,
-    /// The revision that the caller read; `None`: the shard does not exist yet.
-    pub seen: Option<i64>,
-    pub revision: i64,
-    /// Added to `avail`.
-    pub delta: i64,
-    /// The whole transaction is refused if `avail` is less than this.
-    pub at_least: Option<i64>,
-    /// Shard 0 only.
-    pub limit: Option<MicroUsd>,
-}
-
 impl Meters {
     /// Returns all shards of a meter by number; `None` where a shard does not exist.
     pub async fn shards(&self, project_id: &str, period: &str) -> Result<Vec<Option<Shard>>, StoreError> {
-        let all = (0..MAX_SHARDS).map(|shard| keys::meter(project_id, period, shard)).collect();
+        let all = (0..MAX_SHARDS).map(|shard| shard_key(project_id, period, shard)).collect();
         let mut shards = vec![None; usize::from(MAX_SHARDS)];
         for item in self.0.get_all(all).await? {
             let reader = Reader(&item);
@@ -79,7 +31,7 @@ impl Meters {
 
     /// Returns one shard.
     pub async fn shard(&self, at: &MeterKey) -> Result<Option<Shard>, StoreError> {
-        self.0.get(at.key()).await?.map(|item| read_shard(&item)).transpose()
+        self.0.get(keys::meter(at)).await?.map(|item| read_shard(&item)).transpose()
     }
 
     /// Changes several shards, all or none. `Refused`: one of them is no longer as the caller read it, has less than
@@ -92,7 +44,7 @@ impl Meters {
         now: Timestamp,
     ) -> Result<WriteOutcome, StoreError> {
         let writes = changes.iter().map(|change| {
-            let key = keys::meter(project_id, period, change.shard);
+            let key = shard_key(project_id, period, change.shard);
             match change.seen {
                 None => Write::Create(new_shard(key, change, now)),
                 Some(seen) => Write::Change(key, shard_change(change, seen)),
@@ -109,11 +61,14 @@ impl Meters {
     }
 }
 
+fn shard_key(project_id: &str, period: &str, shard: u8) -> Key {
+    keys::meter(&MeterKey { project_id: project_id.to_owned(), period: period.to_owned(), shard })
+}
+
 fn new_shard(key: Key, change: &ShardChange, now: Timestamp) -> Item {
-    let mut item = key.into_item();
     let numbers =
         [("rev", change.revision), ("avail", change.delta), ("spent", 0), ("win", 0), ("reqs", 0), ("toks", 0)];
-    insert(&mut item, numbers.map(|(name, value)| (name, number(value))));
+    let mut item = key.with(numbers.map(|(name, value)| (name, number(value))));
     let expires_at = number(now.seconds() + KEPT_SECONDS);
     insert(&mut item, [("holds", AttributeValue::M(Item::new())), ("expires_at", expires_at)]);
     insert_present(&mut item, [("limit", change.limit.map(|limit| number(limit.0)))]);

@@ -2,22 +2,19 @@
 
 use bytes::Bytes;
 
-use super::record::{read_record, record_key, usage_attribute};
+use super::record::{read_record, usage_attribute};
 use super::runs::RUNNING;
 use super::{KeyCompletion, ResponseRecord, ResponseRecords};
 use crate::data::change::{Change, Write, WriteOutcome};
 use crate::data::due::due_shard;
 use crate::data::error::{Contended, StoreError};
 use crate::data::idempotency::LeaseState;
-use crate::data::item::{Reader, number, text};
+use crate::data::item::{number, text};
 use crate::data::keys;
 use crate::data::table::conflict_pause;
-use crate::dialects::openai_responses::Status;
 use crate::model::clock::Timestamp;
-use crate::model::id;
-use crate::model::message::ResponseKey;
-use crate::model::money::MicroUsd;
-use crate::model::tokens::Usage;
+use crate::model::response::Status;
+use crate::model::tokens::Charge;
 
 /// The end of a response.
 #[derive(Debug, Clone)]
@@ -31,8 +28,7 @@ pub struct ResponseEnd {
     pub first_sequence: u64,
     /// The sequence number after the last of these events.
     pub next_sequence: u64,
-    pub usage: Usage,
-    pub cost: MicroUsd,
+    pub charge: Charge,
     pub finished_at: Timestamp,
     /// When the sweeper checks that the work after the end was done; `None`: there is none.
     pub due_at: Option<Timestamp>,
@@ -44,7 +40,7 @@ const END_TRIES: u32 = 8;
 impl ResponseRecords {
     /// Ends a run, and completes its idempotency key in the same transaction: callers that repeat the request and callers
     /// that read the response get the same. `Refused`: the run lost its fence or the key, or the response has ended.
-    pub async fn finish(
+    pub async fn end_run(
         &self,
         run: &ResponseRecord,
         end: &ResponseEnd,
@@ -56,7 +52,7 @@ impl ResponseRecords {
 
     /// Ends a response without a run: one that waits too long, or whose run died. `Refused`: the record is not as the
     /// caller read it.
-    pub async fn abandon(&self, seen: &ResponseRecord, end: &ResponseEnd) -> Result<WriteOutcome, StoreError> {
+    pub async fn end_abandoned(&self, seen: &ResponseRecord, end: &ResponseEnd) -> Result<WriteOutcome, StoreError> {
         // The abandoned run may still write a chunk. It has a lower fence, so this end's events replace it.
         let run = ResponseRecord { fence: seen.fence + 1, ..seen.clone() };
         // Without the condition, this would end a response that a run has claimed or continued meanwhile.
@@ -77,8 +73,8 @@ impl ResponseRecords {
         change: Change,
         key: Option<&KeyCompletion>,
     ) -> Result<WriteOutcome, StoreError> {
-        let owner = id::random(12);
-        let writes = self.end_writes(run, end, add_end(change, run, end, &owner), key).await?;
+        let change = add_end(change, run, end);
+        let writes = self.end_writes(run, end, change.clone(), key).await?;
         for tried in 0..END_TRIES {
             if tried > 0 {
                 conflict_pause(tried).await;
@@ -86,9 +82,9 @@ impl ResponseRecords {
             if self.table.transact(writes.clone()).await?.is_written() {
                 return Ok(WriteOutcome::Written);
             }
-            let Some(item) = self.table.get(record_key(&run.key)).await? else { return Ok(WriteOutcome::Refused) };
+            let Some(item) = self.table.get(keys::response(&run.key)).await? else { return Ok(WriteOutcome::Refused) };
             // The SDK repeated a transaction that had taken effect.
-            if Reader(&item).maybe_text("end_owner").as_deref() == Some(&owner) {
+            if change.has_marked(&item) {
                 return Ok(WriteOutcome::Written);
             }
             let now = read_record(&item)?;
@@ -111,33 +107,32 @@ impl ResponseRecords {
         change: Change,
         key: Option<&KeyCompletion>,
     ) -> Result<Vec<Write>, StoreError> {
-        let ResponseKey { project_id, response_id } = &run.key;
-        let object = self.create_body(run, keys::response_end(project_id, response_id), &end.response).await?;
-        let mut writes = vec![Write::Change(record_key(&run.key), change), object];
+        let object = self.body_item(run, keys::response_end(&run.key), &end.response).await?;
+        let mut writes = vec![Write::Change(keys::response(&run.key), change), Write::Create(object)];
         if end.next_sequence > end.first_sequence {
-            writes.push(Write::Put(self.events_item(run, end.first_sequence, &end.events).await?));
+            let key = keys::response_events(&run.key, end.first_sequence, run.fence);
+            writes.push(Write::Put(self.body_item(run, key, &end.events).await?));
         }
         if let Some(key) = key {
-            writes.push(self.complete_key(key, response_id).await?);
+            writes.push(self.complete_key(key, &run.key).await?);
         }
         Ok(writes)
     }
 }
 
-/// Completes a change that has only its condition. `owner` identifies the call in case the SDK repeats it.
-fn add_end(change: Change, run: &ResponseRecord, end: &ResponseEnd, owner: &str) -> Change {
-    let mut change = change.values([
+/// Completes a change that has only its condition.
+fn add_end(change: Change, run: &ResponseRecord, end: &ResponseEnd) -> Change {
+    let mut change = change.marked("end_owner").values([
         (":fence", number(run.fence)),
         (":end", text(end.status.name())),
         (":next", number(end.next_sequence)),
         (":now", number(end.finished_at.0)),
-        (":usage", usage_attribute(&end.usage)),
-        (":cost", number(end.cost.0)),
-        (":owner", text(owner)),
+        (":usage", usage_attribute(&end.charge.usage)),
+        (":cost", number(end.charge.cost.0)),
     ]);
     change.update.push_str(
         "SET run_status = :end, fence = :fence, next_sequence = :next, finished_ms = :now, tokens_used = :usage, \
-         cost = :cost, end_owner = :owner",
+         cost = :cost, end_owner = :mark",
     );
     match end.due_at {
         Some(due_at) => {

@@ -6,15 +6,15 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::record::{read_record, record_key};
+use super::record::read_record;
 use super::{ResponseRecord, ResponseRecords};
 use crate::data::change::Change;
 use crate::data::error::StoreError;
 use crate::data::item::{Reader, number};
 use crate::data::keys;
-use crate::dialects::openai_responses::Status;
 use crate::model::clock::Timestamp;
 use crate::model::message::ResponseKey;
+use crate::model::response::Status;
 
 /// The position of a reader of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl ResponseRecords {
         key: &ResponseKey,
         reader: &mut EventReader,
     ) -> Result<Option<(ResponseRecord, Bytes)>, StoreError> {
-        let first = keys::response_events(&key.project_id, &key.response_id, reader.from, 0);
+        let first = keys::response_events(key, reader.from, 0);
         // The query reads the record first: a concurrent run may add events after that, but removes none that count.
         let items = self.table.query_backwards(&first.pk, &first.sk, keys::RESPONSE_STATE).await?;
         let Some((state, chunks)) = items.split_first() else { return Ok(None) };
@@ -89,7 +89,7 @@ impl ResponseRecords {
         let change = Change::new("SET watched_until = :until")
             .only_if("attribute_exists(pk) AND watched_until < :until")
             .values([(":until", number(until.0))]);
-        self.table.update(record_key(key), change).await.map(drop)
+        self.table.update(keys::response(key), change).await.map(drop)
     }
 }
 

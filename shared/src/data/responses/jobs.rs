@@ -1,17 +1,16 @@
 //! Background responses as jobs: listed, cancelled, postponed and finalized from outside their runs.
 
 use super::ResponseRecord;
-use super::record::{read_record, read_unexpired, record_key};
+use super::record::{read_record, read_unexpired};
 use crate::data::change::{Change, Returning, UpdateOutcome, WriteOutcome};
 use crate::data::due::due_shard;
 use crate::data::error::StoreError;
 use crate::data::item::{Reader, number, text};
 use crate::data::keys::{self, Key};
 use crate::data::table::Table;
-use crate::dialects::openai_responses::Status;
 use crate::model::clock::Timestamp;
-use crate::model::id;
 use crate::model::message::ResponseKey;
+use crate::model::response::Status;
 
 /// The outcome of a cancellation.
 #[must_use]
@@ -27,15 +26,9 @@ pub enum CancelOutcome {
 
 /// The background responses of all projects, seen from outside their runs.
 #[derive(Clone, Debug)]
-pub struct JobRecords {
-    table: Table,
-}
+pub struct JobRecords(pub(in crate::data) Table);
 
 impl JobRecords {
-    pub(in crate::data) fn new(table: Table) -> Self {
-        Self { table }
-    }
-
     /// Cancels a background response that has not ended.
     pub async fn cancel(
         &self,
@@ -43,10 +36,9 @@ impl JobRecords {
         now: Timestamp,
         due_at: Timestamp,
     ) -> Result<CancelOutcome, StoreError> {
-        let owner = id::random(12);
         // Without the condition, a late cancellation would overwrite the end of a response.
         let change = Change::new(
-            "SET run_status = :cancelled, finished_ms = :now, due_at = :due, due_shard = :shard, end_owner = :owner",
+            "SET run_status = :cancelled, finished_ms = :now, due_at = :due, due_shard = :shard, end_owner = :mark",
         )
         .only_if("attribute_exists(pk) AND background = :one AND run_status IN (:queued, :running)")
         .values([
@@ -57,18 +49,14 @@ impl JobRecords {
             (":now", number(now.0)),
             (":due", number(due_at.0)),
             (":shard", text(due_shard(&key.response_id))),
-            (":owner", text(&owner)),
         ])
+        .marked("end_owner")
         .returning(Returning::All);
-        match self.table.update(record_key(key), change).await? {
+        match self.0.update(keys::response(key), change).await? {
             UpdateOutcome::Written(item) => Ok(CancelOutcome::Cancelled(Box::new(read_record(&item)?))),
-            UpdateOutcome::Refused(None) => Ok(CancelOutcome::Absent),
-            UpdateOutcome::Refused(Some(item)) => {
-                let Some(found) = read_unexpired(&item, now)? else { return Ok(CancelOutcome::Absent) };
-                // The SDK repeated a write that had taken effect.
-                let is_mine = Reader(&item).maybe_text("end_owner").as_deref() == Some(&owner);
-                let outcome = if is_mine { CancelOutcome::Cancelled } else { CancelOutcome::NotCancellable };
-                Ok(outcome(Box::new(found)))
+            UpdateOutcome::Refused(item) => {
+                let found = item.map(|item| read_unexpired(&item, now)).transpose()?.flatten();
+                Ok(found.map_or(CancelOutcome::Absent, |found| CancelOutcome::NotCancellable(Box::new(found))))
             }
         }
     }
@@ -79,7 +67,7 @@ impl JobRecords {
         let change = Change::new("REMOVE due_at, due_shard")
             .only_if("attribute_exists(pk) AND NOT run_status IN (:queued, :running)")
             .values([(":queued", text(Status::Queued.name())), (":running", text(Status::InProgress.name()))]);
-        self.table.update(record_key(key), change).await.map(drop)
+        self.0.update(keys::response(key), change).await.map(drop)
     }
 
     /// Moves the time at which the sweeper looks again. `Refused`: the response is not due, or no longer at the time that
@@ -90,7 +78,7 @@ impl JobRecords {
         let change = Change::new("SET due_at = :until")
             .only_if("due_at = :seen")
             .values([(":until", number(until.0)), (":seen", number(due_at.0))]);
-        Ok(self.table.update(record_key(&seen.key), change).await?.into())
+        Ok(self.0.update(keys::response(&seen.key), change).await?.into())
     }
 
     /// Returns up to `limit` background responses of a project, newest first: those older than `before`.
@@ -102,8 +90,8 @@ impl JobRecords {
     ) -> Result<Vec<ResponseRecord>, StoreError> {
         let to = keys::job(project_id, before.unwrap_or("~"));
         let mut states = Vec::new();
-        for pointer in &self.table.query_newest(&to.pk, &to.sk, limit).await? {
-            states.push(keys::response(project_id, &Reader(pointer).text("sk")?));
+        for pointer in &self.0.query_newest(&to.pk, &to.sk, limit).await? {
+            states.push(job_state(project_id, Reader(pointer).text("sk")?));
         }
         let mut records = self.load_records(states).await?;
         records.sort_by(|one, other| other.key.response_id.cmp(&one.key.response_id));
@@ -113,7 +101,7 @@ impl JobRecords {
     /// Returns the background response with an id, if one of the projects has it.
     pub async fn find(&self, projects: &[&str], response_id: &str) -> Result<Option<ResponseRecord>, StoreError> {
         for some in projects.chunks(100) {
-            let states = some.iter().map(|project| keys::response(project, response_id)).collect();
+            let states = some.iter().map(|project| job_state(project, response_id.to_owned())).collect();
             let found = self.load_records(states).await?.into_iter().find(|record| record.background);
             if found.is_some() {
                 return Ok(found);
@@ -123,6 +111,10 @@ impl JobRecords {
     }
 
     async fn load_records(&self, keys: Vec<Key>) -> Result<Vec<ResponseRecord>, StoreError> {
-        self.table.get_all(keys).await?.iter().map(read_record).collect()
+        self.0.get_all(keys).await?.iter().map(read_record).collect()
     }
+}
+
+fn job_state(project_id: &str, response_id: String) -> Key {
+    keys::response(&ResponseKey { project_id: project_id.to_owned(), response_id })
 }

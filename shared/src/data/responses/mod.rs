@@ -17,17 +17,17 @@ pub use events::EventReader;
 pub use jobs::{CancelOutcome, JobRecords};
 pub use reading::StoredResponse;
 pub use record::{ResponseRecord, StoredReservation};
-pub use runs::{CommitOutcome, JobClaim, RequeueReason};
+pub use runs::{CommitOutcome, RequeueReason};
 
 use super::bodies::Bodies;
 use super::change::{Write, WriteOutcome};
 use super::error::StoreError;
 use super::idempotency::{IdempotencyRecords, Lease, StoredAnswer};
-use super::item::{insert, number};
+use super::item::{Item, insert, number};
 use super::keys::{self, Key};
 use super::table::{Table, conflict_pause};
-use crate::dialects::openai_responses::Status;
 use crate::model::message::ResponseKey;
+use crate::model::response::Status;
 use record::{expires_at, to_item};
 
 /// Another transaction on the same items at the same moment cancels this one.
@@ -58,16 +58,12 @@ pub struct KeyCompletion {
 /// The responses of all projects.
 #[derive(Clone, Debug)]
 pub struct ResponseRecords {
-    table: Table,
-    bodies: Bodies,
-    idempotency: IdempotencyRecords,
+    pub(super) table: Table,
+    pub(super) bodies: Bodies,
+    pub(super) idempotency: IdempotencyRecords,
 }
 
 impl ResponseRecords {
-    pub(super) fn new(table: Table, bodies: Bodies, idempotency: IdempotencyRecords) -> Self {
-        Self { table, bodies, idempotency }
-    }
-
     /// Stores a new response, all of it or nothing. `Refused`: another run has the idempotency key.
     /// If it fails, the response may exist: see [`ResponseRecords::void`].
     pub async fn create(&self, new: &NewResponse) -> Result<WriteOutcome, StoreError> {
@@ -83,40 +79,38 @@ impl ResponseRecords {
     }
 
     async fn creation_writes(&self, new: &NewResponse) -> Result<Vec<Write>, StoreError> {
-        let ResponseKey { project_id, response_id } = &new.record.key;
-        let mut bodies = vec![(keys::response_request(project_id, response_id), &new.request)];
+        let of = &new.record.key;
+        let mut bodies = vec![(keys::response_request(of), &new.request)];
         if !new.events.is_empty() {
-            bodies.push((keys::response_events(project_id, response_id, 0, 0), &new.events));
+            bodies.push((keys::response_events(of, 0, 0), &new.events));
         }
         if let Some(response) = &new.response {
-            bodies.push((keys::response_end(project_id, response_id), response));
+            bodies.push((keys::response_end(of), response));
         }
         let mut writes = vec![Write::Create(to_item(&new.record))];
         for (key, body) in bodies {
-            writes.push(self.create_body(&new.record, key, body).await?);
+            writes.push(Write::Create(self.body_item(&new.record, key, body).await?));
         }
         if new.record.background {
-            let mut pointer = keys::job(project_id, response_id).into_item();
-            insert(&mut pointer, [("expires_at", number(expires_at(&new.record)))]);
-            writes.push(Write::Create(pointer));
+            let expires_at = ("expires_at", number(expires_at(&new.record)));
+            writes.push(Write::Create(keys::job(&of.project_id, &of.response_id).with([expires_at])));
         }
         if let Some(key) = &new.key {
-            writes.push(self.complete_key(key, response_id).await?);
+            writes.push(self.complete_key(key, of).await?);
         }
         Ok(writes)
     }
 
-    /// Makes the write of a new item with a body. Puts a large body into the bucket.
-    async fn create_body(&self, record: &ResponseRecord, key: Key, body: &Bytes) -> Result<Write, StoreError> {
-        let mut item = key.into_item();
+    /// Makes an item with a body. Puts a large body into the bucket.
+    async fn body_item(&self, record: &ResponseRecord, key: Key, body: &Bytes) -> Result<Item, StoreError> {
+        let mut item = key.with([("expires_at", number(expires_at(record)))]);
         self.bodies.pack(&record.key.project_id, &mut item, body).await?;
-        insert(&mut item, [("expires_at", number(expires_at(record)))]);
-        Ok(Write::Create(item))
+        Ok(item)
     }
 
     /// Makes the write that completes the idempotency key of a response.
-    async fn complete_key(&self, key: &KeyCompletion, response_id: &str) -> Result<Write, StoreError> {
-        let followed = key.follows.then_some(response_id);
+    async fn complete_key(&self, key: &KeyCompletion, response: &ResponseKey) -> Result<Write, StoreError> {
+        let followed = key.follows.then_some(response.response_id.as_str());
         self.idempotency.completion_write(&key.lease, key.answer.clone(), followed).await
     }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 
-use super::record::{read_record, read_unexpired, record_key};
+use super::record::{read_record, read_unexpired};
 use super::{ResponseRecord, ResponseRecords};
 use crate::data::change::Change;
 use crate::data::error::StoreError;
@@ -28,12 +28,12 @@ const TOMBSTONE_SECONDS: u64 = 2 * 86_400;
 impl ResponseRecords {
     /// Returns the record of a response, expired or not.
     pub async fn get(&self, key: &ResponseKey) -> Result<Option<ResponseRecord>, StoreError> {
-        self.table.get(record_key(key)).await?.map(|item| read_record(&item)).transpose()
+        self.table.get(keys::response(key)).await?.map(|item| read_record(&item)).transpose()
     }
 
     /// Returns a response with its request and its end, unless it has expired by `now`. One query.
     pub async fn get_stored(&self, key: &ResponseKey, now: Timestamp) -> Result<Option<StoredResponse>, StoreError> {
-        let state = record_key(key);
+        let state = keys::response(key);
         let items = self.table.query(&state.pk, &state.sk, keys::RESPONSE_REQUEST).await?;
         let (mut found, mut request, mut response) = (None, None, None);
         for item in &items {
@@ -48,7 +48,7 @@ impl ResponseRecords {
 
     /// Returns the request of a response.
     pub async fn request(&self, key: &ResponseKey) -> Result<Option<Bytes>, StoreError> {
-        match self.table.get(keys::response_request(&key.project_id, &key.response_id)).await? {
+        match self.table.get(keys::response_request(key)).await? {
             Some(item) => Ok(Some(self.bodies.unpack(&item).await?)),
             None => Ok(None),
         }
@@ -56,7 +56,7 @@ impl ResponseRecords {
 
     /// Deletes the content of a response. Its record stays for a while, so that the rest of its work is done.
     pub async fn delete(&self, key: &ResponseKey, now: Timestamp) -> Result<(), StoreError> {
-        let state = record_key(key);
+        let state = keys::response(key);
         // Without the condition, a deletion of an absent response would create a record without a status.
         let tombstone = Change::new("SET deleted = :one, expires_at = :expires")
             .only_if("attribute_exists(pk)")

@@ -4,14 +4,14 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::data::due::due_shard;
 use crate::data::error::StoreError;
-use crate::data::item::{Item, Reader, flag, insert, insert_present, number, text};
-use crate::data::keys::{self, Key};
-use crate::data::meters::{MeterKey, Reservation, ReservationId};
-use crate::dialects::openai_responses::Status;
+use crate::data::item::{Item, Reader, flag, insert_present, number, text};
+use crate::data::keys;
 use crate::model::clock::Timestamp;
 use crate::model::message::ResponseKey;
+use crate::model::meter::{MeterKey, PlacedReservation, Reservation, ReservationId};
 use crate::model::money::MicroUsd;
-use crate::model::tokens::{Bound, Price, Usage};
+use crate::model::response::Status;
+use crate::model::tokens::{Bound, Charge, Price, Usage};
 
 /// A stored response is kept this long: OpenAI's 30 days.
 const KEPT_SECONDS: u64 = 30 * 86_400;
@@ -48,66 +48,60 @@ pub struct ResponseRecord {
     pub conversation_id: Option<String>,
     pub traceparent: Option<String>,
     pub reservation: Option<StoredReservation>,
-    /// Bytes that the running attempt is known to have written. They bound its output tokens if it dies.
+    /// Bytes that the run is known to have written. They bound its output tokens if it dies.
     pub output_bytes: u64,
-    /// Usage of the last attempt, once the response has ended.
-    pub usage: Usage,
-    /// Cost of the last attempt, once the response has ended.
-    pub cost: MicroUsd,
+    /// The charge for the last run, once the response has ended.
+    pub charge: Charge,
 }
 
-/// The reservation of the attempt that runs or will run next.
+impl ResponseRecord {
+    /// The reservation, if it is that of the run with the record's fence, and not of an earlier or a later run.
+    #[must_use]
+    pub fn own_reservation(&self) -> Option<&StoredReservation> {
+        self.reservation.as_ref().filter(|stored| stored.fence == self.fence)
+    }
+}
+
+/// The reservation of the run that goes on or comes next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredReservation {
     /// The fence of the run that it is for. A run with a higher fence sees from it that the reservation is not its own.
     pub fence: u64,
-    pub period: String,
-    pub shard: u8,
-    pub id: ReservationId,
-    pub amount: MicroUsd,
-    /// Tokens counted into the rate window that ends at `window_ends`.
-    pub tokens: u64,
-    pub window_ends: Timestamp,
-    /// The most tokens that the attempt can use.
+    pub placed: PlacedReservation,
+    /// The most tokens that the run can use.
     pub bound: Bound,
-    /// The price at the time of the reservation, by which the attempt is settled: a later price may exceed the amount.
+    /// The price at the time of the reservation, by which the run is settled: a later price may exceed the amount.
     /// `None` for a model without a price.
     pub price: Option<Price>,
 }
 
 impl StoredReservation {
-    /// The shard that has the reservation.
-    #[must_use]
-    pub fn meter(&self, project_id: &str) -> MeterKey {
-        MeterKey { project_id: project_id.to_owned(), period: self.period.clone(), shard: self.shard }
-    }
-
-    #[must_use]
-    pub fn reservation(&self, model: &str) -> Reservation {
-        Reservation { id: self.id.clone(), amount: self.amount, model: model.to_owned() }
-    }
-
     pub(super) fn to_text(&self) -> String {
-        let Self { fence, period, shard, id, amount, tokens, window_ends, bound, price } = self;
+        let Self { fence, placed: PlacedReservation { meter, reservation, tokens, window_ends }, bound, price } = self;
+        let MeterKey { period, shard, .. } = meter;
+        let Reservation { id, amount, .. } = reservation;
         let Bound { input, output } = bound;
         let (id, amount, window_ends) = (id.as_str(), amount.0, window_ends.0);
         let price = price.as_ref().map_or_else(String::new, price_text);
         format!("{fence} {period} {shard} {id} {amount} {tokens} {window_ends} {input} {output}{price}")
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// Reads the reservation of a response of `project_id` and `model`.
+    fn parse(text: &str, project_id: &str, model: &str) -> Option<Self> {
         let parts: Vec<&str> = text.split(' ').collect();
         let (parts, price) = parts.split_at_checked(9)?;
         let [fence, period, shard, id, amount, tokens, window_ends, input, output] = parts.try_into().ok()?;
+        let (project_id, period, model) = (project_id.to_owned(), period.to_owned(), model.to_owned());
+        let (id, amount) = (ReservationId::from_stored(id), MicroUsd(amount.parse().ok()?));
         let price = if price.is_empty() { None } else { Some(parse_price(price)?) };
         Some(Self {
             fence: fence.parse().ok()?,
-            period: period.to_owned(),
-            shard: shard.parse().ok()?,
-            id: ReservationId::from_stored(id),
-            amount: MicroUsd(amount.parse().ok()?),
-            tokens: tokens.parse().ok()?,
-            window_ends: Timestamp(window_ends.parse().ok()?),
+            placed: PlacedReservation {
+                meter: MeterKey { project_id, period, shard: shard.parse().ok()? },
+                reservation: Reservation { id, amount, model },
+                tokens: tokens.parse().ok()?,
+                window_ends: Timestamp(window_ends.parse().ok()?),
+            },
             bound: Bound { input: input.parse().ok()?, output: output.parse().ok()? },
             price,
         })
@@ -126,11 +120,6 @@ fn parse_price(parts: &[&str]) -> Option<Price> {
     Some(Price { input, cached_input, cache_write, output, reasoning })
 }
 
-/// The key of a response's record.
-pub(super) fn record_key(key: &ResponseKey) -> Key {
-    keys::response(&key.project_id, &key.response_id)
-}
-
 /// When DynamoDB may delete the items of a response, in Unix seconds.
 pub(super) fn expires_at(record: &ResponseRecord) -> u64 {
     record.created_at.seconds() + if record.stored { KEPT_SECONDS } else { REPEATED_SECONDS }
@@ -138,8 +127,7 @@ pub(super) fn expires_at(record: &ResponseRecord) -> u64 {
 
 /// Makes the item of a record.
 pub(super) fn to_item(record: &ResponseRecord) -> Item {
-    let mut item = record_key(&record.key).into_item();
-    let attributes = [
+    let mut item = keys::response(&record.key).with([
         ("run_status", text(record.status.name())),
         ("background", flag(record.background)),
         ("stored", flag(record.stored)),
@@ -153,11 +141,10 @@ pub(super) fn to_item(record: &ResponseRecord) -> Item {
         ("model_name", text(&record.model)),
         ("api_key_id", text(&record.api_key_id)),
         ("output_bytes", number(record.output_bytes)),
-        ("tokens_used", usage_attribute(&record.usage)),
-        ("cost", number(record.cost.0)),
+        ("tokens_used", usage_attribute(&record.charge.usage)),
+        ("cost", number(record.charge.cost.0)),
         ("expires_at", number(expires_at(record))),
-    ];
-    insert(&mut item, attributes);
+    ]);
     let optional = [
         ("finished_ms", record.finished_at.map(|at| number(at.0))),
         ("conversation_id", record.conversation_id.as_ref().map(text)),
@@ -185,9 +172,11 @@ pub(super) fn read_record(item: &Item) -> Result<ResponseRecord, StoreError> {
     let status = Status::parse(&reader.text("run_status")?).ok_or_else(|| reader.damaged("run_status"))?;
     let is_set = |name| Ok::<_, StoreError>(reader.maybe_number::<u8>(name)?.unwrap_or(0) == 1);
     let time = |name| Ok::<_, StoreError>(reader.maybe_number(name)?.map(Timestamp));
-    let reservation = reader
-        .maybe_text("holding")
-        .map(|text| StoredReservation::parse(&text).ok_or_else(|| reader.damaged("holding")));
+    let model = reader.text("model_name")?;
+    let parse =
+        |text: String| StoredReservation::parse(&text, project_id, &model).ok_or_else(|| reader.damaged("holding"));
+    let reservation = reader.maybe_text("holding").map(parse).transpose()?;
+    let usage = parse_usage(&reader.text("tokens_used")?).ok_or_else(|| reader.damaged("tokens_used"))?;
     Ok(ResponseRecord {
         key: ResponseKey { project_id: project_id.to_owned(), response_id: response_id.to_owned() },
         status,
@@ -203,14 +192,13 @@ pub(super) fn read_record(item: &Item) -> Result<ResponseRecord, StoreError> {
         watched_until: Timestamp(reader.number("watched_until")?),
         created_at: Timestamp(reader.number("created_ms")?),
         finished_at: time("finished_ms")?,
-        model: reader.text("model_name")?,
+        model,
         api_key_id: reader.text("api_key_id")?,
         conversation_id: reader.maybe_text("conversation_id"),
         traceparent: reader.maybe_text("traceparent"),
-        reservation: reservation.transpose()?,
+        reservation,
         output_bytes: reader.number("output_bytes")?,
-        usage: parse_usage(&reader.text("tokens_used")?).ok_or_else(|| reader.damaged("tokens_used"))?,
-        cost: MicroUsd(reader.number("cost")?),
+        charge: Charge { usage, cost: MicroUsd(reader.number("cost")?) },
     })
 }
 
@@ -252,18 +240,24 @@ mod tests {
             traceparent: None,
             reservation: Some(StoredReservation {
                 fence: 3,
-                period: "2026-11".into(),
-                shard: 2,
-                id: ReservationId::new(Timestamp(99_000)),
-                amount: MicroUsd(70),
-                tokens: 8,
-                window_ends: Timestamp(60_000),
+                placed: PlacedReservation {
+                    meter: MeterKey { project_id: "proj_1".into(), period: "2026-11".into(), shard: 2 },
+                    reservation: Reservation {
+                        id: ReservationId::new(Timestamp(99_000)),
+                        amount: MicroUsd(70),
+                        model: "m".into(),
+                    },
+                    tokens: 8,
+                    window_ends: Timestamp(60_000),
+                },
                 bound: Bound { input: 5, output: 6 },
                 price: Some(Price { input: 1, cached_input: 2, cache_write: 3, output: 4, reasoning: 5 }),
             }),
             output_bytes: 12,
-            usage: Usage { input: 1, cached_input: 2, cache_write: 3, output: 4, reasoning: 5 },
-            cost: MicroUsd(9),
+            charge: Charge {
+                usage: Usage { input: 1, cached_input: 2, cache_write: 3, output: 4, reasoning: 5 },
+                cost: MicroUsd(9),
+            },
         };
         let item = to_item(&written);
         assert_eq!(read_unexpired(&item, Timestamp((KEPT_SECONDS + 1) * 1_000)).unwrap(), None);

@@ -3,29 +3,16 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
 
-use super::record::{expires_at, read_record, read_unexpired, record_key};
+use super::record::read_record;
 use super::{ResponseRecord, ResponseRecords, StoredReservation};
 use crate::data::change::{Change, Returning, UpdateOutcome, WriteOutcome};
 use crate::data::due::due_shard;
 use crate::data::error::StoreError;
-use crate::data::item::{Item, Reader, insert, number, text};
+use crate::data::item::{number, text};
 use crate::data::keys;
-use crate::dialects::openai_responses::Status;
 use crate::model::clock::Timestamp;
-use crate::model::id;
 use crate::model::message::ResponseKey;
-
-/// The outcome of a claim of a background response.
-#[must_use]
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum JobClaim {
-    /// The caller runs the response, under the record's fence.
-    Claimed(Box<ResponseRecord>),
-    /// Another run has the response, or it has ended, or may not begin yet.
-    Refused(Box<ResponseRecord>),
-    /// The response does not exist or has expired.
-    Absent,
-}
+use crate::model::response::Status;
 
 /// The outcome of a commit of events.
 #[must_use]
@@ -55,18 +42,18 @@ pub enum RequeueReason {
 pub(super) const RUNNING: &str = "fence = :fence AND run_status = :running AND attribute_not_exists(deleted)";
 
 impl ResponseRecords {
-    /// Claims a background response that is queued, or whose run died.
+    /// Claims a background response that is queued, or whose run died. The caller runs it, under the fence of the returned
+    /// record. `None`: another run has the response, or it has ended, may not begin yet, or does not exist.
     pub async fn claim(
         &self,
         key: &ResponseKey,
         now: Timestamp,
         lease_until: Timestamp,
-    ) -> Result<JobClaim, StoreError> {
-        let owner = id::random(12);
+    ) -> Result<Option<ResponseRecord>, StoreError> {
         // Without the condition, two workers with the same message would call the provider twice.
         let change = Change::new(
             "SET run_status = :running, fence = fence + :one, runs = runs + :one, lease_until = :lease, \
-             claim_owner = :owner, due_at = :lease, due_shard = :shard",
+             claim_owner = :mark, due_at = :lease, due_shard = :shard",
         )
         .only_if(
             "attribute_exists(pk) AND background = :one AND ((run_status = :queued AND not_before <= :now) \
@@ -78,23 +65,17 @@ impl ResponseRecords {
             (":one", number(1)),
             (":now", number(now.0)),
             (":lease", number(lease_until.0)),
-            (":owner", text(&owner)),
             (":shard", text(due_shard(&key.response_id))),
         ])
+        .marked("claim_owner")
         .returning(Returning::All);
-        match self.table.update(record_key(key), change).await? {
-            UpdateOutcome::Written(item) => Ok(JobClaim::Claimed(Box::new(read_record(&item)?))),
-            UpdateOutcome::Refused(None) => Ok(JobClaim::Absent),
-            UpdateOutcome::Refused(Some(item)) => {
-                let Some(found) = read_unexpired(&item, now)? else { return Ok(JobClaim::Absent) };
-                // The SDK repeated a claim that had taken effect: this call has the lease.
-                let is_mine = Reader(&item).maybe_text("claim_owner").as_deref() == Some(&owner);
-                Ok(if is_mine { JobClaim::Claimed(Box::new(found)) } else { JobClaim::Refused(Box::new(found)) })
-            }
+        match self.table.update(keys::response(key), change).await? {
+            UpdateOutcome::Written(item) => read_record(&item).map(Some),
+            UpdateOutcome::Refused(_) => Ok(None),
         }
     }
 
-    /// Stores the reservation of a run's attempt. `Refused`: the run lost its fence.
+    /// Stores the reservation of a run. `Refused`: the run lost its fence.
     pub async fn set_reservation(
         &self,
         run: &ResponseRecord,
@@ -107,7 +88,7 @@ impl ResponseRecords {
 
     /// Writes a chunk of events. It counts only after [`ResponseRecords::commit_events`].
     pub async fn put_events(&self, run: &ResponseRecord, first: u64, events: &Bytes) -> Result<(), StoreError> {
-        let item = self.events_item(run, first, events).await?;
+        let item = self.body_item(run, keys::response_events(&run.key, first, run.fence), events).await?;
         self.table.put(item).await
     }
 
@@ -169,21 +150,7 @@ impl ResponseRecords {
     /// Makes a write of the run that holds the fence.
     async fn update_run(&self, run: &ResponseRecord, change: Change) -> Result<UpdateOutcome, StoreError> {
         let change = change.only_if(RUNNING).values(running_values(run)).returning(Returning::All);
-        self.table.update(record_key(&run.key), change).await
-    }
-
-    /// Makes the item of a chunk of events. Puts a large chunk into the bucket.
-    pub(super) async fn events_item(
-        &self,
-        run: &ResponseRecord,
-        first: u64,
-        events: &Bytes,
-    ) -> Result<Item, StoreError> {
-        let ResponseKey { project_id, response_id } = &run.key;
-        let mut item = keys::response_events(project_id, response_id, first, run.fence).into_item();
-        self.bodies.pack(project_id, &mut item, events).await?;
-        insert(&mut item, [("expires_at", number(expires_at(run)))]);
-        Ok(item)
+        self.table.update(keys::response(&run.key), change).await
     }
 }
 

@@ -4,7 +4,7 @@ use super::Body;
 use crate::model::catalog::{Model, ModelKind};
 use crate::model::object::Object;
 use crate::model::project::Policy;
-use crate::model::tokens::{Bound, Usage};
+use crate::model::tokens::Bound;
 
 /// Tokens that a provider may add to the caller's text: chat templates, and the instructions for using tools.
 const TEMPLATE_TOKENS: u64 = 32;
@@ -81,35 +81,13 @@ pub fn with_limit(mut chat: Object, limit: Option<u64>) -> Object {
     chat
 }
 
-/// The usage of an attempt whose provider reported none: all of its input, and one output token for each byte received,
-/// at most the bound. Reasoning that a provider hides leaves no bytes; see decision 5.
+/// The member of the request that the provider bills in addition to the tokens, if there is one.
 #[must_use]
-pub fn estimated_usage(bound: &Bound, received_bytes: u64) -> Usage {
-    Usage { input: bound.input, output: received_bytes.min(bound.output), ..Usage::default() }
-}
-
-/// Why the price per token does not bound the cost of a call: no budget can pay for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unaccountable {
-    /// The model of this name has no price.
-    Unpriced(String),
-    /// The provider bills this member of the request in addition to the tokens.
-    Beside(&'static str),
-}
-
-/// Checks that the model's price per token bounds the cost of a call.
-///
-/// # Errors
-/// If the model has no price, or the request has a member that is billed in another way.
-pub fn check_accountable(body: &Body, model: &Model) -> Result<(), Unaccountable> {
-    if model.price.is_none() {
-        return Err(Unaccountable::Unpriced(model.name.clone()));
-    }
+pub fn billed_beside(body: &Body) -> Option<&'static str> {
     let tier = body.object.get::<String>("service_tier").unwrap_or_default();
     match tier.as_str() {
-        "" | "auto" | "default" | "flex" if body.object.text("web_search_options").is_none() => Ok(()),
-        "" | "auto" | "default" | "flex" => Err(Unaccountable::Beside("web_search_options")),
-        _ => Err(Unaccountable::Beside("service_tier")),
+        "" | "auto" | "default" | "flex" => body.object.text("web_search_options").map(|_| "web_search_options"),
+        _ => Some("service_tier"),
     }
 }
 

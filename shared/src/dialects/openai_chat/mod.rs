@@ -3,9 +3,11 @@
 pub mod bound;
 mod shape;
 pub mod stream;
+mod summary;
 pub mod transcript;
 
 pub(crate) use shape::LEGACY_MAX_TOKENS;
+pub use summary::AnswerSummary;
 
 use crate::dialects::body::{read, read_object};
 use crate::model::invalid::Invalid;

@@ -2,36 +2,25 @@
 
 use serde_json::value::RawValue;
 
-use super::status::Status;
 use crate::model::clock::Timestamp;
-use crate::model::money::MicroUsd;
 use crate::model::object::Object;
-use crate::model::tokens::Usage;
+use crate::model::response::Status;
+use crate::model::tokens::{Charge, Usage};
 
-/// The usage and cost of a response.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Bill {
-    pub usage: Usage,
-    /// Written as `cost` in dollars. `None` omits it.
-    pub cost: Option<MicroUsd>,
-}
-
-impl Bill {
-    /// OpenAI's `ResponseUsage`, with weir's `cost`.
-    pub(super) fn json(&self) -> Object {
-        let Usage { input, cached_input, cache_write, output, reasoning } = self.usage;
-        let cached = Object::default().with("cached_tokens", &cached_input).with("cache_write_tokens", &cache_write);
-        let mut usage = Object::default()
-            .with("input_tokens", &input)
-            .with("input_tokens_details", &cached)
-            .with("output_tokens", &output)
-            .with("output_tokens_details", &Object::default().with("reasoning_tokens", &reasoning))
-            .with("total_tokens", &input.saturating_add(output));
-        if let Some(cost) = self.cost.and_then(|cost| RawValue::from_string(cost.to_string()).ok()) {
-            usage.set_raw("cost", cost);
-        }
-        usage
+/// OpenAI's `ResponseUsage`, with weir's `cost` in dollars.
+pub(super) fn usage(charge: &Charge) -> Object {
+    let Usage { input, cached_input, cache_write, output, reasoning } = charge.usage;
+    let cached = Object::default().with("cached_tokens", &cached_input).with("cache_write_tokens", &cache_write);
+    let mut usage = Object::default()
+        .with("input_tokens", &input)
+        .with("input_tokens_details", &cached)
+        .with("output_tokens", &output)
+        .with("output_tokens_details", &Object::default().with("reasoning_tokens", &reasoning))
+        .with("total_tokens", &input.saturating_add(output));
+    if let Ok(cost) = RawValue::from_string(charge.cost.to_string()) {
+        usage.set_raw("cost", cost);
     }
+    usage
 }
 
 /// The response `skeleton`, failed without any output. `code` is one of OpenAI's: `server_error` or

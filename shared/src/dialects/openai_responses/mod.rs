@@ -22,11 +22,10 @@ mod metadata;
 mod part;
 mod settings;
 mod skeleton;
-mod status;
 mod stored_request;
 mod view;
 
-pub use answer::{Bill, cancelled_response, deleted_response, failed_response};
+pub use answer::{cancelled_response, deleted_response, failed_response};
 pub use builder::EventBuilder;
 pub use conversation::{NewConversation, changed_metadata, conversation, deleted_conversation, sent_items};
 pub use create::{CreateResponse, check_include};
@@ -35,7 +34,6 @@ pub use input_part::InputPart;
 pub use item::{Item, is_id, parse_items};
 pub use list::{ListQuery, Order, list};
 pub use metadata::metadata;
-pub use status::Status;
 pub use stored_request::{StoredRequest, output_items};
 
 #[cfg(test)]

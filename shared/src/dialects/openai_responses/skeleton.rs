@@ -3,9 +3,9 @@
 use serde_json::value::RawValue;
 
 use super::create::CreateResponse;
-use super::status::Status;
 use crate::model::clock::Timestamp;
 use crate::model::object::Object;
+use crate::model::response::Status;
 
 /// Members that are echoed, each with its default, in OpenAI's order.
 const ECHOED_FIRST: [(&str, &str); 4] =

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::clock::Timestamp;
+use crate::model::response::Status;
 
 const NOW: Timestamp = Timestamp(1_790_000_000_000);
 

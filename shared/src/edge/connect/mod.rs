@@ -29,7 +29,7 @@ pub type BedrockModels = fn(&str) -> Catalog;
 /// The parts of a function's components: the table, which every function uses, and the parts that its `main` adds.
 ///
 /// Nothing here fails. A function whose secret or models file cannot be read starts, and says so in its answers: a
-/// function that does not start answers with API Gateway's own error, and CloudFormation reports success nevertheless.
+/// function that does not start answers with API Gateway's own error, and `CloudFormation` reports success nevertheless.
 ///
 /// `template.yaml` grants a function the services that it names here. A check of the built binaries compares the two.
 pub struct Connect<'a> {

@@ -124,7 +124,7 @@ fn read_fields<T: DeserializeOwned>(
         if !follows {
             problems.push(wrong_of(&error, span.start));
         }
-        let Some(field) = error.span().and_then(|span| field_at(&table, span.start)) else { return None };
+        let field = error.span().and_then(|span| field_at(&table, span.start))?;
         table.remove(field.as_str());
         left_out.push(field);
     }

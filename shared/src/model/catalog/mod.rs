@@ -6,7 +6,8 @@ mod file;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::tokens::Price;
+use super::money::MicroUsd;
+use super::tokens::{Bound, Charge, Price, Usage};
 
 pub use file::CatalogError;
 
@@ -110,6 +111,42 @@ pub struct Model {
     pub image_tokens: Option<u64>,
     /// The targets in order of preference; never empty.
     pub targets: Vec<Target>,
+}
+
+impl Model {
+    /// The charge for `usage`; its cost is nothing for a model without a price.
+    #[must_use]
+    pub fn charge(&self, usage: Usage) -> Charge {
+        Charge::at(self.price, usage)
+    }
+
+    /// Checks that the price per token bounds the cost of a call. `billed_beside` is the member of the request that the
+    /// provider bills in addition.
+    ///
+    /// # Errors
+    /// If the model has no price, or the request has such a member.
+    pub fn check_accountable(&self, billed_beside: Option<&'static str>) -> Result<(), Unaccountable> {
+        match (self.price, billed_beside) {
+            (None, _) => Err(Unaccountable::Unpriced(self.name.clone())),
+            (_, Some(member)) => Err(Unaccountable::Beside(member)),
+            (Some(_), None) => Ok(()),
+        }
+    }
+
+    /// The highest cost of a call that uses at most `bound` tokens; nothing for a model without a price.
+    #[must_use]
+    pub fn worst_case(&self, bound: &Bound) -> MicroUsd {
+        self.price.map_or(MicroUsd(0), |price| price.worst_case(bound))
+    }
+}
+
+/// Why the price per token does not bound the cost of a call: no budget can pay for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unaccountable {
+    /// The model of this name has no price.
+    Unpriced(String),
+    /// The provider bills this member of the request in addition to the tokens.
+    Beside(&'static str),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]

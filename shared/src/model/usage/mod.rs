@@ -5,6 +5,7 @@ mod buckets;
 
 use std::ops::AddAssign;
 
+use super::catalog::ModelKind;
 use super::money::MicroUsd;
 use super::tokens::Usage;
 pub use aggregate::{Group, Grouping, Selection, Tally, aggregate};
@@ -19,6 +20,16 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// The operation that calls of a model count as.
+    #[must_use]
+    pub fn of(kind: ModelKind) -> Self {
+        match kind {
+            ModelKind::Chat => Self::Completions,
+            ModelKind::Embedding => Self::Embeddings,
+            ModelKind::Moderation => Self::Moderations,
+        }
+    }
+
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -8,7 +8,8 @@ mod schedule;
 mod secret;
 
 pub use delivery::{
-    AttemptClaim, Delivery, DeliveryAttempt, DeliveryFailure, DeliveryState, LONGEST_MESSAGE_DELAY_MS, PendingAttempt,
+    AttemptClaim, Delivery, DeliveryAttempt, DeliveryFailure, DeliveryState, DeliveryStatus, LONGEST_MESSAGE_DELAY_MS,
+    PendingAttempt,
 };
 pub use endpoint::{Description, DisabledReason, EndpointStatus, EventTypes, MAX_ENDPOINTS, WebhookEndpoint};
 pub use event::{EventType, WebhookEvent};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
-use shared::data::Shard;
+use shared::model::meter::Shard;
 
 use super::{CheckResult, Invariant, expect};
 use crate::deployment::Deployment;

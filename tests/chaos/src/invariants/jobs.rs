@@ -72,7 +72,7 @@ fn check_progress(before: &ResponseRecord, now: &ResponseRecord) -> CheckResult 
     expect(!before.status.is_terminal() || before.status == now.status, || {
         format!("{id} was {}, and is {}", before.status.name(), now.status.name())
     })?;
-    let end = |record: &ResponseRecord| (record.fence, record.next_sequence, record.usage, record.cost);
+    let end = |record: &ResponseRecord| (record.fence, record.next_sequence, record.charge);
     expect(!before.status.is_terminal() || end(before) == end(now), || format!("{id} was written to after its end"))?;
     expect(before.fence <= now.fence, || format!("{id}: the fence was {}, and is {}", before.fence, now.fence))?;
     expect(before.next_sequence <= now.next_sequence, || {

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use serde_json::json;
 
 use super::responses::{PATH, Reader, response_id};
-use super::{Operation, draw_hang_up, draw_tenant, prompt};
+use super::{Action, draw_hang_up, draw_tenant, prompt};
 use crate::client::{Client, Request};
 use crate::observations::KeyedRequest;
 
@@ -25,7 +25,7 @@ struct Background {
     hangs_up_after: Option<Duration>,
 }
 
-pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Operation> {
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Action> {
     let key = rng.random_bool(0.4).then(|| rng.random_range(0..3));
     Box::new(Background {
         project: draw_tenant(rng),
@@ -40,7 +40,7 @@ pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Operation> {
 }
 
 #[async_trait]
-impl Operation for Background {
+impl Action for Background {
     async fn run(&self, client: &mut Client) {
         let output = 20 + self.text * 20;
         let mut body = json!({"model": "chat", "max_output_tokens": output, "background": true, "stream": self.stream});

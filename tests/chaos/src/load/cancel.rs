@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use rand::rngs::StdRng;
 
 use super::responses::PATH;
-use super::{Operation, draw_tenant};
+use super::{Action, draw_tenant};
 use crate::client::{Client, Request};
 
 #[derive(Debug)]
@@ -12,12 +12,12 @@ struct Cancel {
     project: usize,
 }
 
-pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Operation> {
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Action> {
     Box::new(Cancel { project: draw_tenant(rng) })
 }
 
 #[async_trait]
-impl Operation for Cancel {
+impl Action for Cancel {
     async fn run(&self, client: &mut Client) {
         let Some(id) = client.draw_job(self.project) else { return };
         let bearer = client.permanent_key(self.project);

@@ -7,7 +7,7 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 use serde_json::json;
 
-use super::{Operation, draw_hang_up, draw_tenant, prompt};
+use super::{Action, draw_hang_up, draw_tenant, prompt};
 use crate::client::{Client, Request};
 use crate::observations::KeyedRequest;
 
@@ -23,7 +23,7 @@ struct Chat {
     hangs_up_after: Option<Duration>,
 }
 
-pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Operation> {
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Action> {
     let key = rng.random_bool(0.6).then(|| rng.random_range(0..4));
     let text = rng.random_range(0..6);
     Box::new(Chat {
@@ -38,7 +38,7 @@ pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Operation> {
 }
 
 #[async_trait]
-impl Operation for Chat {
+impl Action for Chat {
     async fn run(&self, client: &mut Client) {
         let output = 20 + self.text * 25;
         let content = prompt::text(self.text);

@@ -5,7 +5,7 @@ use rand::rngs::StdRng;
 use serde_json::json;
 
 use super::responses::PATH;
-use super::{Operation, draw_tenant};
+use super::{Action, draw_tenant};
 use crate::client::{Client, Request};
 use crate::deployment::TENANTS;
 use crate::invariants::tenancy;
@@ -18,12 +18,12 @@ struct CrossTenant {
     project: usize,
 }
 
-pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Operation> {
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Action> {
     Box::new(CrossTenant { project: draw_tenant(rng) })
 }
 
 #[async_trait]
-impl Operation for CrossTenant {
+impl Action for CrossTenant {
     async fn run(&self, client: &mut Client) {
         let Some(id) = client.draw_job(self.project) else { return };
         let other = (self.project + 1) % TENANTS;

@@ -5,7 +5,7 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 use serde_json::json;
 
-use super::{Operation, draw_tenant, prompt};
+use super::{Action, draw_tenant, prompt};
 use crate::client::{Client, Request};
 
 #[derive(Debug)]
@@ -14,12 +14,12 @@ struct Embed {
     text: u32,
 }
 
-pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Operation> {
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Action> {
     Box::new(Embed { project: draw_tenant(rng), text: rng.random_range(0..6) })
 }
 
 #[async_trait]
-impl Operation for Embed {
+impl Action for Embed {
     async fn run(&self, client: &mut Client) {
         let body = json!({"model": "embedding", "input": prompt::text(self.text)}).to_string();
         let request = Request {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
-use super::{Operation, draw_tenant};
+use super::{Action, draw_tenant};
 use crate::client::{Client, Request};
 
 #[derive(Debug)]
@@ -13,12 +13,12 @@ struct Endpoints {
     deletes: bool,
 }
 
-pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Operation> {
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Action> {
     Box::new(Endpoints { project: draw_tenant(rng), deletes: rng.random_bool(0.5) })
 }
 
 #[async_trait]
-impl Operation for Endpoints {
+impl Action for Endpoints {
     async fn run(&self, client: &mut Client) {
         let id = {
             let mut observed = client.deployment.sim.observed();

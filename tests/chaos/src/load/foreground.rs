@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use serde_json::json;
 
 use super::responses::{PATH, Reader, has_ended, response_id};
-use super::{Operation, draw_hang_up, draw_tenant, prompt};
+use super::{Action, draw_hang_up, draw_tenant, prompt};
 use crate::client::{Client, Request};
 use crate::observations::KeyedRequest;
 
@@ -26,7 +26,7 @@ struct Foreground {
     hangs_up_after: Option<Duration>,
 }
 
-pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Operation> {
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Action> {
     let key = rng.random_bool(0.4).then(|| rng.random_range(0..3));
     Box::new(Foreground {
         project: draw_tenant(rng),
@@ -42,7 +42,7 @@ pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Operation> {
 }
 
 #[async_trait]
-impl Operation for Foreground {
+impl Action for Foreground {
     async fn run(&self, client: &mut Client) {
         let output = 20 + self.text * 20;
         let has_stored_events = self.stream && (self.store || self.key.is_some());

@@ -5,7 +5,7 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 use serde_json::json;
 
-use super::{Operation, draw_tenant, prompt};
+use super::{Action, draw_tenant, prompt};
 use crate::client::{Client, Request};
 
 #[derive(Debug)]
@@ -14,12 +14,12 @@ struct Limits {
     micro_usd: u64,
 }
 
-pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Operation> {
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Action> {
     Box::new(Limits { project: draw_tenant(rng), micro_usd: rng.random_range(100..9_000) * prompt::PRICE })
 }
 
 #[async_trait]
-impl Operation for Limits {
+impl Action for Limits {
     async fn run(&self, client: &mut Client) {
         let (project_id, number) = {
             let mut observed = client.deployment.sim.observed();

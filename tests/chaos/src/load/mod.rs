@@ -25,13 +25,13 @@ use crate::client::Client;
 use crate::deployment::TENANTS;
 use crate::seed::Seed;
 
-/// An operation of a client.
+/// An operation of a client, with its arguments.
 #[async_trait]
-pub(crate) trait Operation: fmt::Debug + Send + Sync {
+pub(crate) trait Action: fmt::Debug + Send + Sync {
     async fn run(&self, client: &mut Client);
 }
 
-type Draw = fn(&mut StdRng) -> Box<dyn Operation>;
+type Draw = fn(&mut StdRng) -> Box<dyn Action>;
 
 /// The kinds of operations, and how often each is drawn, relative to the others.
 const KINDS: &[(u32, Draw)] = &[
@@ -53,7 +53,7 @@ const KINDS: &[(u32, Draw)] = &[
 pub(crate) struct Planned {
     pub(crate) number: usize,
     pub(crate) after: Duration,
-    pub(crate) operation: Box<dyn Operation>,
+    pub(crate) operation: Box<dyn Action>,
 }
 
 /// The time within which operations start.

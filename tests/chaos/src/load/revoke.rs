@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
-use super::{Operation, draw_tenant};
+use super::{Action, draw_tenant};
 use crate::client::{Client, Request};
 
 #[derive(Debug)]
@@ -13,12 +13,12 @@ struct Revoke {
     key: usize,
 }
 
-pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Operation> {
+pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Action> {
     Box::new(Revoke { project: draw_tenant(rng), key: rng.random_range(1..3) })
 }
 
 #[async_trait]
-impl Operation for Revoke {
+impl Action for Revoke {
     async fn run(&self, client: &mut Client) {
         let (project_id, key_id) = {
             let observed = client.deployment.sim.observed();

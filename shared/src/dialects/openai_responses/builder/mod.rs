@@ -9,12 +9,13 @@ use chunk::Chunk;
 use items::OutputItems;
 use output::TextKind;
 
-use super::answer::{self, Bill};
+use super::answer;
 use super::event::ResponseEvent;
-use super::status::Status;
 use crate::model::clock::Timestamp;
 use crate::model::object::Object;
 use crate::model::provider::Failure;
+use crate::model::response::Status;
+use crate::model::tokens::Charge;
 
 /// Builds the events of a response from the chunks of a chat completion, and finally the response.
 ///
@@ -82,7 +83,7 @@ impl EventBuilder {
     ///
     /// After a stream without text or calls, the response is completed and has no output.
     #[must_use]
-    pub fn complete(mut self, bill: &Bill, now: Timestamp) -> (Vec<ResponseEvent>, Object, Status) {
+    pub fn complete(mut self, charge: &Charge, now: Timestamp) -> (Vec<ResponseEvent>, Object, Status) {
         let reason = match self.finish.as_deref() {
             Some("length") => Some("max_output_tokens"),
             Some("content_filter") => Some("content_filter"),
@@ -96,7 +97,7 @@ impl EventBuilder {
                 .with("incomplete_details", &Object::default().with("reason", reason)),
         };
         response.set("output", &self.items.done());
-        response.set("usage", &bill.json());
+        response.set("usage", &answer::usage(charge));
         let name = if reason.is_some() { "response.incomplete" } else { "response.completed" };
         self.items.emit(name, &Object::default().with("response", &response));
         (self.items.take_events(), response, status)
@@ -106,8 +107,8 @@ impl EventBuilder {
     ///
     /// Completed items stay in the output. Others are dropped without an event.
     #[must_use]
-    pub fn fail(mut self, code: &str, message: &str, bill: Option<&Bill>) -> (Vec<ResponseEvent>, Object) {
-        let response = self.cut_short(answer::failed_response(&self.response, code, message), bill);
+    pub fn fail(mut self, code: &str, message: &str, charge: Option<&Charge>) -> (Vec<ResponseEvent>, Object) {
+        let response = self.cut_short(answer::failed_response(&self.response, code, message), charge);
         self.items.emit("response.failed", &Object::default().with("response", &response));
         (self.items.take_events(), response)
     }
@@ -117,10 +118,10 @@ impl EventBuilder {
         self.items.next_event(name, &Object::default().with("response", &self.response))
     }
 
-    fn cut_short(&self, mut response: Object, bill: Option<&Bill>) -> Object {
+    fn cut_short(&self, mut response: Object, charge: Option<&Charge>) -> Object {
         response.set("output", &self.items.done());
-        if let Some(bill) = bill {
-            response.set("usage", &bill.json());
+        if let Some(charge) = charge {
+            response.set("usage", &answer::usage(charge));
         }
         response
     }

@@ -87,7 +87,7 @@ proptest! {
         let (events, response) = if broken {
             builder.fail("server_error", "broken", None)
         } else {
-            let (events, response, _) = builder.complete(&Bill::default(), Timestamp(0));
+            let (events, response, _) = builder.complete(&Charge::default(), Timestamp(0));
             (events, response)
         };
         events.iter().for_each(|event| follower.follow(event));

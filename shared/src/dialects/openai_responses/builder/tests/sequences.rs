@@ -12,7 +12,7 @@ fn check(deltas: &[Value], expected: &str) {
     for chunk in chunks(deltas) {
         events.extend(builder.chunk(&chunk).unwrap());
     }
-    let (last, ..) = builder.complete(&bill(), LATER);
+    let (last, ..) = builder.complete(&charge(), LATER);
     events.extend(last);
     let lines = lines(&events);
     assert_eq!(lines[..2], [r#"0 created {"status":"in_progress"}"#, r#"1 in_progress {"status":"in_progress"}"#]);

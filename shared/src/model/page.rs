@@ -8,9 +8,6 @@ pub struct Cursor {
     pub limit: usize,
 }
 
-/// Length of the longest id that weir makes, in bytes. No object has a longer id, and the table may refuse it as a key.
-pub(super) const MAX_ID_LENGTH: usize = 64;
-
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
@@ -20,15 +17,17 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// Returns the page of `all` that `cursor` selects, oldest first. Ids sort by creation time; see
-    /// `model::id::new_ordered`.
-    pub(super) fn oldest_first(mut all: Vec<T>, cursor: &Cursor, id: fn(&T) -> &str) -> Self {
+    /// [`super::id::new_ordered`].
+    #[must_use]
+    pub fn oldest_first(mut all: Vec<T>, cursor: &Cursor, id: fn(&T) -> &str) -> Self {
         all.retain(|item| cursor.after.as_deref().is_none_or(|after| id(item) > after));
         all.sort_by(|a, b| id(a).cmp(id(b)));
         Self::cut(all, cursor.limit)
     }
 
     /// Returns the page of `all` that `cursor` selects, newest first.
-    pub(super) fn newest_first(mut all: Vec<T>, cursor: &Cursor, id: fn(&T) -> &str) -> Self {
+    #[must_use]
+    pub fn newest_first(mut all: Vec<T>, cursor: &Cursor, id: fn(&T) -> &str) -> Self {
         all.retain(|item| cursor.after.as_deref().is_none_or(|after| id(item) < after));
         all.sort_by(|a, b| id(b).cmp(id(a)));
         Self::cut(all, cursor.limit)
@@ -36,7 +35,8 @@ impl<T> Page<T> {
 
     /// Returns the first `limit` items of `found`. The caller reads at least one item more than the limit, if there is
     /// one, so that `has_more` is correct.
-    pub(super) fn cut(mut found: Vec<T>, limit: usize) -> Self {
+    #[must_use]
+    pub fn cut(mut found: Vec<T>, limit: usize) -> Self {
         let has_more = found.len() > limit;
         found.truncate(limit);
         Self { items: found, has_more }

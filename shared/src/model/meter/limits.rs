@@ -1,6 +1,6 @@
 //! A project's limits as a meter applies them: how many shards, and which share each has.
 
-use crate::data::MAX_SHARDS;
+use super::MAX_SHARDS;
 use crate::model::project::{Limits, Project};
 
 /// The limits of a project and the number of shards its meter has for them.

@@ -2,10 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::plan::{Demand, Plan, plan};
-use super::refusal::Counted;
-use super::{Limit, MeterLimits};
-use crate::data::{MAX_RESERVATIONS, MAX_SHARDS, Reservation, ReservationId, Shard, ShardChange, Window};
+use super::*;
 use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 use crate::model::project::Limits;

@@ -3,9 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::plan::Demand;
-use super::{MeterLimits, RateStatus};
-use crate::data::{MAX_RESERVATIONS, Shard};
+use super::{Demand, MAX_RESERVATIONS, MeterLimits, RateStatus, Shard};
 use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 
@@ -76,7 +74,8 @@ impl Refusal {
     }
 
     /// The call alone is larger than the limit.
-    pub(super) fn too_large(limit: u64, requested: u64) -> Self {
+    #[must_use]
+    pub fn too_large(limit: u64, requested: u64) -> Self {
         Self { limit: Limit::Tokens { limit, used: 0, requested }, retry_after: None, rates: RateStatus::default() }
     }
 }

@@ -1,21 +1,20 @@
 //! The next step after a shard refused a call. Decided from all shards, without a table and without a clock.
 
-use super::{MeterLimits, Refusal};
-use crate::data::{MAX_RESERVATIONS, MAX_SHARDS, Shard, ShardChange};
+use super::{MAX_RESERVATIONS, MAX_SHARDS, MeterLimits, Refusal, Shard};
 use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 
 /// A call that asks to be admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Demand {
-    pub(super) amount: MicroUsd,
-    pub(super) tokens: u64,
-    pub(super) now: Timestamp,
+pub struct Demand {
+    pub amount: MicroUsd,
+    pub tokens: u64,
+    pub now: Timestamp,
 }
 
 /// The next step of an admission.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Plan {
+pub enum Plan {
     /// This shard has room.
     Try {
         shard: u8,
@@ -31,8 +30,24 @@ pub(super) enum Plan {
     Refuse(Refusal),
 }
 
+/// A change of one shard in a transaction over several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardChange {
+    pub shard: u8,
+    /// The revision that the caller read; `None`: the shard does not exist yet.
+    pub seen: Option<i64>,
+    pub revision: i64,
+    /// Added to `avail`.
+    pub delta: i64,
+    /// The whole transaction is refused if `avail` is less than this.
+    pub at_least: Option<i64>,
+    /// Shard 0 only.
+    pub limit: Option<MicroUsd>,
+}
+
 /// Decides from the shards as they are (`None` where one does not exist). `month_ends` is when the next budget begins.
-pub(super) fn plan(shards: &[Option<Shard>], limits: &MeterLimits, demand: &Demand, month_ends: Timestamp) -> Plan {
+#[must_use]
+pub fn plan(shards: &[Option<Shard>], limits: &MeterLimits, demand: &Demand, month_ends: Timestamp) -> Plan {
     let revision = i64::try_from(limits.revision).unwrap_or(i64::MAX);
     let existing = || shards.iter().flatten();
     if existing().any(|shard| shard.revision.abs() > revision) {

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::MeterLimits;
-use crate::data::Window;
+use super::{MeterLimits, Window};
 use crate::model::clock::Timestamp;
 
 /// The state of the rate limits after a call. `None` where there is no limit.
@@ -36,7 +35,8 @@ impl RateStatus {
     }
 
     /// Estimated from one shard: the others are assumed to be as full as this one.
-    pub(super) fn of_shard(limits: &MeterLimits, window: &Window, now: Timestamp) -> Self {
+    #[must_use]
+    pub fn of_shard(limits: &MeterLimits, window: &Window, now: Timestamp) -> Self {
         let shards = u64::from(limits.shards);
         Self::of(limits, window.requests * shards, window.tokens * shards, now.until(window.ends))
     }

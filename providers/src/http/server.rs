@@ -1,4 +1,4 @@
-//! The URL of a provider and the headers of every call.
+//! The server of a provider: its URL, and the headers of every call.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use shared::model::provider::Failure;
 use shared::model::secret::Secret;
 
 /// Where a provider is called, and with which headers.
-pub(crate) struct Endpoint {
+pub(crate) struct Server {
     base_url: String,
     keys: Arc<dyn Keys>,
     key: KeySource,
@@ -30,7 +30,7 @@ pub(crate) enum KeyHeader {
 /// Stands for the key in the value of a configured header.
 const KEY_PLACEHOLDER: &str = "$KEY";
 
-impl Endpoint {
+impl Server {
     /// # Errors
     /// If the base URL is not a URL, or a header cannot be sent.
     pub(crate) fn new(

@@ -1,0 +1,181 @@
+//! A run of a background response: from the call of its provider to its end, or back into the queue.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::ResponseWorker;
+use super::worker::MAX_RUNS;
+use crate::app::dispatch::{DispatchRequest, Dispatched, Dispatcher, EventStream};
+use crate::app::error::Error;
+use crate::app::generation::{EventSink, Generated, LOST_AFTER_MS, RunEnd, RunLost, describe, expect_stream, generate};
+use crate::app::models::ServedModels;
+use crate::app::pipeline::UsageMeter;
+use crate::data::{MAX_DELAY, RequeueReason, ResponseEnd, ResponseRecord, WriteOutcome};
+use crate::dialects::openai_responses::EventBuilder;
+use crate::model::catalog::Model;
+use crate::model::object::Object;
+use crate::model::provider::{Endpoint, Failure};
+use crate::model::tokens::{Bound, Charge, Price};
+
+/// How long to wait before the next run, by the number of the one that failed.
+const DELAYS: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(120)];
+
+/// A response that the worker runs, under a reservation.
+pub(super) struct Run<'a> {
+    pub(super) record: ResponseRecord,
+    pub(super) model: Model,
+    /// The version of the models that the run began with.
+    pub(super) served: Arc<ServedModels>,
+    /// The call for the provider, with the output limit that applies.
+    pub(super) chat: Object,
+    pub(super) bound: Bound,
+    /// The price at the time of the reservation.
+    pub(super) price: Option<Price>,
+    pub(super) used: &'a UsageMeter,
+    pub(super) deadline: Instant,
+    pub(super) builder: EventBuilder,
+    pub(super) sink: EventSink<'a>,
+}
+
+/// Why a provider's stream did not start.
+enum NotStarted {
+    Failed(Box<Error>),
+    Lost(RunLost),
+}
+
+impl Run<'_> {
+    /// Calls the provider until its stream starts; the run keeps its lease meanwhile.
+    async fn start(&mut self, dispatcher: &Dispatcher) -> Result<EventStream, NotStarted> {
+        let request = DispatchRequest {
+            endpoint: Endpoint::ChatCompletions,
+            model: &self.model,
+            served: &self.served,
+            body: &self.chat,
+            stream: true,
+            deadline: self.deadline,
+        };
+        self.used.mark_sent();
+        let failed = |error| NotStarted::Failed(Box::new(error));
+        let mut dispatch = std::pin::pin!(dispatcher.dispatch(&request));
+        let dispatched = loop {
+            tokio::select! {
+                biased;
+                dispatched = &mut dispatch => break dispatched.map_err(failed)?,
+                () = self.sink.heartbeat_due() => self.sink.heartbeat().await.map_err(NotStarted::Lost)?,
+            }
+        };
+        let Dispatched { answer, provider, attempts } = dispatched;
+        expect_stream(answer).map_err(|source| failed(Error::Provider { provider: provider.into(), attempts, source }))
+    }
+}
+
+impl ResponseWorker {
+    pub(super) async fn run(&self, mut run: Run<'_>) -> Result<(), Error> {
+        let first = run.builder.in_progress_event();
+        if let Err(lost) = run.sink.emit(&[first]).await {
+            return self.leave(&run.record, lost, Charge::default()).await;
+        }
+        match run.start(&self.dispatcher).await {
+            Ok(events) => {
+                let generated = generate(events, run.used, &mut run.builder, &mut run.sink).await;
+                self.end_or_retry(run, generated).await
+            }
+            // The provider may be at work on it.
+            Err(NotStarted::Lost(lost)) => {
+                self.leave(&run.record, lost, self.finalizer.charge_of_dead_run(&run.record)).await
+            }
+            Err(NotStarted::Failed(error)) => self.retry_or_fail(run, &error).await,
+        }
+    }
+
+    /// Ends a run whose stream had started, or requeues it.
+    async fn end_or_retry(&self, run: Run<'_>, generated: Generated) -> Result<(), Error> {
+        let Run { record, bound, price, used, deadline, builder, sink, .. } = run;
+        let charge = Charge::at(price, used.total(&bound));
+        let end = match generated {
+            Generated::Whole => RunEnd::complete(builder, charge, self.clock.now()),
+            Generated::Lost(lost) => return self.leave(&record, lost, charge).await,
+            Generated::Broken(failure) => {
+                tracing::warn!(error = failure.summary(), run = record.fence, "stream broke after it had begun");
+                // A run that had all the time of its model or of its function would end no better another time.
+                if record.runs < MAX_RUNS && Instant::now() < deadline {
+                    self.finalizer.settle(&record, charge).await?;
+                    return self.retry(&record, failure.retry_after(), RequeueReason::Used).await;
+                }
+                RunEnd::fail(builder, "server_error", &failure.to_string(), Some(charge))
+            }
+        };
+        self.end(&record, sink, end).await
+    }
+
+    /// The provider gave no answer: the response runs again later, or it ends.
+    async fn retry_or_fail(&self, run: Run<'_>, error: &Error) -> Result<(), Error> {
+        let Run { record, builder, sink, .. } = run;
+        if let Error::Provider { source, .. } = error
+            && (source.is_retryable() || matches!(source, Failure::CircuitOpen { .. }))
+            && record.runs < MAX_RUNS
+        {
+            return self.retry(&record, source.retry_after(), RequeueReason::Unused).await;
+        }
+        let (code, message) = describe(error);
+        self.end(&record, sink, RunEnd::fail(builder, code, &message, None)).await
+    }
+
+    /// Writes the end of a run and does the work that follows.
+    async fn end(&self, run: &ResponseRecord, mut sink: EventSink<'_>, end: RunEnd) -> Result<(), Error> {
+        sink.note(&end.events);
+        let Some(mut log) = sink.log.take() else { return Ok(()) };
+        let now = self.clock.now();
+        let due_at = Some(now.plus_ms(LOST_AFTER_MS));
+        let stored = ResponseEnd { due_at, ..end.to_stored(&mut log, now) };
+        match self.finalizer.end_run(run, &stored, None).await? {
+            WriteOutcome::Written => self.finalizer.finalize_ended(run, &stored).await,
+            WriteOutcome::Refused => {
+                let found = self.records.get(&run.key).await?;
+                self.leave(run, RunLost(found.map(Box::new)), end.charge).await
+            }
+        }
+    }
+
+    /// The run may not go on. If its response was cancelled, this run knows the usage best; if another run took over,
+    /// that run has settled.
+    async fn leave(&self, run: &ResponseRecord, RunLost(found): RunLost, charge: Charge) -> Result<(), Error> {
+        let Some(found) = found.filter(|found| found.fence == run.fence && found.status.is_terminal()) else {
+            tracing::warn!(run = run.fence, "run lost its response to another");
+            return Ok(());
+        };
+        self.finalizer.settle(run, charge).await?;
+        self.finalizer.finalize(&found).await
+    }
+
+    /// Requeues a response whose run failed, for a time that depends on the number of its runs: at least as long as the
+    /// provider asks for.
+    pub(super) async fn retry(
+        &self,
+        run: &ResponseRecord,
+        asked: Option<Duration>,
+        reason: RequeueReason,
+    ) -> Result<(), Error> {
+        let index = usize::try_from(run.runs.saturating_sub(1)).unwrap_or(usize::MAX).min(DELAYS.len() - 1);
+        self.requeue(run, DELAYS[index].max(asked.unwrap_or_default()), reason).await
+    }
+
+    /// Puts a response back into the queue.
+    pub(super) async fn requeue(
+        &self,
+        run: &ResponseRecord,
+        wait: Duration,
+        reason: RequeueReason,
+    ) -> Result<(), Error> {
+        let wait = wait.min(MAX_DELAY);
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let not_before = self.clock.now().plus_ms(wait_ms);
+        let due_at = not_before.plus_ms(LOST_AFTER_MS);
+        if self.records.requeue(run, not_before, due_at, reason).await?.is_written() {
+            self.queues.wake_for_response(run, wait).await;
+        }
+        Ok(())
+    }
+}

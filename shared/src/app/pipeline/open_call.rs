@@ -1,0 +1,142 @@
+//! A call that was admitted: it calls its provider, and ends settled, released or handed over.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{Call, Pipeline, UsageMeter};
+use crate::app::admission::Admitted;
+use crate::app::answer::{CallMetadata, FinalUsage};
+use crate::app::cache::CacheOutcome;
+use crate::app::dispatch::{DispatchRequest, Dispatched, ProviderAnswer};
+use crate::app::error::Error;
+use crate::app::idempotency::error_answer;
+use crate::data::{Lease, StoredAnswer, StoredReservation};
+use crate::dialects::ContentType;
+use crate::model::catalog::Model;
+use crate::model::object::Object;
+use crate::model::tokens::Charge;
+
+/// A call that was admitted and is not settled yet.
+pub(in crate::app) struct OpenCall<'a> {
+    pub(in crate::app) pipeline: &'a Pipeline,
+    pub(in crate::app) call: &'a Call,
+    pub(in crate::app) admitted: Admitted,
+    pub(in crate::app) lease: Option<Lease>,
+    pub(in crate::app) metadata: CallMetadata,
+    pub(in crate::app) used: UsageMeter,
+    /// Settled, or handed over.
+    closed: AtomicBool,
+}
+
+impl<'a> OpenCall<'a> {
+    pub(super) fn new(
+        pipeline: &'a Pipeline,
+        call: &'a Call,
+        admitted: Admitted,
+        lease: Option<Lease>,
+        cache: CacheOutcome,
+    ) -> Self {
+        let metadata = CallMetadata {
+            model: call.model.name.clone(),
+            rates: admitted.rates,
+            admission: call.begun_at.elapsed(),
+            cache,
+            ..CallMetadata::default()
+        };
+        Self { pipeline, call, admitted, lease, metadata, used: UsageMeter::default(), closed: AtomicBool::new(false) }
+    }
+
+    /// Calls the provider. From here on the call may cost money.
+    ///
+    /// # Errors
+    /// `Provider`.
+    pub(in crate::app) async fn dispatch(&mut self, body: &Object, stream: bool) -> Result<ProviderAnswer, Error> {
+        let Call { endpoint, ref model, ref served, time, .. } = *self.call;
+        let request = DispatchRequest { endpoint, model, served, body, stream, deadline: time.deadline };
+        let sent_at = Instant::now();
+        self.used.mark_sent();
+        let dispatched = self.pipeline.dispatcher.dispatch(&request).await;
+        self.metadata.provider_time = sent_at.elapsed();
+        let Dispatched { answer, provider, attempts } = dispatched?;
+        self.metadata.provider = Some(provider);
+        self.metadata.attempts = attempts;
+        Ok(answer)
+    }
+
+    /// The charge for the usage so far.
+    pub(in crate::app) fn charge(&self) -> Charge {
+        self.call.model.charge(self.used.total(&self.call.bound))
+    }
+
+    /// The limit of output tokens that the provider is sent.
+    pub(in crate::app) fn output_limit(&self) -> Option<u64> {
+        self.call.output_limit(self.admitted.budgeted)
+    }
+
+    /// The reservation as the record of a response keeps it, for the first run.
+    pub(in crate::app) fn reservation_of_first_run(&self) -> StoredReservation {
+        let Call { bound, model: Model { price, .. }, .. } = *self.call;
+        StoredReservation { fence: 1, placed: self.admitted.placed.clone(), bound, price }
+    }
+
+    /// Reports the end of the call to its log line.
+    pub(in crate::app) fn report(&self, Charge { usage, cost }: Charge, failed: bool) {
+        let _ = self.metadata.final_usage.set(FinalUsage { usage, cost, failed });
+    }
+
+    pub(in crate::app) async fn settle(&self, charge: Charge) {
+        self.pipeline.ledger.settle(&self.call.account(), &self.admitted.placed, charge).await;
+        self.hand_over();
+    }
+
+    /// Gives the reservation back: the call used nothing.
+    pub(in crate::app) async fn release(&self) {
+        self.pipeline.ledger.release(&self.admitted.placed).await;
+        self.hand_over();
+    }
+
+    /// Leaves the reservation to a record, or to the sweeper: this call does not settle it any more.
+    pub(in crate::app) fn hand_over(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// Completes the run of the call's idempotency key.
+    pub(in crate::app) async fn complete(&self, success: bool, answer: StoredAnswer) {
+        self.pipeline.idempotency.complete(self.lease.as_ref(), success, answer).await;
+    }
+
+    /// Completes the run of the call's idempotency key with an error, for the requests that wait for it.
+    pub(in crate::app) async fn complete_failed(&self, error: &Error) {
+        self.complete(false, error_answer(&(self.call.render_error)(error))).await;
+    }
+
+    /// Stores a complete, successful answer for the next request that is the same.
+    pub(in crate::app) async fn cache(&self, content_type: ContentType, body: Bytes) {
+        let (project_id, plan) = (&self.call.caller.project.id, self.call.cache.as_ref());
+        self.pipeline.cache.store(project_id, plan, content_type, body).await;
+    }
+
+    /// Ends a call that got no answer: nothing is charged, and its key is free again.
+    pub(in crate::app) async fn fail(&self, error: &Error) {
+        tokio::join!(self.release(), self.complete_failed(error));
+    }
+
+    /// Ends a call whose task panicked. It is settled at its usage so far if a provider was called, else at nothing.
+    pub(super) async fn fail_panicked(&self, error: &Error) {
+        let settle = async {
+            if self.closed.load(Ordering::SeqCst) {
+                return;
+            }
+            if self.used.is_sent() {
+                let charge = self.charge();
+                self.report(charge, true);
+                self.settle(charge).await;
+            } else {
+                self.release().await;
+            }
+        };
+        tokio::join!(settle, self.complete_failed(error));
+    }
+}

@@ -1,0 +1,112 @@
+//! Meters: the money that a project may still spend this month, its reservations and its rate windows.
+//!
+//! A meter has one or more shards. Everything that is decided about a meter is decided here, from its shards and without
+//! a store: `data` keeps the shards, and `app` carries the decisions out.
+
+mod limits;
+mod plan;
+mod rates;
+mod refusal;
+#[cfg(test)]
+mod tests;
+
+use super::clock::Timestamp;
+use super::id;
+use super::money::MicroUsd;
+pub use limits::MeterLimits;
+pub use plan::{Demand, Plan, ShardChange, plan};
+pub use rates::{Rate, RateStatus};
+pub use refusal::{Counted, Limit, Refusal};
+
+/// The most shards of a meter.
+pub const MAX_SHARDS: u8 = 16;
+
+/// The most reservations of a shard: an item has 400 KB at most, and every admission is billed by its size.
+pub const MAX_RESERVATIONS: usize = 4_000;
+
+/// Identifies a shard of a meter.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct MeterKey {
+    pub project_id: String,
+    /// Calendar month in UTC, `2026-11`.
+    pub period: String,
+    pub shard: u8,
+}
+
+/// Identifies a reservation within its shard. Contains the end of its lease: 8 hexadecimal digits of Unix seconds, then
+/// 8 random ones.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReservationId(String);
+
+impl ReservationId {
+    #[must_use]
+    pub fn new(lease_until: Timestamp) -> Self {
+        Self(format!("{:08x}{}", lease_until.0.div_ceil(1_000), id::random(8)))
+    }
+
+    /// An id that the table holds.
+    pub(crate) fn from_stored(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// When the sweeper may settle the reservation.
+    #[must_use]
+    pub fn lease_until(&self) -> Timestamp {
+        let seconds = self.0.get(..8).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0);
+        Timestamp(seconds * 1_000)
+    }
+}
+
+/// Money held for a running call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reservation {
+    pub id: ReservationId,
+    pub amount: MicroUsd,
+    pub model: String,
+}
+
+/// A reservation with the shard that holds it: all that its settlement needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlacedReservation {
+    pub meter: MeterKey,
+    pub reservation: Reservation,
+    /// Tokens counted into the rate window that ends at `window_ends`.
+    pub tokens: u64,
+    pub window_ends: Timestamp,
+}
+
+/// The rate window of a shard: a minute that begins with its first request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Window {
+    pub ends: Timestamp,
+    pub requests: u64,
+    pub tokens: u64,
+}
+
+/// One shard of a meter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shard {
+    /// Revision of the project's limits; negative while the project is over a limit that was lowered.
+    pub revision: i64,
+    /// Micro-dollars neither spent nor reserved; negative without a budget.
+    pub avail: i64,
+    pub spent: MicroUsd,
+    /// Shard 0 only: the budget that filled all shards.
+    pub limit: Option<MicroUsd>,
+    /// Ordered by the end of their leases, the earliest first.
+    pub reservations: Vec<Reservation>,
+    pub window: Window,
+}
+
+impl Shard {
+    /// The sum of all reservations.
+    #[must_use]
+    pub fn held(&self) -> MicroUsd {
+        self.reservations.iter().map(|reservation| reservation.amount).sum()
+    }
+}
