@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use saphyr::{LoadableYamlNode as _, YamlOwned};
+use saphyr::{LoadableYamlNode as _, ScanError, YamlOwned};
 
 /// A service for which a binary can have a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,11 +59,10 @@ pub fn linked(binary: &[u8]) -> BTreeSet<Service> {
 /// Returns the services that `template.yaml` permits a function to call, by the policies of its role and by managed policies
 /// that are attached to it. The role of the function `chat` is `ChatFunctionRole`.
 ///
-/// # Panics
+/// # Errors
 /// If the template is not YAML.
-#[must_use]
-pub fn permitted(template: &str, function: &str) -> BTreeSet<Service> {
-    let documents = YamlOwned::load_from_str(template).expect("a template in YAML");
+pub fn permitted(template: &str, function: &str) -> Result<BTreeSet<Service>, ScanError> {
+    let documents = YamlOwned::load_from_str(template)?;
     let role = format!("{function}functionrole");
     let mut actions = Vec::new();
     for (name, resource) in members(documents.first().and_then(|document| member(document, "Resources"))) {
@@ -75,7 +74,7 @@ pub fn permitted(template: &str, function: &str) -> BTreeSet<Service> {
         }
     }
     let permits = |service: &Service| actions.iter().any(|action| action.split(':').next() == Some(service.name()));
-    Service::ALL.into_iter().filter(permits).collect()
+    Ok(Service::ALL.into_iter().filter(permits).collect())
 }
 
 /// Collects the actions that a part of a template allows, wherever they are.
@@ -139,10 +138,10 @@ Resources:
 
     #[test]
     fn a_policy_permits_the_services_whose_actions_it_names() {
-        assert_eq!(permitted(TEMPLATE, "one"), BTreeSet::from([Service::DynamoDb, Service::Sqs]));
+        assert_eq!(permitted(TEMPLATE, "one").unwrap(), BTreeSet::from([Service::DynamoDb, Service::Sqs]));
         let two = BTreeSet::from([Service::DynamoDb, Service::S3, Service::Sqs, Service::Bedrock]);
-        assert_eq!(permitted(TEMPLATE, "two"), two);
-        assert_eq!(permitted(TEMPLATE, "three"), BTreeSet::new());
+        assert_eq!(permitted(TEMPLATE, "two").unwrap(), two);
+        assert_eq!(permitted(TEMPLATE, "three").unwrap(), BTreeSet::new());
     }
 
     #[test]

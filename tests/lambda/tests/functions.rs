@@ -67,7 +67,7 @@ async fn check_all(folder: &Path) -> Result<usize, Failure> {
 /// Compares the clients of a binary with the function's policy.
 fn check_clients(template: &str, name: &str, bootstrap: &Path) -> Result<(), Failure> {
     let binary = std::fs::read(bootstrap).map_err(|error| format!("{}: {error}", bootstrap.display()))?;
-    let (linked, permitted) = (linked(&binary), permitted(template, name));
+    let (linked, permitted) = (linked(&binary), permitted(template, name)?);
     let names = |services: BTreeSet<_>| services.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let mut wrong = String::new();
     let unused = &permitted - &linked;
