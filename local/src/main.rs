@@ -246,7 +246,7 @@ fn print_looks(looks: &[Look]) -> Result<(), Failure> {
         writeln!(out, "{look}")?;
     }
     let failed = looks.iter().filter(|look| look.verdict == Verdict::Fail).count();
-    if failed > 0 { Err(format!("{failed} of {} looks failed", looks.len()).into()) } else { Ok(()) }
+    if failed > 0 { Err(format!("{failed} of {} checks failed", looks.len()).into()) } else { Ok(()) }
 }
 
 /// Prints what `weir models check` found, each finding with the file and its line.
