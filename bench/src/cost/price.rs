@@ -139,7 +139,8 @@ mod tests {
     fn megabytes(function: &str) -> f64 {
         let template = include_str!("../../../template.yaml");
         let after = |text: &'static str, what: &str| text.split_once(what).unwrap().1;
-        let parameter = after(after(template, &format!("  {function}:\n")), "MemorySize: !Ref ").lines().next().unwrap();
+        let parameter =
+            after(after(template, &format!("  {function}:\n")), "MemorySize: !Ref ").lines().next().unwrap();
         after(after(template, &format!("  {parameter}:\n")), "Default: ").lines().next().unwrap().parse().unwrap()
     }
 
