@@ -19,10 +19,11 @@ ANSWERS = {name: json.loads((ROOT / f"events/answers/{name}.json").read_text()) 
 
 def is_route(name):
     """Not what is recorded beside routes: an unknown path, a wrong method, a preflight, a domain that the stacks do not have."""
-    answer, event = ANSWERS[name], EVENTS[name]
-    code = answer["body"]["error"]["code"] if isinstance(answer.get("body"), dict) and "error" in answer["body"] else None
-    is_refused = answer.get("statusCode") == 204 or code in ("unknown_url", "method_not_allowed")
-    return event.get("path", "").startswith("/v1/") and not is_refused
+    if not EVENTS[name].get("path", "").startswith("/v1/"):
+        return False
+    status, body = ANSWERS[name]["statusCode"], ANSWERS[name]["body"]
+    error = body.get("error") if isinstance(body, dict) else None
+    return status != 204 and (error or {}).get("code") not in ("unknown_url", "method_not_allowed")
 
 
 ROUTES = sorted({(event["httpMethod"], event["path"]) for name, event in EVENTS.items() if is_route(name)})
