@@ -160,6 +160,29 @@ async fn a_background_response_is_settled_at_the_price_of_its_reservation() {
 }
 
 #[tokio::test]
+async fn a_job_waits_while_its_provider_is_not_set_up() {
+    let app = TestApp::new().await;
+    let (project, key) = app.project(Limits::default(), Policy::default()).await;
+    let (instance, source) = instance(&app, Some(FILE)).await;
+    let body = json!({"model": "alone", "input": "hi", "background": true}).to_string();
+    let queued = send(&router_of(&instance), "POST", "/v1/responses", &key, &[], body).await;
+    let path = format!("/v1/responses/{}", queued.json()["id"].as_str().unwrap());
+    let worker = instance.response_worker();
+    // More often than a provider that fails would be called.
+    for _ in 0..6 {
+        app.work_once(Queue::Respond, |event| job(event, Arc::clone(&worker), None)).await;
+        let waiting = send(&router_of(&instance), "GET", &path, &key, &[], "").await;
+        assert_eq!((waiting.json()["status"].as_str(), app.first.call_count()), (Some("queued"), 0));
+        app.clock.advance_ms(120_000);
+    }
+    *source.0.lock().unwrap() = Some(FILE.replace("provider = \"broken\"", "provider = \"first\""));
+    app.work_once(Queue::Respond, |event| job(event, Arc::clone(&worker), None)).await;
+    let ended = send(&router_of(&instance), "GET", &path, &key, &[], "").await;
+    assert_eq!((ended.json()["status"].as_str(), app.first.call_count()), (Some("completed"), 1), "{}", ended.text());
+    assert_eq!(app.books(&project).await.1, 0);
+}
+
+#[tokio::test]
 async fn a_job_waits_while_its_model_cannot_be_served() {
     let app = TestApp::new().await;
     let (project, key) = app.project(budget(10.0), Policy::default()).await;

@@ -27,7 +27,7 @@ pub enum Error {
     NoAdminKey(#[source] KeyError),
     /// The models of the deployment cannot be read.
     #[error(
-        "The models of this deployment cannot be served: {0}. Tell the operator: `weir models check` shows the cause."
+        "The models of this deployment cannot be served: {0}. Tell the operator: the log of the function names the place and the cause."
     )]
     NoModels(String),
     #[error(

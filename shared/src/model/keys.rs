@@ -9,6 +9,9 @@ use super::clock::Clock;
 use super::provider::Provider;
 use super::secret::Secret;
 
+/// Milliseconds for which a key that could not be read is not read again.
+pub const KEY_RETRY_MS: u64 = 10_000;
+
 /// Looks keys of providers up. An implementation remembers what it read.
 #[async_trait]
 pub trait Keys: Send + Sync {

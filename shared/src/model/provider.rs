@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
+use super::keys::KEY_RETRY_MS;
 use super::object::Object;
 use super::tokens::Usage;
 
@@ -117,9 +118,9 @@ pub enum Failure {
     #[error("the provider does not accept its key: {message}")]
     Unauthorized { message: String },
     /// The provider cannot be called, because the deployment does not give it what it needs. `what` is for callers,
-    /// `reason` for the operator.
+    /// `reason` for the operator. `retry_after` is set if weir looks again by itself.
     #[error("{what}")]
-    NotSetUp { what: &'static str, reason: String },
+    NotSetUp { what: &'static str, reason: String, retry_after: Option<Duration> },
     /// The answer does not follow the provider's API.
     #[error("the provider's answer is not understood: {0}")]
     Malformed(String),
@@ -157,13 +158,17 @@ impl Failure {
     /// A key that cannot be read.
     #[must_use]
     pub fn no_key(reason: impl Into<String>) -> Self {
-        Self::NotSetUp { what: "its key cannot be read", reason: reason.into() }
+        Self::NotSetUp {
+            what: "its key cannot be read",
+            reason: reason.into(),
+            retry_after: Some(Duration::from_millis(KEY_RETRY_MS)),
+        }
     }
 
     /// A wrong entry of the provider in the models file.
     #[must_use]
     pub fn wrong_entry(reason: impl Into<String>) -> Self {
-        Self::NotSetUp { what: "its settings are wrong", reason: reason.into() }
+        Self::NotSetUp { what: "its settings are wrong", reason: reason.into(), retry_after: None }
     }
 
     /// Whether another provider may serve the call. Only a refusal of the request itself is final.
@@ -215,7 +220,9 @@ impl Failure {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Throttled { retry_after, .. } | Self::Unavailable { retry_after, .. } => *retry_after,
+            Self::Throttled { retry_after, .. }
+            | Self::Unavailable { retry_after, .. }
+            | Self::NotSetUp { retry_after, .. } => *retry_after,
             Self::CircuitOpen { retry_after } => Some(*retry_after),
             _ => None,
         }

@@ -83,6 +83,10 @@ impl Breakers {
 
     /// Counts the outcome of a call; opens or closes the breaker where that changes its state.
     pub(super) async fn observe(&self, provider: &str, outcome: Result<(), &Failure>) {
+        // The provider was not called, so the outcome says nothing about it.
+        if matches!(outcome, Err(Failure::NotSetUp { .. })) {
+            return;
+        }
         let is_outage = outcome.is_err_and(Failure::is_outage);
         let (changes, opens) = self.with_known(provider, |known| {
             known.failures = if is_outage { known.failures + 1 } else { 0 };

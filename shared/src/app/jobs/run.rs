@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::ResponseWorker;
-use super::worker::MAX_RUNS;
+use super::worker::{MAX_RUNS, NOT_READY_WAIT};
 use crate::app::dispatch::{DispatchRequest, Dispatched, Dispatcher, EventStream};
 use crate::app::error::Error;
 use crate::app::generation::{EventSink, Generated, LOST_AFTER_MS, RunEnd, RunLost, describe, expect_stream, generate};
@@ -113,6 +113,10 @@ impl ResponseWorker {
     /// The provider gave no answer: the response runs again later, or it ends.
     async fn retry_or_fail(&self, run: Run<'_>, error: &Error) -> Result<(), Error> {
         let Run { record, builder, sink, .. } = run;
+        // The operator's mistake must not end a job that was accepted: it waits until the provider can be called.
+        if let Error::Provider { source: Failure::NotSetUp { .. }, .. } = error {
+            return self.requeue(&record, NOT_READY_WAIT, RequeueReason::NotReady).await;
+        }
         if let Error::Provider { source, .. } = error
             && (source.is_retryable() || matches!(source, Failure::CircuitOpen { .. }))
             && record.runs < MAX_RUNS

@@ -32,8 +32,8 @@ use crate::model::response::Status;
 /// Times that a response is begun at most.
 pub(super) const MAX_RUNS: u64 = 4;
 
-/// How long a job waits if the models cannot be read.
-const MODELS_WAIT: Duration = Duration::from_secs(60);
+/// How long a job waits if its model or its provider is not set up.
+pub(super) const NOT_READY_WAIT: Duration = Duration::from_secs(60);
 
 /// Makes background responses.
 pub struct ResponseWorker {
@@ -64,7 +64,7 @@ impl From<Error> for NotRun {
         match error {
             Error::Refused(refusal) => refuse(&refusal),
             // The operator's mistake must not end a job that was accepted: it waits until the models can be read.
-            Error::NoModels(_) | Error::WrongModel { .. } => Self::NotYet(MODELS_WAIT, RequeueReason::NotReady),
+            Error::NoModels(_) | Error::WrongModel { .. } => Self::NotYet(NOT_READY_WAIT, RequeueReason::NotReady),
             // The request or the model is not served any more, or the project has a budget by now, which cannot pay.
             Error::Invalid(_) | Error::UnknownModel(_) | Error::Unpriced(_) => Self::Hopeless(describe(&error).1),
             error => Self::Failed(error),

@@ -8,7 +8,7 @@ mod secrets;
 
 use std::sync::Arc;
 
-use super::config::{Config, ModelsSource, env};
+use super::config::{Config, ModelsSetting, env};
 use crate::app::{Components, Models};
 use crate::data::{Bucket, Queues, Stores, Table};
 use crate::model::catalog::{Catalog, KeySource};
@@ -101,8 +101,8 @@ impl<'a> Connect<'a> {
 
     async fn serve(mut self, bedrock: BedrockModels, make: Option<MakeProvider>) -> Self {
         let place = match &self.config.models {
-            ModelsSource::File(path) => ModelsPlace::File(path.into()),
-            ModelsSource::S3 { bucket, key } => {
+            ModelsSetting::File(path) => ModelsPlace::File(path.into()),
+            ModelsSetting::S3 { bucket, key } => {
                 ModelsPlace::Object { client: aws::s3(), bucket: bucket.clone(), key: key.clone() }
             }
         };

@@ -15,13 +15,11 @@ use crate::edge::config::env;
 use crate::model::catalog::KeySource;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error_chain::ErrorChain;
-use crate::model::keys::{KeyError, Keys};
+use crate::model::keys::{KEY_RETRY_MS, KeyError, Keys};
 use crate::model::secret::Secret;
 
 /// How long a key that a provider refused is not read again.
 const RENEW_MS: u64 = 60_000;
-/// How long a secret that could not be read is not read again.
-const RETRY_MS: u64 = 10_000;
 
 type Found = Result<Secret, KeyError>;
 
@@ -65,7 +63,7 @@ impl SecretKeys {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let failed = |reading: &Reading| matches!(reading.found.peek(), Some(Err(_)));
         match known.get(name) {
-            Some(reading) if !failed(reading) || now < reading.begun_at.plus_ms(RETRY_MS) => reading.found.clone(),
+            Some(reading) if !failed(reading) || reading.begun_at.until(now) < KEY_RETRY_MS => reading.found.clone(),
             _ => self.begin(&mut known, name, now, None),
         }
     }

@@ -5,14 +5,13 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::app::{Error, Limit};
+use crate::model::keys::KEY_RETRY_MS;
 use crate::model::provider::Failure;
 
 /// The wait if a provider or a store is not available and names no time itself.
 const WAIT: Duration = Duration::from_secs(1);
 /// The wait if too many instances changed the same item.
 const CONTENTION_WAIT: Duration = Duration::from_millis(500);
-/// The wait until a process reads a secret again that it could not read.
-const KEY_WAIT: Duration = Duration::from_secs(10);
 /// The wait until a process reads its models again if it has none.
 const MODELS_WAIT: Duration = Duration::from_secs(5);
 /// The longest wait that is sent: Python's SDK does not retry at all if `retry-after` is longer.
@@ -33,9 +32,10 @@ pub(super) fn advise(error: &Error) -> (Option<Duration>, bool) {
         Error::Provider { source, .. } if source.is_retryable() || matches!(source, Failure::CircuitOpen { .. }) => {
             (Some(source.retry_after().unwrap_or(WAIT)), true)
         }
-        Error::Provider { source: Failure::Unauthorized { .. } | Failure::NotSetUp { .. }, .. } => (None, false),
+        Error::Provider { source: Failure::NotSetUp { retry_after, .. }, .. } => (*retry_after, retry_after.is_some()),
+        Error::Provider { source: Failure::Unauthorized { .. }, .. } => (None, false),
         // The models are read again after some seconds.
-        Error::NoAdminKey(_) => (Some(KEY_WAIT), true),
+        Error::NoAdminKey(_) => (Some(Duration::from_millis(KEY_RETRY_MS)), true),
         Error::NoModels(_) => (Some(MODELS_WAIT), true),
         Error::WrongModel { .. } => (None, false),
         Error::Contended(_) => (Some(CONTENTION_WAIT), true),

@@ -54,7 +54,7 @@ async fn a_secret_that_cannot_be_read_is_tried_again_after_ten_seconds() {
     let keys = store.keys(&clock);
     assert_eq!(keys.key(&source()).await, Err(KeyError("no `k`".to_owned())));
     store.set(Some("one"));
-    clock.advance_ms(RETRY_MS - 1);
+    clock.advance_ms(KEY_RETRY_MS - 1);
     assert!(keys.key(&source()).await.is_err());
     clock.advance_ms(1);
     assert_eq!(keys.key(&source()).await, Ok(Some(Secret::new("one"))));
