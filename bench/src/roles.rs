@@ -5,7 +5,6 @@ use std::io::Write as _;
 use kit::ADMIN_KEY;
 use local::{Data, Settings};
 use shared::data::Stores;
-use shared::edge::config::HttpConfig;
 use shared::model::clock::Clock;
 use shared::model::id;
 use shared::model::money::MicroUsd;
@@ -43,12 +42,10 @@ pub(crate) fn weir(provider: &str, store: Option<String>) -> Result<(), Failure>
     let models = tempfile::NamedTempFile::new()?;
     std::fs::write(models.path(), catalog(provider))?;
     let settings = Settings {
-        bedrock: false,
-        address: ([127, 0, 0, 1], 0).into(),
         data: store.map_or(Data::Embedded(embedded::Place::Memory), Data::RemoteTable),
         models: Some(models.path().to_owned()),
         admin_key: Some(Secret::new(ADMIN_KEY)),
-        http: HttpConfig::default(),
+        ..Settings::default()
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {

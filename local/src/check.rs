@@ -11,6 +11,9 @@ use shared::edge::connect::{EnvKeys, secret_keys};
 use shared::model::catalog::{Catalog, KeySource, Model, ModelKind, ProviderConfig, ProviderKind};
 use shared::model::clock::Clock;
 use shared::model::keys::Keys;
+use shared::model::provider::Failure;
+
+use crate::jobs::is_loopback;
 
 /// Something to know about a models file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,7 +21,7 @@ pub struct Finding {
     /// Counted from 1; `None` if it is about no line.
     pub line: Option<usize>,
     pub is_error: bool,
-    /// What is wrong, and what to do.
+    /// The mistake and the correction.
     pub text: String,
 }
 
@@ -48,7 +51,7 @@ impl Findings {
 /// How long `--online` waits for a provider.
 const ONLINE_WAIT: Duration = Duration::from_secs(10);
 
-/// Checks the text of a models file. `online` also asks each provider, and reads each key.
+/// Checks the text of a models file. `online` also reads each key, and asks each provider but Bedrock for its models.
 pub async fn check(text: &str, online: bool) -> Vec<Finding> {
     let catalog = Catalog::read(text).unwrap_or_else(Catalog::of_problems);
     let mut findings = Findings::default();
@@ -88,9 +91,8 @@ fn check_provider(provider: &ProviderConfig, catalog: &Catalog, findings: &mut F
         ),
         KeySource::None => {}
     }
-    let plain = provider.base_url.as_ref().and_then(|url| url.strip_prefix("http://"));
-    let is_here = |rest: &str| ["127.0.0.1", "localhost", "[::1]"].iter().any(|host| rest.starts_with(host));
-    if provider.key != KeySource::None && plain.is_some_and(|rest| !is_here(rest)) {
+    let plain = provider.base_url.as_ref().filter(|url| url.starts_with("http://"));
+    if provider.key != KeySource::None && plain.is_some_and(|url| !is_loopback(url)) {
         findings.warn(line, format!("provider `{name}` is sent its key without encryption; use https"));
     }
 }
@@ -135,11 +137,12 @@ fn check_model(model: &Model, catalog: &Catalog, findings: &mut Findings) {
     }
 }
 
-/// A profile of another geography than its provider's region is refused by Bedrock.
+/// Bedrock refuses a profile of another geography than the region's. A warning, because AWS adds regions to geographies.
 fn check_target(name: &str, id: &str, provider: &ProviderConfig, line: Option<usize>, findings: &mut Findings) {
     let Some(region) = provider.region.as_deref().filter(|_| provider.kind == ProviderKind::Bedrock) else { return };
     let belongs = match id.split('.').next() {
-        Some("us") => region.starts_with("us-") || region.starts_with("ca-"),
+        Some("us") => (region.starts_with("us-") && !region.starts_with("us-gov-")) || region.starts_with("ca-"),
+        Some("ca") => region.starts_with("ca-"),
         Some("eu") => region.starts_with("eu-"),
         Some("apac" | "jp" | "au" | "in") => region.starts_with("ap-"),
         Some("us-gov") => region.starts_with("us-gov-"),
@@ -147,9 +150,9 @@ fn check_target(name: &str, id: &str, provider: &ProviderConfig, line: Option<us
     };
     if !belongs {
         let text = format!(
-            "`{id}` of model `{name}` is an inference profile that `{region}` cannot call; use one of that region's geography"
+            "`{id}` of model `{name}` is an inference profile of another geography than `{region}`; use one of that region's"
         );
-        findings.error(line, text);
+        findings.warn(line, text);
     }
 }
 
@@ -162,41 +165,29 @@ async fn check_online(provider: &ProviderConfig, catalog: &Catalog, findings: &m
         );
         return findings.warn(line, text);
     }
-    let key = match secret_keys(Clock::system()).key(&provider.key).await {
-        Ok(key) => key,
-        Err(error) => return findings.error(line, format!("provider `{name}` has no key: {error}")),
-    };
-    let base_url = match (provider.kind, &provider.base_url) {
-        (ProviderKind::Simulator, _) => return,
-        (_, Some(url)) => url.clone(),
-        (ProviderKind::Bedrock, None) => {
-            let region =
-                provider.region.clone().or_else(|| env("AWS_REGION")).unwrap_or_else(|| "us-east-1".to_owned());
-            format!("https://bedrock-runtime.{region}.amazonaws.com")
+    let asked = providers::ask(provider, secret_keys(Clock::system()));
+    match tokio::time::timeout(ONLINE_WAIT, asked).await {
+        Ok(Ok(Some(401 | 403))) => {
+            findings.error(line, format!("provider `{name}` refuses its key; store another one"))
         }
-        (_, None) => "https://api.anthropic.com/v1".to_owned(),
-    };
-    let Ok(client) = reqwest::Client::builder().timeout(ONLINE_WAIT).build() else { return };
-    let request = client.get(format!("{base_url}/models")).header("anthropic-version", "2023-06-01");
-    let request = match (key, provider.kind) {
-        (Some(key), ProviderKind::Anthropic) => request.header("x-api-key", key.expose().trim()),
-        (Some(key), _) if provider.headers.is_empty() => request.bearer_auth(key.expose().trim()),
-        _ => request,
-    };
-    match request.send().await {
-        Err(error) => findings.error(
+        Ok(Ok(Some(404))) => findings.warn(
             line,
             format!(
-                "provider `{name}` cannot be reached at {base_url}: {}; check `base_url`",
-                ErrorChain(&error.without_url())
+                "provider `{name}` has no `/models`; check that `base_url` ends where the API begins, often with `/v1`"
             ),
         ),
-        Ok(answer)
-            if answer.status() == 401 && provider.headers.is_empty() && provider.kind != ProviderKind::Bedrock =>
-        {
-            findings.error(line, format!("provider `{name}` refuses its key; store another one"));
+        Ok(Ok(_)) => {}
+        Ok(Err(Failure::NotSetUp { what, reason, .. })) => {
+            findings.error(line, format!("provider `{name}`: {what}: {reason}"))
         }
-        Ok(_) => {}
+        Ok(Err(failure)) => {
+            let cause = ErrorChain(&failure);
+            findings.error(line, format!("provider `{name}` cannot be reached: {cause}; check `base_url`"));
+        }
+        Err(_) => {
+            let seconds = ONLINE_WAIT.as_secs();
+            findings.error(line, format!("provider `{name}` did not answer within {seconds} s; check `base_url`"));
+        }
     }
 }
 
@@ -248,8 +239,8 @@ targets = [{ provider = "bedrock", model = "us.cohere.embed-v4:0" }]
             "19: warning: model `free` has a price of 0: no budget limits it; write the provider's price",
             "19: warning: model `free` has the target `x` at `a` twice",
             "24: error: no [[provider]] is named `gone`; the file defines: a, unused, bedrock",
+            "27: warning: `us.cohere.embed-v4:0` of model `unpriced` is an inference profile of another geography than `eu-west-1`; use one of that region's",
             "27: warning: model `unpriced` has no price: projects with a budget cannot use it; add `price`, in USD per million tokens",
-            "27: error: `us.cohere.embed-v4:0` of model `unpriced` is an inference profile that `eu-west-1` cannot call; use one of that region's geography",
         ];
         assert_eq!(found, expected);
     }
@@ -271,5 +262,36 @@ targets = [{ provider = "bedrock", model = "us.cohere.embed-v4:0" }]
         assert!(found.len() == 1 && found[0].text.contains("cannot be reached"), "{found:?}");
         assert_eq!((found[0].line, found[0].is_error), (Some(2), true));
         assert_eq!(check(&text, false).await, []);
+    }
+
+    /// A server that wants its key in a header of the models file.
+    #[tokio::test]
+    async fn a_provider_is_asked_with_the_headers_of_its_calls() {
+        use axum::http::{HeaderMap, StatusCode};
+        let models = axum::routing::get(async |headers: HeaderMap| {
+            if headers.get("api-key").is_some_and(|key| key == "right") {
+                StatusCode::OK
+            } else {
+                StatusCode::UNAUTHORIZED
+            }
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = axum::serve(listener, axum::Router::new().route("/v1/models", models));
+        let asked = async |path: &str, key: &str| {
+            let text = format!(
+                "[[provider]]\nname = \"a\"\nkind = \"openai\"\nbase_url = \"http://{address}{path}\"\nheaders = {{ api-key = \"{key}\" }}\n\
+                 [[model]]\nname = \"m\"\nkind = \"moderation\"\ntargets = [{{ provider = \"a\", model = \"x\" }}]\n"
+            );
+            check(&text, true).await.into_iter().map(|finding| finding.text).collect::<String>()
+        };
+        let found = async { (asked("/v1", "right").await, asked("/v1", "wrong").await, asked("", "right").await) };
+        let (right, refused, elsewhere) = tokio::select! {
+            found = found => found,
+            _ = server => panic!("the server ended"),
+        };
+        assert_eq!(right, "");
+        assert!(refused.contains("refuses its key"), "{refused}");
+        assert!(elsewhere.contains("has no `/models`"), "{elsewhere}");
     }
 }

@@ -1,4 +1,4 @@
-//! `weir doctor`: looks at a deployment and says what is wrong and what to do.
+//! `weir doctor`: looks at a deployment, names each fault, and says how an operator removes it.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use shared::app::ErrorChain;
 use shared::model::clock::Clock;
 
-use crate::jobs::Deployment;
+use crate::jobs::{Deployment, is_loopback};
 
 /// What to look at.
 #[derive(Args, Clone)]
@@ -28,7 +28,7 @@ pub struct DoctorArgs {
 pub struct Look {
     pub verdict: Verdict,
     pub subject: &'static str,
-    /// What was seen, and what to do about it.
+    /// The observation and, for a warning or a failure, the remedy.
     pub text: String,
 }
 
@@ -89,10 +89,11 @@ struct Doctor<'a> {
     args: &'a DoctorArgs,
 }
 
-/// An answer: its status and its JSON, `null` if it has none.
+/// An answer, and its JSON: `null` if it is another text.
 struct Answer {
     status: u16,
     headers: reqwest::header::HeaderMap,
+    text: String,
     json: Value,
 }
 
@@ -105,12 +106,11 @@ impl Answer {
 
 impl Doctor<'_> {
     fn look_at_url(&self) -> Look {
-        let is_here = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
         match () {
             () if !self.base_url.ends_with("/v1") => {
                 warn("base URL", format!("{} does not end in /v1; take it from the stack's outputs", self.base_url))
             }
-            () if self.base_url.starts_with("https://") || is_here.iter().any(|url| self.base_url.starts_with(url)) => {
+            () if self.base_url.starts_with("https://") || is_loopback(&self.base_url) => {
                 ok("base URL", &self.base_url)
             }
             () => warn("base URL", format!("{} sends keys without encryption; use https", self.base_url)),
@@ -121,7 +121,8 @@ impl Doctor<'_> {
         let answer = request.send().await.map_err(|error| ErrorChain(&error.without_url()).to_string())?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let text = answer.text().await.map_err(|error| ErrorChain(&error.without_url()).to_string())?;
-        Ok(Answer { status, headers, json: serde_json::from_str(&text).unwrap_or_default() })
+        let json = serde_json::from_str(&text).unwrap_or_default();
+        Ok(Answer { status, headers, text, json })
     }
 
     async fn look_at_health(&self, looks: &mut Vec<Look>) -> bool {
@@ -139,6 +140,9 @@ impl Doctor<'_> {
             200 => ok("reachable", format!("answered in {} ms", sent_at.elapsed().as_millis())),
             _ => fail("reachable", format!("/healthz answered {}", answer.message())),
         });
+        if answer.status == 200 && answer.text.trim() != "ok" {
+            looks.push(warn("models file", answer.text.trim()));
+        }
         let date = answer.headers.get("date").and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
         let theirs = date.and_then(|date| date.duration_since(std::time::UNIX_EPOCH).ok());
         if let Some(theirs) = theirs.and_then(|theirs| u64::try_from(theirs.as_millis()).ok()) {
@@ -239,5 +243,66 @@ impl Doctor<'_> {
             Ok(answer) => fail("trial call", format!("{model}: {}", answer.message())),
             Err(error) => fail("trial call", format!("{model}: {error}")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::routing::get;
+
+    use super::*;
+    use crate::{Running, Settings, serve};
+
+    fn args(base_url: String, admin_key: &str, api_key: &str, model: Option<&str>) -> DoctorArgs {
+        let deployment = Deployment::at(base_url, admin_key);
+        DoctorArgs { deployment, api_key: Some(api_key.to_owned()), model: model.map(str::to_owned) }
+    }
+
+    fn verdicts(looks: &[Look]) -> Vec<(&str, Verdict)> {
+        looks.iter().map(|look| (look.subject, look.verdict)).collect()
+    }
+
+    #[tokio::test]
+    async fn a_server_that_works_is_well_and_wrong_keys_are_named() {
+        let running: Running = serve(&Settings::default()).await.unwrap();
+        let base_url = format!("http://{}/v1", running.address().unwrap());
+        let (admin_key, api_key) = (running.admin_key.expose().to_owned(), running.project_key.expose().to_owned());
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let served = running.run(async { drop(stopped.await) });
+        let looked = async {
+            let well = doctor(&args(base_url.clone(), &admin_key, &api_key, Some("simulator"))).await;
+            let wrong = doctor(&args(base_url.clone(), "wrong", "sk-weir-wrong", None)).await;
+            drop(stop);
+            (well, wrong)
+        };
+        let (served, (well, wrong)) = tokio::join!(served, looked);
+        served.unwrap();
+        assert!(well.iter().all(|look| look.verdict == Verdict::Ok), "{well:?}");
+        assert_eq!(well.last().map(|look| look.subject), Some("trial call"));
+        let failed: Vec<_> = verdicts(&wrong).into_iter().filter(|(_, verdict)| *verdict == Verdict::Fail).collect();
+        assert_eq!(failed, [("admin key", Verdict::Fail), ("API key", Verdict::Fail)]);
+    }
+
+    #[tokio::test]
+    async fn wrong_entries_and_a_foreign_server_are_named() {
+        let text = "ok, but the models file has 2 errors; `weir models check` shows them\n";
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
+        let server = axum::serve(listener, Router::new().route("/healthz", get(move || async move { text })));
+        let args = args(base_url, "admin", "key", None);
+        let looks = tokio::select! {
+            looks = doctor(&args) => looks,
+            _ = server => panic!("the server ended"),
+        };
+        let models = looks.iter().find(|look| look.subject == "models file").unwrap();
+        assert_eq!((models.verdict, models.text.as_str()), (Verdict::Warn, text.trim()));
+        assert!(verdicts(&looks).contains(&("routing", Verdict::Warn)), "{looks:?}");
+    }
+
+    #[tokio::test]
+    async fn nothing_else_is_looked_at_where_nothing_answers() {
+        let looks = doctor(&args("http://127.0.0.1:1/v1".to_owned(), "admin", "key", None)).await;
+        assert_eq!(verdicts(&looks), [("base URL", Verdict::Ok), ("reachable", Verdict::Fail)]);
     }
 }

@@ -23,20 +23,36 @@ pub struct Deployment {
 }
 
 impl Deployment {
+    /// A deployment with an admin key.
+    #[cfg(test)]
+    pub(crate) fn at(base_url: String, admin_key: &str) -> Self {
+        Self { base_url, admin_key: Some(admin_key.to_owned()), data: String::new() }
+    }
+
     pub(crate) fn base_url(&self) -> &str {
         &self.base_url
     }
 
-    /// The given admin key, else the one in the data folder.
+    /// The given admin key, else that of the local server.
     pub(crate) fn admin_key(&self) -> Option<String> {
-        self.admin_key.clone().or_else(|| Keys::read(Path::new(&self.data)).map(|keys| keys.admin_key))
+        self.admin_key.clone().or_else(|| self.local_keys().map(|keys| keys.admin_key))
     }
 
-    /// The project key in the data folder, if the deployment is a local server.
+    /// The project key of the local server.
     pub(crate) fn project_key(&self) -> Option<String> {
-        let is_local = self.base_url.starts_with("http://127.0.0.1") || self.base_url.starts_with("http://localhost");
-        Keys::read(Path::new(&self.data)).filter(|_| is_local).map(|keys| keys.project_key)
+        self.local_keys().map(|keys| keys.project_key)
     }
+
+    /// The keys in the data folder, if the deployment is a local server. Another machine must not see them.
+    fn local_keys(&self) -> Option<Keys> {
+        Keys::read(Path::new(&self.data)).filter(|_| is_loopback(&self.base_url))
+    }
+}
+
+/// Whether the host of a URL is this machine.
+pub(crate) fn is_loopback(url: &str) -> bool {
+    let url = reqwest::Url::parse(url).ok();
+    url.is_some_and(|url| matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")))
 }
 
 /// The command to run.
@@ -199,4 +215,22 @@ fn letter_table(list: &Value) -> String {
 
 fn pretty(json: &Value) -> String {
     serde_json::to_string_pretty(json).unwrap_or_default() + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_sent_the_keys_of_the_data_folder() {
+        for url in ["http://127.0.0.1:8080/v1", "http://localhost/v1", "https://localhost:1/v1", "http://[::1]:8080/v1"]
+        {
+            assert!(is_loopback(url), "{url}");
+        }
+        for url in
+            ["https://api.example.com/v1", "http://localhost.example.com/v1", "http://127.0.0.1.example.com", "x"]
+        {
+            assert!(!is_loopback(url), "{url}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use embedded::Place;
-use local::import::Import;
+use local::import::{BEDROCK_PROFILES, Import};
 use local::{
     Data, Deployment, DoctorArgs, Finding, JobsCommand, Look, Running, Settings, Verdict, check, doctor, invoke, jobs,
     serve,
@@ -50,7 +50,7 @@ enum Command {
         #[command(subcommand)]
         command: JobsCommand,
     },
-    /// Look at a deployment, on this machine or elsewhere, and say what is wrong with it
+    /// Look at a deployment, on this machine or elsewhere, and name its faults
     Doctor(DoctorArgs),
     /// Work with lists of models
     Models {
@@ -77,8 +77,8 @@ enum ModelsCommand {
         /// Provider to import the models of, as `LiteLLM` names it: openai, anthropic, ...
         #[arg(long)]
         provider: String,
-        /// For `--provider bedrock`: the models of inference profiles with this prefix (us, eu, apac, jp, au, global, us-gov), or `none` for those without one
-        #[arg(long)]
+        /// For `--provider bedrock`: the models of inference profiles with this prefix or `none` for those without one
+        #[arg(long, value_parser = BEDROCK_PROFILES)]
         profile: Option<String>,
     },
 }
@@ -161,14 +161,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => runtime.block_on(serve_until_stopped(&args)),
         Command::Invoke { function, event, models, http } => {
-            let settings = Settings {
-                address: ([127, 0, 0, 1], 0).into(),
-                data: Data::Embedded(Place::Memory),
-                models,
-                bedrock: false,
-                admin_key: None,
-                http: http.into(),
-            };
+            let settings = Settings { models, http: http.into(), ..Settings::default() };
             let answer = runtime.block_on(invoke(&function, &event, &settings))?;
             Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&answer)?)?)
         }
@@ -270,6 +263,9 @@ fn read(file: &std::path::Path) -> Result<String, Failure> {
 fn import(file: &std::path::Path, provider: &str, profile: Option<&str>) -> Result<(), Failure> {
     let json = read(file)?;
     let today = Clock::system().now().day();
+    if profile.is_some() && provider != "bedrock" {
+        return Err("--profile is for --provider bedrock: leave one of them out".into());
+    }
     let bedrock_profile = profile.or((provider == "bedrock").then_some("none"));
     let toml = Import { litellm_provider: provider, provider, today: &today, bedrock_profile }.models_toml(&json)?;
     Ok(write!(std::io::stdout(), "{toml}")?)

@@ -146,22 +146,13 @@ mod tests {
     use axum::body::{Body, Bytes};
     use axum::extract::Request;
     use http_body_util::{BodyExt as _, Full};
-    use shared::edge::config::HttpConfig;
     use tower::ServiceExt as _;
 
     use super::*;
 
     #[tokio::test]
     async fn the_body_of_a_refused_request_is_read() {
-        let settings = Settings {
-            bedrock: false,
-            address: ([127, 0, 0, 1], 0).into(),
-            data: Data::Embedded(Place::Memory),
-            models: None,
-            admin_key: None,
-            http: HttpConfig::default(),
-        };
-        let running = serve(&settings).await.unwrap();
+        let running = serve(&Settings::default()).await.unwrap();
         let read = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&read);
         let body = Full::new(Bytes::from_static(b"{}")).map_frame(move |frame| {

@@ -32,6 +32,20 @@ pub struct Settings {
     pub http: HttpConfig,
 }
 
+/// Stores in memory, a free port of this machine, the builtin models.
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            address: ([127, 0, 0, 1], 0).into(),
+            data: Data::Embedded(Place::Memory),
+            models: None,
+            bedrock: false,
+            admin_key: None,
+            http: HttpConfig::default(),
+        }
+    }
+}
+
 /// The place of the stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Data {
@@ -44,8 +58,8 @@ impl Settings {
     /// Makes the components, with the models of these settings.
     ///
     /// # Errors
-    /// `Read` or `Models` if the models cannot be read, or if an entry of them is wrong. A file that becomes wrong later
-    /// changes nothing.
+    /// `Read` or `Models` if the models cannot be read, or if an entry of them is wrong. A file that later has a wrong
+    /// entry is served without that entry; one that is not TOML any more changes nothing.
     pub(crate) async fn components(&self, stores: Stores, admin_key: Option<Secret>) -> Result<Components, LocalError> {
         let clock = Clock::system();
         let models = self.models(&clock).await?;

@@ -17,13 +17,17 @@ mod translate;
 mod wrong;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use shared::model::catalog::{ProviderConfig, ProviderKind};
 use shared::model::clock::Clock;
 use shared::model::keys::{Keys, MakeProvider};
-use shared::model::provider::Provider;
+use shared::model::provider::{Failure, Provider};
 
 use crate::http::Http;
+
+/// How long [`ask`] waits for a connection.
+const ASK_CONNECT: Duration = Duration::from_secs(5);
 
 /// Makes providers, which look their keys up in `keys`.
 ///
@@ -47,6 +51,21 @@ pub fn connect(keys: Arc<dyn Keys>, clock: &Clock) -> MakeProvider {
 /// Why not: the base URL is not a URL, or a header cannot be sent.
 pub fn check(config: &ProviderConfig, keys: &Arc<dyn Keys>) -> Result<(), String> {
     provider(config, keys, &Arc::new(Http::new(Clock::system()))).map(drop)
+}
+
+/// Asks a provider for its list of models, with the URL, the key and the headers of its calls. Returns the status of its
+/// answer; `None` for a kind without such a list.
+///
+/// # Errors
+/// `NotSetUp` if the entry is wrong or the key cannot be read, `Unreachable` or `TimedOut` without an answer.
+pub async fn ask(config: &ProviderConfig, keys: Arc<dyn Keys>) -> Result<Option<u16>, Failure> {
+    let server = match config.kind {
+        ProviderKind::Openai => openai::server(config, keys),
+        ProviderKind::Anthropic => anthropic::server(config, keys),
+        ProviderKind::Bedrock | ProviderKind::Simulator => return Ok(None),
+    };
+    let server = server.map_err(Failure::wrong_entry)?;
+    Http::new(Clock::system()).status_of(&server, "/models", ASK_CONNECT).await.map(Some)
 }
 
 fn provider(config: &ProviderConfig, keys: &Arc<dyn Keys>, http: &Arc<Http>) -> Result<Arc<dyn Provider>, String> {

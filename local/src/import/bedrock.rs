@@ -14,6 +14,9 @@ const PROFILES: [&str; 8] = ["us", "eu", "apac", "jp", "au", "in", "ca", "global
 /// The profile of another partition, in which other ids are called without a profile.
 const GOV: &str = "us-gov";
 
+/// The profiles to import: all of these, and `none` for the models that are called without one.
+pub const BEDROCK_PROFILES: [&str; 10] = ["us", "eu", "apac", "jp", "au", "in", "ca", "global", GOV, "none"];
+
 /// Words in the ids of models that are withdrawn for new customers, are previews, or do not answer text with text.
 const NOT_CURRENT: [&str; 13] = [
     "claude-3",

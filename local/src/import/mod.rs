@@ -5,6 +5,8 @@
 
 mod bedrock;
 
+pub use bedrock::BEDROCK_PROFILES;
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 

@@ -28,9 +28,13 @@ pub struct Anthropic {
 
 impl Anthropic {
     pub(crate) fn new(config: &ProviderConfig, keys: Arc<dyn Keys>, http: Arc<Http>) -> Result<Self, String> {
-        let server = Server::new(config, DEFAULT_URL, keys, KeyHeader::Named("x-api-key"))?;
-        Ok(Self { server: server.with("anthropic-version", "2023-06-01"), http })
+        Ok(Self { server: server(config, keys)?, http })
     }
+}
+
+pub(crate) fn server(config: &ProviderConfig, keys: Arc<dyn Keys>) -> Result<Server, String> {
+    let server = Server::new(config, DEFAULT_URL, keys, KeyHeader::Named("x-api-key"))?;
+    Ok(server.with("anthropic-version", "2023-06-01"))
 }
 
 #[async_trait]

@@ -96,6 +96,13 @@ impl Http {
         Err(self.read_failure(response).await)
     }
 
+    /// Gets a path of a server, with the headers of its calls. Returns the status of the answer.
+    pub(crate) async fn status_of(&self, server: &Server, path: &str, connect: Duration) -> Result<u16, Failure> {
+        let headers = server.headers(server.key().await?.as_ref())?;
+        let request = self.client(connect)?.get(format!("{}{path}", server.base_url())).headers(headers);
+        Ok(request.send().await.map_err(|error| unsent(error, connect))?.status().as_u16())
+    }
+
     async fn read_failure(&self, response: reqwest::Response) -> Failure {
         let status = response.status().as_u16();
         let retry_after = failure::retry_after(response.headers(), self.clock.now());

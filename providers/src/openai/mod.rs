@@ -25,9 +25,12 @@ pub struct OpenAi {
 
 impl OpenAi {
     pub(crate) fn new(config: &ProviderConfig, keys: Arc<dyn Keys>, http: Arc<Http>) -> Result<Self, String> {
-        let server = Server::new(config, DEFAULT_URL, keys, KeyHeader::Bearer)?;
-        Ok(Self { server, http, output_limit: config.output_limit })
+        Ok(Self { server: server(config, keys)?, http, output_limit: config.output_limit })
     }
+}
+
+pub(crate) fn server(config: &ProviderConfig, keys: Arc<dyn Keys>) -> Result<Server, String> {
+    Server::new(config, DEFAULT_URL, keys, KeyHeader::Bearer)
 }
 
 #[async_trait]

@@ -25,7 +25,7 @@ use crate::data::QueueUrls;
 pub struct Config {
     pub table_name: String,
     pub bucket_name: String,
-    pub models: ModelsSource,
+    pub models: ModelsSetting,
     /// Whether the builtin models of Amazon Bedrock are served.
     pub bedrock: bool,
     pub admin_key_secret: Option<String>,
@@ -74,7 +74,7 @@ pub struct TelemetryConfig {
 
 /// The place of `models.toml`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ModelsSource {
+pub enum ModelsSetting {
     File(String),
     S3 { bucket: String, key: String },
 }
@@ -197,12 +197,12 @@ pub fn env(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn parse_models(value: Option<String>) -> Result<ModelsSource, ConfigError> {
+fn parse_models(value: Option<String>) -> Result<ModelsSetting, ConfigError> {
     let value = value.unwrap_or_else(|| "models.toml".to_owned());
-    let Some(object) = value.strip_prefix("s3://") else { return Ok(ModelsSource::File(value)) };
+    let Some(object) = value.strip_prefix("s3://") else { return Ok(ModelsSetting::File(value)) };
     match object.split_once('/') {
         Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() => {
-            Ok(ModelsSource::S3 { bucket: bucket.to_owned(), key: key.to_owned() })
+            Ok(ModelsSetting::S3 { bucket: bucket.to_owned(), key: key.to_owned() })
         }
         _ => Err(ConfigError::Invalid { name: "MODELS", value, reason: "expected s3://bucket/key" }),
     }
@@ -253,7 +253,7 @@ mod tests {
         let config = read(&[("TABLE_NAME", "t"), ("BUCKET_NAME", "b")]).unwrap();
         assert_eq!(
             (config.models, config.response_mode),
-            (ModelsSource::File("models.toml".into()), ResponseMode::Stream)
+            (ModelsSetting::File("models.toml".into()), ResponseMode::Stream)
         );
         assert!(!config.webhooks_permit_loopback);
     }
