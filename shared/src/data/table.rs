@@ -54,7 +54,7 @@ impl Table {
     /// Reads up to 100 items. The answer leaves out those that do not exist.
     pub(super) async fn get_all(&self, keys: Vec<Key>) -> Result<Vec<Item>, StoreError> {
         let mut found = Vec::new();
-        let mut wanted: Vec<Item> = keys.into_iter().map(Key::into_item).collect();
+        let mut wanted: Vec<Item> = keys.into_iter().filter(Key::can_exist).map(Key::into_item).collect();
         while !wanted.is_empty() {
             let keys = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true).build();
             let keys = keys.map_err(StoreError::table("get the items"))?;
