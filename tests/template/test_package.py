@@ -61,9 +61,10 @@ def parsed(text):
     return yaml_parse(text)
 
 
-def package(*arguments):
+def package(*arguments, upload=lambda *_: None):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["infra/package", *map(str, arguments)])
+        patch.setattr(sys.modules["package"], "upload", upload)
         sys.modules["package"].main()
 
 
@@ -74,7 +75,7 @@ def made(built, folder, *arguments):
 
 @pytest.fixture(scope="module", params=[(), ("--releases",)], ids=["plain", "releases"])
 def packaged(request, built, tmp_path_factory):
-    return made(built, tmp_path_factory.mktemp("package") / "p", "--bucket", GIVEN["PackageBucket"], "--no-upload", *request.param)
+    return made(built, tmp_path_factory.mktemp("package") / "p", "--bucket", GIVEN["PackageBucket"], *request.param)
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +206,7 @@ def test_sums_are_those_of_the_files_and_the_same_each_time(packaged, built, tmp
         assert hashlib.sha256((packaged / name).read_bytes()).hexdigest() == digest
     assert len(lines) == sum(path.is_file() for path in packaged.rglob("*")) - 1
     flags = ["--releases"] if "ReleaseShift" in template(packaged)["Parameters"] else []
-    again = made(built, tmp_path / "p", "--bucket", GIVEN["PackageBucket"], "--no-upload", *flags)
+    again = made(built, tmp_path / "p", "--bucket", GIVEN["PackageBucket"], *flags)
     assert (again / "SHA256SUMS").read_text().splitlines() == lines
 
 
@@ -264,21 +265,26 @@ def aws(tmp_path, monkeypatch):
     return finds
 
 
-def test_a_package_is_uploaded_below_its_version(aws, built, tmp_path):
+def uploading(built, folder):
+    return ["--version", "1.2.3", "--built", built, "--folder", folder, "--bucket", "some-bucket"]
+
+
+def test_a_package_is_uploaded_below_its_version(aws, built, script, tmp_path):
     calls = aws(0)
-    folder = made(built, tmp_path / "p", "--bucket", "some-bucket")
+    folder = tmp_path / "p"
+    package(*uploading(built, folder), upload=script.upload)
     listed, copied = calls()
     assert listed[:6] == ["s3api", "list-objects-v2", "--bucket", "some-bucket", "--prefix", "weir/1.2.3/"]
     assert copied == ["s3", "cp", "--recursive", "--only-show-errors", str(folder), "s3://some-bucket/weir/1.2.3/"]
 
 
-def test_a_version_that_stacks_may_use_is_not_replaced_by_accident(aws, built, tmp_path):
+def test_a_version_that_stacks_may_use_is_not_replaced_by_accident(aws, built, script, tmp_path):
     calls = aws(1)
-    command = ["--version", "1.2.3", "--built", built, "--folder", tmp_path / "p", "--bucket", "some-bucket"]
+    command = uploading(built, tmp_path / "p")
     with pytest.raises(SystemExit, match="s3://some-bucket/weir/1.2.3/ has a package"):
-        package(*command)
+        package(*command, upload=script.upload)
     assert len(calls()) == 1
-    package(*command, "--replace")
+    package(*command, "--replace", upload=script.upload)
     assert len(calls()) == 3
 
 
@@ -380,6 +386,12 @@ def test_no_value_that_must_not_be_seen_is_written_into_the_template(released):
     assert secret
     result = transformed(released, **dict.fromkeys(secret, "hidden-value"))
     assert "hidden-value" not in json.dumps(result)
+
+
+def test_the_alarms_of_a_release_get_the_parameters_that_they_have(released):
+    nested = stacks.read(stacks.ROOT / "infra/release.yaml")
+    assert set(released["Resources"]["ReleaseAlarms"]["Properties"]["Parameters"]) == set(nested["Parameters"])
+    assert {"CrashesAlarm", "ErrorsAlarm"} <= set(nested["Outputs"])
 
 
 def test_every_function_rolls_back_on_both_alarms(deployed):
