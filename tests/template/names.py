@@ -5,9 +5,9 @@ import functools
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from conditions import SUB
 
-# Services whose names are one space for all regions of an account (of all accounts, for buckets). A stack may have the same
-# name in two regions, so the region must be part of what is named here.
-WITHOUT_REGION = ("AWS::IAM::", "AWS::CloudFront::", "AWS::S3::Bucket", "AWS::Route53::")
+# Resources whose names are one space for all regions of an account (of all accounts, for buckets). A stack may have the same
+# name in two regions, so the region must be part of these names.
+WITHOUT_REGION = ("AWS::IAM::", "AWS::CloudFront::", "AWS::CloudWatch::Dashboard", "AWS::S3::Bucket", "AWS::Route53::")
 # A stack's id ends in /name/number.
 STACK_ID_PARTS = {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}
 ALWAYS_UNIQUE = ("AWS::StackName", "AWS::StackId")

@@ -105,12 +105,6 @@ def test_cloudfront_passes_requests_and_streams_as_they_are():
 # --- Names --------------------------------------------------------------------------------------------------------------
 
 
-def test_dashboards_have_other_names_in_each_region():
-    """An account has them once, although each is made in a region."""
-    dashboard = stacks.read(stacks.ROOT / "infra/dashboard.yaml")["Resources"]["Dashboard"]["Properties"]
-    assert "${AWS::Region}" in dashboard["DashboardName"]["Fn::Sub"]
-
-
 def test_no_alarm_of_one_stack_has_the_name_of_another_stacks():
     """With alarms `a-b` and `b`, the stack `weir` and the stack `weir-a` would both have `weir-a-b`."""
     ends = []

@@ -68,13 +68,6 @@ def test_no_function_makes_log_groups(deployments):
     assert not problems, "\n".join(sorted(problems))
 
 
-def test_every_function_writes_into_a_group_of_the_stack(deployments):
-    for deployment in deployments:
-        groups = deployment.of_type("AWS::Logs::LogGroup")
-        for name, function in deployment.of_type("AWS::Lambda::Function").items():
-            assert function["Properties"].get("LoggingConfig", {}).get("LogGroup", {}).get("Ref") in groups, name
-
-
 ALLOW = {"Effect": "Allow", "Resource": "*"}
 
 
