@@ -10,20 +10,11 @@ use async_openai::types::chat::{
 use async_openai::types::embeddings::CreateEmbeddingRequestArgs;
 use async_openai::types::responses::{CreateResponseArgs, ResponseStreamEvent, Status};
 use futures_util::StreamExt as _;
-use local::{Data, Settings};
-use shared::edge::config::HttpConfig;
+use local::Settings;
 
 /// Starts the local server on a free port and returns a client for it.
 async fn client() -> (Client<OpenAIConfig>, tokio::sync::oneshot::Sender<()>) {
-    let settings = Settings {
-        bedrock: false,
-        address: ([127, 0, 0, 1], 0).into(),
-        data: Data::Embedded(embedded::Place::Memory),
-        models: None,
-        admin_key: None,
-        http: HttpConfig::default(),
-    };
-    let server = local::serve(&settings).await.unwrap();
+    let server = local::serve(&Settings::default()).await.unwrap();
     let base = format!("http://{}/v1", server.address().unwrap());
     let config = OpenAIConfig::new().with_api_base(base).with_api_key(server.project_key.expose());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

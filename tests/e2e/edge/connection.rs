@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use kit::Reply;
-use local::{Data, Settings};
+use local::Settings;
 use shared::edge::config::HttpConfig;
 use tokio::io::AsyncBufReadExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufStream};
@@ -19,15 +19,7 @@ pub(super) struct Server {
 
 /// Starts the local server on a free port. It stops when the sender is dropped.
 pub(super) async fn serve(http: HttpConfig) -> (Server, oneshot::Sender<()>) {
-    let settings = Settings {
-        address: ([127, 0, 0, 1], 0).into(),
-        data: Data::Embedded(embedded::Place::Memory),
-        models: None,
-        bedrock: false,
-        admin_key: None,
-        http,
-    };
-    let running = local::serve(&settings).await.unwrap();
+    let running = local::serve(&Settings { http, ..Settings::default() }).await.unwrap();
     let server = Server { address: running.address().unwrap(), key: running.project_key.expose().to_owned() };
     let (stop, stopped) = oneshot::channel::<()>();
     #[expect(clippy::disallowed_methods, reason = "a server for the length of a test")]

@@ -90,9 +90,9 @@ async fn a_response_has_a_tag_when_it_has_ended() {
         assert_eq!((ended.status, kept(&ended)), (200, ("private, no-cache", true)), "{}", ended.text());
         assert_eq!(ended.json()["status"], "completed");
         check_unchanged(&get(id, ended.header("etag")).await, &ended);
-        let stream = send(&router, "GET", &format!("{}/{queued}?stream=true", responses::PATH), &key, &[], "").await;
-        assert_eq!((stream.status, kept(&stream)), (200, ("no-cache", false)));
     }
+    let stream = send(&router, "GET", &format!("{}/{queued}?stream=true", responses::PATH), &key, &[], "").await;
+    assert_eq!((stream.status, kept(&stream)), (200, ("no-cache", false)));
     let tag = get(&made, "").await.header("etag").to_owned();
     let deleted = send(&router, "DELETE", &format!("{}/{made}", responses::PATH), &key, &[], "").await;
     assert_eq!((deleted.status, kept(&deleted)), (200, ("no-store", false)));
@@ -125,12 +125,12 @@ async fn calls_are_not_kept_and_streams_are_sent_as_openai_sends_them() {
     let app = TestApp::new().await;
     let (_, key) = app.project(Limits::default(), Policy::default()).await;
     let router = app.router();
-    let key_header = [("idempotency-key", "one")];
-    for (body, expected) in [(CHAT, "no-store"), (STREAM, "no-cache")] {
-        for headers in [&[][..], &key_header, &key_header] {
-            let headers = if body == CHAT { &[] } else { headers };
+    for (body, expected, idempotency_key) in [(CHAT, "no-store", "one"), (STREAM, "no-cache", "two")] {
+        let key_header = [("idempotency-key", idempotency_key)];
+        for (headers, replayed) in [(&[][..], ""), (&key_header, ""), (&key_header, "true")] {
             let reply = send(&router, "POST", PATH, &key, headers, body).await;
             assert_eq!((reply.status, kept(&reply)), (200, (expected, false)), "{body}");
+            assert_eq!(reply.header("idempotent-replayed"), replayed, "{body}");
         }
     }
     let stream = send(&router, "POST", responses::PATH, &key, &[], ask_with(json!({"stream": true})).to_string()).await;
