@@ -62,6 +62,8 @@ pub async fn provision_key(stores: &Stores, clock: &Clock, key: &ApiKeySecret, n
         redacted_value: key.redact(),
         created_at,
         service_account_id: account.id.clone(),
+        limits: Limits::default(),
+        revision: 1,
     };
     match api_keys.create_service_account(&account, &stored).await? {
         // Refused: another process provisioned the same key since the look-up, so it is valid.

@@ -16,6 +16,7 @@ mod jobs;
 mod layers;
 mod logs;
 mod models;
+mod nested;
 mod panics;
 mod queues;
 mod responses;

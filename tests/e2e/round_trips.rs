@@ -106,6 +106,26 @@ async fn a_call_waits_for_the_store_twice_before_the_provider_and_once_after() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn three_levels_cost_no_round_trip_more_than_one() {
+    let app = TestApp::builder().store_latency(TRIP).build().await;
+    let own = Limits { requests_per_minute: Some(500), ..budget(5.0) };
+    let (_, key) = app.project_with_limited_key(own, Policy::default()).await;
+    let run = |name: &'static str| [("x-weir-run", name), ("x-weir-run-budget-usd", "1")];
+    trips(&app, &app.router(), &key, &[], CHAT).await; // Opens the month's meters.
+    let warm = app.router();
+    trips(&app, &warm, &key, &[], CHAT).await;
+    for (case, router, name) in [
+        ("the first call of a run", &warm, "a"),
+        ("a run that the process knows", &warm, "a"),
+        ("a run that another process began", &app.router(), "a"),
+        ("the first call of a run and of a process", &app.router(), "b"),
+    ] {
+        let found = trips(&app, router, &key, &run(name), CHAT).await;
+        assert!(found.before <= 2 && found.after == 1, "{case}: {} before, {} after", found.before, found.after);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_model_with_a_fallback_waits_no_longer() {
     let app = TestApp::builder().store_latency(TRIP).build().await;
     let (_, key) = app.project(budget(5.0), Policy::default()).await;

@@ -85,7 +85,7 @@ async fn a_settlement_that_comes_after_the_sweep_changes_nothing() {
 async fn a_shard_that_got_a_hold_while_the_sweeper_looked_stays_due() {
     let app = TestApp::new().await;
     let (project, key) = app.project(budget(1.0), Policy::default()).await;
-    let meter = MeterKey { project_id: project.id, period: app.clock.now().month(), shard: 0 };
+    let meter = MeterKey::of_project(&project.id, app.clock.now().month());
     let sweeps = async {
         // The first one looked before the call was admitted, and found nothing to come back for.
         app.stores.meters().set_due(&meter, None).await.unwrap();

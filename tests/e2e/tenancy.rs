@@ -28,7 +28,7 @@ enum For {
 /// Route, whom it serves, and a body that it takes, or the query of a `GET`.
 type Row = (&'static str, For, &'static str);
 
-const ROWS: [Row; 61] = [
+const ROWS: [Row; 62] = [
     ("GET /healthz", For::Everybody, ""),
     ("POST /v1/chat/completions", For::Project, r#"{"model":"priced","messages":[{"role":"user","content":"Hi"}]}"#),
     ("POST /v1/completions", For::Project, r#"{"model":"priced","prompt":"Hi"}"#),
@@ -78,6 +78,7 @@ const ROWS: [Row; 61] = [
     ("DELETE /v1/organization/projects/{project_id}/service_accounts/{account_id}", For::Admin, ""),
     ("GET /v1/organization/projects/{project_id}/api_keys", For::Admin, ""),
     ("GET /v1/organization/projects/{project_id}/api_keys/{key_id}", For::Admin, ""),
+    ("POST /v1/organization/projects/{project_id}/api_keys/{key_id}", For::Admin, "{}"),
     ("DELETE /v1/organization/projects/{project_id}/api_keys/{key_id}", For::Admin, ""),
     ("GET /v1/organization/projects/{project_id}/spend_limit", For::Admin, ""),
     (

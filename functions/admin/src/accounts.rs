@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use shared::app::projects::{Issued, ServiceAccounts};
 use shared::edge::{Admin, Input, List, Params, Path, Rejection, cursor};
 use shared::model::invalid::Invalid;
-use shared::model::project::{Name, ServiceAccount};
+use shared::model::patch::Patch;
+use shared::model::project::{Limits, Name, ServiceAccount};
+
+use crate::wire::{self, LimitsBody};
 
 /// The role of every service account: it may call models.
 pub(crate) const ROLE: &str = "member";
@@ -70,6 +73,9 @@ pub(crate) struct Deleted {
 pub(crate) struct CreateBody {
     name: String,
     create_service_account_only: Option<bool>,
+    /// The limits of its key.
+    #[serde(default)]
+    limits: Patch<LimitsBody>,
 }
 
 const NEEDS_KEY: &str =
@@ -85,7 +91,8 @@ pub(crate) async fn create(
         return Err(Invalid::field("create_service_account_only", NEEDS_KEY).into());
     }
     let name = Name::try_from(body.name)?;
-    Ok(Json(accounts.create(&project_id, name).await?.into()))
+    let limits = wire::parse_limits(body.limits)?.apply(Limits::default());
+    Ok(Json(accounts.create(&project_id, name, limits).await?.into()))
 }
 
 pub(crate) async fn list(

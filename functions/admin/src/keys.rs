@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use shared::app::projects::ServiceAccounts;
-use shared::edge::{Admin, List, Params, Path, Rejection, cursor};
+use shared::edge::{Admin, Input, List, Params, Path, Rejection, cursor};
+use shared::model::patch::Patch;
 use shared::model::project::{ApiKey, Project};
 
 use crate::accounts::{Deleted, ROLE};
+use crate::wire::{self, LimitsBody, LimitsObject};
 
 #[derive(Serialize)]
 pub(crate) struct KeyObject {
@@ -22,6 +24,7 @@ pub(crate) struct KeyObject {
     last_used_at: Option<u64>,
     owner_project_access: &'static str,
     owner: Owner,
+    limits: LimitsObject,
 }
 
 #[derive(Serialize)]
@@ -52,6 +55,7 @@ impl KeyObject {
             last_used_at: None,
             owner_project_access: if project.archived_at.is_some() { "inactive" } else { "active" },
             owner: Owner { r#type: "service_account", service_account: owner },
+            limits: key.limits.into(),
         }
     }
 }
@@ -72,6 +76,23 @@ pub(crate) async fn retrieve(
     Path((project_id, id)): Path<(String, String)>,
 ) -> Result<Json<KeyObject>, Rejection> {
     let (project, key) = accounts.api_key(&project_id, &id).await?;
+    Ok(Json(KeyObject::new(&project, key)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpdateBody {
+    #[serde(default)]
+    limits: Patch<LimitsBody>,
+}
+
+pub(crate) async fn update(
+    _: Admin,
+    State(accounts): State<Arc<ServiceAccounts>>,
+    Path((project_id, id)): Path<(String, String)>,
+    Input(body): Input<UpdateBody>,
+) -> Result<Json<KeyObject>, Rejection> {
+    let (project, key) = accounts.limit_api_key(&project_id, &id, wire::parse_limits(body.limits)?).await?;
     Ok(Json(KeyObject::new(&project, key)))
 }
 

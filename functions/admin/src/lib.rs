@@ -37,7 +37,7 @@ pub fn router(
         .route("/service_accounts", get(accounts::list).post(accounts::create))
         .route("/service_accounts/{account_id}", get(accounts::retrieve).delete(accounts::delete))
         .route("/api_keys", get(keys::list))
-        .route("/api_keys/{key_id}", get(keys::retrieve).delete(keys::delete))
+        .route("/api_keys/{key_id}", get(keys::retrieve).post(keys::update).delete(keys::delete))
         .route(
             "/spend_limit",
             get(limits::spend_limit).post(limits::set_spend_limit).delete(limits::delete_spend_limit),

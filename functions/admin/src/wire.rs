@@ -47,6 +47,12 @@ pub(crate) struct PolicyBody {
     dedupe_retries: Patch<bool>,
     #[serde(default)]
     cache_ttl_seconds: Patch<u64>,
+    #[serde(default)]
+    run_header: Patch<String>,
+    #[serde(default)]
+    run_budget_usd: Patch<f64>,
+    #[serde(default)]
+    run_lifetime_seconds: Patch<u64>,
 }
 
 /// Checks `limits`.
@@ -62,7 +68,7 @@ pub(crate) fn parse_limits(body: Patch<LimitsBody>) -> Result<LimitsPatch, Inval
     Ok(LimitsPatch {
         requests_per_minute: body.requests_per_minute.try_map(|n| check_requests("limits.requests_per_minute", n))?,
         tokens_per_minute: body.tokens_per_minute.try_map(|n| check_tokens("limits.tokens_per_minute", n))?,
-        budget: body.budget_usd_per_month.try_map(parse_budget)?,
+        budget: body.budget_usd_per_month.try_map(|dollars| parse_dollars("limits.budget_usd_per_month", dollars))?,
     })
 }
 
@@ -83,12 +89,19 @@ pub(crate) fn parse_policy(body: Patch<PolicyBody>) -> Result<PolicyPatch, Inval
         cache_ttl_seconds: body
             .cache_ttl_seconds
             .try_map(|n| require_within("policy.cache_ttl_seconds", n, MAX_CACHE_TTL_SECONDS))?,
+        run_header: body.run_header.try_map(parse_header)?,
+        run_budget_usd: body.run_budget_usd.try_map(|dollars| parse_dollars("policy.run_budget_usd", dollars))?,
+        run_lifetime_seconds: body
+            .run_lifetime_seconds
+            .try_map(|n| require_within("policy.run_lifetime_seconds", n, MAX_RUN_LIFETIME_SECONDS))?,
     })
 }
 
 const MAX_REQUESTS_PER_MINUTE: u64 = 1_000_000_000;
 const MAX_TOKENS_PER_MINUTE: u64 = 1_000_000_000_000;
 const MAX_OUTPUT_TOKENS: u64 = 100_000_000;
+/// A year.
+const MAX_RUN_LIFETIME_SECONDS: u64 = 366 * 86_400;
 
 /// Checks a number of requests per minute. `param` names the field in the error.
 pub(crate) fn check_requests(param: &str, value: u64) -> Result<u64, Invalid> {
@@ -107,8 +120,17 @@ fn require_within(param: &str, value: u64, max: u64) -> Result<u64, Invalid> {
     }
 }
 
-fn parse_budget(dollars: f64) -> Result<MicroUsd, Invalid> {
-    let param = "limits.budget_usd_per_month";
+/// Checks the name of a header that requests may have.
+fn parse_header(name: String) -> Result<String, Invalid> {
+    let param = "policy.run_header";
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    match (1..=64).contains(&name.len()) && name.bytes().all(is_allowed) {
+        true => Ok(name),
+        false => Err(Invalid::field(param, format!("`{param}` has 1 to 64 small letters, digits and `-`."))),
+    }
+}
+
+fn parse_dollars(param: &str, dollars: f64) -> Result<MicroUsd, Invalid> {
     let wrong = || {
         Invalid::field(param, format!("`{param}` is {dollars}, expected 0 to 1000000000 dollars, or null for none."))
     };
@@ -147,7 +169,13 @@ mod tests {
 
     #[test]
     fn refuses_a_policy_outside_of_its_ranges() {
-        for body in [r#"{"cache_ttl_seconds":0}"#, r#"{"default_max_output_tokens":0}"#] {
+        for body in [
+            r#"{"cache_ttl_seconds":0}"#,
+            r#"{"default_max_output_tokens":0}"#,
+            r#"{"run_header":"X Session"}"#,
+            r#"{"run_budget_usd":-1.0}"#,
+            r#"{"run_lifetime_seconds":0}"#,
+        ] {
             assert!(parse_policy(Patch::Set(serde_json::from_str(body).unwrap())).is_err(), "{body}");
         }
     }

@@ -59,7 +59,7 @@ async fn create(
     body: SentBody,
 ) -> Result<Response, Rejection> {
     let create = CreateResponse::parse(&read_body(body)?, clock.now())?;
-    let request = ResponseRequest { create, options: call_options(&parts)? };
+    let request = ResponseRequest { create, options: call_options(&parts, &caller)? };
     drop(parts); // Its headers would keep the connection's read buffer in memory until the answer ends.
     let requested_model = request.create.model.clone();
     let answer = responses.create(caller, request).await;

@@ -40,6 +40,7 @@ impl Report {
                 projects: read_set(params, "project_ids"),
                 api_keys: read_set(params, "api_key_ids"),
                 models: read_set(params, "models"),
+                runs: read_set(params, "run_ids"),
                 group_by: self.grouping(params)?,
             },
         })
@@ -76,6 +77,7 @@ impl Report {
             match (field, self) {
                 ("project_id", _) => grouping.project = true,
                 ("api_key_id", _) => grouping.api_key = true,
+                ("run_id", _) => grouping.run = true,
                 ("model", Self::Usage(_)) | ("line_item", Self::Costs) => grouping.model = true,
                 _ => return Err(Invalid::field("group_by", self.unknown_group(field))),
             }
@@ -85,8 +87,8 @@ impl Report {
 
     fn unknown_group(self, field: &str) -> String {
         let known = match self {
-            Self::Usage(_) => "`project_id`, `model` and `api_key_id`",
-            Self::Costs => "`project_id`, `line_item` (the model) and `api_key_id`",
+            Self::Usage(_) => "`project_id`, `model`, `api_key_id` and `run_id`",
+            Self::Costs => "`project_id`, `line_item` (the model), `api_key_id` and `run_id`",
         };
         format!("`group_by` has `{field}`; this report can be grouped by {known}.")
     }
@@ -170,6 +172,6 @@ mod tests {
         let query = read(Report::Costs, "start_time=0&project_ids[]=p1&project_ids[]=p2&group_by=project_id,line_item")
             .unwrap();
         assert_eq!(query.selection.projects, BTreeSet::from(["p1".to_owned(), "p2".to_owned()]));
-        assert_eq!(query.selection.group_by, Grouping { project: true, model: true, api_key: false });
+        assert_eq!(query.selection.group_by, Grouping { project: true, model: true, ..Grouping::default() });
     }
 }

@@ -39,6 +39,9 @@ enum Sum {
         project_id: Option<String>,
         user_id: Option<String>,
         api_key_id: Option<String>,
+        /// Only in a report that is grouped by it: OpenAI has no runs.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        run_id: Option<String>,
         model: Option<String>,
         batch: Option<bool>,
         service_tier: Option<String>,
@@ -53,6 +56,9 @@ enum Sum {
         line_item: Option<String>,
         project_id: Option<String>,
         api_key_id: Option<String>,
+        /// Only in a report that is grouped by it: OpenAI has no runs.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        run_id: Option<String>,
         /// Always `null`: input and output tokens have different prices, so no unit fits both.
         quantity: Option<f64>,
         quantity_unit: Option<String>,
@@ -67,6 +73,9 @@ struct Inputs {
     project_id: Option<String>,
     user_id: Option<String>,
     api_key_id: Option<String>,
+    /// Only in a report that is grouped by it: OpenAI has no runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run_id: Option<String>,
     model: Option<String>,
 }
 
@@ -111,6 +120,7 @@ impl Sum {
                 line_item: group.model,
                 project_id: group.project_id,
                 api_key_id: group.api_key_id,
+                run_id: group.run,
                 quantity: None,
                 quantity_unit: None,
             },
@@ -128,6 +138,7 @@ impl Sum {
             project_id: group.project_id,
             user_id: None,
             api_key_id: group.api_key_id,
+            run_id: group.run,
             model: group.model,
             batch: None,
             service_tier: None,
@@ -143,6 +154,7 @@ impl Inputs {
             project_id: group.project_id,
             user_id: None,
             api_key_id: group.api_key_id,
+            run_id: group.run,
             model: group.model,
         }
     }

@@ -72,14 +72,14 @@ impl Auth {
         let (key, project, ()) = tokio::join!(
             self.api_keys.by_hash(hash),
             self.projects.get(project_id),
-            self.admission.prefetch(project_id)
+            self.admission.prefetch(project_id, hash)
         );
         let key = key?.filter(|key| key.project_id == project_id).ok_or(Error::Unauthenticated(WRONG))?;
         let project = project?.ok_or(Error::Unauthenticated(WRONG))?;
         if project.archived_at.is_some() {
             return Err(Error::Unauthenticated(ARCHIVED));
         }
-        Ok(Caller { project, api_key_id: key.id })
+        Ok(Caller { project, key: key.limits(), api_key_id: key.id })
     }
 
     /// Checks that a bearer token is the admin key.
@@ -159,7 +159,7 @@ impl KeyCache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::project::{Limits, Policy, Project};
+    use crate::model::project::{KeyLimits, Limits, Policy, Project};
 
     const READ_AT: Timestamp = Timestamp(1_767_225_600_000);
 
@@ -173,7 +173,8 @@ mod tests {
             revision: 1,
             policy: Policy::default(),
         };
-        Caller { project, api_key_id: "key_1".into() }
+        let key = KeyLimits { hash: hash(), limits: Limits::default(), revision: 1 };
+        Caller { project, api_key_id: "key_1".into(), key }
     }
 
     fn hash() -> Fingerprint {

@@ -148,6 +148,7 @@ impl Components {
         Arc::new(ResponseWorker {
             records: self.stores().responses(),
             projects: self.stores().projects(),
+            api_keys: self.stores().api_keys(),
             models: self.models(),
             admission: Arc::clone(&self.parts.admission),
             ledger: self.parts.ledger(),
@@ -188,7 +189,8 @@ impl Components {
     }
 
     pub fn service_accounts(&self) -> Arc<ServiceAccounts> {
-        Arc::new(ServiceAccounts::new(self.stores(), self.clock().clone(), self.auth()))
+        let admission = Arc::clone(&self.parts.admission);
+        Arc::new(ServiceAccounts::new(self.stores(), self.clock().clone(), self.auth(), admission))
     }
 
     pub fn job_admin(&self) -> Arc<JobAdmin> {

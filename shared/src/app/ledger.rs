@@ -7,7 +7,7 @@ use super::telemetry::{self, TelemetryEvent};
 use crate::data::{Meters, SettleOutcome, StoreError, Stores, UsageCounters};
 use crate::model::clock::Clock;
 use crate::model::error_chain::ErrorChain;
-use crate::model::meter::{MeterKey, PlacedReservation, Reservation};
+use crate::model::meter::{MeterKey, PlacedReservations, Reservation, RunName, Scope};
 use crate::model::money::MicroUsd;
 use crate::model::tokens::{Charge, Usage};
 use crate::model::usage::{Operation, UsageCount, UsageKey};
@@ -16,6 +16,7 @@ use crate::model::usage::{Operation, UsageCount, UsageKey};
 pub(super) struct Account<'a> {
     pub(super) project_id: &'a str,
     pub(super) api_key_id: &'a str,
+    pub(super) run: Option<&'a RunName>,
     pub(super) model: &'a str,
     pub(super) operation: Operation,
 }
@@ -35,12 +36,12 @@ impl Ledger {
 
     /// Settles and counts in one round trip: for a call that only this process settles while it lives. If the sweeper took
     /// the call for dead, the reservation is settled once and the counter counts twice.
-    pub(super) async fn settle(&self, account: &Account<'_>, placed: &PlacedReservation, charge: Charge) {
+    pub(super) async fn settle(&self, account: &Account<'_>, placed: &PlacedReservations, charge: Charge) {
         let (settled, counted) = tokio::join!(
             self.admission.settle(placed, charge.cost, charge.tokens()),
-            self.count(account, placed.meter.shard, charge)
+            self.count(account, placed.project.meter.shard, charge)
         );
-        if let Err(error) = settled {
+        if let Err(error) = settled.0.and(settled.1) {
             tracing::error!(error = %ErrorChain(&error), "reservation not settled, the sweeper will");
         }
         if let Err(error) = counted {
@@ -56,20 +57,22 @@ impl Ledger {
     pub(super) async fn settle_once(
         &self,
         account: &Account<'_>,
-        placed: &PlacedReservation,
+        placed: &PlacedReservations,
         charge: Charge,
     ) -> Result<(), StoreError> {
-        let outcome = self.admission.settle(placed, charge.cost, charge.tokens()).await?;
+        let (outcome, inner) = self.admission.settle(placed, charge.cost, charge.tokens()).await;
         // A call that used nothing is given back and counts nowhere.
-        if outcome == SettleOutcome::Settled && charge != Charge::default() {
-            self.count_settled(account, placed.meter.shard, charge).await?;
+        if outcome? == SettleOutcome::Settled && charge != Charge::default() {
+            self.count_settled(account, placed.project.meter.shard, charge).await?;
         }
-        Ok(())
+        // After the count: a repetition finds the project's level settled and does not count.
+        inner
     }
 
     /// Gives a reservation back: the call used nothing.
-    pub(super) async fn release(&self, placed: &PlacedReservation) {
-        if let Err(error) = self.admission.settle(placed, MicroUsd(0), 0).await {
+    pub(super) async fn release(&self, placed: &PlacedReservations) {
+        let (settled, inner) = self.admission.settle(placed, MicroUsd(0), 0).await;
+        if let Err(error) = settled.and(inner) {
             tracing::error!(error = %ErrorChain(&error), "reservation not released, the sweeper will settle it");
         }
     }
@@ -87,14 +90,15 @@ impl Ledger {
     ) -> Result<SettleOutcome, StoreError> {
         let (model, cost) = (&reservation.model, reservation.amount);
         let outcome = self.meters.settle(meter, reservation, cost, 0).await?;
-        if outcome == SettleOutcome::Settled {
+        // The other levels hold the same call, and their own leases end.
+        if outcome == SettleOutcome::Settled && meter.scope == Scope::Project {
             tracing::warn!(
                 project.id = meter.project_id,
                 model,
                 charged_micro_usd = cost.0,
                 "reservation of a dead call settled in full"
             );
-            let account = Account { project_id: &meter.project_id, api_key_id: "unknown", model, operation };
+            let account = Account { project_id: &meter.project_id, api_key_id: "unknown", run: None, model, operation };
             self.count_settled(&account, meter.shard, Charge { usage: Usage::default(), cost }).await?;
         }
         Ok(outcome)
@@ -115,6 +119,7 @@ impl Ledger {
             operation: account.operation,
             model: account.model.to_owned(),
             api_key_id: account.api_key_id.to_owned(),
+            run: account.run.map_or_else(String::new, |run| run.as_str().to_owned()),
             shard,
         };
         let count = UsageCount { requests: 1, tokens: charge.usage, cost: charge.cost };

@@ -35,5 +35,5 @@ pub use conversations::Conversations;
 pub use error::{Error, RenderedError};
 pub use jobs::{JobAdmin, ResponseWorker, SweepReport, Sweeper};
 pub use models::{Models, ModelsError, ModelsSource, Providers, ServedModels};
-pub use pipeline::CallOptions;
+pub use pipeline::{CallOptions, RunOptions};
 pub use responses::{ResponseRequest, Responses};

@@ -4,6 +4,7 @@ use super::change::{Write, WriteOutcome};
 use super::error::StoreError;
 use super::item::{Item, Reader, number, text};
 use super::keys::{self, Key};
+use super::projects::{insert_limits, read_limits};
 use super::table::Table;
 use crate::model::id::Fingerprint;
 use crate::model::project::{ApiKey, ServiceAccount};
@@ -60,6 +61,15 @@ impl ApiKeys {
         self.0.get(keys::project_api_key(project_id, id)).await?.map(|item| read_key(&item)).transpose()
     }
 
+    /// Replaces a key. `Refused`: the table does not have the revision just before `key.revision`, or the key is revoked.
+    pub async fn replace(&self, key: &ApiKey) -> Result<WriteOutcome, StoreError> {
+        let before = key.revision.saturating_sub(1);
+        // Without the condition, a change that another caller made meanwhile would be lost, or a revoked key would return.
+        let unchanged = || vec![(":before", number(before))];
+        let writes = places(key).map(|place| Write::Replace(key_item(place, key), "revision = :before", unchanged()));
+        self.0.transact(writes.into()).await
+    }
+
     /// Deletes a key: its item under the hash first, so that the key stops working even if the second delete fails.
     /// If it fails, another call finishes the work.
     pub async fn delete(&self, key: &ApiKey) -> Result<(), StoreError> {
@@ -70,8 +80,11 @@ impl ApiKeys {
 
 /// Returns the writes of the item under the hash and of the item in the list.
 fn key_writes(key: &ApiKey) -> [Write; 2] {
-    let places = [keys::api_key(key.hash.as_str()), keys::project_api_key(&key.project_id, &key.id)];
-    places.map(|place| Write::Create(key_item(place, key)))
+    places(key).map(|place| Write::Create(key_item(place, key)))
+}
+
+fn places(key: &ApiKey) -> [Key; 2] {
+    [keys::api_key(key.hash.as_str()), keys::project_api_key(&key.project_id, &key.id)]
 }
 
 fn account_item(account: &ServiceAccount) -> Item {
@@ -84,7 +97,7 @@ fn account_item(account: &ServiceAccount) -> Item {
 }
 
 fn key_item(place: Key, key: &ApiKey) -> Item {
-    place.with([
+    let mut item = place.with([
         ("id", text(&key.id)),
         ("hash", text(key.hash.as_str())),
         ("project_id", text(&key.project_id)),
@@ -92,7 +105,10 @@ fn key_item(place: Key, key: &ApiKey) -> Item {
         ("redacted_value", text(&key.redacted_value)),
         ("created_at", number(key.created_at)),
         ("service_account_id", text(&key.service_account_id)),
-    ])
+        ("revision", number(key.revision)),
+    ]);
+    insert_limits(&mut item, &key.limits);
+    item
 }
 
 fn read_account(item: &Item) -> Result<ServiceAccount, StoreError> {
@@ -115,12 +131,16 @@ fn read_key(item: &Item) -> Result<ApiKey, StoreError> {
         redacted_value: reader.text("redacted_value")?,
         created_at: reader.number("created_at")?,
         service_account_id: reader.text("service_account_id")?,
+        limits: read_limits(&reader)?,
+        revision: reader.number("revision")?,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::money::MicroUsd;
+    use crate::model::project::Limits;
 
     #[test]
     fn keys_and_accounts_read_back() {
@@ -135,6 +155,8 @@ mod tests {
             redacted_value: "sk-weir-...abcd".into(),
             created_at: 7,
             service_account_id: "svc_acct_1".into(),
+            limits: Limits { requests_per_minute: Some(3), tokens_per_minute: None, budget: Some(MicroUsd(5)) },
+            revision: 2,
         };
         assert_eq!(read_key(&key_item(keys::api_key("1"), &key)).unwrap(), key);
     }

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::StoreError;
 use super::item::{Item, Reader, number, text};
-use super::keys::{DELIVERY_PREFIX, METER_PREFIX, RESPONSE_PREFIX};
+use super::keys::{DELIVERY_PREFIX, RESPONSE_PREFIX, meter_parts};
 use super::table::Table;
 use crate::model::clock::Timestamp;
 use crate::model::message::{DeliveryKey, ResponseKey};
@@ -75,6 +75,5 @@ fn read_due(item: &Item) -> Option<Due> {
         let (project_id, endpoint_id) = (project_id.to_owned(), endpoint_id.to_owned());
         return Some(Due::Delivery(DeliveryKey { project_id, endpoint_id, delivery_id: sk }));
     }
-    let (project_id, shard) = pk.strip_prefix(METER_PREFIX)?.rsplit_once('#')?;
-    Some(Due::Meter(MeterKey { project_id: project_id.to_owned(), period: sk, shard: shard.parse().ok()? }))
+    meter_parts(&pk, &sk).map(Due::Meter)
 }

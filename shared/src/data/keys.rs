@@ -5,7 +5,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::conversations::ConversationKey;
 use super::item::{Item, insert, text};
 use crate::model::message::{DeliveryKey, ResponseKey};
-use crate::model::meter::MeterKey;
+use crate::model::meter::{MeterKey, Scope};
+use crate::model::usage::{Operation, UsageKey};
 
 /// A primary key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,29 +80,55 @@ pub(super) fn webhook_endpoint(project_id: &str, id: &str) -> Key {
 
 pub(super) const ENDPOINT_PREFIX: &str = "ENDPOINT#";
 
-/// `pk = METER#<project>#<shard>`, `sk = <month>`: the shards of one project are in different partitions.
-pub(super) fn meter(MeterKey { project_id, period, shard }: &MeterKey) -> Key {
-    key(format!("{METER_PREFIX}{project_id}#{shard}"), period)
+/// `pk = METER#<project>#<shard>`, `sk = <month>`: the shards of one project are in different partitions. The meter of an
+/// API key has `#KEY#<hash>` after the project, and that of a run `#RUN#<hash>`.
+pub(super) fn meter(MeterKey { project_id, scope, period, shard }: &MeterKey) -> Key {
+    let scope = match scope {
+        Scope::Project => String::new(),
+        Scope::ApiKey(hash) => format!("KEY#{hash}#"),
+        Scope::Run(hash) => format!("RUN#{hash}#"),
+    };
+    key(format!("{METER_PREFIX}{project_id}#{scope}{shard}"), period)
 }
 
-pub(super) const METER_PREFIX: &str = "METER#";
+/// Reads the key of a shard. Returns `None` for other items.
+pub(super) fn meter_parts(pk: &str, sk: &str) -> Option<MeterKey> {
+    let parts: Vec<&str> = pk.strip_prefix(METER_PREFIX)?.split('#').collect();
+    let (project_id, scope, shard) = match parts[..] {
+        [project_id, shard] => (project_id, Scope::Project, shard),
+        [project_id, "KEY", hash, shard] => (project_id, Scope::ApiKey(hash.to_owned()), shard),
+        [project_id, "RUN", hash, shard] => (project_id, Scope::Run(hash.to_owned()), shard),
+        _ => return None,
+    };
+    Some(MeterKey { project_id: project_id.to_owned(), scope, period: sk.to_owned(), shard: shard.parse().ok()? })
+}
 
-/// `pk = PROJECT#<id>`, `sk = USAGE#<hour>#<operation>#<model>#<key id>#<shard>`: one query reads a span of time.
+const METER_PREFIX: &str = "METER#";
+
+/// `pk = PROJECT#<id>`, `sk = USAGE#<hour>#<operation>#<model>#<key id>#<run>#<shard>`: one query reads a span of time.
 ///
-/// The model comes before the key id. `#` in its name is escaped.
-pub(super) fn usage(project_id: &str, hour: &str, operation: &str, model: &str, key_id: &str, shard: u8) -> Key {
-    let model = model.replace('%', "%25").replace('#', "%23");
-    key(project_partition(project_id), format!("{USAGE_PREFIX}{hour}#{operation}#{model}#{key_id}#{shard}"))
+/// `#` in the name of a model is escaped. The name of a run has none.
+pub(super) fn usage(of: &UsageKey) -> Key {
+    let UsageKey { project_id, hour, operation, model, api_key_id, run, shard } = of;
+    let (operation, model) = (operation.name(), model.replace('%', "%25").replace('#', "%23"));
+    key(project_partition(project_id), format!("{USAGE_PREFIX}{hour}#{operation}#{model}#{api_key_id}#{run}#{shard}"))
 }
 
 pub(super) const USAGE_PREFIX: &str = "USAGE#";
 
-/// Splits a usage counter's `sk` into hour, operation, model, key id and shard. Returns `None` for other items.
-pub(super) fn usage_parts(sk: &str) -> Option<[String; 5]> {
+/// Reads the key of a usage counter of a project. Returns `None` for other items.
+pub(super) fn usage_parts(project_id: &str, sk: &str) -> Option<UsageKey> {
     let parts: Vec<&str> = sk.strip_prefix(USAGE_PREFIX)?.split('#').collect();
-    let [hour, operation, model, key_id, shard] = parts.try_into().ok()?;
-    let model = model.replace("%23", "#").replace("%25", "%");
-    Some([hour.to_owned(), operation.to_owned(), model, key_id.to_owned(), shard.to_owned()])
+    let [hour, operation, model, key_id, run, shard]: [&str; 6] = parts.try_into().ok()?;
+    Some(UsageKey {
+        project_id: project_id.to_owned(),
+        hour: hour.to_owned(),
+        operation: Operation::parse(operation)?,
+        model: model.replace("%23", "#").replace("%25", "%"),
+        api_key_id: key_id.to_owned(),
+        run: run.to_owned(),
+        shard: shard.parse().ok()?,
+    })
 }
 
 /// `pk = IDEM#<project>#<hash of scope and key>`, `sk = IDEM`. Its parts are in the same partition.
@@ -195,24 +222,41 @@ pub(super) const DELIVERY_PREFIX: &str = "HOOK#";
 mod tests {
     use super::*;
 
+    fn counter(model: &str, key_id: &str) -> UsageKey {
+        UsageKey {
+            project_id: "p".into(),
+            hour: "2026-11-22T17".into(),
+            operation: Operation::Completions,
+            model: model.into(),
+            api_key_id: key_id.into(),
+            run: "run-1".into(),
+            shard: 12,
+        }
+    }
+
     #[test]
     fn a_model_name_cannot_reach_into_another_part_of_the_key() {
-        let one = usage("p", "2026-11-22T17", "completions", "a#b", "k", 0);
-        let other = usage("p", "2026-11-22T17", "completions", "a", "b#k", 0);
-        assert_ne!(one, other);
+        assert_ne!(usage(&counter("a#b", "k")), usage(&counter("a", "b#k")));
+    }
+
+    #[test]
+    fn the_key_of_a_meter_reads_back() {
+        for scope in [Scope::Project, Scope::ApiKey("ab12".into()), Scope::Run("ab12".into())] {
+            let meter = MeterKey { project_id: "proj_1".into(), scope, period: "2026-11".into(), shard: 12 };
+            let Key { pk, sk } = super::meter(&meter);
+            assert_eq!(meter_parts(&pk, &sk), Some(meter));
+        }
+        assert_eq!(meter_parts("METER#proj_1#OTHER#ab12#0", "2026-11"), None);
     }
 
     #[test]
     fn a_counter_key_reads_back() {
         for model in ["gpt-4.1", "a#b", "100%", "%23#%25"] {
-            let sk = usage("p", "2026-11-22T17", "completions", model, "key_1", 12).sk;
-            assert_eq!(
-                usage_parts(&sk),
-                Some(["2026-11-22T17", "completions", model, "key_1", "12"].map(str::to_owned))
-            );
+            let counter = counter(model, "key_1");
+            assert_eq!(usage_parts("p", &usage(&counter).sk), Some(counter));
         }
         for other in ["PROFILE", "USAGE#2026-11-22T17#completions"] {
-            assert_eq!(usage_parts(other), None);
+            assert_eq!(usage_parts("p", other), None);
         }
     }
 

@@ -39,7 +39,7 @@ pub use error::StoreError;
 pub use idempotency::{
     ClaimOutcome, ClaimRequest, IdempotencyRecords, Lease, PartReader, Record, RecordKey, RecordState, StoredAnswer,
 };
-pub use meters::{AdmissionAttempt, AdmitOutcome, Meters, SWEEP_INTERVAL_MS, SettleOutcome, WindowChange};
+pub use meters::{AdmissionAttempt, AdmitOutcome, Meters, RunAttempt, SWEEP_INTERVAL_MS, SettleOutcome, WindowChange};
 pub use projects::ProjectRecords;
 pub use queues::{MAX_DELAY, Queue, QueueUrls, Queues};
 pub use responses::{

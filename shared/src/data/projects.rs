@@ -54,15 +54,29 @@ fn to_item(project: &Project) -> Item {
         ("revision", number(project.revision)),
         ("policy", text(policy)),
     ]);
-    let Limits { requests_per_minute, tokens_per_minute, budget } = project.limits;
+    insert_present(&mut item, [("archived_at", project.archived_at.map(number))]);
+    insert_limits(&mut item, &project.limits);
+    item
+}
+
+/// Writes limits into an item; a limit that is not set has no attribute.
+pub(super) fn insert_limits(item: &mut Item, limits: &Limits) {
+    let Limits { requests_per_minute, tokens_per_minute, budget } = limits;
     let optional = [
-        ("archived_at", project.archived_at),
-        ("requests_per_minute", requests_per_minute),
-        ("tokens_per_minute", tokens_per_minute),
+        ("requests_per_minute", *requests_per_minute),
+        ("tokens_per_minute", *tokens_per_minute),
         ("budget", budget.map(|budget| budget.0)),
     ];
-    insert_present(&mut item, optional.map(|(name, value)| (name, value.map(number))));
-    item
+    insert_present(item, optional.map(|(name, value)| (name, value.map(number))));
+}
+
+/// Reads limits that [`insert_limits`] wrote.
+pub(super) fn read_limits(reader: &Reader) -> Result<Limits, StoreError> {
+    Ok(Limits {
+        requests_per_minute: reader.maybe_number("requests_per_minute")?,
+        tokens_per_minute: reader.maybe_number("tokens_per_minute")?,
+        budget: reader.maybe_number("budget")?.map(MicroUsd),
+    })
 }
 
 fn read_project(item: &Item) -> Result<Project, StoreError> {
@@ -73,11 +87,7 @@ fn read_project(item: &Item) -> Result<Project, StoreError> {
         name: reader.text("name")?,
         created_at: reader.number("created_at")?,
         archived_at: reader.maybe_number("archived_at")?,
-        limits: Limits {
-            requests_per_minute: reader.maybe_number("requests_per_minute")?,
-            tokens_per_minute: reader.maybe_number("tokens_per_minute")?,
-            budget: reader.maybe_number("budget")?.map(MicroUsd),
-        },
+        limits: read_limits(&reader)?,
         revision: reader.number("revision")?,
         policy,
     })

@@ -1,4 +1,4 @@
-//! Usage counters: one item per project, hour, operation, model, key and meter shard. Each settlement adds to one.
+//! Usage counters: one item per project, hour, operation, model, key, run and meter shard. Each settlement adds to one.
 
 use super::change::Change;
 use super::error::StoreError;
@@ -8,7 +8,7 @@ use super::table::Table;
 use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 use crate::model::tokens::Usage;
-use crate::model::usage::{Operation, UsageCount, UsageKey};
+use crate::model::usage::{UsageCount, UsageKey};
 
 /// DynamoDB may delete a counter this long after the last addition.
 const KEPT_SECONDS: u64 = 400 * 86_400;
@@ -38,9 +38,7 @@ impl UsageCounters {
         for (clause, name, amount) in counts.into_iter().filter(|(_, _, amount)| *amount > 0) {
             change.push(clause, name, number(amount));
         }
-        let UsageKey { project_id, hour, operation, model, api_key_id, shard } = key;
-        let item = keys::usage(project_id, hour, operation.name(), model, api_key_id, *shard);
-        self.0.update(item, change).await.map(drop)
+        self.0.update(keys::usage(key), change).await.map(drop)
     }
 
     /// Reads the counters of a project for the hours from `first` to `last`, both included.
@@ -61,7 +59,7 @@ impl UsageCounters {
 fn read_counter(project_id: &str, item: &Item) -> Result<(UsageKey, UsageCount), StoreError> {
     let reader = Reader(item);
     let count = |name| Ok::<_, StoreError>(reader.maybe_number(name)?.unwrap_or(0));
-    let key = read_usage_key(project_id, &reader.text("sk")?).ok_or_else(|| reader.damaged("sk"))?;
+    let key = keys::usage_parts(project_id, &reader.text("sk")?).ok_or_else(|| reader.damaged("sk"))?;
     let tokens = Usage {
         input: count("input_tokens")?,
         cached_input: count("cached_tokens")?,
@@ -70,16 +68,4 @@ fn read_counter(project_id: &str, item: &Item) -> Result<(UsageKey, UsageCount),
         reasoning: count("reasoning_tokens")?,
     };
     Ok((key, UsageCount { requests: reader.number("num_requests")?, tokens, cost: MicroUsd(count("cost_micro_usd")?) }))
-}
-
-fn read_usage_key(project_id: &str, sk: &str) -> Option<UsageKey> {
-    let [hour, operation, model, key_id, shard] = keys::usage_parts(sk)?;
-    Some(UsageKey {
-        project_id: project_id.to_owned(),
-        hour,
-        operation: Operation::parse(&operation)?,
-        model,
-        api_key_id: key_id,
-        shard: shard.parse().ok()?,
-    })
 }

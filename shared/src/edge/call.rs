@@ -9,11 +9,13 @@ use super::answer::respond_to;
 use super::cache_control::cache_control;
 use super::input::{SentBody, read_body};
 use super::reject::{Rejection, render};
-use crate::app::{CallOptions, CallRequest, Calls};
+use crate::app::{CallOptions, CallRequest, Calls, RunOptions};
 use crate::dialects::openai_chat::Body;
 use crate::model::clock::Timestamp;
 use crate::model::invalid::Invalid;
-use crate::model::project::Caller;
+use crate::model::meter::RunName;
+use crate::model::money::MicroUsd;
+use crate::model::project::{Caller, Policy};
 use crate::model::provider::Endpoint;
 
 /// Serves a model call.
@@ -31,7 +33,7 @@ pub async fn serve(
         endpoint,
         body: Body::parse(endpoint, &read_body(body)?)?,
         cache_control: cache_control(&parts.headers),
-        options: call_options(&parts)?,
+        options: call_options(&parts, &caller)?,
     };
     drop(parts); // Its headers would keep the connection's read buffer in memory until the answer ends.
     let requested_model = request.body.model.clone();
@@ -42,13 +44,14 @@ pub async fn serve(
 /// The options of a call, from the headers of its request.
 ///
 /// # Errors
-/// `Invalid` if the `Idempotency-Key` is not visible ASCII or does not have 1 to 255 characters.
-pub fn call_options(parts: &Parts) -> Result<CallOptions, Rejection> {
+/// `Invalid` if a header has another form than it should.
+pub fn call_options(parts: &Parts, caller: &Caller) -> Result<CallOptions, Rejection> {
     let retry_count = parts.headers.get("x-stainless-retry-count").and_then(|count| count.to_str().ok()?.parse().ok());
     Ok(CallOptions {
         idempotency_key: idempotency_key(&parts.headers)?,
         retry_count: retry_count.unwrap_or(0),
         deadline: function_ends(parts),
+        run: run_options(&parts.headers, &caller.project.policy)?,
         render_error: render,
     })
 }
@@ -57,6 +60,36 @@ pub fn call_options(parts: &Parts) -> Result<CallOptions, Rejection> {
 #[must_use]
 pub fn function_ends(parts: &Parts) -> Option<Timestamp> {
     parts.extensions.get::<lambda_http::Context>().map(|context| Timestamp(context.deadline))
+}
+
+const RUN: &str = "x-weir-run";
+const RUN_BUDGET: &str = "x-weir-run-budget-usd";
+
+/// The run that the headers name: in our own header, else in the one that the project's policy names.
+fn run_options(headers: &HeaderMap, policy: &Policy) -> Result<RunOptions, Invalid> {
+    let named = |header: &str| headers.get(header).map(|value| (header.to_owned(), value));
+    let name = match named(RUN).or_else(|| policy.run_header.as_deref().and_then(named)) {
+        Some((header, value)) => Some(RunName::parse(value.to_str().unwrap_or_default(), &header)?),
+        None => None,
+    };
+    let wrong = || {
+        Invalid::field(
+            RUN_BUDGET,
+            format!("`{RUN_BUDGET}` is no amount of dollars; expected 0 to 1000000000, as 0.50."),
+        )
+    };
+    let budget = headers.get(RUN_BUDGET).map(|value| {
+        let dollars = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+        dollars.and_then(MicroUsd::from_dollars).ok_or_else(wrong)
+    });
+    let budget = budget.transpose()?;
+    if budget.is_some() && name.is_none() {
+        return Err(Invalid::field(
+            RUN_BUDGET,
+            format!("`{RUN_BUDGET}` needs the name of a run: send the header `{RUN}`."),
+        ));
+    }
+    Ok(RunOptions { name, budget })
 }
 
 /// The key, without the quotes that the draft of the IETF puts around it and most clients leave out.
@@ -81,6 +114,26 @@ mod tests {
     #[track_caller]
     fn key(value: &str) -> Result<Option<String>, Invalid> {
         idempotency_key(&HeaderMap::from_iter([("idempotency-key".parse().unwrap(), value.parse().unwrap())]))
+    }
+
+    #[track_caller]
+    fn run(headers: &[(&str, &str)], policy: &Policy) -> Result<(Option<String>, Option<u64>), String> {
+        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        let found = run_options(&HeaderMap::from_iter(headers), policy).map_err(|wrong| wrong.param.unwrap())?;
+        Ok((found.name.map(|name| name.as_str().to_owned()), found.budget.map(|budget| budget.0)))
+    }
+
+    #[test]
+    fn a_run_is_named_by_our_header_or_by_that_of_the_policy() {
+        let (none, agents) = (Policy::default(), Policy { run_header: Some("x-session".into()), ..Policy::default() });
+        assert_eq!(run(&[("x-session", "s-1")], &none), Ok((None, None)));
+        assert_eq!(run(&[("x-session", "s-1")], &agents), Ok((Some("s-1".into()), None)));
+        let both = [("x-weir-run", "r-1"), ("x-session", "s-1"), ("x-weir-run-budget-usd", "0.25")];
+        assert_eq!(run(&both, &agents), Ok((Some("r-1".into()), Some(250_000))));
+        assert_eq!(run(&[("x-session", "a b")], &agents), Err("x-session".into()));
+        for wrong in ["-1", "NaN", "inf", "a", "2e9", ""] {
+            assert_eq!(run(&[("x-weir-run-budget-usd", wrong)], &none), Err("x-weir-run-budget-usd".into()), "{wrong}");
+        }
     }
 
     #[test]

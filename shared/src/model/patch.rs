@@ -13,7 +13,7 @@ pub enum Patch<T> {
     Set(T),
 }
 
-impl<T: Copy> Patch<T> {
+impl<T> Patch<T> {
     /// Returns the value of the field after the change.
     #[must_use]
     pub fn apply(self, before: Option<T>) -> Option<T> {

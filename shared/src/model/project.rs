@@ -46,7 +46,7 @@ impl From<Name> for String {
     }
 }
 
-/// The limits of a project. `None` means no limit.
+/// The limits of a project or an API key. `None` means no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
     pub requests_per_minute: Option<u64>,
@@ -65,6 +65,12 @@ pub struct Policy {
     pub dedupe_retries: bool,
     /// The seconds for which identical requests are answered from the cache. `None` disables the cache.
     pub cache_ttl_seconds: Option<u64>,
+    /// The header that names the run of a request without `x-weir-run`: one that an agent sends already.
+    pub run_header: Option<String>,
+    /// The budget of a run whose first call names none. A call can name a lower one.
+    pub run_budget_usd: Option<MicroUsd>,
+    /// How long after its first call a run ends.
+    pub run_lifetime_seconds: Option<u64>,
 }
 
 /// The largest `cache_ttl_seconds`. The deployed bucket deletes bodies after 32 days, see `template.yaml`.
@@ -76,6 +82,17 @@ pub struct Caller {
     pub project: Project,
     /// `key_...`, the id of the API key. It is not the key itself.
     pub api_key_id: String,
+    pub key: KeyLimits,
+}
+
+/// The limits of an API key, in addition to those of its project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyLimits {
+    /// The hash of the key. Its meter is named by it.
+    pub hash: Fingerprint,
+    pub limits: Limits,
+    /// The number of changes of the limits.
+    pub revision: u64,
 }
 
 /// An owner of API keys: an application or a team that calls weir for a project.
@@ -102,6 +119,16 @@ pub struct ApiKey {
     /// Unix seconds.
     pub created_at: u64,
     pub service_account_id: String,
+    pub limits: Limits,
+    /// The number of changes of the limits. A meter stores the revision that it was filled for.
+    pub revision: u64,
+}
+
+impl ApiKey {
+    #[must_use]
+    pub fn limits(&self) -> KeyLimits {
+        KeyLimits { hash: self.hash.clone(), limits: self.limits, revision: self.revision }
+    }
 }
 
 /// An API key as a client sends it: `sk-weir-<project>-<secret>`.

@@ -12,7 +12,7 @@ pub struct ProjectPatch {
     pub policy: PolicyPatch,
 }
 
-/// A change of a project's limits. `Clear` removes a limit.
+/// A change of the limits of a project or an API key. `Clear` removes a limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LimitsPatch {
     pub requests_per_minute: Patch<u64>,
@@ -21,11 +21,14 @@ pub struct LimitsPatch {
 }
 
 /// A change of a project's policy. `Clear` restores the default of a field.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PolicyPatch {
     pub default_max_output_tokens: Patch<u64>,
     pub dedupe_retries: Patch<bool>,
     pub cache_ttl_seconds: Patch<u64>,
+    pub run_header: Patch<String>,
+    pub run_budget_usd: Patch<MicroUsd>,
+    pub run_lifetime_seconds: Patch<u64>,
 }
 
 impl ProjectPatch {
@@ -61,7 +64,14 @@ impl PolicyPatch {
     /// Returns the patch that restores the default policy.
     #[must_use]
     pub fn clear() -> Self {
-        Self { default_max_output_tokens: Patch::Clear, dedupe_retries: Patch::Clear, cache_ttl_seconds: Patch::Clear }
+        Self {
+            default_max_output_tokens: Patch::Clear,
+            dedupe_retries: Patch::Clear,
+            cache_ttl_seconds: Patch::Clear,
+            run_header: Patch::Clear,
+            run_budget_usd: Patch::Clear,
+            run_lifetime_seconds: Patch::Clear,
+        }
     }
 
     /// Returns the policy after the change.
@@ -71,6 +81,9 @@ impl PolicyPatch {
             default_max_output_tokens: self.default_max_output_tokens.apply(before.default_max_output_tokens),
             dedupe_retries: self.dedupe_retries.apply(Some(before.dedupe_retries)).unwrap_or_default(),
             cache_ttl_seconds: self.cache_ttl_seconds.apply(before.cache_ttl_seconds),
+            run_header: self.run_header.clone().apply(before.run_header.clone()),
+            run_budget_usd: self.run_budget_usd.apply(before.run_budget_usd),
+            run_lifetime_seconds: self.run_lifetime_seconds.apply(before.run_lifetime_seconds),
         }
     }
 }
@@ -91,7 +104,14 @@ mod tests {
 
     #[test]
     fn a_cleared_policy_is_the_default() {
-        let before = Policy { default_max_output_tokens: Some(5), dedupe_retries: true, cache_ttl_seconds: Some(60) };
+        let before = Policy {
+            default_max_output_tokens: Some(5),
+            dedupe_retries: true,
+            cache_ttl_seconds: Some(60),
+            run_header: Some("x-session".into()),
+            run_budget_usd: Some(MicroUsd(5)),
+            run_lifetime_seconds: Some(60),
+        };
         assert_eq!(PolicyPatch::default().apply(&before), before);
         assert_eq!(PolicyPatch::clear().apply(&before), Policy::default());
     }

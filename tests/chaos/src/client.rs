@@ -14,7 +14,7 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use crate::deployment::Deployment;
-use crate::load::prompt;
+use crate::load::{prompt, runs};
 use crate::observations::{KeyedReply, KeyedRequest, Observations};
 
 /// The number of instances that serve requests.
@@ -29,6 +29,8 @@ pub(crate) struct Client {
     /// The number of the operation that it runs.
     pub(crate) operation: usize,
     pub(crate) rng: StdRng,
+    /// Whether its calls belong to runs, whose budgets may be spent.
+    pub(crate) names_runs: bool,
 }
 
 /// A request to the API.
@@ -86,7 +88,7 @@ impl Client {
     #[must_use]
     pub(crate) fn of_invariant(deployment: &Arc<Deployment>, number: u64) -> Self {
         let rng = deployment.sim.seed.rng("invariant", number);
-        Self { deployment: Arc::clone(deployment), operation: 0, rng }
+        Self { deployment: Arc::clone(deployment), operation: 0, rng, names_runs: false }
     }
 
     /// Sends a request to any instance. Returns `None` if the connection broke or the client hung up before the answer
@@ -105,6 +107,9 @@ impl Client {
             .header("content-type", "application/json");
         if !request.bearer.is_empty() {
             built = built.header("authorization", format!("Bearer {}", request.bearer));
+        }
+        if let Some(run) = runs::run_of(&request.body).filter(|_| self.names_runs) {
+            built = built.header("x-weir-run", run);
         }
         for (name, value) in &request.headers {
             built = built.header(*name, value);

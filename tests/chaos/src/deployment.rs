@@ -86,7 +86,7 @@ impl Deployment {
     }
 
     /// Creates the tenants, each with two webhook endpoints, most with a tight budget, some with rate limits or a
-    /// cache.
+    /// cache. Two of the three keys of a tenant have limits of their own, and so have its runs.
     pub(crate) async fn create_tenants(&self) {
         for n in 0..TENANTS {
             let tenant = self.create_tenant(n).await;
@@ -107,11 +107,14 @@ impl Deployment {
                 default_max_output_tokens: rng.random_bool(0.5).then_some(120),
                 dedupe_retries: rng.random_bool(0.3),
                 cache_ttl_seconds: rng.random_bool(0.5).then_some(600),
+                run_budget_usd: Some(MicroUsd(rng.random_range(500..4_000) * prompt::PRICE)),
+                ..Policy::default()
             },
         };
         self.inspector.create_project(&project).await;
-        let mut keys = Vec::new();
-        for _ in 0..3 {
+        let (mut keys, mut limited_keys) = (Vec::new(), Vec::new());
+        // The first key, which is never revoked, has no limits of its own.
+        for limits in [Limits::default(), draw_limits(&mut rng), draw_limits(&mut rng)] {
             let secret = ApiKeySecret::generate(&project.id);
             let key = ApiKey {
                 id: id::new("key_"),
@@ -121,8 +124,13 @@ impl Deployment {
                 redacted_value: secret.redact(),
                 created_at: project.created_at,
                 service_account_id: id::new("svc_acct_"),
+                limits,
+                revision: 1,
             };
             self.inspector.create_api_key(&key).await;
+            if key.limits != Limits::default() {
+                limited_keys.push(key.id.clone());
+            }
             keys.push((secret.secret().expose().to_owned(), key.id));
         }
         let mut endpoints = Vec::new();
@@ -137,7 +145,7 @@ impl Deployment {
         }
         let conversation = self.create("/v1/conversations", &keys[0].0, "{}").await;
         let budget = Budget { in_force: Some(project.limits.budget.map(|budget| budget.0)), ..Budget::default() };
-        Tenant { project, keys, revoked: BTreeMap::new(), endpoints, conversation, budget }
+        Tenant { project, keys, limited_keys, revoked: BTreeMap::new(), endpoints, conversation, budget }
     }
 
     /// Creates an object over the API and returns its id.

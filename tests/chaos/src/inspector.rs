@@ -7,8 +7,9 @@ use embedded::{Engines, queue_url};
 use shared::data::{Bucket, DUE_SHARDS, Due, QueueUrls, Queues, ResponseRecord, StoreError, Stores, Table};
 use shared::model::clock::Timestamp;
 use shared::model::message::ResponseKey;
-use shared::model::meter::Shard;
+use shared::model::meter::{MeterKey, Shard};
 use shared::model::project::{ApiKey, Project};
+use shared::model::usage::UsageKey;
 use shared::model::webhook::Delivery;
 
 const TABLE: &str = "weir";
@@ -64,14 +65,18 @@ impl Inspector {
 
     /// Reads the meter of a month: no shard if nothing was spent yet.
     pub(crate) async fn shards(&self, project_id: &str, month: &str) -> Read<Vec<Shard>> {
-        let shards = self.stores.meters().shards(project_id, month).await.map_err(text)?;
-        Ok(shards.into_iter().flatten().collect())
+        self.shards_of(&MeterKey::of_project(project_id, month.to_owned())).await
     }
 
-    /// Reads the sum of the usage counters of all days, in micro-dollars.
-    pub(crate) async fn counted_cost(&self, project_id: &str) -> Read<u64> {
+    /// Reads the meter of a key or a run.
+    pub(crate) async fn shards_of(&self, meter: &MeterKey) -> Read<Vec<Shard>> {
+        Ok(self.stores.meters().shards(meter).await.map_err(text)?.into_iter().flatten().collect())
+    }
+
+    /// Reads the sum of the usage counters of all days that `counts` selects, in micro-dollars.
+    pub(crate) async fn counted_cost(&self, project_id: &str, counts: impl Fn(&UsageKey) -> bool) -> Read<u64> {
         let counters = self.stores.usage_counters().read(project_id, "2026", "2027").await.map_err(text)?;
-        Ok(counters.iter().map(|(_, count)| count.cost.0).sum())
+        Ok(counters.iter().filter(|(key, _)| counts(key)).map(|(_, count)| count.cost.0).sum())
     }
 
     pub(crate) async fn response(&self, key: &ResponseKey) -> Read<Option<ResponseRecord>> {

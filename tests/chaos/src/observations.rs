@@ -37,6 +37,8 @@ pub(crate) struct Tenant {
     pub(crate) project: Project,
     /// The secret and the id of each API key. The first key is never revoked.
     pub(crate) keys: Vec<(String, String)>,
+    /// The ids of the keys that have limits of their own.
+    pub(crate) limited_keys: Vec<String>,
     /// The times at which revocations were confirmed, by the key's index in `keys`.
     pub(crate) revoked: BTreeMap<usize, Timestamp>,
     pub(crate) endpoints: Vec<TenantEndpoint>,

@@ -109,7 +109,7 @@ async fn run_operation(deployment: Arc<Deployment>, planned: Planned) {
     tokio::time::sleep(planned.after).await;
     deployment.sim.trace.note(format_args!("op {} {:?}", planned.number, planned.operation));
     let rng = deployment.sim.seed.rng("client", planned.number as u64);
-    let mut client = Client { deployment, operation: planned.number, rng };
+    let mut client = Client { deployment, operation: planned.number, rng, names_runs: true };
     let _ = tokio::time::timeout(OPERATION_TIMEOUT, planned.operation.run(&mut client)).await;
 }
 

@@ -6,8 +6,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use shared::data::Queue;
 use shared::edge::worker::{SqsBatchResponse, SqsEvent};
 use shared::model::id;
-use shared::model::meter::Shard;
-use shared::model::project::{ApiKeySecret, Limits, Policy, Project};
+use shared::model::meter::{MeterKey, Run, RunName, Scope, Shard};
+use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project};
 use shared::model::usage::UsageCount;
 
 use crate::TestApp;
@@ -28,6 +28,16 @@ impl TestApp {
         let key = ApiKeySecret::generate(&project.id);
         self.provision_key(&key).await;
         (project, key.secret().expose().to_owned())
+    }
+
+    /// Makes a project without limits, and a key with these. Returns both.
+    pub async fn project_with_limited_key(&self, limits: Limits, policy: Policy) -> (Project, String) {
+        let (project, key) = self.project(Limits::default(), policy).await;
+        let (keys, hash) = (self.stores.api_keys(), ApiKeySecret::parse(&key).expect("it is a key").hash());
+        let stored = keys.by_hash(&hash).await.expect("the key is read").expect("the key was made");
+        let limited = ApiKey { limits, revision: stored.revision + 1, ..stored };
+        assert!(keys.replace(&limited).await.expect("the key is written").is_written());
+        (project, key)
     }
 
     /// Makes a key valid.
@@ -90,14 +100,32 @@ impl TestApp {
 
     /// The shards of a project's meter of this month.
     pub async fn shards(&self, project: &Project) -> Vec<Shard> {
-        let shards = self.stores.meters().shards(&project.id, &self.clock.now().month()).await;
+        self.shards_of(&MeterKey::of_project(&project.id, self.clock.now().month())).await
+    }
+
+    /// The shards of a meter.
+    pub async fn shards_of(&self, meter: &MeterKey) -> Vec<Shard> {
+        let shards = self.stores.meters().shards(meter).await;
         shards.expect("the meter is read").into_iter().flatten().collect()
     }
 
     /// Micro-dollars spent and held over all shards.
     pub async fn books(&self, project: &Project) -> (u64, u64) {
-        let shards = self.shards(project).await;
-        (shards.iter().map(|shard| shard.spent.0).sum(), shards.iter().map(|shard| shard.held().0).sum())
+        sums(&self.shards(project).await)
+    }
+
+    /// Micro-dollars spent and held over all shards of a key's meter of this month.
+    pub async fn books_of_key(&self, project: &Project, key: &str) -> (u64, u64) {
+        let hash = ApiKeySecret::parse(key).expect("it is a key").hash();
+        let scope = Scope::ApiKey(hash.as_str().to_owned());
+        let meter = MeterKey { scope, ..MeterKey::of_project(&project.id, self.clock.now().month()) };
+        sums(&self.shards_of(&meter).await)
+    }
+
+    /// Micro-dollars spent and held by a run.
+    pub async fn books_of_run(&self, project: &Project, run: &str) -> (u64, u64) {
+        let name = RunName::parse(run, "run").expect("it is a name");
+        sums(&self.shards_of(&Run::new(name, None, &project.policy).meter(&project.id)).await)
     }
 
     /// The sum of all usage counters of a project.
@@ -108,6 +136,11 @@ impl TestApp {
             sum
         })
     }
+}
+
+/// Micro-dollars spent and held.
+fn sums(shards: &[Shard]) -> (u64, u64) {
+    (shards.iter().map(|shard| shard.spent.0).sum(), shards.iter().map(|shard| shard.held().0).sum())
 }
 
 fn has_sort_key(item: &HashMap<String, AttributeValue>, sort_key: &str) -> bool {

@@ -133,6 +133,8 @@ impl TestApp {
             redacted_value: key.redact(),
             created_at,
             service_account_id: "svc_acct_1".to_owned(),
+            limits: Limits::default(),
+            revision: 1,
         };
         let account = ServiceAccount {
             id: "svc_acct_1".to_owned(),
@@ -187,6 +189,7 @@ async fn store_responses(app: &TestApp, project_id: &str) {
             finished_at: has_ended.then_some(now),
             model: "simulator".to_owned(),
             api_key_id: "key_1".to_owned(),
+            run: None,
             conversation_id: None,
             traceparent: None,
             reservation: None,

@@ -39,6 +39,7 @@ fn key() -> Value {
             "type": "service_account",
             "service_account": {"id": "svc_acct_*", "name": "App", "created_at": NOW, "role": "member"},
         },
+        "limits": {"requests_per_minute": null, "tokens_per_minute": null, "budget_usd_per_month": null},
     })
 }
 

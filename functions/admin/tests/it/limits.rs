@@ -74,7 +74,7 @@ async fn answers_are_openais() {
 /// Reserves `dollars` at the project's meter, as a call under `revision` does. Returns whether it was admitted.
 async fn admit(api: &AdminApi, project: &str, revision: u64, dollars: u64) -> bool {
     let now = Timestamp(NOW * 1_000);
-    let meter = MeterKey { project_id: project.rsplit('/').next().unwrap().to_owned(), period: now.month(), shard: 0 };
+    let meter = MeterKey::of_project(project.rsplit('/').next().unwrap(), now.month());
     let amount = MicroUsd(dollars * 1_000_000);
     let attempt = AdmissionAttempt {
         revision,
@@ -102,7 +102,13 @@ async fn make_meter(api: &AdminApi, project: &str, revision: i64, micro_usd: u32
         limit: Some(MicroUsd(micro_usd.into())),
     };
     let now = Timestamp(NOW * 1_000);
-    api.app.stores.meters().change_shards(id, &now.month(), &[first], now).await.unwrap().is_written()
+    api.app
+        .stores
+        .meters()
+        .change_shards(&MeterKey::of_project(id, now.month()), &[first], now)
+        .await
+        .unwrap()
+        .is_written()
 }
 
 #[tokio::test]

@@ -17,7 +17,17 @@ fn no_limits() -> Value {
 }
 
 fn no_policy() -> Value {
-    json!({"default_max_output_tokens": null, "dedupe_retries": false, "cache_ttl_seconds": null})
+    policy(&json!({}))
+}
+
+/// A policy as an answer shows it: with defaults for all members that `set` does not name.
+fn policy(set: &Value) -> Value {
+    let mut policy = json!({
+        "default_max_output_tokens": null, "dedupe_retries": false, "cache_ttl_seconds": null,
+        "run_header": null, "run_budget_usd": null, "run_lifetime_seconds": null,
+    });
+    policy.as_object_mut().unwrap().extend(set.as_object().unwrap().clone());
+    policy
 }
 
 /// Creates a project with `create`, changes it with `update`, and compares both answers and the stored project.
@@ -40,22 +50,29 @@ async fn a_project_needs_a_name_and_nothing_else() {
 #[tokio::test]
 async fn an_update_merges() {
     let limits = json!({"requests_per_minute": 60, "tokens_per_minute": 90000, "budget_usd_per_month": 12.5});
-    let policy = json!({"default_max_output_tokens": 512, "dedupe_retries": true, "cache_ttl_seconds": 60});
+    let set = json!({
+        "default_max_output_tokens": 512, "dedupe_retries": true, "cache_ttl_seconds": 60,
+        "run_header": "x-session", "run_budget_usd": 1.5, "run_lifetime_seconds": 60,
+    });
+    let kept = json!({
+        "default_max_output_tokens": 512, "cache_ttl_seconds": 60,
+        "run_header": "x-session", "run_budget_usd": 1.5, "run_lifetime_seconds": 60,
+    });
     check(
-        &json!({"name": "Team", "limits": limits, "policy": policy}),
-        &expected("Team", &limits, &policy),
+        &json!({"name": "Team", "limits": limits, "policy": set}),
+        &expected("Team", &limits, &policy(&set)),
         &json!({"limits": {"requests_per_minute": null, "budget_usd_per_month": 0.000001}, "policy": {"dedupe_retries": null}}),
         &expected(
             "Team",
             &json!({"requests_per_minute": null, "tokens_per_minute": 90000, "budget_usd_per_month": 0.000001}),
-            &json!({"default_max_output_tokens": 512, "dedupe_retries": false, "cache_ttl_seconds": 60}),
+            &policy(&kept),
         ),
     )
     .await;
     let cleared = expected("Team", &no_limits(), &no_policy());
     check(
-        &json!({"name": "Team", "limits": limits, "policy": policy}),
-        &expected("Team", &limits, &policy),
+        &json!({"name": "Team", "limits": limits, "policy": set}),
+        &expected("Team", &limits, &policy(&set)),
         &json!({"limits": null, "policy": null}),
         &cleared,
     )
@@ -129,7 +146,7 @@ async fn changes_at_the_same_time_are_all_kept() {
     };
     tokio::join!(send(a), send(b), send(c), send(d), send(e), send(f));
     let limits = json!({"requests_per_minute": 5, "tokens_per_minute": 6, "budget_usd_per_month": 7.0});
-    let policy = json!({"default_max_output_tokens": null, "dedupe_retries": true, "cache_ttl_seconds": 8});
+    let policy = policy(&json!({"dedupe_retries": true, "cache_ttl_seconds": 8}));
     assert_eq!(plain(api.admin("GET", &path, "").await), expected("Crew", &limits, &policy).to_string());
     let id = path.rsplit('/').next().unwrap();
     assert_eq!(api.app.stores.projects().get(id).await.unwrap().unwrap().revision, 7);

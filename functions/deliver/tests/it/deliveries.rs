@@ -29,8 +29,8 @@ impl Deliveries {
         let app = TestApp::builder().receivers(options).build().await;
         let clock = app.clock.clone();
         let hook = Hook::start(&clock).await;
-        let (project, _) = app.project(Limits::default(), Policy::default()).await;
-        let caller = Caller { project, api_key_id: "key_1".to_owned() };
+        let (_, key) = app.project(Limits::default(), Policy::default()).await;
+        let caller = app.instance().auth().identify(Some(&key)).await.unwrap();
         Self { instance: app.instance(), app, hook, caller, clock }
     }
 

@@ -56,6 +56,7 @@ impl UsageApi {
                 operation,
                 model: model.to_owned(),
                 api_key_id: key.to_owned(),
+                run: String::new(),
                 shard,
             };
             let tokens = Usage { input: 10, cached_input: 4, cache_write: 1, output: 3, reasoning: 2 };

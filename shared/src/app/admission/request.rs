@@ -1,20 +1,38 @@
-//! The request of a call to the meter, and its admission.
+//! The request of a call to the meters of its levels, and its admission.
 
 use super::WINDOW_MS;
-use crate::data::{AdmissionAttempt, WindowChange};
+use crate::data::{AdmissionAttempt, RunAttempt, WindowChange};
 use crate::dialects::openai_chat::Body;
 use crate::dialects::openai_chat::bound;
 use crate::model::catalog::{Model, Unaccountable};
 use crate::model::clock::Timestamp;
-use crate::model::meter::{MeterKey, MeterLimits, PlacedReservation, RateStatus, Reservation, ReservationId};
+use crate::model::meter::{
+    Demand, MeterKey, MeterLimits, PlacedReservations, RateStatus, Reservation, ReservationId, Run,
+};
 use crate::model::money::MicroUsd;
-use crate::model::project::Project;
+use crate::model::project::{KeyLimits, Limits, Project};
 use crate::model::tokens::Bound;
+
+/// The levels on which a call is reserved.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::app) struct Levels<'a> {
+    pub(in crate::app) project: &'a Project,
+    /// `None` if the key was revoked since its call was accepted.
+    pub(in crate::app) key: Option<&'a KeyLimits>,
+    pub(in crate::app) run: Option<&'a Run>,
+}
+
+impl<'a> Levels<'a> {
+    /// The key, if it has limits of its own.
+    pub(super) fn limited_key(&self) -> Option<&'a KeyLimits> {
+        self.key.filter(|key| key.limits != Limits::default())
+    }
+}
 
 /// The money and the tokens that a call may need.
 #[derive(Debug, Clone)]
 pub(in crate::app) struct AdmissionRequest<'a> {
-    pub(in crate::app) project: &'a Project,
+    pub(super) levels: Levels<'a>,
     model: &'a str,
     /// The most that the call can cost; 0 if the model has no price.
     pub(super) amount: MicroUsd,
@@ -29,20 +47,30 @@ pub(in crate::app) struct AdmissionRequest<'a> {
 impl<'a> AdmissionRequest<'a> {
     /// The request of a call that uses at most `bound` tokens of `model`.
     pub(in crate::app) fn new(
-        project: &'a Project,
+        levels: Levels<'a>,
         model: &'a Model,
         body: &Body,
         bound: &Bound,
         lease_until: Timestamp,
     ) -> Self {
         Self {
-            project,
+            levels,
             model: &model.name,
             amount: model.worst_case(bound),
-            tokens: bound::expected_tokens(bound, body, &project.policy),
+            tokens: bound::expected_tokens(bound, body, &levels.project.policy),
             lease_until,
             accountable: model.check_accountable(bound::billed_beside(body)),
         }
+    }
+
+    pub(super) fn demand(&self, now: Timestamp) -> Demand {
+        Demand { amount: self.amount, tokens: self.tokens, now }
+    }
+
+    /// A reservation for one level.
+    pub(super) fn reservation(&self) -> Reservation {
+        let id = ReservationId::new(self.lease_until);
+        Reservation { id, amount: self.amount, model: self.model.to_owned() }
     }
 
     /// One try at one shard.
@@ -54,11 +82,10 @@ impl<'a> AdmissionRequest<'a> {
         now: Timestamp,
     ) -> AdmissionAttempt {
         let max_tokens = limits.share_of_tokens(meter.shard);
-        let id = ReservationId::new(self.lease_until);
         AdmissionAttempt {
             revision: limits.revision,
-            reservation: Reservation { id, amount: self.amount, model: self.model.to_owned() },
-            budgeted: limits.project.budget.is_some(),
+            reservation: self.reservation(),
+            budgeted: limits.limits.budget.is_some(),
             // A shard's share can be smaller than the limit that the request was compared with.
             tokens: max_tokens.map_or(self.tokens, |max| self.tokens.min(max)),
             max_requests: limits.share_of_requests(meter.shard),
@@ -71,13 +98,25 @@ impl<'a> AdmissionRequest<'a> {
             now,
         }
     }
+
+    /// One try at the meter of a run.
+    pub(super) fn run_attempt(&self, run: &Run, now: Timestamp) -> RunAttempt {
+        let lifetime_ms = u64::try_from(run.lifetime.as_millis()).unwrap_or(u64::MAX);
+        RunAttempt {
+            reservation: self.reservation(),
+            budget: run.budget,
+            ends_at: now.plus_ms(lifetime_ms),
+            is_accountable: self.accountable.is_ok(),
+            now,
+        }
+    }
 }
 
 /// An admitted call.
 #[derive(Debug, Clone)]
 pub(in crate::app) struct Admitted {
-    pub(in crate::app) placed: PlacedReservation,
+    pub(in crate::app) placed: PlacedReservations,
     pub(in crate::app) rates: RateStatus,
-    /// Whether a budget pays: then the provider is sent the limit that money is reserved for.
+    /// Whether a budget may pay: then the provider is sent the limit that money is reserved for.
     pub(in crate::app) budgeted: bool,
 }

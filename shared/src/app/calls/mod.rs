@@ -10,7 +10,7 @@ use super::dispatch::ProviderAnswer;
 use super::error::Error;
 use super::idempotency::{KeyPlan, success_answer};
 use super::models::Models;
-use super::pipeline::{Call, CallOptions, OpenCall, Pipeline, Runner};
+use super::pipeline::{Asked, Call, CallOptions, OpenCall, Pipeline, Runner};
 use crate::dialects::ContentType;
 use crate::dialects::openai_chat::bound;
 use crate::dialects::openai_chat::{Body, LEGACY_MAX_TOKENS};
@@ -54,7 +54,9 @@ impl Calls {
     pub async fn run(&self, caller: Caller, request: CallRequest) -> Result<CallAnswer, Error> {
         let CallRequest { endpoint, body, cache_control, options } = request;
         let served = self.models.current().await?;
-        let mut call = Call::new(&self.clock, caller, endpoint, served, body, &options)?;
+        let sent = body.object.clone();
+        let asked = Asked { body, sent: &sent, options: &options };
+        let mut call = Call::new(&self.clock, caller, endpoint, served, asked)?;
         let project = &call.caller.project;
         let body = &call.body.object;
         let key = options.idempotency_key.as_deref();

@@ -148,6 +148,7 @@ impl Finalizer {
         let account = Account {
             project_id: &record.key.project_id,
             api_key_id: &record.api_key_id,
+            run: record.run.as_ref(),
             model: &record.model,
             operation: Operation::Completions,
         };
@@ -204,5 +205,5 @@ impl Finalizer {
 fn highest_charge(stored: &StoredReservation, usage: Usage) -> Charge {
     let bound = Bound { input: usage.input, output: usage.output };
     let worst_case = stored.price.map_or(MicroUsd(0), |price| price.worst_case(&bound));
-    Charge { usage, cost: worst_case.min(stored.placed.reservation.amount) }
+    Charge { usage, cost: worst_case.min(stored.placed.project.reservation.amount) }
 }

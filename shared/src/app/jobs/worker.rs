@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 
 use super::run::Run;
 use super::{Finalizer, LIFETIME_MS, TOO_OLD};
-use crate::app::admission::{Admission, AdmissionRequest};
+use crate::app::admission::{Admission, AdmissionRequest, Levels};
 use crate::app::dispatch::Dispatcher;
 use crate::app::error::Error;
 use crate::app::generation::{EventLog, EventSink, LEASE_MS, describe, read_request, skeleton_of};
@@ -19,13 +19,15 @@ use crate::app::pipeline::{GRACE_MS, TimeLimit, UsageMeter, find_model};
 use crate::app::projects::load_project;
 use crate::app::telemetry::{self, TelemetryEvent};
 use crate::app::worker_queues::WorkerQueues;
-use crate::data::{ProjectRecords, RequeueReason, ResponseRecord, ResponseRecords, StoreError, StoredReservation};
+use crate::data::{
+    ApiKeys, ProjectRecords, RequeueReason, ResponseRecord, ResponseRecords, StoreError, StoredReservation,
+};
 use crate::dialects::openai_chat::{Body, bound};
 use crate::dialects::openai_responses::EventBuilder;
 use crate::model::catalog::Model;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::message::ResponseKey;
-use crate::model::meter::{Limit, Refusal};
+use crate::model::meter::{self, Limit, Refusal};
 use crate::model::provider::Endpoint;
 use crate::model::response::Status;
 
@@ -39,6 +41,7 @@ pub(super) const NOT_READY_WAIT: Duration = Duration::from_secs(60);
 pub struct ResponseWorker {
     pub(in crate::app) records: ResponseRecords,
     pub(in crate::app) projects: ProjectRecords,
+    pub(in crate::app) api_keys: ApiKeys,
     pub(in crate::app) models: Arc<Models>,
     pub(in crate::app) admission: Arc<Admission>,
     pub(in crate::app) ledger: Arc<Ledger>,
@@ -191,16 +194,23 @@ impl ResponseWorker {
         if reservation.is_none() {
             self.finalizer.settle(record, self.finalizer.charge_of_dead_run(record)).await?;
         }
-        let project = load_project(&self.projects, &record.key.project_id).await?;
+        let project_id = &record.key.project_id;
+        let (project, key) =
+            tokio::join!(load_project(&self.projects, project_id), self.api_keys.by_id(project_id, &record.api_key_id));
+        let (project, key) = (project?, key.map_err(Error::from)?);
         let limit = |budgeted| bound::limit_to_send(chat, model, &project.policy, budgeted);
         if let Some(reservation) = reservation {
             // A run between made the reservation, under other limits and another policy than the acceptance. A response is
             // one answer, so its reservation says how long it may be.
-            let limit = limit(project.limits.budget.is_some()).map(|_| reservation.bound.output);
+            let budgeted = project.limits.budget.is_some() || !reservation.placed.inner.is_empty();
+            let limit = limit(budgeted).map(|_| reservation.bound.output);
             return Ok((reservation.clone(), limit));
         }
         let bound = bound::bound(chat, model, &project.policy);
-        let request = AdmissionRequest::new(&project, model, chat, &bound, time.over_at.plus_ms(GRACE_MS));
+        let key = key.map(|key| key.limits());
+        let run = record.run.clone().map(|name| meter::Run::new(name, None, &project.policy));
+        let levels = Levels { project: &project, key: key.as_ref(), run: run.as_ref() };
+        let request = AdmissionRequest::new(levels, model, chat, &bound, time.over_at.plus_ms(GRACE_MS));
         let admitted = self.admission.admit(&request).await?;
         let limit = limit(admitted.budgeted);
         let reservation = StoredReservation { fence: record.fence, placed: admitted.placed, bound, price: model.price };

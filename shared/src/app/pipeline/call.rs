@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::app::admission::AdmissionRequest;
+use crate::app::admission::{AdmissionRequest, Levels};
 use crate::app::cache::CachePlan;
 use crate::app::error::{Error, RenderedError};
 use crate::app::idempotency::KeyPlan;
@@ -16,7 +16,10 @@ use crate::dialects::openai_chat::bound;
 use crate::model::catalog::{Model, ModelKind};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::invalid::Invalid;
-use crate::model::project::Caller;
+use crate::model::meter::{Run, RunName};
+use crate::model::money::MicroUsd;
+use crate::model::object::Object;
+use crate::model::project::{Caller, Policy};
 use crate::model::provider::Endpoint;
 use crate::model::tokens::Bound;
 use crate::model::usage::Operation;
@@ -29,8 +32,35 @@ pub struct CallOptions {
     pub retry_count: u32,
     /// When the function that serves the request is stopped; `None`: never.
     pub deadline: Option<Timestamp>,
+    pub run: RunOptions,
     /// Writes an error as the caller would see it, for the requests that wait for this run.
     pub render_error: fn(&Error) -> RenderedError,
+}
+
+/// The run that a request names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunOptions {
+    pub name: Option<RunName>,
+    /// The budget that the run gets if this call is its first.
+    pub budget: Option<MicroUsd>,
+}
+
+impl RunOptions {
+    /// The run under a project's policy. A body can name it in `metadata.run_id` if no header does.
+    fn run(&self, body: &Object, policy: &Policy) -> Result<Option<Run>, Invalid> {
+        let named = match &self.name {
+            Some(name) => Some(name.clone()),
+            None => run_in_metadata(body)?,
+        };
+        Ok(named.map(|name| Run::new(name, self.budget, policy)))
+    }
+}
+
+/// The run that a body names.
+fn run_in_metadata(body: &Object) -> Result<Option<RunName>, Invalid> {
+    let metadata: Option<Object> = body.get("metadata");
+    let named: Option<String> = metadata.and_then(|metadata| metadata.get("run_id"));
+    named.map(|name| RunName::parse(&name, "metadata.run_id")).transpose()
 }
 
 /// Time kept back from the function's own deadline to settle the call.
@@ -63,9 +93,19 @@ impl TimeLimit {
     }
 }
 
+/// What a request asks for.
+pub(in crate::app) struct Asked<'a> {
+    /// The call that the provider gets.
+    pub(in crate::app) body: Body,
+    /// The body of the request.
+    pub(in crate::app) sent: &'a Object,
+    pub(in crate::app) options: &'a CallOptions,
+}
+
 /// A call that was checked, priced and bounded.
 pub(in crate::app) struct Call {
     pub(in crate::app) caller: Caller,
+    pub(in crate::app) run: Option<Run>,
     pub(in crate::app) endpoint: Endpoint,
     pub(in crate::app) model: Model,
     /// The version of the models that the call began with.
@@ -86,22 +126,22 @@ impl Call {
     /// Checks, prices and bounds a call. It has no idempotency key and no cache yet.
     ///
     /// # Errors
-    /// `UnknownModel` or `WrongModel`; `Invalid` if the model is of another kind; `Unpriced` or `Invalid` if the caller's
-    /// budget cannot pay for the call.
+    /// `UnknownModel` or `WrongModel`; `Invalid` if the model is of another kind or the request names its run wrongly;
+    /// `Unpriced` or `Invalid` if the caller's budget cannot pay for the call.
     pub(in crate::app) fn new(
         clock: &Clock,
         caller: Caller,
         endpoint: Endpoint,
         served: Arc<ServedModels>,
-        body: Body,
-        options: &CallOptions,
+        Asked { body, sent, options }: Asked<'_>,
     ) -> Result<Self, Error> {
         let model = find_model(&served, &body.model, endpoint)?.clone();
-        if caller.project.limits.budget.is_some() {
+        if caller.project.limits.budget.is_some() || caller.key.limits.budget.is_some() {
             model.check_accountable(bound::billed_beside(&body))?;
         }
         let time = TimeLimit::of_model(clock, &model, options.deadline);
         Ok(Self {
+            run: options.run.run(sent, &caller.project.policy)?,
             bound: bound::bound(&body, &model, &caller.project.policy),
             lease_until: time.over_at,
             key: None,
@@ -118,7 +158,9 @@ impl Call {
     }
 
     pub(super) fn admission_request(&self) -> AdmissionRequest<'_> {
-        AdmissionRequest::new(&self.caller.project, &self.model, &self.body, &self.bound, self.lease_until)
+        let Caller { project, key, .. } = &self.caller;
+        let levels = Levels { project, key: Some(key), run: self.run.as_ref() };
+        AdmissionRequest::new(levels, &self.model, &self.body, &self.bound, self.lease_until)
     }
 
     /// The limit of output tokens that the provider is sent; `budgeted`: whether a budget pays.
@@ -131,6 +173,7 @@ impl Call {
         Account {
             project_id: &self.caller.project.id,
             api_key_id: &self.caller.api_key_id,
+            run: self.run.as_ref().map(|run| &run.name),
             model: &self.model.name,
             operation: Operation::of(self.model.kind),
         }

@@ -20,8 +20,8 @@ use super::idempotency::Idempotency;
 use super::ledger::Ledger;
 use super::tasks::Tasks;
 
-pub use call::CallOptions;
-pub(super) use call::{Call, GRACE_MS, TimeLimit, find_model};
+pub(super) use call::{Asked, Call, GRACE_MS, TimeLimit, find_model};
+pub use call::{CallOptions, RunOptions};
 pub(super) use open_call::OpenCall;
 pub(super) use run::Runner;
 pub(super) use usage_meter::UsageMeter;

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use super::load_project;
+use super::{MAX_TRIES, load_project};
+use crate::app::admission::Admission;
 use crate::app::auth::Auth;
 use crate::app::error::Error;
 use crate::data::{ApiKeys, ProjectRecords, Stores};
+use crate::model::backoff;
 use crate::model::clock::Clock;
 use crate::model::id;
 use crate::model::invalid::Invalid;
 use crate::model::page::{Cursor, Page};
-use crate::model::project::{ApiKey, ApiKeySecret, Name, Project, ServiceAccount};
+use crate::model::project::{ApiKey, ApiKeySecret, Limits, Name, Project, ServiceAccount};
+use crate::model::project_patch::LimitsPatch;
 
 /// A new service account with its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,32 +29,33 @@ pub struct ServiceAccounts {
     records: ApiKeys,
     projects: ProjectRecords,
     auth: Arc<Auth>,
+    admission: Arc<Admission>,
     clock: Clock,
 }
 
 impl ServiceAccounts {
-    pub(in crate::app) fn new(stores: &Stores, clock: Clock, auth: Arc<Auth>) -> Self {
-        Self { records: stores.api_keys(), projects: stores.projects(), auth, clock }
+    pub(in crate::app) fn new(stores: &Stores, clock: Clock, auth: Arc<Auth>, admission: Arc<Admission>) -> Self {
+        Self { records: stores.api_keys(), projects: stores.projects(), auth, admission, clock }
     }
 
-    /// Creates a service account and its key.
+    /// Creates a service account and its key, which has `limits` beside those of the project.
     ///
     /// # Errors
     /// - `NotFound` if there is no such project.
     /// - `Invalid` if the project is archived.
     /// - `Contended` if another request took one of the ids at the same moment.
-    pub async fn create(&self, project_id: &str, name: Name) -> Result<Issued, Error> {
+    pub async fn create(&self, project_id: &str, name: Name, limits: Limits) -> Result<Issued, Error> {
         let project = load_project(&self.projects, project_id).await?;
         if project.archived_at.is_some() {
             let message = "The project is archived; its keys would not work.".to_owned();
             return Err(Invalid { message, param: None, code: Some("project_archived") }.into());
         }
-        let issued = self.generate(&project.id, name.into());
+        let issued = self.generate(&project.id, name.into(), limits);
         let outcome = self.records.create_service_account(&issued.account, &issued.key).await?;
         if outcome.is_written() { Ok(issued) } else { Err(Error::Contended("service accounts")) }
     }
 
-    fn generate(&self, project_id: &str, name: String) -> Issued {
+    fn generate(&self, project_id: &str, name: String, limits: Limits) -> Issued {
         let now = self.clock.now();
         let secret = ApiKeySecret::generate(project_id);
         let account = ServiceAccount {
@@ -68,6 +72,8 @@ impl ServiceAccounts {
             redacted_value: secret.redact(),
             created_at: account.created_at,
             service_account_id: account.id.clone(),
+            limits,
+            revision: 1,
         };
         Issued { account, key, secret }
     }
@@ -127,6 +133,37 @@ impl ServiceAccounts {
         let project = load_project(&self.projects, project_id).await?;
         let keys = self.records.list(&project.id).await?;
         Ok((project, Page::oldest_first(keys, cursor, |key| &key.id)))
+    }
+
+    /// Changes the limits of a key. They are in force in this process when this returns. Another process that has cached a
+    /// key without limits applies the first ones within 30 seconds, and later ones at once.
+    ///
+    /// # Errors
+    /// A caller completes a failed change by repeating it.
+    /// - `NotFound` if the project has no key with that id.
+    /// - `Contended` if concurrent changes of the key or of its meter interfered too often.
+    pub async fn limit_api_key(
+        &self,
+        project_id: &str,
+        id: &str,
+        patch: LimitsPatch,
+    ) -> Result<(Project, ApiKey), Error> {
+        for tried in 0..MAX_TRIES {
+            let (project, mut key) = self.api_key(project_id, id).await?;
+            let limits = patch.apply(key.limits);
+            if limits != key.limits {
+                (key.limits, key.revision) = (limits, key.revision + 1);
+                if !self.records.replace(&key).await?.is_written() {
+                    backoff::pause(tried).await;
+                    continue;
+                }
+                self.auth.forget_project(project_id);
+            }
+            // Also if nothing changed: a failed update may have stored the limits without bringing them into force.
+            self.admission.apply_key_limits(project_id, &key.limits()).await?;
+            return Ok((project, key));
+        }
+        Err(Error::Contended("the API key"))
     }
 
     /// Revokes a key. It stops working in this process at once, and in others within 30 seconds.

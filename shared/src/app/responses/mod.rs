@@ -22,7 +22,7 @@ use super::error::Error;
 use super::idempotency::KeyPlan;
 use super::jobs::{Canceller, LIFETIME_MS};
 use super::models::Models;
-use super::pipeline::{Call, CallOptions, GRACE_MS, OpenCall, Pipeline, Runner, find_model};
+use super::pipeline::{Asked, Call, CallOptions, GRACE_MS, OpenCall, Pipeline, Runner, find_model};
 use super::tasks::Tasks;
 use crate::data::{EventReader, ResponseRecords};
 use crate::dialects::openai_responses::{CreateResponse, Item};
@@ -85,7 +85,8 @@ impl Responses {
         let fingerprint = create.object.fingerprint();
         let context = self.load_context(&caller.project.id, &mut create).await?;
         let chat = create.chat(&context.items)?;
-        let mut call = Call::new(&self.clock, caller, Endpoint::ChatCompletions, served, chat, &options)?;
+        let asked = Asked { body: chat, sent: &create.object, options: &options };
+        let mut call = Call::new(&self.clock, caller, Endpoint::ChatCompletions, served, asked)?;
         let now = self.clock.now();
         if create.background {
             // The worker calls the provider: the reservation waits for as long as the job may.

@@ -29,6 +29,7 @@ impl PlannedResponse {
             finished_at: None,
             model: call.model.name.clone(),
             api_key_id: call.caller.api_key_id.clone(),
+            run: call.run.as_ref().map(|run| run.name.clone()),
             conversation_id: self.create.conversation.clone(),
             traceparent: current_traceparent(),
             reservation: None,

@@ -70,6 +70,16 @@ impl Meters {
     }
 }
 
+/// The value of a reservation in `holds`.
+pub(super) fn hold_text(reservation: &Reservation) -> String {
+    format!("{} {}", reservation.amount.0, reservation.model)
+}
+
+/// When the sweeper looks for a reservation, in Unix milliseconds.
+pub(super) fn due_at(reservation: &Reservation, now: Timestamp) -> u64 {
+    reservation.id.lease_until().0.min(now.0 + SWEEP_INTERVAL_MS)
+}
+
 /// Each condition protects one rule: the limits are the newest (`rev`), a repeated write reserves once (`#hold`), the
 /// item stays small (`size`), and budget and rate limits hold however many instances admit calls at the same time.
 fn admission_change(attempt: &AdmissionAttempt) -> Change {
@@ -83,9 +93,9 @@ fn admission_change(attempt: &AdmissionAttempt) -> Change {
     let mut condition = vec!["rev = :rev", "attribute_not_exists(holds.#hold)", "size(holds) < :max_holds"];
     let mut values = vec![
         (":held", number(reservation.amount.0)),
-        (":hold", text(format!("{} {}", reservation.amount.0, reservation.model))),
+        (":hold", text(hold_text(reservation))),
         (":due_shard", text((now.0 % u64::from(DUE_SHARDS)).to_string())),
-        (":due_at", number(reservation.id.lease_until().0.min(now.0 + SWEEP_INTERVAL_MS))),
+        (":due_at", number(due_at(reservation, *now))),
         (":rev", number(attempt.revision)),
         (":max_holds", number(MAX_RESERVATIONS)),
     ];

@@ -1,21 +1,24 @@
-//! Meters: the money that a project may still spend this month, its reservations and its rate windows.
+//! Meters: the money that a project, an API key or a run may still spend, its reservations and its rate windows.
 //!
 //! A meter has one item per shard. Its attributes are short because every write is billed by the size of the item:
 //!
 //! | attribute | meaning |
 //! |---|---|
-//! | `rev` | revision of the project's limits that filled the shard; negative while the project is over a limit that was lowered |
+//! | `rev` | revision of the limits that filled the shard; negative while a limit is exceeded that was lowered |
 //! | `avail` | micro-dollars neither spent nor reserved; without a budget it counts down from 0 |
 //! | `spent` | micro-dollars settled |
 //! | `limit` | shard 0 only: the budget that filled `avail` of all shards |
 //! | `holds` | map: reservation id -> `<micro-dollars> <model>` |
+//! | `ends_at` | a run only: when it ends (Unix milliseconds) |
 //! | `win` `reqs` `toks` | end of the rate window (Unix milliseconds), requests and tokens in it |
 //! | `due_shard` `due_at` | when the sweeper should look for reservations whose lease ended |
 
 mod admission;
+mod runs;
 mod shards;
 
 pub use admission::{AdmissionAttempt, AdmitOutcome, SWEEP_INTERVAL_MS, WindowChange};
+pub use runs::RunAttempt;
 
 use super::change::{Change, UpdateOutcome};
 use super::error::StoreError;

@@ -8,7 +8,7 @@ use crate::data::error::StoreError;
 use crate::data::item::{Item, Reader, insert, insert_present, number};
 use crate::data::keys::{self, Key};
 use crate::model::clock::Timestamp;
-use crate::model::meter::{MAX_SHARDS, MeterKey, Reservation, ReservationId, Shard, ShardChange, Window};
+use crate::model::meter::{MAX_SHARDS, MeterKey, Reservation, ReservationId, Scope, Shard, ShardChange, Window};
 use crate::model::money::MicroUsd;
 
 /// DynamoDB may delete a shard this long after it was made. Until then the month can be audited.
@@ -16,14 +16,14 @@ const KEPT_SECONDS: u64 = 400 * 86_400;
 
 impl Meters {
     /// Returns all shards of a meter by number; `None` where a shard does not exist.
-    pub async fn shards(&self, project_id: &str, period: &str) -> Result<Vec<Option<Shard>>, StoreError> {
-        let all = (0..MAX_SHARDS).map(|shard| shard_key(project_id, period, shard)).collect();
+    pub async fn shards(&self, meter: &MeterKey) -> Result<Vec<Option<Shard>>, StoreError> {
+        let all = (0..MAX_SHARDS).map(|shard| keys::meter(&meter.with_shard(shard))).collect();
         let mut shards = vec![None; usize::from(MAX_SHARDS)];
         for item in self.0.get_all(all).await? {
             let reader = Reader(&item);
-            let pk = reader.text("pk")?;
-            let index = pk.rsplit_once('#').and_then(|(_, n)| n.parse::<usize>().ok());
-            let place = index.and_then(|index| shards.get_mut(index)).ok_or_else(|| reader.damaged("pk"))?;
+            let found = keys::meter_parts(&reader.text("pk")?, &reader.text("sk")?);
+            let place = found.and_then(|found| shards.get_mut(usize::from(found.shard)));
+            let place = place.ok_or_else(|| reader.damaged("pk"))?;
             *place = Some(read_shard(&item)?);
         }
         Ok(shards)
@@ -35,16 +35,15 @@ impl Meters {
     }
 
     /// Changes several shards, all or none. `Refused`: one of them is no longer as the caller read it, has less than
-    /// `at_least`, or the project has other limits than a new shard would be made for.
+    /// `at_least`, or the project or the API key has other limits than a new shard would be made for.
     pub async fn change_shards(
         &self,
-        project_id: &str,
-        period: &str,
+        meter: &MeterKey,
         changes: &[ShardChange],
         now: Timestamp,
     ) -> Result<WriteOutcome, StoreError> {
         let writes = changes.iter().map(|change| {
-            let key = shard_key(project_id, period, change.shard);
+            let key = keys::meter(&meter.with_shard(change.shard));
             match change.seen {
                 None => Write::Create(new_shard(key, change, now)),
                 Some(seen) => Write::Change(key, shard_change(change, seen)),
@@ -55,14 +54,19 @@ impl Meters {
         let new = changes.iter().find(|change| change.seen.is_none());
         let check = new.map(|change| {
             let revision = vec![(":revision", number(change.revision.abs()))];
-            Write::Check(keys::project(project_id), "revision = :revision", revision)
+            Write::Check(owner(meter), "revision = :revision", revision)
         });
         self.0.transact(writes.chain(check).collect()).await
     }
 }
 
-fn shard_key(project_id: &str, period: &str, shard: u8) -> Key {
-    keys::meter(&MeterKey { project_id: project_id.to_owned(), period: period.to_owned(), shard })
+/// The item with the limits of a meter, and their revision. The meter of a run has its own.
+fn owner(meter: &MeterKey) -> Key {
+    match &meter.scope {
+        Scope::Project => keys::project(&meter.project_id),
+        Scope::ApiKey(hash) => keys::api_key(hash),
+        Scope::Run(_) => keys::meter(meter),
+    }
 }
 
 fn new_shard(key: Key, change: &ShardChange, now: Timestamp) -> Item {
@@ -108,6 +112,7 @@ pub(super) fn read_shard(item: &Item) -> Result<Shard, StoreError> {
         avail: reader.number("avail")?,
         spent: MicroUsd(reader.number("spent")?),
         limit: reader.maybe_number("limit")?.map(MicroUsd),
+        ends_at: reader.maybe_number("ends_at")?.map(Timestamp),
         reservations,
         window: read_window(&reader)?,
     })

@@ -8,6 +8,7 @@ mod events;
 mod jobs;
 mod reading;
 mod record;
+mod reservation;
 mod runs;
 
 use bytes::Bytes;
@@ -16,7 +17,8 @@ pub use ending::ResponseEnd;
 pub use events::EventReader;
 pub use jobs::{CancelOutcome, JobRecords};
 pub use reading::StoredResponse;
-pub use record::{ResponseRecord, StoredReservation};
+pub use record::ResponseRecord;
+pub use reservation::StoredReservation;
 pub use runs::{CommitOutcome, RequeueReason};
 
 use super::bodies::Bodies;

@@ -2,16 +2,17 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use super::StoredReservation;
 use crate::data::due::due_shard;
 use crate::data::error::StoreError;
 use crate::data::item::{Item, Reader, flag, insert_present, number, text};
 use crate::data::keys;
 use crate::model::clock::Timestamp;
 use crate::model::message::ResponseKey;
-use crate::model::meter::{MeterKey, PlacedReservation, Reservation, ReservationId};
+use crate::model::meter::RunName;
 use crate::model::money::MicroUsd;
 use crate::model::response::Status;
-use crate::model::tokens::{Bound, Charge, Price, Usage};
+use crate::model::tokens::{Charge, Usage};
 
 /// A stored response is kept this long: OpenAI's 30 days.
 const KEPT_SECONDS: u64 = 30 * 86_400;
@@ -45,6 +46,7 @@ pub struct ResponseRecord {
     pub finished_at: Option<Timestamp>,
     pub model: String,
     pub api_key_id: String,
+    pub run: Option<RunName>,
     pub conversation_id: Option<String>,
     pub traceparent: Option<String>,
     pub reservation: Option<StoredReservation>,
@@ -60,64 +62,6 @@ impl ResponseRecord {
     pub fn own_reservation(&self) -> Option<&StoredReservation> {
         self.reservation.as_ref().filter(|stored| stored.fence == self.fence)
     }
-}
-
-/// The reservation of the run that goes on or comes next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredReservation {
-    /// The fence of the run that it is for. A run with a higher fence sees from it that the reservation is not its own.
-    pub fence: u64,
-    pub placed: PlacedReservation,
-    /// The most tokens that the run can use.
-    pub bound: Bound,
-    /// The price at the time of the reservation, by which the run is settled: a later price may exceed the amount.
-    /// `None` for a model without a price.
-    pub price: Option<Price>,
-}
-
-impl StoredReservation {
-    pub(super) fn to_text(&self) -> String {
-        let Self { fence, placed: PlacedReservation { meter, reservation, tokens, window_ends }, bound, price } = self;
-        let MeterKey { period, shard, .. } = meter;
-        let Reservation { id, amount, .. } = reservation;
-        let Bound { input, output } = bound;
-        let (id, amount, window_ends) = (id.as_str(), amount.0, window_ends.0);
-        let price = price.as_ref().map_or_else(String::new, price_text);
-        format!("{fence} {period} {shard} {id} {amount} {tokens} {window_ends} {input} {output}{price}")
-    }
-
-    /// Reads the reservation of a response of `project_id` and `model`.
-    fn parse(text: &str, project_id: &str, model: &str) -> Option<Self> {
-        let parts: Vec<&str> = text.split(' ').collect();
-        let (parts, price) = parts.split_at_checked(9)?;
-        let [fence, period, shard, id, amount, tokens, window_ends, input, output] = parts.try_into().ok()?;
-        let (project_id, period, model) = (project_id.to_owned(), period.to_owned(), model.to_owned());
-        let (id, amount) = (ReservationId::from_stored(id), MicroUsd(amount.parse().ok()?));
-        let price = if price.is_empty() { None } else { Some(parse_price(price)?) };
-        Some(Self {
-            fence: fence.parse().ok()?,
-            placed: PlacedReservation {
-                meter: MeterKey { project_id, period, shard: shard.parse().ok()? },
-                reservation: Reservation { id, amount, model },
-                tokens: tokens.parse().ok()?,
-                window_ends: Timestamp(window_ends.parse().ok()?),
-            },
-            bound: Bound { input: input.parse().ok()?, output: output.parse().ok()? },
-            price,
-        })
-    }
-}
-
-/// Each rate, after a space.
-fn price_text(price: &Price) -> String {
-    let Price { input, cached_input, cache_write, output, reasoning } = price;
-    format!(" {input} {cached_input} {cache_write} {output} {reasoning}")
-}
-
-fn parse_price(parts: &[&str]) -> Option<Price> {
-    let rates: Vec<u64> = parts.iter().map(|part| part.parse()).collect::<Result<_, _>>().ok()?;
-    let [input, cached_input, cache_write, output, reasoning] = rates.try_into().ok()?;
-    Some(Price { input, cached_input, cache_write, output, reasoning })
 }
 
 /// When DynamoDB may delete the items of a response, in Unix seconds.
@@ -149,6 +93,7 @@ pub(super) fn to_item(record: &ResponseRecord) -> Item {
         ("finished_ms", record.finished_at.map(|at| number(at.0))),
         ("conversation_id", record.conversation_id.as_ref().map(text)),
         ("traceparent", record.traceparent.as_ref().map(text)),
+        ("run_name", record.run.as_ref().map(|run| text(run.as_str()))),
         ("holding", record.reservation.as_ref().map(|reservation| text(reservation.to_text()))),
         ("due_at", record.due_at.map(|at| number(at.0))),
         ("due_shard", record.due_at.map(|_| text(due_shard(&record.key.response_id)))),
@@ -173,8 +118,7 @@ pub(super) fn read_record(item: &Item) -> Result<ResponseRecord, StoreError> {
     let is_set = |name| Ok::<_, StoreError>(reader.maybe_number::<u8>(name)?.unwrap_or(0) == 1);
     let time = |name| Ok::<_, StoreError>(reader.maybe_number(name)?.map(Timestamp));
     let model = reader.text("model_name")?;
-    let parse =
-        |text: String| StoredReservation::parse(&text, project_id, &model).ok_or_else(|| reader.damaged("holding"));
+    let parse = |text: String| StoredReservation::parse(&text, &model).ok_or_else(|| reader.damaged("holding"));
     let reservation = reader.maybe_text("holding").map(parse).transpose()?;
     let usage = parse_usage(&reader.text("tokens_used")?).ok_or_else(|| reader.damaged("tokens_used"))?;
     Ok(ResponseRecord {
@@ -194,6 +138,7 @@ pub(super) fn read_record(item: &Item) -> Result<ResponseRecord, StoreError> {
         finished_at: time("finished_ms")?,
         model,
         api_key_id: reader.text("api_key_id")?,
+        run: reader.maybe_text("run_name").map(RunName::from_stored),
         conversation_id: reader.maybe_text("conversation_id"),
         traceparent: reader.maybe_text("traceparent"),
         reservation,
@@ -216,6 +161,8 @@ fn parse_usage(text: &str) -> Option<Usage> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::meter::{MeterKey, PlacedReservation, PlacedReservations, Reservation, ReservationId};
+    use crate::model::tokens::Bound;
 
     #[test]
     fn a_record_reads_back() {
@@ -236,22 +183,26 @@ mod tests {
             finished_at: None,
             model: "m".into(),
             api_key_id: "key_1".into(),
+            run: Some(RunName::from_stored("run-1".into())),
             conversation_id: Some("conv_1".into()),
             traceparent: None,
             reservation: Some(StoredReservation {
                 fence: 3,
-                placed: PlacedReservation {
-                    meter: MeterKey { project_id: "proj_1".into(), period: "2026-11".into(), shard: 2 },
-                    reservation: Reservation {
-                        id: ReservationId::new(Timestamp(99_000)),
-                        amount: MicroUsd(70),
-                        model: "m".into(),
+                placed: PlacedReservations {
+                    project: PlacedReservation {
+                        meter: MeterKey::of_project("proj_1", "2026-11".into()),
+                        reservation: Reservation {
+                            id: ReservationId::new(Timestamp(99_000)),
+                            amount: MicroUsd(70),
+                            model: "m".into(),
+                        },
+                        tokens: 8,
+                        window_ends: Timestamp(60_000),
                     },
-                    tokens: 8,
-                    window_ends: Timestamp(60_000),
+                    inner: Vec::new(),
                 },
                 bound: Bound { input: 5, output: 6 },
-                price: Some(Price { input: 1, cached_input: 2, cache_write: 3, output: 4, reasoning: 5 }),
+                price: None,
             }),
             output_bytes: 12,
             charge: Charge {
@@ -262,8 +213,7 @@ mod tests {
         let item = to_item(&written);
         assert_eq!(read_unexpired(&item, Timestamp((KEPT_SECONDS + 1) * 1_000)).unwrap(), None);
         assert_eq!(read_record(&item).unwrap(), written);
-        let reservation = written.reservation.map(|stored| StoredReservation { price: None, ..stored });
-        let unpriced = ResponseRecord { reservation, ..written };
-        assert_eq!(read_record(&to_item(&unpriced)).unwrap(), unpriced);
+        let bare = ResponseRecord { reservation: None, run: None, ..written };
+        assert_eq!(read_record(&to_item(&bare)).unwrap(), bare);
     }
 }

@@ -38,6 +38,7 @@ pub(super) fn classify_app(error: &Error) -> Row<'_> {
             Limit::Requests { .. } => (S::TOO_MANY_REQUESTS, "requests", Some("rate_limit_exceeded")),
             Limit::Tokens { .. } => (S::TOO_MANY_REQUESTS, "tokens", Some("rate_limit_exceeded")),
             Limit::Budget { .. } => (S::TOO_MANY_REQUESTS, "insufficient_quota", Some("budget_exceeded")),
+            Limit::Ended => (S::TOO_MANY_REQUESTS, "insufficient_quota", Some("run_ended")),
         },
         Error::KeyReused => (S::UNPROCESSABLE_ENTITY, REQUEST, Some("idempotency_key_reused")),
         Error::Provider { source, .. } => classify_provider(source),

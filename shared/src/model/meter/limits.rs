@@ -1,12 +1,14 @@
-//! A project's limits as a meter applies them: how many shards, and which share each has.
+//! Limits as a meter applies them: how many shards, and which share each has.
 
-use super::MAX_SHARDS;
-use crate::model::project::{Limits, Project};
+use super::{Level, MAX_SHARDS};
+use crate::model::project::Limits;
 
-/// The limits of a project and the number of shards its meter has for them.
+/// The limits of one level and the number of shards its meter has for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MeterLimits {
-    pub project: Limits,
+    pub level: Level,
+    pub limits: Limits,
+    /// The number of changes of the limits.
     pub revision: u64,
     pub shards: u8,
 }
@@ -22,31 +24,30 @@ const BUDGET_PER_SHARD: u64 = 25_000_000;
 
 impl MeterLimits {
     #[must_use]
-    pub fn of(project: &Project) -> Self {
-        let limits = project.limits;
+    pub fn new(level: Level, limits: Limits, revision: u64) -> Self {
         let by_requests = limits.requests_per_minute.map_or(UNLIMITED_SHARDS, |max| max.div_ceil(REQUESTS_PER_SHARD));
         let by_tokens = limits.tokens_per_minute.map_or(u64::MAX, |max| max / TOKENS_PER_SHARD);
         let by_budget = limits.budget.map_or(u64::MAX, |budget| budget.0 / BUDGET_PER_SHARD);
         let shards = by_requests.min(by_tokens).min(by_budget).clamp(1, u64::from(MAX_SHARDS));
-        Self { project: limits, revision: project.revision, shards: u8::try_from(shards).unwrap_or(1) }
+        Self { level, limits, revision, shards: u8::try_from(shards).unwrap_or(1) }
     }
 
     /// Whether the meter keeps a rate window.
     #[must_use]
     pub fn has_rates(&self) -> bool {
-        self.project.requests_per_minute.is_some() || self.project.tokens_per_minute.is_some()
+        self.limits.requests_per_minute.is_some() || self.limits.tokens_per_minute.is_some()
     }
 
     /// Requests per minute of one shard; the shares add up to the limit.
     #[must_use]
     pub fn share_of_requests(&self, shard: u8) -> Option<u64> {
-        self.project.requests_per_minute.map(|max| self.share(max, shard))
+        self.limits.requests_per_minute.map(|max| self.share(max, shard))
     }
 
     /// Tokens per minute of one shard; the shares add up to the limit.
     #[must_use]
     pub fn share_of_tokens(&self, shard: u8) -> Option<u64> {
-        self.project.tokens_per_minute.map(|max| self.share(max, shard))
+        self.limits.tokens_per_minute.map(|max| self.share(max, shard))
     }
 
     fn share(&self, max: u64, shard: u8) -> u64 {
@@ -59,7 +60,6 @@ impl MeterLimits {
 mod tests {
     use super::*;
     use crate::model::money::MicroUsd;
-    use crate::model::project::Policy;
 
     fn limits_of(requests: Option<u64>, tokens: Option<u64>, dollars: Option<u64>) -> MeterLimits {
         let limits = Limits {
@@ -67,15 +67,7 @@ mod tests {
             tokens_per_minute: tokens,
             budget: dollars.map(|dollars| MicroUsd(dollars * 1_000_000)),
         };
-        MeterLimits::of(&Project {
-            id: String::new(),
-            name: String::new(),
-            created_at: 0,
-            archived_at: None,
-            limits,
-            revision: 1,
-            policy: Policy::default(),
-        })
+        MeterLimits::new(Level::Project, limits, 1)
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! Meters: the money that a project may still spend this month, its reservations and its rate windows.
+//! Meters: the money that a project, an API key or a run may still spend, its reservations and its rate windows.
 //!
+//! A call is reserved on each level that has limits: its project, its key and its run. Each level has a meter of its own.
 //! A meter has one or more shards. Everything that is decided about a meter is decided here, from its shards and without
 //! a store: `data` keeps the shards, and `app` carries the decisions out.
 
@@ -7,6 +8,7 @@ mod limits;
 mod plan;
 mod rates;
 mod refusal;
+mod run;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +19,7 @@ pub use limits::MeterLimits;
 pub use plan::{Demand, Plan, ShardChange, plan};
 pub use rates::{Rate, RateStatus};
 pub use refusal::{Counted, Limit, Refusal};
+pub use run::{Run, RunName};
 
 /// The most shards of a meter.
 pub const MAX_SHARDS: u8 = 16;
@@ -24,16 +27,67 @@ pub const MAX_SHARDS: u8 = 16;
 /// The most reservations of a shard: an item has 400 KB at most, and every admission is billed by its size.
 pub const MAX_RESERVATIONS: usize = 4_000;
 
+/// The levels on which a call is reserved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Level {
+    #[default]
+    Project,
+    ApiKey,
+    Run,
+}
+
+impl Level {
+    /// Its owner in a sentence: `The project's budget ...`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Project => "project",
+            Self::ApiKey => "API key",
+            Self::Run => "run",
+        }
+    }
+}
+
+/// The part of a project that a meter is for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// All of it.
+    #[default]
+    Project,
+    /// One API key, by its hash.
+    ApiKey(String),
+    /// One run, by the hash of its name.
+    Run(String),
+}
+
 /// Identifies a shard of a meter.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MeterKey {
     pub project_id: String,
-    /// Calendar month in UTC, `2026-11`.
+    pub scope: Scope,
+    /// Calendar month in UTC, `2026-11`; [`RUN_PERIOD`] for a run.
     pub period: String,
     pub shard: u8,
 }
 
-/// Identifies a reservation within its shard. Contains the end of its lease: 8 hexadecimal digits of Unix seconds, then
+/// The period of a run's meter: a run has one from its first call to its end.
+pub const RUN_PERIOD: &str = "RUN";
+
+impl MeterKey {
+    /// The first shard of a project's meter.
+    #[must_use]
+    pub fn of_project(project_id: &str, period: String) -> Self {
+        Self { project_id: project_id.to_owned(), scope: Scope::Project, period, shard: 0 }
+    }
+
+    /// Another shard of the same meter.
+    #[must_use]
+    pub fn with_shard(&self, shard: u8) -> Self {
+        Self { shard, ..self.clone() }
+    }
+}
+
+/// Identifies a reservation within its shard. A call has the same id on all levels. Contains the end of its lease: 8 hexadecimal digits of Unix seconds, then
 /// 8 random ones.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReservationId(String);
@@ -80,6 +134,20 @@ pub struct PlacedReservation {
     pub window_ends: Timestamp,
 }
 
+/// The reservations of one call: on its project, and on each other level that has limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlacedReservations {
+    pub project: PlacedReservation,
+    pub inner: Vec<PlacedReservation>,
+}
+
+impl PlacedReservations {
+    /// All of them, the project's first.
+    pub fn all(&self) -> impl Iterator<Item = &PlacedReservation> {
+        std::iter::once(&self.project).chain(&self.inner)
+    }
+}
+
 /// The rate window of a shard: a minute that begins with its first request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Window {
@@ -91,13 +159,15 @@ pub struct Window {
 /// One shard of a meter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shard {
-    /// Revision of the project's limits; negative while the project is over a limit that was lowered.
+    /// Revision of the limits; negative while a limit is exceeded that was lowered.
     pub revision: i64,
     /// Micro-dollars neither spent nor reserved; negative without a budget.
     pub avail: i64,
     pub spent: MicroUsd,
     /// Shard 0 only: the budget that filled all shards.
     pub limit: Option<MicroUsd>,
+    /// When the run ends; `None` for other meters.
+    pub ends_at: Option<Timestamp>,
     /// Ordered by the end of their leases, the earliest first.
     pub reservations: Vec<Reservation>,
     pub window: Window,

@@ -60,7 +60,7 @@ pub fn plan(shards: &[Option<Shard>], limits: &MeterLimits, demand: &Demand, mon
     if !complete || (over && left >= 0) {
         return Plan::Refill { changes: fill(shards, limits, left), shard: 0 };
     }
-    if limits.project.budget.is_some() && (over || left < demand.amount.signed()) {
+    if limits.limits.budget.is_some() && (over || left < demand.amount.signed()) {
         return Plan::Refuse(Refusal::budget(limits, left, demand.amount, demand.now, month_ends));
     }
     let in_use = (0..limits.shards).filter_map(|n| Some((n, shards.get(usize::from(n))?.as_ref()?)));
@@ -72,7 +72,7 @@ pub fn plan(shards: &[Option<Shard>], limits: &MeterLimits, demand: &Demand, mon
     let Some(&(first, _)) = candidates.first() else {
         return Plan::Refuse(Refusal::open(shards, limits));
     };
-    let affordable = |shard: &Shard| limits.project.budget.is_none() || shard.avail >= demand.amount.signed();
+    let affordable = |shard: &Shard| limits.limits.budget.is_none() || shard.avail >= demand.amount.signed();
     match candidates.iter().find(|(_, shard)| affordable(shard)) {
         Some(&(shard, state)) => Plan::Try { shard, window_ends: state.window.ends },
         None => Plan::Refill { changes: gather(shards, first), shard: first },
@@ -83,7 +83,7 @@ pub fn plan(shards: &[Option<Shard>], limits: &MeterLimits, demand: &Demand, mon
 fn budget_left(shards: &[Option<Shard>], limits: &MeterLimits) -> i64 {
     let avail: i64 = shards.iter().flatten().map(|shard| shard.avail).sum();
     let before = shards.first().and_then(|shard| shard.as_ref()?.limit).unwrap_or_default();
-    avail + limits.project.budget.unwrap_or_default().signed() - before.signed()
+    avail + limits.limits.budget.unwrap_or_default().signed() - before.signed()
 }
 
 fn has_rate_room(shard: &Shard, limits: &MeterLimits, n: u8, demand: &Demand) -> bool {
@@ -101,7 +101,7 @@ fn has_rate_room(shard: &Shard, limits: &MeterLimits, n: u8, demand: &Demand) ->
 /// admits until settlements have brought the sum below the limit.
 fn fill(shards: &[Option<Shard>], limits: &MeterLimits, left: i64) -> Vec<ShardChange> {
     let revision = i64::try_from(limits.revision).unwrap_or(i64::MAX);
-    let over = limits.project.budget.is_some() && left < 0;
+    let over = limits.limits.budget.is_some() && left < 0;
     let used = i64::from(limits.shards);
     let mut changes = Vec::new();
     for n in 0..MAX_SHARDS {
@@ -121,8 +121,8 @@ fn fill(shards: &[Option<Shard>], limits: &MeterLimits, left: i64) -> Vec<ShardC
             revision: if over { -revision } else { revision },
             delta: target - avail,
             // Admissions that came in between took from `avail`; it must still not end below zero.
-            at_least: (limits.project.budget.is_some() && !over && shard.is_some()).then_some(avail - target),
-            limit: if n == 0 { limits.project.budget } else { None },
+            at_least: (limits.limits.budget.is_some() && !over && shard.is_some()).then_some(avail - target),
+            limit: if n == 0 { limits.limits.budget } else { None },
         });
     }
     changes

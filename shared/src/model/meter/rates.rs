@@ -29,9 +29,19 @@ impl RateStatus {
             reset: Duration::from_millis(reset_ms),
         };
         Self {
-            requests: limits.project.requests_per_minute.map(|limit| rate(limit, requests)),
-            tokens: limits.project.tokens_per_minute.map(|limit| rate(limit, tokens)),
+            requests: limits.limits.requests_per_minute.map(|limit| rate(limit, requests)),
+            tokens: limits.limits.tokens_per_minute.map(|limit| rate(limit, tokens)),
         }
+    }
+
+    /// Of each limit the one that leaves less.
+    #[must_use]
+    pub fn tighter(self, other: Self) -> Self {
+        let tighter = |one: Option<Rate>, other: Option<Rate>| match (one, other) {
+            (Some(one), Some(other)) if other.remaining < one.remaining => Some(other),
+            (one, other) => one.or(other),
+        };
+        Self { requests: tighter(self.requests, other.requests), tokens: tighter(self.tokens, other.tokens) }
     }
 
     /// Estimated from one shard: the others are assumed to be as full as this one.

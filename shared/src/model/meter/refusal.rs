@@ -3,13 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Demand, MAX_RESERVATIONS, MeterLimits, RateStatus, Shard};
+use super::{Demand, Level, MAX_RESERVATIONS, MeterLimits, RateStatus, Shard};
 use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 
-/// A refusal by one of the project's limits.
+/// A refusal by a limit of one level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
+    pub level: Level,
     pub limit: Limit,
     /// When the same call may be admitted; `None`: never under this limit.
     pub retry_after: Option<Duration>,
@@ -18,9 +19,23 @@ pub struct Refusal {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
-    Requests { counted: Counted, limit: u64, used: u64 },
-    Tokens { limit: u64, used: u64, requested: u64 },
-    Budget { limit: MicroUsd, left: MicroUsd, requested: MicroUsd },
+    Requests {
+        counted: Counted,
+        limit: u64,
+        used: u64,
+    },
+    Tokens {
+        limit: u64,
+        used: u64,
+        requested: u64,
+    },
+    Budget {
+        limit: MicroUsd,
+        left: MicroUsd,
+        requested: MicroUsd,
+    },
+    /// The run's time is over.
+    Ended,
 }
 
 /// Which requests a limit counts.
@@ -44,9 +59,35 @@ impl Refusal {
         month_ends: Timestamp,
     ) -> Self {
         let left = MicroUsd(u64::try_from(left).unwrap_or(0));
-        let limit = limits.project.budget.unwrap_or_default();
+        let limit = limits.limits.budget.unwrap_or_default();
         let wait = (requested <= limit).then(|| Duration::from_millis(now.until(month_ends)));
-        Self { limit: Limit::Budget { limit, left, requested }, retry_after: wait, rates: RateStatus::default() }
+        Self::new(limits.level, Limit::Budget { limit, left, requested }, wait)
+    }
+
+    /// Why a run's meter refused a call that may cost `requested`.
+    #[must_use]
+    pub fn of_run(shard: &Shard, requested: MicroUsd, now: Timestamp) -> Self {
+        let new = |limit, wait| Self::new(Level::Run, limit, wait);
+        if shard.ends_at.is_some_and(|ends_at| ends_at <= now) {
+            return new(Limit::Ended, None);
+        }
+        if shard.reservations.len() >= MAX_RESERVATIONS {
+            let used = shard.reservations.len() as u64;
+            let limit = Limit::Requests { counted: Counted::Open, limit: MAX_RESERVATIONS as u64, used };
+            return new(limit, Some(OPEN_WAIT));
+        }
+        let left = MicroUsd(u64::try_from(shard.avail).unwrap_or(0));
+        new(Limit::Budget { limit: shard.limit.unwrap_or_default(), left, requested }, None)
+    }
+
+    /// Why the first call of a run, which may cost `requested`, does not begin it.
+    #[must_use]
+    pub fn first_of_run(limit: MicroUsd, requested: MicroUsd) -> Self {
+        Self::new(Level::Run, Limit::Budget { limit, left: limit, requested }, None)
+    }
+
+    fn new(level: Level, limit: Limit, retry_after: Option<Duration>) -> Self {
+        Self { level, limit, retry_after, rates: RateStatus::default() }
     }
 
     /// No shard has room in its rate window.
@@ -55,13 +96,13 @@ impl Refusal {
         let wait = open().map(|window| demand.now.until(window.ends)).min().unwrap_or(0);
         let (requests, tokens) = open().fold((0, 0), |(r, t), window| (r + window.requests, t + window.tokens));
         let begun = |limit| Limit::Requests { counted: Counted::PerMinute, limit, used: requests };
-        let limit = match (limits.project.requests_per_minute, limits.project.tokens_per_minute) {
+        let limit = match (limits.limits.requests_per_minute, limits.limits.tokens_per_minute) {
             (Some(limit), _) if requests >= limit => begun(limit),
             (_, Some(limit)) => Limit::Tokens { limit, used: tokens, requested: demand.tokens },
             (limit, None) => begun(limit.unwrap_or(0)),
         };
         let rates = RateStatus::of(limits, requests, tokens, wait);
-        Self { limit, retry_after: Some(Duration::from_millis(wait.max(1))), rates }
+        Self { rates, ..Self::new(limits.level, limit, Some(Duration::from_millis(wait.max(1)))) }
     }
 
     /// No shard has room for another hold.
@@ -70,13 +111,13 @@ impl Refusal {
         let used = in_use.map(|shard| shard.reservations.len() as u64).sum();
         let limit =
             Limit::Requests { counted: Counted::Open, limit: MAX_RESERVATIONS as u64 * u64::from(limits.shards), used };
-        Self { limit, retry_after: Some(OPEN_WAIT), rates: RateStatus::default() }
+        Self::new(limits.level, limit, Some(OPEN_WAIT))
     }
 
     /// The call alone is larger than the limit.
     #[must_use]
-    pub fn too_large(limit: u64, requested: u64) -> Self {
-        Self { limit: Limit::Tokens { limit, used: 0, requested }, retry_after: None, rates: RateStatus::default() }
+    pub fn too_large(level: Level, limit: u64, requested: u64) -> Self {
+        Self::new(level, Limit::Tokens { limit, used: 0, requested }, None)
     }
 }
 
@@ -86,34 +127,44 @@ impl fmt::Display for Refusal {
             Some(wait) => write!(f, " Try again in {} s.", wait.as_millis().div_ceil(1_000)),
             None => Ok(()),
         };
+        let owner = self.level.name();
         match self.limit {
             Limit::Requests { counted: Counted::Open, limit, used } => {
                 write!(
                     f,
-                    "Too many calls and jobs of the project are open: limit {limit}, open {used}, requested 1. Let some \
+                    "Too many calls and jobs of the {owner} are open: limit {limit}, open {used}, requested 1. Let some \
                      of them end, or cancel background responses that nobody needs."
                 )?;
                 again(f)
             }
             Limit::Requests { counted: Counted::PerMinute, limit, used } => {
-                write!(f, "Rate limit reached on requests per minute: limit {limit}, used {used}, requested 1.")?;
+                write!(
+                    f,
+                    "Rate limit of the {owner} reached on requests per minute: limit {limit}, used {used}, requested 1."
+                )?;
                 again(f)
             }
             Limit::Tokens { limit, requested, .. } if self.retry_after.is_none() => write!(
                 f,
-                "Request too large on tokens per minute: limit {limit}, requested {requested}. \
+                "Request too large for the {owner} on tokens per minute: limit {limit}, requested {requested}. \
                  Shorten the input or set a lower max_completion_tokens."
             ),
             Limit::Tokens { limit, used, requested } => {
                 write!(
                     f,
-                    "Rate limit reached on tokens per minute: limit {limit}, used {used}, requested {requested}."
+                    "Rate limit of the {owner} reached on tokens per minute: limit {limit}, used {used}, requested {requested}."
                 )?;
                 again(f)
             }
+            Limit::Budget { limit, left, requested } if self.level == Level::Run => write!(
+                f,
+                "The run's budget of ${limit} does not cover this call: ${left} is left, the call may cost up to \
+                 ${requested}. Set a lower max_completion_tokens, or begin another run."
+            ),
+            Limit::Ended => write!(f, "The time of the {owner} is over. Name another run."),
             Limit::Budget { limit, left, requested } => write!(
                 f,
-                "The project's budget of ${limit} for this month does not cover this call: ${left} is left, \
+                "The {owner}'s budget of ${limit} for this month does not cover this call: ${left} is left, \
                  the call may cost up to ${requested}. Raise the budget, set a lower max_completion_tokens, or wait for \
                  the first of the month (UTC)."
             ),

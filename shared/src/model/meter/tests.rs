@@ -12,7 +12,7 @@ const MONTH_ENDS: Timestamp = Timestamp(9_000_000);
 
 fn limits(budget: Option<u64>, requests: Option<u64>, shards: u8) -> MeterLimits {
     let limits = Limits { requests_per_minute: requests, tokens_per_minute: None, budget: budget.map(MicroUsd) };
-    MeterLimits { project: limits, revision: 7, shards }
+    MeterLimits { level: Level::Project, limits, revision: 7, shards }
 }
 
 fn demand(amount: u64) -> Demand {
@@ -25,6 +25,7 @@ fn shard(revision: i64, avail: i64, limit: Option<u64>) -> Shard {
         avail,
         spent: MicroUsd(0),
         limit: limit.map(MicroUsd),
+        ends_at: None,
         reservations: Vec::new(),
         window: Window { ends: NOW.plus_ms(1_000), requests: 0, tokens: 0 },
     }

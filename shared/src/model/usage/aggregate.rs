@@ -14,6 +14,7 @@ pub struct Selection {
     pub projects: BTreeSet<String>,
     pub api_keys: BTreeSet<String>,
     pub models: BTreeSet<String>,
+    pub runs: BTreeSet<String>,
     pub group_by: Grouping,
 }
 
@@ -23,6 +24,7 @@ pub struct Grouping {
     pub project: bool,
     pub model: bool,
     pub api_key: bool,
+    pub run: bool,
 }
 
 /// The properties that all counters of one sum share. A property is `None` if the report is not grouped by it.
@@ -31,6 +33,8 @@ pub struct Group {
     pub project_id: Option<String>,
     pub model: Option<String>,
     pub api_key_id: Option<String>,
+    /// Empty for calls without a run.
+    pub run: Option<String>,
 }
 
 /// The sums of one bucket, in the order of their groups. `sums` is empty if the bucket has no usage.
@@ -47,6 +51,7 @@ impl Selection {
             && selects(&self.projects, &key.project_id)
             && selects(&self.api_keys, &key.api_key_id)
             && selects(&self.models, &key.model)
+            && selects(&self.runs, &key.run)
     }
 
     fn group(&self, key: &UsageKey) -> Group {
@@ -55,6 +60,7 @@ impl Selection {
             project_id: by(self.group_by.project, &key.project_id),
             model: by(self.group_by.model, &key.model),
             api_key_id: by(self.group_by.api_key, &key.api_key_id),
+            run: by(self.group_by.run, &key.run),
         }
     }
 }
@@ -90,9 +96,17 @@ mod tests {
 
     fn counter(hour: u64, names: [&str; 3], requests: u64) -> (UsageKey, UsageCount) {
         let [project, model, key] = names.map(str::to_owned);
+        let run_of_project = format!("run-{project}");
         let hour = Timestamp((DAY + hour * 3_600) * 1_000).hour();
-        let key =
-            UsageKey { project_id: project, hour, operation: Operation::Completions, model, api_key_id: key, shard: 0 };
+        let key = UsageKey {
+            project_id: project,
+            hour,
+            operation: Operation::Completions,
+            model,
+            api_key_id: key,
+            run: run_of_project,
+            shard: 0,
+        };
         let tokens = Usage { input: requests * 10, cached_input: requests, output: requests * 2, ..Usage::default() };
         (key, UsageCount { requests, tokens, cost: MicroUsd(requests * 7) })
     }
@@ -137,7 +151,7 @@ mod tests {
     #[test]
     fn groups_by_the_requested_properties() {
         let by = |project, model, api_key| Selection {
-            group_by: Grouping { project, model, api_key },
+            group_by: Grouping { project, model, api_key, run: false },
             ..Selection::default()
         };
         check(&by(true, false, false), &[&[("p1/-/-", 3)], &[("p1/-/-", 4), ("p2/-/-", 8)]]);
@@ -147,10 +161,19 @@ mod tests {
     }
 
     #[test]
+    fn groups_by_run() {
+        let by_run = Selection { group_by: Grouping { run: true, ..Grouping::default() }, ..Selection::default() };
+        let tallies = aggregate(&[bucket(0, 48)], &counters(), &by_run);
+        let found = tallies[0].sums.iter().map(|(group, count)| (group.run.as_deref(), count.requests));
+        assert_eq!(found.collect::<Vec<_>>(), [(Some("run-p1"), 7), (Some("run-p2"), 8)]);
+    }
+
+    #[test]
     fn filters_exclude_counters_that_they_do_not_name() {
         let set = |name: &str| BTreeSet::from([name.to_owned()]);
         check(&Selection { projects: set("p2"), ..Selection::default() }, &[&[], &[("-/-/-", 8)]]);
         check(&Selection { models: set("m2"), ..Selection::default() }, &[&[("-/-/-", 2)], &[]]);
+        check(&Selection { runs: set("run-p2"), ..Selection::default() }, &[&[], &[("-/-/-", 8)]]);
         check(&Selection { api_keys: set("k1"), ..Selection::default() }, &[&[("-/-/-", 3)], &[]]);
         check(&Selection { operation: Some(Operation::Embeddings), ..Selection::default() }, &[&[], &[]]);
     }

@@ -56,6 +56,8 @@ pub struct UsageKey {
     pub model: String,
     /// `key_...`; `unknown` for reservations that the sweeper settled.
     pub api_key_id: String,
+    /// The name of the run; empty for a call without one.
+    pub run: String,
     pub shard: u8,
 }
 

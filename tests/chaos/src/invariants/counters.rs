@@ -26,7 +26,7 @@ impl Invariant for Counters {
         }
         for (n, spent) in spent.into_iter().enumerate() {
             let id = deployment.sim.observed().tenants[n].project.id.clone();
-            let counted = deployment.inspector.counted_cost(&id).await?;
+            let counted = deployment.inspector.counted_cost(&id, |_| true).await?;
             expect(counted == spent, || format!("tenant {n}: the counters say {counted}, the meter {spent}"))?;
         }
         Ok(())

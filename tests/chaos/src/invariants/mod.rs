@@ -8,6 +8,7 @@ mod due;
 mod holds;
 mod jobs;
 mod keys;
+mod levels;
 mod replays;
 mod sequence;
 pub(crate) mod tenancy;
@@ -59,6 +60,7 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(replays::Replays),
         Box::new(keys::Keys),
         Box::new(holds::Holds),
+        Box::new(levels::Levels::default()),
         Box::new(due::Due),
         Box::new(books::Books),
         Box::new(counters::Counters),

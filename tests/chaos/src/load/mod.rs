@@ -13,6 +13,7 @@ mod limits;
 pub(crate) mod prompt;
 pub(crate) mod responses;
 mod revoke;
+pub(crate) mod runs;
 
 use std::fmt;
 use std::time::Duration;
