@@ -47,7 +47,13 @@ pub(crate) const FUNCTIONS: [(&str, Function); 10] = [
 ];
 
 fn admin(components: &Components) -> Router {
-    admin::router(components.auth(), components.projects(), components.service_accounts(), components.job_admin())
+    admin::router(
+        components.auth(),
+        components.projects(),
+        components.service_accounts(),
+        components.job_admin(),
+        components.target_states(),
+    )
 }
 
 fn responses(components: &Components) -> Router {

@@ -141,14 +141,14 @@ pub async fn jobs(command: &JobsCommand, deployment: &Deployment) -> Result<Stri
     }
 }
 
-struct Client {
+pub(crate) struct Client {
     http: reqwest::Client,
     base_url: String,
     key: String,
 }
 
 impl Client {
-    fn new(deployment: &Deployment) -> Result<Self, JobsError> {
+    pub(crate) fn new(deployment: &Deployment) -> Result<Self, JobsError> {
         Ok(Self {
             http: reqwest::Client::new(),
             base_url: deployment.base_url.trim_end_matches('/').to_owned(),
@@ -156,7 +156,7 @@ impl Client {
         })
     }
 
-    async fn get(&self, path: &str, query: &[(&str, &Option<String>)]) -> Result<Value, JobsError> {
+    pub(crate) async fn get(&self, path: &str, query: &[(&str, &Option<String>)]) -> Result<Value, JobsError> {
         let present: Vec<(&str, &String)> =
             query.iter().filter_map(|(name, value)| Some((*name, value.as_ref()?))).collect();
         let url = reqwest::Url::parse_with_params(&format!("{}{path}", self.base_url), present);

@@ -1,4 +1,4 @@
-//! The command line: `weir`, `weir serve`, `weir invoke`, `weir jobs`, `weir doctor`, `weir models`.
+//! The command line: `weir`, `weir serve`, `weir invoke`, `weir jobs`, `weir providers`, `weir doctor`, `weir models`.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -49,6 +49,11 @@ enum Command {
         deployment: Deployment,
         #[command(subcommand)]
         command: JobsCommand,
+    },
+    /// List the targets of a deployment's models, and whether their circuit breakers are open
+    Providers {
+        #[command(flatten)]
+        deployment: Deployment,
     },
     /// Look at a deployment, on this machine or elsewhere, and name its faults
     Doctor(DoctorArgs),
@@ -167,6 +172,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Jobs { deployment, command } => {
             let printed = runtime.block_on(jobs(&command, &deployment))?;
+            Ok(write!(std::io::stdout(), "{printed}")?)
+        }
+        Command::Providers { deployment } => {
+            let printed = runtime.block_on(local::providers(&deployment))?;
             Ok(write!(std::io::stdout(), "{printed}")?)
         }
         Command::Doctor(args) => print_looks(&runtime.block_on(doctor(&args))),

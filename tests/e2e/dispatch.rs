@@ -120,31 +120,6 @@ async fn a_call_ends_before_the_function_that_serves_it_is_stopped() {
     assert!(begun.elapsed() <= Duration::from_millis(1_100), "{:?}", begun.elapsed());
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_breaker_is_shared_opens_after_outages_and_lets_one_probe_through() {
-    let (app, key) = app().await;
-    app.first.always(Script::Fail(down));
-    let router = app.router();
-    for _ in 0..2 {
-        send(&router, "POST", PATH, &key, &[], CHAT).await;
-    }
-    let calls = app.first.call_count();
-    assert_eq!(calls, 5, "five outages in a row open it");
-    // Another instance learns it from the table.
-    let other = app.router();
-    let refused = send(&other, "POST", PATH, &key, &[], CHAT).await;
-    assert_eq!((refused.status, refused.header("retry-after"), app.first.call_count()), (503, "15", calls));
-
-    app.clock.advance_ms(15_000);
-    app.first.always(Script::slow(Duration::from_millis(50), "back", 1, 1));
-    let probes = futures_util::future::join_all((0..5).map(|_| send(&other, "POST", PATH, &key, &[], CHAT))).await;
-    assert_eq!(probes.iter().filter(|reply| reply.status == 200).count(), 1);
-    assert_eq!(app.first.call_count(), calls + 1);
-    assert_eq!(send(&other, "POST", PATH, &key, &[], CHAT).await.status, 200);
-    app.clock.advance_ms(5_000);
-    assert_eq!(send(&router, "POST", PATH, &key, &[], CHAT).await.status, 200);
-}
-
 #[tokio::test]
 async fn unknown_fields_reach_the_provider_and_come_back() {
     let (app, key) = app().await;

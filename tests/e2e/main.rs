@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test that is the failure")]
 
 mod admission;
+mod breakers;
 mod cache;
 mod conversations;
 mod deployment;

@@ -96,6 +96,7 @@ const ROWS: [Row; 62] = [
     ("GET /v1/organization/jobs", For::Admin, ""),
     ("GET /v1/organization/jobs/{id}", For::Admin, ""),
     ("POST /v1/organization/jobs/{id}/cancel", For::Admin, ""),
+    ("GET /v1/organization/providers", For::Admin, ""),
     ("GET /v1/organization/dead_letters", For::Admin, ""),
     ("POST /v1/organization/dead_letters/replay", For::Admin, r#"{"queue":"respond"}"#),
     ("GET /v1/organization/usage/completions", For::Admin, "start_time=1795000000"),

@@ -1,11 +1,12 @@
-//! The admin API: projects with their limits, service accounts and API keys, and background jobs. Every route requires
-//! the admin key.
+//! The admin API: projects with their limits, service accounts and API keys, background jobs, and the health of targets.
+//! Every route requires the admin key.
 
 mod accounts;
 mod jobs;
 mod keys;
 mod limits;
 mod projects;
+mod providers;
 mod wire;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::{get, post};
 use shared::app::projects::{Projects, ServiceAccounts};
-use shared::app::{Auth, JobAdmin};
+use shared::app::{Auth, JobAdmin, TargetStates};
 
 #[derive(Clone, FromRef)]
 struct AdminApi {
@@ -22,6 +23,7 @@ struct AdminApi {
     projects: Arc<Projects>,
     service_accounts: Arc<ServiceAccounts>,
     jobs: Arc<JobAdmin>,
+    targets: Arc<TargetStates>,
 }
 
 /// The routes of this function.
@@ -30,6 +32,7 @@ pub fn router(
     projects: Arc<Projects>,
     service_accounts: Arc<ServiceAccounts>,
     jobs: Arc<JobAdmin>,
+    targets: Arc<TargetStates>,
 ) -> Router {
     let project = Router::new()
         .route("/", get(projects::retrieve).post(projects::update))
@@ -49,8 +52,9 @@ pub fn router(
         .route("/v1/organization/jobs", get(jobs::list))
         .route("/v1/organization/jobs/{id}", get(jobs::retrieve))
         .route("/v1/organization/jobs/{id}/cancel", post(jobs::cancel))
+        .route("/v1/organization/providers", get(providers::list))
         .route("/v1/organization/dead_letters", get(jobs::dead_letters))
         .route("/v1/organization/dead_letters/replay", post(jobs::replay))
         .nest("/v1/organization/projects/{project_id}", project)
-        .with_state(AdminApi { auth, projects, service_accounts, jobs })
+        .with_state(AdminApi { auth, projects, service_accounts, jobs, targets })
 }

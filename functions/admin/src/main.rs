@@ -6,8 +6,14 @@ use shared::edge::{self, config::Config, connect::Connect, lambda};
 async fn main() -> Result<(), lambda_http::Error> {
     let config = Config::from_env()?;
     let telemetry = edge::telemetry::start("admin", &config);
-    let components = Connect::table(&config).queues().admin_key().components();
-    let router =
-        admin::router(components.auth(), components.projects(), components.service_accounts(), components.job_admin());
+    let components =
+        Connect::table(&config).queues().admin_key().models(providers::builtin::bedrock).await.components();
+    let router = admin::router(
+        components.auth(),
+        components.projects(),
+        components.service_accounts(),
+        components.job_admin(),
+        components.target_states(),
+    );
     lambda::run(router, &config, telemetry).await
 }

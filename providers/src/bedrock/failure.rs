@@ -1,14 +1,15 @@
 //! Turns the SDK's errors into a [`Failure`].
 
 use std::error::Error;
+use std::iter::successors;
 use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_bedrockruntime::config::http::HttpResponse;
-use aws_sdk_bedrockruntime::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_bedrockruntime::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_sdk_bedrockruntime::types::error::ConverseStreamOutputError;
 use aws_smithy_types::event_stream::RawMessage;
-use shared::model::provider::{Failure, ProviderRefusal};
+use shared::model::provider::{Awaited, Failure, ProviderRefusal};
 
 use crate::http::unauthorized_failure;
 
@@ -21,16 +22,26 @@ where
     match error {
         SdkError::ServiceError(service) => of_service(service.err(), service.err().code(), status),
         SdkError::DispatchFailure(failure) if failure.is_timeout() => {
-            Failure::TimedOut { awaited: "connection", after: connect }
+            Failure::TimedOut { awaited: Awaited::Connection, after: connect }
         }
         SdkError::DispatchFailure(failure)
             if lacks_credentials(failure.as_connector_error().and_then(Error::source)) =>
         {
             Failure::Unauthorized { message: "AWS gives the function no credentials".to_owned() }
         }
+        SdkError::ConstructionFailure(_) => Failure::Unreachable(error.into()),
+        SdkError::DispatchFailure(ref failure) if has_no_connection(failure.as_connector_error()) => {
+            Failure::Unreachable(error.into())
+        }
         SdkError::ResponseError(_) => malformed(),
-        other => Failure::Unreachable(other.into()),
+        other => Failure::Interrupted(other.into()),
     }
+}
+
+/// Whether no connection was made. The SDK reports that, and a connection that broke, as the same kind of failure.
+fn has_no_connection(error: Option<&ConnectorError>) -> bool {
+    let causes = successors(error.map(|error| error as &(dyn Error + 'static)), |&error| error.source());
+    causes.filter_map(|cause| cause.downcast_ref::<hyper_util::client::legacy::Error>()).any(|cause| cause.is_connect())
 }
 
 /// Whether credentials are missing. The SDK reports this as a failed connection, with this error as its source.
@@ -43,7 +54,7 @@ pub(super) fn of_stream(error: SdkError<ConverseStreamOutputError, RawMessage>) 
     match error {
         SdkError::ServiceError(service) => of_service(service.err(), code(service.err()), None),
         SdkError::ResponseError(_) => malformed(),
-        other => Failure::Unreachable(other.into()),
+        other => Failure::Interrupted(other.into()),
     }
 }
 

@@ -68,7 +68,7 @@ pub(super) fn failure_of_status(status: u16, retry_after: Option<Duration>, body
         429 => Failure::Throttled { message: refusal.message, retry_after },
         408 | 500.. => Failure::Unavailable { status, message: refusal.message, retry_after },
         400.. => Failure::Refused { status, refusal },
-        _ => Failure::Malformed(format!("status {status}")),
+        _ => Failure::Unavailable { status, message: "a redirect, which weir does not follow".to_owned(), retry_after },
     }
 }
 
@@ -88,7 +88,11 @@ pub(crate) fn failure_of_event(error: &ErrorBody) -> Failure {
     if is(&["invalid_request_error", "content_filter", "context_length_exceeded", "400"]) {
         return Failure::Refused { status: 400, refusal };
     }
-    let status = if is(&["overloaded_error", "529"]) { 529 } else { 500 };
+    let status = match refusal.code.as_ref().and_then(|code| code.parse().ok()) {
+        _ if is(&["overloaded_error"]) => 529,
+        Some(status @ 500..600) => status,
+        _ => 500,
+    };
     Failure::Unavailable { status, message: refusal.message, retry_after: None }
 }
 
@@ -166,7 +170,7 @@ mod tests {
         );
         check(408, "", "the provider answered 408: status 408 without a body");
         check(502, "<html>\n <b>Bad\tGateway</b>", "the provider answered 502: <html> <b>Bad Gateway</b>");
-        check(307, "", "the provider's answer is not understood: status 307");
+        check(307, "", "the provider answered 307: a redirect, which weir does not follow");
         check(400, "[1]", "the provider refused with 400: [1]");
     }
 

@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use reqwest::header::HeaderValue;
 use shared::model::clock::Clock;
-use shared::model::provider::{Failure, ProviderRequest};
+use shared::model::provider::{Awaited, Failure, ProviderRequest};
 use shared::model::secret::Secret;
 
 pub(crate) use failure::{ErrorBody, failure_of_event, unauthorized_failure};
@@ -89,7 +89,7 @@ impl Http {
             headers.insert("traceparent", trace);
         }
         let request = self.client(call.connect)?.post(format!("{}{path}", to.base_url())).headers(headers).body(body);
-        let response = request.send().await.map_err(|error| unsent(error, call.connect))?;
+        let response = request.send().await.map_err(|error| unanswered(error, call.connect))?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -100,7 +100,7 @@ impl Http {
     pub(crate) async fn status_of(&self, server: &Server, path: &str, connect: Duration) -> Result<u16, Failure> {
         let headers = server.headers(server.key().await?.as_ref())?;
         let request = self.client(connect)?.get(format!("{}{path}", server.base_url())).headers(headers);
-        Ok(request.send().await.map_err(|error| unsent(error, connect))?.status().as_u16())
+        Ok(request.send().await.map_err(|error| unanswered(error, connect))?.status().as_u16())
     }
 
     async fn read_failure(&self, response: reqwest::Response) -> Failure {
@@ -111,12 +111,14 @@ impl Http {
     }
 }
 
-fn unsent(error: reqwest::Error, connect: Duration) -> Failure {
+fn unanswered(error: reqwest::Error, connect: Duration) -> Failure {
     if error.is_connect() && error.is_timeout() {
-        return Failure::TimedOut { awaited: "connection", after: connect };
+        return Failure::TimedOut { awaited: Awaited::Connection, after: connect };
     }
+    let was_connected = !error.is_connect() && !error.is_builder();
     // A base URL may carry credentials; the name of the provider is in the log anyway.
-    Failure::Unreachable(error.without_url().into())
+    let cause = error.without_url().into();
+    if was_connected { Failure::Interrupted(cause) } else { Failure::Unreachable(cause) }
 }
 
 /// Reads a whole answer.
@@ -124,7 +126,7 @@ pub(crate) async fn whole(response: reqwest::Response) -> Result<Bytes, Failure>
     match read(response, MAX_ANSWER_BYTES).await {
         (body, Ok(true)) => Ok(body),
         (_, Ok(false)) => Err(Failure::Malformed(format!("the answer is longer than {MAX_ANSWER_BYTES} bytes"))),
-        (_, Err(error)) => Err(Failure::Unreachable(error.without_url().into())),
+        (_, Err(error)) => Err(Failure::Interrupted(error.without_url().into())),
     }
 }
 

@@ -36,7 +36,7 @@ where
 
 fn failure<E: std::error::Error + Send + Sync + 'static>(error: SseStreamError<E>) -> Failure {
     match error {
-        SseStreamError::Inner(error) => Failure::Unreachable(error.into()),
+        SseStreamError::Inner(error) => Failure::Interrupted(error.into()),
         SseStreamError::PayloadTooLarge(_) => {
             Failure::Malformed(format!("an event of the stream is longer than {MAX_EVENT_BYTES} bytes"))
         }

@@ -7,7 +7,7 @@ use super::auth::{AdminKey, Auth};
 use super::cache::ResponseCache;
 use super::calls::Calls;
 use super::conversations::Conversations;
-use super::dispatch::Dispatcher;
+use super::dispatch::{Dispatcher, TargetStates};
 use super::idempotency::Idempotency;
 use super::jobs::{Canceller, Finalizer, JobAdmin, Recovery, ResponseWorker, Sweeper};
 use super::ledger::Ledger;
@@ -200,6 +200,10 @@ impl Components {
             queues: self.stores().queues.clone(),
             canceller: self.parts.canceller(),
         })
+    }
+
+    pub fn target_states(&self) -> Arc<TargetStates> {
+        Arc::new(TargetStates::new(self.stores(), self.models(), self.clock().clone()))
     }
 
     pub fn usage_reports(&self) -> Arc<UsageReports> {

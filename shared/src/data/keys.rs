@@ -150,9 +150,22 @@ pub(super) fn cache(project_id: &str, hash: &str) -> Key {
     key(format!("CACHE#{project_id}#{hash}"), "CACHE")
 }
 
-/// `pk = BREAKER#<provider>`, `sk = BREAKER`: shared by all projects, without data of any of them.
-pub(super) fn breaker(provider: &str) -> Key {
-    key(format!("BREAKER#{provider}"), "BREAKER")
+/// `pk = BREAKER#<provider>`, `sk = TARGET#<the provider's name of the model>`: one query reads the breakers of a provider.
+/// Shared by all projects. `probers` has the ids of those that probe the target.
+pub(super) fn breaker(provider: &str, model: &str) -> Key {
+    key(breakers_partition(provider), format!("{BREAKER_PREFIX}{model}"))
+}
+
+/// The partition with the breakers of a provider's targets.
+pub(super) fn breakers_partition(provider: &str) -> String {
+    format!("BREAKER#{provider}")
+}
+
+pub(super) const BREAKER_PREFIX: &str = "TARGET#";
+
+/// The provider's name of the model, from the `sk` of a breaker.
+pub(super) fn target_of_breaker(sk: &str) -> Option<&str> {
+    sk.strip_prefix(BREAKER_PREFIX)
 }
 
 /// `pk = RESP#<project>#<response id>`, `sk = META`: a response's state. Its events sort before it, `OUT` and `REQ` after.

@@ -25,7 +25,7 @@ mod usage_counters;
 mod webhook_endpoints;
 
 pub use api_keys::ApiKeys;
-pub use breakers::{BreakerRecords, BreakerState};
+pub use breakers::{BreakerRecords, BreakerState, Probe};
 pub use bucket::Bucket;
 pub use cache::{CacheEntries, CacheEntry};
 pub use change::WriteOutcome;

@@ -1,6 +1,7 @@
 //! Calls to a model provider, their answers, and their failures.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -100,11 +101,18 @@ pub struct Event {
 /// Why a provider gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// There was no connection, or it broke.
+    /// There was no connection: the request was not sent.
     #[error("the connection failed")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The connection broke after it was made: the provider may have the whole request.
+    #[error("the connection broke")]
+    Interrupted(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A limit of the target's timeouts ended the attempt.
     #[error("no {awaited} within {} ms", after.as_millis())]
-    TimedOut { awaited: &'static str, after: Duration },
+    TimedOut { awaited: Awaited, after: Duration },
+    /// The time for the whole call ended the attempt.
+    #[error("the call's time was over {} ms after the attempt began", after.as_millis())]
+    OutOfTime { after: Duration },
     /// The provider asks for fewer calls.
     #[error("the provider throttles: {message}")]
     Throttled { message: String, retry_after: Option<Duration> },
@@ -132,6 +140,36 @@ pub enum Failure {
     CircuitOpen { retry_after: Duration },
 }
 
+/// What a provider did not send in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    Connection,
+    /// The whole answer, or the first event of a stream.
+    Answer,
+    NextEvent,
+}
+
+impl fmt::Display for Awaited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connection => "connection",
+            Self::Answer => "answer",
+            Self::NextEvent => "next event",
+        })
+    }
+}
+
+/// What a failure says about the health of its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Symptom {
+    /// The target is down: no request can cause this.
+    Outage,
+    /// The target did not answer in time. A request that takes long can cause this, too.
+    Stall,
+    /// Nothing: the request, the key or weir itself can be the cause.
+    None,
+}
+
 /// A provider's refusal, in the words of OpenAI's error object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProviderRefusal {
@@ -148,7 +186,9 @@ impl Failure {
         matches!(
             self,
             Self::Unreachable(_)
+                | Self::Interrupted(_)
                 | Self::TimedOut { .. }
+                | Self::OutOfTime { .. }
                 | Self::Throttled { .. }
                 | Self::Unavailable { .. }
                 | Self::Malformed(_)
@@ -171,16 +211,23 @@ impl Failure {
         Self::NotSetUp { what: "its settings are wrong", reason: reason.into(), retry_after: None }
     }
 
-    /// Whether another provider may serve the call. Only a refusal of the request itself is final.
+    /// Whether another provider may serve the call. A refusal of the request itself is final, and so is the end of its time.
     #[must_use]
     pub fn may_fall_back(&self) -> bool {
-        !matches!(self, Self::Refused { .. })
+        !matches!(self, Self::Refused { .. } | Self::OutOfTime { .. })
     }
 
-    /// Whether the provider has a problem, rather than the request. A circuit breaker counts these failures.
+    /// What the failure says about its target. A circuit breaker counts only failures that no caller can cause: a status of
+    /// 500 or an answer that is not understood may follow from what the request asks for, and a broken connection from its
+    /// length. 521 to 524 are from proxies that did not reach the provider or waited too long for it.
     #[must_use]
-    pub fn is_outage(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::TimedOut { .. } | Self::Unavailable { .. } | Self::Malformed(_))
+    pub fn symptom(&self) -> Symptom {
+        match self {
+            Self::Unreachable(_) | Self::TimedOut { awaited: Awaited::Connection, .. } => Symptom::Outage,
+            Self::Unavailable { status: 502 | 503 | 521..=523 | 529, .. } => Symptom::Outage,
+            Self::Unavailable { status: 408 | 504 | 524, .. } | Self::TimedOut { .. } => Symptom::Stall,
+            _ => Symptom::None,
+        }
     }
 
     /// The kind of the failure, for `error.type` of a span: one of a small set of words or status codes.
@@ -188,7 +235,8 @@ impl Failure {
     pub fn kind(&self) -> Cow<'static, str> {
         match self {
             Self::Unreachable(_) => "unreachable".into(),
-            Self::TimedOut { .. } => "timeout".into(),
+            Self::Interrupted(_) => "interrupted".into(),
+            Self::TimedOut { .. } | Self::OutOfTime { .. } => "timeout".into(),
             Self::Throttled { .. } => "429".into(),
             Self::Unavailable { status, .. } | Self::Refused { status, .. } => status.to_string().into(),
             Self::Unauthorized { .. } => "401".into(),
@@ -204,7 +252,8 @@ impl Failure {
     pub fn summary(&self) -> String {
         match self {
             Self::Unreachable(cause) => format!("unreachable: {cause}"),
-            Self::TimedOut { awaited, after } => format!("no {awaited} within {} ms", after.as_millis()),
+            Self::Interrupted(cause) => format!("connection broke: {cause}"),
+            Self::TimedOut { .. } | Self::OutOfTime { .. } => self.to_string(),
             Self::Throttled { .. } => "throttled".to_owned(),
             Self::Unavailable { status, .. } => format!("unavailable with {status}"),
             Self::Refused { status, .. } => format!("refused with {status}"),

@@ -179,7 +179,7 @@ impl Script {
             }
             Step::BreakConnection => {
                 self.record.set_state(CallState::Interrupted);
-                Some(Err(Failure::Unreachable("cut".into())))
+                Some(Err(Failure::Interrupted("cut".into())))
             }
             Step::Stall => std::future::pending().await,
             Step::KillReader => {

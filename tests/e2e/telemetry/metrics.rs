@@ -151,6 +151,18 @@ async fn a_cancelled_job_and_one_that_nobody_could_pay_for_have_ended() {
     assert_eq!(observed.lines()[0], "responses - cancelled | Jobs 1 Count [] [outcome] [function,outcome]");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_breaker_that_opens_is_counted_for_its_provider() {
+    let observed = Observed::counted(Limits::default(), Policy::default()).await;
+    observed.app.first.always(Script::Fail(|| Failure::Unreachable("refused".into())));
+    for _ in 0..4 {
+        assert_eq!(observed.post(PATH, &[], CHAT).await.status, 503);
+    }
+    let opened = "chat - - | BreakerOpenings 1 Count [] [function] [provider]";
+    let lines = observed.lines();
+    assert_eq!(lines.iter().filter(|line| *line == opened).count(), 1, "{lines:?}");
+}
+
 #[tokio::test]
 async fn a_message_that_cannot_be_read_is_told_without_its_body() {
     let observed = Observed::counted(Limits::default(), Policy::default()).await;

@@ -33,6 +33,8 @@ pub enum Script {
     Chunks(Vec<String>),
     /// Never answers.
     Hang,
+    /// Plays the script that the call chooses.
+    Choose(fn(&ProviderRequest) -> Script),
 }
 
 impl Script {
@@ -112,7 +114,9 @@ impl Provider for ScriptedProvider {
     async fn send(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
         self.calls.lock().unwrap().push(call.clone());
         let script = self.next.lock().unwrap().pop_front().unwrap_or_else(|| self.default.lock().unwrap().clone());
+        let script = if let Script::Choose(choose) = script { choose(call) } else { script };
         match script {
+            Script::Choose(_) => Err(Failure::Malformed("a script chose to choose".into())),
             Script::Answer { after, text, usage } => {
                 tokio::time::sleep(after).await;
                 if call.stream {
@@ -125,7 +129,7 @@ impl Provider for ScriptedProvider {
             Script::Fail(failure) => Err(failure()),
             Script::Break { text, after_chunks } => {
                 let events = chat_chunks(&text, &Usage::default()).into_iter().take(after_chunks).map(Ok);
-                let broken = futures_util::stream::iter([Err(Failure::Unreachable("cut".into()))]);
+                let broken = futures_util::stream::iter([Err(Failure::Interrupted("cut".into()))]);
                 Ok(Reply::Stream(futures_util::stream::iter(events).chain(broken).boxed()))
             }
             Script::Panic => panic!("the script says so"),

@@ -9,7 +9,29 @@ use tokio::time::{Instant, timeout_at};
 use super::{EventStream, ProviderAnswer};
 use crate::app::telemetry::Generation;
 use crate::model::catalog::Timeouts;
-use crate::model::provider::{Event, Failure, Reply};
+use crate::model::provider::{Awaited, Event, Failure, Reply};
+
+/// A time limit of an attempt that begins now: its target's, or the end of the call's time if that is earlier.
+struct Limit {
+    awaited: Awaited,
+    begun: Instant,
+    of_target: Duration,
+    until: Instant,
+}
+
+impl Limit {
+    fn new(awaited: Awaited, of_target: Duration, deadline: Instant) -> Self {
+        let begun = Instant::now();
+        Self { awaited, begun, of_target, until: deadline.min(begun + of_target) }
+    }
+
+    fn failure(&self) -> Failure {
+        match self.until < self.begun + self.of_target {
+            true => Failure::OutOfTime { after: self.until.saturating_duration_since(self.begun) },
+            false => Failure::TimedOut { awaited: self.awaited, after: self.of_target },
+        }
+    }
+}
 
 /// Waits for the whole answer or the first event.
 pub(super) async fn start(
@@ -17,8 +39,8 @@ pub(super) async fn start(
     timeouts: &Timeouts,
     deadline: Instant,
 ) -> Result<ProviderAnswer, Failure> {
-    let until = deadline.min(Instant::now() + timeouts.first_byte);
-    let late = || Failure::TimedOut { awaited: "answer", after: timeouts.first_byte };
+    let limit = Limit::new(Awaited::Answer, timeouts.first_byte, deadline);
+    let (until, late) = (limit.until, || limit.failure());
     match timeout_at(until, reply).await.map_err(|_| late())?? {
         Reply::Whole(whole) => Ok(ProviderAnswer::Whole(whole)),
         Reply::Stream(mut events) => {
@@ -39,12 +61,12 @@ fn with_time_limits(
 ) -> EventStream {
     futures_util::stream::unfold(Some(events), move |events| async move {
         let mut events = events?;
-        let until = deadline.min(Instant::now() + idle);
-        match timeout_at(until, events.next()).await {
+        let limit = Limit::new(Awaited::NextEvent, idle, deadline);
+        match timeout_at(limit.until, events.next()).await {
             Ok(None) => None,
             Ok(Some(Ok(event))) => Some((Ok(event), Some(events))),
             Ok(Some(Err(failure))) => Some((Err(failure), None)),
-            Err(_) => Some((Err(Failure::TimedOut { awaited: "next event", after: idle }), None)),
+            Err(_) => Some((Err(limit.failure()), None)),
         }
     })
     .boxed()

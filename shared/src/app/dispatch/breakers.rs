@@ -1,36 +1,46 @@
-//! Circuit breakers: each process counts failures in memory. Processes share the state through the table and write only
-//! when it changes, so a healthy provider costs no write.
+//! Circuit breakers: each process counts the calls of a target in memory. Processes share the state through the table and
+//! write only when it changes, so a healthy target costs no write.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::data::{BreakerRecords, BreakerState, WriteOutcome};
-use crate::model::catalog::Model;
-use crate::model::clock::{Clock, Timestamp};
-use crate::model::provider::Failure;
+use rand::RngExt as _;
 
-/// Outages in a row that open a breaker.
-const THRESHOLD: u32 = 5;
-/// How long an open breaker refuses.
-const OPEN_MS: u64 = 15_000;
-/// How long one instance may probe before another may.
+use super::window::{Seen, Window};
+use crate::app::telemetry::{self, TelemetryEvent};
+use crate::data::{BreakerRecords, BreakerState, Probe, StoreError, WriteOutcome};
+use crate::model::catalog::{BreakerConfig, Model, Target};
+use crate::model::clock::{Clock, Timestamp};
+use crate::model::error_chain::ErrorChain;
+use crate::model::provider::{Failure, Symptom};
+use crate::model::rng;
+
+/// How long a round of probes goes on before another may begin.
 const PROBE_MS: u64 = 30_000;
 /// How old the shared state may be before it is read again.
 const FRESH_MS: u64 = 5_000;
 
-/// The breakers by provider, as this process knows them.
+/// The breakers of all targets, as this process knows them.
 pub(super) struct Breakers {
     records: BreakerRecords,
     clock: Clock,
-    known: Mutex<HashMap<String, Known>>,
+    /// By the name of the provider.
+    known: Mutex<HashMap<String, KnownProvider>>,
 }
 
-#[derive(Default, Clone, Copy)]
-struct Known {
-    failures: u32,
-    shared: Option<BreakerState>,
+#[derive(Default)]
+struct KnownProvider {
     read_at: Timestamp,
+    /// By the provider's name of the model.
+    targets: HashMap<String, KnownTarget>,
+}
+
+#[derive(Default)]
+struct KnownTarget {
+    window: Window,
+    /// `None` while the breaker is closed.
+    shared: Option<BreakerState>,
 }
 
 /// Whether a call may go out.
@@ -40,75 +50,169 @@ pub(super) enum BreakerDecision {
     Wait(Duration),
 }
 
+/// A call of a target, as its breaker sees it.
+#[derive(Clone, Copy)]
+pub(super) struct TargetCall<'a> {
+    pub(super) target: &'a Target,
+    pub(super) config: BreakerConfig,
+    pub(super) project_id: &'a str,
+}
+
+enum Change {
+    Open(BreakerState),
+    Close,
+}
+
 impl Breakers {
     pub(super) fn new(records: BreakerRecords, clock: Clock) -> Self {
         Self { records, clock, known: Mutex::default() }
     }
 
-    /// Reads the shared state of a model's providers where it is old.
+    /// Reads the shared states of the providers of a model where they are old.
     pub(super) async fn refresh(&self, model: &Model) {
         let now = self.clock.now();
-        let read = model.targets.iter().map(|target| self.refresh_one(&target.provider, now));
-        futures_util::future::join_all(read).await;
+        let is_fresh = |known: &KnownProvider| known.read_at <= now && known.read_at.plus_ms(FRESH_MS) > now;
+        let is_old = |provider: &&str| !self.with_known(|known| known.get(*provider).is_some_and(is_fresh));
+        let providers: BTreeSet<&str> = model.targets.iter().map(|target| target.provider.as_str()).collect();
+        let old = providers.into_iter().filter(is_old);
+        futures_util::future::join_all(old.map(|provider| self.read(provider, now))).await;
     }
 
-    async fn refresh_one(&self, provider: &str, now: Timestamp) {
-        let is_old = self.with_known(provider, |known| {
-            let is_old = known.read_at.plus_ms(FRESH_MS) <= now;
-            known.read_at = if is_old { now } else { known.read_at };
-            is_old
-        });
-        // A state that cannot be read counts as closed: the call itself will show whether the provider answers.
-        if is_old && let Ok(shared) = self.records.get(provider, now).await {
-            self.with_known(provider, |known| known.shared = shared);
-        }
-    }
-
-    /// Asks a breaker for a call. When the open time is over, one of all instances gets to probe.
-    pub(super) async fn permit(&self, provider: &str) -> BreakerDecision {
-        let now = self.clock.now();
-        let Some(shared) = self.with_known(provider, |known| known.shared) else { return BreakerDecision::Call };
-        let wait = now.until(shared.open_until).max(now.until(shared.probe_until));
-        if wait > 0 {
-            return BreakerDecision::Wait(Duration::from_millis(wait));
-        }
-        match self.records.claim_probe(provider, now, now.plus_ms(PROBE_MS)).await {
-            Ok(WriteOutcome::Refused) => {
-                self.with_known(provider, |known| known.read_at = Timestamp::default());
-                BreakerDecision::Wait(Duration::from_millis(PROBE_MS))
+    async fn read(&self, provider: &str, now: Timestamp) {
+        let found = self.records.of_provider(provider, now).await;
+        self.with_known(|known| {
+            let KnownProvider { read_at, targets } = known.entry(provider.to_owned()).or_default();
+            *read_at = now;
+            // States that cannot be read stay as they are: the call itself will show whether its target answers.
+            let Ok(found) = found else { return };
+            targets.values_mut().for_each(|target| target.shared = None);
+            for (model, state) in found {
+                targets.entry(model).or_default().shared = Some(state);
             }
-            Ok(WriteOutcome::Written) | Err(_) => BreakerDecision::Call,
+        });
+    }
+
+    /// Asks a breaker for a call. When the open time is over, some calls get to probe the target: of all instances, and
+    /// each of another project.
+    pub(super) async fn permit(&self, call: &TargetCall<'_>) -> BreakerDecision {
+        let now = self.clock.now();
+        let Some(state) = self.with_target(call.target, |known| known.shared.clone()) else {
+            return BreakerDecision::Call;
+        };
+        let latest = now.plus_ms(call.config.open_ms);
+        if state.open_until > now && state.open_until <= latest {
+            return BreakerDecision::Wait(Duration::from_millis(now.until(state.open_until)));
         }
+        let until = now.plus_ms(PROBE_MS);
+        let probe = Probe { project_id: call.project_id, now, until, latest };
+        match state.probe_until > now && state.probe_until <= until {
+            true => self.probe(call, self.records.join_probes(call.target, &probe).await, state.probe_until, now),
+            false => self.probe(call, self.records.begin_probes(call.target, &probe).await, until, now),
+        }
+    }
+
+    /// The decision about a call that asked to be a probe of the round until `until`.
+    fn probe(
+        &self,
+        call: &TargetCall<'_>,
+        claimed: Result<WriteOutcome, StoreError>,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> BreakerDecision {
+        self.with_known(|known| {
+            let provider = known.entry(call.target.provider.clone()).or_default();
+            if let Ok(WriteOutcome::Refused) = claimed {
+                provider.read_at = Timestamp::default();
+                return BreakerDecision::Wait(Duration::from_millis(now.until(until)));
+            }
+            if let Some(state) = provider.targets.get_mut(&call.target.model).and_then(|known| known.shared.as_mut()) {
+                state.probe_until = until;
+            }
+            BreakerDecision::Call
+        })
+    }
+
+    /// Whether a call passes an open breaker: so many do that no breaker takes a model from everybody.
+    pub(super) fn lets_trickle(call: &TargetCall<'_>) -> bool {
+        rng::rng().random_bool(call.config.trickle)
     }
 
     /// Counts the outcome of a call; opens or closes the breaker where that changes its state.
-    pub(super) async fn observe(&self, provider: &str, outcome: Result<(), &Failure>) {
-        // The provider was not called, so the outcome says nothing about it.
-        if matches!(outcome, Err(Failure::NotSetUp { .. })) {
-            return;
-        }
-        let is_outage = outcome.is_err_and(Failure::is_outage);
-        let (changes, opens) = self.with_known(provider, |known| {
-            known.failures = if is_outage { known.failures + 1 } else { 0 };
-            let opens = is_outage && (known.failures >= THRESHOLD || known.shared.is_some());
-            let closes = !is_outage && known.shared.is_some();
-            (opens || closes, opens)
-        });
-        if !changes {
-            return;
-        }
-        let open_until = self.clock.now().plus_ms(OPEN_MS);
-        let state = opens.then_some(BreakerState { open_until, probe_until: Timestamp::default() });
-        self.with_known(provider, |known| (known.shared, known.failures) = (state, 0));
-        let written = match opens {
-            true => self.records.open(provider, open_until).await,
-            false => self.records.close(provider).await,
+    pub(super) async fn observe(&self, call: &TargetCall<'_>, outcome: Result<(), &Failure>) {
+        let seen = match outcome.map_err(Failure::symptom) {
+            Ok(()) => Seen::Answer,
+            Err(Symptom::Outage) => Seen::Outage,
+            Err(Symptom::Stall) => Seen::Stall(call.project_id),
+            Err(Symptom::None) => return,
         };
-        tracing::warn!(provider, open = opens, written = written.is_ok(), "circuit breaker changed");
+        let cause = outcome.err().map(|failure| failure.kind().into_owned()).unwrap_or_default();
+        let now = self.clock.now();
+        let change = self.with_target(call.target, |known| {
+            let change = change(known, seen, call, cause, now)?;
+            known.window = Window::default();
+            known.shared = match &change {
+                Change::Open(state) => Some(state.clone()),
+                Change::Close => None,
+            };
+            Some(change)
+        });
+        if let Some(change) = change {
+            self.write(call.target, &change).await;
+        }
     }
 
-    fn with_known<T>(&self, provider: &str, change: impl FnOnce(&mut Known) -> T) -> T {
-        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        change(all.entry(provider.to_owned()).or_default())
+    async fn write(&self, target: &Target, change: &Change) {
+        let Target { provider, model, .. } = target;
+        let written = match change {
+            Change::Open(state) => {
+                let BreakerState { failures, calls, cause, .. } = state;
+                tracing::warn!(provider, model, failures, calls, cause, "circuit breaker opened");
+                telemetry::record(&TelemetryEvent::BreakerOpened { provider: provider.clone() });
+                self.records.open(target, state).await
+            }
+            Change::Close => {
+                tracing::warn!(provider, model, "circuit breaker closed");
+                self.records.close(target).await
+            }
+        };
+        if let Err(error) = written {
+            tracing::warn!(provider, model, error = %ErrorChain(&error), "state of a circuit breaker not shared");
+        }
+    }
+
+    fn with_target<T>(&self, target: &Target, change: impl FnOnce(&mut KnownTarget) -> T) -> T {
+        self.with_known(|known| {
+            let provider = known.entry(target.provider.clone()).or_default();
+            change(provider.targets.entry(target.model.clone()).or_default())
+        })
+    }
+
+    fn with_known<T>(&self, change: impl FnOnce(&mut HashMap<String, KnownProvider>) -> T) -> T {
+        change(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The change of a breaker by a call. An answer closes it. While it is closed, enough failures open it. When its open time
+/// is over, one outage opens it again; a stall, which callers can cause, does nothing then.
+fn change(
+    known: &mut KnownTarget,
+    seen: Seen<'_>,
+    call: &TargetCall<'_>,
+    cause: String,
+    now: Timestamp,
+) -> Option<Change> {
+    let open_until = now.plus_ms(call.config.open_ms);
+    let probe_until = Timestamp::default();
+    match (&known.shared, seen) {
+        (Some(_), Seen::Answer) => Some(Change::Close),
+        (Some(state), Seen::Outage) if state.open_until <= now => {
+            Some(Change::Open(BreakerState { open_until, probe_until, cause, ..state.clone() }))
+        }
+        (Some(_), _) => None,
+        (None, seen) => {
+            let tally = known.window.add(seen, &call.config, now)?;
+            let (failures, calls) = (tally.failures, tally.calls);
+            Some(Change::Open(BreakerState { opened_at: now, open_until, probe_until, failures, calls, cause }))
+        }
     }
 }

@@ -3,6 +3,8 @@
 mod attempt;
 mod breakers;
 mod retry_budget;
+mod status;
+mod window;
 
 use std::time::Duration;
 
@@ -20,14 +22,16 @@ use crate::model::clock::Clock;
 use crate::model::object::Object;
 use crate::model::provider::{Endpoint, Event, Failure, ProviderRequest, Whole};
 use crate::model::rng;
-use breakers::{BreakerDecision, Breakers};
+use breakers::{BreakerDecision, Breakers, TargetCall};
 use retry_budget::RetryBudget;
+pub use status::{BreakerPhase, TargetStates, TargetStatus};
 
 /// The events of a streamed answer.
 pub(super) type EventStream = BoxStream<'static, Result<Event, Failure>>;
 
 /// A call for whichever target answers.
 pub(super) struct DispatchRequest<'a> {
+    pub(super) project_id: &'a str,
     pub(super) endpoint: Endpoint,
     pub(super) model: &'a Model,
     /// The version of the models that the call began with.
@@ -80,49 +84,72 @@ impl Dispatcher {
     /// `Provider` with the last failure and the number of attempts.
     pub(super) async fn dispatch(&self, request: &DispatchRequest<'_>) -> Result<Dispatched, Error> {
         self.retries.earn();
-        let mut attempts = 0;
-        let mut last = None;
+        let mut tried = Tried::default();
         for round in 0..MAX_ROUNDS {
-            for target in in_order(request.model) {
-                let failure = match self.attempt(request, target, &mut attempts).await {
-                    Ok(answer) => return Ok(Dispatched { answer, provider: target.provider.clone(), attempts }),
-                    Err(failure) => failure,
-                };
-                let error = failure.summary();
-                tracing::warn!(provider = target.provider, attempts, error, "provider attempt failed");
-                let may_fall_back = failure.may_fall_back();
-                last = Some(more_telling(last.take(), (target.provider.clone(), failure)));
-                if !may_fall_back {
-                    return Err(provider_error(last, attempts));
-                }
+            let before = tried.attempts;
+            if let Some(answered) = self.round(request, &mut tried).await {
+                return Ok(answered);
             }
-            let retryable = last.as_ref().filter(|(_, failure)| failure.is_retryable());
-            let Some(wait) = retryable.and_then(|(_, failure)| wait_for(failure, round, request.deadline)) else {
-                break;
-            };
+            // A round in which no target was called would be followed by more of its kind.
+            let Some(wait) = tried.wait(round, request.deadline).filter(|_| tried.attempts > before) else { break };
             if round + 1 == MAX_ROUNDS || !self.retries.spend() {
                 break;
             }
             tokio::time::sleep(wait).await;
         }
-        Err(provider_error(last, attempts))
+        Err(tried.into_error())
+    }
+
+    /// Tries each target once. If their breakers refuse all of them, some calls pass nevertheless.
+    async fn round(&self, request: &DispatchRequest<'_>, tried: &mut Tried) -> Option<Dispatched> {
+        let mut refused = None;
+        for target in in_order(request.model) {
+            let config = request.served.catalog.provider(&target.provider).map(|provider| provider.breaker);
+            let call = TargetCall { target, config: config.unwrap_or_default(), project_id: request.project_id };
+            match self.breakers.permit(&call).await {
+                BreakerDecision::Call => {
+                    let answered = self.attempt(request, &call, tried).await;
+                    if answered.is_some() || tried.is_final() {
+                        return answered;
+                    }
+                }
+                BreakerDecision::Wait(retry_after) => {
+                    tried.note(target, Failure::CircuitOpen { retry_after });
+                    refused.get_or_insert(call);
+                }
+            }
+        }
+        let call = refused.filter(|call| tried.attempts == 0 && Breakers::lets_trickle(call))?;
+        self.attempt(request, &call, tried).await
     }
 
     async fn attempt(
         &self,
         request: &DispatchRequest<'_>,
-        target: &Target,
-        attempts: &mut u32,
-    ) -> Result<ProviderAnswer, Failure> {
-        if let BreakerDecision::Wait(retry_after) = self.breakers.permit(&target.provider).await {
-            return Err(Failure::CircuitOpen { retry_after });
+        call: &TargetCall<'_>,
+        tried: &mut Tried,
+    ) -> Option<Dispatched> {
+        match self.send(request, call, tried).await {
+            Ok(answer) => Some(Dispatched { answer, provider: call.target.provider.clone(), attempts: tried.attempts }),
+            Err(failure) => {
+                tried.note(call.target, failure);
+                None
+            }
         }
-        let served = request.served;
+    }
+
+    async fn send(
+        &self,
+        request: &DispatchRequest<'_>,
+        call: &TargetCall<'_>,
+        tried: &mut Tried,
+    ) -> Result<ProviderAnswer, Failure> {
+        let (served, target) = (request.served, call.target);
         let provider = served.providers.get(&target.provider).ok_or_else(|| {
             let wrong = served.catalog.wrong_provider(&target.provider).map(ToString::to_string);
             Failure::wrong_entry(wrong.unwrap_or_else(|| "no provider has this name".to_owned()))
         })?;
-        *attempts += 1;
+        tried.attempts += 1;
         let generation = Generation::begin(request.endpoint, &target.provider, &target.model, request.body);
         let sent = ProviderRequest {
             endpoint: request.endpoint,
@@ -133,8 +160,41 @@ impl Dispatcher {
             traceparent: generation.traceparent(),
         };
         let started = attempt::start(provider.send(&sent), &target.timeouts, request.deadline).await;
-        self.breakers.observe(&target.provider, started.as_ref().map(drop)).await;
+        self.breakers.observe(call, started.as_ref().map(drop)).await;
         attempt::trace(started, generation)
+    }
+}
+
+/// The attempts of a call that no target has answered yet.
+#[derive(Default)]
+struct Tried {
+    attempts: u32,
+    /// The failure that explains most, and its provider.
+    last: Option<(String, Failure)>,
+}
+
+impl Tried {
+    fn note(&mut self, target: &Target, failure: Failure) {
+        let (error, provider, model) = (failure.summary(), &target.provider, &target.model);
+        tracing::warn!(provider, model, attempts = self.attempts, error, "provider attempt failed");
+        self.last = Some(more_telling(self.last.take(), (provider.clone(), failure)));
+    }
+
+    /// Whether no other target may be tried.
+    fn is_final(&self) -> bool {
+        self.last.as_ref().is_some_and(|(_, failure)| !failure.may_fall_back())
+    }
+
+    /// How long to wait before the next round; `None` if another would help nothing.
+    fn wait(&self, round: u32, deadline: Instant) -> Option<Duration> {
+        let (_, failure) = self.last.as_ref().filter(|(_, failure)| failure.is_retryable())?;
+        wait_for(failure, round, deadline)
+    }
+
+    fn into_error(self) -> Error {
+        let no_target = || Failure::Unsupported { what: "the model has no target".to_owned(), param: None };
+        let (provider, source) = self.last.unwrap_or_else(|| (String::new(), no_target()));
+        Error::Provider { provider: provider.into(), attempts: self.attempts, source }
     }
 }
 
@@ -173,10 +233,4 @@ fn more_telling(before: Option<(String, Failure)>, now: (String, Failure)) -> (S
         }
         (_, now) => now,
     }
-}
-
-fn provider_error(last: Option<(String, Failure)>, attempts: u32) -> Error {
-    let no_target = || Failure::Unsupported { what: "the model has no target".to_owned(), param: None };
-    let (provider, source) = last.unwrap_or_else(|| (String::new(), no_target()));
-    Error::Provider { provider: provider.into(), attempts, source }
 }

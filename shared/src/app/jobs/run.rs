@@ -49,6 +49,7 @@ impl Run<'_> {
     /// Calls the provider until its stream starts; the run keeps its lease meanwhile.
     async fn start(&mut self, dispatcher: &Dispatcher) -> Result<EventStream, NotStarted> {
         let request = DispatchRequest {
+            project_id: &self.record.key.project_id,
             endpoint: Endpoint::ChatCompletions,
             model: &self.model,
             served: &self.served,

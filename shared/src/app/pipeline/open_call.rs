@@ -53,8 +53,9 @@ impl<'a> OpenCall<'a> {
     /// # Errors
     /// `Provider`.
     pub(in crate::app) async fn dispatch(&mut self, body: &Object, stream: bool) -> Result<ProviderAnswer, Error> {
-        let Call { endpoint, ref model, ref served, time, .. } = *self.call;
-        let request = DispatchRequest { endpoint, model, served, body, stream, deadline: time.deadline };
+        let Call { endpoint, ref caller, ref model, ref served, time, .. } = *self.call;
+        let project_id = &caller.project.id;
+        let request = DispatchRequest { project_id, endpoint, model, served, body, stream, deadline: time.deadline };
         let sent_at = Instant::now();
         self.used.mark_sent();
         let dispatched = self.pipeline.dispatcher.dispatch(&request).await;

@@ -32,6 +32,8 @@ pub enum TelemetryEvent {
     Settled { model: String, usage: Usage, cost: MicroUsd },
     /// A run was refused because of the project's budget.
     BudgetRefused,
+    /// This process opened the breaker of one of the provider's targets.
+    BreakerOpened { provider: String },
     /// A sweep ended.
     Swept { reservations_settled: u64 },
 }

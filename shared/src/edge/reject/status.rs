@@ -55,10 +55,11 @@ fn classify_provider(failure: &Failure) -> Row<'_> {
         }
         Failure::Unsupported { .. } => (S::BAD_REQUEST, REQUEST, Some("unsupported_by_provider")),
         Failure::Throttled { .. } => (S::TOO_MANY_REQUESTS, "requests", Some("provider_rate_limited")),
-        Failure::Unreachable(_) | Failure::Unavailable { .. } | Failure::CircuitOpen { .. } => {
-            (S::SERVICE_UNAVAILABLE, SERVER, Some("provider_unavailable"))
-        }
-        Failure::TimedOut { .. } => (S::GATEWAY_TIMEOUT, SERVER, Some("provider_timeout")),
+        Failure::Unreachable(_)
+        | Failure::Interrupted(_)
+        | Failure::Unavailable { .. }
+        | Failure::CircuitOpen { .. } => (S::SERVICE_UNAVAILABLE, SERVER, Some("provider_unavailable")),
+        Failure::TimedOut { .. } | Failure::OutOfTime { .. } => (S::GATEWAY_TIMEOUT, SERVER, Some("provider_timeout")),
         Failure::Unauthorized { .. } => (S::BAD_GATEWAY, SERVER, Some("provider_unauthorized")),
         Failure::NotSetUp { .. } => (S::BAD_GATEWAY, SERVER, Some("provider_not_set_up")),
         Failure::Malformed(_) => (S::BAD_GATEWAY, SERVER, Some("provider_error")),

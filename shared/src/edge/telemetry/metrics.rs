@@ -20,6 +20,7 @@ const IN_ALL_AND_BY_FUNCTION: &[Set] = &[ALL, &["function"]];
 const IN_ALL_AND_BY_MODEL: &[Set] = &[ALL, &["function", "model"]];
 const BY_FUNCTION_AND_MODEL: &[Set] = &[&["function"], &["function", "model"]];
 const BY_OUTCOME: &[Set] = &[&["function", "outcome"]];
+const BREAKERS: &[Set] = &[ALL, &["function"], &["provider"]];
 const JOBS: &[Set] = &[ALL, &["outcome"], &["function", "outcome"]];
 const REQUESTS: &[Set] = &[ALL, &["outcome"], &["function", "outcome"], &["function", "model", "outcome"]];
 
@@ -93,6 +94,7 @@ impl Metrics {
         let mut line = match event {
             TelemetryEvent::Settled { model, .. } => self.line(&[("function", function), ("model", model)]),
             TelemetryEvent::JobEnded { outcome } => self.line(&[("function", function), ("outcome", outcome)]),
+            TelemetryEvent::BreakerOpened { provider } => self.line(&[("function", function), ("provider", provider)]),
             _ => self.line(&[("function", function)]),
         };
         match event {
@@ -100,6 +102,7 @@ impl Metrics {
             TelemetryEvent::JobEnded { .. } => line.add("Jobs", COUNT, 1.0, JOBS),
             TelemetryEvent::Settled { usage, cost, .. } => add_usage(&mut line, usage, *cost),
             TelemetryEvent::BudgetRefused => line.add("BudgetRefusals", COUNT, 1.0, IN_ALL_AND_BY_FUNCTION),
+            TelemetryEvent::BreakerOpened { .. } => line.add("BreakerOpenings", COUNT, 1.0, BREAKERS),
             TelemetryEvent::Swept { reservations_settled } => {
                 line.add("Swept", COUNT, number(*reservations_settled), BY_FUNCTION)
             }

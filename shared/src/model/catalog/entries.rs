@@ -6,9 +6,11 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::breaker::breaker;
 use super::file::{Lines, Read, Wrong};
 use super::{
-    Catalog, KeySource, Model, ModelKind, OutputLimit, ProviderConfig, ProviderKind, SimulatorConfig, Target, Timeouts,
+    BreakerConfig, Catalog, KeySource, Model, ModelKind, OutputLimit, ProviderConfig, ProviderKind, SimulatorConfig,
+    Target, Timeouts,
 };
 use crate::model::money::MicroUsd;
 use crate::model::tokens::Price;
@@ -25,6 +27,7 @@ pub(super) struct ProviderEntry {
     headers: BTreeMap<String, String>,
     region: Option<String>,
     output_limit: Option<Spanned<OutputLimit>>,
+    breaker: Option<Spanned<BreakerConfig>>,
     simulator: Option<Spanned<SimulatorConfig>>,
 }
 
@@ -92,10 +95,10 @@ impl TimeoutsEntry {
 
 /// The problems of one entry. An entry with a problem is not served.
 #[derive(Default)]
-struct Problems(Vec<Wrong>);
+pub(super) struct Problems(Vec<Wrong>);
 
 impl Problems {
-    fn add(&mut self, at: usize, reason: impl Into<String>) {
+    pub(super) fn add(&mut self, at: usize, reason: impl Into<String>) {
         self.0.push(Wrong { at, reason: reason.into() });
     }
 }
@@ -220,9 +223,20 @@ fn provider(entry: ProviderEntry, problems: &mut Problems) -> ProviderConfig {
         problems.add(at, format!("provider `{name}` has no `base_url`; OpenAI's is \"https://api.openai.com/v1\""));
     }
     let simulator = entry.simulator.map(|table| simulator(table, problems)).unwrap_or_default();
+    let breaker = entry.breaker.map(|table| breaker(table, problems)).unwrap_or_default();
     let output_limit = output_limit(entry.output_limit, entry.kind, problems);
     let headers = entry.headers.into_iter().collect();
-    ProviderConfig { name, kind: entry.kind, base_url, key, headers, region: entry.region, output_limit, simulator }
+    ProviderConfig {
+        name,
+        kind: entry.kind,
+        base_url,
+        key,
+        headers,
+        region: entry.region,
+        output_limit,
+        breaker,
+        simulator,
+    }
 }
 
 fn output_limit(member: Option<Spanned<OutputLimit>>, kind: ProviderKind, problems: &mut Problems) -> OutputLimit {

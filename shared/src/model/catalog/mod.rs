@@ -1,5 +1,6 @@
 //! The models that weir serves and the providers behind them, as `models.toml` names them.
 
+mod breaker;
 mod entries;
 mod file;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 use super::money::MicroUsd;
 use super::tokens::{Bound, Charge, Price, Usage};
 
+pub use breaker::BreakerConfig;
 pub use file::CatalogError;
 
 /// The content of a checked `models.toml`. Every price is an amount, and no two models share a name.
@@ -41,6 +43,8 @@ pub struct ProviderConfig {
     /// The AWS region of a `bedrock` provider. `None` uses the function's own region.
     pub region: Option<String>,
     pub output_limit: OutputLimit,
+    /// Of each of its targets.
+    pub breaker: BreakerConfig,
     pub simulator: SimulatorConfig,
 }
 

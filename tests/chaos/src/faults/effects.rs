@@ -36,7 +36,7 @@ impl ProviderFault {
             Self::Throttle => Some(Failure::Throttled { message, retry_after: Some(Duration::from_millis(300)) }),
             Self::Unavailable => Some(Failure::Unavailable { status: 503, message, retry_after: None }),
             Self::Unreachable => Some(Failure::Unreachable("refused".into())),
-            Self::Cut if !is_stream => Some(Failure::Unreachable("cut".into())),
+            Self::Cut if !is_stream => Some(Failure::Interrupted("cut".into())),
             Self::Refuse => {
                 let refusal = ProviderRefusal { message, ..ProviderRefusal::default() };
                 Some(Failure::Refused { status: 400, refusal })

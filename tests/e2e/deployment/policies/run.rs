@@ -92,7 +92,7 @@ impl Run {
 
     fn fails(&self) {
         self.app.first.always(Script::Fail(|| Failure::Unavailable {
-            status: 500,
+            status: 503,
             message: String::new(),
             retry_after: None,
         }));
@@ -388,6 +388,7 @@ impl Run {
             self.get(&format!("/v1/organization/{path}")).await;
         }
         self.post(&format!("/v1/organization/jobs/{waiting}/cancel"), json!({})).await;
+        self.get("/v1/organization/providers").await;
         self.get("/v1/organization/projects").await;
         let project = format!("/v1/organization/projects/{}", self.project);
         for path in ["", "/service_accounts", "/api_keys", "/spend_limit", "/rate_limits"] {

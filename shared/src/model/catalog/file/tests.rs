@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::catalog::{KeySource, OutputLimit};
+use crate::model::catalog::{BreakerConfig, KeySource, OutputLimit};
 use crate::model::tokens::Price;
 
 const GOOD: &str = r#"
@@ -43,6 +43,10 @@ fn reads_a_file() {
     assert_eq!(provider.output_limit, OutputLimit::MaxCompletionTokens);
     let older = GOOD.replace("api_key_env", "output_limit = \"max_tokens\"\napi_key_env");
     assert_eq!(Catalog::parse(&older).unwrap().provider("mock").unwrap().output_limit, OutputLimit::MaxTokens);
+    assert_eq!(provider.breaker, BreakerConfig::default());
+    let patient = GOOD.replace("api_key_env", "breaker = { failure_share = 1, open_ms = 60000 }\napi_key_env");
+    let expected = BreakerConfig { failure_share: 1.0, open_ms: 60_000, ..BreakerConfig::default() };
+    assert_eq!(Catalog::parse(&patient).unwrap().provider("mock").unwrap().breaker, expected);
 }
 
 /// Replaces `from` by `to` in the good file and compares the error.
@@ -113,6 +117,19 @@ fn every_error_names_its_line_and_a_way_out() {
         "kind = \"anthropic\"\noutput_limit = \"max_tokens\"",
         "line 5: `output_limit` is for providers of the kind `openai`; remove it",
     );
+    for (setting, reason) in [
+        ("failure_share = 0", "`failure_share` is 0; it must be above 0 and at most 1"),
+        ("min_calls = 0", "`min_calls` is 0; it must be at least 1"),
+        ("open_ms = 1", "`open_ms` is 1; it must be between 1000 and 600000"),
+        ("trickle = 0.0", "`trickle` is 0; it must be between 0.01 and 1"),
+        (
+            "failures = 5",
+            "unknown field `failures`, expected one of `failure_share`, `min_calls`, `window_ms`, `open_ms`, `trickle`",
+        ),
+    ] {
+        let breaker = format!("kind = \"openai\"\nbreaker = {{ {setting} }}");
+        check("kind = \"openai\"", &breaker, &format!("line 5: {reason}"));
+    }
 }
 
 #[test]
