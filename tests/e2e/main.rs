@@ -27,6 +27,7 @@ mod streams;
 mod sweep;
 mod telemetry;
 mod tenancy;
+mod unanswered;
 
 use shared::model::money::MicroUsd;
 use shared::model::project::Limits;

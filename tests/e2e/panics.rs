@@ -42,9 +42,9 @@ fn estimate(body: &str, received_bytes: u64) -> u64 {
     body.len() as u64 + 32 + 2 * received_bytes
 }
 
-/// An app whose provider plays `script` once. The project has a budget of one dollar.
+/// An app whose provider plays `script` once, and is paid for what was received. The project has a budget of one dollar.
 async fn app_with(script: Script) -> (TestApp, Project, String) {
-    let app = TestApp::new().await;
+    let app = TestApp::builder().unreported("received").build().await;
     app.first.then(script);
     let (project, key) = app.project(budget(1.0), Policy::default()).await;
     (app, project, key)
@@ -111,7 +111,7 @@ async fn requests_that_wait_for_a_call_that_panics_get_its_error() {
 /// Twenty answers of 4,096 tokens: 0.16 dollars are reserved for a call.
 #[tokio::test]
 async fn calls_that_panic_leave_the_rest_of_the_budget_to_others() {
-    let app = TestApp::new().await;
+    let app = TestApp::builder().unreported("received").build().await;
     let (project, key) = app.project(budget(0.5), Policy::default()).await;
     let (router, body) = (app.router(), chat(true).replace(r#""stream""#, r#""n":20,"stream""#));
     for _ in 0..3 {

@@ -2,11 +2,15 @@
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
+use aws_sdk_bedrockruntime::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_bedrockruntime::{Client, Config};
+use providers::bedrock::Bedrock;
+use shared::model::clock::Clock;
 use shared::model::provider::{Endpoint, Failure, Provider as _, ProviderRequest};
 use shared::model::tokens::Usage;
 
 use crate::aws::{Aws, Recorded, Sent};
-use crate::play::{call, drain, failure, json, lines, same_lines, whole};
+use crate::play::{call, closing_server, drain, failure, json, lines, same_lines, unused_url, whole};
 
 const CLIENT: &str = include_str!("../fixtures/bedrock/request-client.json");
 const REPLY: &str = include_str!("../fixtures/bedrock/reply.json");
@@ -113,6 +117,27 @@ impl ProvideCredentials for Nobody {
     {
         future::ProvideCredentials::ready(Err(CredentialsError::not_loaded("no role")))
     }
+}
+
+/// The failure of a call of Bedrock at this URL, with the SDK's own client.
+async fn failure_at(url: &str) -> Failure {
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("eu-central-1"))
+        .credentials_provider(Credentials::new("AKID", "secret", None, None, "test"))
+        .endpoint_url(url)
+        .build();
+    let bedrock = Bedrock::with_client(Client::from_conf(config), Clock::system());
+    failure(bedrock.send(&chat(CLIENT, false)).await)
+}
+
+#[tokio::test]
+async fn no_connection_is_unreachable_and_one_that_breaks_is_interrupted() {
+    let failure = failure_at(&unused_url().await).await;
+    assert!(matches!(failure, Failure::Unreachable(_)), "{failure}");
+    let (url, closes) = closing_server().await;
+    let (failure, ()) = tokio::join!(failure_at(&url), closes);
+    assert!(matches!(failure, Failure::Interrupted(_)), "{failure}");
 }
 
 #[tokio::test]

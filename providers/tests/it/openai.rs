@@ -5,7 +5,9 @@ use std::time::Duration;
 use shared::model::provider::{Endpoint, Failure};
 use shared::model::tokens::Usage;
 
-use crate::play::{Answer, Server, call, drain, failure, json, lines, provider, same_lines, whole};
+use crate::play::{
+    Answer, Server, call, closing_server, drain, failure, json, lines, provider, same_lines, unused_url, whole,
+};
 
 const CLIENT: &str = include_str!("../fixtures/openai/request-client.json");
 const REPLY: &str = include_str!("../fixtures/openai/reply.json");
@@ -124,11 +126,13 @@ async fn a_stream_that_does_not_end_well_is_a_failure() {
     let cut = "the provider's answer is not understood: the stream ended before the answer did";
     check_end("", false, cut).await;
     check_end(text, false, cut).await;
-    check_end(text, true, "the connection failed").await;
+    check_end(text, true, "the connection broke").await;
     check_end(&format!("{text}{stop}"), false, "2 chunks").await;
     check_end(&format!("{text}data: [DONE]\n\n{text}"), false, "1 chunks").await;
     let overloaded = format!("{text}data: {{\"error\":{{\"message\":\"busy\",\"type\":\"server_error\"}}}}\n\n");
     check_end(&overloaded, false, "the provider answered 500: busy").await;
+    let numbered = format!("{text}data: {{\"error\":{{\"message\":\"busy\",\"code\":503}}}}\n\n");
+    check_end(&numbered, false, "the provider answered 503: busy").await;
     let named = format!("{text}event: error\ndata: {{\"message\":\"slow down\",\"code\":\"rate_limit_exceeded\"}}\n\n");
     check_end(&named, false, "the provider throttles: slow down").await;
     check_end(
@@ -168,10 +172,20 @@ async fn errors_keep_the_words_of_the_provider() {
 
 #[tokio::test]
 async fn nobody_listening_is_unreachable() {
-    let unused = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let toml = format!("[[provider]]\nname = \"it\"\nkind = \"openai\"\nbase_url = \"http://{unused}\"\n");
+    let toml = format!("[[provider]]\nname = \"it\"\nkind = \"openai\"\nbase_url = \"{}\"\n", unused_url().await);
     let failure = failure(provider(&toml).send(&call(Endpoint::ChatCompletions, CLIENT, false)).await);
     assert!(matches!(failure, Failure::Unreachable(_)), "{failure}");
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_after_the_request_is_interrupted() {
+    let (url, closes) = closing_server().await;
+    let toml = format!("[[provider]]\nname = \"it\"\nkind = \"openai\"\nbase_url = \"{url}\"\n");
+    let provider = provider(&toml);
+    let request = call(Endpoint::ChatCompletions, CLIENT, false);
+    let (reply, ()) = tokio::join!(provider.send(&request), closes);
+    let failure = failure(reply);
+    assert!(matches!(failure, Failure::Interrupted(_)), "{failure}");
 }
 
 #[tokio::test]

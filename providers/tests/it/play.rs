@@ -108,6 +108,24 @@ async fn play(State(shared): State<Shared>, request: Request) -> Response {
     response.body(Body::from_stream(pieces)).unwrap()
 }
 
+/// A server that reads one request and closes the connection: its URL, and its work.
+pub(crate) async fn closing_server() -> (String, impl Future<Output = ()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let work = async move {
+        let (socket, _) = listener.accept().await.unwrap();
+        socket.readable().await.unwrap();
+        while socket.try_read(&mut [0; 4_096]).is_ok_and(|read| read > 0) {}
+    };
+    (url, work)
+}
+
+/// The address of a port where nothing listens.
+pub(crate) async fn unused_url() -> String {
+    let address = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    format!("http://{address}")
+}
+
 /// The only provider of a catalog; the key of each is `sk-provider`.
 pub(crate) fn provider(toml: &str) -> Arc<dyn Provider> {
     let catalog = Catalog::parse(toml).unwrap();

@@ -8,6 +8,7 @@ use crate::model::invalid::Invalid;
 use crate::model::keys::KeyError;
 use crate::model::meter::Refusal;
 use crate::model::provider::Failure;
+use crate::model::tokens::Charge;
 
 /// Failure of an operation.
 ///
@@ -47,10 +48,9 @@ pub enum Error {
     Refused(Box<Refusal>),
     #[error("This Idempotency-Key was used before with another request body. Use a new key for a new request.")]
     KeyReused,
-    #[error("provider `{provider}` failed")]
+    #[error("provider `{}` failed", tried.provider)]
     Provider {
-        provider: Box<str>,
-        attempts: u32,
+        tried: Box<Attempts>,
         #[source]
         source: Failure,
     },
@@ -75,6 +75,23 @@ pub enum Error {
     Repeated(RenderedError),
 }
 
+/// The attempts of a call that no provider answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempts {
+    /// The provider of the last one.
+    pub provider: String,
+    pub count: u32,
+    /// For those that the provider may bill; nothing if there are none.
+    pub charge: Charge,
+}
+
+impl Attempts {
+    /// Attempts that cost nothing.
+    pub(super) fn free(provider: impl Into<String>, count: u32) -> Box<Self> {
+        Box::new(Self { provider: provider.into(), count, charge: Charge::default() })
+    }
+}
+
 /// An error as its caller sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderedError {
@@ -88,6 +105,34 @@ pub struct RenderedError {
 impl Error {
     pub fn not_found(kind: &'static str, id: impl Into<String>) -> Self {
         Self::NotFound { kind, id: id.into() }
+    }
+
+    /// The error with the charge for its attempts, if a provider failed.
+    #[must_use]
+    pub(super) fn charged(mut self, of_call: Charge) -> Self {
+        if let Self::Provider { tried, .. } = &mut self {
+            tried.charge = of_call;
+        }
+        self
+    }
+
+    /// The charge for the attempts of a call that no provider answered.
+    pub(crate) fn charge(&self) -> Option<Charge> {
+        let Self::Provider { tried, .. } = self else { return None };
+        Some(tried.charge).filter(|charge| *charge != Charge::default())
+    }
+
+    /// Says that no provider answered, why, and what that costs. `None` for other errors.
+    pub(crate) fn no_answer(&self) -> Option<String> {
+        let Self::Provider { tried, source } = self else { return None };
+        let Attempts { provider, count, .. } = &**tried;
+        let message = format!("The provider `{provider}` gave no answer after {count} attempts: {source}.");
+        Some(match self.charge() {
+            None => message,
+            Some(Charge { cost, .. }) => {
+                format!("{message} It may bill for that: {cost} USD are charged, and weir does not try again.")
+            }
+        })
     }
 
     /// `table.get().await.map_err(Error::internal("load the project"))`

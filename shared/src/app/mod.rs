@@ -33,7 +33,7 @@ pub use calls::{CallRequest, Calls};
 pub use components::Components;
 pub use conversations::Conversations;
 pub use dispatch::{BreakerPhase, TargetStates, TargetStatus};
-pub use error::{Error, RenderedError};
+pub use error::{Attempts, Error, RenderedError};
 pub use jobs::{JobAdmin, ResponseWorker, SweepReport, Sweeper};
 pub use models::{Models, ModelsError, ModelsSource, Providers, ServedModels};
 pub use pipeline::{CallOptions, RunOptions};

@@ -8,9 +8,12 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::{StreamExt as _, unfold};
 
 use super::reject::Rejection;
-use crate::app::{CallAnswer, CallMetadata, Error, Rate, RateStatus};
+use crate::app::{CallAnswer, CallMetadata, Error, FinalUsage, Rate, RateStatus};
 use crate::dialects::ContentType;
 use crate::model::catalog::Catalog;
+use crate::model::tokens::Charge;
+
+const COST: HeaderName = HeaderName::from_static("x-weir-cost-usd");
 
 /// The name of the requested model in the catalog. The log and the metrics use it for calls without an answer.
 #[derive(Clone)]
@@ -21,11 +24,22 @@ pub(super) struct RequestedModel(pub(super) String);
 pub fn respond_to(catalog: &Catalog, requested_model: &str, answer: Result<CallAnswer, Error>) -> Response {
     let mut response = match answer {
         Ok(answer) => respond(answer),
-        Err(error) => Rejection::from(error).into_response(),
+        Err(error) => refuse(error),
     };
     // A name that is not in the catalog is text of the client, and would be a new metric each time.
     if let Some(model) = catalog.model(requested_model) {
         response.extensions_mut().insert(RequestedModel(model.name.clone()));
+    }
+    response
+}
+
+/// The response to a call that failed: the error, and the charge if there is one.
+fn refuse(error: Error) -> Response {
+    let charge = error.charge();
+    let mut response = Rejection::from(error).into_response();
+    if let Some(Charge { usage, cost }) = charge {
+        set(response.headers_mut(), COST, &cost.to_string());
+        response.extensions_mut().insert(FinalUsage { usage, cost, failed: true });
     }
     response
 }
@@ -53,7 +67,7 @@ pub fn respond(answer: CallAnswer) -> Response {
 
 fn set_metadata(headers: &mut HeaderMap, metadata: &CallMetadata) {
     if let Some(cost) = metadata.cost {
-        set(headers, HeaderName::from_static("x-weir-cost-usd"), &cost.to_string());
+        set(headers, COST, &cost.to_string());
     }
     if let Some(provider) = &metadata.provider {
         set(headers, HeaderName::from_static("x-weir-provider"), provider);

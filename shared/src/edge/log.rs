@@ -21,7 +21,7 @@ use opentelemetry::{Context, KeyValue};
 use super::answer::RequestedModel;
 use super::reject::LoggedRejection;
 use super::telemetry::{self, Function, RequestEnd, Telemetry};
-use crate::app::CallMetadata;
+use crate::app::{CallMetadata, FinalUsage};
 use crate::model::id;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -88,6 +88,8 @@ struct Line {
     status: u16,
     error: Option<String>,
     metadata: Option<CallMetadata>,
+    /// The charge for a call that failed.
+    charged: Option<FinalUsage>,
     /// The requested model, as the catalog names it; empty if the catalog does not have it.
     model: String,
     is_budget_refusal: bool,
@@ -124,6 +126,7 @@ impl Line {
             status: 0,
             error: None,
             metadata: None,
+            charged: None,
             model: String::new(),
             is_budget_refusal: false,
             function: telemetry.function(),
@@ -156,6 +159,7 @@ impl Line {
         self.is_budget_refusal = rejection.is_some_and(LoggedRejection::is_budget_refusal);
         self.left_to_send = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         self.metadata = extensions.get::<CallMetadata>().cloned();
+        self.charged = extensions.get::<FinalUsage>().copied();
         let requested = extensions.get::<RequestedModel>().map(|RequestedModel(model)| model);
         let called = self.metadata.as_ref().map(|metadata| &metadata.model).filter(|model| !model.is_empty());
         self.model = called.or(requested).cloned().unwrap_or_default();
@@ -192,6 +196,7 @@ impl Line {
             first_byte: self.first_byte,
             is_stream,
             metadata: self.metadata.as_ref(),
+            charged: self.charged,
             is_budget_refusal: self.is_budget_refusal,
         });
         let status = KeyValue::new("http.response.status_code", i64::from(self.status));
@@ -216,7 +221,7 @@ impl Drop for Line {
     fn drop(&mut self) {
         self.record();
         let metadata = self.metadata.take().unwrap_or_default();
-        let last = metadata.final_usage.get().copied().unwrap_or_default();
+        let last = metadata.final_usage.get().copied().or(self.charged).unwrap_or_default();
         let duration_ms = self.duration_ms();
         macro_rules! line {
             ($level:ident) => {

@@ -230,6 +230,18 @@ impl Failure {
         }
     }
 
+    /// Whether the provider may bill the attempt although it gave no answer: it had the request, and did not refuse it. A
+    /// proxy that waited too long (408, 504, 524) does not know either.
+    #[must_use]
+    pub fn may_be_billed(&self) -> bool {
+        match self {
+            Self::TimedOut { awaited, .. } => *awaited != Awaited::Connection,
+            Self::Unavailable { status, .. } => matches!(status, 408 | 504 | 524),
+            Self::Interrupted(_) | Self::OutOfTime { .. } | Self::Malformed(_) => true,
+            _ => false,
+        }
+    }
+
     /// The kind of the failure, for `error.type` of a span: one of a small set of words or status codes.
     #[must_use]
     pub fn kind(&self) -> Cow<'static, str> {

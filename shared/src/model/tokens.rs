@@ -1,5 +1,7 @@
 //! Tokens of a call, and their cost.
 
+use std::ops::{Add, AddAssign};
+
 use super::money::MicroUsd;
 
 /// Tokens of one call, as the provider counted them.
@@ -15,6 +17,16 @@ pub struct Usage {
     pub output: u64,
     /// Output tokens spent on reasoning.
     pub reasoning: u64,
+}
+
+impl AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        self.input = self.input.saturating_add(other.input);
+        self.cached_input = self.cached_input.saturating_add(other.cached_input);
+        self.cache_write = self.cache_write.saturating_add(other.cache_write);
+        self.output = self.output.saturating_add(other.output);
+        self.reasoning = self.reasoning.saturating_add(other.reasoning);
+    }
 }
 
 /// Prices in micro-dollars per million tokens, from the `price` table of a model in `models.toml`.
@@ -81,10 +93,50 @@ impl Charge {
         Self { usage, cost: price.map_or(MicroUsd(0), |price| price.cost(&usage)) }
     }
 
+    /// The most that `usage` can cost at `price`, for any use of the provider's caches and any share of reasoning.
+    #[must_use]
+    pub fn at_most(price: Option<Price>, usage: Usage) -> Self {
+        let bound = Bound { input: usage.input, output: usage.output };
+        Self { usage, cost: price.map_or(MicroUsd(0), |price| price.worst_case(&bound)) }
+    }
+
     /// Input and output tokens together.
     #[must_use]
     pub fn tokens(&self) -> u64 {
-        self.usage.input + self.usage.output
+        self.usage.input.saturating_add(self.usage.output)
+    }
+}
+
+impl Add for Charge {
+    type Output = Self;
+    fn add(mut self, other: Self) -> Self {
+        self.usage += other.usage;
+        self.cost += other.cost;
+        self
+    }
+}
+
+/// The rule for the charge of an attempt that the provider may bill, and that ended without a usage. See decision 5.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unreported {
+    /// All that was reserved for it.
+    #[default]
+    WorstCase,
+    /// All of its input, and one output token for each byte that was received.
+    Received,
+    Nothing,
+}
+
+impl Unreported {
+    /// The usage to charge for an attempt that got so many bytes; at most the bound.
+    #[must_use]
+    pub fn usage(self, bound: &Bound, received_bytes: u64) -> Usage {
+        match self {
+            Self::WorstCase => Usage { input: bound.input, output: bound.output, ..Usage::default() },
+            Self::Received => bound.estimate(received_bytes),
+            Self::Nothing => Usage::default(),
+        }
     }
 }
 
@@ -96,8 +148,8 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// The usage of a call whose provider reported none: all of its input, and one output token for each byte received,
-    /// at most the bound. Reasoning that a provider hides leaves no bytes; see decision 5.
+    /// The usage of a call by what was received of it: all of its input, and one output token for each byte, at most the
+    /// bound. Reasoning that a provider hides leaves no bytes; see decision 5.
     #[must_use]
     pub fn estimate(&self, received_bytes: u64) -> Usage {
         Usage { input: self.input, output: received_bytes.min(self.output), ..Usage::default() }

@@ -19,6 +19,8 @@ use crate::observations::{KeyedReply, KeyedRequest, Observations};
 
 /// The number of instances that serve requests.
 const INSTANCES: u32 = 3;
+/// Attempts of one call: three rounds over two targets.
+const MAX_ATTEMPTS: u64 = 6;
 /// The time for which a process may accept a key after its revocation.
 const KEY_CACHE_MS: u64 = 30_000;
 /// The longest time that a client waits for an answer.
@@ -181,11 +183,13 @@ impl Client {
         request: &mut Request,
         output: u64,
     ) -> Option<Reply> {
-        let upper_bound = prompt::cost(5 * (request.body.len() as u64 + prompt::MARGIN), output);
+        let once = prompt::cost(5 * (request.body.len() as u64 + prompt::MARGIN), output);
         let started = self.deployment.sim.clock.now();
         {
             let mut observed = self.deployment.sim.observed();
-            observed.upper_bounds.push((project, upper_bound));
+            // Without a budget, each attempt that may be billed is charged.
+            let has_budget = observed.tenants[project].project.limits.budget.is_some();
+            observed.upper_bounds.push((project, if has_budget { once } else { MAX_ATTEMPTS * once }));
             request.bearer = observed.tenants[project].keys[key].0.clone();
         }
         let reply = self.send(request).await;

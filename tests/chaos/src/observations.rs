@@ -114,10 +114,10 @@ pub(crate) enum CallState {
     WithUsage,
     /// The whole answer was sent, without its usage.
     WithoutUsage,
-    /// The stream broke after its first event.
+    /// The connection broke before the end of the answer.
     Interrupted,
     /// The caller dropped the call.
-    Abandoned { had_started: bool },
+    Abandoned,
 }
 
 /// A request with an idempotency key.

@@ -53,10 +53,8 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         let state = &mut self.sim.observed().calls[self.index].state;
-        match state {
-            CallState::Pending => *state = CallState::Abandoned { had_started: false },
-            CallState::Streaming => *state = CallState::Abandoned { had_started: true },
-            _ => {}
+        if matches!(state, CallState::Pending | CallState::Streaming) {
+            *state = CallState::Abandoned;
         }
     }
 }
@@ -90,7 +88,7 @@ impl SimulatedProvider {
             return std::future::pending().await;
         }
         if let Some(failure) = fault.and_then(|fault| fault.failure(call.stream)) {
-            record.set_state(CallState::Refused);
+            record.set_state(if failure.may_be_billed() { CallState::Interrupted } else { CallState::Refused });
             return Err(failure);
         }
         if fault.is_some_and(|fault| fault.is_silent(call.stream)) {

@@ -6,6 +6,7 @@ mod faults;
 mod messages;
 mod project;
 mod retries;
+mod unanswered;
 
 use std::time::Duration;
 

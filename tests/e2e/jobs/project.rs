@@ -60,7 +60,10 @@ impl Jobs {
     }
 
     pub(crate) async fn with(limits: Limits) -> Self {
-        let app = TestApp::new().await;
+        Self::of(TestApp::new().await, limits).await
+    }
+
+    pub(crate) async fn of(app: TestApp, limits: Limits) -> Self {
         let (project, key) = app.project(limits, Policy::default()).await;
         let jobs = Self { app, project, key, receivers: Arc::default() };
         let all = ["response.completed", "response.failed", "response.incomplete", "response.cancelled"];

@@ -12,6 +12,7 @@ use shared::model::message::ResponseKey;
 use shared::model::project::Project;
 
 use super::{CHUNKS, KEY, TEXT, app_with, check_internal_error, panics_after, received};
+use crate::budget;
 use crate::jobs::{COST, Jobs, RESPONSES, background, created};
 
 fn ask(stream: bool) -> String {
@@ -73,6 +74,11 @@ async fn check_swept(app: &TestApp, project: &Project, spent: u64) {
     assert_eq!(app.books(project).await, (spent, 0), "nothing is settled twice");
 }
 
+/// Jobs whose provider is paid for what was received.
+async fn paid_for_what_came() -> Jobs {
+    Jobs::of(TestApp::builder().unreported("received").build().await, budget(1.0)).await
+}
+
 /// Accepts a response whose output limit is above every scripted answer.
 async fn accept_long(jobs: &Jobs) -> String {
     let mut body: Value = background();
@@ -83,7 +89,7 @@ async fn accept_long(jobs: &Jobs) -> String {
 #[tokio::test(start_paused = true)]
 async fn a_response_whose_worker_panics_is_charged_and_runs_again() {
     for (script, bytes) in [(Script::Panic, 0), (panics_after(0), 0), (panics_after(CHUNKS), received(CHUNKS))] {
-        let jobs = Jobs::new().await;
+        let jobs = paid_for_what_came().await;
         jobs.app.first.then(script);
         let id = accept_long(&jobs).await;
         jobs.work().await;
@@ -97,7 +103,7 @@ async fn a_response_whose_worker_panics_is_charged_and_runs_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_panics_late_is_charged_for_everything_that_it_received() {
-    let jobs = Jobs::new().await;
+    let jobs = paid_for_what_came().await;
     // The record is written after two seconds, when the first chunk has arrived; the others are in no record.
     let gap = Duration::from_millis(1_100);
     jobs.app.first.then(Script::PanicAfter { text: TEXT.to_owned(), after_chunks: 3, gap });
@@ -111,7 +117,7 @@ async fn a_worker_that_panics_late_is_charged_for_everything_that_it_received() 
 
 #[tokio::test(start_paused = true)]
 async fn a_response_whose_workers_all_panic_fails_and_is_charged_for_each_run() {
-    let jobs = Jobs::new().await;
+    let jobs = paid_for_what_came().await;
     jobs.app.first.always(panics_after(CHUNKS));
     let id = accept_long(&jobs).await;
     jobs.work().await;
@@ -125,7 +131,7 @@ async fn a_response_whose_workers_all_panic_fails_and_is_charged_for_each_run() 
 /// The end of a response is written, then the listener of its event panics.
 #[tokio::test(start_paused = true)]
 async fn a_response_is_finalized_by_the_sweep_if_a_listener_panics_at_its_end() {
-    let jobs = Jobs::new().await;
+    let jobs = paid_for_what_came().await;
     let id = jobs.accept().await;
     let listener = |event: &TelemetryEvent| {
         assert!(!matches!(event, TelemetryEvent::JobEnded { .. }), "the listener has a bug");

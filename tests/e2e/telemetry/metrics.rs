@@ -73,6 +73,16 @@ async fn a_call_that_failed_counts_for_its_model() {
     assert_eq!(observed.lines(), expected);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_call_that_failed_and_may_be_billed_is_booked() {
+    let observed = Observed::counted(budget(1.0), Policy::default()).await;
+    observed.app.first.then(Script::Fail(|| Failure::Malformed("html".into())));
+    assert_eq!(observed.post(PATH, &[], CHAT).await.status, 502);
+    let booked = "InputTokens 114 Count [function,model] | OutputTokens 100 Count [function,model] | \
+                  CostUsd 0.000314 None [] [function,model]";
+    assert_eq!(observed.lines(), [line("chat priced error", &[REQUESTS, LATENCY, booked])]);
+}
+
 #[tokio::test]
 async fn a_refusal_for_money_is_counted_as_one_and_a_rate_limit_is_not() {
     let observed = Observed::counted(budget(0.000_001), Policy::default()).await;

@@ -100,6 +100,14 @@ impl TestAppBuilder {
         Self { catalog, ..self }
     }
 
+    /// The models of the default with this rule for attempts that end without a usage: see `unreported` of a provider.
+    #[must_use]
+    pub fn unreported(self, rule: &str) -> Self {
+        let simulator = "kind = \"simulator\"";
+        let text = CATALOG.replace(simulator, &format!("{simulator}\nunreported = \"{rule}\""));
+        self.models(Arc::new(Catalog::parse(&text).expect("the rule is known")))
+    }
+
     /// Without it, the scripted providers `first` and `second`.
     #[must_use]
     pub fn providers(self, providers: Providers) -> Self {

@@ -17,7 +17,7 @@ use shared::model::tokens::Usage;
 pub enum Script {
     /// Answers after a while with a chat completion that used these tokens, or with its chunks if the request wants a stream.
     Answer { after: Duration, text: String, usage: Usage },
-    /// Answers with this body, to any request.
+    /// Answers with this body, to any request, and reports no usage.
     Body(Bytes),
     /// Fails.
     Fail(fn() -> Failure),
@@ -125,7 +125,7 @@ impl Provider for ScriptedProvider {
                 }
                 Ok(Reply::Whole(Whole { body: chat_answer(&text, &usage), usage: Some(usage) }))
             }
-            Script::Body(body) => Ok(Reply::Whole(Whole { body, usage: Some(Usage::default()) })),
+            Script::Body(body) => Ok(Reply::Whole(Whole { body, usage: None })),
             Script::Fail(failure) => Err(failure()),
             Script::Break { text, after_chunks } => {
                 let events = chat_chunks(&text, &Usage::default()).into_iter().take(after_chunks).map(Ok);

@@ -85,7 +85,6 @@ impl Runner for ChatRunner {
 }
 
 async fn answer_whole(open: &mut OpenCall<'_>, whole: Whole, sender: &mut ResponseSender) {
-    open.used.observe_whole(&whole);
     let charge = open.charge();
     open.report(charge, false);
     open.metadata.cost = Some(charge.cost);

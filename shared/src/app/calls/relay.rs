@@ -7,7 +7,7 @@ use tokio::time::{Duration, Instant};
 use crate::app::answer::ResponseSender;
 use crate::app::dispatch::EventStream;
 use crate::app::idempotency::success_answer;
-use crate::app::pipeline::{Call, OpenCall};
+use crate::app::pipeline::OpenCall;
 use crate::data::StoredAnswer;
 use crate::dialects::openai_chat::stream;
 use crate::dialects::{ContentType, sse};
@@ -67,9 +67,8 @@ impl<'a> StreamRelay<'a> {
 
     async fn forward(&mut self, event: &Event) {
         self.open.used.observe(event);
-        let Call { model, body, .. } = self.open.call;
-        let cost = || event.usage.map(|usage| model.charge(usage).cost).unwrap_or_default();
-        if let Some(event) = stream::chunk(event, body.include_usage, cost) {
+        let cost = || self.open.charge().cost;
+        if let Some(event) = stream::chunk(event, self.open.call.body.include_usage, cost) {
             self.emit(event).await;
         }
     }

@@ -4,6 +4,7 @@ mod attempt;
 mod breakers;
 mod retry_budget;
 mod status;
+mod usage_meter;
 mod window;
 
 use std::time::Duration;
@@ -12,7 +13,7 @@ use futures_util::stream::BoxStream;
 use rand::RngExt as _;
 use tokio::time::Instant;
 
-use super::error::Error;
+use super::error::{Attempts, Error};
 use super::models::ServedModels;
 use super::telemetry::Generation;
 use crate::data::Stores;
@@ -22,9 +23,11 @@ use crate::model::clock::Clock;
 use crate::model::object::Object;
 use crate::model::provider::{Endpoint, Event, Failure, ProviderRequest, Whole};
 use crate::model::rng;
+use crate::model::tokens::Unreported;
 use breakers::{BreakerDecision, Breakers, TargetCall};
 use retry_budget::RetryBudget;
 pub use status::{BreakerPhase, TargetStates, TargetStatus};
+pub(super) use usage_meter::UsageMeter;
 
 /// The events of a streamed answer.
 pub(super) type EventStream = BoxStream<'static, Result<Event, Failure>>;
@@ -39,6 +42,12 @@ pub(super) struct DispatchRequest<'a> {
     pub(super) body: &'a Object,
     pub(super) stream: bool,
     pub(super) deadline: Instant,
+    /// Observes the attempts.
+    pub(super) used: &'a UsageMeter,
+    /// Whether money is held for one attempt only: then an attempt that may be billed is the last.
+    pub(super) is_held_once: bool,
+    /// Runs of the call before this one. Each begins with another target than the one before.
+    pub(super) runs_before: usize,
 }
 
 /// An answer that has started.
@@ -103,7 +112,10 @@ impl Dispatcher {
     /// Tries each target once. If their breakers refuse all of them, some calls pass nevertheless.
     async fn round(&self, request: &DispatchRequest<'_>, tried: &mut Tried) -> Option<Dispatched> {
         let mut refused = None;
-        for target in in_order(request.model) {
+        let mut targets = in_order(request.model);
+        let first = request.runs_before % targets.len().max(1);
+        targets.rotate_left(first);
+        for target in targets {
             let config = request.served.catalog.provider(&target.provider).map(|provider| provider.breaker);
             let call = TargetCall { target, config: config.unwrap_or_default(), project_id: request.project_id };
             match self.breakers.permit(&call).await {
@@ -132,6 +144,7 @@ impl Dispatcher {
         match self.send(request, call, tried).await {
             Ok(answer) => Some(Dispatched { answer, provider: call.target.provider.clone(), attempts: tried.attempts }),
             Err(failure) => {
+                tried.is_over |= request.is_held_once && failure.may_be_billed();
                 tried.note(call.target, failure);
                 None
             }
@@ -149,7 +162,11 @@ impl Dispatcher {
             let wrong = served.catalog.wrong_provider(&target.provider).map(ToString::to_string);
             Failure::wrong_entry(wrong.unwrap_or_else(|| "no provider has this name".to_owned()))
         })?;
+        if request.deadline <= Instant::now() {
+            return Err(Failure::OutOfTime { after: Duration::ZERO });
+        }
         tried.attempts += 1;
+        request.used.begin_attempt(unreported(served, target));
         let generation = Generation::begin(request.endpoint, &target.provider, &target.model, request.body);
         let sent = ProviderRequest {
             endpoint: request.endpoint,
@@ -160,6 +177,11 @@ impl Dispatcher {
             traceparent: generation.traceparent(),
         };
         let started = attempt::start(provider.send(&sent), &target.timeouts, request.deadline).await;
+        match &started {
+            Ok(ProviderAnswer::Whole(whole)) => request.used.observe_whole(whole),
+            Ok(ProviderAnswer::Stream(_)) => {}
+            Err(failure) => request.used.fail_attempt(failure),
+        }
         self.breakers.observe(call, started.as_ref().map(drop)).await;
         attempt::trace(started, generation)
     }
@@ -169,6 +191,8 @@ impl Dispatcher {
 #[derive(Default)]
 struct Tried {
     attempts: u32,
+    /// The last attempt may be billed, and no money is held for another.
+    is_over: bool,
     /// The failure that explains most, and its provider.
     last: Option<(String, Failure)>,
 }
@@ -182,20 +206,25 @@ impl Tried {
 
     /// Whether no other target may be tried.
     fn is_final(&self) -> bool {
-        self.last.as_ref().is_some_and(|(_, failure)| !failure.may_fall_back())
+        self.is_over || self.last.as_ref().is_some_and(|(_, failure)| !failure.may_fall_back())
     }
 
     /// How long to wait before the next round; `None` if another would help nothing.
     fn wait(&self, round: u32, deadline: Instant) -> Option<Duration> {
-        let (_, failure) = self.last.as_ref().filter(|(_, failure)| failure.is_retryable())?;
+        let (_, failure) = self.last.as_ref().filter(|(_, failure)| failure.is_retryable() && !self.is_over)?;
         wait_for(failure, round, deadline)
     }
 
     fn into_error(self) -> Error {
         let no_target = || Failure::Unsupported { what: "the model has no target".to_owned(), param: None };
         let (provider, source) = self.last.unwrap_or_else(|| (String::new(), no_target()));
-        Error::Provider { provider: provider.into(), attempts: self.attempts, source }
+        Error::Provider { tried: Attempts::free(provider, self.attempts), source }
     }
+}
+
+/// The rule of a target's provider for attempts that end without a usage.
+fn unreported(served: &ServedModels, target: &Target) -> Unreported {
+    served.catalog.provider(&target.provider).map(|provider| provider.unreported).unwrap_or_default()
 }
 
 /// The targets in the order to try them: one drawn by weight first, then the others as written.

@@ -3,8 +3,7 @@
 use futures_util::StreamExt as _;
 
 use super::{EventSink, RunLost};
-use crate::app::dispatch::{EventStream, ProviderAnswer};
-use crate::app::pipeline::UsageMeter;
+use crate::app::dispatch::{EventStream, ProviderAnswer, UsageMeter};
 use crate::dialects::openai_responses::EventBuilder;
 use crate::model::provider::{Event, Failure};
 

@@ -96,9 +96,9 @@ pub(in crate::app) fn skeleton_of(stored: Option<&Bytes>) -> Object {
 pub(in crate::app) fn describe(error: &Error) -> (&'static str, String) {
     match error {
         Error::Provider { source: Failure::Refused { refusal, .. }, .. } => ("invalid_prompt", refusal.message.clone()),
-        Error::Provider { provider, attempts, source } => {
+        Error::Provider { source, .. } => {
             let code = if matches!(source, Failure::Throttled { .. }) { "rate_limit_exceeded" } else { "server_error" };
-            (code, format!("The provider `{provider}` gave no answer after {attempts} attempts: {source}."))
+            (code, error.no_answer().unwrap_or_default())
         }
         Error::Internal { .. } | Error::Unavailable { .. } => {
             ("server_error", "The server had an error while making the response.".to_owned())

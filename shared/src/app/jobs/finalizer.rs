@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::conversations::Conversations;
+use crate::app::dispatch::UsageMeter;
 use crate::app::error::Error;
 use crate::app::generation::{failed_end, read_output, read_request};
 use crate::app::ledger::{Account, Ledger};
-use crate::app::pipeline::UsageMeter;
 use crate::app::telemetry::{self, TelemetryEvent, traceparent_after};
 use crate::app::webhooks::Announcer;
 use crate::data::{
@@ -19,10 +19,9 @@ use crate::data::{
 };
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error_chain::ErrorChain;
-use crate::model::money::MicroUsd;
 use crate::model::object::Object;
 use crate::model::response::Status;
-use crate::model::tokens::{Bound, Charge, Usage};
+use crate::model::tokens::{Charge, Usage};
 use crate::model::usage::Operation;
 use crate::model::webhook::{EventType, WebhookEvent};
 
@@ -165,8 +164,7 @@ impl Finalizer {
     /// The charge for a run that panicked in this process: nothing if it had called no provider, else its usage so far.
     pub(super) fn charge_of_panicked_run(&self, record: &ResponseRecord, used: &UsageMeter) -> Charge {
         match record.own_reservation() {
-            Some(_) if !used.is_sent() => Charge::default(),
-            Some(stored) => highest_charge(stored, used.total(&stored.bound)),
+            Some(stored) => used.charge(stored.price, &stored.bound),
             // The panic came before this run had a reservation of its own.
             None => self.charge_of_dead_run(record),
         }
@@ -203,7 +201,6 @@ impl Finalizer {
 
 /// The most that a usage can cost at the price of its reservation.
 fn highest_charge(stored: &StoredReservation, usage: Usage) -> Charge {
-    let bound = Bound { input: usage.input, output: usage.output };
-    let worst_case = stored.price.map_or(MicroUsd(0), |price| price.worst_case(&bound));
-    Charge { usage, cost: worst_case.min(stored.placed.project.reservation.amount) }
+    let charge = Charge::at_most(stored.price, usage);
+    Charge { cost: charge.cost.min(stored.placed.project.reservation.amount), ..charge }
 }

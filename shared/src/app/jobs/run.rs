@@ -7,11 +7,10 @@ use tokio::time::Instant;
 
 use super::ResponseWorker;
 use super::worker::{MAX_RUNS, NOT_READY_WAIT};
-use crate::app::dispatch::{DispatchRequest, Dispatched, Dispatcher, EventStream};
-use crate::app::error::Error;
+use crate::app::dispatch::{DispatchRequest, Dispatched, Dispatcher, EventStream, UsageMeter};
+use crate::app::error::{Attempts, Error};
 use crate::app::generation::{EventSink, Generated, LOST_AFTER_MS, RunEnd, RunLost, describe, expect_stream, generate};
 use crate::app::models::ServedModels;
-use crate::app::pipeline::UsageMeter;
 use crate::data::{MAX_DELAY, RequeueReason, ResponseEnd, ResponseRecord, WriteOutcome};
 use crate::dialects::openai_responses::EventBuilder;
 use crate::model::catalog::Model;
@@ -56,19 +55,37 @@ impl Run<'_> {
             body: &self.chat,
             stream: true,
             deadline: self.deadline,
+            used: self.used,
+            // Each run has a reservation of its own, for one attempt.
+            is_held_once: true,
+            runs_before: usize::try_from(self.record.runs.saturating_sub(1)).unwrap_or_default(),
         };
-        self.used.mark_sent();
         let failed = |error| NotStarted::Failed(Box::new(error));
         let mut dispatch = std::pin::pin!(dispatcher.dispatch(&request));
         let dispatched = loop {
             tokio::select! {
                 biased;
-                dispatched = &mut dispatch => break dispatched.map_err(failed)?,
+                dispatched = &mut dispatch => {
+                    break dispatched.map_err(|error| failed(error.charged(self.charge())))?;
+                }
                 () = self.sink.heartbeat_due() => self.sink.heartbeat().await.map_err(NotStarted::Lost)?,
             }
         };
         let Dispatched { answer, provider, attempts } = dispatched;
-        expect_stream(answer).map_err(|source| failed(Error::Provider { provider: provider.into(), attempts, source }))
+        expect_stream(answer).map_err(|source| {
+            let tried = Attempts::free(provider, attempts);
+            failed(Error::Provider { tried, source }.charged(self.charge()))
+        })
+    }
+
+    /// The charge for the usage so far.
+    fn charge(&self) -> Charge {
+        self.used.charge(self.price, &self.bound)
+    }
+
+    /// The charge for a run that leaves its provider before the end.
+    fn charge_of_left(&self) -> Charge {
+        self.used.charge_of_left(self.price, &self.bound, self.model.tokens_per_second)
     }
 }
 
@@ -83,21 +100,18 @@ impl ResponseWorker {
                 let generated = generate(events, run.used, &mut run.builder, &mut run.sink).await;
                 self.end_or_retry(run, generated).await
             }
-            // The provider may be at work on it.
-            Err(NotStarted::Lost(lost)) => {
-                self.leave(&run.record, lost, self.finalizer.charge_of_dead_run(&run.record)).await
-            }
+            Err(NotStarted::Lost(lost)) => self.leave(&run.record, lost, run.charge_of_left()).await,
             Err(NotStarted::Failed(error)) => self.retry_or_fail(run, &error).await,
         }
     }
 
     /// Ends a run whose stream had started, or requeues it.
     async fn end_or_retry(&self, run: Run<'_>, generated: Generated) -> Result<(), Error> {
-        let Run { record, bound, price, used, deadline, builder, sink, .. } = run;
-        let charge = Charge::at(price, used.total(&bound));
+        let (charge, charge_of_left) = (run.charge(), run.charge_of_left());
+        let Run { record, deadline, builder, sink, .. } = run;
         let end = match generated {
             Generated::Whole => RunEnd::complete(builder, charge, self.clock.now()),
-            Generated::Lost(lost) => return self.leave(&record, lost, charge).await,
+            Generated::Lost(lost) => return self.leave(&record, lost, charge_of_left).await,
             Generated::Broken(failure) => {
                 tracing::warn!(error = failure.summary(), run = record.fence, "stream broke after it had begun");
                 // A run that had all the time of its model or of its function would end no better another time.
@@ -111,7 +125,8 @@ impl ResponseWorker {
         self.end(&record, sink, end).await
     }
 
-    /// The provider gave no answer: the response runs again later, or it ends.
+    /// The provider gave no answer: the response runs again later, or it ends. What the provider may bill is charged, and
+    /// the next run reserves for itself.
     async fn retry_or_fail(&self, run: Run<'_>, error: &Error) -> Result<(), Error> {
         let Run { record, builder, sink, .. } = run;
         // The operator's mistake must not end a job that was accepted: it waits until the provider can be called.
@@ -120,12 +135,18 @@ impl ResponseWorker {
         }
         if let Error::Provider { source, .. } = error
             && (source.is_retryable() || matches!(source, Failure::CircuitOpen { .. }))
+            // A run that had all its time would end no better another time.
+            && !matches!(source, Failure::OutOfTime { .. })
             && record.runs < MAX_RUNS
         {
-            return self.retry(&record, source.retry_after(), RequeueReason::Unused).await;
+            let Some(charge) = error.charge() else {
+                return self.retry(&record, source.retry_after(), RequeueReason::Unused).await;
+            };
+            self.finalizer.settle(&record, charge).await?;
+            return self.retry(&record, source.retry_after(), RequeueReason::Used).await;
         }
         let (code, message) = describe(error);
-        self.end(&record, sink, RunEnd::fail(builder, code, &message, None)).await
+        self.end(&record, sink, RunEnd::fail(builder, code, &message, error.charge())).await
     }
 
     /// Writes the end of a run and does the work that follows.

@@ -9,7 +9,6 @@ mod call;
 mod open_call;
 mod run;
 mod start;
-mod usage_meter;
 
 use std::sync::Arc;
 
@@ -24,7 +23,6 @@ pub(super) use call::{Asked, Call, GRACE_MS, TimeLimit, find_model};
 pub use call::{CallOptions, RunOptions};
 pub(super) use open_call::OpenCall;
 pub(super) use run::Runner;
-pub(super) use usage_meter::UsageMeter;
 
 /// Takes calls from their admission to their settlement.
 pub(super) struct Pipeline {

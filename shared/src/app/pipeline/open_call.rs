@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{Call, Pipeline, UsageMeter};
+use super::{Call, Pipeline};
 use crate::app::admission::Admitted;
 use crate::app::answer::{CallMetadata, FinalUsage};
 use crate::app::cache::CacheOutcome;
-use crate::app::dispatch::{DispatchRequest, Dispatched, ProviderAnswer};
+use crate::app::dispatch::{DispatchRequest, Dispatched, ProviderAnswer, UsageMeter};
 use crate::app::error::Error;
 use crate::app::idempotency::error_answer;
 use crate::data::{Lease, StoredAnswer, StoredReservation};
@@ -55,12 +55,24 @@ impl<'a> OpenCall<'a> {
     pub(in crate::app) async fn dispatch(&mut self, body: &Object, stream: bool) -> Result<ProviderAnswer, Error> {
         let Call { endpoint, ref caller, ref model, ref served, time, .. } = *self.call;
         let project_id = &caller.project.id;
-        let request = DispatchRequest { project_id, endpoint, model, served, body, stream, deadline: time.deadline };
+        let (used, is_held_once) = (&self.used, self.admitted.budgeted);
+        let deadline = time.deadline;
+        let request = DispatchRequest {
+            project_id,
+            endpoint,
+            model,
+            served,
+            body,
+            stream,
+            deadline,
+            used,
+            is_held_once,
+            runs_before: 0,
+        };
         let sent_at = Instant::now();
-        self.used.mark_sent();
         let dispatched = self.pipeline.dispatcher.dispatch(&request).await;
         self.metadata.provider_time = sent_at.elapsed();
-        let Dispatched { answer, provider, attempts } = dispatched?;
+        let Dispatched { answer, provider, attempts } = dispatched.map_err(|error| error.charged(self.charge()))?;
         self.metadata.provider = Some(provider);
         self.metadata.attempts = attempts;
         Ok(answer)
@@ -68,7 +80,7 @@ impl<'a> OpenCall<'a> {
 
     /// The charge for the usage so far.
     pub(in crate::app) fn charge(&self) -> Charge {
-        self.call.model.charge(self.used.total(&self.call.bound))
+        self.used.charge(self.call.model.price, &self.call.bound)
     }
 
     /// The limit of output tokens that the provider is sent.
@@ -119,25 +131,28 @@ impl<'a> OpenCall<'a> {
         self.pipeline.cache.store(project_id, plan, content_type, body).await;
     }
 
-    /// Ends a call that got no answer: nothing is charged, and its key is free again.
+    /// Ends a call that got no answer: what may be billed is charged, and its key is free again.
     pub(in crate::app) async fn fail(&self, error: &Error) {
-        tokio::join!(self.release(), self.complete_failed(error));
+        tokio::join!(self.close(), self.complete_failed(error));
     }
 
-    /// Ends a call whose task panicked. It is settled at its usage so far if a provider was called, else at nothing.
+    /// Ends a call whose task panicked, as one that got no answer.
     pub(super) async fn fail_panicked(&self, error: &Error) {
-        let settle = async {
-            if self.closed.load(Ordering::SeqCst) {
-                return;
-            }
-            if self.used.is_sent() {
-                let charge = self.charge();
-                self.report(charge, true);
-                self.settle(charge).await;
-            } else {
-                self.release().await;
+        let close = async {
+            if !self.closed.load(Ordering::SeqCst) {
+                self.close().await;
             }
         };
-        tokio::join!(settle, self.complete_failed(error));
+        tokio::join!(close, self.complete_failed(error));
+    }
+
+    /// Settles the call at its charge so far, or gives the reservation back if there is none.
+    async fn close(&self) {
+        let charge = self.charge();
+        if charge == Charge::default() {
+            return self.release().await;
+        }
+        self.report(charge, true);
+        self.settle(charge).await;
     }
 }

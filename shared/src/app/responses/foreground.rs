@@ -10,7 +10,7 @@ use super::record::chunk;
 use crate::app::answer::ResponseSender;
 use crate::app::conversations::Conversations;
 use crate::app::dispatch::EventStream;
-use crate::app::error::Error;
+use crate::app::error::{Attempts, Error};
 use crate::app::generation::{EventLog, EventSink, Generated, LEASE_MS, RunEnd, expect_stream, generate};
 use crate::app::idempotency::{error_answer, success_answer};
 use crate::app::jobs::Finalizer;
@@ -111,9 +111,7 @@ impl Foreground {
         open.metadata.provider_time = sent_at.elapsed();
         if let Generated::Broken(source) = generated {
             let error = provider_error(open, source);
-            let charge = open.charge();
-            open.report(charge, true);
-            tokio::join!(open.settle(charge), open.complete_failed(&error));
+            open.fail(&error).await;
             return sender.fail(error).await;
         }
         let end = self.end_of(open, generated, builder);
@@ -144,7 +142,7 @@ impl Foreground {
         RunEnd::fail(builder, "server_error", &message, Some(charge))
     }
 
-    /// The provider gave no answer: the caller gets an error, nothing is charged, nothing is kept.
+    /// The provider gave no answer: the caller gets an error, nothing is kept.
     async fn answer_failed(
         &self,
         open: &OpenCall<'_>,
@@ -280,5 +278,6 @@ impl Foreground {
 
 fn provider_error(open: &OpenCall<'_>, source: Failure) -> Error {
     let provider = open.metadata.provider.clone().unwrap_or_default();
-    Error::Provider { provider: provider.into(), attempts: open.metadata.attempts, source }
+    let tried = Attempts::free(provider, open.metadata.attempts);
+    Error::Provider { tried, source }.charged(open.charge())
 }

@@ -60,9 +60,7 @@ fn message_and_param(error: &Error) -> (String, Option<String>) {
             (refusal.message.clone(), refusal.param.clone())
         }
         Error::Provider { source: Failure::Unsupported { what, param }, .. } => (what.clone(), param.clone()),
-        Error::Provider { provider, attempts, source } => {
-            (format!("The provider `{provider}` gave no answer after {attempts} attempts: {source}."), None)
-        }
+        Error::Provider { .. } => (error.no_answer().unwrap_or_default(), None),
         Error::Unavailable { .. } => (STORE_UNAVAILABLE.to_owned(), None),
         Error::Internal { .. } | Error::Repeated(_) => (INTERNAL.to_owned(), None),
         other => (other.to_string(), None),

@@ -23,7 +23,7 @@ impl LoggedRejection {
                 Error::Invalid(invalid) => format!("invalid request: {}", invalid.param.as_deref().unwrap_or("body")),
                 Error::UnknownModel(_) => "unknown model".to_owned(),
                 Error::NotFound { kind, .. } => format!("no such {kind}"),
-                Error::Provider { provider, source, .. } => format!("provider `{provider}`: {}", source.summary()),
+                Error::Provider { tried, source } => format!("provider `{}`: {}", tried.provider, source.summary()),
                 other => ErrorChain(other).to_string(),
             },
             Rejection::TooLarge => "request body too large".to_owned(),

@@ -43,6 +43,8 @@ pub(crate) struct RequestEnd<'a> {
     pub(crate) is_stream: bool,
     /// The metadata of a call of a model that was answered.
     pub(crate) metadata: Option<&'a CallMetadata>,
+    /// The charge for a call that failed.
+    pub(crate) charged: Option<FinalUsage>,
     pub(crate) is_budget_refusal: bool,
 }
 
@@ -76,6 +78,9 @@ impl Metrics {
         }
         if let Some(metadata) = end.metadata {
             add_call(&mut line, metadata, end.first_byte);
+        }
+        if let Some(FinalUsage { usage, cost, .. }) = &end.charged {
+            add_usage(&mut line, usage, *cost);
         }
         self.write(&line);
     }

@@ -13,7 +13,7 @@ use super::{
     Target, Timeouts,
 };
 use crate::model::money::MicroUsd;
-use crate::model::tokens::Price;
+use crate::model::tokens::{Price, Unreported};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +28,8 @@ pub(super) struct ProviderEntry {
     region: Option<String>,
     output_limit: Option<Spanned<OutputLimit>>,
     breaker: Option<Spanned<BreakerConfig>>,
+    #[serde(default)]
+    unreported: Unreported,
     simulator: Option<Spanned<SimulatorConfig>>,
 }
 
@@ -42,6 +44,7 @@ pub(super) struct ModelEntry {
     context_tokens: Option<u64>,
     max_output_tokens: Option<u64>,
     image_tokens: Option<u64>,
+    tokens_per_second: Option<u64>,
     #[serde(default)]
     timeouts: TimeoutsEntry,
     targets: Spanned<Vec<TargetEntry>>,
@@ -235,6 +238,7 @@ fn provider(entry: ProviderEntry, problems: &mut Problems) -> ProviderConfig {
         region: entry.region,
         output_limit,
         breaker,
+        unreported: entry.unreported,
         simulator,
     }
 }
@@ -273,12 +277,17 @@ fn simulator(table: Spanned<SimulatorConfig>, problems: &mut Problems) -> Simula
 /// The defaults of a model. An unpriced model is not charged.
 const DEFAULT_CONTEXT_TOKENS: u64 = 128_000;
 const DEFAULT_MAX_OUTPUT_TOKENS: u64 = 16_384;
+/// Faster than most models, so that a charge by time is not below the provider's bill.
+const DEFAULT_TOKENS_PER_SECOND: u64 = 200;
 
 fn model(entry: ModelEntry, own: &mut Problems) -> Model {
     let at = entry.name.span().start;
     let name = entry.name.into_inner();
     let chat = entry.kind == ModelKind::Chat;
     check_limits(&name, at, chat && entry.price.is_some(), entry.context_tokens, entry.max_output_tokens, own);
+    if entry.tokens_per_second == Some(0) {
+        own.add(at, format!("`tokens_per_second` of model `{name}` is 0; it must be at least 1"));
+    }
     let price = entry.price.map(|table| price(table, chat, own));
     let targets_at = entry.targets.span().start;
     let targets = entry.targets.into_inner();
@@ -294,6 +303,7 @@ fn model(entry: ModelEntry, own: &mut Problems) -> Model {
         context_tokens: entry.context_tokens.unwrap_or(DEFAULT_CONTEXT_TOKENS),
         max_output_tokens: if chat { entry.max_output_tokens.unwrap_or(DEFAULT_MAX_OUTPUT_TOKENS) } else { 0 },
         image_tokens: entry.image_tokens,
+        tokens_per_second: entry.tokens_per_second.unwrap_or(DEFAULT_TOKENS_PER_SECOND),
         targets: targets.into_iter().map(|listed| target(listed, entry.timeouts, own)).collect(),
     }
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::money::MicroUsd;
-use super::tokens::{Bound, Charge, Price, Usage};
+use super::tokens::{Bound, Charge, Price, Unreported, Usage};
 
 pub use breaker::BreakerConfig;
 pub use file::CatalogError;
@@ -45,6 +45,8 @@ pub struct ProviderConfig {
     pub output_limit: OutputLimit,
     /// Of each of its targets.
     pub breaker: BreakerConfig,
+    /// What is charged for attempts that it may bill and that ended without a usage.
+    pub unreported: Unreported,
     pub simulator: SimulatorConfig,
 }
 
@@ -113,6 +115,8 @@ pub struct Model {
     pub max_output_tokens: u64,
     /// The most tokens of one image. `None` stands for the whole context.
     pub image_tokens: Option<u64>,
+    /// The most output tokens that the model writes in a second, hidden reasoning included.
+    pub tokens_per_second: u64,
     /// The targets in order of preference; never empty.
     pub targets: Vec<Target>,
 }

@@ -72,11 +72,7 @@ pub struct UsageCount {
 impl AddAssign for UsageCount {
     fn add_assign(&mut self, other: Self) {
         self.requests += other.requests;
-        self.tokens.input += other.tokens.input;
-        self.tokens.cached_input += other.tokens.cached_input;
-        self.tokens.cache_write += other.tokens.cache_write;
-        self.tokens.output += other.tokens.output;
-        self.tokens.reasoning += other.tokens.reasoning;
+        self.tokens += other.tokens;
         self.cost += other.cost;
     }
 }

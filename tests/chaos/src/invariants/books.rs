@@ -52,22 +52,21 @@ fn charge_range(call: &ProviderCall) -> (u64, u64) {
     match call.state {
         CallState::WithUsage => (call.cost, call.cost),
         CallState::Refused => (0, 0),
-        CallState::WithoutUsage | CallState::Interrupted | CallState::Abandoned { had_started: true } => {
-            (call.input_cost, call.upper_bound)
-        }
-        // A provider that sent nothing in time costs nothing. But a response that was cancelled meanwhile is charged.
-        CallState::Pending | CallState::Streaming | CallState::Abandoned { had_started: false } => {
-            (0, call.upper_bound)
-        }
+        // The worst case is never below the provider's bill.
+        CallState::WithoutUsage | CallState::Interrupted => (call.cost, call.upper_bound),
+        // A response that was cancelled is charged by the time until then.
+        CallState::Abandoned => (call.input_cost, call.upper_bound),
+        CallState::Pending | CallState::Streaming => (0, call.upper_bound),
     }
 }
 
 /// Returns the least charge of a call under any faults.
 fn least_charge(call: &ProviderCall) -> u64 {
     match call.state {
-        CallState::WithUsage if call.has_stored_events => call.input_cost,
-        CallState::WithUsage => call.cost,
-        CallState::WithoutUsage | CallState::Interrupted => call.input_cost,
+        CallState::WithUsage | CallState::WithoutUsage | CallState::Interrupted if call.has_stored_events => {
+            call.input_cost
+        }
+        CallState::WithUsage | CallState::WithoutUsage | CallState::Interrupted => call.cost,
         _ => 0,
     }
 }

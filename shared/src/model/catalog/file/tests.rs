@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::catalog::{BreakerConfig, KeySource, OutputLimit};
-use crate::model::tokens::Price;
+use crate::model::tokens::{Price, Unreported};
 
 const GOOD: &str = r#"
 [[provider]]
@@ -43,7 +43,10 @@ fn reads_a_file() {
     assert_eq!(provider.output_limit, OutputLimit::MaxCompletionTokens);
     let older = GOOD.replace("api_key_env", "output_limit = \"max_tokens\"\napi_key_env");
     assert_eq!(Catalog::parse(&older).unwrap().provider("mock").unwrap().output_limit, OutputLimit::MaxTokens);
-    assert_eq!(provider.breaker, BreakerConfig::default());
+    assert_eq!((provider.breaker, provider.unreported), (BreakerConfig::default(), Unreported::WorstCase));
+    assert_eq!(model.tokens_per_second, 200);
+    let own = GOOD.replace("api_key_env", "unreported = \"received\"\napi_key_env");
+    assert_eq!(Catalog::parse(&own).unwrap().provider("mock").unwrap().unreported, Unreported::Received);
     let patient = GOOD.replace("api_key_env", "breaker = { failure_share = 1, open_ms = 60000 }\napi_key_env");
     let expected = BreakerConfig { failure_share: 1.0, open_ms: 60_000, ..BreakerConfig::default() };
     assert_eq!(Catalog::parse(&patient).unwrap().provider("mock").unwrap().breaker, expected);
@@ -94,7 +97,7 @@ fn every_error_names_its_line_and_a_way_out() {
     check(
         "max_output_tokens = 4096",
         "max_tokens = 4096",
-        "line 14: unknown field `max_tokens`, expected one of `name`, `aliases`, `kind`, `price`, `context_tokens`, `max_output_tokens`, `image_tokens`, `timeouts`, `targets`",
+        "line 14: unknown field `max_tokens`, expected one of `name`, `aliases`, `kind`, `price`, `context_tokens`, `max_output_tokens`, `image_tokens`, `tokens_per_second`, `timeouts`, `targets`",
     );
     check("weight = 3", "weight = 0", "line 16: `weight` is 0; remove it to make the target a fallback only");
     check(
@@ -116,6 +119,16 @@ fn every_error_names_its_line_and_a_way_out() {
         "kind = \"openai\"",
         "kind = \"anthropic\"\noutput_limit = \"max_tokens\"",
         "line 5: `output_limit` is for providers of the kind `openai`; remove it",
+    );
+    check(
+        "kind = \"openai\"",
+        "kind = \"openai\"\nunreported = \"free\"",
+        "line 5: unknown variant `free`, expected one of `worst_case`, `received`, `nothing`",
+    );
+    check(
+        "max_output_tokens = 4096",
+        "max_output_tokens = 4096\ntokens_per_second = 0",
+        "line 9: `tokens_per_second` of model `mock-chat` is 0; it must be at least 1",
     );
     for (setting, reason) in [
         ("failure_share = 0", "`failure_share` is 0; it must be above 0 and at most 1"),

@@ -1,0 +1,180 @@
+//! The usage of a call as far as it is known while the provider answers.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::time::Instant;
+
+use crate::model::provider::{Event, Failure, Whole};
+use crate::model::tokens::{Bound, Charge, Price, Unreported, Usage};
+
+/// Observes the attempts of a call. Clones share it, so that a call can be settled after its task panicked.
+#[derive(Debug, Clone, Default)]
+pub(in crate::app) struct UsageMeter(Arc<Mutex<Attempts>>);
+
+#[derive(Debug, Default)]
+struct Attempts {
+    /// The rules of attempts that gave no answer and may be billed.
+    unanswered: Vec<Unreported>,
+    /// The attempt that goes on, or that was answered.
+    latest: Option<Attempt>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Attempt {
+    rule: Unreported,
+    sent_at: Instant,
+    received_bytes: u64,
+    reported: Option<Usage>,
+}
+
+impl UsageMeter {
+    /// Notes that the call goes to a provider now. `rule` is that provider's.
+    pub(in crate::app) fn begin_attempt(&self, rule: Unreported) {
+        let attempt = Attempt { rule, sent_at: Instant::now(), received_bytes: 0, reported: None };
+        self.with(|attempts| attempts.latest = Some(attempt));
+    }
+
+    /// Notes that the attempt gave no answer.
+    pub(in crate::app) fn fail_attempt(&self, failure: &Failure) {
+        self.with(|attempts| {
+            let failed = attempts.latest.take().filter(|_| failure.may_be_billed());
+            attempts.unanswered.extend(failed.map(|attempt| attempt.rule));
+        });
+    }
+
+    pub(in crate::app) fn observe(&self, event: &Event) {
+        self.add(event.data.len(), event.usage);
+    }
+
+    pub(in crate::app) fn observe_whole(&self, whole: &Whole) {
+        self.add(whole.body.len(), whole.usage);
+    }
+
+    fn add(&self, bytes: usize, usage: Option<Usage>) {
+        self.with(|attempts| {
+            let Some(attempt) = &mut attempts.latest else { return };
+            attempt.received_bytes += bytes as u64;
+            attempt.reported = usage.or(attempt.reported);
+        });
+    }
+
+    /// Bytes of the provider's chunks so far.
+    pub(in crate::app) fn received_bytes(&self) -> u64 {
+        self.with(|attempts| attempts.latest.map_or(0, |attempt| attempt.received_bytes))
+    }
+
+    /// The charge for the call so far: the usage that the provider reported, else by its rule; and by their rules the
+    /// attempts that gave no answer and may be billed. Nothing if no provider may bill anything.
+    pub(in crate::app) fn charge(&self, price: Option<Price>, bound: &Bound) -> Charge {
+        self.sum(price, bound, |attempt| attempt.rule.usage(bound, attempt.received_bytes))
+    }
+
+    /// The charge for a call that was left before its answer had ended. Where the rule is the worst case, the time bounds
+    /// what the provider wrote or thought: a model that is left writes at most `tokens_per_second`.
+    pub(in crate::app) fn charge_of_left(&self, price: Option<Price>, bound: &Bound, tokens_per_second: u64) -> Charge {
+        self.sum(price, bound, |attempt| match attempt.rule {
+            Unreported::WorstCase => {
+                let ms = u64::try_from(attempt.sent_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+                let written = ms.saturating_mul(tokens_per_second).div_ceil(1_000).max(attempt.received_bytes);
+                bound.estimate(written)
+            }
+            rule => rule.usage(bound, attempt.received_bytes),
+        })
+    }
+
+    fn sum(&self, price: Option<Price>, bound: &Bound, unreported: impl FnOnce(Attempt) -> Usage) -> Charge {
+        let (latest, unanswered) = self.with(|attempts| (attempts.latest, attempts.unanswered.clone()));
+        let latest = latest.map(|attempt| match attempt.reported {
+            Some(usage) => Charge::at(price, usage),
+            None => Charge::at_most(price, unreported(attempt)),
+        });
+        let unanswered = unanswered.into_iter().map(|rule| Charge::at_most(price, rule.usage(bound, 0)));
+        unanswered.fold(latest.unwrap_or_default(), |sum, charge| sum + charge)
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Attempts) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::money::MicroUsd;
+    use crate::model::provider::Awaited;
+
+    const PRICE: Option<Price> = Some(Price {
+        input: 1_000_000,
+        cached_input: 1_000_000,
+        cache_write: 2_000_000,
+        output: 10_000_000,
+        reasoning: 10_000_000,
+    });
+    const BOUND: Bound = Bound { input: 100, output: 1_000 };
+
+    fn event(bytes: usize, usage: Option<Usage>) -> Event {
+        let data = vec![b'x'; bytes].into();
+        Event { data, usage }
+    }
+
+    fn cost(meter: &UsageMeter) -> u64 {
+        meter.charge(PRICE, &BOUND).cost.0
+    }
+
+    #[test]
+    fn an_answer_without_usage_is_charged_by_the_rule_at_the_highest_price() {
+        for (rule, expected) in
+            [(Unreported::WorstCase, 200 + 10_000), (Unreported::Received, 200 + 70), (Unreported::Nothing, 0)]
+        {
+            let meter = UsageMeter::default();
+            assert_eq!(cost(&meter), 0, "nothing was sent");
+            meter.begin_attempt(rule);
+            meter.observe(&event(7, None));
+            assert_eq!(cost(&meter), expected, "{rule:?}");
+            meter.observe(&event(7, Some(Usage { input: 5, output: 1, ..Usage::default() })));
+            assert_eq!(cost(&meter), 15, "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn attempts_that_may_be_billed_are_added_and_others_cost_nothing() {
+        let meter = UsageMeter::default();
+        let late = Failure::TimedOut { awaited: Awaited::Answer, after: Duration::from_secs(1) };
+        let unconnected = Failure::TimedOut { awaited: Awaited::Connection, after: Duration::from_secs(1) };
+        let busy = Failure::Unavailable { status: 503, message: String::new(), retry_after: None };
+        for failure in [&busy, &unconnected, &Failure::Unreachable("refused".into())] {
+            meter.begin_attempt(Unreported::WorstCase);
+            meter.fail_attempt(failure);
+        }
+        assert_eq!(meter.charge(PRICE, &BOUND), Charge::default());
+        for failure in [&late, &Failure::Interrupted("reset".into()), &Failure::Malformed("html".into())] {
+            meter.begin_attempt(Unreported::WorstCase);
+            meter.fail_attempt(failure);
+        }
+        meter.begin_attempt(Unreported::WorstCase);
+        meter.observe(&event(7, Some(Usage { input: 5, output: 1, ..Usage::default() })));
+        let expected = Usage { input: 305, output: 3_001, ..Usage::default() };
+        assert_eq!(meter.charge(PRICE, &BOUND), Charge { usage: expected, cost: MicroUsd(3 * 10_200 + 15) });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_is_left_is_charged_by_time_and_never_less_than_what_came() {
+        let output = |meter: &UsageMeter| meter.charge_of_left(PRICE, &BOUND, 50).usage.output;
+        let meter = UsageMeter::default();
+        assert_eq!(meter.charge_of_left(PRICE, &BOUND, 50), Charge::default());
+        meter.begin_attempt(Unreported::WorstCase);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(output(&meter), 150);
+        meter.observe(&event(400, None));
+        assert_eq!(output(&meter), 400);
+        tokio::time::sleep(Duration::from_secs(27)).await;
+        assert_eq!(output(&meter), 1_000, "at most the bound");
+        let meter = UsageMeter::default();
+        meter.begin_attempt(Unreported::Received);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        meter.observe(&event(40, None));
+        assert_eq!(output(&meter), 40);
+    }
+}
