@@ -111,8 +111,8 @@ pub enum Failure {
     #[error("no {awaited} within {} ms", after.as_millis())]
     TimedOut { awaited: Awaited, after: Duration },
     /// The time for the whole call ended the attempt.
-    #[error("the call's time was over {} ms after the attempt began", after.as_millis())]
-    OutOfTime { after: Duration },
+    #[error("the time for all attempts was over")]
+    OutOfTime,
     /// The provider asks for fewer calls.
     #[error("the provider throttles: {message}")]
     Throttled { message: String, retry_after: Option<Duration> },
@@ -188,7 +188,7 @@ impl Failure {
             Self::Unreachable(_)
                 | Self::Interrupted(_)
                 | Self::TimedOut { .. }
-                | Self::OutOfTime { .. }
+                | Self::OutOfTime
                 | Self::Throttled { .. }
                 | Self::Unavailable { .. }
                 | Self::Malformed(_)
@@ -214,7 +214,7 @@ impl Failure {
     /// Whether another provider may serve the call. A refusal of the request itself is final, and so is the end of its time.
     #[must_use]
     pub fn may_fall_back(&self) -> bool {
-        !matches!(self, Self::Refused { .. } | Self::OutOfTime { .. })
+        !matches!(self, Self::Refused { .. } | Self::OutOfTime)
     }
 
     /// What the failure says about its target. A circuit breaker counts only failures that no caller can cause: a status of
@@ -237,7 +237,7 @@ impl Failure {
         match self {
             Self::TimedOut { awaited, .. } => *awaited != Awaited::Connection,
             Self::Unavailable { status, .. } => matches!(status, 408 | 504 | 524),
-            Self::Interrupted(_) | Self::OutOfTime { .. } | Self::Malformed(_) => true,
+            Self::Interrupted(_) | Self::OutOfTime | Self::Malformed(_) => true,
             _ => false,
         }
     }
@@ -248,7 +248,7 @@ impl Failure {
         match self {
             Self::Unreachable(_) => "unreachable".into(),
             Self::Interrupted(_) => "interrupted".into(),
-            Self::TimedOut { .. } | Self::OutOfTime { .. } => "timeout".into(),
+            Self::TimedOut { .. } | Self::OutOfTime => "timeout".into(),
             Self::Throttled { .. } => "429".into(),
             Self::Unavailable { status, .. } | Self::Refused { status, .. } => status.to_string().into(),
             Self::Unauthorized { .. } => "401".into(),
@@ -265,7 +265,7 @@ impl Failure {
         match self {
             Self::Unreachable(cause) => format!("unreachable: {cause}"),
             Self::Interrupted(cause) => format!("connection broke: {cause}"),
-            Self::TimedOut { .. } | Self::OutOfTime { .. } => self.to_string(),
+            Self::TimedOut { .. } | Self::OutOfTime => self.to_string(),
             Self::Throttled { .. } => "throttled".to_owned(),
             Self::Unavailable { status, .. } => format!("unavailable with {status}"),
             Self::Refused { status, .. } => format!("refused with {status}"),

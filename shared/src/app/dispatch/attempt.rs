@@ -11,24 +11,24 @@ use crate::app::telemetry::Generation;
 use crate::model::catalog::Timeouts;
 use crate::model::provider::{Awaited, Event, Failure, Reply};
 
-/// A time limit of an attempt that begins now: its target's, or the end of the call's time if that is earlier.
+/// A time limit that begins now: its target's, or the end of the call's time if that is earlier.
 struct Limit {
-    awaited: Awaited,
-    begun: Instant,
-    of_target: Duration,
     until: Instant,
+    awaited: Awaited,
+    /// `None` if the call's time ends earlier.
+    of_target: Option<Duration>,
 }
 
 impl Limit {
     fn new(awaited: Awaited, of_target: Duration, deadline: Instant) -> Self {
-        let begun = Instant::now();
-        Self { awaited, begun, of_target, until: deadline.min(begun + of_target) }
+        let until = Instant::now() + of_target;
+        Self { until: until.min(deadline), awaited, of_target: (until <= deadline).then_some(of_target) }
     }
 
     fn failure(&self) -> Failure {
-        match self.until < self.begun + self.of_target {
-            true => Failure::OutOfTime { after: self.until.saturating_duration_since(self.begun) },
-            false => Failure::TimedOut { awaited: self.awaited, after: self.of_target },
+        match self.of_target {
+            Some(after) => Failure::TimedOut { awaited: self.awaited, after },
+            None => Failure::OutOfTime,
         }
     }
 }

@@ -163,7 +163,7 @@ impl Dispatcher {
             Failure::wrong_entry(wrong.unwrap_or_else(|| "no provider has this name".to_owned()))
         })?;
         if request.deadline <= Instant::now() {
-            return Err(Failure::OutOfTime { after: Duration::ZERO });
+            return Err(Failure::OutOfTime);
         }
         tried.attempts += 1;
         request.used.begin_attempt(unreported(served, target));

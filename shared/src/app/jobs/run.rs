@@ -136,7 +136,7 @@ impl ResponseWorker {
         if let Error::Provider { source, .. } = error
             && (source.is_retryable() || matches!(source, Failure::CircuitOpen { .. }))
             // A run that had all its time would end no better another time.
-            && !matches!(source, Failure::OutOfTime { .. })
+            && !matches!(source, Failure::OutOfTime)
             && record.runs < MAX_RUNS
         {
             let Some(charge) = error.charge() else {

@@ -59,7 +59,7 @@ fn classify_provider(failure: &Failure) -> Row<'_> {
         | Failure::Interrupted(_)
         | Failure::Unavailable { .. }
         | Failure::CircuitOpen { .. } => (S::SERVICE_UNAVAILABLE, SERVER, Some("provider_unavailable")),
-        Failure::TimedOut { .. } | Failure::OutOfTime { .. } => (S::GATEWAY_TIMEOUT, SERVER, Some("provider_timeout")),
+        Failure::TimedOut { .. } | Failure::OutOfTime => (S::GATEWAY_TIMEOUT, SERVER, Some("provider_timeout")),
         Failure::Unauthorized { .. } => (S::BAD_GATEWAY, SERVER, Some("provider_unauthorized")),
         Failure::NotSetUp { .. } => (S::BAD_GATEWAY, SERVER, Some("provider_not_set_up")),
         Failure::Malformed(_) => (S::BAD_GATEWAY, SERVER, Some("provider_error")),
