@@ -9,7 +9,7 @@ use super::calls::Calls;
 use super::conversations::Conversations;
 use super::dispatch::{Dispatcher, TargetStates};
 use super::idempotency::Idempotency;
-use super::jobs::{Canceller, Finalizer, JobAdmin, Recovery, ResponseWorker, Sweeper};
+use super::jobs::{Canceller, Eraser, Finalizer, JobAdmin, Recovery, ResponseWorker, Sweeper};
 use super::ledger::Ledger;
 use super::models::{Models, ServedModels};
 use super::pipeline::Pipeline;
@@ -171,6 +171,7 @@ impl Components {
                 finalizer: self.parts.finalizer(),
                 queues: self.parts.queues(),
             },
+            eraser: Eraser { responses: self.stores().responses(), conversations: self.stores().conversations() },
             deliverer: self.deliverer(),
             clock: self.clock().clone(),
         })

@@ -3,6 +3,7 @@
 use futures_util::future::try_join_all;
 
 use super::error::Error;
+use super::generation::LOST_AFTER_MS;
 use crate::data::{
     AddItemsOutcome, Conversation, ConversationKey, ConversationRecords, NewItem, StoredItem, Stores, Turn,
 };
@@ -56,9 +57,10 @@ impl Conversations {
     /// Deletes a conversation with its items. Responses that were made in it stay.
     ///
     /// # Errors
-    /// The same as [`Conversations::get`]. A caller completes a failed deletion by repeating it.
+    /// The same as [`Conversations::get`]. A deletion that fails is completed by the sweeper, or by repeating it.
     pub async fn delete(&self, caller: &Caller, id: &str) -> Result<(), Error> {
-        let deleted = self.records.delete(&key(&caller.project.id, id)?).await?;
+        let due_at = self.clock.now().plus_ms(LOST_AFTER_MS);
+        let deleted = self.records.delete(&key(&caller.project.id, id)?, due_at).await?;
         if deleted.is_written() { Ok(()) } else { Err(not_found(id)) }
     }
 

@@ -41,6 +41,9 @@ pub enum Error {
     Unpriced(String),
     #[error("No {kind} found with id '{id}'.")]
     NotFound { kind: &'static str, id: String },
+    /// A request is repeated whose response was deleted.
+    #[error("The response of this Idempotency-Key, '{0}', was deleted. Use a new key for a new request.")]
+    ResponseDeleted(String),
     #[error("The {kind} was changed by another request; read it again and repeat the change.")]
     Conflict { kind: &'static str },
     /// A limit of the project.

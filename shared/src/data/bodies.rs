@@ -23,12 +23,17 @@ const BLOB: &str = "blob_key";
 pub(super) struct Bodies(pub(super) Bucket);
 
 impl Bodies {
-    /// Puts a body into an item, or, if it is large, into the bucket for 32 days.
-    pub(super) async fn pack(&self, project_id: &str, item: &mut Item, body: &[u8]) -> Result<(), StoreError> {
+    /// Puts a body into an item, or, if it is large, into a folder of the bucket for 32 days.
+    pub(super) async fn pack(&self, folder: &str, item: &mut Item, body: &[u8]) -> Result<(), StoreError> {
         if let Some(large) = insert_if_small(item, body) {
-            insert(item, [(BLOB, text(self.0.put_expiring(project_id, large).await?))]);
+            insert(item, [(BLOB, text(self.0.put_expiring(folder, large).await?))]);
         }
         Ok(())
+    }
+
+    /// Deletes the bodies that [`Bodies::pack`] put into a folder, also those that no item refers to.
+    pub(super) async fn delete_folder(&self, folder: &str) -> Result<(), StoreError> {
+        self.0.delete_expiring_folder(folder).await
     }
 
     /// Puts a body into an item that does not expire. A large body stays in its folder of the bucket until

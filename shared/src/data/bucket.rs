@@ -5,6 +5,7 @@ use std::sync::Arc;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 
 use super::error::{StoreError, Unusable};
 use crate::model::id::Fingerprint;
@@ -15,6 +16,9 @@ pub(super) const INLINE_BYTES: usize = 100 * 1024;
 /// Roots of the keys. The bucket's lifecycle rule deletes objects under the first after 32 days.
 const EXPIRING: &str = "bodies";
 const PERMANENT: &str = "kept";
+
+/// Bodies that are deleted at the same time.
+const MAX_CONCURRENT: usize = 50;
 
 /// The bucket of one deployment. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -35,9 +39,9 @@ impl Bucket {
         self.client.as_ref().ok_or_else(|| StoreError::bucket("give or take a body")(unusable()))
     }
 
-    /// Stores a body of a project for 32 days and returns its key: the same body of the same project has the same key.
-    pub(super) async fn put_expiring(&self, project_id: &str, body: Bytes) -> Result<String, StoreError> {
-        self.put_under(EXPIRING, project_id, body).await
+    /// Stores a body for 32 days and returns its key: the same body in the same folder has the same key.
+    pub(super) async fn put_expiring(&self, folder: &str, body: Bytes) -> Result<String, StoreError> {
+        self.put_under(EXPIRING, folder, body).await
     }
 
     /// Stores a body until it is deleted and returns its key: the same body in the same folder has the same key.
@@ -48,6 +52,23 @@ impl Bucket {
     /// Deletes a body of [`Bucket::put_permanent`], if it is there.
     pub(super) async fn delete_permanent(&self, folder: &str, body: &[u8]) -> Result<(), StoreError> {
         self.delete(&key(PERMANENT, folder, body)).await
+    }
+
+    /// Deletes all bodies of [`Bucket::put_expiring`] in a folder, also those that no item refers to.
+    pub(super) async fn delete_expiring_folder(&self, folder: &str) -> Result<(), StoreError> {
+        let prefix = format!("{EXPIRING}/{folder}/");
+        loop {
+            let request = self.client()?.list_objects_v2().bucket(&*self.name).prefix(&prefix);
+            let listed = Box::pin(request.send()).await.map_err(StoreError::bucket("list the bodies"))?;
+            let keys: Vec<&str> = listed.contents().iter().filter_map(|object| object.key()).collect();
+            for some in keys.chunks(MAX_CONCURRENT) {
+                try_join_all(some.iter().map(|key| self.delete(key))).await?;
+            }
+            // What was listed is gone, so that the next list begins with the rest.
+            if keys.is_empty() || listed.is_truncated() != Some(true) {
+                return Ok(());
+            }
+        }
     }
 
     pub(super) async fn delete(&self, key: &str) -> Result<(), StoreError> {

@@ -4,9 +4,10 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::conversations::ConversationKey;
 use super::error::StoreError;
 use super::item::{Item, Reader, number, text};
-use super::keys::{DELIVERY_PREFIX, RESPONSE_PREFIX, meter_parts};
+use super::keys::{CONVERSATION_PREFIX, DELIVERY_PREFIX, RESPONSE_ERASURE, RESPONSE_PREFIX, meter_parts};
 use super::table::Table;
 use crate::model::clock::Timestamp;
 use crate::model::message::{DeliveryKey, ResponseKey};
@@ -25,6 +26,10 @@ pub enum Due {
     Meter(MeterKey),
     /// A response waits for a worker, or its worker may have died, or work after its end was not done.
     Response(ResponseKey),
+    /// A deletion of a response may have left something.
+    Erasure(ResponseKey),
+    /// A deletion of a conversation did not end.
+    Conversation(ConversationKey),
     /// The next attempt of a delivery.
     Delivery(DeliveryKey),
 }
@@ -65,10 +70,13 @@ fn read_due(item: &Item) -> Option<Due> {
     let (pk, sk) = (reader.maybe_text("pk")?, reader.maybe_text("sk")?);
     if let Some(rest) = pk.strip_prefix(RESPONSE_PREFIX) {
         let (project_id, response_id) = rest.split_once('#')?;
-        return Some(Due::Response(ResponseKey {
-            project_id: project_id.to_owned(),
-            response_id: response_id.to_owned(),
-        }));
+        let key = ResponseKey { project_id: project_id.to_owned(), response_id: response_id.to_owned() };
+        return Some(if sk == RESPONSE_ERASURE { Due::Erasure(key) } else { Due::Response(key) });
+    }
+    if let Some(rest) = pk.strip_prefix(CONVERSATION_PREFIX) {
+        let (project_id, conversation_id) = rest.split_once('#')?;
+        let (project_id, conversation_id) = (project_id.to_owned(), conversation_id.to_owned());
+        return Some(Due::Conversation(ConversationKey { project_id, conversation_id }));
     }
     if let Some(rest) = pk.strip_prefix(DELIVERY_PREFIX) {
         let (project_id, endpoint_id) = rest.split_once('#')?;

@@ -187,6 +187,13 @@ pub(super) fn response_request(of: &ResponseKey) -> Key {
 
 pub(super) const RESPONSE_REQUEST: &str = "REQ";
 
+/// `sk = ERASE`: the response is to be erased. Due.
+pub(super) fn response_erasure(of: &ResponseKey) -> Key {
+    key(response(of).pk, RESPONSE_ERASURE)
+}
+
+pub(super) const RESPONSE_ERASURE: &str = "ERASE";
+
 /// `sk = EVT#<first sequence number, 10 digits>#<fence, 10 digits>`: events in order.
 pub(super) fn response_events(of: &ResponseKey, first: u64, fence: u64) -> Key {
     key(response(of).pk, format!("{EVENTS_PREFIX}{first:010}#{fence:010}"))
@@ -207,8 +214,10 @@ pub(super) fn job(project_id: &str, response_id: &str) -> Key {
 
 /// `pk = CONV#<project>#<conversation id>`, `sk = CONV`. Its items are in the same partition.
 pub(super) fn conversation(ConversationKey { project_id, conversation_id }: &ConversationKey) -> Key {
-    key(format!("CONV#{project_id}#{conversation_id}"), "CONV")
+    key(format!("{CONVERSATION_PREFIX}{project_id}#{conversation_id}"), "CONV")
 }
+
+pub(super) const CONVERSATION_PREFIX: &str = "CONV#";
 
 /// `sk = ITEM#<item id>`: no id occurs twice. The attribute `place` orders the items.
 pub(super) fn conversation_item(of: &ConversationKey, item_id: &str) -> Key {

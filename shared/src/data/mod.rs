@@ -37,14 +37,15 @@ pub use deliveries::{DeliveryRecords, Guard};
 pub use due::{DUE_SHARDS, Due, DueIndex};
 pub use error::StoreError;
 pub use idempotency::{
-    ClaimOutcome, ClaimRequest, IdempotencyRecords, Lease, PartReader, Record, RecordKey, RecordState, StoredAnswer,
+    ClaimOutcome, ClaimRequest, IdempotencyRecords, KeyClaim, Lease, PartReader, Record, RecordKey, RecordState,
+    StoredAnswer,
 };
 pub use meters::{AdmissionAttempt, AdmitOutcome, Meters, RunAttempt, SWEEP_INTERVAL_MS, SettleOutcome, WindowChange};
 pub use projects::ProjectRecords;
 pub use queues::{MAX_DELAY, Queue, QueueUrls, Queues};
 pub use responses::{
-    CancelOutcome, CommitOutcome, EventReader, JobRecords, KeyCompletion, NewResponse, RequeueReason, ResponseEnd,
-    ResponseRecord, ResponseRecords, StoredReservation, StoredResponse,
+    CancelOutcome, CommitOutcome, Erasure, EventReader, JobRecords, KeyCompletion, NewResponse, RequeueReason,
+    ResponseEnd, ResponseRecord, ResponseRecords, StoredReservation, StoredResponse,
 };
 pub use table::Table;
 pub use usage_counters::UsageCounters;

@@ -73,6 +73,30 @@ async fn a_conversation_whose_deletion_died_is_gone_and_its_deletion_goes_on() {
     }
 }
 
+#[tokio::test]
+async fn a_conversation_whose_deletion_died_is_erased_by_the_sweep() {
+    let large = random(200_000);
+    let mut interrupted = 0;
+    for step in 0.. {
+        let app = TestApp::new().await;
+        let client = Client::new(&app).await;
+        let path = client.conversation(json!({"items": [message("m1", "small"), message("m2", &large)]})).await;
+        app.faults.at(step, Fault::HangAfter);
+        let reply = app.faults.or_die(client.send("DELETE", &path, Value::Null)).await;
+        app.faults.clear();
+        if reply.is_some() {
+            break;
+        }
+        if client.get(&path).await.status == 404 {
+            interrupted += usize::from(left(&app).await > 0);
+            app.clock.advance_ms(60_001);
+            app.instance().sweeper().sweep().await.unwrap();
+            assert_eq!(left(&app).await, 0, "at step {step}");
+        }
+    }
+    assert!(interrupted >= 3, "{interrupted}");
+}
+
 /// Every call takes 10 ms, so a deletion that begins 5 ms later meets the addition one step later.
 #[tokio::test(start_paused = true)]
 async fn what_is_added_while_a_conversation_is_deleted_does_not_stay() {
@@ -97,7 +121,7 @@ async fn what_is_added_while_a_conversation_is_deleted_does_not_stay() {
             };
             let delete = async {
                 tokio::time::sleep(Duration::from_millis(5 * n)).await;
-                conversations.delete(&key).await.unwrap().is_written()
+                conversations.delete(&key, app.clock.now()).await.unwrap().is_written()
             };
             let (added, deleted) = tokio::join!(add, delete);
             assert!(deleted);
@@ -123,7 +147,7 @@ async fn a_turn_whose_worker_died_leaves_nothing_in_a_conversation_that_was_dele
             app.faults.at(step, fault);
             let added = app.faults.or_die(add()).await;
             app.faults.clear();
-            assert!(conversations.delete(&key).await.unwrap().is_written());
+            assert!(conversations.delete(&key, app.clock.now()).await.unwrap().is_written());
             assert!(!add().await.unwrap().is_written(), "{fault:?} at step {step}");
             assert_eq!(left(&app).await, 0, "{fault:?} at step {step}");
             if added.is_some() {

@@ -148,8 +148,11 @@ fn queue(body: &Value) -> String {
     format!("queue/{}", name.unwrap_or_default())
 }
 
-/// Of `/bucket/folder/...`.
+/// Of `/bucket/folder/...`; a list is of `/bucket/?list-type=2&...`.
 fn object(method: &str, uri: &str) -> (String, String) {
+    if uri.contains("list-type=2") {
+        return ("s3:ListBucket".to_owned(), "bucket".to_owned());
+    }
     let action = match method {
         "PUT" => "s3:PutObject",
         "DELETE" => "s3:DeleteObject",

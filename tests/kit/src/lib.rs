@@ -9,6 +9,7 @@ mod connector;
 mod consumed;
 mod hook;
 mod mutate;
+mod readable;
 mod recorded;
 mod routes;
 mod scripted;

@@ -203,6 +203,7 @@ async fn store_responses(app: &TestApp, project_id: &str) {
             events: bytes::Bytes::new(),
             response: has_ended.then(|| response.to_string().into()),
             key: None,
+            claim: None,
         };
         let written = app.stores.responses().create(&new).await.unwrap();
         assert!(written.is_written(), "the response is new");

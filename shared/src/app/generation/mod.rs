@@ -16,3 +16,6 @@ pub(super) use run_end::{RunEnd, describe, failed_end, read_output, read_request
 pub(super) const LEASE_MS: u64 = 30_000;
 /// After this time the sweeper does what a lost message or a dead process left undone.
 pub(super) const LOST_AFTER_MS: u64 = 60_000;
+/// After this time no process writes that was at work before: a function lives for 15 minutes, and a call for as long as its
+/// model's `total_ms`, 10 minutes if nothing else is set.
+pub(super) const QUIET_AFTER_MS: u64 = 3_600_000;

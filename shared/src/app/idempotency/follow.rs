@@ -27,7 +27,7 @@ impl Idempotency {
     /// Gives a caller the answer that another run of the same request produces.
     ///
     /// # Errors
-    /// `Repeated` with the error of that run.
+    /// `Repeated` with the error of that run; `ResponseDeleted`.
     pub(in crate::app) async fn follow(
         &self,
         plan: &KeyPlan,
@@ -47,6 +47,9 @@ impl Idempotency {
             let Some(record) = record.filter(|record| record.fence == fence) else {
                 return Ok(die(sender).await);
             };
+            if record.state == RecordState::Erased {
+                return Err(Error::ResponseDeleted(record.response_id.unwrap_or_default()));
+            }
             let is_error = matches!(&record.state, RecordState::Failed(answer) if answer.status >= 400);
             if let Some(response_id) = record.response_id.filter(|_| !is_error) {
                 return Ok(Followed::Response(response_id));
@@ -70,7 +73,7 @@ impl Idempotency {
                 RecordState::Running { lease_until } if lease_until <= self.clock.now() => {
                     return Ok(die(sender).await);
                 }
-                RecordState::Running { .. } => {}
+                RecordState::Running { .. } | RecordState::Erased => {}
             }
             POLL.wait(tried).await;
             tried += 1;

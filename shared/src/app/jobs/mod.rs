@@ -3,6 +3,7 @@
 
 mod admin;
 mod canceller;
+mod eraser;
 mod finalizer;
 mod recovery;
 mod run;
@@ -11,6 +12,7 @@ mod worker;
 
 pub use admin::JobAdmin;
 pub(super) use canceller::Canceller;
+pub(super) use eraser::Eraser;
 pub(super) use finalizer::Finalizer;
 pub(super) use recovery::Recovery;
 pub use sweeper::{SweepReport, Sweeper};

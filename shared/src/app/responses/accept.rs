@@ -13,7 +13,7 @@ use crate::app::generation::LOST_AFTER_MS;
 use crate::app::idempotency::success_answer;
 use crate::app::pipeline::OpenCall;
 use crate::app::worker_queues::WorkerQueues;
-use crate::data::{EventReader, KeyCompletion, NewResponse, ResponseRecord, ResponseRecords, WriteOutcome};
+use crate::data::{EventReader, KeyCompletion, Lease, NewResponse, ResponseRecord, ResponseRecords, WriteOutcome};
 use crate::dialects::ContentType;
 use crate::dialects::openai_responses::EventBuilder;
 use crate::model::response::Status;
@@ -90,5 +90,6 @@ fn new_job(open: &OpenCall<'_>, planned: &PlannedResponse) -> NewResponse {
     };
     let key = open.lease.clone().map(|lease| KeyCompletion { lease, answer, follows: stream });
     let request = planned.stored_request(skeleton, open.output_limit());
-    NewResponse { record, request, events: chunk(&first), response: None, key }
+    let claim = open.lease.as_ref().map(Lease::claim);
+    NewResponse { record, request, events: chunk(&first), response: None, key, claim }
 }

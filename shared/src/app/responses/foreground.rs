@@ -15,7 +15,10 @@ use crate::app::generation::{EventLog, EventSink, Generated, LEASE_MS, RunEnd, e
 use crate::app::idempotency::{error_answer, success_answer};
 use crate::app::jobs::Finalizer;
 use crate::app::pipeline::OpenCall;
-use crate::data::{ConversationKey, KeyCompletion, NewResponse, ResponseRecord, ResponseRecords, Turn, WriteOutcome};
+use crate::data::{
+    ConversationKey, Erasure, KeyClaim, KeyCompletion, Lease, NewResponse, ResponseRecord, ResponseRecords, Turn,
+    WriteOutcome,
+};
 use crate::dialects::ContentType;
 use crate::dialects::openai_chat::bound;
 use crate::dialects::openai_responses::{EventBuilder, ResponseEvent, output_items};
@@ -47,8 +50,9 @@ impl Foreground {
         let first = [builder.created_event(Status::InProgress), builder.in_progress_event()];
         let chat = bound::with_limit(open.call.body.object.clone(), open.output_limit());
         // The record is written while the provider thinks.
+        let claim = open.lease.as_ref().map(Lease::claim);
         let record = self.first_record(open, planned, &first);
-        let (started, log) = tokio::join!(open.dispatch(&chat, true), self.open_log(record, planned, &first));
+        let (started, log) = tokio::join!(open.dispatch(&chat, true), self.open_log(record, planned, &first, claim));
         let events = started.and_then(|answer| expect_stream(answer).map_err(|source| provider_error(open, source)));
         match events {
             Err(error) => self.answer_failed(open, planned, log, error, sender).await,
@@ -156,7 +160,9 @@ impl Foreground {
             // The record ends before it is deleted, so that the sweeper finds nothing to settle.
             let mut log = EventLog::new(self.records.clone(), self.clock.clone(), log.run);
             self.end_log(Some(&mut log), &RunEnd::discarded(), None).await;
-            if let Err(error) = self.records.delete(&planned.key, self.clock.now()).await {
+            // Its key is free again and stays as it is.
+            let erasure = Erasure { key: planned.key.clone(), claim: None };
+            if let Err(error) = self.records.erase(&erasure, self.clock.now()).await {
                 tracing::error!(error = %ErrorChain(&error), "record of a failed response not deleted");
             }
         };
@@ -191,10 +197,11 @@ impl Foreground {
         record: Option<ResponseRecord>,
         planned: &PlannedResponse,
         first: &[ResponseEvent],
+        claim: Option<KeyClaim>,
     ) -> Option<EventLog> {
         let record = record?;
         let request = planned.stored_request(planned.skeleton(Status::InProgress), None);
-        let new = NewResponse { record, request, events: chunk(first), response: None, key: None };
+        let new = NewResponse { record, request, events: chunk(first), response: None, key: None, claim };
         match self.records.create(&new).await {
             Ok(WriteOutcome::Written) => Some(EventLog::new(self.records.clone(), self.clock.clone(), new.record)),
             Ok(WriteOutcome::Refused) => None,
@@ -257,7 +264,8 @@ impl Foreground {
         let record = ResponseRecord { finished_at, charge: end.charge, ..planned.record(open.call, end.status) };
         let request = planned.stored_request(planned.skeleton(Status::InProgress), None);
         let response = Some(end.response.to_bytes());
-        let new = NewResponse { record, request, events: Bytes::new(), response, key: None };
+        let claim = open.lease.as_ref().map(Lease::claim);
+        let new = NewResponse { record, request, events: Bytes::new(), response, key: None, claim };
         if let Err(error) = self.records.create(&new).await {
             tracing::error!(error = %ErrorChain(&error), "response not stored");
         }

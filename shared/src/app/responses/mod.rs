@@ -77,7 +77,8 @@ impl Responses {
     /// caller waits is made to its end whether or not the caller stays.
     ///
     /// # Errors
-    /// `NoModels`, `UnknownModel`, `WrongModel`, `Unpriced`, `Refused`, `KeyReused`, `Provider`, `Repeated`, `Invalid`, `NotFound`.
+    /// `NoModels`, `UnknownModel`, `WrongModel`, `Unpriced`, `Refused`, `KeyReused`, `Provider`, `Repeated`, `Invalid`,
+    /// `NotFound`, `ResponseDeleted`.
     pub async fn create(self: &Arc<Self>, caller: Caller, request: ResponseRequest) -> Result<CallAnswer, Error> {
         let ResponseRequest { mut create, options } = request;
         let served = self.models.current().await?;
@@ -127,8 +128,11 @@ impl Runner for ResponseRunner {
         sender: &mut ResponseSender,
     ) -> Result<(), Error> {
         let key = ResponseKey { response_id, ..self.planned.key.clone() };
-        let found = self.responses.records.get(&key).await?.filter(|found| !found.deleted);
-        found.ok_or_else(|| Error::not_found("response", &key.response_id))?;
+        let found = self.responses.records.get(&key).await?;
+        let found = found.ok_or_else(|| Error::not_found("response", &key.response_id))?;
+        if found.deleted {
+            return Err(Error::ResponseDeleted(key.response_id));
+        }
         sender.begin_stream(metadata);
         let reader = EventReader::after(None);
         self.responses.follower.follow(&key, reader, call.time.deadline, sender).await;

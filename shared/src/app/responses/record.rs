@@ -43,9 +43,13 @@ impl PlannedResponse {
         self.create.skeleton(&self.key.response_id, self.created_at, status)
     }
 
-    /// The request as it is stored; `limit` is the output limit of a worker's first run.
+    /// The request as it is stored; `limit` is the output limit of a worker's first run. Of a request that is not to be
+    /// stored it has only what repetitions of the request need.
     pub(super) fn stored_request(&self, skeleton: Object, limit: Option<u64>) -> Bytes {
-        StoredRequest::new(&self.create, &self.context, self.turn_at, skeleton, limit).to_bytes()
+        match self.create.store {
+            true => StoredRequest::new(&self.create, &self.context, self.turn_at, skeleton, limit).to_bytes(),
+            false => StoredRequest::without_input(skeleton).to_bytes(),
+        }
     }
 }
 

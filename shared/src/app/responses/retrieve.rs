@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::Responses;
 use crate::app::answer::{CallAnswer, CallMetadata, ResponseSender};
 use crate::app::error::Error;
-use crate::app::generation::read_request;
+use crate::app::generation::{QUIET_AFTER_MS, read_request};
 use crate::app::pipeline::TimeLimit;
-use crate::data::{EventReader, StoredResponse};
+use crate::data::{Erasure, EventReader, ResponseRecord, StoredResponse};
 use crate::dialects::openai_responses::{CreateResponse, Item, cancelled_response, deleted_response, is_id};
 use crate::model::clock::Timestamp;
 use crate::model::invalid::Invalid;
@@ -91,20 +91,26 @@ impl Responses {
         self.retrieve(caller, response_id).await
     }
 
-    /// Deletes a response; a running one is cancelled first.
+    /// Deletes a response with everything that can be read of it, also what its idempotency key repeats; a running one is
+    /// cancelled first.
     ///
     /// # Errors
     /// `NotFound`.
     pub async fn delete(&self, caller: &Caller, response_id: &str) -> Result<Object, Error> {
-        let found = self.find_visible(caller, response_id).await?;
-        if found.record.background && !found.record.status.is_terminal() {
+        let StoredResponse { record, claim, .. } = self.find_visible(caller, response_id).await?;
+        if record.background && !record.status.is_terminal() {
             // If it ended meanwhile there is nothing to cancel.
-            match self.canceller.cancel(&found.record.key).await {
+            match self.canceller.cancel(&record.key).await {
                 Ok(()) | Err(Error::Invalid(_) | Error::NotFound { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
-        self.records.delete(&found.record.key, self.clock.now()).await?;
+        let (erasure, now) = (Erasure { key: record.key.clone(), claim }, self.clock.now());
+        self.records.begin_erasure(&erasure, now.plus_ms(QUIET_AFTER_MS)).await?;
+        self.records.erase(&erasure, now).await?;
+        if is_quiet(&record) {
+            self.records.end_erasure(&erasure.key).await?;
+        }
         Ok(deleted_response(response_id))
     }
 
@@ -119,6 +125,11 @@ impl Responses {
         let found = self.records.get_stored(&key, self.clock.now()).await?;
         found.filter(|found| found.record.stored && !found.record.deleted).ok_or_else(not_found)
     }
+}
+
+/// Whether no process can add to a response any more. One that another run took over, or that was cancelled, may not know.
+fn is_quiet(record: &ResponseRecord) -> bool {
+    record.status.is_terminal() && record.status != Status::Cancelled && record.runs <= 1
 }
 
 /// The response object: as it ended, or as far as it is.

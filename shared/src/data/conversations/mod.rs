@@ -4,9 +4,9 @@
 //! items that were there when their turn began, whatever the clocks of the instances say: the conversation remembers
 //! its last place.
 //!
-//! A deletion marks the conversation first: from then on no instance reads it or adds to it. The mark disappears last,
-//! so that a second deletion can finish after a process died. An instance that adds items during a deletion removes
-//! them again.
+//! A deletion marks the conversation first: from then on no instance reads it or adds to it. The mark is due and
+//! disappears last, so that the sweeper, or a second deletion, can finish after a process died. An instance that adds
+//! items during a deletion removes them again.
 
 mod adding;
 mod items;
@@ -18,6 +18,7 @@ pub use items::StoredItem;
 
 use super::bodies::Bodies;
 use super::change::{Change, Returning, UpdateOutcome, Write, WriteOutcome};
+use super::due::due_shard;
 use super::error::{Contended, StoreError};
 use super::item::{Item, Reader, number, text};
 use super::keys;
@@ -91,12 +92,15 @@ impl ConversationRecords {
         }
     }
 
-    /// Deletes a conversation and its items. Readers no longer find it from the first write on. `Refused`: it does not
-    /// exist.
-    pub async fn delete(&self, key: &ConversationKey) -> Result<WriteOutcome, StoreError> {
+    /// Deletes a conversation and its items. Readers no longer find it from the first write on. If the deletion does not
+    /// end, the sweeper ends it at `due_at`. `Refused`: the conversation does not exist.
+    pub async fn delete(&self, key: &ConversationKey, due_at: Timestamp) -> Result<WriteOutcome, StoreError> {
+        let due_shard = due_shard(&key.conversation_id);
         let key = keys::conversation(key);
         // Without the condition, a deletion of an absent conversation would create one that consists of a mark.
-        let mark = Change::new("SET deleted = :one").only_if("attribute_exists(pk)").values([(":one", number(1))]);
+        let mark = Change::new("SET deleted = :one, due_at = :due, due_shard = :shard")
+            .only_if("attribute_exists(pk)")
+            .values([(":one", number(1)), (":due", number(due_at.0)), (":shard", text(due_shard))]);
         if let UpdateOutcome::Refused(_) = self.table.update(key.clone(), mark).await? {
             return Ok(WriteOutcome::Refused);
         }

@@ -4,6 +4,7 @@
 //! in parts, so that other callers can follow it. The rest of the body goes into the record itself, or into the bucket
 //! if it is large. Bodies are compressed.
 
+mod erasing;
 mod parts;
 mod runs;
 
@@ -44,6 +45,21 @@ pub struct Lease {
     pub kept_seconds: u64,
 }
 
+impl Lease {
+    /// The claim that the lease came with.
+    #[must_use]
+    pub fn claim(&self) -> KeyClaim {
+        KeyClaim { key: self.key.clone(), fence: self.fence }
+    }
+}
+
+/// One claim of a record. No other claim of the record has its fence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyClaim {
+    pub key: RecordKey,
+    pub fence: u64,
+}
+
 /// A record, as the table holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -65,6 +81,8 @@ pub enum RecordState {
     Done(StoredAnswer),
     /// The request failed. Callers that waited get this answer; a later call runs the request again.
     Failed(StoredAnswer),
+    /// The response that the request made was deleted. Nothing of the answer is left, and no call runs the request again.
+    Erased,
 }
 
 /// The answer of a run.
@@ -85,6 +103,7 @@ pub struct StoredAnswer {
 const RUNNING: &str = "running";
 const DONE: &str = "done";
 const FAILED: &str = "failed";
+const ERASED: &str = "erased";
 
 /// The idempotency records of all projects.
 #[derive(Clone, Debug)]
@@ -106,6 +125,7 @@ fn read_record(item: &Item) -> Result<Record, StoreError> {
         RUNNING => RecordState::Running { lease_until: Timestamp(reader.number("lease_until")?) },
         DONE => RecordState::Done(read_answer(&reader)?),
         FAILED => RecordState::Failed(read_answer(&reader)?),
+        ERASED => RecordState::Erased,
         _ => return Err(reader.damaged("run_state")),
     };
     Ok(Record {

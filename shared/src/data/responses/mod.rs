@@ -4,6 +4,7 @@
 //! seconds. Every write of a run has the run's fence as a condition.
 
 mod ending;
+mod erasing;
 mod events;
 mod jobs;
 mod reading;
@@ -14,6 +15,7 @@ mod runs;
 use bytes::Bytes;
 
 pub use ending::ResponseEnd;
+pub use erasing::Erasure;
 pub use events::EventReader;
 pub use jobs::{CancelOutcome, JobRecords};
 pub use reading::StoredResponse;
@@ -24,7 +26,7 @@ pub use runs::{CommitOutcome, RequeueReason};
 use super::bodies::Bodies;
 use super::change::{Write, WriteOutcome};
 use super::error::StoreError;
-use super::idempotency::{IdempotencyRecords, Lease, StoredAnswer};
+use super::idempotency::{IdempotencyRecords, KeyClaim, Lease, StoredAnswer};
 use super::item::{Item, insert, number};
 use super::keys::{self, Key};
 use super::table::{Table, conflict_pause};
@@ -46,6 +48,8 @@ pub struct NewResponse {
     pub response: Option<Bytes>,
     /// Completes the idempotency key of the request: one key never makes two responses.
     pub key: Option<KeyCompletion>,
+    /// The claim of the request's idempotency key, by which a deletion finds the answers that the key repeats.
+    pub claim: Option<KeyClaim>,
 }
 
 /// The completion of an idempotency key in the same transaction as a response.
@@ -82,14 +86,16 @@ impl ResponseRecords {
 
     async fn creation_writes(&self, new: &NewResponse) -> Result<Vec<Write>, StoreError> {
         let of = &new.record.key;
-        let mut bodies = vec![(keys::response_request(of), &new.request)];
+        let mut bodies = Vec::new();
         if !new.events.is_empty() {
             bodies.push((keys::response_events(of, 0, 0), &new.events));
         }
         if let Some(response) = &new.response {
             bodies.push((keys::response_end(of), response));
         }
-        let mut writes = vec![Write::Create(to_item(&new.record))];
+        let mut request = self.body_item(&new.record, keys::response_request(of), &new.request).await?;
+        erasing::insert_claim(&mut request, new.claim.as_ref());
+        let mut writes = vec![Write::Create(to_item(&new.record)), Write::Create(request)];
         for (key, body) in bodies {
             writes.push(Write::Create(self.body_item(&new.record, key, body).await?));
         }
@@ -106,7 +112,7 @@ impl ResponseRecords {
     /// Makes an item with a body. Puts a large body into the bucket.
     async fn body_item(&self, record: &ResponseRecord, key: Key, body: &Bytes) -> Result<Item, StoreError> {
         let mut item = key.with([("expires_at", number(expires_at(record)))]);
-        self.bodies.pack(&record.key.project_id, &mut item, body).await?;
+        self.bodies.pack(&folder(&record.key), &mut item, body).await?;
         Ok(item)
     }
 
@@ -124,4 +130,9 @@ impl ResponseRecords {
         // Without the condition, this would destroy a response whose creation took effect without an answer.
         self.table.put_new(item).await
     }
+}
+
+/// The folder of a response's bodies in the bucket.
+fn folder(ResponseKey { project_id, response_id }: &ResponseKey) -> String {
+    format!("{project_id}/{response_id}")
 }

@@ -1,14 +1,14 @@
-//! Responses are read, listed and deleted.
+//! Responses are read.
 
 use bytes::Bytes;
-use futures_util::future::try_join_all;
 
+use super::erasing::read_claim;
 use super::record::{read_record, read_unexpired};
 use super::{ResponseRecord, ResponseRecords};
-use crate::data::change::Change;
 use crate::data::error::StoreError;
-use crate::data::item::{Reader, number};
-use crate::data::keys::{self, Key};
+use crate::data::idempotency::KeyClaim;
+use crate::data::item::Reader;
+use crate::data::keys;
 use crate::model::clock::Timestamp;
 use crate::model::message::ResponseKey;
 
@@ -20,10 +20,9 @@ pub struct StoredResponse {
     pub request: Bytes,
     /// The response object, once the response has ended.
     pub response: Option<Bytes>,
+    /// The claim of the idempotency key that the request came with.
+    pub claim: Option<KeyClaim>,
 }
-
-/// A deleted response is remembered this long, so that a worker that runs it learns of the deletion.
-const TOMBSTONE_SECONDS: u64 = 2 * 86_400;
 
 impl ResponseRecords {
     /// Returns the record of a response, expired or not.
@@ -35,15 +34,18 @@ impl ResponseRecords {
     pub async fn get_stored(&self, key: &ResponseKey, now: Timestamp) -> Result<Option<StoredResponse>, StoreError> {
         let state = keys::response(key);
         let items = self.table.query(&state.pk, &state.sk, keys::RESPONSE_REQUEST).await?;
-        let (mut found, mut request, mut response) = (None, None, None);
+        let (mut found, mut request, mut response, mut claim) = (None, None, None, None);
         for item in &items {
             match Reader(item).text("sk")?.as_str() {
                 keys::RESPONSE_STATE => found = read_unexpired(item, now)?,
-                keys::RESPONSE_REQUEST => request = Some(self.bodies.unpack(item).await?),
+                keys::RESPONSE_REQUEST => {
+                    request = Some(self.bodies.unpack(item).await?);
+                    claim = read_claim(item, &key.project_id)?;
+                }
                 _ => response = Some(self.bodies.unpack(item).await?),
             }
         }
-        Ok(found.zip(request).map(|(record, request)| StoredResponse { record, request, response }))
+        Ok(found.zip(request).map(|(record, request)| StoredResponse { record, request, response, claim }))
     }
 
     /// Returns the request of a response.
@@ -52,24 +54,5 @@ impl ResponseRecords {
             Some(item) => Ok(Some(self.bodies.unpack(&item).await?)),
             None => Ok(None),
         }
-    }
-
-    /// Deletes the content of a response. Its record stays for a while, so that the rest of its work is done.
-    pub async fn delete(&self, key: &ResponseKey, now: Timestamp) -> Result<(), StoreError> {
-        let state = keys::response(key);
-        // Without the condition, a deletion of an absent response would create a record without a status.
-        let tombstone = Change::new("SET deleted = :one, expires_at = :expires")
-            .only_if("attribute_exists(pk)")
-            .values([(":one", number(1)), (":expires", number(now.seconds() + TOMBSTONE_SECONDS))]);
-        self.table.update(state.clone(), tombstone).await.map(drop)?;
-        let items = self.table.query_partition(&state.pk).await?;
-        let mut deletions = vec![self.table.delete(keys::job(&key.project_id, &key.response_id))];
-        for item in &items {
-            let sk = Reader(item).text("sk")?;
-            if sk != keys::RESPONSE_STATE {
-                deletions.push(self.table.delete(Key { pk: state.pk.clone(), sk }));
-            }
-        }
-        try_join_all(deletions).await.map(drop)
     }
 }

@@ -16,8 +16,8 @@ use crate::model::tokens::{Charge, Usage};
 
 /// A stored response is kept this long: OpenAI's 30 days.
 const KEPT_SECONDS: u64 = 30 * 86_400;
-/// A response that only answers repetitions is kept this long: longer than any idempotency key.
-const REPEATED_SECONDS: u64 = 2 * 86_400;
+/// A response that only answers repetitions is kept this long: an idempotency key is kept a day from the end of its run.
+const REPEATED_SECONDS: u64 = 86_400 + 3_600;
 
 /// The state of a response, as the table holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -40,6 +40,12 @@ impl StoredRequest {
         }
     }
 
+    /// Of a request that no worker runs, no response continues and no client lists.
+    #[must_use]
+    pub fn without_input(skeleton: Object) -> Self {
+        Self { body: Object::default(), context: Vec::new(), skeleton, limit: None, turn_at: 0 }
+    }
+
     pub fn to_bytes(&self) -> Bytes {
         serde_json::to_vec(self).unwrap_or_default().into()
     }

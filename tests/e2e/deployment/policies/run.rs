@@ -191,6 +191,16 @@ impl Run {
             self.work().await;
             self.get(&format!("/v1/responses/{job}")).await;
             self.delete(&format!("/v1/responses/{job}")).await;
+            // Deletions that die at their first step.
+            let job = self.background(input).await;
+            self.work().await;
+            self.app.faults.at(1, Fault::HangAfter);
+            let path = format!("/v1/responses/{job}");
+            let deletion = self.send("DELETE", &path, &self.key, &[], &Value::Null);
+            assert!(self.app.faults.or_die(deletion).await.is_none());
+            self.app.faults.clear();
+            self.app.clock.advance_ms(61 * MINUTE_MS);
+            self.sweep().await;
         }
         self.fails();
         for _ in 0..5 {

@@ -1,0 +1,35 @@
+//! Deletions that are due: those whose process may have died, or that other processes may have added to.
+
+use crate::app::error::Error;
+use crate::app::generation::LOST_AFTER_MS;
+use crate::data::{ConversationKey, ConversationRecords, ResponseRecords};
+use crate::model::clock::Timestamp;
+use crate::model::message::ResponseKey;
+
+/// Ends deletions.
+pub(in crate::app) struct Eraser {
+    pub(in crate::app) responses: ResponseRecords,
+    pub(in crate::app) conversations: ConversationRecords,
+}
+
+impl Eraser {
+    /// Erases a response that was deleted, with all that was added to it since. Any number of sweepers may do so at once.
+    ///
+    /// # Errors
+    /// If a store fails; the deletion stays due.
+    pub(super) async fn erase_response(&self, key: &ResponseKey, now: Timestamp) -> Result<(), Error> {
+        // The index lags behind the table by moments.
+        let Some(erasure) = self.responses.due_erasure(key, now).await? else { return Ok(()) };
+        self.responses.erase(&erasure, now).await?;
+        self.responses.erase_lost_bodies(key).await?;
+        Ok(self.responses.end_erasure(key).await?)
+    }
+
+    /// Ends the deletion of a conversation: only one that is marked as deleted is due.
+    ///
+    /// # Errors
+    /// If a store fails; the deletion stays due.
+    pub(super) async fn erase_conversation(&self, key: &ConversationKey, now: Timestamp) -> Result<(), Error> {
+        Ok(self.conversations.delete(key, now.plus_ms(LOST_AFTER_MS)).await.map(drop)?)
+    }
+}
