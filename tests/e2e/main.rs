@@ -3,6 +3,7 @@
 
 mod admission;
 mod breakers;
+mod archive;
 mod cache;
 mod conversations;
 mod deployment;

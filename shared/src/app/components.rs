@@ -9,7 +9,7 @@ use super::calls::Calls;
 use super::conversations::Conversations;
 use super::dispatch::{Dispatcher, TargetStates};
 use super::idempotency::Idempotency;
-use super::jobs::{Canceller, Eraser, Finalizer, JobAdmin, Recovery, ResponseWorker, Sweeper};
+use super::jobs::{Canceller, Eraser, Finalizer, JobAdmin, ProjectWorker, Recovery, ResponseWorker, Sweeper};
 use super::ledger::Ledger;
 use super::models::{Models, ServedModels};
 use super::pipeline::Pipeline;
@@ -120,7 +120,7 @@ impl Components {
 
     pub fn responses(&self) -> Arc<Responses> {
         let (pipeline, records) = (self.parts.pipeline(), self.stores().responses());
-        let follower = Follower::new(records.clone(), self.clock().clone());
+        let follower = Follower::new(self.stores(), self.clock().clone());
         Arc::new(Responses {
             foreground: Foreground {
                 records: records.clone(),
@@ -172,6 +172,11 @@ impl Components {
                 queues: self.parts.queues(),
             },
             eraser: Eraser { responses: self.stores().responses(), conversations: self.stores().conversations() },
+            project_worker: ProjectWorker {
+                work: self.stores().project_work(),
+                jobs: self.stores().jobs(),
+                canceller: self.parts.canceller(),
+            },
             deliverer: self.deliverer(),
             clock: self.clock().clone(),
         })

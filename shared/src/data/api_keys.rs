@@ -66,7 +66,7 @@ impl ApiKeys {
         let before = key.revision.saturating_sub(1);
         // Without the condition, a change that another caller made meanwhile would be lost, or a revoked key would return.
         let unchanged = || vec![(":before", number(before))];
-        let writes = places(key).map(|place| Write::Replace(key_item(place, key), "revision = :before", unchanged()));
+        let writes = places(key).map(|place| Write::PutIf(key_item(place, key), "revision = :before", unchanged()));
         self.0.transact(writes.into()).await
     }
 

@@ -123,8 +123,8 @@ pub(super) enum Write {
     Create(Item),
     /// Puts an item, or replaces the one with its key.
     Put(Item),
-    /// Puts an item; refuses if the one with its key does not fulfil the condition.
-    Replace(Item, &'static str, Vec<(&'static str, AttributeValue)>),
+    /// Puts an item if the one that it replaces fulfils the condition.
+    PutIf(Item, &'static str, Vec<(&'static str, AttributeValue)>),
     Change(Key, Change),
     /// Writes nothing; refuses if the item does not fulfil the condition at the time of the other writes.
     Check(Key, &'static str, Vec<(&'static str, AttributeValue)>),

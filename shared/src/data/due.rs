@@ -7,7 +7,10 @@ use sha2::{Digest as _, Sha256};
 use super::conversations::ConversationKey;
 use super::error::StoreError;
 use super::item::{Item, Reader, number, text};
-use super::keys::{CONVERSATION_PREFIX, DELIVERY_PREFIX, RESPONSE_ERASURE, RESPONSE_PREFIX, meter_parts};
+use super::keys::{
+    CONVERSATION_PREFIX, DELIVERY_PREFIX, PROJECT_PREFIX, RESPONSE_ERASURE, RESPONSE_PREFIX, WORK_PREFIX, meter_parts,
+};
+use super::project_work::{WorkKey, WorkKind};
 use super::table::Table;
 use crate::model::clock::Timestamp;
 use crate::model::message::{DeliveryKey, ResponseKey};
@@ -32,6 +35,8 @@ pub enum Due {
     Conversation(ConversationKey),
     /// The next attempt of a delivery.
     Delivery(DeliveryKey),
+    /// The next step of work on a whole project.
+    Project(WorkKey),
 }
 
 /// The index of all items with work left to do.
@@ -82,6 +87,10 @@ fn read_due(item: &Item) -> Option<Due> {
         let (project_id, endpoint_id) = rest.split_once('#')?;
         let (project_id, endpoint_id) = (project_id.to_owned(), endpoint_id.to_owned());
         return Some(Due::Delivery(DeliveryKey { project_id, endpoint_id, delivery_id: sk }));
+    }
+    if let Some(project_id) = pk.strip_prefix(PROJECT_PREFIX) {
+        let kind = WorkKind::parse(sk.strip_prefix(WORK_PREFIX)?)?;
+        return Some(Due::Project(WorkKey { project_id: project_id.to_owned(), kind }));
     }
     meter_parts(&pk, &sk).map(Due::Meter)
 }

@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::conversations::ConversationKey;
 use super::item::{Item, insert, text};
+use super::project_work::WorkKey;
 use crate::model::message::{DeliveryKey, ResponseKey};
 use crate::model::meter::{MeterKey, Scope};
 use crate::model::usage::{Operation, UsageKey};
@@ -49,8 +50,17 @@ pub(super) fn project(id: &str) -> Key {
 
 /// The partition with a project's profile, keys and counters.
 pub(super) fn project_partition(id: &str) -> String {
-    format!("PROJECT#{id}")
+    format!("{PROJECT_PREFIX}{id}")
 }
+
+pub(super) const PROJECT_PREFIX: &str = "PROJECT#";
+
+/// `pk = PROJECT#<id>`, `sk = WORK#<kind>`: work on the whole project. Due.
+pub(super) fn project_work(WorkKey { project_id, kind }: &WorkKey) -> Key {
+    key(project_partition(project_id), format!("{WORK_PREFIX}{}", kind.name()))
+}
+
+pub(super) const WORK_PREFIX: &str = "WORK#";
 
 /// `pk = PROJECTS`, `sk = <created_at, 10 digits>#<id>`: one query lists the projects, oldest first.
 pub(super) fn project_listing(created_at: u64, id: &str) -> Key {

@@ -17,6 +17,7 @@ mod idempotency;
 mod item;
 mod keys;
 mod meters;
+mod project_work;
 mod projects;
 mod queues;
 mod responses;
@@ -41,10 +42,11 @@ pub use idempotency::{
     StoredAnswer,
 };
 pub use meters::{AdmissionAttempt, AdmitOutcome, Meters, RunAttempt, SWEEP_INTERVAL_MS, SettleOutcome, WindowChange};
+pub use project_work::{ProjectWork, WorkKey, WorkKind, WorkRecords};
 pub use projects::ProjectRecords;
 pub use queues::{MAX_DELAY, Queue, QueueUrls, Queues};
 pub use responses::{
-    CancelOutcome, CommitOutcome, Erasure, EventReader, JobRecords, KeyCompletion, NewResponse, RequeueReason,
+    CancelOutcome, CommitOutcome, Erasure, EventReader, JobPage, JobRecords, KeyCompletion, NewResponse, RequeueReason,
     ResponseEnd, ResponseRecord, ResponseRecords, StoredReservation, StoredResponse,
 };
 pub use table::Table;
@@ -71,6 +73,11 @@ impl Stores {
     #[must_use]
     pub fn projects(&self) -> ProjectRecords {
         ProjectRecords(self.table.clone())
+    }
+
+    #[must_use]
+    pub fn project_work(&self) -> WorkRecords {
+        WorkRecords(self.table.clone())
     }
 
     #[must_use]

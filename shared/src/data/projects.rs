@@ -4,6 +4,7 @@ use super::change::{Write, WriteOutcome};
 use super::error::StoreError;
 use super::item::{Item, Reader, insert_present, number, text};
 use super::keys;
+use super::project_work::{ProjectWork, begin_write};
 use super::table::Table;
 use crate::model::money::MicroUsd;
 use crate::model::project::{Limits, Policy, Project};
@@ -19,11 +20,13 @@ impl ProjectRecords {
         self.0.transact(vec![Write::Create(to_item(project)), Write::Create(listing)]).await
     }
 
-    /// Replaces a project. `Refused`: the table does not have the revision just before `project.revision`.
-    pub async fn replace(&self, project: &Project) -> Result<WriteOutcome, StoreError> {
-        let before = project.revision.saturating_sub(1);
+    /// Replaces a project, and begins the work that the change asks for. `Refused`: the table does not have the revision
+    /// just before `project.revision`, or another transaction came first.
+    pub async fn replace(&self, project: &Project, work: Option<&ProjectWork>) -> Result<WriteOutcome, StoreError> {
+        let before = number(project.revision.saturating_sub(1));
         // Without the condition, a change that another caller made meanwhile would be lost.
-        self.0.put_if(to_item(project), "revision = :before", [(":before", number(before))]).await
+        let replacement = Write::PutIf(to_item(project), "revision = :before", vec![(":before", before)]);
+        self.0.transact(std::iter::once(replacement).chain(work.map(begin_write)).collect()).await
     }
 
     /// Returns a project by its id.

@@ -172,9 +172,9 @@ impl Table {
         let item = match write {
             Write::Create(new) => item.put(put(new).condition_expression(NOT_THERE).build()?),
             Write::Put(new) => item.put(put(new).build()?),
-            Write::Replace(new, condition, values) => {
-                let put = put(new).condition_expression(condition);
-                item.put(put.set_expression_attribute_values(to_map(values)).build()?)
+            Write::PutIf(new, condition, values) => {
+                let put = put(new).condition_expression(condition).set_expression_attribute_values(to_map(values));
+                item.put(put.build()?)
             }
             Write::Change(key, change) => {
                 let update = Update::builder()

@@ -84,7 +84,7 @@ impl Inspector {
     }
 
     pub(crate) async fn background_responses(&self, project_id: &str) -> Read<Vec<ResponseRecord>> {
-        self.stores.jobs().list(project_id, None, 100).await.map_err(text)
+        Ok(self.stores.jobs().list(project_id, None, 100).await.map_err(text)?.records)
     }
 
     pub(crate) async fn deliveries(&self, project_id: &str, endpoint_id: &str, now: Timestamp) -> Read<Vec<Delivery>> {

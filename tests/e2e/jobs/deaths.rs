@@ -22,7 +22,7 @@ async fn followed() -> (Jobs, String) {
     // The client leaves after the first events.
     let posting = async { tokio::time::timeout(Duration::from_millis(50), jobs.post(&body, &[])).await.is_err() };
     assert!(posting.await);
-    let listed = jobs.app.stores.jobs().list(&jobs.project.id, None, 10).await.unwrap();
+    let listed = jobs.app.stores.jobs().list(&jobs.project.id, None, 10).await.unwrap().records;
     let id = listed[0].key.response_id.clone();
     (jobs, id)
 }
@@ -120,7 +120,7 @@ async fn a_process_that_dies_while_it_accepts_leaves_its_key_one_response() {
             assert_eq!(again.status, 200, "{fault:?} at step {step}: {}", again.text());
             let id = again.json()["id"].as_str().unwrap().to_owned();
             jobs.settle().await;
-            let listed = jobs.app.stores.jobs().list(&jobs.project.id, None, 10).await.unwrap();
+            let listed = jobs.app.stores.jobs().list(&jobs.project.id, None, 10).await.unwrap().records;
             let ids: Vec<_> = listed.iter().map(|record| &record.key.response_id).collect();
             assert_eq!(ids, [&id], "{fault:?} at step {step}: one key is one response");
             jobs.app.clock.advance_ms(26 * 3_600_000); // A hold without a response is settled by its lease.

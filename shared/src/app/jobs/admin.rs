@@ -54,11 +54,11 @@ impl JobAdmin {
     ) -> Result<Vec<ResponseRecord>, Error> {
         let (mut found, mut before, mut looked) = (Vec::new(), cursor.after.clone(), 0);
         while found.len() <= cursor.limit && looked < LOOKED_THROUGH {
-            let records = self.jobs.list(project_id, before.as_deref(), BATCH).await?;
-            let Some(last) = records.last() else { break };
+            let page = self.jobs.list(project_id, before.as_deref(), BATCH).await?;
             looked += BATCH;
-            before = Some(last.key.response_id.clone());
-            found.extend(records.into_iter().filter(|record| status.is_none_or(|status| record.status == status)));
+            found.extend(page.records.into_iter().filter(|record| status.is_none_or(|status| record.status == status)));
+            let Some(next) = page.next else { break };
+            before = Some(next);
         }
         Ok(found)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use futures_util::future::{join_all, ready};
 
-use super::{Eraser, Recovery};
+use super::{Eraser, ProjectWorker, Recovery};
 use crate::app::error::Error;
 use crate::app::ledger::Ledger;
 use crate::app::models::Models;
@@ -47,13 +47,15 @@ pub struct Sweeper {
     pub(in crate::app) models: Arc<Models>,
     pub(in crate::app) recovery: Recovery,
     pub(in crate::app) eraser: Eraser,
+    pub(in crate::app) project_worker: ProjectWorker,
     pub(in crate::app) deliverer: Arc<Deliverer>,
     pub(in crate::app) clock: Clock,
 }
 
 impl Sweeper {
     /// Does the work that is due: settles every reservation whose lease has ended, wakes workers for responses and
-    /// deliveries, ends and finalizes responses that no process works on any more, ends deletions.
+    /// deliveries, ends and finalizes responses that no process works on any more, ends deletions, goes on with work on
+    /// projects.
     ///
     /// Any number of sweeps may run at once. The shards of the index are swept in parallel: a full shard keeps no other
     /// shard waiting.
@@ -89,6 +91,7 @@ impl Sweeper {
             Due::Erasure(key) => self.eraser.erase_response(key, now).await,
             Due::Conversation(key) => self.eraser.erase_conversation(key, now).await,
             Due::Delivery(delivery) => self.deliverer.resume(delivery, now).await,
+            Due::Project(work) => self.project_worker.go_on(work, now).await,
         };
         // One item that cannot be read must not keep the others waiting.
         if let Err(error) = done {

@@ -28,6 +28,7 @@ use crate::model::catalog::Model;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::message::ResponseKey;
 use crate::model::meter::{self, Limit, Refusal};
+use crate::model::project::Project;
 use crate::model::provider::Endpoint;
 use crate::model::response::Status;
 
@@ -49,6 +50,12 @@ pub struct ResponseWorker {
     pub(in crate::app) finalizer: Arc<Finalizer>,
     pub(in crate::app) queues: WorkerQueues,
     pub(in crate::app) clock: Clock,
+}
+
+/// What the stores have of a claimed response.
+struct Loaded {
+    request: Option<Bytes>,
+    project: Option<Project>,
 }
 
 /// Why a claimed response does not run.
@@ -97,11 +104,15 @@ impl ResponseWorker {
     /// If a store fails. The message may be delivered again; else the response is found when its lease has ended.
     pub async fn work(&self, key: &ResponseKey, function_ends: Option<Timestamp>) -> Result<(), Error> {
         let now = self.clock.now();
-        let (claim, request) =
-            tokio::join!(self.records.claim(key, now, now.plus_ms(LEASE_MS)), self.records.request(key));
+        let (claim, request, project) = tokio::join!(
+            self.records.claim(key, now, now.plus_ms(LEASE_MS)),
+            self.records.request(key),
+            self.projects.get(&key.project_id)
+        );
         let Some(record) = claim? else { return Ok(()) };
+        let loaded = request.and_then(|request| Ok(Loaded { request, project: project? }));
         let used = UsageMeter::default();
-        let run = AssertUnwindSafe(Box::pin(self.run_claimed(&record, request, &used, function_ends))).catch_unwind();
+        let run = AssertUnwindSafe(Box::pin(self.run_claimed(&record, loaded, &used, function_ends))).catch_unwind();
         match run.await {
             Ok(done) => done,
             Err(_) => self.recover_from_panic(&record, &used).await,
@@ -111,7 +122,7 @@ impl ResponseWorker {
     async fn run_claimed(
         &self,
         record: &ResponseRecord,
-        request: Result<Option<Bytes>, StoreError>,
+        loaded: Result<Loaded, StoreError>,
         used: &UsageMeter,
         function_ends: Option<Timestamp>,
     ) -> Result<(), Error> {
@@ -119,8 +130,8 @@ impl ResponseWorker {
             let waited = Duration::from_millis(record.created_at.until(self.clock.now()));
             telemetry::record(&TelemetryEvent::JobStarted { waited });
         }
-        let skeleton = skeleton_of(request.as_ref().ok().and_then(Option::as_ref));
-        match self.prepare(record, request, used, function_ends).await {
+        let skeleton = skeleton_of(loaded.as_ref().ok().and_then(|loaded| loaded.request.as_ref()));
+        match self.prepare(record, loaded, used, function_ends).await {
             Ok(run) => self.run(run).await,
             Err(NotRun::Hopeless(message)) => self.finalizer.end_unstarted(record, &skeleton, &message).await,
             Err(NotRun::NotYet(wait, reason)) => self.requeue(record, wait, reason).await,
@@ -133,7 +144,7 @@ impl ResponseWorker {
     async fn prepare<'a>(
         &self,
         record: &ResponseRecord,
-        request: Result<Option<Bytes>, StoreError>,
+        loaded: Result<Loaded, StoreError>,
         used: &'a UsageMeter,
         function_ends: Option<Timestamp>,
     ) -> Result<Run<'a>, NotRun> {
@@ -143,7 +154,10 @@ impl ResponseWorker {
         if record.created_at.until(self.clock.now()) >= LIFETIME_MS {
             return Err(NotRun::Hopeless(TOO_OLD.to_owned()));
         }
-        let stored = request.map_err(Error::from)?;
+        let Loaded { request: stored, project } = loaded.map_err(Error::from)?;
+        if project.is_some_and(|project| project.archived_at.is_some()) {
+            return Err(NotRun::Hopeless("The project of this response was archived.".to_owned()));
+        }
         let Some(Ok(request)) = stored.as_ref().map(|stored| read_request(stored)) else {
             tracing::error!(is_there = stored.is_some(), "request of a response cannot be read");
             return Err(NotRun::Hopeless("The request of this response cannot be read any more.".to_owned()));

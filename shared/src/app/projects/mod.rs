@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::admission::Admission;
 use super::auth::Auth;
 use super::error::Error;
-use crate::data::{ProjectRecords, Stores};
+use crate::data::{ProjectRecords, ProjectWork, Stores, WorkKey, WorkKind};
 use crate::model::backoff;
 use crate::model::clock::Clock;
 use crate::model::id;
@@ -86,27 +86,37 @@ impl Projects {
     /// - `NotFound` if there is no project with that id.
     /// - `Contended` if concurrent changes of the project or of its meter interfered too often.
     pub async fn update(&self, id: &str, patch: &ProjectPatch) -> Result<Project, Error> {
-        self.change(id, |project| patch.apply(project)).await
+        self.change(id, |project| patch.apply(project), None).await
     }
 
     /// Archives a project permanently. Its keys stop working, in this process at once and in others within 30 seconds.
-    /// Archiving an archived project changes nothing.
+    /// The sweeper cancels its background responses; calls and streams that run end by themselves. Archiving an archived
+    /// project changes nothing.
     ///
     /// # Errors
     /// The same as [`Projects::update`].
     pub async fn archive(&self, id: &str) -> Result<Project, Error> {
-        let now = self.clock.now().seconds();
-        self.change(id, |project| project.archived_at = project.archived_at.or(Some(now))).await
+        let now = self.clock.now();
+        let key = WorkKey { project_id: id.to_owned(), kind: WorkKind::CancelJobs };
+        let work = ProjectWork { key, cursor: String::new(), due_at: now };
+        let archive = |project: &mut Project| project.archived_at = project.archived_at.or(Some(now.seconds()));
+        self.change(id, archive, Some(&work)).await
     }
 
-    async fn change(&self, id: &str, change: impl Fn(&mut Project)) -> Result<Project, Error> {
+    /// Changes a project, and begins work with the change. Without a change no work begins.
+    async fn change(
+        &self,
+        id: &str,
+        change: impl Fn(&mut Project),
+        work: Option<&ProjectWork>,
+    ) -> Result<Project, Error> {
         for tried in 0..MAX_TRIES {
             let before = self.get(id).await?;
             let mut after = before.clone();
             change(&mut after);
             if after != before {
                 after.revision += 1;
-                if !self.records.replace(&after).await?.is_written() {
+                if !self.records.replace(&after, work).await?.is_written() {
                     backoff::pause(tried).await;
                     continue;
                 }

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use crate::app::answer::ResponseSender;
-use crate::data::{EventReader, ResponseRecords};
+use crate::data::{EventReader, ProjectRecords, ResponseRecords, Stores};
 use crate::model::backoff::Backoff;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error_chain::ErrorChain;
@@ -19,16 +19,17 @@ pub(super) const WATCH_MS: u64 = 30_000;
 #[derive(Clone)]
 pub(in crate::app) struct Follower {
     records: ResponseRecords,
+    projects: ProjectRecords,
     clock: Clock,
 }
 
 impl Follower {
-    pub(in crate::app) fn new(records: ResponseRecords, clock: Clock) -> Self {
-        Self { records, clock }
+    pub(in crate::app) fn new(stores: &Stores, clock: Clock) -> Self {
+        Self { records: stores.responses(), projects: stores.projects(), clock }
     }
 
     /// Sends the events of a response to a client until it has all of them, leaves, or has no more time. Then it can go on
-    /// with another request.
+    /// with another request, unless its project was archived meanwhile.
     pub(super) async fn follow(
         &self,
         key: &ResponseKey,
@@ -58,13 +59,27 @@ impl Follower {
                     let now = self.clock.now();
                     if watched_until <= now {
                         watched_until = now.plus_ms(WATCH_MS / 2);
-                        self.watch(key, now.plus_ms(WATCH_MS)).await;
+                        let ((), is_archived) =
+                            tokio::join!(self.watch(key, now.plus_ms(WATCH_MS)), self.is_archived(&key.project_id));
+                        if is_archived {
+                            return sender.interrupt("The project was archived.").await;
+                        }
                     }
                 }
                 Err(error) => tracing::warn!(error = %ErrorChain(&error), "events not read yet"),
             }
             POLL.wait(tried).await;
             tried += 1;
+        }
+    }
+
+    async fn is_archived(&self, project_id: &str) -> bool {
+        match self.projects.get(project_id).await {
+            Ok(project) => project.is_some_and(|project| project.archived_at.is_some()),
+            Err(error) => {
+                tracing::warn!(error = %ErrorChain(&error), "project of a followed response not read");
+                false
+            }
         }
     }
 

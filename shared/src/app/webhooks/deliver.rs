@@ -12,7 +12,7 @@ use super::require_receivers;
 use crate::app::error::Error;
 use crate::app::telemetry::{self, Telemetry, TelemetryEvent};
 use crate::app::worker_queues::WorkerQueues;
-use crate::data::{DeliveryRecords, EndpointRecords, Guard, MAX_DELAY, Stores};
+use crate::data::{DeliveryRecords, EndpointRecords, Guard, MAX_DELAY, ProjectRecords, Stores};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::id;
 use crate::model::message::DeliveryKey;
@@ -29,6 +29,7 @@ const _: () = assert!(LONGEST_MESSAGE_DELAY_MS == MAX_DELAY.as_secs() * 1_000);
 pub struct Deliverer {
     endpoints: EndpointRecords,
     deliveries: DeliveryRecords,
+    projects: ProjectRecords,
     queues: WorkerQueues,
     receivers: Option<Arc<dyn Receivers>>,
     clock: Clock,
@@ -40,6 +41,7 @@ impl Deliverer {
         Self {
             endpoints: stores.webhook_endpoints(),
             deliveries: stores.deliveries(),
+            projects: stores.projects(),
             queues: WorkerQueues(stores.queues.clone()),
             receivers,
             clock,
@@ -59,10 +61,14 @@ impl Deliverer {
     pub async fn deliver(&self, key: &DeliveryKey) -> Result<(), Error> {
         let receivers = require_receivers(self.receivers.as_deref())?;
         let now = self.clock.now();
-        let (delivery, endpoint) =
-            tokio::join!(self.deliveries.get(key, now), self.endpoints.get(&key.project_id, &key.endpoint_id));
+        let (delivery, endpoint, project) = tokio::join!(
+            self.deliveries.get(key, now),
+            self.endpoints.get(&key.project_id, &key.endpoint_id),
+            self.projects.get(&key.project_id)
+        );
         let Some(delivery) = delivery?.filter(|delivery| delivery.is_due(now)) else { return Ok(()) };
-        match deliverable_endpoint(&delivery, endpoint?) {
+        let is_archived = project?.is_some_and(|project| project.archived_at.is_some());
+        match deliverable_endpoint(&delivery, endpoint?, is_archived) {
             Ok(endpoint) => self.attempt(receivers, delivery, &endpoint, now).await,
             Err(reason) => self.fail(delivery, reason).await,
         }
@@ -184,7 +190,11 @@ impl Deliverer {
 fn deliverable_endpoint(
     delivery: &Delivery,
     endpoint: Option<WebhookEndpoint>,
+    is_archived: bool,
 ) -> Result<WebhookEndpoint, DeliveryFailure> {
+    if is_archived {
+        return Err(DeliveryFailure::ProjectArchived);
+    }
     let endpoint = endpoint.ok_or(DeliveryFailure::EndpointDeleted)?;
     match endpoint.status {
         EndpointStatus::Disabled(_) => Err(DeliveryFailure::EndpointDisabled),

@@ -24,6 +24,14 @@ pub enum CancelOutcome {
     Absent,
 }
 
+/// A page of background responses, newest first.
+#[derive(Debug, Clone)]
+pub struct JobPage {
+    pub records: Vec<ResponseRecord>,
+    /// The next page has the responses older than the one with this id; `None`: there is no next page.
+    pub next: Option<String>,
+}
+
 /// The background responses of all projects, seen from outside their runs.
 #[derive(Clone, Debug)]
 pub struct JobRecords(pub(in crate::data) Table);
@@ -81,21 +89,16 @@ impl JobRecords {
         Ok(self.0.update(keys::response(&seen.key), change).await?.into())
     }
 
-    /// Returns up to `limit` background responses of a project, newest first: those older than `before`.
-    pub async fn list(
-        &self,
-        project_id: &str,
-        before: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<ResponseRecord>, StoreError> {
+    /// Returns a page of up to `limit` background responses of a project: those older than `before`. It has fewer if
+    /// DynamoDB deleted some that expired.
+    pub async fn list(&self, project_id: &str, before: Option<&str>, limit: usize) -> Result<JobPage, StoreError> {
         let to = keys::job(project_id, before.unwrap_or("~"));
-        let mut states = Vec::new();
-        for pointer in &self.0.query_newest(&to.pk, &to.sk, limit).await? {
-            states.push(job_state(project_id, Reader(pointer).text("sk")?));
-        }
-        let mut records = self.load_records(states).await?;
+        let pointers = self.0.query_newest(&to.pk, &to.sk, limit).await?;
+        let ids = pointers.iter().map(|pointer| Reader(pointer).text("sk")).collect::<Result<Vec<_>, _>>()?;
+        let next = ids.last().filter(|_| ids.len() >= limit).cloned();
+        let mut records = self.load_records(ids.into_iter().map(|id| job_state(project_id, id)).collect()).await?;
         records.sort_by(|one, other| other.key.response_id.cmp(&one.key.response_id));
-        Ok(records)
+        Ok(JobPage { records, next })
     }
 
     /// Returns the background response with an id, if one of the projects has it.

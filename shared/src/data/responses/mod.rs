@@ -17,7 +17,7 @@ use bytes::Bytes;
 pub use ending::ResponseEnd;
 pub use erasing::Erasure;
 pub use events::EventReader;
-pub use jobs::{CancelOutcome, JobRecords};
+pub use jobs::{CancelOutcome, JobPage, JobRecords};
 pub use reading::StoredResponse;
 pub use record::ResponseRecord;
 pub use reservation::StoredReservation;

@@ -110,6 +110,7 @@ pub enum DeliveryFailure {
     Gone,
     EndpointDisabled,
     EndpointDeleted,
+    ProjectArchived,
 }
 
 impl DeliveryFailure {
@@ -120,13 +121,14 @@ impl DeliveryFailure {
             Self::Gone => "gone",
             Self::EndpointDisabled => "endpoint_disabled",
             Self::EndpointDeleted => "endpoint_deleted",
+            Self::ProjectArchived => "project_archived",
         }
     }
 
     /// The reason with that name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        let all = [Self::Exhausted, Self::Gone, Self::EndpointDisabled, Self::EndpointDeleted];
+        let all = [Self::Exhausted, Self::Gone, Self::EndpointDisabled, Self::EndpointDeleted, Self::ProjectArchived];
         all.into_iter().find(|reason| reason.name() == name)
     }
 }
