@@ -53,6 +53,7 @@ fn admin(components: &Components) -> Router {
         components.service_accounts(),
         components.job_admin(),
         components.target_states(),
+        components.audit_log(),
     )
 }
 

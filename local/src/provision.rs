@@ -31,7 +31,7 @@ pub(crate) async fn provision_trial(
 /// # Errors
 /// If the table fails.
 pub async fn provision_project(stores: &Stores, project: &Project) -> Result<(), StoreError> {
-    match stores.projects().create(project).await? {
+    match stores.projects().create(project, None).await? {
         // Refused: the project exists, and may have been changed since. It stays as it is.
         WriteOutcome::Written | WriteOutcome::Refused => Ok(()),
     }
@@ -65,7 +65,7 @@ pub async fn provision_key(stores: &Stores, clock: &Clock, key: &ApiKeySecret, n
         limits: Limits::default(),
         revision: 1,
     };
-    match api_keys.create_service_account(&account, &stored).await? {
+    match api_keys.create_service_account(&account, &stored, &[]).await? {
         // Refused: another process provisioned the same key since the look-up, so it is valid.
         WriteOutcome::Written | WriteOutcome::Refused => Ok(()),
     }

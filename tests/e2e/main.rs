@@ -4,6 +4,7 @@
 mod admission;
 mod breakers;
 mod archive;
+mod audit;
 mod cache;
 mod conversations;
 mod deployment;

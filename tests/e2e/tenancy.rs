@@ -28,7 +28,7 @@ enum For {
 /// Route, whom it serves, and a body that it takes, or the query of a `GET`.
 type Row = (&'static str, For, &'static str);
 
-const ROWS: [Row; 63] = [
+const ROWS: [Row; 64] = [
     ("GET /healthz", For::Everybody, ""),
     ("POST /v1/chat/completions", For::Project, r#"{"model":"priced","messages":[{"role":"user","content":"Hi"}]}"#),
     ("POST /v1/completions", For::Project, r#"{"model":"priced","prompt":"Hi"}"#),
@@ -93,6 +93,7 @@ const ROWS: [Row; 63] = [
         For::Admin,
         r#"{"max_requests_per_1_minute":9}"#,
     ),
+    ("GET /v1/organization/audit_logs", For::Admin, ""),
     ("GET /v1/organization/jobs", For::Admin, ""),
     ("GET /v1/organization/jobs/{id}", For::Admin, ""),
     ("POST /v1/organization/jobs/{id}/cancel", For::Admin, ""),

@@ -82,7 +82,7 @@ const NEEDS_KEY: &str =
     "A service account is made with its key and cannot be without one; leave `create_service_account_only` out.";
 
 pub(crate) async fn create(
-    _: Admin,
+    admin: Admin,
     State(accounts): State<Arc<ServiceAccounts>>,
     Path(project_id): Path<String>,
     Input(body): Input<CreateBody>,
@@ -92,7 +92,7 @@ pub(crate) async fn create(
     }
     let name = Name::try_from(body.name)?;
     let limits = wire::parse_limits(body.limits)?.apply(Limits::default());
-    Ok(Json(accounts.create(&project_id, name, limits).await?.into()))
+    Ok(Json(accounts.create(&project_id, name, limits, admin.actor()).await?.into()))
 }
 
 pub(crate) async fn list(
@@ -114,10 +114,10 @@ pub(crate) async fn retrieve(
 }
 
 pub(crate) async fn delete(
-    _: Admin,
+    admin: Admin,
     State(accounts): State<Arc<ServiceAccounts>>,
     Path((project_id, id)): Path<(String, String)>,
 ) -> Result<Json<Deleted>, Rejection> {
-    accounts.delete(&project_id, &id).await?;
+    accounts.delete(&project_id, &id, admin.actor()).await?;
     Ok(Json(Deleted { object: "organization.project.service_account.deleted", id, deleted: true }))
 }

@@ -67,11 +67,11 @@ pub(crate) async fn retrieve(
 }
 
 pub(crate) async fn cancel(
-    _: Admin,
+    admin: Admin,
     State(jobs): State<Arc<JobAdmin>>,
     Path(id): Path<String>,
 ) -> Result<Json<JobObject>, Rejection> {
-    Ok(Json(jobs.cancel(&id).await?.into()))
+    Ok(Json(jobs.cancel(&id, admin.actor()).await?.into()))
 }
 
 #[derive(Serialize)]
@@ -132,12 +132,12 @@ pub(crate) struct Replayed {
 }
 
 pub(crate) async fn replay(
-    _: Admin,
+    admin: Admin,
     State(jobs): State<Arc<JobAdmin>>,
     Input(body): Input<Replay>,
 ) -> Result<Json<Replayed>, Rejection> {
     let queue = parse_queue(&body.queue)?;
-    let replayed = jobs.replay_dead_letters(queue, body.ids.as_deref()).await?;
+    let replayed = jobs.replay_dead_letters(queue, body.ids.as_deref(), admin.actor()).await?;
     Ok(Json(Replayed { object: "organization.dead_letters.replay", replayed }))
 }
 

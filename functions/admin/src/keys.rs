@@ -87,20 +87,21 @@ pub(crate) struct UpdateBody {
 }
 
 pub(crate) async fn update(
-    _: Admin,
+    admin: Admin,
     State(accounts): State<Arc<ServiceAccounts>>,
     Path((project_id, id)): Path<(String, String)>,
     Input(body): Input<UpdateBody>,
 ) -> Result<Json<KeyObject>, Rejection> {
-    let (project, key) = accounts.limit_api_key(&project_id, &id, wire::parse_limits(body.limits)?).await?;
+    let limits = wire::parse_limits(body.limits)?;
+    let (project, key) = accounts.limit_api_key(&project_id, &id, limits, admin.actor()).await?;
     Ok(Json(KeyObject::new(&project, key)))
 }
 
 pub(crate) async fn delete(
-    _: Admin,
+    admin: Admin,
     State(accounts): State<Arc<ServiceAccounts>>,
     Path((project_id, id)): Path<(String, String)>,
 ) -> Result<Json<Deleted>, Rejection> {
-    accounts.revoke_api_key(&project_id, &id).await?;
+    accounts.revoke_api_key(&project_id, &id, admin.actor()).await?;
     Ok(Json(Deleted { object: "organization.project.api_key.deleted", id, deleted: true }))
 }

@@ -1,7 +1,8 @@
-//! The admin API: projects with their limits, service accounts and API keys, background jobs, and the health of targets.
-//! Every route requires the admin key.
+//! The admin API: projects with their limits, service accounts and API keys, background jobs, the health of targets, and
+//! the log of all changes that are made here. Every route requires the admin key.
 
 mod accounts;
+mod audit;
 mod jobs;
 mod keys;
 mod limits;
@@ -15,7 +16,7 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::{get, post};
 use shared::app::projects::{Projects, ServiceAccounts};
-use shared::app::{Auth, JobAdmin, TargetStates};
+use shared::app::{AuditLog, Auth, JobAdmin, TargetStates};
 
 #[derive(Clone, FromRef)]
 struct AdminApi {
@@ -24,6 +25,7 @@ struct AdminApi {
     service_accounts: Arc<ServiceAccounts>,
     jobs: Arc<JobAdmin>,
     targets: Arc<TargetStates>,
+    audit_log: Arc<AuditLog>,
 }
 
 /// The routes of this function.
@@ -33,6 +35,7 @@ pub fn router(
     service_accounts: Arc<ServiceAccounts>,
     jobs: Arc<JobAdmin>,
     targets: Arc<TargetStates>,
+    audit_log: Arc<AuditLog>,
 ) -> Router {
     let project = Router::new()
         .route("/", get(projects::retrieve).post(projects::update))
@@ -49,6 +52,7 @@ pub fn router(
         .route("/rate_limits/{rate_limit_id}", post(limits::set_rate_limit));
     Router::new()
         .route("/v1/organization/projects", get(projects::list).post(projects::create))
+        .route("/v1/organization/audit_logs", get(audit::list))
         .route("/v1/organization/jobs", get(jobs::list))
         .route("/v1/organization/jobs/{id}", get(jobs::retrieve))
         .route("/v1/organization/jobs/{id}/cancel", post(jobs::cancel))
@@ -56,5 +60,5 @@ pub fn router(
         .route("/v1/organization/dead_letters", get(jobs::dead_letters))
         .route("/v1/organization/dead_letters/replay", post(jobs::replay))
         .nest("/v1/organization/projects/{project_id}", project)
-        .with_state(AdminApi { auth, projects, service_accounts, jobs, targets })
+        .with_state(AdminApi { auth, projects, service_accounts, jobs, targets, audit_log })
 }

@@ -96,24 +96,24 @@ pub(crate) async fn spend_limit(
 }
 
 pub(crate) async fn set_spend_limit(
-    _: Admin,
+    admin: Admin,
     State(projects): State<Arc<Projects>>,
     Path(project_id): Path<String>,
     Input(body): Input<SpendLimitBody>,
 ) -> Result<Json<SpendLimit>, Rejection> {
     let budget = body.budget()?;
-    projects
-        .update(&project_id, &limits_patch(LimitsPatch { budget: Patch::Set(budget), ..LimitsPatch::default() }))
-        .await?;
+    let patch = limits_patch(LimitsPatch { budget: Patch::Set(budget), ..LimitsPatch::default() });
+    projects.update(&project_id, &patch, admin.actor()).await?;
     Ok(Json(SpendLimit::of(budget)))
 }
 
 pub(crate) async fn delete_spend_limit(
-    _: Admin,
+    admin: Admin,
     State(projects): State<Arc<Projects>>,
     Path(project_id): Path<String>,
 ) -> Result<Json<SpendLimitDeleted>, Rejection> {
-    projects.update(&project_id, &limits_patch(LimitsPatch { budget: Patch::Clear, ..LimitsPatch::default() })).await?;
+    let patch = limits_patch(LimitsPatch { budget: Patch::Clear, ..LimitsPatch::default() });
+    projects.update(&project_id, &patch, admin.actor()).await?;
     Ok(Json(SpendLimitDeleted { object: "project.spend_limit.deleted", deleted: true }))
 }
 
@@ -196,7 +196,7 @@ pub(crate) async fn rate_limits(
 }
 
 pub(crate) async fn set_rate_limit(
-    _: Admin,
+    admin: Admin,
     State(projects): State<Arc<Projects>>,
     Path((project_id, id)): Path<(String, String)>,
     Input(body): Input<RateLimitBody>,
@@ -204,6 +204,6 @@ pub(crate) async fn set_rate_limit(
     if id != RATE_LIMIT {
         return Err(Error::NotFound { kind: "rate limit", id }.into());
     }
-    let project = projects.update(&project_id, &limits_patch(body.patch()?)).await?;
+    let project = projects.update(&project_id, &limits_patch(body.patch()?), admin.actor()).await?;
     Ok(Json(project.limits.into()))
 }

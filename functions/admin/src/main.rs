@@ -14,6 +14,7 @@ async fn main() -> Result<(), lambda_http::Error> {
         components.service_accounts(),
         components.job_admin(),
         components.target_states(),
+        components.audit_log(),
     );
     lambda::run(router, &config, telemetry).await
 }

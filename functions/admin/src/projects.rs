@@ -11,7 +11,7 @@ use shared::model::patch::Patch;
 use shared::model::project::{Limits, Name, Policy, Project};
 use shared::model::project_patch::ProjectPatch;
 
-use crate::wire::{self, LimitsBody, LimitsObject, PolicyBody};
+use crate::wire::{self, LimitsBody, PolicyBody};
 
 #[derive(Serialize)]
 pub(crate) struct ProjectObject {
@@ -22,7 +22,7 @@ pub(crate) struct ProjectObject {
     archived_at: Option<u64>,
     status: &'static str,
     external_key_id: Option<String>,
-    limits: LimitsObject,
+    limits: Limits,
     policy: Policy,
 }
 
@@ -36,7 +36,7 @@ impl From<Project> for ProjectObject {
             archived_at: project.archived_at,
             status: if project.archived_at.is_some() { "archived" } else { "active" },
             external_key_id: None,
-            limits: project.limits.into(),
+            limits: project.limits,
             policy: project.policy,
         }
     }
@@ -62,7 +62,7 @@ pub(crate) struct UpdateBody {
 }
 
 pub(crate) async fn create(
-    _: Admin,
+    admin: Admin,
     State(projects): State<Arc<Projects>>,
     Input(body): Input<CreateBody>,
 ) -> Result<Json<ProjectObject>, Rejection> {
@@ -71,7 +71,7 @@ pub(crate) async fn create(
         limits: wire::parse_limits(body.limits)?.apply(Limits::default()),
         policy: wire::parse_policy(body.policy)?.apply(&Policy::default()),
     };
-    Ok(Json(projects.create(new).await?.into()))
+    Ok(Json(projects.create(new, admin.actor()).await?.into()))
 }
 
 pub(crate) async fn list(
@@ -92,7 +92,7 @@ pub(crate) async fn retrieve(
 }
 
 pub(crate) async fn update(
-    _: Admin,
+    admin: Admin,
     State(projects): State<Arc<Projects>>,
     Path(id): Path<String>,
     Input(body): Input<UpdateBody>,
@@ -102,13 +102,13 @@ pub(crate) async fn update(
         limits: wire::parse_limits(body.limits)?,
         policy: wire::parse_policy(body.policy)?,
     };
-    Ok(Json(projects.update(&id, &patch).await?.into()))
+    Ok(Json(projects.update(&id, &patch, admin.actor()).await?.into()))
 }
 
 pub(crate) async fn archive(
-    _: Admin,
+    admin: Admin,
     State(projects): State<Arc<Projects>>,
     Path(id): Path<String>,
 ) -> Result<Json<ProjectObject>, Rejection> {
-    Ok(Json(projects.archive(&id).await?.into()))
+    Ok(Json(projects.archive(&id, admin.actor()).await?.into()))
 }

@@ -1,29 +1,12 @@
-//! The JSON of a project's `limits` and `policy`, which OpenAI's projects do not have, and the ranges of their values.
+//! The JSON of a project's `limits` and `policy` in requests, which OpenAI's projects do not have, and the ranges of their
+//! values.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use shared::model::invalid::Invalid;
 use shared::model::money::MicroUsd;
 use shared::model::patch::Patch;
-use shared::model::project::{Limits, MAX_CACHE_TTL_SECONDS};
+use shared::model::project::MAX_CACHE_TTL_SECONDS;
 use shared::model::project_patch::{LimitsPatch, PolicyPatch};
-
-/// The limits in an answer; `null` means no limit.
-#[derive(Serialize)]
-pub(crate) struct LimitsObject {
-    requests_per_minute: Option<u64>,
-    tokens_per_minute: Option<u64>,
-    budget_usd_per_month: Option<f64>,
-}
-
-impl From<Limits> for LimitsObject {
-    fn from(limits: Limits) -> Self {
-        Self {
-            requests_per_minute: limits.requests_per_minute,
-            tokens_per_minute: limits.tokens_per_minute,
-            budget_usd_per_month: limits.budget.map(MicroUsd::dollars),
-        }
-    }
-}
 
 /// The limits in a request: an absent field keeps a limit, `null` removes it.
 #[derive(Deserialize)]

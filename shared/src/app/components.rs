@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::admission::Admission;
+use super::audit::AuditLog;
 use super::auth::{AdminKey, Auth};
 use super::cache::ResponseCache;
 use super::calls::Calls;
@@ -205,11 +206,17 @@ impl Components {
             projects: self.stores().projects(),
             queues: self.stores().queues.clone(),
             canceller: self.parts.canceller(),
+            audit: self.stores().audit(),
+            clock: self.clock().clone(),
         })
     }
 
     pub fn target_states(&self) -> Arc<TargetStates> {
         Arc::new(TargetStates::new(self.stores(), self.models(), self.clock().clone()))
+    }
+
+    pub fn audit_log(&self) -> Arc<AuditLog> {
+        Arc::new(AuditLog::new(self.stores(), self.clock().clone()))
     }
 
     pub fn usage_reports(&self) -> Arc<UsageReports> {

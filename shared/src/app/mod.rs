@@ -2,6 +2,7 @@
 
 mod admission;
 mod answer;
+mod audit;
 mod auth;
 mod cache;
 mod calls;
@@ -27,6 +28,7 @@ pub use crate::model::error_chain::ErrorChain;
 pub use crate::model::meter::{Limit, Rate, RateStatus, Refusal};
 pub use crate::model::page::{Cursor, Page};
 pub use answer::{CallAnswer, CallMetadata, FinalUsage};
+pub use audit::AuditLog;
 pub use auth::Auth;
 pub use cache::{CacheControl, CacheOutcome};
 pub use calls::{CallRequest, Calls};

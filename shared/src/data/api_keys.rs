@@ -1,11 +1,13 @@
 //! Service accounts and their API keys. The table has each key twice: under its hash, and in its project's list.
 
+use super::audit::entry_write;
 use super::change::{Write, WriteOutcome};
 use super::error::StoreError;
 use super::item::{Item, Reader, number, text};
 use super::keys::{self, Key};
 use super::projects::{insert_limits, read_limits};
 use super::table::Table;
+use crate::model::audit::AuditEntry;
 use crate::model::id::Fingerprint;
 use crate::model::project::{ApiKey, ServiceAccount};
 
@@ -19,14 +21,17 @@ impl ApiKeys {
         self.0.transact(key_writes(key).into()).await
     }
 
-    /// Stores a new service account and its key, or neither. `Refused`: one of them exists.
+    /// Stores a new service account and its key with the entries in the audit log, or nothing. `Refused`: one of them
+    /// exists.
     pub async fn create_service_account(
         &self,
         account: &ServiceAccount,
         key: &ApiKey,
+        audited: &[AuditEntry],
     ) -> Result<WriteOutcome, StoreError> {
         let [by_hash, listed] = key_writes(key);
-        self.0.transact(vec![Write::Create(account_item(account)), by_hash, listed]).await
+        let writes = [Write::Create(account_item(account)), by_hash, listed];
+        self.0.transact(writes.into_iter().chain(audited.iter().map(entry_write)).collect()).await
     }
 
     /// Returns a service account of a project by its id.
@@ -40,9 +45,15 @@ impl ApiKeys {
         items.iter().map(read_account).collect()
     }
 
-    /// Deletes a service account. The caller must delete its keys first.
-    pub async fn delete_service_account(&self, account: &ServiceAccount) -> Result<(), StoreError> {
-        self.0.delete(keys::service_account(&account.project_id, &account.id)).await
+    /// Deletes a service account, with an entry in the audit log. The caller must delete its keys first. `Refused`: it does
+    /// not exist, or another transaction came first.
+    pub async fn delete_service_account(
+        &self,
+        account: &ServiceAccount,
+        audited: &AuditEntry,
+    ) -> Result<WriteOutcome, StoreError> {
+        let account = keys::service_account(&account.project_id, &account.id);
+        self.0.transact(vec![Write::Remove(account), entry_write(audited)]).await
     }
 
     /// Returns the key with a hash.
@@ -61,20 +72,22 @@ impl ApiKeys {
         self.0.get(keys::project_api_key(project_id, id)).await?.map(|item| read_key(&item)).transpose()
     }
 
-    /// Replaces a key. `Refused`: the table does not have the revision just before `key.revision`, or the key is revoked.
-    pub async fn replace(&self, key: &ApiKey) -> Result<WriteOutcome, StoreError> {
+    /// Replaces a key, with an entry in the audit log. `Refused`: the table does not have the revision just before
+    /// `key.revision`, or the key is revoked.
+    pub async fn replace(&self, key: &ApiKey, audited: &AuditEntry) -> Result<WriteOutcome, StoreError> {
         let before = key.revision.saturating_sub(1);
         // Without the condition, a change that another caller made meanwhile would be lost, or a revoked key would return.
         let unchanged = || vec![(":before", number(before))];
         let writes = places(key).map(|place| Write::PutIf(key_item(place, key), "revision = :before", unchanged()));
-        self.0.transact(writes.into()).await
+        self.0.transact(writes.into_iter().chain([entry_write(audited)]).collect()).await
     }
 
-    /// Deletes a key: its item under the hash first, so that the key stops working even if the second delete fails.
-    /// If it fails, another call finishes the work.
-    pub async fn delete(&self, key: &ApiKey) -> Result<(), StoreError> {
-        self.0.delete(keys::api_key(key.hash.as_str())).await?;
-        self.0.delete(keys::project_api_key(&key.project_id, &key.id)).await
+    /// Deletes both items of a key, with an entry in the audit log. `Refused`: the key does not exist, or another
+    /// transaction came first.
+    pub async fn delete(&self, key: &ApiKey, audited: &AuditEntry) -> Result<WriteOutcome, StoreError> {
+        let by_hash = Write::Delete(keys::api_key(key.hash.as_str()));
+        let listed = Write::Remove(keys::project_api_key(&key.project_id, &key.id));
+        self.0.transact(vec![by_hash, listed, entry_write(audited)]).await
     }
 }
 

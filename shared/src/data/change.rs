@@ -126,6 +126,9 @@ pub(super) enum Write {
     /// Puts an item if the one that it replaces fulfils the condition.
     PutIf(Item, &'static str, Vec<(&'static str, AttributeValue)>),
     Change(Key, Change),
+    Delete(Key),
+    /// Deletes an item; refuses if it does not exist.
+    Remove(Key),
     /// Writes nothing; refuses if the item does not fulfil the condition at the time of the other writes.
     Check(Key, &'static str, Vec<(&'static str, AttributeValue)>),
 }

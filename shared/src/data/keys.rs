@@ -62,6 +62,13 @@ pub(super) fn project_work(WorkKey { project_id, kind }: &WorkKey) -> Key {
 
 pub(super) const WORK_PREFIX: &str = "WORK#";
 
+/// `pk = AUDIT`, `sk = <entry id>`: ids are ordered, so one query lists the audit log by time.
+pub(super) fn audit_entry(id: &str) -> Key {
+    key(AUDIT.to_owned(), id)
+}
+
+pub(super) const AUDIT: &str = "AUDIT";
+
 /// `pk = PROJECTS`, `sk = <created_at, 10 digits>#<id>`: one query lists the projects, oldest first.
 pub(super) fn project_listing(created_at: u64, id: &str) -> Key {
     key(PROJECTS.to_owned(), format!("{created_at:010}#{id}"))

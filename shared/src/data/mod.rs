@@ -3,6 +3,7 @@
 //! Each kind of item has one type, which owns its part of the table. [`Stores`] makes them.
 
 mod api_keys;
+mod audit;
 mod bodies;
 mod breakers;
 mod bucket;
@@ -26,6 +27,7 @@ mod usage_counters;
 mod webhook_endpoints;
 
 pub use api_keys::ApiKeys;
+pub use audit::AuditRecords;
 pub use breakers::{BreakerRecords, BreakerState, Probe};
 pub use bucket::Bucket;
 pub use cache::{CacheEntries, CacheEntry};
@@ -68,6 +70,11 @@ impl Stores {
     #[must_use]
     pub fn api_keys(&self) -> ApiKeys {
         ApiKeys(self.table.clone())
+    }
+
+    #[must_use]
+    pub fn audit(&self) -> AuditRecords {
+        AuditRecords(self.table.clone())
     }
 
     #[must_use]

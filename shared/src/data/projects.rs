@@ -1,11 +1,13 @@
 //! Projects: one profile each, and one list of all.
 
+use super::audit::entry_write;
 use super::change::{Write, WriteOutcome};
 use super::error::StoreError;
 use super::item::{Item, Reader, insert_present, number, text};
 use super::keys;
 use super::project_work::{ProjectWork, begin_write};
 use super::table::Table;
+use crate::model::audit::AuditEntry;
 use crate::model::money::MicroUsd;
 use crate::model::project::{Limits, Policy, Project};
 
@@ -14,19 +16,27 @@ use crate::model::project::{Limits, Policy, Project};
 pub struct ProjectRecords(pub(super) Table);
 
 impl ProjectRecords {
-    /// Stores a new project and its entry in the list, or neither. `Refused`: its id is taken.
-    pub async fn create(&self, project: &Project) -> Result<WriteOutcome, StoreError> {
+    /// Stores a new project, its entry in the list and the one in the audit log, or none of them. `Refused`: its id is
+    /// taken.
+    pub async fn create(&self, project: &Project, audited: Option<&AuditEntry>) -> Result<WriteOutcome, StoreError> {
         let listing = keys::project_listing(project.created_at, &project.id).with([("project_id", text(&project.id))]);
-        self.0.transact(vec![Write::Create(to_item(project)), Write::Create(listing)]).await
+        let writes = [Write::Create(to_item(project)), Write::Create(listing)];
+        self.0.transact(writes.into_iter().chain(audited.map(entry_write)).collect()).await
     }
 
-    /// Replaces a project, and begins the work that the change asks for. `Refused`: the table does not have the revision
-    /// just before `project.revision`, or another transaction came first.
-    pub async fn replace(&self, project: &Project, work: Option<&ProjectWork>) -> Result<WriteOutcome, StoreError> {
+    /// Replaces a project, writes the entry in the audit log, and begins the work that the change asks for. `Refused`: the
+    /// table does not have the revision just before `project.revision`, or another transaction came first.
+    pub async fn replace(
+        &self,
+        project: &Project,
+        audited: &AuditEntry,
+        work: Option<&ProjectWork>,
+    ) -> Result<WriteOutcome, StoreError> {
         let before = number(project.revision.saturating_sub(1));
         // Without the condition, a change that another caller made meanwhile would be lost.
         let replacement = Write::PutIf(to_item(project), "revision = :before", vec![(":before", before)]);
-        self.0.transact(std::iter::once(replacement).chain(work.map(begin_write)).collect()).await
+        let writes = [replacement, entry_write(audited)];
+        self.0.transact(writes.into_iter().chain(work.map(begin_write)).collect()).await
     }
 
     /// Returns a project by its id.

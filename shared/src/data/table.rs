@@ -11,8 +11,8 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 use aws_sdk_dynamodb::types::{
-    AttributeValue, ConditionCheck, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
-    Update,
+    AttributeValue, ConditionCheck, Delete, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure,
+    TransactWriteItem, Update,
 };
 
 use super::change::{Change, Returning, UpdateOutcome, Write, WriteOutcome};
@@ -169,6 +169,7 @@ impl Table {
     fn transaction_item(&self, write: Write) -> Result<TransactWriteItem, BuildError> {
         let item = TransactWriteItem::builder();
         let put = |new| Put::builder().table_name(self.name()).set_item(Some(new));
+        let delete = |key: Key| Delete::builder().table_name(self.name()).set_key(Some(key.into_item()));
         let item = match write {
             Write::Create(new) => item.put(put(new).condition_expression(NOT_THERE).build()?),
             Write::Put(new) => item.put(put(new).build()?),
@@ -186,6 +187,8 @@ impl Table {
                     .set_expression_attribute_names(to_map(change.names));
                 item.update(update.build()?)
             }
+            Write::Delete(key) => item.delete(delete(key).build()?),
+            Write::Remove(key) => item.delete(delete(key).condition_expression(THERE).build()?),
             Write::Check(key, condition, values) => {
                 let check = ConditionCheck::builder()
                     .table_name(self.name())
@@ -229,7 +232,8 @@ impl Table {
         self.query(pk, prefix, &format!("{prefix}{}", char::MAX)).await
     }
 
-    fn query_between(&self, pk: &str, from: &str, to: &str) -> QueryFluentBuilder {
+    /// A consistent query of the items of a partition whose sort key lies between `from` and `to`, both included.
+    pub(super) fn query_between(&self, pk: &str, from: &str, to: &str) -> QueryFluentBuilder {
         self.query_where(pk, "pk = :pk AND sk BETWEEN :from AND :to")
             .expression_attribute_values(":from", text(from))
             .expression_attribute_values(":to", text(to))
@@ -248,6 +252,8 @@ impl Table {
 
 /// Without this condition a put would replace an item that another caller made.
 const NOT_THERE: &str = "attribute_not_exists(pk)";
+/// Without this condition two callers would both delete an item, and both say that they did.
+const THERE: &str = "attribute_exists(pk)";
 
 /// A transaction over a meter takes milliseconds.
 const CONFLICT_TRIES: u32 = 10;

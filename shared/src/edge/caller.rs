@@ -5,9 +5,13 @@ use std::sync::Arc;
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use lambda_http::RequestExt as _;
+use lambda_http::request::RequestContext;
 
+use super::log::RequestId;
 use super::reject::Rejection;
 use crate::app::Auth;
+use crate::model::audit::Actor;
 use crate::model::project::Caller;
 
 /// The token of `Authorization: Bearer <token>`; `None` if there is none or it is empty.
@@ -33,9 +37,20 @@ where
     }
 }
 
-/// Proof that the request carried the admin key.
-#[derive(Debug, Clone, Copy)]
-pub struct Admin(());
+/// Proof that the request carried the admin key. It says who makes the change that the request asks for.
+#[derive(Debug, Clone)]
+pub struct Admin(Actor);
+
+impl Admin {
+    /// Who sent the request, for the audit log.
+    #[must_use]
+    pub fn actor(&self) -> &Actor {
+        &self.0
+    }
+}
+
+/// The id of the deployment's admin key, in the audit log.
+const ADMIN_KEY_ID: &str = "admin";
 
 impl<S> FromRequestParts<S> for Admin
 where
@@ -46,7 +61,17 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
         Arc::<Auth>::from_ref(state).identify_admin(bearer(&parts.headers)).await?;
-        Ok(Self(()))
+        let request_id = parts.extensions.get::<RequestId>().map(|RequestId(id)| id.clone()).unwrap_or_default();
+        Ok(Self(Actor { key_id: ADMIN_KEY_ID.to_owned(), address: source_address(parts), request_id }))
+    }
+}
+
+/// The address that API Gateway got the request from; `None` where no API Gateway is.
+fn source_address(parts: &Parts) -> Option<String> {
+    match parts.request_context_ref()? {
+        RequestContext::ApiGatewayV1(context) => context.identity.source_ip.clone(),
+        RequestContext::ApiGatewayV2(context) => context.http.source_ip.clone(),
+        _ => None,
     }
 }
 

@@ -28,9 +28,14 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PROCESSING: HeaderName = HeaderName::from_static("openai-processing-ms");
 const VERSION: HeaderName = HeaderName::from_static("openai-version");
 
+/// The id of a request, for its handler.
+#[derive(Clone)]
+pub(super) struct RequestId(pub(super) String);
+
 /// Gives the request an id and a span, times it, and logs it when its body has ended or the client has left.
-pub(super) async fn log(request: Request, next: Next) -> Response {
+pub(super) async fn log(mut request: Request, next: Next) -> Response {
     let mut line = Line::begin(&request);
+    request.extensions_mut().insert(RequestId(line.request_id.clone()));
     let mut response = next.run(request).with_context(line.span.clone()).await;
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&line.request_id) {

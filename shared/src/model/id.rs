@@ -28,6 +28,12 @@ pub fn new_ordered(prefix: &str, now: Timestamp) -> String {
     format!("{prefix}{}{}", time_digits(now), random(16))
 }
 
+/// The begin of the identifiers that [`new_ordered`] makes at a time. All earlier ones sort before it.
+#[must_use]
+pub fn ordered_prefix(prefix: &str, time: Timestamp) -> String {
+    format!("{prefix}{}", time_digits(time))
+}
+
 /// 8 letters and digits that sort by time.
 fn time_digits(time: Timestamp) -> String {
     let mut left = time.0;

@@ -1,6 +1,6 @@
 //! Projects (weir's tenants), their limits and policies, and their keys.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::id;
 use super::id::Fingerprint;
@@ -47,12 +47,18 @@ impl From<Name> for String {
 }
 
 /// The limits of a project or an API key. `None` means no limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Limits {
     pub requests_per_minute: Option<u64>,
     pub tokens_per_minute: Option<u64>,
     /// Per calendar month in UTC.
+    #[serde(rename = "budget_usd_per_month", serialize_with = "in_dollars")]
     pub budget: Option<MicroUsd>,
+}
+
+#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
+fn in_dollars<S: Serializer>(budget: &Option<MicroUsd>, serializer: S) -> Result<S::Ok, S::Error> {
+    budget.map(MicroUsd::dollars).serialize(serializer)
 }
 
 /// The settings for a project's requests.

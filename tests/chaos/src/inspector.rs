@@ -49,7 +49,7 @@ impl Inspector {
 
     #[expect(clippy::expect_used, reason = "no fault strikes the inspector")]
     pub(crate) async fn create_project(&self, project: &Project) {
-        let created = self.stores.projects().create(project).await;
+        let created = self.stores.projects().create(project, None).await;
         assert!(created.expect("the project is created").is_written());
     }
 

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use shared::data::{Conversation, ConversationKey, NewItem, NewResponse, ResponseRecord};
+use shared::model::audit::{AUDIT_ID, Actor, AuditAction, AuditEntry};
+use shared::model::clock::Timestamp;
 use shared::model::message::ResponseKey;
 use shared::model::object::Object;
 use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project, ServiceAccount};
@@ -110,8 +112,8 @@ fn blotted(body: &str) -> String {
 }
 
 impl TestApp {
-    /// Stores the data that recorded events need: one project with one key of one service account, a conversation with two items, a
-    /// response that has ended, and one that waits in the background.
+    /// Stores the data that recorded events need: one project with one key of one service account, an entry of the audit
+    /// log, a conversation with two items, a response that has ended, and one that waits in the background.
     pub async fn provision_recorded(&self) {
         let key = ApiKeySecret::parse(KEY).unwrap();
         let created_at = self.clock.now().seconds();
@@ -128,7 +130,7 @@ impl TestApp {
         let stored = ApiKey {
             id: "key_1".to_owned(),
             hash: key.hash(),
-            project_id: project.id,
+            project_id: project.id.clone(),
             name: "backend".to_owned(),
             redacted_value: key.redact(),
             created_at,
@@ -142,10 +144,20 @@ impl TestApp {
             name: "backend".to_owned(),
             created_at,
         };
-        let written = self.stores.api_keys().create_service_account(&account, &stored).await.unwrap();
+        let written = self.stores.api_keys().create_service_account(&account, &stored, &[]).await.unwrap();
         assert!(written.is_written(), "the key is new");
+        self.stores.audit().put(&recorded_entry(&project, self.clock.now())).await.unwrap();
         store_responses(self, key.project_id()).await;
     }
+}
+
+/// An entry of the audit log.
+fn recorded_entry(project: &Project, at: Timestamp) -> AuditEntry {
+    let actor =
+        Actor { key_id: "admin".to_owned(), address: Some("203.0.113.7".to_owned()), request_id: "req_1".to_owned() };
+    let entry = AuditEntry::new(&actor, AuditAction::ProjectUpdated, &project.id, at).in_project(project);
+    let entry = entry.with_change(json!({"name": "Event"}), json!({"name": project.name}));
+    AuditEntry { id: format!("{AUDIT_ID}0"), ..entry }
 }
 
 /// A conversation with two items, a response that has ended, and one that waits in the background.

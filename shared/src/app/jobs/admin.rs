@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
+use serde_json::{Value, json};
+
 use super::Canceller;
 use crate::app::error::Error;
 use crate::app::projects::load_project;
-use crate::data::{DeadLetter, JobRecords, ProjectRecords, Queue, Queues, ResponseRecord};
+use crate::data::{AuditRecords, DeadLetter, JobRecords, ProjectRecords, Queue, Queues, ResponseRecord};
+use crate::model::audit::{Actor, AuditAction, AuditEntry};
+use crate::model::clock::Clock;
 use crate::model::page::{Cursor, Page};
+use crate::model::project::Project;
 use crate::model::response::Status;
 
 /// Jobs of a project that one request looks through.
@@ -21,6 +26,8 @@ pub struct JobAdmin {
     pub(in crate::app) projects: ProjectRecords,
     pub(in crate::app) queues: Queues,
     pub(in crate::app) canceller: Arc<Canceller>,
+    pub(in crate::app) audit: AuditRecords,
+    pub(in crate::app) clock: Clock,
 }
 
 impl JobAdmin {
@@ -68,18 +75,31 @@ impl JobAdmin {
     /// # Errors
     /// `NotFound`.
     pub async fn get(&self, response_id: &str) -> Result<ResponseRecord, Error> {
+        self.find(response_id).await.map(|(_, record)| record)
+    }
+
+    async fn find(&self, response_id: &str) -> Result<(Project, ResponseRecord), Error> {
         let projects = self.projects.list().await?;
         let ids: Vec<&str> = projects.iter().map(|project| project.id.as_str()).collect();
         let found = self.jobs.find(&ids, response_id).await?;
-        found.ok_or_else(|| Error::not_found("job", response_id))
+        let not_found = || Error::not_found("job", response_id);
+        let record = found.ok_or_else(not_found)?;
+        let project = projects.into_iter().find(|project| project.id == record.key.project_id);
+        Ok((project.ok_or_else(not_found)?, record))
     }
 
     /// Cancels a background response of any project.
     ///
     /// # Errors
     /// `NotFound`; `Invalid` if it has ended.
-    pub async fn cancel(&self, response_id: &str) -> Result<ResponseRecord, Error> {
-        let ResponseRecord { key, .. } = self.get(response_id).await?;
+    pub async fn cancel(&self, response_id: &str, by: &Actor) -> Result<ResponseRecord, Error> {
+        let (project, ResponseRecord { key, status, .. }) = self.find(response_id).await?;
+        if !status.is_terminal() {
+            // The entry comes first, because a cancellation is no transaction: no change is without an entry.
+            let entry = AuditEntry::new(by, AuditAction::JobCancelled, response_id, self.clock.now());
+            let (before, after) = (json!({"status": status.name()}), json!({"status": Status::Cancelled.name()}));
+            self.audit.put(&entry.in_project(&project).with_change(before, after)).await?;
+        }
         self.canceller.cancel(&key).await?;
         self.get(&key.response_id).await
     }
@@ -90,7 +110,14 @@ impl JobAdmin {
     }
 
     /// Returns dead letters to their queue: the named ones, or all, up to 100 at once. Returns how many.
-    pub async fn replay_dead_letters(&self, queue: Queue, named: Option<&[String]>) -> Result<usize, Error> {
+    pub async fn replay_dead_letters(
+        &self,
+        queue: Queue,
+        named: Option<&[String]>,
+        by: &Actor,
+    ) -> Result<usize, Error> {
+        let entry = AuditEntry::new(by, AuditAction::DeadLettersReplayed, queue.name(), self.clock.now());
+        self.audit.put(&entry.with_change(Value::Null, json!({"ids": named}))).await?;
         Ok(self.queues.replay_dead_letters(queue, named, LETTERS).await?)
     }
 }

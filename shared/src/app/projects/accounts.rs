@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use serde_json::{Value, json};
+
 use super::{MAX_TRIES, load_project};
 use crate::app::admission::Admission;
 use crate::app::auth::Auth;
 use crate::app::error::Error;
 use crate::data::{ApiKeys, ProjectRecords, Stores};
+use crate::model::audit::{Actor, AuditAction, AuditEntry};
 use crate::model::backoff;
 use crate::model::clock::Clock;
 use crate::model::id;
@@ -44,14 +47,23 @@ impl ServiceAccounts {
     /// - `NotFound` if there is no such project.
     /// - `Invalid` if the project is archived.
     /// - `Contended` if another request took one of the ids at the same moment.
-    pub async fn create(&self, project_id: &str, name: Name, limits: Limits) -> Result<Issued, Error> {
+    pub async fn create(&self, project_id: &str, name: Name, limits: Limits, by: &Actor) -> Result<Issued, Error> {
         let project = load_project(&self.projects, project_id).await?;
         if project.archived_at.is_some() {
             let message = "The project is archived; its keys would not work.".to_owned();
             return Err(Invalid { message, param: None, code: Some("project_archived") }.into());
         }
         let issued = self.generate(&project.id, name.into(), limits);
-        let outcome = self.records.create_service_account(&issued.account, &issued.key).await?;
+        let Issued { account, key, .. } = &issued;
+        let entry = |action, subject: &str, made| {
+            let entry = AuditEntry::new(by, action, subject, self.clock.now()).in_project(&project);
+            entry.with_change(Value::Null, made)
+        };
+        let audited = [
+            entry(AuditAction::ServiceAccountCreated, &account.id, audited_account(account)),
+            entry(AuditAction::ApiKeyCreated, &key.id, audited_key(key)),
+        ];
+        let outcome = self.records.create_service_account(account, key, &audited).await?;
         if outcome.is_written() { Ok(issued) } else { Err(Error::Contended("service accounts")) }
     }
 
@@ -103,15 +115,40 @@ impl ServiceAccounts {
     /// # Errors
     /// - `NotFound` if the project has no service account with that id.
     /// - A store's failure; a caller completes the deletion by repeating it.
-    pub async fn delete(&self, project_id: &str, id: &str) -> Result<(), Error> {
-        let account = self.get(project_id, id).await?;
+    pub async fn delete(&self, project_id: &str, id: &str, by: &Actor) -> Result<(), Error> {
+        let project = load_project(&self.projects, project_id).await?;
+        let account = self.records.service_account(project_id, id).await?;
+        let account = account.ok_or_else(|| Error::not_found("service account", id))?;
         // The account goes last: if a deletion fails before, a repeated call still finds the account and its keys.
         let keys = self.records.list(project_id).await?;
         for key in keys.iter().filter(|key| key.service_account_id == account.id) {
-            self.records.delete(key).await?;
+            self.delete_key(&project, key, by).await?;
         }
-        self.auth.forget_project(project_id);
-        Ok(self.records.delete_service_account(&account).await?)
+        for tried in 0..MAX_TRIES {
+            let entry = AuditEntry::new(by, AuditAction::ServiceAccountDeleted, id, self.clock.now());
+            let entry = entry.in_project(&project).with_change(audited_account(&account), Value::Null);
+            let is_deleted = self.records.delete_service_account(&account, &entry).await?.is_written();
+            if is_deleted || self.records.service_account(project_id, id).await?.is_none() {
+                return Ok(());
+            }
+            backoff::pause(tried).await;
+        }
+        Err(Error::Contended("the service account"))
+    }
+
+    /// Deletes a key with an entry in the audit log, unless another caller deletes it at the same time.
+    async fn delete_key(&self, project: &Project, key: &ApiKey, by: &Actor) -> Result<(), Error> {
+        for tried in 0..MAX_TRIES {
+            let entry = AuditEntry::new(by, AuditAction::ApiKeyDeleted, &key.id, self.clock.now());
+            let entry = entry.in_project(project).with_change(audited_key(key), Value::Null);
+            let is_deleted = self.records.delete(key, &entry).await?.is_written();
+            if is_deleted || self.records.by_id(&project.id, &key.id).await?.is_none() {
+                self.auth.forget_project(&project.id);
+                return Ok(());
+            }
+            backoff::pause(tried).await;
+        }
+        Err(Error::Contended("the API key"))
     }
 
     /// Returns an API key of a project, without its secret, and the project.
@@ -147,13 +184,16 @@ impl ServiceAccounts {
         project_id: &str,
         id: &str,
         patch: LimitsPatch,
+        by: &Actor,
     ) -> Result<(Project, ApiKey), Error> {
         for tried in 0..MAX_TRIES {
-            let (project, mut key) = self.api_key(project_id, id).await?;
-            let limits = patch.apply(key.limits);
-            if limits != key.limits {
-                (key.limits, key.revision) = (limits, key.revision + 1);
-                if !self.records.replace(&key).await?.is_written() {
+            let (project, before) = self.api_key(project_id, id).await?;
+            let mut key = ApiKey { limits: patch.apply(before.limits), ..before.clone() };
+            if key != before {
+                key.revision += 1;
+                let entry = AuditEntry::new(by, AuditAction::ApiKeyUpdated, id, self.clock.now()).in_project(&project);
+                let entry = entry.with_change(audited_key(&before), audited_key(&key));
+                if !self.records.replace(&key, &entry).await?.is_written() {
                     backoff::pause(tried).await;
                     continue;
                 }
@@ -171,10 +211,18 @@ impl ServiceAccounts {
     /// # Errors
     /// - `NotFound` if the project has no key with that id.
     /// - A store's failure; a caller completes the revocation by repeating it.
-    pub async fn revoke_api_key(&self, project_id: &str, id: &str) -> Result<(), Error> {
-        let (_, key) = self.api_key(project_id, id).await?;
-        self.records.delete(&key).await?;
-        self.auth.forget_project(project_id);
-        Ok(())
+    pub async fn revoke_api_key(&self, project_id: &str, id: &str, by: &Actor) -> Result<(), Error> {
+        let (project, key) = self.api_key(project_id, id).await?;
+        self.delete_key(&project, &key, by).await
     }
+}
+
+/// A service account as an entry of the audit log shows it.
+fn audited_account(account: &ServiceAccount) -> Value {
+    json!({"name": account.name})
+}
+
+/// An API key as an entry of the audit log shows it: nothing of its secret.
+fn audited_key(key: &ApiKey) -> Value {
+    json!({"name": key.name, "service_account_id": key.service_account_id, "limits": key.limits})
 }

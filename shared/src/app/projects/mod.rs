@@ -2,16 +2,19 @@
 //!
 //! A change reads a project and writes it only if the project still has the revision that was read. Without this
 //! condition, one of two concurrent changes would be lost. New limits are in force when the change returns; see
-//! `Admission::apply_limits`.
+//! `Admission::apply_limits`. Each change is in the audit log, by the same transaction.
 
 mod accounts;
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::admission::Admission;
 use super::auth::Auth;
 use super::error::Error;
 use crate::data::{ProjectRecords, ProjectWork, Stores, WorkKey, WorkKind};
+use crate::model::audit::{Actor, AuditAction, AuditEntry, audited_project};
 use crate::model::backoff;
 use crate::model::clock::Clock;
 use crate::model::id;
@@ -49,7 +52,7 @@ impl Projects {
     ///
     /// # Errors
     /// `Contended` if another request took the same id at the same moment.
-    pub async fn create(&self, new: NewProject) -> Result<Project, Error> {
+    pub async fn create(&self, new: NewProject, by: &Actor) -> Result<Project, Error> {
         let now = self.clock.now();
         let project = Project {
             id: id::new_ordered("proj_", now),
@@ -60,7 +63,9 @@ impl Projects {
             revision: 1,
             policy: new.policy,
         };
-        let outcome = self.records.create(&project).await?;
+        let entry = AuditEntry::new(by, AuditAction::ProjectCreated, &project.id, now).in_project(&project);
+        let entry = entry.with_change(Value::Null, audited_project(&project));
+        let outcome = self.records.create(&project, Some(&entry)).await?;
         if outcome.is_written() { Ok(project) } else { Err(Error::Contended("projects")) }
     }
 
@@ -85,8 +90,8 @@ impl Projects {
     /// A caller completes a failed update by repeating it.
     /// - `NotFound` if there is no project with that id.
     /// - `Contended` if concurrent changes of the project or of its meter interfered too often.
-    pub async fn update(&self, id: &str, patch: &ProjectPatch) -> Result<Project, Error> {
-        self.change(id, |project| patch.apply(project), None).await
+    pub async fn update(&self, id: &str, patch: &ProjectPatch, by: &Actor) -> Result<Project, Error> {
+        self.change(id, |project| patch.apply(project), (by, AuditAction::ProjectUpdated), None).await
     }
 
     /// Archives a project permanently. Its keys stop working, in this process at once and in others within 30 seconds.
@@ -95,19 +100,21 @@ impl Projects {
     ///
     /// # Errors
     /// The same as [`Projects::update`].
-    pub async fn archive(&self, id: &str) -> Result<Project, Error> {
+    pub async fn archive(&self, id: &str, by: &Actor) -> Result<Project, Error> {
         let now = self.clock.now();
         let key = WorkKey { project_id: id.to_owned(), kind: WorkKind::CancelJobs };
         let work = ProjectWork { key, cursor: String::new(), due_at: now };
         let archive = |project: &mut Project| project.archived_at = project.archived_at.or(Some(now.seconds()));
-        self.change(id, archive, Some(&work)).await
+        self.change(id, archive, (by, AuditAction::ProjectArchived), Some(&work)).await
     }
 
-    /// Changes a project, and begins work with the change. Without a change no work begins.
+    /// Changes a project, with an entry in the audit log, and begins work with the change. If nothing changes, no entry is
+    /// written and no work begins.
     async fn change(
         &self,
         id: &str,
         change: impl Fn(&mut Project),
+        (by, action): (&Actor, AuditAction),
         work: Option<&ProjectWork>,
     ) -> Result<Project, Error> {
         for tried in 0..MAX_TRIES {
@@ -116,7 +123,9 @@ impl Projects {
             change(&mut after);
             if after != before {
                 after.revision += 1;
-                if !self.records.replace(&after, work).await?.is_written() {
+                let entry = AuditEntry::new(by, action, id, self.clock.now()).in_project(&after);
+                let entry = entry.with_change(audited_project(&before), audited_project(&after));
+                if !self.records.replace(&after, &entry, work).await?.is_written() {
                     backoff::pause(tried).await;
                     continue;
                 }

@@ -425,6 +425,7 @@ impl Run {
         let keys = self.get(&format!("/v1/organization/projects/{other}/api_keys")).await;
         self.delete(&format!("/v1/organization/projects/{other}/api_keys/{}", text(&keys["data"][0]["id"]))).await;
         self.delete(&account).await;
+        self.get("/v1/organization/audit_logs?limit=1").await;
         self.post(&format!("{project}/archive"), json!({})).await;
     }
 }
