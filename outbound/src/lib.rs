@@ -16,6 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::redirect::Policy;
+use shared::model::shortage::is_shortage;
 use shared::model::webhook::{Post, ReceiverAnswer, Receivers, RefusedUrl, SendError};
 
 use resolve::{Checked, Unusable};
@@ -104,6 +105,9 @@ impl Receivers for Outbound {
             Err(Unusable::Address) => Err(RefusedUrl(format!(
                 "The host of `url`, `{name}`, has an address that is not public; events are sent to public addresses only."
             ))),
+            Err(Unusable::Shortage) => Err(RefusedUrl(format!(
+                "The host of `url`, `{name}`, could not be looked up for the moment; try again."
+            ))),
         }
     }
 
@@ -111,7 +115,7 @@ impl Receivers for Outbound {
         let target = Target::parse(&post.url, self.options.permit_loopback).map_err(|_| SendError::UrlRefused)?;
         let request = self
             .client()
-            .map_err(|_| SendError::NotConnected)?
+            .map_err(|error| kind(&error))?
             .post(target.into_url())
             .header(CONTENT_TYPE, "application/json")
             .header("webhook-id", &post.id)
@@ -145,8 +149,10 @@ fn kind(error: &reqwest::Error) -> SendError {
     match unusable(error) {
         Some(Unusable::Address) => SendError::AddressRefused,
         Some(Unusable::Name) => SendError::NameNotResolved,
+        Some(Unusable::Shortage) => SendError::OwnShortage,
+        None if is_shortage(error) => SendError::OwnShortage,
         None if error.is_timeout() && !error.is_connect() => SendError::TimedOut,
-        None if error.is_connect() => SendError::NotConnected,
+        None if error.is_connect() || error.is_builder() => SendError::NotConnected,
         None => SendError::ConnectionBroken,
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use reqwest::dns::{Addrs, Name, Resolving};
+use shared::model::shortage::is_shortage;
 
 use crate::address::is_allowed;
 
@@ -45,6 +46,8 @@ pub(crate) enum Unusable {
     Name,
     /// It has an address that is not allowed.
     Address,
+    /// weir had no file descriptor to look it up.
+    Shortage,
 }
 
 impl std::fmt::Display for Unusable {
@@ -52,6 +55,7 @@ impl std::fmt::Display for Unusable {
         f.write_str(match self {
             Self::Name => "the name has no address",
             Self::Address => "the name has an address that is not allowed",
+            Self::Shortage => "the name could not be looked up",
         })
     }
 }
@@ -60,7 +64,8 @@ impl std::error::Error for Unusable {}
 
 impl Checked {
     pub(crate) async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, Unusable> {
-        let found = self.resolver.resolve(name).await.map_err(|_| Unusable::Name)?;
+        let reason = |error| if is_shortage(&error) { Unusable::Shortage } else { Unusable::Name };
+        let found = self.resolver.resolve(name).await.map_err(reason)?;
         if found.is_empty() {
             return Err(Unusable::Name);
         }

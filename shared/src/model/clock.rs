@@ -24,6 +24,13 @@ impl Clock {
         Self(Some(Arc::new(AtomicU64::new(start_ms))))
     }
 
+    /// Sets a manual clock back. Does nothing to a system clock.
+    pub fn set_back_ms(&self, by: u64) {
+        if let Some(now) = &self.0 {
+            now.fetch_sub(by, Ordering::SeqCst);
+        }
+    }
+
     /// Moves a manual clock forward. Does nothing to a system clock.
     pub fn advance_ms(&self, by: u64) {
         if let Some(now) = &self.0 {
@@ -39,6 +46,9 @@ impl Clock {
         }
     }
 }
+
+/// By how much the clocks of two machines may differ.
+const SKEW_MS: u64 = 60_000;
 
 /// A point in time, in Unix milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,6 +75,25 @@ impl Timestamp {
     #[must_use]
     pub fn until(self, later: Self) -> u64 {
         later.0.saturating_sub(self.0)
+    }
+
+    /// Milliseconds between two times, whichever is first.
+    #[must_use]
+    pub fn apart(self, other: Self) -> u64 {
+        self.0.abs_diff(other.0)
+    }
+
+    /// Whether the end of a lease or of a wait is still to come. Such an end is set at most `longest_ms` ahead. One that is
+    /// further ahead was set before the clock was set back, and counts as past.
+    #[must_use]
+    pub fn is_before(self, end: Self, longest_ms: u64) -> bool {
+        self < end && end <= self.latest_end(longest_ms)
+    }
+
+    /// The latest end that counts for [`Timestamp::is_before`].
+    #[must_use]
+    pub fn latest_end(self, longest_ms: u64) -> Self {
+        self.plus_ms(longest_ms).plus_ms(SKEW_MS)
     }
 
     /// The calendar month in UTC, `2026-11`: the period of a budget.
@@ -115,6 +144,15 @@ mod tests {
         assert_eq!((december.month().as_str(), december.hour().as_str()), ("2026-12", "2026-12-31T23"));
         assert_eq!(december.next_month(), Timestamp(1_798_761_600_000));
         assert_eq!(december.next_month().month(), "2027-01");
+    }
+
+    #[test]
+    fn an_end_that_is_further_ahead_than_it_was_ever_set_is_past() {
+        let now = Timestamp(1_000_000_000);
+        for (end, is_before) in [(-1, false), (0, false), (1, true), (30_000, true), (90_000, true), (90_001, false)] {
+            let end = Timestamp(now.0.checked_add_signed(end).unwrap());
+            assert_eq!(now.is_before(end, 30_000), is_before, "{end:?}");
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub mod response;
 pub mod retry_after;
 pub mod rng;
 pub mod secret;
+pub mod shortage;
 pub mod tokens;
 pub mod usage;
 pub mod webhook;

@@ -1,6 +1,6 @@
 //! Projects (weir's tenants), their limits and policies, and their keys.
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::id;
 use super::id::Fingerprint;
@@ -52,15 +52,11 @@ pub struct Limits {
     pub requests_per_minute: Option<u64>,
     pub tokens_per_minute: Option<u64>,
     /// Per calendar month in UTC.
-    #[serde(rename = "budget_usd_per_month", serialize_with = "in_dollars")]
+    #[serde(rename = "budget_usd_per_month")]
     pub budget: Option<MicroUsd>,
 }
 
 #[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
-fn in_dollars<S: Serializer>(budget: &Option<MicroUsd>, serializer: S) -> Result<S::Ok, S::Error> {
-    budget.map(MicroUsd::dollars).serialize(serializer)
-}
-
 /// The settings for a project's requests.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
+use super::error_chain::ErrorChain;
 use super::keys::KEY_RETRY_MS;
 use super::object::Object;
 use super::tokens::Usage;
@@ -99,6 +100,9 @@ pub struct Event {
 }
 
 /// Why a provider gave no answer.
+///
+/// `Display` is for callers. It leaves out the provider's own words, which may name the operator's account; only those of a
+/// refusal are passed on.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// There was no connection: the request was not sent.
@@ -107,6 +111,9 @@ pub enum Failure {
     /// The connection broke after it was made: the provider may have the whole request.
     #[error("the connection broke")]
     Interrupted(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// weir itself had no file descriptor for a connection. This says nothing about the provider.
+    #[error("weir has too many connections open")]
+    OwnShortage(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A limit of the target's timeouts ended the attempt.
     #[error("no {awaited} within {} ms", after.as_millis())]
     TimedOut { awaited: Awaited, after: Duration },
@@ -114,10 +121,10 @@ pub enum Failure {
     #[error("the time for all attempts was over")]
     OutOfTime,
     /// The provider asks for fewer calls.
-    #[error("the provider throttles: {message}")]
+    #[error("the provider throttles")]
     Throttled { message: String, retry_after: Option<Duration> },
     /// The provider had an internal error.
-    #[error("the provider answered {status}: {message}")]
+    #[error("the provider answered {status}")]
     Unavailable { status: u16, message: String, retry_after: Option<Duration> },
     /// The provider refused the request. `refusal` is its error in the shape of OpenAI's error object.
     #[error("the provider refused with {status}: {}", refusal.message)]
@@ -187,6 +194,7 @@ impl Failure {
             self,
             Self::Unreachable(_)
                 | Self::Interrupted(_)
+                | Self::OwnShortage(_)
                 | Self::TimedOut { .. }
                 | Self::OutOfTime
                 | Self::Throttled { .. }
@@ -247,6 +255,7 @@ impl Failure {
     pub fn kind(&self) -> Cow<'static, str> {
         match self {
             Self::Unreachable(_) => "unreachable".into(),
+            Self::OwnShortage(_) => "own_shortage".into(),
             Self::Interrupted(_) => "interrupted".into(),
             Self::TimedOut { .. } | Self::OutOfTime => "timeout".into(),
             Self::Throttled { .. } => "429".into(),
@@ -263,8 +272,9 @@ impl Failure {
     #[must_use]
     pub fn summary(&self) -> String {
         match self {
-            Self::Unreachable(cause) => format!("unreachable: {cause}"),
-            Self::Interrupted(cause) => format!("connection broke: {cause}"),
+            Self::Unreachable(cause) => format!("unreachable: {}", ErrorChain(&**cause)),
+            Self::OwnShortage(cause) => format!("no file descriptor left: {}", ErrorChain(&**cause)),
+            Self::Interrupted(cause) => format!("connection broke: {}", ErrorChain(&**cause)),
             Self::TimedOut { .. } | Self::OutOfTime => self.to_string(),
             Self::Throttled { .. } => "throttled".to_owned(),
             Self::Unavailable { status, .. } => format!("unavailable with {status}"),

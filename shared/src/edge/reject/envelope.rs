@@ -21,6 +21,8 @@ pub(super) struct PublicError {
 
 const TOO_LARGE: &str = "The request body is larger than 6 MB, the most that one request can carry. \
                          Send images by URL, split lists of inputs, or shorten the conversation.";
+const TOO_SLOW: &str =
+    "The request body did not arrive within a minute. Send the request again over a better connection.";
 const INTERNAL: &str = "The server had an error while processing your request. Try again; if it persists, give the operator the x-request-id.";
 const STORE_UNAVAILABLE: &str = "The server could not reach its storage for the moment. Try again after the time in the \
                                  `retry-after` header.";
@@ -30,6 +32,7 @@ impl PublicError {
         let message = match rejection {
             Rejection::App(error) => return Self::of_app(error),
             Rejection::TooLarge => TOO_LARGE.to_owned(),
+            Rejection::TooSlow => TOO_SLOW.to_owned(),
             Rejection::UnknownRoute { method, path } => {
                 format!("Unknown request URL: {method} {path}. Check the URL for typos; paths begin with /v1.")
             }

@@ -27,6 +27,7 @@ impl LoggedRejection {
                 other => ErrorChain(other).to_string(),
             },
             Rejection::TooLarge => "request body too large".to_owned(),
+            Rejection::TooSlow => "request body too slow".to_owned(),
             Rejection::UnknownRoute { .. } => "unknown route".to_owned(),
             Rejection::WrongMethod { .. } => "wrong method".to_owned(),
             Rejection::Panicked => "handler panicked".to_owned(),

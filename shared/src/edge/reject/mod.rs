@@ -21,6 +21,8 @@ pub enum Rejection {
     /// The error of an operation.
     App(Box<Error>),
     TooLarge,
+    /// The body did not arrive in time.
+    TooSlow,
     UnknownRoute {
         method: String,
         path: String,

@@ -18,6 +18,7 @@ pub(super) fn classify(rejection: &Rejection) -> Row<'_> {
     match rejection {
         Rejection::App(error) => classify_app(error),
         Rejection::TooLarge => (S::PAYLOAD_TOO_LARGE, REQUEST, Some("request_too_large")),
+        Rejection::TooSlow => (S::REQUEST_TIMEOUT, REQUEST, Some("request_timeout")),
         Rejection::UnknownRoute { .. } => (S::NOT_FOUND, REQUEST, Some("unknown_url")),
         Rejection::WrongMethod { .. } => (S::METHOD_NOT_ALLOWED, REQUEST, Some("method_not_allowed")),
         Rejection::Panicked => (S::INTERNAL_SERVER_ERROR, SERVER, Some("internal_error")),
@@ -60,6 +61,7 @@ fn classify_provider(failure: &Failure) -> Row<'_> {
         | Failure::Interrupted(_)
         | Failure::Unavailable { .. }
         | Failure::CircuitOpen { .. } => (S::SERVICE_UNAVAILABLE, SERVER, Some("provider_unavailable")),
+        Failure::OwnShortage(_) => (S::SERVICE_UNAVAILABLE, SERVER, Some("overloaded")),
         Failure::TimedOut { .. } | Failure::OutOfTime => (S::GATEWAY_TIMEOUT, SERVER, Some("provider_timeout")),
         Failure::Unauthorized { .. } => (S::BAD_GATEWAY, SERVER, Some("provider_unauthorized")),
         Failure::NotSetUp { .. } => (S::BAD_GATEWAY, SERVER, Some("provider_not_set_up")),

@@ -19,6 +19,9 @@ const LEASE_MS: u64 = 60_000;
 /// How long a message may take before the sweeper sends another.
 const NET_MS: u64 = 60_000;
 
+/// More than the longest wait between two attempts.
+const LONGEST_WAIT_MS: u64 = 36 * 3_600_000;
+
 /// The longest delay of an SQS message. The sweeper starts attempts that are further away.
 pub const LONGEST_MESSAGE_DELAY_MS: u64 = 900_000;
 
@@ -190,7 +193,9 @@ impl Delivery {
     #[must_use]
     pub fn is_due(&self, now: Timestamp) -> bool {
         self.pending().is_some_and(|pending| {
-            pending.next_attempt_at <= now && pending.claim.as_ref().is_none_or(|claim| claim.until <= now)
+            let waits = now.is_before(pending.next_attempt_at, LONGEST_WAIT_MS);
+            let is_claimed = pending.claim.as_ref().is_some_and(|claim| now.is_before(claim.until, LEASE_MS));
+            !waits && !is_claimed
         })
     }
 
@@ -261,7 +266,7 @@ impl Delivery {
     #[must_use]
     pub fn postpone(mut self, now: Timestamp) -> Option<Self> {
         let DeliveryState::Pending(pending) = &mut self.state else { return None };
-        if pending.due_at > now {
+        if now.is_before(pending.due_at, LONGEST_WAIT_MS) {
             return None;
         }
         pending.due_at = now.plus_ms(NET_MS);
@@ -316,6 +321,14 @@ mod tests {
         assert!(claimed.is_due(NOW.plus_ms(LEASE_MS)));
         assert!(claimed.clone().postpone(NOW.plus_ms(LEASE_MS - 1)).is_none());
         assert!(claimed.postpone(NOW.plus_ms(LEASE_MS)).is_some());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_no_delivery_wait() {
+        let before = Timestamp(NOW.0 - 2 * 86_400_000);
+        for waiting in [delivery().claim("w".into(), NOW), answered(503, Some(3_600_000))] {
+            assert!(waiting.is_due(before) && waiting.clone().postpone(before).is_some() && !waiting.is_due(NOW));
+        }
     }
 
     #[test]

@@ -61,6 +61,9 @@ pub enum SendError {
     NameNotResolved,
     #[error("no connection could be made")]
     NotConnected,
+    /// weir itself had no file descriptor for a connection. This says nothing about the receiver.
+    #[error("weir has too many connections open")]
+    OwnShortage,
     #[error("the connection broke before a status came")]
     ConnectionBroken,
     #[error("no status came within 15 seconds")]
@@ -76,6 +79,7 @@ impl SendError {
             Self::AddressRefused => "address_refused",
             Self::NameNotResolved => "name_not_resolved",
             Self::NotConnected => "not_connected",
+            Self::OwnShortage => "own_shortage",
             Self::ConnectionBroken => "connection_broken",
             Self::TimedOut => "timed_out",
         }
