@@ -10,14 +10,22 @@ use aws_sdk_bedrockruntime::error::{ConnectorError, ProvideErrorMetadata, SdkErr
 use aws_sdk_bedrockruntime::types::error::ConverseStreamOutputError;
 use aws_smithy_types::event_stream::RawMessage;
 use shared::model::provider::{Awaited, Failure, ProviderRefusal};
+use shared::model::shortage::is_shortage;
 
-use crate::http::unauthorized_failure;
+use super::bounded::TooLong;
+use crate::http::{refused_failure, unauthorized_failure};
 
 /// The failure of a call that has no answer.
 pub(super) fn of_call<E>(error: SdkError<E, HttpResponse>, connect: Duration) -> Failure
 where
     E: Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
+    if let Some(failure) = too_long(&error) {
+        return failure;
+    }
+    if is_shortage(&error) {
+        return Failure::OwnShortage(error.into());
+    }
     let status = error.raw_response().map(|response| response.status().as_u16());
     match error {
         SdkError::ServiceError(service) => of_service(service.err(), service.err().code(), status),
@@ -51,11 +59,21 @@ fn lacks_credentials(source: Option<&(dyn Error + 'static)>) -> bool {
 
 /// The failure for an error inside a stream.
 pub(super) fn of_stream(error: SdkError<ConverseStreamOutputError, RawMessage>) -> Failure {
+    if let Some(failure) = too_long(&error) {
+        return failure;
+    }
     match error {
         SdkError::ServiceError(service) => of_service(service.err(), code(service.err()), None),
         SdkError::ResponseError(_) => malformed(),
         other => Failure::Interrupted(other.into()),
     }
+}
+
+/// Why weir cut the answer off, if it did. The SDK reports this as a broken connection or as a wrong answer.
+fn too_long(error: &(dyn Error + 'static)) -> Option<Failure> {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    let found = causes.filter_map(|cause| cause.downcast_ref::<TooLong>()).next();
+    found.map(|too_long| Failure::Malformed(too_long.to_string()))
 }
 
 /// The name of an error inside a stream. In the SDK, only the type of the error has it.
@@ -90,7 +108,7 @@ fn of_service(error: &impl ProvideErrorMetadata, code: Option<&str>, status: Opt
         ("ValidationException" | "ResourceNotFoundException" | "ConflictException", _) | (_, Some(400..500)) => {
             let refusal =
                 ProviderRefusal { message, kind: Some("invalid_request_error".to_owned()), param: None, code: None };
-            Failure::Refused { status: status.unwrap_or(400), refusal }
+            refused_failure(status.unwrap_or(400), refusal)
         }
         _ => unavailable(status.unwrap_or(500), message),
     }

@@ -1,5 +1,6 @@
 //! Amazon Bedrock: chat through Converse, embeddings through `InvokeModel`, with the function's own IAM role.
 
+mod bounded;
 mod document;
 mod embed;
 mod failure;
@@ -21,6 +22,7 @@ use shared::model::id;
 use shared::model::provider::{Endpoint, Failure, Provider, ProviderRequest, Reply};
 use tokio::sync::OnceCell;
 
+use self::bounded::BoundAnswers;
 use crate::answer::Answer;
 use crate::conversation::Conversation;
 use crate::translate::translate;
@@ -141,6 +143,7 @@ fn settings(call: &ProviderRequest) -> Builder {
         .timeout_config(timeouts.build())
         .retry_config(RetryConfig::disabled())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .interceptor(BoundAnswers)
 }
 
 /// The id of the completion: AWS's id of the request, which AWS support asks for.

@@ -60,6 +60,19 @@ pub(crate) fn unauthorized_failure() -> Failure {
     Failure::Unauthorized { message: "it was refused; tell the operator".to_owned() }
 }
 
+/// A refused request. The words of the provider are for callers only if they are about the request. With another status
+/// they may name the operator's account: "organization org-1 has no access to this model".
+pub(crate) fn refused_failure(status: u16, refusal: ProviderRefusal) -> Failure {
+    let refusal = match status {
+        400 | 413 | 422 => refusal,
+        _ => {
+            let message = format!("The provider refused the request with status {status}; tell the operator.");
+            ProviderRefusal { message, kind: refusal.kind, ..ProviderRefusal::default() }
+        }
+    };
+    Failure::Refused { status, refusal }
+}
+
 /// The failure for an answer with an error status.
 pub(super) fn failure_of_status(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Failure {
     let refusal = refusal(status, body);
@@ -67,7 +80,7 @@ pub(super) fn failure_of_status(status: u16, retry_after: Option<Duration>, body
         401 => unauthorized_failure(),
         429 => Failure::Throttled { message: refusal.message, retry_after },
         408 | 500.. => Failure::Unavailable { status, message: refusal.message, retry_after },
-        400.. => Failure::Refused { status, refusal },
+        400.. => refused_failure(status, refusal),
         _ => Failure::Unavailable { status, message: "a redirect, which weir does not follow".to_owned(), retry_after },
     }
 }
@@ -150,27 +163,32 @@ mod tests {
     }
 
     #[test]
-    fn passes_the_message_of_the_provider_on() {
+    fn words_about_the_request_are_passed_on_and_words_about_the_account_are_not() {
+        for status in [403, 404, 409, 424] {
+            let told = format!(
+                "the provider refused with {status}: The provider refused the request with status {status}; tell the operator."
+            );
+            check(
+                status,
+                r#"{"error":{"message":"org-1 has no access to x","type":"t","param":"p","code":"c"}}"#,
+                &told,
+            );
+        }
         check(
             400,
             r#"{"error":{"message":"no","type":"t","param":null,"code":7}}"#,
             "the provider refused with 400: no",
         );
-        check(404, r#"{"error":"model not found"}"#, "the provider refused with 404: model not found");
         check(422, r#"{"message":"flat","type":"x"}"#, "the provider refused with 422: flat");
         check(
             401,
             r#"{"error":{"message":"bad key"}}"#,
             "the provider does not accept its key: it was refused; tell the operator",
         );
-        check(
-            429,
-            r#"{"error":{"message":"slow down","code":"insufficient_quota"}}"#,
-            "the provider throttles: slow down",
-        );
-        check(408, "", "the provider answered 408: status 408 without a body");
-        check(502, "<html>\n <b>Bad\tGateway</b>", "the provider answered 502: <html> <b>Bad Gateway</b>");
-        check(307, "", "the provider answered 307: a redirect, which weir does not follow");
+        check(429, r#"{"error":{"message":"slow down","code":"insufficient_quota"}}"#, "the provider throttles");
+        check(408, "", "the provider answered 408");
+        check(502, "<html>\n <b>Bad\tGateway</b>", "the provider answered 502");
+        check(307, "", "the provider answered 307");
         check(400, "[1]", "the provider refused with 400: [1]");
     }
 

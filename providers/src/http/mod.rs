@@ -14,13 +14,16 @@ use reqwest::header::HeaderValue;
 use shared::model::clock::Clock;
 use shared::model::provider::{Awaited, Failure, ProviderRequest};
 use shared::model::secret::Secret;
+use shared::model::shortage::is_shortage;
 
-pub(crate) use failure::{ErrorBody, failure_of_event, unauthorized_failure};
+pub(crate) use failure::{ErrorBody, failure_of_event, refused_failure, unauthorized_failure};
 pub(crate) use server::{KeyHeader, Server};
 pub(crate) use sse::{SseEvent, events};
 
 /// The limit of an answer that is not streamed. The largest answers are embeddings of a full batch.
-const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+pub(crate) const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+/// The limit of a stream: 128,000 tokens with the 20 likeliest alternatives of each are about as long.
+pub(crate) const MAX_STREAM_BYTES: usize = 256 * 1024 * 1024;
 /// The limit of an error's body. The rest is not read.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 
@@ -53,7 +56,7 @@ impl Http {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| Failure::Unreachable(error.into()))?;
+            .map_err(|error| unsent(error, connect))?;
         clients.insert(connect, client.clone());
         Ok(client)
     }
@@ -111,7 +114,11 @@ impl Http {
     }
 }
 
+/// The failure of a request that has no answer.
 fn unanswered(error: reqwest::Error, connect: Duration) -> Failure {
+    if is_shortage(&error) {
+        return Failure::OwnShortage(error.without_url().into());
+    }
     if error.is_connect() && error.is_timeout() {
         return Failure::TimedOut { awaited: Awaited::Connection, after: connect };
     }
@@ -121,10 +128,11 @@ fn unanswered(error: reqwest::Error, connect: Duration) -> Failure {
     if was_connected { Failure::Interrupted(cause) } else { Failure::Unreachable(cause) }
 }
 
-/// Reads a whole answer.
+/// Reads a whole answer, which is UTF-8: weir passes it on as JSON, and looks only at some of its members.
 pub(crate) async fn whole(response: reqwest::Response) -> Result<Bytes, Failure> {
     match read(response, MAX_ANSWER_BYTES).await {
-        (body, Ok(true)) => Ok(body),
+        (body, Ok(true)) if std::str::from_utf8(&body).is_ok() => Ok(body),
+        (_, Ok(true)) => Err(Failure::Malformed("the answer is not UTF-8".to_owned())),
         (_, Ok(false)) => Err(Failure::Malformed(format!("the answer is longer than {MAX_ANSWER_BYTES} bytes"))),
         (_, Err(error)) => Err(Failure::Interrupted(error.without_url().into())),
     }
@@ -135,6 +143,7 @@ async fn read(response: reqwest::Response, limit: usize) -> (Bytes, Result<bool,
     let mut body = BytesMut::new();
     let mut stream = response.bytes_stream();
     while let Some(chunk) = stream.next().await {
+        tokio::task::consume_budget().await; // A body that is always ready must not keep its task from looking at time limits.
         let chunk = match chunk {
             Ok(chunk) => chunk,
             Err(error) => return (body.freeze(), Err(error)),

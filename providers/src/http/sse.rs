@@ -1,14 +1,19 @@
 //! Reads server-sent events from a provider's answer.
 
 use std::num::NonZeroUsize;
+use std::pin::Pin;
 
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
-use futures_util::{Stream, StreamExt as _, TryStreamExt as _, future};
+use futures_util::stream::{BoxStream, unfold};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use shared::model::provider::Failure;
-use sse_core::{MessageEvent, SseDecoder, SseEvent as Decoded, SseStream, SseStreamError};
+use sse_core::{MessageEvent, SseDecoder, SseEvent as Decoded};
+use tokio::task::consume_budget;
 
-/// The longest data of one event. The largest events carry an image or a sound in base64.
+use super::MAX_STREAM_BYTES;
+
+/// The longest event, with its name and with the comments in front of it. The largest events carry an image or a sound in
+/// base64.
 const MAX_EVENT_BYTES: NonZeroUsize = NonZeroUsize::new(16 * 1024 * 1024).unwrap();
 
 /// One event of a stream.
@@ -20,25 +25,80 @@ pub(crate) struct SseEvent {
     pub data: String,
 }
 
-/// The events of an answer. Comments and events without data are left out.
+/// The events of an answer. Comments and events without data are left out. The stream ends after a failure.
 pub(crate) fn events(response: reqwest::Response) -> BoxStream<'static, Result<SseEvent, Failure>> {
     read(response.bytes_stream().map_err(reqwest::Error::without_url)).boxed()
 }
 
-fn read<E>(bytes: impl Stream<Item = Result<Bytes, E>>) -> impl Stream<Item = Result<SseEvent, Failure>>
+fn read<S, E>(bytes: S) -> impl Stream<Item = Result<SseEvent, Failure>>
 where
+    S: Stream<Item = Result<Bytes, E>> + Send,
     E: std::error::Error + Send + Sync + 'static,
 {
-    let mut events = SseStream::with_decoder(SseDecoder::with_limit(MAX_EVENT_BYTES));
-    events.attach(bytes);
-    events.map_err(failure).try_filter_map(|event| future::ok(message(event)))
+    let decoder = SseDecoder::with_limit(MAX_EVENT_BYTES);
+    let reader = Reader { bytes: Box::pin(bytes), decoder, chunk: Bytes::new(), since_event: 0, total: 0 };
+    unfold(Some(reader), |reader| async move {
+        let mut reader = reader?;
+        let event = reader.next().await?;
+        let rest = event.is_ok().then_some(reader);
+        Some((event, rest))
+    })
 }
 
-fn failure<E: std::error::Error + Send + Sync + 'static>(error: SseStreamError<E>) -> Failure {
-    match error {
-        SseStreamError::Inner(error) => Failure::Interrupted(error.into()),
-        SseStreamError::PayloadTooLarge(_) => {
-            Failure::Malformed(format!("an event of the stream is longer than {MAX_EVENT_BYTES} bytes"))
+struct Reader<S> {
+    bytes: Pin<Box<S>>,
+    decoder: SseDecoder,
+    /// The bytes that the decoder has not taken yet.
+    chunk: Bytes,
+    /// The bytes that the decoder took since the last event.
+    since_event: usize,
+    /// The bytes of the stream so far.
+    total: usize,
+}
+
+impl<S, E> Reader<S>
+where
+    S: Stream<Item = Result<Bytes, E>>,
+    E: std::error::Error + Send + Sync + 'static,
+{
+    async fn next(&mut self) -> Option<Result<SseEvent, Failure>> {
+        loop {
+            // A provider that sends faster than weir reads is always ready. Without a pause no time limit would be looked at.
+            consume_budget().await;
+            if self.chunk.is_empty() {
+                match self.bytes.next().await? {
+                    Ok(chunk) => self.chunk = chunk,
+                    Err(error) => return Some(Err(Failure::Interrupted(error.into()))),
+                }
+                self.total = self.total.saturating_add(self.chunk.len());
+                if self.total > MAX_STREAM_BYTES {
+                    return Some(Err(Failure::Malformed(format!(
+                        "the stream is longer than {MAX_STREAM_BYTES} bytes"
+                    ))));
+                }
+            }
+            match self.decode() {
+                Ok(None) => {}
+                Ok(Some(event)) => return Some(Ok(event)),
+                Err(failure) => return Some(Err(failure)),
+            }
+        }
+    }
+
+    /// Takes bytes of the chunk, up to the end of an event. Returns the event if it has data.
+    fn decode(&mut self) -> Result<Option<SseEvent>, Failure> {
+        let before = self.chunk.len();
+        let decoded = self.decoder.next(&mut self.chunk).transpose();
+        self.since_event += before - self.chunk.len();
+        let too_long = || Failure::Malformed(format!("an event of the stream is longer than {MAX_EVENT_BYTES} bytes"));
+        let event = decoded.map_err(|_| too_long())?.and_then(message);
+        match event {
+            Some(event) => {
+                self.since_event = 0;
+                Ok(Some(event))
+            }
+            None if self.since_event > MAX_EVENT_BYTES.get() => Err(too_long()),
+            None => Ok(None),
         }
     }
 }
@@ -61,6 +121,7 @@ fn one_line(data: String) -> String {
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
+    use std::time::Duration;
 
     use futures_util::{FutureExt as _, stream};
     use proptest::prelude::*;
@@ -138,6 +199,36 @@ mod tests {
         let reason = "the provider's answer is not understood: an event of the stream is longer than 16777216 bytes";
         assert_eq!(found[0], reason);
         assert_eq!(read_pieces([&line[..], b"\n"])[0].len(), line.len() + "message: ".len() - "data: \n".len());
+    }
+
+    #[test]
+    fn refuses_lines_without_end_whatever_they_are() {
+        let rest = vec![b'a'; 1024 * 1024];
+        for begin in ["data: ", "event: ", "id: ", "unknown: ", ": a comment ", ""] {
+            let pieces = std::iter::once(begin.as_bytes()).chain(std::iter::repeat_n(&rest[..], 17));
+            let reason =
+                "the provider's answer is not understood: an event of the stream is longer than 16777216 bytes";
+            assert_eq!(read_pieces(pieces), [reason], "{begin}");
+        }
+    }
+
+    #[test]
+    fn comments_between_events_count_for_the_next_event_only() {
+        let comments = [b": ".as_slice(), &vec![b'a'; 9 * 1024 * 1024], b"\n\n"].concat();
+        let event = b"data: 1\n\n".as_slice();
+        assert_eq!(read_pieces([&comments, event, &comments, event]), ["message: 1", "message: 1"]);
+    }
+
+    #[tokio::test]
+    async fn a_time_limit_ends_a_stream_that_is_always_ready() {
+        // Each flood ends some time, so that a failed test ends too.
+        for piece in [": still here\n", "data:\n\n", "retry: 1\n"] {
+            let flood =
+                stream::repeat_with(|| Ok::<_, Infallible>(Bytes::from_static(piece.as_bytes()))).take(1_000_000);
+            let mut events = std::pin::pin!(read(flood));
+            let waited = tokio::time::timeout(Duration::from_millis(5), events.next()).await;
+            assert!(waited.is_err(), "{piece}: {waited:?}");
+        }
     }
 
     proptest! {

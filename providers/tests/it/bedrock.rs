@@ -4,9 +4,10 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
 use aws_sdk_bedrockruntime::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_bedrockruntime::{Client, Config};
+use futures_util::StreamExt as _;
 use providers::bedrock::Bedrock;
 use shared::model::clock::Clock;
-use shared::model::provider::{Endpoint, Failure, Provider as _, ProviderRequest};
+use shared::model::provider::{Endpoint, Failure, Provider as _, ProviderRequest, Reply};
 use shared::model::tokens::Usage;
 
 use crate::aws::{Aws, Recorded, Sent};
@@ -80,24 +81,49 @@ async fn a_stream_that_does_not_end_well_is_a_failure() {
     let begun: String = STREAM.split_inclusive('\n').take(4).collect();
     assert_eq!(end_of(&begun).await, "the provider's answer is not understood: the stream ended before the answer did");
     let exception = |name| format!("{begun}{{\"exception\":\"{name}\",\"payload\":{{\"message\":\"m\"}}}}\n");
-    assert_eq!(end_of(&exception("throttlingException")).await, "the provider throttles: m");
-    assert_eq!(end_of(&exception("modelStreamErrorException")).await, "the provider answered 500: m");
-    assert_eq!(end_of(&exception("serviceUnavailableException")).await, "the provider answered 503: m");
+    assert_eq!(end_of(&exception("throttlingException")).await, "the provider throttles");
+    assert_eq!(end_of(&exception("modelStreamErrorException")).await, "the provider answered 500");
+    assert_eq!(end_of(&exception("serviceUnavailableException")).await, "the provider answered 503");
+}
+
+#[tokio::test]
+async fn a_frame_or_an_answer_without_end_is_cut_off() {
+    let mut endless = Recorded::frames(STREAM);
+    endless.body.extend([0x7f, 0xff, 0xff, 0xff].into_iter().chain([0; 1000]));
+    let reply = Aws::new(endless).bedrock().send(&chat(CLIENT, true)).await.unwrap();
+    let Reply::Stream(mut events) = reply else { panic!("the reply is no stream") };
+    let mut failures = Vec::new();
+    while let Some(event) = events.next().await {
+        failures.extend(event.err().map(|failure| failure.to_string()));
+    }
+    let reason = "the provider's answer is not understood: a frame of the stream is longer than 17825792 bytes";
+    assert_eq!(failures, [reason]);
+
+    let long = " ".repeat(64 * 1024 * 1024) + REPLY;
+    let failure = failure(Aws::new(Recorded::json(200, &long)).bedrock().send(&chat(CLIENT, false)).await);
+    assert_eq!(
+        failure.to_string(),
+        "the provider's answer is not understood: the answer is longer than 67108864 bytes"
+    );
 }
 
 #[tokio::test]
 async fn errors_of_the_service_are_failures_and_are_not_retried() {
     let cases = [
         (400, "ValidationException", "the provider refused with 400: the reason"),
-        (404, "ResourceNotFoundException", "the provider refused with 404: the reason"),
+        (
+            404,
+            "ResourceNotFoundException",
+            "the provider refused with 404: The provider refused the request with status 404; tell the operator.",
+        ),
         (403, "AccessDeniedException", "the provider does not accept its key: it was refused; tell the operator"),
         (403, "ExpiredTokenException", "the provider does not accept its key: it was refused; tell the operator"),
-        (429, "ThrottlingException", "the provider throttles: the reason"),
-        (429, "ModelNotReadyException", "the provider answered 503: the reason"),
-        (408, "ModelTimeoutException", "the provider answered 408: the reason"),
-        (424, "ModelErrorException", "the provider answered 500: the reason"),
-        (500, "InternalServerException", "the provider answered 500: the reason"),
-        (503, "ServiceUnavailableException", "the provider answered 503: the reason"),
+        (429, "ThrottlingException", "the provider throttles"),
+        (429, "ModelNotReadyException", "the provider answered 503"),
+        (408, "ModelTimeoutException", "the provider answered 408"),
+        (424, "ModelErrorException", "the provider answered 500"),
+        (500, "InternalServerException", "the provider answered 500"),
+        (503, "ServiceUnavailableException", "the provider answered 503"),
     ];
     for (status, code, expected) in cases {
         let aws = Aws::new(Recorded::error(status, code));

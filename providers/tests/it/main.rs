@@ -5,6 +5,7 @@
 mod anthropic;
 mod aws;
 mod bedrock;
+mod causes;
 mod openai;
 mod play;
 mod registry;

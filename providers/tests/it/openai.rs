@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use shared::model::provider::{Endpoint, Failure};
 use shared::model::tokens::Usage;
 
@@ -130,11 +131,11 @@ async fn a_stream_that_does_not_end_well_is_a_failure() {
     check_end(&format!("{text}{stop}"), false, "2 chunks").await;
     check_end(&format!("{text}data: [DONE]\n\n{text}"), false, "1 chunks").await;
     let overloaded = format!("{text}data: {{\"error\":{{\"message\":\"busy\",\"type\":\"server_error\"}}}}\n\n");
-    check_end(&overloaded, false, "the provider answered 500: busy").await;
+    check_end(&overloaded, false, "the provider answered 500").await;
     let numbered = format!("{text}data: {{\"error\":{{\"message\":\"busy\",\"code\":503}}}}\n\n");
-    check_end(&numbered, false, "the provider answered 503: busy").await;
+    check_end(&numbered, false, "the provider answered 503").await;
     let named = format!("{text}event: error\ndata: {{\"message\":\"slow down\",\"code\":\"rate_limit_exceeded\"}}\n\n");
-    check_end(&named, false, "the provider throttles: slow down").await;
+    check_end(&named, false, "the provider throttles").await;
     check_end(
         "data: <html>\n\n",
         false,
@@ -167,6 +168,9 @@ async fn errors_keep_the_words_of_the_provider() {
         Failure::Unavailable { status: 307, .. }
     ));
     assert!(matches!(send(Answer::json(200, "not json")).await, Failure::Malformed(_)));
+    let invalid =
+        Answer { pieces: vec![Bytes::from_static(b"{\"choices\":[],\"id\":\"\xff\"}")], ..Answer::json(200, "") };
+    assert_eq!(send(invalid).await.to_string(), "the provider's answer is not understood: the answer is not UTF-8");
     assert!(matches!(send(Answer::json(200, r#"{"error":{"message":"no"}}"#)).await, Failure::Unavailable { .. }));
 }
 

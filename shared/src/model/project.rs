@@ -56,7 +56,6 @@ pub struct Limits {
     pub budget: Option<MicroUsd>,
 }
 
-#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
 /// The settings for a project's requests.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
