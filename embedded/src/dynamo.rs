@@ -1,7 +1,9 @@
 //! Answers the SDK's requests with the embedded DynamoDB engine.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
@@ -9,36 +11,105 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use dynoxide::Database;
 use dynoxide::errors::DynoxideError;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::OpenError;
+use crate::{NowMs, OpenError, folder, schema};
 
-pub(crate) fn in_memory() -> Result<SharedHttpConnector, OpenError> {
-    Ok(connector(Database::memory().map_err(open_error)?))
+/// An engine in memory, with the table.
+pub(crate) fn in_memory(now: NowMs) -> Result<Database, OpenError> {
+    let database = Database::memory_with_clock(Arc::new(EngineClock(now))).map_err(|error| failure(&error))?;
+    create_table(&database)?;
+    Ok(database)
 }
 
-pub(crate) fn in_file(path: &Path) -> Result<SharedHttpConnector, OpenError> {
-    Ok(connector(Database::new(&path.to_string_lossy()).map_err(open_error)?))
+/// The engine of a file, with the table.
+///
+/// A new file is made under another name, because a process may be killed between the table and its index. The next start
+/// makes it again.
+pub(crate) fn in_file(path: &Path) -> Result<Database, OpenError> {
+    if !path.exists() {
+        let unfinished = path.with_extension("unfinished");
+        for leftover in with_logs(&unfinished) {
+            remove(&leftover)?;
+        }
+        create_table(&open(&unfinished)?)?;
+        std::fs::rename(&unfinished, path).map_err(folder("name", path))?;
+    }
+    open(path)
 }
 
-/// Serves an in-memory engine over HTTP until the process ends. Benchmarks use it to put the store into another
-/// process.
+/// A database file and the two files with what `SQLite` has not moved into it yet.
+fn with_logs(path: &Path) -> [PathBuf; 3] {
+    ["", "-wal", "-shm"].map(|end| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        name.into()
+    })
+}
+
+fn remove(path: &Path) -> Result<(), OpenError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(folder("delete", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn open(path: &Path) -> Result<Database, OpenError> {
+    Database::new(&uri(path))
+        .map_err(|error| OpenError::Database { path: path.to_owned(), source: error.to_string().into() })
+}
+
+/// The address of a file that no other process may open meanwhile. A tool that locks the file would stop every call.
+fn uri(path: &Path) -> String {
+    let path = path.to_string_lossy();
+    if !cfg!(unix) {
+        return path.into_owned();
+    }
+    format!("file:{}?vfs=unix-excl", utf8_percent_encode(&path, IN_PATHS))
+}
+
+/// What has a meaning in an address, and what is no ASCII character.
+const IN_PATHS: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'?').add(b'#');
+
+/// Creates the table of an engine that has none.
+fn create_table(database: &Database) -> Result<(), OpenError> {
+    for (operation, request) in schema::requests() {
+        dispatch(database, operation, request.to_string().as_bytes()).map_err(|error| failure(&error))?;
+    }
+    Ok(())
+}
+
+/// Serves an engine in memory over HTTP until the process ends. Benchmarks use it to put the store into another process.
 ///
 /// # Errors
 /// If the engine does not open or the listener fails.
-pub async fn serve_dynamo(listener: tokio::net::TcpListener) -> Result<(), OpenError> {
-    let database = Database::memory().map_err(open_error)?;
+pub async fn serve_dynamo(listener: tokio::net::TcpListener, now: NowMs) -> Result<(), OpenError> {
+    let database = in_memory(now)?;
     let served = dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()).await;
     served.map_err(|reason| OpenError::Engine { engine: "DynamoDB", source: reason.into() })
 }
 
-fn open_error(source: DynoxideError) -> OpenError {
-    OpenError::Engine { engine: "DynamoDB", source: source.to_string().into() }
+pub(crate) fn failure(error: &DynoxideError) -> OpenError {
+    OpenError::Engine { engine: "DynamoDB", source: error.to_string().into() }
 }
 
-fn connector(database: Database) -> SharedHttpConnector {
+pub(crate) fn connector(database: Database) -> SharedHttpConnector {
     SharedHttpConnector::new(Engine(database))
+}
+
+/// The clock by which items in memory expire. The engine has one of its own for files.
+struct EngineClock(NowMs);
+
+impl dynoxide::storage_backend::Clock for EngineClock {
+    fn now_unix_secs(&self) -> u64 {
+        (self.0)() / 1_000
+    }
+
+    fn now_unix_secs_f64(&self) -> f64 {
+        Duration::from_millis((self.0)()).as_secs_f64()
+    }
 }
 
 struct Engine(Database);

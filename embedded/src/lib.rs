@@ -4,17 +4,23 @@
 //! the SDK's own, and no port is opened. Tests wrap the connector to inject faults.
 
 mod dynamo;
+mod expiry;
+mod health;
 mod s3;
 mod schema;
 mod sqs;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aws_smithy_runtime_api::client::http::{SharedHttpConnector, http_client_fn};
+use aws_smithy_types::retry::{ReconnectMode, RetryConfig};
 
 pub use dynamo::serve_dynamo;
-pub use schema::{create_bucket, create_table};
+pub use expiry::{Expired, Expiry};
+pub use health::{FolderHealth, Ill};
+pub use schema::{BUCKET, TABLE};
 pub use sqs::{Counts, NowMs, QUEUES, QueueSettings, Received, Refusal, Sqs, queue_arn, queue_url};
 
 /// Where the stores keep their data.
@@ -38,9 +44,11 @@ pub enum OpenError {
         #[source]
         source: std::io::Error,
     },
-    #[error("could not create the {store}")]
-    Create {
-        store: &'static str,
+    #[error(
+        "could not open `{path}`; if another program has it open, end that one; if it is damaged, put a copy of the data folder in its place, or choose another folder with --data"
+    )]
+    Database {
+        path: PathBuf,
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -52,41 +60,56 @@ pub enum OpenError {
     },
 }
 
-/// The opened engines. The data folder stays locked until this is dropped.
+/// The opened engines, with the table [`TABLE`] and the bucket [`BUCKET`]. The data folder stays locked until this is
+/// dropped.
 pub struct Engines {
     pub dynamo: SharedHttpConnector,
     pub s3: SharedHttpConnector,
     pub sqs: Sqs,
-    _lock: Option<File>,
+    pub expiry: Expiry,
+    /// Of the data folder; `None` in memory.
+    pub health: Option<FolderHealth>,
     _temporary: Option<tempfile::TempDir>,
 }
 
 impl Engines {
-    /// Opens or creates the stores. `now` is the clock of the queues, which start empty in every place.
+    /// Opens or creates the stores. `now` is the clock of the queues, which start empty in every place, and of expiry.
     ///
     /// # Errors
-    /// `Locked` if another process uses the folder. `Folder` if the disk fails. `Engine` if an engine fails.
+    /// `Locked` if another process uses the folder. `Folder` if the disk fails. `Database` or `Engine` if an engine fails.
     pub fn open(place: &Place, now: NowMs) -> Result<Self, OpenError> {
-        let sqs = Sqs::new(now);
         match place {
             Place::Memory => {
                 let temporary = tempfile::tempdir().map_err(folder("create", Path::new("a temporary folder")))?;
-                let s3 = s3::connector(temporary.path())?;
-                Ok(Self { dynamo: dynamo::in_memory()?, s3, sqs, _lock: None, _temporary: Some(temporary) })
+                let database = dynamo::in_memory(Arc::clone(&now))?;
+                let engines = Self::with(database, temporary.path().to_owned(), now)?;
+                Ok(Self { _temporary: Some(temporary), ..engines })
             }
             Place::Folder(path) => {
-                let bucket = path.join("s3");
-                std::fs::create_dir_all(&bucket).map_err(folder("create", &bucket))?;
-                let lock = lock(path)?;
-                let dynamo = dynamo::in_file(&path.join("dynamodb.sqlite"))?;
-                Ok(Self { dynamo, s3: s3::connector(&bucket)?, sqs, _lock: Some(lock), _temporary: None })
+                std::fs::create_dir_all(path).map_err(folder("create", path))?;
+                let health = FolderHealth::new(path.clone(), lock(path)?);
+                let database = dynamo::in_file(&path.join("dynamodb.sqlite"))?;
+                Ok(Self { health: Some(health), ..Self::with(database, path.join("s3"), now)? })
             }
         }
+    }
+
+    fn with(database: dynoxide::Database, objects: PathBuf, now: NowMs) -> Result<Self, OpenError> {
+        let bucket = objects.join(BUCKET);
+        std::fs::create_dir_all(&bucket).map_err(folder("create", &bucket))?;
+        Ok(Self {
+            dynamo: dynamo::connector(database.clone()),
+            s3: s3::connector(&objects)?,
+            sqs: Sqs::new(Arc::clone(&now)),
+            expiry: Expiry { database, objects, now },
+            health: None,
+            _temporary: None,
+        })
     }
 }
 
 fn lock(folder_path: &Path) -> Result<File, OpenError> {
-    let path = folder_path.join("lock");
+    let path = folder_path.join(health::LOCK);
     let file = File::create(&path).map_err(folder("create", &path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -100,21 +123,24 @@ fn folder(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> O
     move |source| OpenError::Folder { action, path, source }
 }
 
+/// Retries as usual. There is no connection that the SDK could close after a failure; it would log an error each time.
+fn retries() -> RetryConfig {
+    RetryConfig::standard().with_reconnect_mode(ReconnectMode::ReuseAllConnections)
+}
+
 /// A DynamoDB client that sends its requests to `connector`.
 ///
 /// No client of this crate watches for stalled streams: inside the process, only a busy machine delays one.
 #[must_use]
 pub fn dynamo_client(connector: SharedHttpConnector) -> aws_sdk_dynamodb::Client {
-    use aws_sdk_dynamodb::config::{
-        BehaviorVersion, Builder, Region, StalledStreamProtectionConfig, retry::RetryConfig,
-    };
+    use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Region, StalledStreamProtectionConfig};
     let config = Builder::new()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new("us-east-1"))
         // The engine checks no signature, and making one costs a twentieth of a call.
         .allow_no_auth()
         .endpoint_url("http://dynamodb.embedded")
-        .retry_config(RetryConfig::standard())
+        .retry_config(retries())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .http_client(http_client_fn(move |_, _| connector.clone()))
         .build();
@@ -131,6 +157,7 @@ pub fn s3_client(connector: SharedHttpConnector) -> aws_sdk_s3::Client {
         .credentials_provider(Credentials::new(s3::ACCESS_KEY, s3::SECRET_KEY, None, None, "embedded"))
         .endpoint_url("http://s3.embedded")
         .force_path_style(true)
+        .retry_config(retries())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .http_client(http_client_fn(move |_, _| connector.clone()))
         .build();
@@ -140,13 +167,13 @@ pub fn s3_client(connector: SharedHttpConnector) -> aws_sdk_s3::Client {
 /// An SQS client that sends its requests to `connector`.
 #[must_use]
 pub fn sqs_client(connector: SharedHttpConnector) -> aws_sdk_sqs::Client {
-    use aws_sdk_sqs::config::{BehaviorVersion, Builder, Region, StalledStreamProtectionConfig, retry::RetryConfig};
+    use aws_sdk_sqs::config::{BehaviorVersion, Builder, Region, StalledStreamProtectionConfig};
     let config = Builder::new()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new("us-east-1"))
         .allow_no_auth()
         .endpoint_url("http://sqs.embedded")
-        .retry_config(RetryConfig::standard())
+        .retry_config(retries())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .http_client(http_client_fn(move |_, _| connector.clone()))
         .build();

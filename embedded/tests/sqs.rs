@@ -110,6 +110,16 @@ async fn a_delayed_message_is_not_seen_before_its_time() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_back_hides_no_message() {
+    let world = World::new();
+    world.send("taken", 0).await;
+    world.receive("respond").await;
+    world.send("later", 900).await;
+    world.now_ms.fetch_sub(2 * 86_400_000, Ordering::SeqCst);
+    assert_eq!(bodies(&world.receive("respond").await), ["taken", "later"]);
+}
+
+#[tokio::test]
 async fn a_message_that_came_too_often_is_a_dead_letter() {
     let world = World::new();
     let id = world.send("poison", 0).await;

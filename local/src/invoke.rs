@@ -33,7 +33,7 @@ pub async fn invoke(function: &str, event: &Path, settings: &Settings) -> Result
     let text = std::fs::read_to_string(event).map_err(|source| LocalError::Read { path, source })?;
     let token = read_event(&text).ok().and_then(|request| bearer(request.headers()).map(str::to_owned));
 
-    let (_engines, stores) = stores::open(&Data::Embedded(Place::Memory)).await?;
+    let (_engines, stores) = stores::open(&Data::Embedded(Place::Memory))?;
     let components = settings.components(stores, token.as_deref().map(Secret::new)).await?;
     if let Some(key) = token.as_deref().and_then(ApiKeySecret::parse) {
         provision_trial(components.stores(), components.clock(), &key, "Event").await?;

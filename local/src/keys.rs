@@ -64,12 +64,14 @@ impl Keys {
     }
 }
 
-/// Writes a new file that only its owner can read.
+/// Writes a new file that only its owner can read. It has its name only when it is whole: a process may be killed meanwhile.
 fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
     use std::io::Write as _;
+    let unfinished = path.with_extension("unfinished");
     let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
+    options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?.write_all(content)
+    options.open(&unfinished)?.write_all(content)?;
+    std::fs::rename(&unfinished, path)
 }

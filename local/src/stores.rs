@@ -3,20 +3,17 @@
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use embedded::{Engines, Place, create_bucket, create_table, queue_url};
+use embedded::{BUCKET, Engines, Place, TABLE, queue_url};
 use shared::data::{Bucket, QueueUrls, Queues, Stores, Table};
 use shared::model::clock::Clock;
 
 use crate::{Data, LocalError};
 
-const TABLE: &str = "weir";
-const BUCKET: &str = "weir";
-
-/// Opens the stores, and creates the table and the bucket if they are new. The engines must outlive the stores.
+/// Opens the stores. The engines must outlive the stores.
 ///
 /// # Errors
-/// `Stores` if the data folder cannot be opened, or if the table or the bucket cannot be created.
-pub(crate) async fn open(data: &Data) -> Result<(Engines, Stores), LocalError> {
+/// `Stores` if the data folder cannot be opened.
+pub(crate) fn open(data: &Data) -> Result<(Engines, Stores), LocalError> {
     let now = Arc::new(|| Clock::system().now().0);
     let (engines, dynamo) = match data {
         Data::Embedded(place) => {
@@ -26,9 +23,7 @@ pub(crate) async fn open(data: &Data) -> Result<(Engines, Stores), LocalError> {
         }
         Data::RemoteTable(url) => (Engines::open(&Place::Memory, now)?, remote_table(url)),
     };
-    create_table(&dynamo, TABLE).await?;
     let s3 = embedded::s3_client(engines.s3.clone());
-    create_bucket(&s3, BUCKET).await?;
     let urls = QueueUrls {
         respond: Some(queue_url("respond")),
         deliver: Some(queue_url("deliver")),

@@ -114,8 +114,8 @@ impl Sqs {
             // Registers for changes before the queue is read. A change between the read and the wait would be missed
             // otherwise.
             notified.as_mut().enable();
-            let visible_at = self.store().next_visible(queue)?;
-            match visible_at.map(|at| at.saturating_sub((self.now)())) {
+            let wait = self.store().next_visible_ms(queue, (self.now)())?;
+            match wait {
                 Some(0) => return Ok(()),
                 Some(ms) => {
                     let _ = tokio::time::timeout(Duration::from_millis(ms), notified).await;

@@ -99,9 +99,30 @@ struct Stored {
     message_id: String,
     new: Arc<New>,
     sent_ms: u64,
-    visible_at_ms: u64,
+    hidden: Hidden,
     first_received_ms: Option<u64>,
     receive_count: u32,
+}
+
+/// The time in which a message is hidden: its delay, or the visibility timeout of its last delivery.
+#[derive(Debug, Clone, Copy)]
+struct Hidden {
+    until_ms: u64,
+    for_ms: u64,
+}
+
+impl Hidden {
+    fn begin(now_ms: u64, time: Duration) -> Self {
+        let for_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Self { until_ms: now_ms.saturating_add(for_ms), for_ms }
+    }
+
+    /// The milliseconds that are left. More than the whole time cannot be left: the clock was set back, and the time counts as
+    /// over.
+    fn left_ms(self, now_ms: u64) -> u64 {
+        let left = self.until_ms.saturating_sub(now_ms);
+        if left > self.for_ms { 0 } else { left }
+    }
 }
 
 impl Store {
@@ -123,7 +144,7 @@ impl Store {
             copy,
             message_id: message_id.clone(),
             sent_ms: now_ms,
-            visible_at_ms: now_ms.saturating_add(millis(new.delay)),
+            hidden: Hidden::begin(now_ms, new.delay),
             new: Arc::new(new),
             first_received_ms: None,
             receive_count: 0,
@@ -141,18 +162,18 @@ impl Store {
     ) -> Result<Vec<Received>, Refusal> {
         let queue = self.queue(name)?;
         let QueueSettings { name, visibility: usual, dead_letters } = queue.settings;
-        let visible_at_ms = now_ms.saturating_add(millis(visibility.unwrap_or(usual)));
+        let hidden = Hidden::begin(now_ms, visibility.unwrap_or(usual));
         let too_often = dead_letters.map_or(u32::MAX, |(_, max_receive_count)| max_receive_count);
         let (mut received, mut dead) = (Vec::new(), Vec::new());
         queue.messages.retain_mut(|message| {
-            if message.visible_at_ms > now_ms || received.len() == max {
+            if message.hidden.left_ms(now_ms) > 0 || received.len() == max {
                 return true;
             }
             if message.receive_count >= too_often {
                 dead.push(message.clone());
                 return false;
             }
-            message.visible_at_ms = visible_at_ms;
+            message.hidden = hidden;
             received.push(message.receive(name, now_ms));
             true
         });
@@ -182,9 +203,9 @@ impl Store {
     ) -> Result<(), Refusal> {
         let queue = self.queue(queue)?;
         let (copy, receive_count) = queue.parse_receipt(receipt)?;
-        let mut in_flight = queue.messages.iter_mut().filter(|message| message.visible_at_ms > now_ms);
+        let mut in_flight = queue.messages.iter_mut().filter(|message| message.hidden.left_ms(now_ms) > 0);
         let message = in_flight.find(|message| message.copy == copy && message.receive_count == receive_count);
-        message.ok_or(Refusal::NotInFlight)?.visible_at_ms = now_ms.saturating_add(millis(timeout));
+        message.ok_or(Refusal::NotInFlight)?.hidden = Hidden::begin(now_ms, timeout);
         queue.changed.notify_waiters();
         Ok(())
     }
@@ -192,7 +213,7 @@ impl Store {
     pub(super) fn counts(&mut self, queue: &str, now_ms: u64) -> Result<Counts, Refusal> {
         let mut counts = Counts::default();
         for message in &self.queue(queue)?.messages {
-            match (message.visible_at_ms > now_ms, message.receive_count) {
+            match (message.hidden.left_ms(now_ms) > 0, message.receive_count) {
                 (false, _) => counts.visible += 1,
                 (true, 0) => counts.delayed += 1,
                 (true, _) => counts.in_flight += 1,
@@ -201,9 +222,9 @@ impl Store {
         Ok(counts)
     }
 
-    /// The time at which the next message becomes visible, in Unix milliseconds.
-    pub(super) fn next_visible(&mut self, queue: &str) -> Result<Option<u64>, Refusal> {
-        Ok(self.queue(queue)?.messages.iter().map(|message| message.visible_at_ms).min())
+    /// The milliseconds until the next message becomes visible; `None` if there is no message.
+    pub(super) fn next_visible_ms(&mut self, queue: &str, now_ms: u64) -> Result<Option<u64>, Refusal> {
+        Ok(self.queue(queue)?.messages.iter().map(|message| message.hidden.left_ms(now_ms)).min())
     }
 
     /// Notifies of a new message and of a changed visibility timeout.
@@ -252,8 +273,4 @@ impl Stored {
 
 fn md5_of(body: &str) -> String {
     Md5::digest(body.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

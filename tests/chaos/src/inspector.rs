@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use embedded::{Engines, queue_url};
+use embedded::{BUCKET, Engines, TABLE, queue_url};
 use shared::data::{Bucket, DUE_SHARDS, Due, QueueUrls, Queues, ResponseRecord, StoreError, Stores, Table};
 use shared::model::clock::Timestamp;
 use shared::model::message::ResponseKey;
@@ -11,9 +11,6 @@ use shared::model::meter::{MeterKey, Shard};
 use shared::model::project::{ApiKey, Project};
 use shared::model::usage::UsageKey;
 use shared::model::webhook::Delivery;
-
-const TABLE: &str = "weir";
-const BUCKET: &str = "weir";
 
 /// Makes the production stores from the clients of a process.
 pub(crate) fn stores(dynamo: aws_sdk_dynamodb::Client, s3: aws_sdk_s3::Client, sqs: aws_sdk_sqs::Client) -> Stores {
@@ -36,13 +33,9 @@ pub(crate) struct Inspector {
 pub(crate) type Read<T> = Result<T, String>;
 
 impl Inspector {
-    /// Creates the table and the bucket.
-    #[expect(clippy::expect_used, reason = "a simulation without its stores shows nothing")]
-    pub(crate) async fn create(engines: &Engines) -> Self {
+    pub(crate) fn new(engines: &Engines) -> Self {
         let dynamo = embedded::dynamo_client(engines.dynamo.clone());
         let s3 = embedded::s3_client(engines.s3.clone());
-        embedded::create_table(&dynamo, TABLE).await.expect("the table is created");
-        embedded::create_bucket(&s3, BUCKET).await.expect("the bucket is created");
         let stores = stores(dynamo.clone(), s3, embedded::sqs_client(engines.sqs.connector()));
         Self { stores, dynamo }
     }

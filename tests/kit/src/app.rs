@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use axum::Router;
-use embedded::{Engines, Place, Sqs, queue_url};
+use embedded::{BUCKET, Engines, Place, Sqs, TABLE, queue_url};
 use outbound::{Options, Outbound};
 use shared::app::{Components, Models, Providers, ServedModels};
 use shared::data::{Bucket, QueueUrls, Queues, Stores, Table};
@@ -141,9 +141,6 @@ impl TestAppBuilder {
             sqs: instrumented(engines.sqs.connector()),
         };
         let dynamo = embedded::dynamo_client(connectors.dynamo.clone());
-        embedded::create_table(&dynamo, "weir").await.expect("the table is created");
-        let s3 = embedded::s3_client(connectors.s3.clone());
-        embedded::create_bucket(&s3, "weir").await.expect("the bucket is created");
         let stores = connectors.stores(|connector| connector);
         let first = ScriptedProvider::new(Script::answer("Hello there.", 10, 5));
         let second = ScriptedProvider::new(Script::answer("From the second.", 10, 5));
@@ -195,8 +192,8 @@ impl Connectors {
             deliver_dead_letters: Some(queue_url("deliver-dead-letters")),
         };
         Stores {
-            table: Table::new(embedded::dynamo_client(wrap(self.dynamo.clone())), "weir"),
-            bucket: Bucket::new(embedded::s3_client(wrap(self.s3.clone())), "weir"),
+            table: Table::new(embedded::dynamo_client(wrap(self.dynamo.clone())), TABLE),
+            bucket: Bucket::new(embedded::s3_client(wrap(self.s3.clone())), BUCKET),
             queues: Queues::new(embedded::sqs_client(wrap(self.sqs.clone())), urls),
         }
     }
