@@ -5,6 +5,7 @@ use std::io::Write as _;
 use kit::ADMIN_KEY;
 use local::{Data, Settings};
 use shared::data::Stores;
+use shared::edge::telemetry::{LogFilter, init_log};
 use shared::model::clock::Clock;
 use shared::model::id;
 use shared::model::money::MicroUsd;
@@ -29,7 +30,7 @@ pub(crate) fn store() -> Result<(), Failure> {
     one_thread(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         report_ready(&Ready { address: listener.local_addr()?, key: String::new() })?;
-        Ok(embedded::serve_dynamo(listener).await?)
+        Ok(embedded::serve_dynamo(listener, std::sync::Arc::new(|| Clock::system().now().0)).await?)
     })
 }
 
@@ -52,8 +53,9 @@ pub(crate) fn weir(provider: &str, store: Option<String>) -> Result<(), Failure>
         let running = local::serve(&settings).await?;
         let key = make_project(running.stores()).await?;
         report_ready(&Ready { address: running.address()?, key: key.secret().expose().to_owned() })?;
-        shared::edge::telemetry::init_log("info");
-        Ok(running.run(std::future::pending()).await?)
+        init_log(&LogFilter::default());
+        running.run(std::future::pending()).await;
+        Ok(())
     })
 }
 

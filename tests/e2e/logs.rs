@@ -3,10 +3,11 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use kit::{Script, TestApp, send};
+use kit::{Fault, Script, TestApp, send};
 use serde_json::json;
 use shared::data::Queue;
 use shared::edge::config::HttpConfig;
+use shared::edge::telemetry::init_log_to;
 use shared::model::project::{Limits, Policy};
 use shared::model::provider::{Failure, ProviderRefusal};
 
@@ -46,9 +47,7 @@ async fn no_line_holds_a_prompt_an_answer_or_a_key() {
     let writer = captured.clone();
     // For all threads and tests: what `tracing` remembers of who listens is shared by all of them, and a subscriber of one
     // thread would miss what others met first.
-    let subscriber =
-        tracing_subscriber::fmt().json().with_env_filter("shared=trace").with_writer(move || writer.clone());
-    tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
+    init_log_to(&"trace,hyper=trace,aws_smithy_runtime=trace".parse().unwrap(), move || writer.clone());
 
     let app = TestApp::new().await;
     let (_, key) = app.project(Limits::default(), Policy { cache_ttl_seconds: Some(60), ..Policy::default() }).await;
@@ -88,20 +87,27 @@ async fn no_line_holds_a_prompt_an_answer_or_a_key() {
     }
     app.first.then(Script::Break { text: format!("{PROMPT} {PROMPT}"), after_chunks: 1 });
     app.work_once(Queue::Respond, |event| respond::job(event, instance.response_worker(), None)).await;
+    app.faults.set(|_| Fault::Lose);
+    send(&router, "POST", PATH, &key, &[], chat.clone()).await;
+    app.faults.clear();
     let event = include_str!("../../events/models-list.json").replace(r#""Host""#, r#""x-request-id""#);
     local::invoke_on(&instance, "models", &event, &HttpConfig::default()).await.unwrap();
     instance.drain().await;
     let log = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
-    // Only weir's own lines: the SDK's and the engine's trace levels are never switched on.
-    let ours: Vec<&str> = log.lines().filter(|line| line.contains(r#""target":"shared"#)).collect();
-    assert!(ours.len() > 15, "{} lines", ours.len());
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let ours = lines.iter().filter(|line| line["target"].as_str().unwrap().starts_with("shared")).count();
+    assert!(ours > 15, "{ours} lines");
     let mut from_gateway = 0;
-    for line in ours {
-        assert!(!line.contains(PROMPT) && !line.contains(&key[20..]), "{line}");
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        let (id, gateway) = (&line["fields"]["request.id"], &line["fields"]["gateway.request_id"]);
-        if id == "abc123.execute-api.eu-central-1.amazonaws.com" {
-            assert_eq!(gateway, "11111111-2222-3333-4444-555555555555", "API Gateway's own id");
+    for line in lines {
+        let text = line.to_string();
+        assert!(!text.contains("aws_smithy"), "the SDK says nothing of a call that weir logs: {line}");
+        assert!(!text.contains(PROMPT) && !text.contains(&key[20..]), "{line}");
+        let level = line["level"].as_str().unwrap();
+        let is_ours = line["target"].as_str().unwrap().starts_with("shared");
+        assert!(is_ours || matches!(level, "ERROR" | "WARN" | "INFO"), "{line}");
+        if line["client_request_id"] == "abc123.execute-api.eu-central-1.amazonaws.com" {
+            assert_eq!(line["gateway.request_id"], "11111111-2222-3333-4444-555555555555", "API Gateway's own id");
+            assert!(line["request.id"].as_str().unwrap().starts_with("req_"), "{line}");
             from_gateway += 1;
         }
     }

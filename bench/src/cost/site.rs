@@ -12,7 +12,7 @@ use shared::app::Components;
 use shared::data::Queue;
 use shared::edge::Telemetry;
 use shared::edge::config::TelemetryConfig;
-use shared::edge::telemetry::{init_log_to, observe};
+use shared::edge::telemetry::{LogFilter, init_log_to, observe};
 use shared::model::clock::Clock;
 use shared::model::project::{Limits, Policy};
 
@@ -30,7 +30,7 @@ impl LogBytes {
     pub(super) fn start() -> Self {
         let bytes = Self::default();
         let written = bytes.clone();
-        init_log_to("info", move || written.clone());
+        init_log_to(&LogFilter::default(), move || written.clone());
         bytes
     }
 }

@@ -16,7 +16,7 @@ use crate::model::id::Fingerprint;
 use crate::model::keys::Keys;
 use crate::model::project::{ApiKeySecret, Caller};
 
-const MISSING: &str = "You didn't provide an API key. Send it as `Authorization: Bearer sk-weir-...`.";
+const MISSING: &str = "You didn't provide an API key. Send it as one header, `Authorization: Bearer sk-weir-...`.";
 const WRONG: &str = "Incorrect API key provided. Keys begin with `sk-weir-`; an administrator makes them with POST /v1/organization/projects/{id}/service_accounts.";
 const ARCHIVED: &str = "The project of this API key is archived.";
 const WRONG_ADMIN: &str = "Incorrect admin key provided. The admin API takes the admin key, not a project's key.";
@@ -132,7 +132,8 @@ impl KeyCache {
 
     fn get(&self, hash: &Fingerprint, now: Timestamp) -> Option<Caller> {
         let (read_at, caller) = self.callers.get(hash)?;
-        (read_at.until(now) < MAX_AGE_MS).then_some(caller)
+        // In either direction: a clock that is set back must not make a revoked key work for longer.
+        (read_at.apart(now) < MAX_AGE_MS).then_some(caller)
     }
 
     fn generation(&self) -> u64 {
@@ -187,6 +188,7 @@ mod tests {
         cache.insert(hash(), READ_AT, caller(), cache.generation());
         assert_eq!(cache.get(&hash(), READ_AT.plus_ms(29_999)), Some(caller()));
         assert_eq!(cache.get(&hash(), READ_AT.plus_ms(30_000)), None);
+        assert_eq!(cache.get(&hash(), Timestamp(READ_AT.0 - 30_000)), None, "the clock was set back");
     }
 
     #[test]

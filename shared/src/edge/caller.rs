@@ -14,13 +14,16 @@ use crate::app::Auth;
 use crate::model::audit::Actor;
 use crate::model::project::Caller;
 
-/// The token of `Authorization: Bearer <token>`; `None` if there is none or it is empty.
+/// The token of `Authorization: Bearer <token>`; `None` if there is none, if it is empty, or if there are two such headers: a
+/// proxy in front may have checked the other one.
 ///
 /// The scheme is read in any case, and spaces around scheme and token are skipped. The parser of the crate `headers`
 /// keeps a space after the token, so it would refuse keys that work today.
 #[must_use]
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
+    let mut sent = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(only), None) = (sent.next(), sent.next()) else { return None };
+    let (scheme, token) = only.to_str().ok()?.trim().split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
@@ -80,12 +83,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_bearer_tokens_only() {
+    fn reads_one_bearer_token_only() {
         let token = |value: &str| {
             let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
             bearer(&headers).map(str::to_owned)
         };
         assert_eq!(token("bearer  sk-1 "), Some("sk-1".to_owned()));
+        let twice = ["Bearer sk-1", "Bearer sk-1"].map(|value| (header::AUTHORIZATION, value.parse().unwrap()));
+        assert_eq!(bearer(&HeaderMap::from_iter(twice)), None);
         for none in ["sk-1", "Basic sk-1", "Bearer ", "Bearer"] {
             assert_eq!(token(none), None, "{none}");
         }

@@ -2,6 +2,7 @@
 
 use super::base_path::{BasePath, BasePathError};
 use super::cors::{AllowedOrigins, OriginError};
+use super::telemetry::{LogFilter, LogFilterError};
 use crate::data::QueueUrls;
 
 /// Settings of every function.
@@ -32,7 +33,8 @@ pub struct Config {
     pub queues: QueueUrls,
     pub response_mode: ResponseMode,
     pub webhooks_permit_loopback: bool,
-    pub log_level: String,
+    /// A wrong filter keeps no function from starting.
+    pub log_level: Result<LogFilter, LogFilterError>,
     pub http: HttpConfig,
     pub telemetry: TelemetryConfig,
 }
@@ -129,7 +131,7 @@ impl Config {
             response_mode: parse_response_mode(lookup("RESPONSE_MODE"))?,
             webhooks_permit_loopback: parse_flag("WEBHOOKS_PERMIT_LOOPBACK", lookup("WEBHOOKS_PERMIT_LOOPBACK"))?
                 .unwrap_or(false),
-            log_level: lookup("LOG_LEVEL").unwrap_or_else(|| "info".to_owned()),
+            log_level: lookup("LOG_LEVEL").map_or_else(|| Ok(LogFilter::default()), |filter| filter.parse()),
             http: HttpConfig::read(lookup)?,
             telemetry: TelemetryConfig::read(lookup)?,
         })

@@ -51,11 +51,12 @@ pub(super) async fn log(mut request: Request, next: Next) -> Response {
     response.map(|body| log_at_end(body, line))
 }
 
-/// The id of the request: the client's if it is printable, else a new one.
-fn request_id(request: &Request) -> String {
+/// The client's own id of the request, if it is printable. It names nothing for sure: a client can send one twice, or that
+/// of another client.
+fn client_request_id(request: &Request) -> Option<String> {
     let sent = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
     let is_printable = |id: &&str| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
-    sent.filter(is_printable).map_or_else(|| id::new("req_"), str::to_owned)
+    sent.filter(is_printable).map(str::to_owned)
 }
 
 /// API Gateway's id of the request, which its access log has; `None` where no API Gateway is.
@@ -87,6 +88,7 @@ fn log_at_end(body: Body, line: Line) -> Body {
 struct Line {
     begun: Instant,
     request_id: String,
+    client_request_id: Option<String>,
     gateway_id: Option<String>,
     method: String,
     route: String,
@@ -124,7 +126,8 @@ impl Line {
         });
         Self {
             begun: Instant::now(),
-            request_id: request_id(request),
+            request_id: id::new("req_"),
+            client_request_id: client_request_id(request),
             gateway_id: gateway_id(request),
             route: route.to_owned(),
             method,
@@ -232,6 +235,7 @@ impl Drop for Line {
             ($level:ident) => {
                 tracing::$level!(
                     request.id = self.request_id,
+                    client_request_id = self.client_request_id,
                     gateway.request_id = self.gateway_id,
                     http.method = self.method,
                     http.route = self.route,

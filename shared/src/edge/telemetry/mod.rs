@@ -3,6 +3,7 @@
 //! All of it leaves the process before the answer or the batch ends, because Lambda freezes the process after that.
 
 mod emf;
+mod filter;
 mod metrics;
 mod spans;
 mod transport;
@@ -16,9 +17,11 @@ use axum::middleware::{self, Next};
 use opentelemetry::context::FutureExt as _;
 use opentelemetry::trace::{SpanBuilder, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
+pub use filter::{LogFilter, LogFilterError};
 pub(super) use metrics::{MessageEnd, RequestEnd};
 
 use super::config::{Config, TelemetryConfig};
@@ -41,24 +44,28 @@ pub struct Telemetry {
 
 /// Starts the log, and metrics and spans if the settings ask for them.
 pub fn start(function: &'static str, config: &Config) -> Telemetry {
-    init_log(&config.log_level);
+    init_log(config.log_level.as_ref().unwrap_or(&LogFilter::default()));
+    if let Err(error) = &config.log_level {
+        // A function that logs too much or too little is better than one that does not start.
+        tracing::error!(%error, "LOG_LEVEL is wrong, the log is at `info`");
+    }
     Telemetry::start(function, &config.telemetry)
 }
 
-/// Starts logging to standard output, one JSON object per line. `filter` is `info`, `warn,shared=debug` and the like.
-pub fn init_log(filter: &str) {
+/// Starts logging to standard output, one JSON object per line.
+pub fn init_log(filter: &LogFilter) {
     init_log_to(filter, std::io::stdout);
 }
 
 /// Starts logging as [`init_log`] does, to another writer.
-pub fn init_log_to<W>(filter: &str, output: W)
+pub fn init_log_to<W>(filter: &LogFilter, output: W)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let json = tracing_subscriber::fmt().json().flatten_event(true).with_current_span(false);
+    let json = tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false);
+    let lines = json.with_writer(output).with_filter(filter.layer());
     // It fails if the log runs already, as in tests. Then the first writer stays.
-    let _ = json.with_env_filter(filter).with_writer(output).try_init();
+    let _ = tracing_subscriber::registry().with(lines).try_init();
 }
 
 /// Records the requests of a router.
