@@ -162,7 +162,7 @@ impl Models {
     fn is_due(&self) -> bool {
         let now = self.clock.now();
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = due.at <= now;
+        let is_due = !now.is_before(due.at, FRESH_MS);
         if is_due {
             due.at = now.plus_ms(FRESH_MS);
         }
@@ -186,7 +186,7 @@ impl Models {
             if !others_remain {
                 due.at = now.plus_ms(RETRY_MS);
             }
-            let is_logged = due.log_at <= now;
+            let is_logged = !now.is_before(due.log_at, FRESH_MS);
             if is_logged {
                 due.log_at = now.plus_ms(FRESH_MS);
             }

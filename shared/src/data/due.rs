@@ -22,6 +22,9 @@ pub const DUE_SHARDS: u8 = 4;
 /// The entries of a shard that one sweep handles. The next sweep continues after them.
 const MAX_ENTRIES: i32 = 1_000;
 
+/// The furthest that an entry is ahead when it is written: deliveries wait for a day and some hours.
+pub const LONGEST_DUE_MS: u64 = 36 * 3_600_000;
+
 /// An entry that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Due {
@@ -44,19 +47,28 @@ pub enum Due {
 pub struct DueIndex(pub(super) Table);
 
 impl DueIndex {
-    /// Reads the entries of one shard that are due by `now`: those due longest, as many as one sweep can handle.
+    /// Reads the entries of one shard that are due by `now`: those due longest, as many as one sweep can handle. Entries further
+    /// ahead than weir sets them are due too: the clock was set back.
     ///
     /// The index follows the table with a delay of moments.
     pub async fn due(&self, due_shard: u8, now: Timestamp) -> Result<Vec<Due>, StoreError> {
+        let past = self.query(due_shard, "due_shard = :shard AND due_at <= :time", now);
+        let too_far = self.query(due_shard, "due_shard = :shard AND due_at > :time", now.latest_end(LONGEST_DUE_MS));
+        let (mut due, too_far) = tokio::try_join!(past, too_far)?;
+        due.extend(too_far);
+        Ok(due)
+    }
+
+    async fn query(&self, due_shard: u8, condition: &str, time: Timestamp) -> Result<Vec<Due>, StoreError> {
         let page = self
             .0
             .client()
             .query()
             .table_name(self.0.name())
             .index_name("due")
-            .key_condition_expression("due_shard = :shard AND due_at <= :now")
+            .key_condition_expression(condition)
             .expression_attribute_values(":shard", text(due_shard.to_string()))
-            .expression_attribute_values(":now", number(now.0))
+            .expression_attribute_values(":time", number(time.0))
             .limit(MAX_ENTRIES)
             .send();
         let answer = Box::pin(page).await.map_err(StoreError::table("query the due index"))?;

@@ -37,7 +37,7 @@ pub use conversations::{
 };
 pub use dead_letters::DeadLetter;
 pub use deliveries::{DeliveryRecords, Guard};
-pub use due::{DUE_SHARDS, Due, DueIndex};
+pub use due::{DUE_SHARDS, Due, DueIndex, LONGEST_DUE_MS};
 pub use error::StoreError;
 pub use idempotency::{
     ClaimOutcome, ClaimRequest, IdempotencyRecords, KeyClaim, Lease, PartReader, Record, RecordKey, RecordState,

@@ -1,6 +1,7 @@
 //! Never lost, never twice: background responses, whatever happens to messages, workers, providers and stores.
 
 mod cancel;
+mod clocks;
 mod deaths;
 mod faults;
 mod messages;

@@ -70,7 +70,7 @@ impl Idempotency {
                     sender.begin_stream(metadata.clone());
                     sender.send(parts).await;
                 }
-                RecordState::Running { lease_until } if lease_until <= self.clock.now() => {
+                RecordState::Running { lease_until } if !self.clock.now().is_before(lease_until, super::LEASE_MS) => {
                     return Ok(die(sender).await);
                 }
                 RecordState::Running { .. } | RecordState::Erased => {}

@@ -7,7 +7,7 @@ use super::{Finalizer, LIFETIME_MS, TOO_OLD};
 use crate::app::error::Error;
 use crate::app::generation::{LOST_AFTER_MS, skeleton_of};
 use crate::app::worker_queues::WorkerQueues;
-use crate::data::{JobRecords, ResponseRecord, ResponseRecords};
+use crate::data::{JobRecords, LONGEST_DUE_MS, ResponseRecord, ResponseRecords};
 use crate::model::clock::Timestamp;
 use crate::model::error_chain::ErrorChain;
 use crate::model::message::ResponseKey;
@@ -28,7 +28,7 @@ impl Recovery {
     pub(super) async fn recover(&self, key: &ResponseKey, now: Timestamp) -> Result<(), Error> {
         let Some(record) = self.records.get(key).await? else { return Ok(()) };
         // The index lags behind the table by moments.
-        if record.due_at.is_none_or(|due_at| due_at > now) {
+        if record.due_at.is_none_or(|due_at| now.is_before(due_at, LONGEST_DUE_MS)) {
             return Ok(());
         }
         let age = record.created_at.until(now);

@@ -44,10 +44,11 @@ pub(in crate::data) enum LeaseState {
     Lost,
 }
 
-/// Claims a record that is absent, or expired without a running lease, or, for the same request, failed or abandoned.
+/// Claims a record that is absent, or expired without a running lease, or, for the same request, failed or abandoned. A lease
+/// that ends after `:latest` is from before the clock was set back, and has ended.
 /// Without this condition two runs could call the provider for one key.
-const CLAIMABLE: &str = "attribute_not_exists(pk) OR (expires_at <= :now_s AND (run_state <> :running OR lease_until <= :now)) \
-    OR (fingerprint = :fingerprint AND (run_state = :failed OR (run_state = :running AND lease_until <= :now)))";
+const CLAIMABLE: &str = "attribute_not_exists(pk) OR (expires_at <= :now_s AND (run_state <> :running OR NOT lease_until BETWEEN :next AND :latest)) \
+    OR (fingerprint = :fingerprint AND (run_state = :failed OR (run_state = :running AND NOT lease_until BETWEEN :next AND :latest)))";
 
 impl IdempotencyRecords {
     /// Claims the right to run a request.
@@ -163,7 +164,12 @@ fn claim_change(request: &ClaimRequest<'_>) -> Change {
     if replace {
         return change;
     }
-    change.only_if(CLAIMABLE).values([(":failed", text(FAILED)), (":now", number(now.0))])
+    let latest = now.latest_end(now.until(lease_until));
+    change.only_if(CLAIMABLE).values([
+        (":failed", text(FAILED)),
+        (":next", number(now.plus_ms(1).0)),
+        (":latest", number(latest.0)),
+    ])
 }
 
 /// Without this condition a run that lost its lease could overwrite the answer of the next run.

@@ -10,6 +10,7 @@ use crate::data::due::due_shard;
 use crate::data::error::StoreError;
 use crate::data::item::{number, text};
 use crate::data::keys;
+use crate::data::queues::MAX_DELAY;
 use crate::model::clock::Timestamp;
 use crate::model::message::ResponseKey;
 use crate::model::response::Status;
@@ -42,7 +43,8 @@ pub enum RequeueReason {
 pub(super) const RUNNING: &str = "fence = :fence AND run_status = :running AND attribute_not_exists(deleted)";
 
 impl ResponseRecords {
-    /// Claims a background response that is queued, or whose run died. The caller runs it, under the fence of the returned
+    /// Claims a background response that is queued, or whose run died. A wait or a lease that ends later than it could have
+    /// been set is from before the clock was set back, and has ended. The caller runs it, under the fence of the returned
     /// record. `None`: another run has the response, or it has ended, may not begin yet, or does not exist.
     pub async fn claim(
         &self,
@@ -56,14 +58,16 @@ impl ResponseRecords {
              claim_owner = :mark, due_at = :lease, due_shard = :shard",
         )
         .only_if(
-            "attribute_exists(pk) AND background = :one AND ((run_status = :queued AND not_before <= :now) \
-             OR (run_status = :running AND lease_until <= :now))",
+            "attribute_exists(pk) AND background = :one AND ((run_status = :queued AND NOT not_before BETWEEN :next AND :latest_wait) \
+             OR (run_status = :running AND NOT lease_until BETWEEN :next AND :latest))",
         )
         .values([
             (":running", text(Status::InProgress.name())),
             (":queued", text(Status::Queued.name())),
             (":one", number(1)),
-            (":now", number(now.0)),
+            (":next", number(now.plus_ms(1).0)),
+            (":latest", number(now.latest_end(now.until(lease_until)).0)),
+            (":latest_wait", number(now.latest_end(MAX_DELAY.as_secs() * 1_000).0)),
             (":lease", number(lease_until.0)),
             (":shard", text(due_shard(&key.response_id))),
         ])

@@ -63,7 +63,7 @@ impl SecretKeys {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let failed = |reading: &Reading| matches!(reading.found.peek(), Some(Err(_)));
         match known.get(name) {
-            Some(reading) if !failed(reading) || reading.begun_at.until(now) < KEY_RETRY_MS => reading.found.clone(),
+            Some(reading) if !failed(reading) || reading.begun_at.apart(now) < KEY_RETRY_MS => reading.found.clone(),
             _ => self.begin(&mut known, name, now, None),
         }
     }
@@ -98,7 +98,7 @@ impl SecretKeys {
                 Some(reading) if reading.found.peek().is_none_or(|found| found.as_ref() != Ok(refused)) => {
                     reading.found.clone()
                 }
-                Some(reading) if now < reading.begun_at.plus_ms(RENEW_MS) => return None,
+                Some(reading) if now.apart(reading.begun_at) < RENEW_MS => return None,
                 _ => self.begin(&mut known, name, now, Some(refused.clone())),
             }
         };
