@@ -1,11 +1,12 @@
 //! The local server. One listener serves the routes of all functions, and the workers and timers run in the same
 //! process.
 
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt as _;
+use axum::middleware::from_fn_with_state;
 use embedded::{Engines, Place};
 use shared::app::Components;
 use shared::data::Stores;
@@ -16,17 +17,19 @@ use shared::model::secret::Secret;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::connections;
 use crate::functions::routes;
 use crate::keys::Keys;
 use crate::provision::provision_trial;
-use crate::{Data, LocalError, Settings, stores, workers};
+use crate::{Data, LocalError, Settings, stores, upkeep, workers};
 
 /// The longest time that a span waits before it is sent.
 const FLUSH_PERIOD: Duration = Duration::from_secs(2);
 
 /// A server whose port is open. [`Running::run`] serves requests.
 pub struct Running {
-    listener: TcpListener,
+    /// The first has the address.
+    listeners: Vec<TcpListener>,
     router: Router,
     components: Components,
     engines: Engines,
@@ -42,8 +45,8 @@ pub struct Running {
 /// # Errors
 /// If the port is in use, the models file is invalid, or the data folder is locked, among others; see [`LocalError`].
 pub async fn serve(settings: &Settings) -> Result<Running, LocalError> {
-    let listener = listen(settings.address).await?;
-    let (engines, stores) = stores::open(&settings.data).await?;
+    let listeners = listen(settings.address).await?;
+    let (engines, stores) = stores::open(&settings.data)?;
     let folder = match &settings.data {
         Data::Embedded(Place::Folder(folder)) => Some(folder.as_path()),
         Data::Embedded(Place::Memory) | Data::RemoteTable(_) => None,
@@ -54,8 +57,11 @@ pub async fn serve(settings: &Settings) -> Result<Running, LocalError> {
     let project_key = ApiKeySecret::parse(&keys.project_key).ok_or_else(damaged)?;
     provision_trial(components.stores(), components.clock(), &project_key, "Local").await?;
     Ok(Running {
-        listener,
-        router: edge::stack(routes(&components), &settings.http),
+        listeners,
+        router: edge::stack(
+            routes(&components).layer(from_fn_with_state(engines.health.clone(), upkeep::refuse_if_ill)),
+            &settings.http,
+        ),
         model_names: components.models().known().catalog.models().iter().map(|model| model.name.clone()).collect(),
         components,
         engines,
@@ -65,11 +71,25 @@ pub async fn serve(settings: &Settings) -> Result<Running, LocalError> {
     })
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, LocalError> {
-    TcpListener::bind(address).await.map_err(|source| match source.kind() {
-        std::io::ErrorKind::AddrInUse => LocalError::PortInUse { port: address.port() },
-        _ => LocalError::Listen { port: address.port(), source },
-    })
+/// Opens the port. Programs take `localhost` for 127.0.0.1 or for `[::1]`, so a port on the first is opened on the second too,
+/// if the machine has it.
+async fn listen(address: SocketAddr) -> Result<Vec<TcpListener>, LocalError> {
+    let port = address.port();
+    let wrong = |source: std::io::Error| match source.kind() {
+        ErrorKind::AddrInUse => LocalError::PortInUse { port },
+        _ => LocalError::Listen { port, source },
+    };
+    let first = TcpListener::bind(address).await.map_err(wrong)?;
+    let chosen = first.local_addr().map_err(LocalError::Address)?;
+    if chosen.ip() != IpAddr::V4(Ipv4Addr::LOCALHOST) {
+        return Ok(vec![first]);
+    }
+    match TcpListener::bind((Ipv6Addr::LOCALHOST, chosen.port())).await {
+        Ok(second) => Ok(vec![first, second]),
+        // Another program has the port there, and would get what is sent to `localhost`. A port that was not chosen is free.
+        Err(error) if error.kind() == ErrorKind::AddrInUse && port != 0 => Err(wrong(error)),
+        Err(_) => Ok(vec![first]),
+    }
 }
 
 impl Running {
@@ -78,7 +98,8 @@ impl Running {
     /// # Errors
     /// If the operating system does not return it.
     pub fn address(&self) -> Result<SocketAddr, LocalError> {
-        self.listener.local_addr().map_err(LocalError::Serve)
+        let address = self.listeners.first().map_or(Err(ErrorKind::NotConnected.into()), TcpListener::local_addr);
+        address.map_err(LocalError::Address)
     }
 
     /// The same server, with this telemetry.
@@ -94,39 +115,28 @@ impl Running {
     }
 
     /// Serves requests and runs workers until `stop` resolves, and then until each call and job that has begun is
-    /// settled.
-    ///
-    /// # Errors
-    /// If the listener fails.
-    pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), LocalError> {
-        let listener = self.listener.tap_io(|connection| {
-            // Without it, the kernel holds a small chunk of a stream back until the client has acknowledged the one
-            // before.
-            if let Err(error) = connection.set_nodelay(true) {
-                tracing::warn!(%error, "TCP_NODELAY not set");
-            }
-        });
-        let stopping = CancellationToken::new();
-        let stopped = stopping.clone();
-        let stop = async move {
+    /// settled. Connections that have not ended ten seconds after that are closed.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let (stopping, settled) = (CancellationToken::new(), CancellationToken::new());
+        let router = observe(self.router, self.telemetry.clone());
+        let stop = async {
             stop.await;
-            stopped.cancel();
+            stopping.cancel();
         };
-        let serving = async {
-            let router = observe(self.router, self.telemetry.clone());
-            let serving = axum::serve(listener, router.into_make_service()).with_graceful_shutdown(stop);
-            let served = serving.await;
-            stopping.cancel(); // If the listener failed, `stop` has not cancelled it.
-            served
+        let work = async {
+            workers::run(&self.components, &self.engines.sqs, &self.telemetry, &stopping).await;
+            self.components.drain().await;
+            settled.cancel();
         };
-        let (served, (), ()) = tokio::join!(
-            serving,
-            workers::run(&self.components, &self.engines.sqs, &self.telemetry, &stopping),
+        tokio::join!(
+            stop,
+            work,
+            connections::serve(self.listeners, router, &stopping, &settled),
+            upkeep::run(&self.engines, &stopping),
             send_spans(&self.telemetry, &stopping),
         );
-        self.components.drain().await;
+        self.components.drain().await; // A request may have come with the last connections.
         self.telemetry.flush().await;
-        served.map_err(LocalError::Serve)
     }
 }
 

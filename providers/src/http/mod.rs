@@ -56,7 +56,7 @@ impl Http {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| unsent(error, connect))?;
+            .map_err(|error| unanswered(error, connect))?;
         clients.insert(connect, client.clone());
         Ok(client)
     }

@@ -1,9 +1,9 @@
 //! Extractors of bodies and paths. A request that they cannot parse is answered in OpenAI's envelope.
 
-use std::fmt::Display;
+use std::convert::Infallible;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody as _};
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header;
 use axum::http::request::Parts;
@@ -11,20 +11,42 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
+use super::lent::{Returned, discard, lend};
 use super::reject::Rejection;
-use crate::app::Error;
+use crate::app::{Error, ErrorChain};
 use crate::dialects::body;
 use crate::model::invalid::Invalid;
 
 /// The largest body that Lambda accepts.
 const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
 
-/// The longest rest of a body that is read after its request was refused.
-const MAX_DISCARDED_BYTES: usize = 64 * 1024 * 1024;
+/// The time in which a whole body must arrive. On Lambda it has arrived before.
+const READING: Duration = Duration::from_secs(60);
 
-/// A body as the client sent it, or the reason why axum could not read it. [`read_body`] gives the bytes.
-pub type SentBody = Result<Bytes, BytesRejection>;
+/// The time for the rest of a body after its request was refused.
+const DISCARDING: Duration = Duration::from_secs(5);
+
+/// A body as the client sent it, or the reason why it could not be read. [`read_body`] gives the bytes.
+///
+/// A handler takes it after the [`Caller`](crate::model::project::Caller) or the [`Admin`](super::Admin), so that no byte of
+/// it is kept in memory before the key is known.
+pub struct SentBody(Result<Bytes, Rejection>);
+
+impl<S: Send + Sync> FromRequest<S> for SentBody {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Infallible> {
+        let whole = Limited::new(request.into_body(), MAX_BODY_BYTES).collect();
+        Ok(Self(match timeout(READING, whole).await {
+            Ok(Ok(whole)) => Ok(whole.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Rejection::TooLarge),
+            Ok(Err(error)) => Err(unreadable(&*error)),
+            Err(_) => Err(Rejection::TooSlow),
+        }))
+    }
+}
 
 /// A JSON body parsed as `T`. The error of a wrong field names the field.
 pub struct Input<T>(pub T);
@@ -33,52 +55,46 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Input<T> {
     type Rejection = Rejection;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Rejection> {
-        let bytes = read_body(Bytes::from_request(request, state).await)?;
-        Ok(Self(body::parse(&bytes).map_err(Error::from)?))
+        let sent = SentBody::from_request(request, state).await.unwrap_or_else(|never| match never {});
+        Ok(Self(body::parse(&read_body(sent)?).map_err(Error::from)?))
     }
 }
 
 /// The bytes of a body.
 ///
 /// # Errors
-/// `Invalid` if the body is not complete. [`stack`](super::stack) has then refused the request before.
+/// `TooLarge` above 6 MB, `TooSlow` if it does not end within a minute, `Invalid` if it breaks.
 pub fn read_body(sent: SentBody) -> Result<Bytes, Rejection> {
-    sent.map_err(|rejection| unreadable(&rejection))
+    sent.0
 }
 
-fn unreadable(reason: &dyn Display) -> Rejection {
-    let message = format!("The request body could not be read: {reason}.");
+fn unreadable(reason: &(dyn std::error::Error + 'static)) -> Rejection {
+    let message = format!("The request body could not be read: {}.", ErrorChain(reason));
     Error::Invalid(Invalid { message, param: None, code: None }).into()
 }
 
-/// Reads the whole body before the handler runs, as Lambda does, and refuses one above 6 MB.
+/// Refuses a body that is declared to be above 6 MB, and reads what the handler left of a body.
 ///
 /// If a request is answered before its body has arrived, hyper closes the connection. A client that still sends then
 /// sees a broken connection instead of the answer, and its next request fails.
-pub(super) async fn read_whole_body(request: Request, next: Next) -> Response {
-    let (head, mut body) = request.into_parts();
+pub(super) async fn finish_body(request: Request, next: Next) -> Response {
+    let (head, body) = request.into_parts();
     let waits = head.headers.contains_key(header::EXPECT);
-    if waits && body.size_hint().lower() > MAX_BODY_BYTES as u64 {
-        return Rejection::TooLarge.into_response(); // Unless the body is read, the client does not send it.
-    }
-    match Limited::new(&mut body, MAX_BODY_BYTES).collect().await {
-        Ok(whole) => next.run(Request::from_parts(head, Body::from(whole.to_bytes()))).await,
-        Err(error) if error.is::<LengthLimitError>() => {
-            discard(body).await;
-            Rejection::TooLarge.into_response()
+    let is_too_large = body.size_hint().lower() > MAX_BODY_BYTES as u64;
+    let (lent, rest) = lend(body);
+    let response = if is_too_large {
+        drop(lent);
+        Rejection::TooLarge.into_response()
+    } else {
+        next.run(Request::from_parts(head, Body::new(lent))).await
+    };
+    if let Some(Returned { body, was_read }) = rest.take() {
+        // Unless the body is read, a client that waits for `100 Continue` does not send it.
+        if was_read || !waits {
+            let _ = timeout(DISCARDING, discard(body)).await;
         }
-        Err(error) => unreadable(&error).into_response(),
     }
-}
-
-/// Reads the rest of a body, within bounds.
-async fn discard(mut body: Body) {
-    let mut left = MAX_DISCARDED_BYTES;
-    while let Some(Ok(frame)) = body.frame().await {
-        let bytes = frame.data_ref().map_or(0, Bytes::len);
-        let Some(less) = left.checked_sub(bytes) else { return };
-        left = less;
-    }
+    response
 }
 
 /// Segments of the path, parsed as `T`.

@@ -11,6 +11,7 @@ mod copies;
 mod cors;
 mod input;
 pub mod lambda;
+mod lent;
 mod list;
 mod log;
 mod params;

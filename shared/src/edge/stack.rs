@@ -1,7 +1,7 @@
 //! The layers that every function shares, and the answers to requests that match no route.
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, OriginalUri};
+use axum::extract::OriginalUri;
 use axum::http::Method;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
@@ -9,7 +9,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::config::HttpConfig;
 use super::copies::forbid_copies;
-use super::input::read_whole_body;
+use super::input::finish_body;
 use super::log::log;
 use super::reject::Rejection;
 
@@ -21,14 +21,15 @@ use super::reject::Rejection;
 /// 3. `AllowedOrigins::share`: lets pages in browsers read every answer, and answers their preflights
 /// 4. `log`: gives every request an id and one log line, also if an inner layer refuses it
 /// 5. `CatchPanicLayer`: answers a panic with 500 in OpenAI's envelope instead of closing the connection
-/// 6. `read_whole_body`: refuses a body that Lambda would not accept, with 413
+/// 6. `finish_body`: refuses a body that is declared to be larger than Lambda accepts, with 413, and reads what the handler
+///    left of a body
 ///
-/// No layer checks keys: the extractors `Caller` and `Admin` do, which handlers take before the body.
+/// No layer checks keys: the extractors `Caller` and `Admin` do, which handlers take before the body. So no body is kept in
+/// memory before the key is known.
 pub fn stack(router: Router, http: &HttpConfig) -> Router {
     let refusing = router.fallback(refuse_unknown_route).method_not_allowed_fallback(refuse_method);
     let logged = refusing
-        .layer(middleware::from_fn(read_whole_body))
-        .layer(DefaultBodyLimit::disable()) // axum's own limit, of 2 MB, for bodies that are read already.
+        .layer(middleware::from_fn(finish_body))
         .layer(CatchPanicLayer::custom(|_| Rejection::Panicked.into_response()))
         .layer(middleware::from_fn(log));
     let shared = http.allowed_origins.share(logged);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use kit::Reply;
-use local::Settings;
+use local::{Running, Settings};
 use shared::edge::config::HttpConfig;
 use tokio::io::AsyncBufReadExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufStream};
@@ -17,10 +17,16 @@ pub(super) struct Server {
     pub(super) key: String,
 }
 
+impl Server {
+    pub(super) fn of(running: &Running) -> Self {
+        Self { address: running.address().unwrap(), key: running.project_key.expose().to_owned() }
+    }
+}
+
 /// Starts the local server on a free port. It stops when the sender is dropped.
 pub(super) async fn serve(http: HttpConfig) -> (Server, oneshot::Sender<()>) {
     let running = local::serve(&Settings { http, ..Settings::default() }).await.unwrap();
-    let server = Server { address: running.address().unwrap(), key: running.project_key.expose().to_owned() };
+    let server = Server::of(&running);
     let (stop, stopped) = oneshot::channel::<()>();
     #[expect(clippy::disallowed_methods, reason = "a server for the length of a test")]
     tokio::spawn(running.run(async { drop(stopped.await) }));
@@ -50,6 +56,17 @@ impl Connection {
     pub(super) async fn send(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).await.unwrap();
         self.0.flush().await.unwrap();
+    }
+
+    /// Says that nothing more will be sent.
+    pub(super) async fn end_own_half(&mut self) {
+        self.0.shutdown().await.unwrap();
+    }
+
+    /// Waits until the server has closed the connection.
+    pub(super) async fn ended(&mut self) {
+        let mut rest = Vec::new();
+        let _ = self.0.read_to_end(&mut rest).await;
     }
 
     async fn line(&mut self) -> String {

@@ -6,6 +6,7 @@ mod connection;
 mod copies;
 mod paths;
 mod sizes;
+mod slow;
 
 use axum::Router;
 use kit::{Reply, TestApp};
