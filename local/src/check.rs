@@ -58,6 +58,9 @@ pub async fn check(text: &str, online: bool) -> Vec<Finding> {
     for problem in catalog.problems() {
         findings.error(Some(problem.line), &problem.reason);
     }
+    if catalog.models().is_empty() && catalog.problems().is_empty() {
+        findings.error(None, "the file defines no model; add a [[model]]");
+    }
     for provider in catalog.providers() {
         check_provider(provider, &catalog, &mut findings);
     }
@@ -243,6 +246,12 @@ targets = [{ provider = "bedrock", model = "us.cohere.embed-v4:0" }]
             "27: warning: model `unpriced` has no price: projects with a budget cannot use it; add `price`, in USD per million tokens",
         ];
         assert_eq!(found, expected);
+    }
+
+    #[tokio::test]
+    async fn a_file_without_models_is_wrong() {
+        let found: Vec<String> = check("# none\n", false).await.iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["error: the file defines no model; add a [[model]]"]);
     }
 
     #[tokio::test]

@@ -276,8 +276,7 @@ mod tests {
             drop(stop);
             (well, wrong)
         };
-        let (served, (well, wrong)) = tokio::join!(served, looked);
-        served.unwrap();
+        let ((), (well, wrong)) = tokio::join!(served, looked);
         assert!(well.iter().all(|look| look.verdict == Verdict::Ok), "{well:?}");
         assert_eq!(well.last().map(|look| look.subject), Some("trial call"));
         let failed: Vec<_> = verdicts(&wrong).into_iter().filter(|(_, verdict)| *verdict == Verdict::Fail).collect();

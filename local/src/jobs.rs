@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -105,8 +106,16 @@ pub enum JobsError {
         #[source]
         source: reqwest::Error,
     },
+    #[error("{url} did not answer within {seconds} s; try again, and look at the server's log")]
+    Late { url: String, seconds: u64 },
     #[error("{status}: {message}")]
     Refused { status: u16, message: String },
+    #[error(
+        "replayed {replayed}; queue `{queue}` has no dead letter with {unknown} of the ids, see `weir jobs dead-letters --queue {queue}`"
+    )]
+    UnknownLetters { replayed: u64, unknown: usize, queue: String },
+    #[error("{url} is no URL; it begins with http:// or https:// and ends in /v1")]
+    NoUrl { url: String },
     #[error("{url} is no weir: its answer is not JSON")]
     NotWeir { url: String },
 }
@@ -121,60 +130,83 @@ pub async fn jobs(command: &JobsCommand, deployment: &Deployment) -> Result<Stri
         JobsCommand::List { status, project, limit, after } => {
             let limit = Some(limit.to_string());
             let query = [("status", status), ("project_id", project), ("limit", &limit), ("after", after)];
-            Ok(job_table(&client.get("/organization/jobs", &query).await?))
+            Ok(job_table(&client.get(&["jobs"], &query).await?))
         }
-        JobsCommand::Show { id } => Ok(pretty(&client.get(&format!("/organization/jobs/{id}"), &[]).await?)),
-        JobsCommand::Cancel { id } => {
-            Ok(pretty(&client.post(&format!("/organization/jobs/{id}/cancel"), &json!({})).await?))
-        }
+        JobsCommand::Show { id } => Ok(pretty(&client.get(&["jobs", id], &[]).await?)),
+        JobsCommand::Cancel { id } => Ok(pretty(&client.post(&["jobs", id, "cancel"], &json!({})).await?)),
         JobsCommand::DeadLetters { queue } => {
-            Ok(letter_table(&client.get("/organization/dead_letters", &[("queue", queue)]).await?))
+            Ok(letter_table(&client.get(&["dead_letters"], &[("queue", queue)]).await?))
         }
         JobsCommand::Replay { queue, ids } => {
             let mut body = json!({"queue": queue});
             if !ids.is_empty() {
                 body["ids"] = json!(ids);
             }
-            let answer = client.post("/organization/dead_letters/replay", &body).await?;
-            Ok(format!("replayed {}\n", answer["replayed"]))
+            let answer = client.post(&["dead_letters", "replay"], &body).await?;
+            let replayed = answer["replayed"].as_u64().unwrap_or(0);
+            match ids.len().saturating_sub(usize::try_from(replayed).unwrap_or(usize::MAX)) {
+                0 => Ok(format!("replayed {replayed}\n")),
+                unknown => Err(JobsError::UnknownLetters { replayed, unknown, queue: queue.clone() }),
+            }
         }
     }
 }
 
+/// The time for an answer. The slowest one looks through the jobs of all projects.
+const WAIT: Duration = Duration::from_secs(30);
+
 pub(crate) struct Client {
     http: reqwest::Client,
-    base_url: String,
+    base_url: reqwest::Url,
     key: String,
 }
 
 impl Client {
     pub(crate) fn new(deployment: &Deployment) -> Result<Self, JobsError> {
+        let url = deployment.base_url.clone();
+        let base_url = reqwest::Url::parse(&url).ok().filter(|url| !url.cannot_be_a_base());
+        let base_url = base_url.ok_or_else(|| JobsError::NoUrl { url: url.clone() })?;
+        let http = reqwest::Client::builder().timeout(WAIT).build();
         Ok(Self {
-            http: reqwest::Client::new(),
-            base_url: deployment.base_url.trim_end_matches('/').to_owned(),
+            http: http.map_err(|source| JobsError::Unreachable { url, source })?,
+            base_url,
             key: deployment.admin_key().ok_or(JobsError::NoKey)?,
         })
     }
 
-    pub(crate) async fn get(&self, path: &str, query: &[(&str, &Option<String>)]) -> Result<Value, JobsError> {
-        let present: Vec<(&str, &String)> =
-            query.iter().filter_map(|(name, value)| Some((*name, value.as_ref()?))).collect();
-        let url = reqwest::Url::parse_with_params(&format!("{}{path}", self.base_url), present);
-        let url = url.map_err(|_| JobsError::NotWeir { url: self.base_url.clone() })?;
+    /// The URL of a route of the admin API. Each segment is escaped, so that an id with a slash names no other route.
+    fn url(&self, segments: &[&str]) -> reqwest::Url {
+        let mut url = self.base_url.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().push("organization").extend(segments);
+        }
+        url
+    }
+
+    pub(crate) async fn get(&self, segments: &[&str], query: &[(&str, &Option<String>)]) -> Result<Value, JobsError> {
+        let mut url = self.url(segments);
+        let present: Vec<_> = query.iter().filter_map(|(name, value)| Some((*name, value.as_ref()?))).collect();
+        if !present.is_empty() {
+            url.query_pairs_mut().extend_pairs(present);
+        }
         self.send(self.http.get(url)).await
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Result<Value, JobsError> {
-        let request = self.http.post(format!("{}{path}", self.base_url));
+    async fn post(&self, segments: &[&str], body: &Value) -> Result<Value, JobsError> {
+        let request = self.http.post(self.url(segments));
         self.send(request.header("content-type", "application/json").body(body.to_string())).await
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Value, JobsError> {
-        let unreachable = |source| JobsError::Unreachable { url: self.base_url.clone(), source };
-        let answer = request.bearer_auth(&self.key).send().await.map_err(unreachable)?;
+        let url = || self.base_url.to_string();
+        let failed = |source: reqwest::Error| match source.is_timeout() && !source.is_connect() {
+            true => JobsError::Late { url: url(), seconds: WAIT.as_secs() },
+            false => JobsError::Unreachable { url: url(), source: source.without_url() },
+        };
+        let answer = request.bearer_auth(&self.key).send().await.map_err(failed)?;
         let status = answer.status();
-        let text = answer.text().await.map_err(unreachable)?;
-        let json: Value = serde_json::from_str(&text).map_err(|_| JobsError::NotWeir { url: self.base_url.clone() })?;
+        let text = answer.text().await.map_err(failed)?;
+        let json: Value = serde_json::from_str(&text).map_err(|_| JobsError::NotWeir { url: url() })?;
         if status.is_success() {
             return Ok(json);
         }
@@ -220,6 +252,14 @@ fn pretty(json: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_does_not_answer_is_given_up() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let deployment = Deployment::at(format!("http://{}/v1", silent.local_addr().unwrap()), "admin");
+        let late = jobs(&JobsCommand::Show { id: "resp_1".to_owned() }, &deployment).await.unwrap_err();
+        assert!(matches!(late, JobsError::Late { seconds: 30, .. }), "{late}");
+    }
 
     #[test]
     fn only_this_machine_is_sent_the_keys_of_the_data_folder() {

@@ -1,6 +1,8 @@
 //! The whole service in one process, on embedded stores. `cargo run` starts it.
 
 mod check;
+mod connections;
+mod descriptors;
 mod doctor;
 mod functions;
 pub mod import;
@@ -12,6 +14,8 @@ mod provision;
 mod server;
 mod settings;
 mod stores;
+mod unread;
+mod upkeep;
 mod workers;
 
 use std::fmt;
@@ -19,6 +23,7 @@ use std::fmt;
 use shared::model::catalog::CatalogError;
 
 pub use check::{Finding, check};
+pub use descriptors::raise_descriptor_limit;
 pub use doctor::{DoctorArgs, Look, Verdict, doctor};
 pub use functions::{function_names, router, routes};
 pub use invoke::{invoke, invoke_on};
@@ -50,9 +55,13 @@ pub enum LocalError {
     },
     #[error("{path} is wrong; {problems}")]
     Models { path: String, problems: Problems },
+    #[error("{path} defines no model; add a [[model]], or leave --models out for the builtin models")]
+    NoModels { path: String },
     #[error(transparent)]
     Stores(#[from] embedded::OpenError),
-    #[error("could not prepare the stores")]
+    #[error(
+        "could not prepare the stores; if the data folder is damaged, put a copy of it in its place, or choose another with --data"
+    )]
     Prepare(#[from] shared::data::StoreError),
     #[error("could not write `{path}`")]
     Write {
@@ -68,8 +77,8 @@ pub enum LocalError {
     Event(String),
     #[error("the job failed")]
     Job(#[source] Box<shared::app::Error>),
-    #[error("the server stopped")]
-    Serve(#[source] std::io::Error),
+    #[error("the port has no address")]
+    Address(#[source] std::io::Error),
 }
 
 /// All that is wrong in a models file.

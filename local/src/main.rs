@@ -9,10 +9,11 @@ use embedded::Place;
 use local::import::{BEDROCK_PROFILES, Import};
 use local::{
     Data, Deployment, DoctorArgs, Finding, JobsCommand, Look, Running, Settings, Verdict, check, doctor, invoke, jobs,
-    serve,
+    raise_descriptor_limit, serve,
 };
 use shared::app::ErrorChain;
 use shared::edge::config::{HttpConfig, TelemetryConfig};
+use shared::edge::telemetry::LogFilter;
 use shared::edge::{AllowedOrigins, BasePath, Telemetry};
 use shared::model::clock::Clock;
 use shared::model::secret::Secret;
@@ -109,11 +110,11 @@ struct ServeArgs {
     #[arg(long, env = "WEIR_BEDROCK", default_value = "no")]
     bedrock: YesNo,
     /// Key of the admin API; without it a key is made and kept in the folder
-    #[arg(long, env = "WEIR_ADMIN_KEY", hide_env_values = true)]
+    #[arg(long, env = "WEIR_ADMIN_KEY", hide_env_values = true, value_parser = read_admin_key)]
     admin_key: Option<String>,
     /// Filter of the log: `info`, `warn`, `warn,shared=debug`
     #[arg(long, env = "LOG_LEVEL", default_value = "info")]
-    log: String,
+    log: LogFilter,
     #[command(flatten)]
     http: HttpArgs,
 }
@@ -131,6 +132,17 @@ struct HttpArgs {
 impl From<HttpArgs> for HttpConfig {
     fn from(HttpArgs { allowed_origins, base_path }: HttpArgs) -> Self {
         Self { allowed_origins, base_path }
+    }
+}
+
+/// A key that a header can carry. An empty variable is a mistake of a script that was to set it.
+fn read_admin_key(text: &str) -> Result<String, &'static str> {
+    match text {
+        "" => Err("the key is empty; set one, or leave the option and WEIR_ADMIN_KEY out to have one made"),
+        _ if !text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Err("a header cannot carry the key; use letters, digits and signs of ASCII")
+        }
+        _ => Ok(text.to_owned()),
     }
 }
 
@@ -154,11 +166,18 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
+        // `weir jobs list | head`: the other program has read what it wanted. Shells know this status from programs that the
+        // signal of a broken pipe ended.
+        Err(error) if is_broken_pipe(&*error) => ExitCode::from(141),
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "error: {}", ErrorChain(&*error));
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
@@ -191,10 +210,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
 
 async fn serve_until_stopped(args: &ServeArgs) -> Result<(), Failure> {
     shared::edge::telemetry::init_log(&args.log);
+    raise_descriptor_limit();
     let telemetry = Telemetry::start("", &TelemetryConfig::from_env()?);
     let running = serve(&args.settings()).await?;
     print_banner(&running)?;
-    running.with_telemetry(telemetry).run(wait_for_stop()).await?;
+    running.with_telemetry(telemetry).run(wait_for_stop()).await;
     Ok(())
 }
 

@@ -89,6 +89,9 @@ impl Settings {
             let problems = catalog.problems().to_vec();
             return Err(LocalError::Models { path: shown, problems: Problems(problems) });
         }
+        if catalog.models().is_empty() && bedrock.is_none() {
+            return Err(LocalError::NoModels { path: shown });
+        }
         let file = ModelsFile::new(ModelsPlace::File(path.clone()), bedrock, Some(make));
         Ok(Models::read(Arc::new(file), clock.clone()).await)
     }

@@ -54,7 +54,11 @@ pub(crate) async fn list(
     params: Params,
 ) -> Result<Json<List<JobObject>>, Rejection> {
     let status = params.text("status").map(parse_status).transpose()?;
-    let page = jobs.list(params.text("project_id"), status, &cursor(&params)?).await?;
+    let cursor = cursor(&params)?;
+    if let Some(after) = &cursor.after {
+        jobs.get(after).await?; // A mistyped id would name a place in the list, too.
+    }
+    let page = jobs.list(params.text("project_id"), status, &cursor).await?;
     Ok(Json(List::of(page, |record| &record.key.response_id, JobObject::from)))
 }
 
