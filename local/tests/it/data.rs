@@ -31,6 +31,8 @@ fn no_other_program_can_lock_the_table_while_weir_runs_and_all_of_it_is_in_one_f
     let folder = Folder::new("locks");
     let server = Server::start(weir(), &["--data", &folder.path("data")]);
     assert_eq!(server.chat("simulator", "hello").status, 200);
+    // The file by which SQLite shares a table with other programs.
+    assert!(!std::path::Path::new(&folder.path("data/dynamodb.sqlite-shm")).exists());
     let file = File::options().read(true).write(true).open(folder.path("data/dynamodb.sqlite")).unwrap();
     assert!(fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).is_err());
     drop(file);

@@ -1,7 +1,7 @@
 //! A `weir serve` of its own, and connections to it.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -134,6 +134,20 @@ impl Connection {
             "{method} {path} HTTP/1.1\r\nhost: weir\r\nauthorization: Bearer {key}\r\ncontent-length: {length}\r\n\r\n{body}"
         ));
         self.reply()
+    }
+
+    /// Sends a chat call after which the server closes the connection.
+    pub(crate) fn write_chat(&mut self, key: &str, body: &str) {
+        let length = body.len();
+        self.write(&format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: weir\r\nauthorization: Bearer {key}\r\nconnection: close\r\n\
+             content-length: {length}\r\n\r\n{body}"
+        ));
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) fn end_own_half(&mut self) {
+        self.0.get_mut().shutdown(Shutdown::Write).unwrap();
     }
 
     /// Reads an answer with a length.

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::process::{Connection, Folder, Server, chat, weir};
 
@@ -63,18 +63,29 @@ fn a_stream_without_end_is_ended_by_a_time_limit_or_its_length_and_stops_with_th
         let server = Server::start(weir_with_key(), &["--data", "memory", "--models", &folder.models(&url, 500)]);
         let begun = Instant::now();
         let mut streaming = Connection::open(server.address);
-        let body = chat("m", "hello", true);
-        let (key, length) = (&server.key, body.len());
-        streaming.write(&format!(
-            "POST /v1/chat/completions HTTP/1.1\r\nhost: weir\r\nauthorization: Bearer {key}\r\nconnection: close\r\n\
-             content-length: {length}\r\n\r\n{body}"
-        ));
+        streaming.write_chat(&server.key, &chat("m", "hello", true));
         let answer = streaming.rest();
         assert!(begun.elapsed().as_secs() < 10, "{rest}: {:?}", begun.elapsed());
         assert!(answer.contains("\"error\""), "{rest}: {}", &answer[..answer.len().min(2_000)]);
         let (status, _) = server.stop();
         assert!(status.success(), "{rest}: {status}");
     }
+}
+
+#[test]
+fn a_client_that_has_ended_its_own_half_gets_an_answer_that_comes_late() {
+    let folder = Folder::new("halves");
+    let (url, _requests) = serve(|client| {
+        std::thread::sleep(Duration::from_millis(200));
+        let answer = r#"{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}"#;
+        let length = answer.len();
+        let _ = client.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{answer}").as_bytes());
+    });
+    let server = Server::start(weir_with_key(), &["--data", "memory", "--models", &folder.models(&url, 60_000)]);
+    let mut client = Connection::open(server.address);
+    client.write_chat(&server.key, &chat("m", "hello", false));
+    client.end_own_half();
+    assert_eq!(client.reply().status, 200);
 }
 
 pub(crate) fn weir_with_key() -> std::process::Command {

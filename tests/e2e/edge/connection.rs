@@ -58,11 +58,6 @@ impl Connection {
         self.0.flush().await.unwrap();
     }
 
-    /// Says that nothing more will be sent.
-    pub(super) async fn end_own_half(&mut self) {
-        self.0.shutdown().await.unwrap();
-    }
-
     /// Waits until the server has closed the connection.
     pub(super) async fn ended(&mut self) {
         let mut rest = Vec::new();

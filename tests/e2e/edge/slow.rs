@@ -48,17 +48,6 @@ async fn a_broken_chunk_is_called_so() {
     assert!(reply.status == 400 && reply.text().contains("The request body could not be read: "), "{}", reply.text());
 }
 
-#[tokio::test]
-async fn a_client_that_has_ended_its_own_half_gets_its_answer() {
-    let (server, _stop) = serve(HttpConfig::default()).await;
-    let mut half = Connection::open(&server).await;
-    let body = CHAT.replace("priced", "simulator");
-    half.send_head("POST", PATH, &server.key, &[&format!("content-length: {}", body.len())]).await;
-    half.send(body.as_bytes()).await;
-    half.end_own_half().await;
-    assert_eq!(half.reply().await.status, 200);
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_server_that_stops_waits_for_no_client() {
     let running = local::serve(&Settings::default()).await.unwrap();
