@@ -12,7 +12,7 @@ use crate::jobs::{Client, Deployment, JobsError};
 /// # Errors
 /// If there is no admin key, or if the deployment cannot be reached or refuses.
 pub async fn providers(deployment: &Deployment) -> Result<String, JobsError> {
-    let list = Client::new(deployment)?.get("/organization/providers", &[]).await?;
+    let list = Client::new(deployment)?.get(&["providers"], &[]).await?;
     Ok(table(&list, Clock::system().now().seconds()))
 }
 
