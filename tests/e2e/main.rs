@@ -2,9 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "in a test that is the failure")]
 
 mod admission;
-mod breakers;
 mod archive;
 mod audit;
+mod breakers;
 mod cache;
 mod conversations;
 mod deployment;

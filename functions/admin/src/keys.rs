@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use shared::app::projects::ServiceAccounts;
 use shared::edge::{Admin, Input, List, Params, Path, Rejection, cursor};
 use shared::model::patch::Patch;
-use shared::model::project::{ApiKey, Project};
+use shared::model::project::{ApiKey, Limits, Project};
 
 use crate::accounts::{Deleted, ROLE};
-use crate::wire::{self, LimitsBody, LimitsObject};
+use crate::wire::{self, LimitsBody};
 
 #[derive(Serialize)]
 pub(crate) struct KeyObject {
@@ -24,7 +24,7 @@ pub(crate) struct KeyObject {
     last_used_at: Option<u64>,
     owner_project_access: &'static str,
     owner: Owner,
-    limits: LimitsObject,
+    limits: Limits,
 }
 
 #[derive(Serialize)]
@@ -55,7 +55,7 @@ impl KeyObject {
             last_used_at: None,
             owner_project_access: if project.archived_at.is_some() { "inactive" } else { "active" },
             owner: Owner { r#type: "service_account", service_account: owner },
-            limits: key.limits.into(),
+            limits: key.limits,
         }
     }
 }

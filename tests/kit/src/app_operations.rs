@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use shared::data::Queue;
 use shared::edge::worker::{SqsBatchResponse, SqsEvent};
+use shared::model::audit::{Actor, AuditAction, AuditEntry};
 use shared::model::id;
 use shared::model::meter::{MeterKey, Run, RunName, Scope, Shard};
 use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project};
@@ -36,7 +37,9 @@ impl TestApp {
         let (keys, hash) = (self.stores.api_keys(), ApiKeySecret::parse(&key).expect("it is a key").hash());
         let stored = keys.by_hash(&hash).await.expect("the key is read").expect("the key was made");
         let limited = ApiKey { limits, revision: stored.revision + 1, ..stored };
-        assert!(keys.replace(&limited).await.expect("the key is written").is_written());
+        let by = Actor { key_id: "key_test".to_owned(), address: None, request_id: "req_test".to_owned() };
+        let entry = AuditEntry::new(&by, AuditAction::ApiKeyUpdated, &limited.id, self.clock.now());
+        assert!(keys.replace(&limited, &entry).await.expect("the key is written").is_written());
         (project, key)
     }
 
