@@ -44,7 +44,7 @@ pub(super) struct DispatchRequest<'a> {
     pub(super) deadline: Instant,
     /// Observes the attempts.
     pub(super) used: &'a UsageMeter,
-    /// Whether money is held for one attempt only: then an attempt that may be billed is the last.
+    /// Whether money is held for one attempt only: then an attempt without an answer that is charged is the last.
     pub(super) is_held_once: bool,
     /// Runs of the call before this one. Each begins with another target than the one before.
     pub(super) runs_before: usize,
@@ -144,7 +144,6 @@ impl Dispatcher {
         match self.send(request, call, tried).await {
             Ok(answer) => Some(Dispatched { answer, provider: call.target.provider.clone(), attempts: tried.attempts }),
             Err(failure) => {
-                tried.is_over |= request.is_held_once && failure.may_be_billed();
                 tried.note(call.target, failure);
                 None
             }
@@ -180,7 +179,7 @@ impl Dispatcher {
         match &started {
             Ok(ProviderAnswer::Whole(whole)) => request.used.observe_whole(whole),
             Ok(ProviderAnswer::Stream(_)) => {}
-            Err(failure) => request.used.fail_attempt(failure),
+            Err(failure) => tried.is_over |= request.used.fail_attempt(failure) && request.is_held_once,
         }
         self.breakers.observe(call, started.as_ref().map(drop)).await;
         attempt::trace(started, generation)
@@ -191,7 +190,7 @@ impl Dispatcher {
 #[derive(Default)]
 struct Tried {
     attempts: u32,
-    /// The last attempt may be billed, and no money is held for another.
+    /// The last attempt is charged, and no money is held for another.
     is_over: bool,
     /// The failure that explains most, and its provider.
     last: Option<(String, Failure)>,

@@ -13,7 +13,7 @@ pub(in crate::app) struct UsageMeter(Arc<Mutex<Attempts>>);
 
 #[derive(Debug, Default)]
 struct Attempts {
-    /// The rules of attempts that gave no answer and may be billed.
+    /// The rules of attempts that gave no answer and are charged.
     unanswered: Vec<Unreported>,
     /// The attempt that goes on, or that was answered.
     latest: Option<Attempt>,
@@ -34,12 +34,14 @@ impl UsageMeter {
         self.with(|attempts| attempts.latest = Some(attempt));
     }
 
-    /// Notes that the attempt gave no answer.
-    pub(in crate::app) fn fail_attempt(&self, failure: &Failure) {
+    /// Notes that the attempt gave no answer. Returns whether it is charged nevertheless.
+    pub(in crate::app) fn fail_attempt(&self, failure: &Failure) -> bool {
         self.with(|attempts| {
-            let failed = attempts.latest.take().filter(|_| failure.may_be_billed());
-            attempts.unanswered.extend(failed.map(|attempt| attempt.rule));
-        });
+            let rule = attempts.latest.take().map(|attempt| attempt.rule);
+            let charged = rule.filter(|rule| failure.may_be_billed() && *rule != Unreported::Nothing);
+            attempts.unanswered.extend(charged);
+            charged.is_some()
+        })
     }
 
     pub(in crate::app) fn observe(&self, event: &Event) {
@@ -146,12 +148,14 @@ mod tests {
         let busy = Failure::Unavailable { status: 503, message: String::new(), retry_after: None };
         for failure in [&busy, &unconnected, &Failure::Unreachable("refused".into())] {
             meter.begin_attempt(Unreported::WorstCase);
-            meter.fail_attempt(failure);
+            assert!(!meter.fail_attempt(failure), "{failure}");
         }
+        meter.begin_attempt(Unreported::Nothing);
+        assert!(!meter.fail_attempt(&late));
         assert_eq!(meter.charge(PRICE, &BOUND), Charge::default());
         for failure in [&late, &Failure::Interrupted("reset".into()), &Failure::Malformed("html".into())] {
             meter.begin_attempt(Unreported::WorstCase);
-            meter.fail_attempt(failure);
+            assert!(meter.fail_attempt(failure), "{failure}");
         }
         meter.begin_attempt(Unreported::WorstCase);
         meter.observe(&event(7, Some(Usage { input: 5, output: 1, ..Usage::default() })));
