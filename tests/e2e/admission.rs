@@ -9,19 +9,18 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use shared::model::money::MicroUsd;
 use shared::model::project::{Limits, Policy, Project};
-use shared::model::tokens::Usage;
 
-use crate::{CHAT, CHAT_COST, CHAT_HOLD, PATH, STREAM, budget, seed};
+use crate::{CHAT, CHAT_COST, CHAT_HOLD, PATH, STREAM, budget, seed, whole_hold};
 
 fn micro(amount: u64) -> Limits {
     Limits { budget: Some(MicroUsd(amount)), ..Limits::default() }
 }
 
 /// 1,000 concurrent calls that each use exactly what they hold, on a budget for 100.
-async fn thousand_on_a_budget_for_hundred(limits: Limits, body: String, hold: u64) -> (TestApp, Project, usize) {
+async fn thousand_on_a_budget_for_hundred(limits: Limits, body: String, output: u64) -> (TestApp, Project, usize) {
     let app = TestApp::new().await;
-    let output = Usage { input: hold, ..Usage::default() };
-    app.first.always(Script::Answer { after: Duration::from_millis(5), text: "x".into(), usage: output });
+    let usage = whole_hold(&body, output);
+    app.first.always(Script::Answer { after: Duration::from_millis(5), text: "x".into(), usage });
     let limit = limits.budget.unwrap().0;
     let (project, key) = app.project(limits, Policy::default()).await;
     // Two instances on one store, taking turns.
@@ -55,7 +54,7 @@ async fn thousand_on_a_budget_for_hundred(limits: Limits, body: String, hold: u6
 #[tokio::test]
 async fn of_a_thousand_concurrent_calls_exactly_those_that_fit_the_budget_succeed() {
     let limit = CHAT_HOLD * 100 + CHAT_HOLD / 2;
-    let (app, project, admitted) = thousand_on_a_budget_for_hundred(micro(limit), CHAT.to_owned(), CHAT_HOLD).await;
+    let (app, project, admitted) = thousand_on_a_budget_for_hundred(micro(limit), CHAT.to_owned(), 100).await;
     assert_eq!(admitted, 100);
     assert_eq!(app.books(&project).await, (CHAT_HOLD * 100, 0));
     assert_eq!(app.shards(&project).await.len(), 1);
@@ -70,7 +69,7 @@ async fn shards_refuse_nothing_that_the_whole_budget_could_pay() {
     );
     let hold = body.len() as u64 + 32 + 2 * 4_096 * 125;
     let limit = hold * 100 + hold / 2;
-    let (app, project, admitted) = thousand_on_a_budget_for_hundred(micro(limit), body, hold).await;
+    let (app, project, admitted) = thousand_on_a_budget_for_hundred(micro(limit), body, 4_096 * 125).await;
     assert_eq!(app.shards(&project).await.len(), 4);
     assert_eq!(admitted, 100);
     assert_eq!(app.books(&project).await, (hold * 100, 0));
@@ -289,4 +288,26 @@ async fn seeded_load_of_two_instances_leaves_exact_books() {
     let counted: u64 = counters.iter().map(|(_, count)| count.requests).sum();
     let cost: u64 = counters.iter().map(|(_, count)| count.cost.0).sum();
     assert_eq!((counted, cost), (admitted, admitted * CHAT_COST));
+}
+
+#[tokio::test]
+async fn a_usage_that_no_call_can_have_is_charged_as_the_worst_case() {
+    for (input, output) in [(100_000, 5), (10, 1_000_000_000_000_000), (u64::MAX, u64::MAX)] {
+        let app = TestApp::new().await;
+        let (project, key) = app.project(budget(5.0), Policy::default()).await;
+        let router = app.router();
+        for _ in 0..4 {
+            app.first.always(Script::answer("Hello", input, output));
+            let reply = send(&router, "POST", PATH, &key, &[], CHAT).await;
+            assert_eq!(reply.status, 200, "{}", reply.text());
+        }
+        let (spent, held) = app.books(&project).await;
+        assert!(spent <= CHAT_HOLD * 4 && held == 0, "{spent} spent for {input} and {output} tokens");
+        assert_eq!(app.counted(&project).await.cost, MicroUsd(spent));
+        // Neither this project nor the reports are damaged.
+        app.first.always(Script::answer("Hello", 10, 5));
+        assert_eq!(send(&router, "POST", PATH, &key, &[], CHAT).await.status, 200);
+        let path = format!("/v1/organization/costs?start_time={}", app.clock.now().seconds() - 60);
+        assert_eq!(send(&router, "GET", &path, ADMIN_KEY, &[], "").await.status, 200);
+    }
 }

@@ -14,7 +14,7 @@ const LOG: &str = "/v1/organization/audit_logs";
 const DAY_MS: u64 = 86_400_000;
 
 /// Each route that changes something, a body that it takes, and the types of the entries that it writes.
-const CHANGES: [(&str, &str, &[&str]); 11] = [
+const CHANGES: [(&str, &str, &[&str]); 12] = [
     ("POST /v1/organization/projects", r#"{"name":"New"}"#, &["project.created"]),
     ("POST /v1/organization/projects/{project_id}", r#"{"name":"Other"}"#, &["project.updated"]),
     ("POST /v1/organization/projects/{project_id}/archive", "", &["project.archived"]),
@@ -27,6 +27,11 @@ const CHANGES: [(&str, &str, &[&str]); 11] = [
         "DELETE /v1/organization/projects/{project_id}/service_accounts/{account_id}",
         "",
         &["api_key.deleted", "service_account.deleted"],
+    ),
+    (
+        "POST /v1/organization/projects/{project_id}/api_keys/{key_id}",
+        r#"{"limits":{"budget_usd_per_month":5}}"#,
+        &["api_key.updated"],
     ),
     ("DELETE /v1/organization/projects/{project_id}/api_keys/{key_id}", "", &["api_key.deleted"]),
     ("POST /v1/organization/projects/{project_id}/spend_limit", r#"{"threshold_amount":1}"#, &["project.updated"]),

@@ -33,6 +33,7 @@ mod unanswered;
 
 use shared::model::money::MicroUsd;
 use shared::model::project::Limits;
+use shared::model::tokens::Usage;
 
 /// A chat request to the model `priced` that may write 100 tokens.
 pub(crate) const CHAT: &str = r#"{"model":"priced","messages":[{"role":"user","content":"Hello"}],"max_tokens":100}"#;
@@ -49,6 +50,11 @@ pub(crate) fn budget(dollars: f64) -> Limits {
 /// What a `CHAT` request holds: the bytes of its body and what templates add, at 1 micro-dollar each, and 100 output
 /// tokens at 2.
 pub(crate) const CHAT_HOLD: u64 = CHAT.len() as u64 + 32 + 200;
+
+/// The usage of a request that uses all that it holds: its body and what templates add, and `output` tokens.
+pub(crate) fn whole_hold(body: &str, output: u64) -> Usage {
+    Usage { input: body.len() as u64 + 32, output, ..Usage::default() }
+}
 
 /// What it costs: 10 input tokens at 1, 5 output tokens at 2.
 pub(crate) const CHAT_COST: u64 = 20;

@@ -8,9 +8,8 @@ use serde_json::{Value, json};
 use shared::data::Queue;
 use shared::model::money::MicroUsd;
 use shared::model::project::{Limits, Policy};
-use shared::model::tokens::Usage;
 
-use crate::{CHAT, CHAT_COST, CHAT_HOLD, PATH, budget};
+use crate::{CHAT, CHAT_COST, CHAT_HOLD, PATH, budget, whole_hold};
 
 const RUN: &str = "x-weir-run";
 const RUN_BUDGET: &str = "x-weir-run-budget-usd";
@@ -18,8 +17,8 @@ const RUN_BUDGET: &str = "x-weir-run-budget-usd";
 /// An app whose provider uses exactly what a [`CHAT`] holds.
 async fn spending_app() -> TestApp {
     let app = TestApp::new().await;
-    let usage = Usage { input: CHAT_HOLD, ..Usage::default() };
-    app.first.always(Script::Answer { after: Duration::from_millis(5), text: "x".into(), usage });
+    let after = Duration::from_millis(5);
+    app.first.always(Script::Answer { after, text: "x".into(), usage: whole_hold(CHAT, 100) });
     app
 }
 

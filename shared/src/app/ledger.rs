@@ -9,7 +9,7 @@ use crate::model::clock::Clock;
 use crate::model::error_chain::ErrorChain;
 use crate::model::meter::{MeterKey, PlacedReservations, Reservation, RunName, Scope};
 use crate::model::money::MicroUsd;
-use crate::model::tokens::{Charge, Usage};
+use crate::model::tokens::Charge;
 use crate::model::usage::{Operation, UsageCount, UsageKey};
 
 /// Where a call is counted.
@@ -99,19 +99,29 @@ impl Ledger {
                 "reservation of a dead call settled in full"
             );
             let account = Account { project_id: &meter.project_id, api_key_id: "unknown", run: None, model, operation };
-            self.count_settled(&account, meter.shard, Charge { usage: Usage::default(), cost }).await?;
+            self.count_settled(&account, meter.shard, Charge { cost, ..Charge::default() }).await?;
         }
         Ok(outcome)
     }
 
     /// Counts what was settled outside of the request that made the call.
     async fn count_settled(&self, account: &Account<'_>, shard: u8, charge: Charge) -> Result<(), StoreError> {
-        let Charge { usage, cost } = charge;
+        let Charge { usage, cost, .. } = charge;
         telemetry::record(&TelemetryEvent::Settled { model: account.model.to_owned(), usage, cost });
         self.count(account, shard, charge).await
     }
 
     async fn count(&self, account: &Account<'_>, shard: u8, charge: Charge) -> Result<(), StoreError> {
+        if charge.excess > MicroUsd(0) {
+            let (project_id, model, excess) = (account.project_id, account.model, charge.excess);
+            tracing::warn!(
+                project.id = project_id,
+                model,
+                excess_micro_usd = excess.0,
+                "a provider reported more than the call could use; the excess is not charged"
+            );
+            telemetry::record(&TelemetryEvent::ExcessReported { model: model.to_owned(), excess });
+        }
         let now = self.clock.now();
         let key = UsageKey {
             project_id: account.project_id.to_owned(),

@@ -37,7 +37,7 @@ pub fn respond_to(catalog: &Catalog, requested_model: &str, answer: Result<CallA
 fn refuse(error: Error) -> Response {
     let charge = error.charge();
     let mut response = Rejection::from(error).into_response();
-    if let Some(Charge { usage, cost }) = charge {
+    if let Some(Charge { usage, cost, .. }) = charge {
         set(response.headers_mut(), COST, &cost.to_string());
         response.extensions_mut().insert(FinalUsage { usage, cost, failed: true });
     }

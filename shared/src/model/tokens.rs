@@ -84,20 +84,31 @@ impl Price {
 pub struct Charge {
     pub usage: Usage,
     pub cost: MicroUsd,
+    /// The cost that the provider reported beyond the worst case. It is not charged.
+    pub excess: MicroUsd,
 }
 
 impl Charge {
     /// The charge for `usage` at `price`; its cost is nothing without a price.
     #[must_use]
     pub fn at(price: Option<Price>, usage: Usage) -> Self {
-        Self { usage, cost: price.map_or(MicroUsd(0), |price| price.cost(&usage)) }
+        Self { usage, cost: price.map_or(MicroUsd(0), |price| price.cost(&usage)), excess: MicroUsd(0) }
+    }
+
+    /// The charge for a usage that a provider reported. A provider that reports more than the call can use is not believed:
+    /// nothing was reserved for the rest.
+    #[must_use]
+    pub fn reported(price: Option<Price>, usage: Usage, bound: &Bound) -> Self {
+        let believed = Self::at(price, bound.cut(usage));
+        let claimed = Self::at(price, usage).cost;
+        Self { excess: MicroUsd(claimed.0.saturating_sub(believed.cost.0)), ..believed }
     }
 
     /// The most that `usage` can cost at `price`, for any use of the provider's caches and any share of reasoning.
     #[must_use]
     pub fn at_most(price: Option<Price>, usage: Usage) -> Self {
         let bound = Bound { input: usage.input, output: usage.output };
-        Self { usage, cost: price.map_or(MicroUsd(0), |price| price.worst_case(&bound)) }
+        Self { usage, cost: price.map_or(MicroUsd(0), |price| price.worst_case(&bound)), excess: MicroUsd(0) }
     }
 
     /// Input and output tokens together.
@@ -112,6 +123,7 @@ impl Add for Charge {
     fn add(mut self, other: Self) -> Self {
         self.usage += other.usage;
         self.cost += other.cost;
+        self.excess += other.excess;
         self
     }
 }
@@ -148,6 +160,16 @@ pub struct Bound {
 }
 
 impl Bound {
+    /// A usage without the tokens beyond the bound.
+    #[must_use]
+    fn cut(&self, usage: Usage) -> Usage {
+        let input = usage.input.min(self.input);
+        let cached_input = usage.cached_input.min(input);
+        let output = usage.output.min(self.output);
+        let cache_write = usage.cache_write.min(input - cached_input);
+        Usage { input, cached_input, cache_write, output, reasoning: usage.reasoning.min(output) }
+    }
+
     /// The usage of a call by what was received of it: all of its input, and one output token for each byte, at most the
     /// bound. Reasoning that a provider hides leaves no bytes; see decision 5.
     #[must_use]
@@ -173,6 +195,22 @@ mod tests {
             reasoning: million,
         };
         assert_eq!(PRICE.cost(&usage), MicroUsd(3 * 3 + 1 + 2 * 5 + 2 * 7 + 9));
+    }
+
+    #[test]
+    fn a_usage_beyond_the_worst_case_is_cut_and_the_excess_is_known() {
+        let bound = Bound { input: 1_000_000, output: 1_000_000 };
+        let plausible = Usage { input: 1_000_000, output: 1, reasoning: 1, ..Usage::default() };
+        assert_eq!(Charge::reported(Some(PRICE), plausible, &bound), Charge::at(Some(PRICE), plausible));
+        for absurd in [1_000_001, 1 << 50, u64::MAX] {
+            let usage =
+                Usage { input: absurd, cached_input: absurd, cache_write: absurd, output: absurd, reasoning: absurd };
+            let Charge { usage: cut, cost, excess } = Charge::reported(Some(PRICE), usage, &bound);
+            assert!(cost <= PRICE.worst_case(&bound), "{absurd}");
+            assert!((cut.input, cut.output) == (bound.input, bound.output) && excess > MicroUsd(0), "{absurd}");
+            let unpriced = Charge::reported(None, usage, &bound);
+            assert_eq!((unpriced.usage, unpriced.cost, unpriced.excess), (cut, MicroUsd(0), MicroUsd(0)));
+        }
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl UsageMeter {
         self.with(|attempts| attempts.latest.map_or(0, |attempt| attempt.received_bytes))
     }
 
-    /// The charge for the call so far: the usage that the provider reported, else by its rule; and by their rules the
+    /// The charge for the call so far: the usage that the provider reported, up to the bound, else by its rule; and by their rules the
     /// attempts that gave no answer and may be billed. Nothing if no provider may bill anything.
     pub(in crate::app) fn charge(&self, price: Option<Price>, bound: &Bound) -> Charge {
         self.sum(price, bound, |attempt| attempt.rule.usage(bound, attempt.received_bytes))
@@ -87,7 +87,7 @@ impl UsageMeter {
     fn sum(&self, price: Option<Price>, bound: &Bound, unreported: impl FnOnce(Attempt) -> Usage) -> Charge {
         let (latest, unanswered) = self.with(|attempts| (attempts.latest, attempts.unanswered.clone()));
         let latest = latest.map(|attempt| match attempt.reported {
-            Some(usage) => Charge::at(price, usage),
+            Some(usage) => Charge::reported(price, usage, bound),
             None => Charge::at_most(price, unreported(attempt)),
         });
         let unanswered = unanswered.into_iter().map(|rule| Charge::at_most(price, rule.usage(bound, 0)));
@@ -160,7 +160,10 @@ mod tests {
         meter.begin_attempt(Unreported::WorstCase);
         meter.observe(&event(7, Some(Usage { input: 5, output: 1, ..Usage::default() })));
         let expected = Usage { input: 305, output: 3_001, ..Usage::default() };
-        assert_eq!(meter.charge(PRICE, &BOUND), Charge { usage: expected, cost: MicroUsd(3 * 10_200 + 15) });
+        assert_eq!(
+            meter.charge(PRICE, &BOUND),
+            Charge { usage: expected, cost: MicroUsd(3 * 10_200 + 15), ..Charge::default() }
+        );
     }
 
     #[tokio::test(start_paused = true)]

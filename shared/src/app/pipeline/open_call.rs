@@ -95,7 +95,7 @@ impl<'a> OpenCall<'a> {
     }
 
     /// Reports the end of the call to its log line.
-    pub(in crate::app) fn report(&self, Charge { usage, cost }: Charge, failed: bool) {
+    pub(in crate::app) fn report(&self, Charge { usage, cost, .. }: Charge, failed: bool) {
         let _ = self.metadata.final_usage.set(FinalUsage { usage, cost, failed });
     }
 

@@ -34,6 +34,8 @@ pub enum TelemetryEvent {
     BudgetRefused,
     /// This process opened the breaker of one of the provider's targets.
     BreakerOpened { provider: String },
+    /// A provider reported more than the call could use.
+    ExcessReported { model: String, excess: MicroUsd },
     /// A sweep ended.
     Swept { reservations_settled: u64 },
 }

@@ -143,7 +143,7 @@ pub(super) fn read_record(item: &Item) -> Result<ResponseRecord, StoreError> {
         traceparent: reader.maybe_text("traceparent"),
         reservation,
         output_bytes: reader.number("output_bytes")?,
-        charge: Charge { usage, cost: MicroUsd(reader.number("cost")?) },
+        charge: Charge { usage, cost: MicroUsd(reader.number("cost")?), ..Charge::default() },
     })
 }
 
@@ -208,6 +208,7 @@ mod tests {
             charge: Charge {
                 usage: Usage { input: 1, cached_input: 2, cache_write: 3, output: 4, reasoning: 5 },
                 cost: MicroUsd(9),
+                ..Charge::default()
             },
         };
         let item = to_item(&written);

@@ -97,7 +97,9 @@ impl Metrics {
 
     pub(super) fn record_event(&self, function: &str, event: &TelemetryEvent) {
         let mut line = match event {
-            TelemetryEvent::Settled { model, .. } => self.line(&[("function", function), ("model", model)]),
+            TelemetryEvent::Settled { model, .. } | TelemetryEvent::ExcessReported { model, .. } => {
+                self.line(&[("function", function), ("model", model)])
+            }
             TelemetryEvent::JobEnded { outcome } => self.line(&[("function", function), ("outcome", outcome)]),
             TelemetryEvent::BreakerOpened { provider } => self.line(&[("function", function), ("provider", provider)]),
             _ => self.line(&[("function", function)]),
@@ -108,6 +110,9 @@ impl Metrics {
             TelemetryEvent::Settled { usage, cost, .. } => add_usage(&mut line, usage, *cost),
             TelemetryEvent::BudgetRefused => line.add("BudgetRefusals", COUNT, 1.0, IN_ALL_AND_BY_FUNCTION),
             TelemetryEvent::BreakerOpened { .. } => line.add("BreakerOpenings", COUNT, 1.0, BREAKERS),
+            TelemetryEvent::ExcessReported { excess, .. } => {
+                line.add("ExcessCost", NO_UNIT, excess.dollars(), IN_ALL_AND_BY_MODEL)
+            }
             TelemetryEvent::Swept { reservations_settled } => {
                 line.add("Swept", COUNT, number(*reservations_settled), BY_FUNCTION)
             }

@@ -18,7 +18,7 @@ fn builder(first_sequence: u64) -> EventBuilder {
 
 fn charge() -> Charge {
     let usage = Usage { input: 9, cached_input: 4, cache_write: 1, output: 5, reasoning: 2 };
-    Charge { usage, cost: MicroUsd(123) }
+    Charge { usage, cost: MicroUsd(123), ..Charge::default() }
 }
 
 /// Chunks of a choice with these deltas. A string is a finish reason.
