@@ -177,7 +177,7 @@ pub fn chat_answer(text: &str, usage: &Usage) -> Bytes {
     let answer = json!({
         "id": "chatcmpl-1", "object": "chat.completion", "created": 1_790_000_000, "model": "scripted-1",
         "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": usage.input, "completion_tokens": usage.output, "total_tokens": usage.input + usage.output},
+        "usage": {"prompt_tokens": usage.input, "completion_tokens": usage.output, "total_tokens": usage.input.saturating_add(usage.output)},
     });
     answer.to_string().into()
 }
