@@ -1,5 +1,7 @@
 //! Writes chunks of a chat completion for providers that stream numbered content blocks: Anthropic and Bedrock.
 
+use std::collections::HashMap;
+
 use shared::model::provider::{Event, Failure};
 
 use crate::answer::{Answer, Finish};
@@ -8,14 +10,15 @@ use crate::answer::{Answer, Finish};
 #[derive(Default)]
 pub(crate) struct Blocks {
     pub answer: Answer,
-    tools: Vec<OpenTool>,
+    /// By the numbers of their content blocks.
+    tools: HashMap<usize, OpenTool>,
     finished: bool,
 }
 
 /// A tool call that has started.
 struct OpenTool {
-    /// The number of its content block.
-    block: usize,
+    /// Its number among the tool calls of the answer.
+    index: usize,
     /// Whether any of its arguments were sent.
     has_arguments: bool,
 }
@@ -26,21 +29,21 @@ impl Blocks {
     }
 
     pub(crate) fn tool_use(&mut self, block: usize, id: &str, name: &str) -> Event {
-        self.tools.push(OpenTool { block, has_arguments: false });
-        self.answer.tool_call(0, self.tools.len() - 1, id, name)
+        let index = self.tools.len();
+        self.tools.insert(block, OpenTool { index, has_arguments: false });
+        self.answer.tool_call(0, index, id, name)
     }
 
     /// A piece of a tool call's arguments. Empty pieces and blocks that are not tool calls give no event.
     pub(crate) fn input(&mut self, block: usize, piece: &str) -> Vec<Event> {
-        let index = self.tools.iter().position(|tool| tool.block == block);
-        let Some(index) = index.filter(|_| !piece.is_empty()) else { return Vec::new() };
-        self.tools[index].has_arguments = true;
-        vec![self.answer.arguments(0, index, piece)]
+        let Some(tool) = self.tools.get_mut(&block).filter(|_| !piece.is_empty()) else { return Vec::new() };
+        tool.has_arguments = true;
+        vec![self.answer.arguments(0, tool.index, piece)]
     }
 
     /// The end of a block. A call without arguments gets `{}`, because OpenAI's clients expect an object.
     pub(crate) fn stop(&mut self, block: usize) -> Vec<Event> {
-        let empty = self.tools.iter().any(|tool| tool.block == block && !tool.has_arguments);
+        let empty = self.tools.get(&block).is_some_and(|tool| !tool.has_arguments);
         if empty { self.input(block, "{}") } else { Vec::new() }
     }
 

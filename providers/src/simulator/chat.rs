@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use shared::model::provider::{Event, Failure, ProviderRefusal, ProviderRequest, Reply, Whole};
 use shared::model::tokens::Usage;
 
+use super::length::Length;
 use super::pace::Pace;
 use super::sample::{object_without_schema, sample};
 use super::{invalid_request, text};
@@ -30,8 +31,7 @@ pub(super) async fn chat(
         .get("messages")
         .filter(|messages: &Vec<Value>| !messages.is_empty())
         .ok_or_else(|| invalid_request("messages", "`messages` must be an array with at least one message"))?;
-    let choices =
-        (0..choices(call)?).map(|n| choice(call, &messages, n, fingerprint)).collect::<Result<Vec<_>, _>>()?;
+    let choices = choices_of(call, &messages, fingerprint)?;
     let output = choices.iter().map(|choice| pieces(choice).len() as u64).sum();
     let usage = Usage { input: within_context(prompt_tokens(call, &messages))?, output, ..Usage::default() };
     let id = format!("chatcmpl-sim-{}", short(fingerprint));
@@ -56,17 +56,37 @@ fn choices(call: &ProviderRequest) -> Result<usize, Failure> {
     Ok(usize::try_from(n).unwrap_or(1))
 }
 
-fn choice(call: &ProviderRequest, messages: &[Value], n: usize, fingerprint: &str) -> Result<Choice, Failure> {
+/// The answers that the caller asks for. What they have in common is made once.
+fn choices_of(call: &ProviderRequest, messages: &[Value], fingerprint: &str) -> Result<Vec<Choice>, Failure> {
+    let count = choices(call)?;
+    let mut length = Length::of(call)?;
     if let Some(tool) = forced_tool(call)? {
         let arguments = sample(&tool["parameters"]);
-        let arguments = if arguments.is_object() { arguments } else { json!({}) };
-        let id = format!("call_sim_{}_{n}", short(fingerprint));
-        let name = tool["name"].as_str().unwrap_or_default().to_owned();
-        let tool_calls = vec![ToolCall { id, name, arguments: arguments.to_string() }];
-        return Ok(Choice { text: None, tool_calls, finish: Finish::ToolCalls });
+        let arguments = if arguments.is_object() { arguments.to_string() } else { "{}".to_owned() };
+        let name = tool["name"].as_str().unwrap_or_default();
+        let id = |n| format!("call_sim_{}_{n}", short(fingerprint));
+        return Ok((0..count).map(|n| tool_choice(id(n), name, length.cut(&arguments))).collect());
     }
-    let (text, finish) = cut(call, format_answer(call, text::reply(messages, n)));
-    Ok(Choice { text: Some(text), tool_calls: Vec::new(), finish })
+    let (reply, format) = (text::reply(messages), call.body.get::<Value>("response_format").unwrap_or_default());
+    let fixed = match format["type"].as_str() {
+        Some("json_schema") => Some(sample(&format["json_schema"]["schema"]).to_string()),
+        _ => None,
+    };
+    let text = |n| match (&fixed, format["type"].as_str()) {
+        (Some(fixed), _) => fixed.clone(),
+        (None, Some("json_object")) => object_without_schema(&text::numbered(&reply, n)).to_string(),
+        _ => text::numbered(&reply, n),
+    };
+    Ok((0..count).map(|n| text_choice(length.cut(&text(n)))).collect())
+}
+
+fn tool_choice(id: String, name: &str, (arguments, finish): (String, Finish)) -> Choice {
+    let finish = if finish == Finish::Length { finish } else { Finish::ToolCalls };
+    Choice { text: None, tool_calls: vec![ToolCall { id, name: name.to_owned(), arguments }], finish }
+}
+
+fn text_choice((text, finish): (String, Finish)) -> Choice {
+    Choice { text: Some(text), tool_calls: Vec::new(), finish }
 }
 
 /// The function that the caller requires, if any.
@@ -84,37 +104,6 @@ fn forced_tool(call: &ProviderRequest) -> Result<Option<Value>, Failure> {
         .cloned()
         .map(Some)
         .ok_or_else(|| invalid_request("tool_choice", "`tool_choice` asks for a function that `tools` does not have"))
-}
-
-/// Wraps the text in the JSON that `response_format` asks for.
-fn format_answer(call: &ProviderRequest, text: String) -> String {
-    let format: Value = call.body.get("response_format").unwrap_or_default();
-    match format["type"].as_str() {
-        Some("json_schema") => sample(&format["json_schema"]["schema"]).to_string(),
-        Some("json_object") => object_without_schema(&text).to_string(),
-        _ => text,
-    }
-}
-
-/// The text up to the first stop sequence, or up to the caller's limit.
-fn cut(call: &ProviderRequest, text: String) -> (String, Finish) {
-    let text = before_stop(call, &text);
-    let limit = ["max_completion_tokens", "max_tokens"].iter().find_map(|name| call.body.get::<usize>(name));
-    let tokens = text::tokens(text);
-    match limit {
-        Some(limit) if limit < tokens.len() => (tokens[..limit].concat(), Finish::Length),
-        _ => (text.to_owned(), Finish::Stop),
-    }
-}
-
-fn before_stop<'a>(call: &ProviderRequest, text: &'a str) -> &'a str {
-    let stops = match call.body.get::<Value>("stop") {
-        Some(Value::String(stop)) => vec![stop],
-        Some(Value::Array(stops)) => stops.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        _ => Vec::new(),
-    };
-    let ends = stops.iter().filter(|stop| !stop.is_empty()).filter_map(|stop| text.find(stop.as_str()));
-    &text[..ends.min().unwrap_or(text.len())]
 }
 
 /// Tokens of the messages and tools, never more than their bytes.
@@ -190,8 +179,10 @@ pub(super) async fn completion(
         return Err(invalid_request("prompt", format!("`prompt` and `n` ask for more than {MAX_TEXTS} texts")));
     }
     let mut texts = Vec::new();
+    let mut length = Length::of(call)?;
     for prompt in &prompts {
-        texts.extend((0..n).map(|n| cut(call, text::continuation(prompt, n))));
+        let text = text::continuation(prompt);
+        texts.extend((0..n).map(|n| length.cut(&text::numbered(&text, n))));
     }
     let input = within_context(prompts.iter().map(|prompt| text::count(prompt)).sum())?;
     let output: u64 = texts.iter().map(|(text, _)| text::count(text)).sum();

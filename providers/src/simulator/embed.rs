@@ -12,6 +12,10 @@ const DEFAULT_DIMENSIONS: usize = 256;
 const MAX_DIMENSIONS: usize = 4_096;
 /// OpenAI's limit.
 const MAX_INPUTS: usize = 2_048;
+/// The most numbers of an answer: 4 MB of base64, or 20 MB of JSON.
+const MAX_NUMBERS: usize = 1 << 20;
+/// The most additions of one number. They take about a tenth of a second.
+const MAX_ADDITIONS: usize = 1 << 26;
 
 /// The spellings of `input`.
 #[derive(Deserialize)]
@@ -70,8 +74,17 @@ pub(super) fn embed(call: &ProviderRequest) -> Result<Reply, Failure> {
     if input.len() > MAX_INPUTS {
         return Err(invalid_request("input", format!("`input` has more than {MAX_INPUTS} texts")));
     }
-    let used = input.tokens();
-    let vectors: Vec<_> = input.bags().iter().map(|words| vector(words, dimensions)).collect();
+    let (count, used) = (input.len(), input.tokens());
+    let bags = input.bags();
+    let words: usize = bags.iter().map(Vec::len).sum();
+    if count * dimensions > MAX_NUMBERS || words * dimensions > MAX_ADDITIONS {
+        let message = format!(
+            "the simulator makes at most {MAX_NUMBERS} numbers of {} words at {dimensions} dimensions; shorten `input`",
+            MAX_ADDITIONS / dimensions
+        );
+        return Err(invalid_request("input", message));
+    }
+    let vectors: Vec<_> = bags.iter().map(|words| vector(words, dimensions)).collect();
     Ok(Reply::Whole(answer::embeddings(&call.model, &vectors, base64, used)))
 }
 

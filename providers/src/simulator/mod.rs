@@ -4,6 +4,7 @@
 
 mod chat;
 mod embed;
+mod length;
 mod moderate;
 mod pace;
 mod sample;

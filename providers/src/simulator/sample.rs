@@ -7,30 +7,52 @@ use serde_json::{Map, Value, json};
 
 /// The maximum depth. It ends schemas that refer to themselves.
 const MAX_DEPTH: usize = 24;
-/// The most values of one answer. Schemas that refer to themselves twice would grow without this limit.
-const MAX_VALUES: usize = 2_000;
+/// The most bytes of one answer, about: schemas that refer to themselves twice would grow without this limit.
+const MAX_BYTES: usize = 16 * 1024;
+/// The most parts of the schema that are looked at or copied, counted again each time.
+const MAX_STEPS: usize = 1_000_000;
 /// The most items or characters that the simulator writes for a lower limit of the schema.
 const MAX_LENGTH: u64 = 1_000;
 
-/// A value that satisfies the common keywords of `schema`.
+/// A value that satisfies the common keywords of `schema`. What does not fit into the limits is `null` or left out.
 pub(super) fn sample(schema: &Value) -> Value {
-    Sampler { root: schema, left: Cell::new(MAX_VALUES) }.value(schema, 0)
+    Sampler { root: schema, bytes: Cell::new(MAX_BYTES), steps: Cell::new(MAX_STEPS) }.value(schema, 0)
 }
 
 struct Sampler<'a> {
     root: &'a Value,
-    /// Values that may still be made.
-    left: Cell<usize>,
+    /// Bytes that may still be written.
+    bytes: Cell<usize>,
+    /// Steps that may still be taken.
+    steps: Cell<usize>,
+}
+
+/// Takes from what is left. If that is not enough, nothing is left.
+fn spend(left: &Cell<usize>, amount: usize) -> bool {
+    let rest = left.get().checked_sub(amount);
+    left.set(rest.unwrap_or(0));
+    rest.is_some()
 }
 
 impl Sampler<'_> {
+    fn has_room(&self) -> bool {
+        self.bytes.get() > 0 && self.steps.get() > 0
+    }
+
+    /// A value that the schema has, if there is room for it.
+    fn copy(&self, value: &Value) -> Value {
+        let size = size(value, self.bytes.get());
+        if spend(&self.bytes, size) && spend(&self.steps, size) { value.clone() } else { Value::Null }
+    }
+
     fn value(&self, schema: &Value, depth: usize) -> Value {
-        if depth > MAX_DEPTH || self.left.get() == 0 {
+        if depth > MAX_DEPTH || !self.has_room() {
             return Value::Null;
         }
-        self.left.set(self.left.get() - 1);
+        spend(&self.bytes, 4);
+        spend(&self.steps, 1);
         if let Some(fixed) = fixed_value(schema) {
-            return fixed;
+            return self.copy(fixed);
         }
         if let Some(inner) = self.inner(schema) {
             return self.value(&inner, depth + 1);
@@ -38,7 +60,7 @@ impl Sampler<'_> {
         match kind(schema) {
             "object" => self.object(schema, depth),
             "array" => self.array(schema, depth),
-            "string" => string(schema),
+            "string" => self.copy(&string(schema)),
             "integer" | "number" => number(schema),
             "boolean" => Value::Bool(false),
             _ => Value::Null,
@@ -48,30 +70,58 @@ impl Sampler<'_> {
     /// The schema that applies: the target of a reference, the simplest of several alternatives, or all of them merged.
     fn inner<'b>(&'b self, schema: &'b Value) -> Option<Cow<'b, Value>> {
         if let Some(pointer) = schema["$ref"].as_str() {
+            spend(&self.steps, pointer.len());
             return self.root.pointer(pointer.strip_prefix('#')?).map(Cow::Borrowed);
         }
         if let Some(options) = schema["anyOf"].as_array().or(schema["oneOf"].as_array()) {
+            spend(&self.steps, options.len());
             return options.iter().find(|option| option["type"] == "null").or(options.first()).map(Cow::Borrowed);
         }
         let parts = schema["allOf"].as_array()?;
+        if !spend(&self.steps, size(schema, self.steps.get())) {
+            return Some(Cow::Owned(Value::Null));
+        }
         Some(Cow::Owned(parts.iter().fold(without(schema, "allOf"), merge)))
     }
 
     fn object(&self, schema: &Value, depth: usize) -> Value {
         let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        let member = |name: &str| (name.to_owned(), self.value(&schema["properties"][name], depth + 1));
-        Value::Object(required.map(member).collect())
+        let member = |name: &str| {
+            spend(&self.bytes, name.len() + 4);
+            (name.to_owned(), self.value(&schema["properties"][name], depth + 1))
+        };
+        Value::Object(required.take_while(|_| self.has_room()).map(member).collect())
     }
 
     fn array(&self, schema: &Value, depth: usize) -> Value {
         let length = schema["minItems"].as_u64().unwrap_or(0).min(MAX_LENGTH);
-        (0..length).map(|_| self.value(&schema["items"], depth + 1)).collect()
+        (0..length).take_while(|_| self.has_room()).map(|_| self.value(&schema["items"], depth + 1)).collect()
     }
 }
 
-fn fixed_value(schema: &Value) -> Option<Value> {
+fn fixed_value(schema: &Value) -> Option<&Value> {
     let first = |name: &str| schema[name].as_array().and_then(|values| values.first());
-    schema.get("const").or(first("enum")).or(schema.get("default")).cloned()
+    schema.get("const").or(first("enum")).or(schema.get("default"))
+}
+
+/// About the bytes of a value as JSON. Counts no further than just above `most`.
+fn size(value: &Value, most: usize) -> usize {
+    let sum = |sizes: &mut dyn Iterator<Item = (usize, &Value)>| {
+        let mut sum = 2;
+        for (own, value) in sizes {
+            if sum > most {
+                break;
+            }
+            sum += own + size(value, most - sum);
+        }
+        sum
+    };
+    match value {
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => sum(&mut items.iter().map(|item| (1, item))),
+        Value::Object(members) => sum(&mut members.iter().map(|(name, value)| (name.len() + 4, value))),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 4,
+    }
 }
 
 /// The first type. A schema without types has the type that its other keywords belong to.
@@ -96,12 +146,15 @@ fn merge(one: Value, other: &Value) -> Value {
     match (one, other) {
         (Value::Object(mut members), Value::Object(more)) => {
             for (name, value) in more {
-                let old = members.remove(name).unwrap_or(Value::Null);
-                members.insert(name.clone(), merge(old, value));
+                let old = members.entry(name.clone()).or_insert(Value::Null);
+                *old = merge(old.take(), value);
             }
             Value::Object(members)
         }
-        (Value::Array(items), Value::Array(more)) => items.into_iter().chain(more.iter().cloned()).collect(),
+        (Value::Array(mut items), Value::Array(more)) => {
+            items.extend(more.iter().cloned());
+            Value::Array(items)
+        }
         (_, other) => other.clone(),
     }
 }

@@ -7,23 +7,24 @@ const MAX_ECHO_CHARS: usize = 2_000;
 /// The longest token in characters.
 const MAX_TOKEN_CHARS: usize = 12;
 
-/// The simulator's answer to `messages`. Answer number `n` of several ends with its number.
-pub(super) fn reply(messages: &[Value], n: usize) -> String {
+/// The simulator's answer to `messages`.
+pub(super) fn reply(messages: &[Value]) -> String {
     let said = |role: &str| messages.iter().rev().find(|message| message["role"] == role).map(content);
     let last_is_tool = messages.last().is_some_and(|message| message["role"] == "tool");
     let heard = match said("tool").filter(|_| last_is_tool) {
         Some(result) => format!("The tool said: {}", echo(&result)),
         None => format!("You said: {}", echo(&said("user").unwrap_or_default())),
     };
-    add_number(&format!("This is weir's simulator, not a model. {heard}"), n)
+    format!("This is weir's simulator, not a model. {heard}")
 }
 
 /// The simulator's continuation of a prompt.
-pub(super) fn continuation(prompt: &str, n: usize) -> String {
-    add_number(&format!(" This is weir's simulator, not a model. The prompt was: {}", echo(prompt)), n)
+pub(super) fn continuation(prompt: &str) -> String {
+    format!(" This is weir's simulator, not a model. The prompt was: {}", echo(prompt))
 }
 
-fn add_number(text: &str, n: usize) -> String {
+/// Answer number `n` of several ends with its number.
+pub(super) fn numbered(text: &str, n: usize) -> String {
     if n == 0 { text.to_owned() } else { format!("{text} ({})", n + 1) }
 }
 

@@ -94,6 +94,45 @@ async fn a_schema_is_satisfied() {
 }
 
 #[tokio::test]
+async fn an_answer_has_at_most_16_384_tokens() {
+    let schema = json!({
+        "type": "array", "minItems": 1_000, "items": {"$ref": "#/$defs/long"}, "$defs": {"long": {"const": "a".repeat(25_000)}},
+    });
+    let parameters =
+        json!({"type": "object", "properties": {"a": schema}, "required": ["a"], "$defs": schema["$defs"]});
+    let mut shaped = hello();
+    shaped["response_format"] = json!({"type": "json_schema", "json_schema": {"name": "a", "schema": schema}});
+    let mut called = hello();
+    called["tools"] = json!([{"type": "function", "function": {"name": "f", "parameters": parameters}}]);
+    called["tool_choice"] = json!("required");
+    let mut said = json!({"messages": [{"role": "user", "content": "a ".repeat(2_000)}]});
+    for body in [&mut shaped, &mut called, &mut said] {
+        for n in [1, 128] {
+            body["n"] = json!(n);
+            let answer = chat(body.clone()).await;
+            let tokens = answer["usage"]["completion_tokens"].as_u64().unwrap();
+            assert!(tokens <= 16_384 && answer.to_string().len() < 400_000, "{n}: {tokens} tokens");
+            assert!(lines(send(Endpoint::ChatCompletions, body, true).await).await.len() < 6_000_000);
+        }
+    }
+    let texts = json!({"prompt": vec!["a ".repeat(60); 2_000], "max_tokens": 100});
+    let answer = parse(whole(send(Endpoint::Completions, &texts, false).await).body);
+    assert_eq!(answer["usage"]["completion_tokens"], 16_384);
+}
+
+#[tokio::test]
+async fn a_call_that_asks_for_too_much_is_refused() {
+    for (endpoint, body, param) in [
+        (Endpoint::ChatCompletions, json!({"messages": [{"role": "user"}], "stop": ["a", "b", "c", "d", "e"]}), "stop"),
+        (Endpoint::Embeddings, json!({"input": vec!["a"; 2_048], "dimensions": 4_096}), "input"),
+        (Endpoint::Embeddings, json!({"input": "a b ".repeat(9_000), "dimensions": 4_096}), "input"),
+    ] {
+        let refused = failure(provider(PLAIN).send(&call(endpoint, &body.to_string(), false)).await);
+        assert!(matches!(&refused, Failure::Refused { refusal, .. } if refusal.param.as_deref() == Some(param)));
+    }
+}
+
+#[tokio::test]
 async fn embeddings_come_in_both_encodings() {
     let floats = whole(send(Endpoint::Embeddings, &json!({"input": ["a b", "c"], "dimensions": 4}), false).await);
     let body = parse(&floats.body);
