@@ -4,6 +4,7 @@
 //! The provider, weir and, for some figures, the store run in processes of their own, which are this binary in another
 //! role.
 
+mod bodies;
 mod client;
 mod cost;
 mod endurance;
@@ -69,6 +70,12 @@ enum Part {
     Growth,
     /// The most calls per second of one project
     Hot,
+    /// The time that reading takes, of bodies that cost more to read than others
+    Bodies {
+        /// The length of the largest; a request has at most 6 MB
+        #[arg(long, default_value_t = 6_000_000)]
+        bytes: usize,
+    },
     /// The cost of a million calls and a million jobs on AWS
     Cost,
     /// Keep weir under a steady load for a profiler; prints its process id
@@ -128,6 +135,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             ("load", Report::of(&command, |totals| endurance::measure(minutes, totals))?)
         }
         Part::Growth => ("growth", Report::of("growth", growth::measure)?),
+        Part::Bodies { bytes } => {
+            ("bodies", Report::of(&format!("bodies --bytes {bytes}"), |_| bodies::measure(bytes))?)
+        }
         Part::Cost => ("cost", Report::of("cost", |_| cost::measure())?),
         Part::Hot => ("hot", Report::of("hot", |_| hot::measure())?),
     };

@@ -14,6 +14,7 @@ mod errors;
 mod events;
 mod faults;
 mod fuzz;
+mod hard_bodies;
 mod idempotency;
 mod jobs;
 mod layers;
