@@ -21,7 +21,7 @@ pub(crate) async fn create(
     caller: Caller,
     body: SentBody,
 ) -> Result<Response, Rejection> {
-    let new = NewConversation::parse(&read_body(body)?, clock.now())?;
+    let new = read_body(body, |json| NewConversation::parse(json, clock.now()))?;
     Ok(answer(&conversations.create(&caller, new).await?))
 }
 
@@ -39,7 +39,7 @@ pub(crate) async fn update(
     Path(id): Path<String>,
     body: SentBody,
 ) -> Result<Response, Rejection> {
-    let metadata = changed_metadata(&read_body(body)?)?;
+    let metadata = read_body(body, changed_metadata)?;
     Ok(answer(&conversations.update(&caller, &id, &metadata).await?))
 }
 
@@ -61,7 +61,7 @@ pub(crate) async fn add_items(
     body: SentBody,
 ) -> Result<Response, Rejection> {
     check_include(&params.list("include"))?;
-    let items = sent_items(&read_body(body)?, clock.now())?;
+    let items = read_body(body, |json| sent_items(json, clock.now()))?;
     conversations.add_items(&caller, &id, &items).await?;
     Ok(json(&list(&items, false)))
 }

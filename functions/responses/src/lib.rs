@@ -18,6 +18,7 @@ use shared::edge::{
     respond, respond_to,
 };
 use shared::model::clock::Clock;
+use shared::model::long_work::long_work;
 use shared::model::object::Object;
 use shared::model::project::Caller;
 use shared::model::response::Status;
@@ -58,7 +59,7 @@ async fn create(
     parts: Parts,
     body: SentBody,
 ) -> Result<Response, Rejection> {
-    let create = CreateResponse::parse(&read_body(body)?, clock.now())?;
+    let create = read_body(body, |json| CreateResponse::parse(json, clock.now()))?;
     let request = ResponseRequest { create, options: call_options(&parts, &caller)? };
     drop(parts); // Its headers would keep the connection's read buffer in memory until the answer ends.
     let requested_model = request.create.model.clone();
@@ -72,9 +73,9 @@ async fn count_input_tokens(
     caller: Caller,
     body: SentBody,
 ) -> Result<Response, Rejection> {
-    let create = CreateResponse::parse_to_count(&read_body(body)?, clock.now())?;
+    let create = read_body(body, |json| CreateResponse::parse_to_count(json, clock.now()))?;
     let (create, context) = responses.load_input(&caller, create).await?;
-    let count = tokens::count(&create, &context);
+    let count = long_work(create.bytes(&context), || tokens::count(&create, &context));
     Ok(json(&Object::default().with("object", "response.input_tokens").with("input_tokens", &count)))
 }
 

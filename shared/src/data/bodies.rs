@@ -13,6 +13,7 @@ use flate2::write::DeflateEncoder;
 use super::bucket::{Bucket, INLINE_BYTES};
 use super::error::StoreError;
 use super::item::{Item, Reader, binary, insert, text};
+use crate::model::long_work::long_work;
 
 /// The attributes of an item that hold a small body, or the key of a large one in the bucket.
 const BODY: &str = "body";
@@ -92,6 +93,10 @@ fn insert_if_small(item: &mut Item, body: &[u8]) -> Option<Bytes> {
 }
 
 pub(super) fn deflate(body: &[u8]) -> Bytes {
+    long_work(body.len(), || deflate_now(body))
+}
+
+fn deflate_now(body: &[u8]) -> Bytes {
     let mut encoder = DeflateEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
     // Writing into memory does not fail.
     let _ = encoder.write_all(body);
@@ -100,7 +105,7 @@ pub(super) fn deflate(body: &[u8]) -> Bytes {
 
 pub(super) fn inflate(packed: &[u8]) -> Option<Bytes> {
     let mut body = Vec::with_capacity(packed.len() * 4);
-    DeflateDecoder::new(packed).read_to_end(&mut body).ok()?;
+    long_work(packed.len(), || DeflateDecoder::new(packed).read_to_end(&mut body)).ok()?;
     Some(body.into())
 }
 

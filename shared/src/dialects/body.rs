@@ -32,7 +32,7 @@ pub(in crate::dialects) fn read_at<T: DeserializeOwned>(json: &[u8], at: &str) -
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let reason = error.inner().to_string();
-        let reason = in_words_of_json(reason.split(" at line ").next().unwrap_or_default());
+        let reason = in_words_of_json(shortened(reason.split(" at line ").next().unwrap_or_default()));
         let path = join_paths(at, &error.path().to_string());
         match reason.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
             Some(field) => missing(&join_paths(&path, field)),
@@ -46,6 +46,14 @@ pub(in crate::dialects) fn read_at<T: DeserializeOwned>(json: &[u8], at: &str) -
             },
         }
     })
+}
+
+/// The most bytes of a caller's text that an error quotes.
+const MOST_QUOTED: usize = 300;
+
+/// The beginning of a text that an error quotes: a caller's value can be as long as its body.
+pub(in crate::dialects) fn shortened(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MOST_QUOTED)]
 }
 
 /// Replaces the types of Rust, which serde names, by those of JSON.

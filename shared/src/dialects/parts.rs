@@ -6,6 +6,11 @@ use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+/// The most items of one request for a response, and the most messages of a chat call.
+pub(in crate::dialects) const MOST_ITEMS: usize = 5_000;
+/// The most texts of one call, each of which gets an answer or an embedding of its own: OpenAI's limit.
+const MOST_INPUTS: u64 = 2_048;
+
 /// A string that is not empty.
 pub(in crate::dialects) struct Name(pub(in crate::dialects) String);
 
@@ -45,16 +50,19 @@ impl<'de> Deserialize<'de> for Choices {
     }
 }
 
-/// A list with at least one element.
-pub(super) struct NonEmpty<T>(pub(super) Vec<T>);
+/// A list of 1 to 5,000 elements.
+pub(super) struct Items<T>(pub(super) Vec<T>);
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for NonEmpty<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Items<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let list = Vec::deserialize(deserializer)?;
-        if list.is_empty() {
-            return Err(serde::de::Error::custom("it must have at least one element"));
+        match list.len() {
+            0 => Err(serde::de::Error::custom("it must have at least one element")),
+            1..=MOST_ITEMS => Ok(Self(list)),
+            count => {
+                Err(serde::de::Error::custom(format_args!("it has {count} elements, expected at most {MOST_ITEMS}")))
+            }
         }
-        Ok(Self(list))
     }
 }
 
@@ -169,6 +177,9 @@ impl<'de> Visitor<'de> for Inputs {
             }
         }
         match (items, tokens) {
+            (items, _) if items > MOST_INPUTS => {
+                Err(serde::de::Error::custom(format_args!("it has {items} inputs, expected at most {MOST_INPUTS}")))
+            }
             (0, 0) => Err(serde::de::Error::custom("it must not be empty")),
             (0, _) => Ok(TextOrTokens { items: 1 }),
             (items, 0) => Ok(TextOrTokens { items }),

@@ -31,7 +31,7 @@ pub async fn serve(
 ) -> Result<Response, Rejection> {
     let request = CallRequest {
         endpoint,
-        body: Body::parse(endpoint, &read_body(body)?)?,
+        body: read_body(body, |json| Body::parse(endpoint, json))?,
         cache_control: cache_control(&parts.headers),
         options: call_options(&parts, &caller)?,
     };

@@ -18,6 +18,7 @@ use super::reject::Rejection;
 use crate::app::{Error, ErrorChain};
 use crate::dialects::body;
 use crate::model::invalid::Invalid;
+use crate::model::long_work::long_work;
 
 /// The largest body that Lambda accepts.
 const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
@@ -56,16 +57,17 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Input<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Rejection> {
         let sent = SentBody::from_request(request, state).await.unwrap_or_else(|never| match never {});
-        Ok(Self(body::parse(&read_body(sent)?).map_err(Error::from)?))
+        read_body(sent, |json| body::parse(json)).map(Self)
     }
 }
 
-/// The bytes of a body.
+/// Reads a body. Other requests do not wait while `read` reads a long one.
 ///
 /// # Errors
-/// `TooLarge` above 6 MB, `TooSlow` if it does not end within a minute, `Invalid` if it breaks.
-pub fn read_body(sent: SentBody) -> Result<Bytes, Rejection> {
-    sent.0
+/// The error of `read`; `TooLarge` above 6 MB, `TooSlow` if the body does not end within a minute, `Invalid` if it breaks.
+pub fn read_body<T>(sent: SentBody, read: impl FnOnce(&[u8]) -> Result<T, Invalid>) -> Result<T, Rejection> {
+    let bytes = sent.0?;
+    Ok(long_work(bytes.len(), || read(&bytes))?)
 }
 
 fn unreadable(reason: &(dyn std::error::Error + 'static)) -> Rejection {

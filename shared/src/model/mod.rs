@@ -8,6 +8,7 @@ pub mod error_chain;
 pub mod id;
 pub mod invalid;
 pub mod keys;
+pub mod long_work;
 pub mod message;
 pub mod meter;
 pub mod money;

@@ -75,6 +75,12 @@ impl Object {
         self.0.iter().map(|(name, value)| (name.as_str(), value.get()))
     }
 
+    /// The bytes of its members as JSON, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.members().map(|(name, text)| name.len() + text.len()).sum()
+    }
+
     /// Hash of the object's meaning: the order of members, spacing and escapes do not matter.
     ///
     /// RFC 8785 is not used: it writes numbers as doubles, so objects that differ in a large integer would be taken for

@@ -28,6 +28,7 @@ use crate::data::{EventReader, ResponseRecords};
 use crate::dialects::openai_responses::{CreateResponse, Item};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::id;
+use crate::model::long_work::long_work;
 use crate::model::message::ResponseKey;
 use crate::model::project::Caller;
 use crate::model::provider::Endpoint;
@@ -83,9 +84,8 @@ impl Responses {
         let ResponseRequest { mut create, options } = request;
         let served = self.models.current().await?;
         find_model(&served, &create.model, Endpoint::ChatCompletions)?;
-        let fingerprint = create.object.fingerprint();
         let context = self.load_context(&caller.project.id, &mut create).await?;
-        let chat = create.chat(&context.items)?;
+        let chat = long_work(create.bytes(&context.items), || create.chat(&context.items))?;
         let asked = Asked { body: chat, sent: &create.object, options: &options };
         let mut call = Call::new(&self.clock, caller, Endpoint::ChatCompletions, served, asked)?;
         let now = self.clock.now();
@@ -94,7 +94,7 @@ impl Responses {
             call.lease_until = now.plus_ms(LIFETIME_MS).plus_ms(GRACE_MS);
         }
         let (project, key) = (&call.caller.project, options.idempotency_key.as_deref());
-        call.key = KeyPlan::new(project, PATH, key, options.retry_count, || fingerprint);
+        call.key = KeyPlan::new(project, PATH, key, options.retry_count, || create.object.fingerprint());
         let planned = PlannedResponse {
             create,
             key: ResponseKey { project_id: project.id.clone(), response_id: id::new_ordered("resp_", now) },

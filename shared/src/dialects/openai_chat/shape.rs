@@ -4,13 +4,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Body;
-use crate::dialects::parts::{Choices, Content, Count, Name, NonEmpty, TextOrTokens};
+use crate::dialects::parts::{Choices, Content, Count, Items, Name, TextOrTokens};
 use crate::model::object::Object;
 
 #[derive(Deserialize)]
 pub(super) struct ChatShape {
     model: Name,
-    messages: NonEmpty<Message>,
+    messages: Items<Message>,
     #[serde(default)]
     stream: Option<bool>,
     #[serde(default)]
@@ -240,6 +240,20 @@ mod tests {
             "",
             "The request body must be a JSON object: invalid type: sequence, expected a JSON object at line 1 column 0.",
         );
+    }
+
+    #[test]
+    fn lists_have_a_longest_length() {
+        let messages = vec![r#"{"role":"user"}"#; 5_001].join(",");
+        let reason = "Invalid value for 'messages': it has 5001 elements, expected at most 5000.";
+        refused(Endpoint::ChatCompletions, &format!(r#"{{"model":"m","messages":[{messages}]}}"#), "messages", reason);
+        let texts = vec![r#""a""#; 2_049].join(",");
+        for (endpoint, name) in [(Endpoint::Embeddings, "input"), (Endpoint::Completions, "prompt")] {
+            let reason = format!("Invalid value for '{name}': it has 2049 inputs, expected at most 2048.");
+            refused(endpoint, &format!(r#"{{"model":"m","{name}":[{texts}]}}"#), name, &reason);
+        }
+        let tokens = vec!["1"; 9_000].join(",");
+        assert!(Body::parse(Endpoint::Embeddings, format!(r#"{{"model":"m","input":[{tokens}]}}"#).as_bytes()).is_ok());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::model::invalid::Invalid;
 use crate::model::object::Object;
 
 /// OpenAI's limit of items that one request adds.
-const MOST_ITEMS: usize = 20;
+const MOST_ADDED: usize = 20;
 
 /// A checked body of `POST /v1/conversations`.
 #[derive(Debug, Clone, Default)]
@@ -74,8 +74,8 @@ fn object(json: &[u8]) -> Result<Object, Invalid> {
 fn items(body: &Object, now: Timestamp) -> Result<Option<Vec<Item>>, Invalid> {
     let Some(text) = Fields::new(body, "").text("items") else { return Ok(None) };
     let items = parse_items(text.as_bytes(), "items", now)?;
-    if items.len() > MOST_ITEMS {
-        return Err(invalid("items", format_args!("it has {} items, expected at most {MOST_ITEMS}", items.len())));
+    if items.len() > MOST_ADDED {
+        return Err(invalid("items", format_args!("it has {} items, expected at most {MOST_ADDED}", items.len())));
     }
     if let Some(index) = items.iter().position(Item::is_reference) {
         let message = "A conversation keeps items, not references to them: send the item itself.";

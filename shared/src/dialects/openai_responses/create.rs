@@ -1,5 +1,7 @@
 //! The body of a request for a response.
 
+use std::collections::{HashMap, HashSet};
+
 use super::fields::{Fields, TextOrList, invalid, not_one_of, unsupported};
 use super::item::{Item, parse_items, user_text};
 use super::metadata::metadata;
@@ -117,17 +119,27 @@ impl CreateResponse {
         Ok(())
     }
 
+    /// The bytes of the request after the items of earlier turns.
+    #[must_use]
+    pub fn bytes(&self, context: &[Item]) -> usize {
+        let items = context.iter().chain(&self.input).map(|item| item.0.bytes()).sum::<usize>();
+        let other = self.object.members().filter(|(name, _)| *name != "input");
+        items + other.map(|(name, text)| name.len() + text.len()).sum::<usize>()
+    }
+
     /// The ids of references in the input that no item of the input has.
     #[must_use]
     pub fn references(&self) -> Vec<String> {
-        let own = |id: &String| self.input.iter().any(|item| !item.is_reference() && item.id() == *id);
-        self.input.iter().filter(|item| item.is_reference()).map(Item::id).filter(|id| !own(id)).collect()
+        let (references, items): (Vec<&Item>, Vec<&Item>) = self.input.iter().partition(|item| item.is_reference());
+        let own: HashSet<String> = items.into_iter().map(Item::id).collect();
+        references.into_iter().map(Item::id).filter(|id| !own.contains(id)).collect()
     }
 
     /// Replaces references by the `known` items with the same id.
     pub fn resolve(&mut self, known: &[Item]) {
+        let by_id: HashMap<String, &Item> = known.iter().rev().map(|item| (item.id(), item)).collect();
         for item in self.input.iter_mut().filter(|item| item.is_reference()) {
-            if let Some(found) = known.iter().find(|known| known.id() == item.id()) {
+            if let Some(&found) = by_id.get(&item.id()) {
                 *item = found.clone();
             }
         }

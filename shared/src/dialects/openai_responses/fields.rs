@@ -6,7 +6,7 @@ use serde::de::{DeserializeOwned, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::dialects::body::{missing, read_at};
+use crate::dialects::body::{missing, read_at, shortened};
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
 
@@ -70,9 +70,9 @@ impl<'a> Fields<'a> {
 
 /// The error for a value of the right type that cannot be used. `reason` completes the sentence.
 pub(super) fn invalid(path: impl Into<String>, reason: impl fmt::Display) -> Invalid {
-    let path = path.into();
+    let (path, reason) = (path.into(), reason.to_string());
     Invalid {
-        message: format!("Invalid value for '{path}': {reason}."),
+        message: format!("Invalid value for '{path}': {}.", shortened(&reason)),
         param: Some(path),
         code: Some("invalid_value"),
     }

@@ -8,6 +8,7 @@ use super::fields::{Fields, TextOrList, invalid};
 use super::part::{self, Source};
 use super::view::{self, View};
 use crate::dialects::body::read_at;
+use crate::dialects::parts::MOST_ITEMS;
 use crate::model::clock::Timestamp;
 use crate::model::id;
 use crate::model::invalid::Invalid;
@@ -49,10 +50,13 @@ impl serde::Serialize for Item {
 /// of parts. Items without an id get one that is made from `now`. References stay as they are.
 ///
 /// # Errors
-/// If this is not a list, an item is unknown or invalid, or two items or two references have the same id. The error
-/// names the path.
+/// If this is not a list, it has more than 5,000 items, an item is unknown or invalid, or two items or two references
+/// have the same id. The error names the path.
 pub fn parse_items(json: &[u8], path: &str, now: Timestamp) -> Result<Vec<Item>, Invalid> {
     let list: Vec<Box<RawValue>> = read_at(json, path)?;
+    if list.len() > MOST_ITEMS {
+        return Err(invalid(path, format_args!("it has {} items, expected at most {MOST_ITEMS}", list.len())));
+    }
     let mut seen = HashSet::new();
     let item = |(index, raw): (usize, Box<RawValue>)| {
         let at = format!("{path}[{index}]");

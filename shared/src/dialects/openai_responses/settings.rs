@@ -1,5 +1,7 @@
 //! Writes the members of a request other than its input as members of a chat call.
 
+use std::collections::HashSet;
+
 use serde_json::value::RawValue;
 
 use super::fields::{Fields, invalid, not_one_of, quote_all, unsupported};
@@ -171,7 +173,7 @@ fn as_text(choice: &str, tools: &[(String, Object)]) -> Result<Option<Box<RawVal
 }
 
 /// The names of the allowed functions.
-fn allowed_names(choice: Fields<'_>) -> Result<Vec<String>, Invalid> {
+fn allowed_names(choice: Fields<'_>) -> Result<HashSet<String>, Invalid> {
     let tools: Vec<Box<RawValue>> = choice.required("tools")?;
     let name = |(index, tool): (usize, Box<RawValue>)| {
         let at = format!("tool_choice.tools[{index}]");

@@ -293,3 +293,22 @@ fn a_response_can_end_without_a_stream() {
     assert_eq!(cancelled_response(&skeleton).text("status"), Some("\"cancelled\""));
     assert_eq!(deleted_response("resp_1").to_bytes(), r#"{"id":"resp_1","object":"response","deleted":true}"#);
 }
+
+#[test]
+fn a_request_has_at_most_5_000_items() {
+    let items = |count| format!(r#""input":[{}]"#, vec![r#"{"role":"user","content":""}"#; count].join(","));
+    assert!(CreateResponse::parse(format!(r#"{{"model":"m",{}}}"#, items(5_000)).as_bytes(), NOW).is_ok());
+    invalid(&items(5_001), "input", "it has 5001 items, expected at most 5000");
+}
+
+#[test]
+fn an_error_quotes_the_beginning_of_a_long_value() {
+    let message = |value: &str| {
+        let body = format!(r#"{{"model":"m","input":"a","tool_choice":"{value}","temperature":1}}"#);
+        CreateResponse::parse(body.as_bytes(), NOW).unwrap_err().message
+    };
+    assert!(message("any").ends_with("expected one of 'auto', 'none', 'required'."));
+    assert!(message(&"é".repeat(100_000)).len() < 400);
+    let typed = format!(r#"{{"model":"m","input":"a","temperature":"{}"}}"#, "é".repeat(100_000));
+    assert!(CreateResponse::parse(typed.as_bytes(), NOW).unwrap_err().message.len() < 400);
+}

@@ -1,7 +1,10 @@
 //! The output items of a response while its stream goes on.
 
+use std::collections::BTreeSet;
+
+use super::calls::{Call, KnownCalls, provider_id};
 use super::chunk::{CallPiece, Logprob};
-use super::output::{Call, Content, Output, Text, TextKind};
+use super::output::{Content, Output, Text, TextKind};
 use super::{ResponseEvent, Status};
 use crate::model::clock::Timestamp;
 use crate::model::id;
@@ -11,6 +14,9 @@ use crate::model::provider::Failure;
 /// The items so far, and the events about them.
 pub(super) struct OutputItems {
     pub(super) outputs: Vec<Output>,
+    /// The indexes of the items that end before the next one begins: those with text, and the calls that are whole.
+    ending: BTreeSet<usize>,
+    calls: KnownCalls,
     /// Events that were not returned yet.
     pub(super) events: Vec<ResponseEvent>,
     pub(super) next_sequence: u64,
@@ -19,7 +25,8 @@ pub(super) struct OutputItems {
 
 impl OutputItems {
     pub(super) fn new(next_sequence: u64, now: Timestamp) -> Self {
-        Self { outputs: Vec::new(), events: Vec::new(), next_sequence, now }
+        let (ending, calls) = (BTreeSet::new(), KnownCalls::default());
+        Self { outputs: Vec::new(), ending, calls, events: Vec::new(), next_sequence, now }
     }
 
     pub(super) fn take_events(&mut self) -> Vec<ResponseEvent> {
@@ -59,8 +66,9 @@ impl OutputItems {
             Content::Reasoning(_) => reasons,
             Content::Call(_) => false,
         };
-        if let Some(index) = self.outputs.iter().rposition(|output| output.done.is_none() && fits(output)) {
-            return index;
+        // The next item ends one with text, so only the last can be open.
+        if self.outputs.last().is_some_and(|output| output.done.is_none() && fits(output)) {
+            return self.outputs.len() - 1;
         }
         let (prefix, content) =
             if reasons { ("rs_", Content::Reasoning(Vec::new())) } else { ("msg_", Content::Message(Vec::new())) };
@@ -69,13 +77,14 @@ impl OutputItems {
 
     /// Adds an item and announces it.
     fn open(&mut self, prefix: &str, content: Content) -> usize {
-        for index in 0..self.outputs.len() {
-            if self.outputs[index].call().is_none_or(Call::is_whole) {
-                self.close(index, Status::Completed);
-            }
+        for index in std::mem::take(&mut self.ending) {
+            self.close(index, Status::Completed);
+        }
+        let index = self.outputs.len();
+        if !matches!(content, Content::Call(_)) {
+            self.ending.insert(index);
         }
         self.outputs.push(Output::new(id::new_ordered(prefix, self.now), content));
-        let index = self.outputs.len() - 1;
         self.emit_item_added(index);
         index
     }
@@ -96,22 +105,20 @@ impl OutputItems {
 
     /// Adds a piece of a function call.
     pub(super) fn call(&mut self, piece: CallPiece) -> Result<(), Failure> {
-        let known = self.known_call(&piece);
-        let function = piece.function.unwrap_or_default();
-        let arguments = function.arguments.unwrap_or_default();
-        let index = match known {
+        let function = piece.function.as_ref();
+        let index = match self.calls.find(&piece) {
             Some(index) => index,
             None => {
-                let named = function.name.filter(|name| !name.is_empty());
+                let named = function.and_then(|function| function.name.clone()).filter(|name| !name.is_empty());
                 let name = named.ok_or_else(|| Failure::Malformed("a tool call begins without a name".to_owned()))?;
-                let provider_id = piece.id.filter(|id| !id.is_empty());
-                let call_id = provider_id.clone().unwrap_or_else(|| id::new("call_"));
-                let arguments = String::new();
-                let call = Call { index: piece.index, provider_id, call_id, name, arguments };
-                self.open("fc_", Content::Call(call))
+                let call_id = provider_id(&piece).unwrap_or_else(|| id::new("call_"));
+                let index = self.open("fc_", Content::Call(Call::new(call_id, name)));
+                self.calls.add(&piece, index);
+                index
             }
         };
-        self.argue(index, &arguments)
+        let arguments = function.and_then(|function| function.arguments.as_deref());
+        self.argue(index, arguments.unwrap_or_default())
     }
 
     fn argue(&mut self, index: usize, arguments: &str) -> Result<(), Failure> {
@@ -119,24 +126,17 @@ impl OutputItems {
         match &mut output.content {
             _ if arguments.is_empty() => Ok(()),
             Content::Call(call) if output.done.is_none() => {
-                call.arguments.push_str(arguments);
+                call.argue(arguments);
+                match call.is_whole() {
+                    true => self.ending.insert(index),
+                    false => self.ending.remove(&index),
+                };
                 self.emit_arguments_delta(index, arguments);
                 Ok(())
             }
             _ if arguments.trim().is_empty() => Ok(()),
             _ => Err(Failure::Malformed("a tool call goes on after its arguments were whole".to_owned())),
         }
-    }
-
-    /// The call that a piece belongs to, by its index and id. Without both, it is the last call.
-    fn known_call(&self, piece: &CallPiece) -> Option<usize> {
-        let id = piece.id.as_deref().filter(|id| !id.is_empty());
-        let fits = |call: &Call| {
-            let same_index = piece.index.is_none() || piece.index == call.index;
-            let same_id = id.is_none() || id == call.provider_id.as_deref();
-            same_index && same_id
-        };
-        self.outputs.iter().rposition(|output| output.call().is_some_and(fits))
     }
 
     /// Ends an item unless it has ended.

@@ -1,5 +1,6 @@
 //! Builds the events of a response from the chunks of a chat completion.
 
+mod calls;
 mod chunk;
 mod items;
 mod output;

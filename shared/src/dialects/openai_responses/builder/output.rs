@@ -1,5 +1,6 @@
 //! Output items that grow with the stream.
 
+use super::calls::Call;
 use super::chunk::Logprob;
 use crate::model::object::Object;
 
@@ -29,16 +30,6 @@ pub(super) enum TextKind {
     Output,
     Refusal,
     Reasoning,
-}
-
-/// A function call that grows with the stream.
-pub(super) struct Call {
-    /// The provider's identification of the call. Both members may be missing.
-    pub index: Option<u64>,
-    pub provider_id: Option<String>,
-    pub call_id: String,
-    pub name: String,
-    pub arguments: String,
 }
 
 impl TextKind {
@@ -83,13 +74,6 @@ impl Text {
     }
 }
 
-impl Call {
-    /// Whether the arguments are a complete JSON object, so that nothing can follow.
-    pub(super) fn is_whole(&self) -> bool {
-        Object::parse(self.arguments.as_bytes()).is_ok()
-    }
-}
-
 impl Output {
     pub(super) fn new(id: String, content: Content) -> Self {
         Self { id, content, done: None }
@@ -114,13 +98,6 @@ impl Output {
         match &mut self.content {
             Content::Message(parts) | Content::Reasoning(parts) => Some(parts),
             Content::Call(_) => None,
-        }
-    }
-
-    pub(super) fn call(&self) -> Option<&Call> {
-        match &self.content {
-            Content::Call(call) => Some(call),
-            _ => None,
         }
     }
 }

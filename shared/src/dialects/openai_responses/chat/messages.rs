@@ -1,5 +1,7 @@
 //! Writes items as the messages of a chat call.
 
+use std::collections::HashMap;
+
 use crate::dialects::openai_responses::item::Item;
 use crate::dialects::openai_responses::part::{Part, Source};
 use crate::dialects::openai_responses::view::View;
@@ -8,13 +10,19 @@ use crate::model::object::Object;
 
 /// The messages so far.
 #[derive(Default)]
-pub(super) struct Messages(Vec<Turn>);
+pub(super) struct Messages {
+    turns: Vec<Turn>,
+    /// The calls without an output by their ids, oldest first: the index of the turn, and of the call within it.
+    open: HashMap<String, Vec<(usize, usize)>>,
+}
 
 /// One message. A message of the assistant has the functions that it calls, with their outputs.
 struct Turn {
     role: String,
     content: Vec<Part>,
     calls: Vec<Call>,
+    /// Whether a call has an output. No further call belongs to this message then.
+    answered: bool,
 }
 
 struct Call {
@@ -41,9 +49,7 @@ impl Messages {
                 None => self.say(&role, content),
             },
             View::Message { role, content, .. } => self.say(&role, content),
-            View::Call { call_id: id, name, arguments } => {
-                self.calling().calls.push(Call { id, name, arguments, output: None });
-            }
+            View::Call { call_id: id, name, arguments } => self.call(Call { id, name, arguments, output: None }),
             View::Output { call_id, content } => self.answer(&call_id, content, at)?,
             View::Reasoning | View::Reference { .. } => {}
         }
@@ -51,46 +57,45 @@ impl Messages {
     }
 
     fn say(&mut self, role: &str, content: Vec<Part>) {
-        self.0.push(Turn { role: role.to_owned(), content, calls: Vec::new() });
+        self.turns.push(Turn { role: role.to_owned(), content, calls: Vec::new(), answered: false });
     }
 
     /// The last message if it calls functions and none has an output yet.
     fn awaiting(&mut self) -> Option<&mut Turn> {
-        self.0.last_mut().filter(|turn| !turn.calls.is_empty() && turn.is_unanswered())
+        self.turns.last_mut().filter(|turn| !turn.calls.is_empty() && !turn.answered)
     }
 
-    /// The assistant's message for the next function call.
-    fn calling(&mut self) -> &mut Turn {
-        let last = self.0.len().checked_sub(1);
-        let open = last.filter(|&last| self.0[last].role == "assistant" && self.0[last].is_unanswered());
-        let index = open.unwrap_or_else(|| {
+    /// Adds a function call to the assistant's message that it belongs to.
+    fn call(&mut self, call: Call) {
+        if self.turns.last().is_none_or(|turn| turn.role != "assistant" || turn.answered) {
             self.say("assistant", Vec::new());
-            self.0.len() - 1
-        });
-        &mut self.0[index]
+        }
+        let last = self.turns.len() - 1;
+        let calls = &mut self.turns[last].calls;
+        self.open.entry(call.id.clone()).or_default().push((last, calls.len()));
+        calls.push(call);
     }
 
     /// Adds an output to the latest call with this id that has none. Providers may reuse an id in a later turn.
     fn answer(&mut self, call_id: &str, content: Vec<Part>, at: &str) -> Result<(), Invalid> {
-        let mut calls = self.0.iter_mut().rev().flat_map(|turn| &mut turn.calls);
-        match calls.find(|call| call.id == call_id && call.output.is_none()) {
-            Some(call) => {
-                call.output = Some(content);
-                Ok(())
-            }
-            None => Err(Invalid {
+        let Some((turn, call)) = self.open.get_mut(call_id).and_then(Vec::pop) else {
+            return Err(Invalid {
                 message: format!("No tool call found for function call output with call_id '{call_id}'."),
                 param: Some(format!("{at}.call_id")),
                 code: Some("invalid_value"),
-            }),
-        }
+            });
+        };
+        let turn = &mut self.turns[turn];
+        turn.calls[call].output = Some(content);
+        turn.answered = true;
+        Ok(())
     }
 
     /// # Errors
     /// If a function call has no output. No provider continues from there.
     pub(super) fn finish(self) -> Result<Vec<Object>, Invalid> {
-        let mut messages = Vec::with_capacity(self.0.len());
-        for turn in self.0 {
+        let mut messages = Vec::with_capacity(self.turns.len());
+        for turn in self.turns {
             messages.push(turn.message());
             for call in turn.calls {
                 let Some(output) = call.output else {
@@ -106,10 +111,6 @@ impl Messages {
 }
 
 impl Turn {
-    fn is_unanswered(&self) -> bool {
-        self.calls.iter().all(|call| call.output.is_none())
-    }
-
     fn message(&self) -> Object {
         let message = Object::default().with("role", &self.role);
         if self.calls.is_empty() {
