@@ -1,13 +1,14 @@
 //! Conversations: their items are the history of the responses that are made in them.
 
 use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt as _};
 
 use super::error::Error;
 use super::generation::LOST_AFTER_MS;
 use crate::data::{
     AddItemsOutcome, Conversation, ConversationKey, ConversationRecords, NewItem, StoredItem, Stores, Turn,
 };
-use crate::dialects::openai_responses::{Item, ListQuery, NewConversation, is_id};
+use crate::dialects::openai_responses::{Item, ListQuery, NewConversation, check_bytes, is_id};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::id;
 use crate::model::invalid::Invalid;
@@ -118,12 +119,20 @@ impl Conversations {
     /// Loads the history for a new response in the conversation: its items in order, and the time of the last addition.
     ///
     /// # Errors
-    /// `NotFound` if the project has no conversation with that id.
+    /// `NotFound` if the project has no conversation with that id; `Invalid` if its items are too large for a context.
     pub(super) async fn load_history(&self, project_id: &str, id: &str) -> Result<(Vec<Item>, Timestamp), Error> {
         let found = self.records.items(&key(project_id, id)?).await?;
         let (conversation, mut items) = found.ok_or_else(|| not_found(id))?;
         items.retain(|item| !item.deleted);
-        Ok((self.read_items(&items).await?, conversation.last_at))
+        let reads: Vec<_> = items.iter().map(|item| self.read_item(item)).collect();
+        let mut reads = stream::iter(reads).buffered(READ_AT_ONCE);
+        let (mut history, mut bytes) = (Vec::with_capacity(items.len()), 0);
+        while let Some(item) = reads.next().await.transpose()? {
+            bytes += item.0.bytes();
+            check_bytes(bytes)?;
+            history.push(item);
+        }
+        Ok((history, conversation.last_at))
     }
 
     /// Adds the turn of a response to a conversation. Adding the same turn again changes nothing. If the conversation was
@@ -154,6 +163,9 @@ impl Conversations {
         Object::parse(&body).map(Item).map_err(Error::internal("read an item of a conversation"))
     }
 }
+
+/// Items that are read at the same time: an item can be as large as a request.
+const READ_AT_ONCE: usize = 8;
 
 fn not_found(id: &str) -> Error {
     Error::not_found("conversation", id)

@@ -111,3 +111,33 @@ async fn only_what_completed_and_belongs_to_the_project_can_be_continued() {
         assert_eq!((refused.status, refused.code().as_str()), (400, code), "{}", refused.text());
     }
 }
+
+#[tokio::test]
+async fn a_chain_ends_where_its_turns_are_too_large_for_a_context() {
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    let router = app.router();
+    let image = format!("data:image/png;base64,{}", "A".repeat(4_300_000));
+    let image = json!([{"role": "user", "content": [{"type": "input_image", "image_url": image}]}]);
+    let first = make(&router, &key, ask_with(json!({"input": image}))).await;
+    for background in [false, true] {
+        let body = ask_with(json!({"input": image, "previous_response_id": first, "background": background}));
+        let refused = send(&router, "POST", PATH, &key, &[], body.to_string()).await;
+        assert_eq!((refused.status, refused.code().as_str()), (400, "context_length_exceeded"), "{}", refused.text());
+    }
+    assert_eq!(app.first.call_count(), 1);
+}
+
+#[tokio::test]
+async fn an_item_that_every_turn_refers_to_is_there_once() {
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    let router = app.router();
+    let mut previous =
+        make(&router, &key, ask_with(json!({"input": [{"id": "m1", "role": "user", "content": "One?"}]}))).await;
+    for _ in 0..3 {
+        let body = ask_with(json!({"input": [{"id": "m1"}], "previous_response_id": previous}));
+        previous = make(&router, &key, body).await;
+    }
+    assert_eq!(asked(&app).iter().filter(|message| *message == "user: One?").count(), 1, "{:?}", asked(&app));
+}

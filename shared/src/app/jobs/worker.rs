@@ -26,6 +26,7 @@ use crate::dialects::openai_chat::{Body, bound};
 use crate::dialects::openai_responses::EventBuilder;
 use crate::model::catalog::Model;
 use crate::model::clock::{Clock, Timestamp};
+use crate::model::long_work::long_work;
 use crate::model::message::ResponseKey;
 use crate::model::meter::{self, Limit, Refusal};
 use crate::model::project::Project;
@@ -162,8 +163,7 @@ impl ResponseWorker {
             tracing::error!(is_there = stored.is_some(), "request of a response cannot be read");
             return Err(NotRun::Hopeless("The request of this response cannot be read any more.".to_owned()));
         };
-        let create = request.create(record.created_at).map_err(Error::from)?;
-        let chat = create.chat(&request.context()).map_err(Error::from)?;
+        let chat = long_work(request.bytes(), || request.chat(record.created_at)).map_err(Error::from)?;
         let served = self.models.current().await?;
         let model = find_model(&served, &record.model, Endpoint::ChatCompletions)?.clone();
         let time = TimeLimit::of_model(&self.clock, &model, function_ends);

@@ -1,5 +1,7 @@
 //! The turns before a response: of the response that it continues, or of its conversation.
 
+use std::collections::HashSet;
+
 use super::Responses;
 use crate::app::error::Error;
 use crate::app::generation::{read_output, read_request};
@@ -55,6 +57,9 @@ impl Responses {
         let mut turns = request.context();
         turns.extend(request.input());
         turns.extend(read_output(&response)?);
+        // A turn stores the items that its input referred to once more.
+        let mut seen = HashSet::new();
+        turns.retain(|item| seen.insert(item.id()));
         Ok(turns)
     }
 }

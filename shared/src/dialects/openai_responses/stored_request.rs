@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{CreateResponse, Item};
+use crate::dialects::openai_chat::Body;
 use crate::model::clock::Timestamp;
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
@@ -58,12 +59,17 @@ impl StoredRequest {
         serde_json::from_slice(stored)
     }
 
-    /// The request, checked again.
+    /// The chat call that answers the request, which is checked again.
     ///
     /// # Errors
-    /// `Invalid` if a later version of weir refuses it.
-    pub fn create(&self, now: Timestamp) -> Result<CreateResponse, Invalid> {
-        CreateResponse::parse(&self.body.to_bytes(), now)
+    /// `Invalid` if a later version of weir refuses the request.
+    pub fn chat(&self, now: Timestamp) -> Result<Body, Invalid> {
+        CreateResponse::parse(&self.body.to_bytes(), now)?.chat(&self.context())
+    }
+
+    /// The bytes of the request and of the turns before it.
+    pub fn bytes(&self) -> usize {
+        self.context.iter().map(Object::bytes).sum::<usize>() + self.body.bytes()
     }
 
     pub fn context(&self) -> Vec<Item> {

@@ -22,8 +22,10 @@ impl CreateResponse {
     /// Left out are reasoning items, input items whose id is in the context, and references to items of the input.
     ///
     /// # Errors
-    /// If a reference has no item, a function call has no output, an output has no call, or there is no message.
+    /// If the context is too large, a reference has no item, a function call has no output, an output has no call, or there
+    /// is no message.
     pub fn chat(&self, context: &[Item]) -> Result<Body, Invalid> {
+        check_bytes(self.bytes(context))?;
         let mut messages = Messages::default();
         if let Some(instructions) = &self.instructions {
             messages.instruct(instructions);
@@ -32,7 +34,7 @@ impl CreateResponse {
             messages.add(item, &format!("context[{index}]")).map_err(of_context)?;
         }
         let known: HashSet<String> = context.iter().map(Item::id).collect();
-        let unknown = self.references();
+        let unknown: HashSet<String> = self.references().into_iter().collect();
         for (index, item) in self.input.iter().enumerate().filter(|(_, item)| !known.contains(&item.id())) {
             let at = format!("input[{index}]");
             if unknown.contains(&item.id()) {
@@ -52,6 +54,26 @@ impl CreateResponse {
         let internal = |error: Invalid| Invalid { param: None, ..error };
         Body::parse(Endpoint::ChatCompletions, &chat.to_bytes()).map_err(internal)
     }
+}
+
+/// The most bytes of a context: the turns before, the input, and all else that the request says. Several jobs share the
+/// memory of a worker, and each has its context some ten times over while it is translated.
+const MOST_BYTES: usize = 8 * 1024 * 1024;
+
+/// Checks the bytes of a context, or of a part of one.
+///
+/// # Errors
+/// If there are more than 8 MB.
+pub fn check_bytes(bytes: usize) -> Result<(), Invalid> {
+    if bytes <= MOST_BYTES {
+        return Ok(());
+    }
+    let message = format!(
+        "The input and the turns before it have more than {} MB together. Begin a new response or conversation, send \
+         images by URL, or leave old items out.",
+        MOST_BYTES / (1024 * 1024)
+    );
+    Err(Invalid { message, param: Some("input".to_owned()), code: Some("context_length_exceeded") })
 }
 
 /// Removes the path, because the context is not in the caller's body.

@@ -1,4 +1,4 @@
-use crate::dialects::openai_responses::{CreateResponse, Item, parse_items};
+use crate::dialects::openai_responses::{CreateResponse, Item, StoredRequest, parse_items};
 use crate::model::clock::Timestamp;
 use crate::model::object::Object;
 
@@ -156,6 +156,23 @@ fn refuses_input_that_no_model_could_answer() {
         ),
     ] {
         check(&members, &context, expected);
+    }
+}
+
+#[test]
+fn a_context_has_at_most_8_megabytes() {
+    let of = |bytes: usize| {
+        Item(Object::default().with("id", "m1").with("role", "user").with("content", &"a".repeat(bytes)))
+    };
+    let request = request(r#""input":"hi""#);
+    assert!(request.chat(&[of(8_300_000)]).is_ok());
+    for context in [vec![of(8_400_000)], vec![of(4_200_000), of(4_200_000)]] {
+        let error = request.chat(&context).unwrap_err();
+        assert_eq!((error.code, error.param.as_deref()), (Some("context_length_exceeded"), Some("input")));
+        assert!(error.message.contains("more than 8 MB"), "{}", error.message);
+        // A worker refuses the same.
+        let stored = StoredRequest::new(&request, &context, Timestamp(0), Object::default(), None);
+        assert_eq!(stored.chat(Timestamp(0)).unwrap_err(), error);
     }
 }
 
