@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::chunk::CallPiece;
+use super::halves::Halves;
 use crate::model::object::Object;
 
 /// A function call that grows with the stream.
@@ -10,6 +11,7 @@ pub(super) struct Call {
     pub call_id: String,
     pub name: String,
     pub arguments: String,
+    pub halves: Halves,
     progress: Progress,
 }
 
@@ -34,7 +36,7 @@ impl Call {
     /// A call without arguments.
     pub(super) fn new(call_id: String, name: String) -> Self {
         let progress = Progress::Growing(Nesting::default());
-        Self { call_id, name, arguments: String::new(), progress }
+        Self { call_id, name, arguments: String::new(), halves: Halves::default(), progress }
     }
 
     /// Adds a piece of the arguments.

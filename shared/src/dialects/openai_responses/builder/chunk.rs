@@ -1,8 +1,9 @@
 //! The members that are read from a chunk of a chat completion.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
+use super::halves::ChunkText;
 use crate::model::object::Object;
 use crate::model::provider::Failure;
 
@@ -29,14 +30,14 @@ pub(super) struct Choice {
 #[derive(Default, Deserialize)]
 pub(super) struct Delta {
     #[serde(default)]
-    pub content: Option<String>,
+    pub content: Option<ChunkText>,
     #[serde(default)]
-    pub refusal: Option<String>,
+    pub refusal: Option<ChunkText>,
     #[serde(default)]
-    reasoning_content: Value,
+    reasoning_content: Option<Box<RawValue>>,
     /// The reasoning as a string. Some providers use this name for an object, which is ignored.
     #[serde(default)]
-    reasoning: Value,
+    reasoning: Option<Box<RawValue>>,
     #[serde(default)]
     pub tool_calls: Option<Vec<CallPiece>>,
 }
@@ -57,7 +58,7 @@ pub(super) struct FunctionPiece {
     #[serde(default)]
     pub name: Option<String>,
     #[serde(default)]
-    pub arguments: Option<String>,
+    pub arguments: Option<ChunkText>,
 }
 
 #[derive(Default, Deserialize)]
@@ -69,6 +70,7 @@ pub(super) struct Logprobs {
 /// The log probability of a token, and those of the likeliest tokens at its place.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 pub(super) struct Logprob {
+    #[serde(deserialize_with = "alone")]
     token: String,
     logprob: f64,
     #[serde(default, deserialize_with = "null_is_empty")]
@@ -79,10 +81,15 @@ pub(super) struct Logprob {
 
 #[derive(Debug, Clone, Deserialize, Serialize)]
 struct TopLogprob {
+    #[serde(deserialize_with = "alone")]
     token: String,
     logprob: f64,
     #[serde(default, deserialize_with = "null_is_empty")]
     bytes: Vec<u8>,
+}
+
+fn alone<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(ChunkText::deserialize(deserializer)?.alone())
 }
 
 fn null_is_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
@@ -103,8 +110,9 @@ impl Chunk {
 
 impl Delta {
     /// The reasoning, from one of its two names.
-    pub(super) fn reasoning(&self) -> Option<&str> {
-        self.reasoning_content.as_str().or(self.reasoning.as_str())
+    pub(super) fn reasoning(&self) -> Option<ChunkText> {
+        let names = [&self.reasoning_content, &self.reasoning];
+        names.into_iter().flatten().find_map(|json| serde_json::from_str(json.get()).ok())
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::calls::{Call, KnownCalls, provider_id};
 use super::chunk::{CallPiece, Logprob};
+use super::halves::ChunkText;
 use super::output::{Content, Output, Text, TextKind};
 use super::{ResponseEvent, Status};
 use crate::model::clock::Timestamp;
@@ -45,17 +46,32 @@ impl OutputItems {
     }
 
     /// Adds a piece of text to its item and part.
-    pub(super) fn text(&mut self, kind: TextKind, delta: &str, logprobs: Vec<Logprob>) {
+    pub(super) fn text(&mut self, kind: TextKind, delta: &ChunkText, logprobs: Vec<Logprob>) {
         if delta.is_empty() {
             return;
         }
         let index = self.item_for(kind);
         self.part_for(index, kind);
         let Some(part) = self.outputs[index].texts().and_then(|parts| parts.last_mut()) else { return };
-        part.text.push_str(delta);
+        let delta = part.halves.join(delta);
+        part.text.push_str(&delta);
         let shown: Vec<Object> = logprobs.iter().map(Logprob::in_event).collect();
         part.logprobs.extend(logprobs);
-        self.emit_text_delta(index, kind, delta, &shown);
+        if !(delta.is_empty() && shown.is_empty()) {
+            self.emit_text_delta(index, kind, &delta, &shown);
+        }
+    }
+
+    /// Ends the last part of an item.
+    fn end_part(&mut self, index: usize) {
+        if let Some(part) = self.outputs[index].texts().and_then(|parts| parts.last_mut()) {
+            let (kind, rest) = (part.kind, part.halves.end());
+            part.text.push_str(rest);
+            if !rest.is_empty() {
+                self.emit_text_delta(index, kind, rest, &[]);
+            }
+        }
+        self.emit_part_done(index);
     }
 
     /// The open item for this kind of text. Opens one if there is none, after closing the items that can end.
@@ -96,7 +112,7 @@ impl OutputItems {
             return;
         }
         if !parts.is_empty() {
-            self.emit_part_done(index);
+            self.end_part(index);
         }
         let Some(parts) = self.outputs[index].texts() else { return };
         parts.push(Text::new(kind));
@@ -117,8 +133,10 @@ impl OutputItems {
                 index
             }
         };
-        let arguments = function.and_then(|function| function.arguments.as_deref());
-        self.argue(index, arguments.unwrap_or_default())
+        let Some(piece) = function.and_then(|function| function.arguments.as_ref()) else { return Ok(()) };
+        let Content::Call(call) = &mut self.outputs[index].content else { return Ok(()) };
+        let arguments = call.halves.join(piece);
+        self.argue(index, &arguments)
     }
 
     fn argue(&mut self, index: usize, arguments: &str) -> Result<(), Failure> {
@@ -144,16 +162,16 @@ impl OutputItems {
         if self.outputs[index].done.is_some() {
             return;
         }
-        match &self.outputs[index].content {
+        match &mut self.outputs[index].content {
             Content::Call(call) => {
+                let rest = call.halves.end();
                 // Callers parse the arguments as JSON, and some providers send nothing for a call without arguments.
-                if status == Status::Completed && call.arguments.trim().is_empty() {
-                    // An open call accepts arguments, so this cannot fail.
-                    let _ = self.argue(index, "{}");
-                }
+                let is_empty = status == Status::Completed && rest.is_empty() && call.arguments.trim().is_empty();
+                // An open call accepts arguments, so this cannot fail.
+                let _ = self.argue(index, if is_empty { "{}" } else { rest });
                 self.emit_arguments_done(index);
             }
-            _ => self.emit_part_done(index),
+            _ => self.end_part(index),
         }
         self.emit_item_done(index, status);
     }

@@ -2,6 +2,7 @@
 
 mod calls;
 mod chunk;
+mod halves;
 mod items;
 mod output;
 mod write;
@@ -65,11 +66,11 @@ impl EventBuilder {
         let Some(choice) = chunk.choice() else { return Ok(Vec::new()) };
         let delta = choice.delta.unwrap_or_default();
         if let Some(text) = delta.reasoning() {
-            self.items.text(TextKind::Reasoning, text, Vec::new());
+            self.items.text(TextKind::Reasoning, &text, Vec::new());
         }
         let logprobs = choice.logprobs.and_then(|logprobs| logprobs.content).unwrap_or_default();
-        self.items.text(TextKind::Output, delta.content.as_deref().unwrap_or_default(), logprobs);
-        self.items.text(TextKind::Refusal, delta.refusal.as_deref().unwrap_or_default(), Vec::new());
+        self.items.text(TextKind::Output, &delta.content.unwrap_or_default(), logprobs);
+        self.items.text(TextKind::Refusal, &delta.refusal.unwrap_or_default(), Vec::new());
         for piece in delta.tool_calls.unwrap_or_default() {
             self.items.call(piece)?;
         }

@@ -2,6 +2,7 @@
 
 use super::calls::Call;
 use super::chunk::Logprob;
+use super::halves::Halves;
 use crate::model::object::Object;
 
 /// An output item. Its index in the list is its `output_index`.
@@ -22,6 +23,7 @@ pub(super) enum Content {
 pub(super) struct Text {
     pub kind: TextKind,
     pub text: String,
+    pub halves: Halves,
     pub logprobs: Vec<Logprob>,
 }
 
@@ -57,7 +59,7 @@ impl TextKind {
 
 impl Text {
     pub(super) fn new(kind: TextKind) -> Self {
-        Self { kind, text: String::new(), logprobs: Vec::new() }
+        Self { kind, text: String::new(), halves: Halves::default(), logprobs: Vec::new() }
     }
 
     pub(super) fn json(&self) -> Object {

@@ -17,7 +17,7 @@ fn builder(first_sequence: u64) -> EventBuilder {
 }
 
 fn charge() -> Charge {
-    let usage = Usage { input: 9, cached_input: 4, cache_write: 1, output: 5, reasoning: 2 };
+    let usage = Usage { input: 9, cached_input: 4, cache_write: 1, output: 5, reasoning: 2, ..Usage::default() };
     Charge { usage, cost: MicroUsd(123), ..Charge::default() }
 }
 
@@ -162,4 +162,34 @@ fn the_service_tier_is_the_providers() {
     builder.chunk(br#"{"service_tier":"flex","choices":[]}"#).unwrap();
     let (_, response, _) = builder.complete(&charge(), LATER);
     assert_eq!(response.text("service_tier"), Some("\"flex\""));
+}
+
+#[test]
+fn a_character_that_is_cut_between_chunks_is_whole_in_the_response() {
+    let chunk = |delta: &str| format!(r#"{{"choices":[{{"index":0,"delta":{delta}}}]}}"#);
+    let piece = |arguments: &str| {
+        chunk(&format!(
+            r#"{{"tool_calls":[{{"index":0,"id":"c","function":{{"name":"f","arguments":"{arguments}"}}}}]}}"#
+        ))
+    };
+    let mut builder = builder(0);
+    let mut events = Vec::new();
+    for chunk in [
+        chunk(r#"{"reasoning_content":"a\ud83d"}"#),
+        chunk(r#"{"content":"b\ud83d"}"#),
+        chunk(r#"{"content":"\ude00c"}"#),
+        piece(r#"{\"d\":\"\ud83d"#),
+        piece(r#"\ude00\"}"#),
+    ] {
+        events.extend(builder.chunk(chunk.as_bytes()).unwrap());
+    }
+    let (last, response, _) = builder.complete(&charge(), LATER);
+    events.extend(last);
+    let deltas = events.iter().map(|event| Object::parse(&event.data).unwrap().get::<String>("delta"));
+    let deltas: Vec<String> = deltas.flatten().collect();
+    assert_eq!(deltas, ["a", "\u{fffd}", "b", "😀c", "{\"d\":\"", "😀\"}"]);
+    let output = response.text("output").unwrap();
+    for text in ["\"text\":\"a\u{fffd}\"", r#""text":"b😀c""#, r#""arguments":"{\"d\":\"😀\"}""#] {
+        assert!(output.contains(text), "{text}: {output}");
+    }
 }
