@@ -225,6 +225,11 @@ async fn what_cannot_be_an_id_is_not_looked_up() {
     }
     let inside = client.post("/v1/responses", json!({"model": "priced", "input": "Hi", "conversation": "a#b"})).await;
     assert_eq!(inside.status, 404);
+    for id in ["a#b", "resp_1#META", &long] {
+        let ask = json!({"model": "priced", "input": "Hi", "previous_response_id": id});
+        let refused = client.post("/v1/responses", ask).await;
+        assert_eq!((refused.status, refused.code().as_str()), (400, "previous_response_not_found"));
+    }
     assert_eq!(app.log.take(), Vec::<String>::new());
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::Responses;
 use crate::app::error::Error;
 use crate::app::generation::{read_output, read_request};
-use crate::dialects::openai_responses::{CreateResponse, Item};
+use crate::dialects::openai_responses::{CreateResponse, Item, is_id};
 use crate::model::clock::Timestamp;
 use crate::model::invalid::Invalid;
 use crate::model::message::ResponseKey;
@@ -40,8 +40,14 @@ impl Responses {
         let invalid = |message: String, code| {
             Error::Invalid(Invalid { message, param: Some("previous_response_id".to_owned()), code: Some(code) })
         };
-        let key = ResponseKey { project_id: project_id.to_owned(), response_id: response_id.to_owned() };
-        let found = self.records.get_stored(&key, self.clock.now()).await?;
+        // An id becomes part of a key of the table; text that cannot be an id belongs to nothing.
+        let found = match is_id(response_id) {
+            true => {
+                let key = ResponseKey { project_id: project_id.to_owned(), response_id: response_id.to_owned() };
+                self.records.get_stored(&key, self.clock.now()).await?
+            }
+            false => None,
+        };
         let Some(found) = found.filter(|found| found.record.stored && !found.record.deleted) else {
             let message = format!("Previous response with id '{response_id}' not found.");
             return Err(invalid(message, "previous_response_not_found"));

@@ -81,6 +81,7 @@ fn normalise(object: &Object, at: &str, now: Timestamp) -> Result<Item, Invalid>
     let kind = view::kind(fields)?;
     let view = View::read(object, at)?;
     if let View::Reference { id } = &view {
+        check_id(id, fields.path("id"))?;
         return Ok(Item(Object::default().with("id", id).with("type", view::REFERENCE)));
     }
     let given = fields.optional::<String>("id")?;

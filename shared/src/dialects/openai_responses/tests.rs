@@ -312,3 +312,11 @@ fn an_error_quotes_the_beginning_of_a_long_value() {
     let typed = format!(r#"{{"model":"m","input":"a","temperature":"{}"}}"#, "é".repeat(100_000));
     assert!(CreateResponse::parse(typed.as_bytes(), NOW).unwrap_err().message.len() < 400);
 }
+
+#[test]
+fn a_reference_has_an_id_that_an_item_can_have() {
+    let reason = "expected 1 to 128 letters, digits, '_' and '-'";
+    for id in ["msg#1", "a b", &"a".repeat(129)] {
+        invalid(&format!(r#""input":[{{"type":"item_reference","id":"{id}"}}]"#), "input[0].id", reason);
+    }
+}
