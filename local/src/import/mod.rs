@@ -4,13 +4,16 @@
 //! package of that project contains it as `model_prices_and_context_window.json`.
 
 mod bedrock;
+mod entry;
 
 pub use bedrock::BEDROCK_PROFILES;
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
+
+use entry::Entry;
 
 /// The entries to take from the list.
 #[derive(Debug, Clone, Copy)]
@@ -125,125 +128,6 @@ enum Taken {
     Skipped(&'static str),
 }
 
-/// An entry of the list.
-struct Entry<'a> {
-    name: &'a str,
-    fields: &'a Map<String, Value>,
-}
-
-impl Entry<'_> {
-    fn text(&self, field: &str) -> Option<&str> {
-        self.fields.get(field)?.as_str()
-    }
-
-    /// Why a price per token does not cover the cost of a call; `None` if it does.
-    fn skip_reason(&self) -> Option<&'static str> {
-        if self.fields.keys().any(|field| field.contains("audio_token")) {
-            return Some("audio is priced apart");
-        }
-        if self.name.split('-').any(|word| word == "search") {
-            return Some("searches are priced apart");
-        }
-        let endpoints = self.fields.get("supported_endpoints").and_then(Value::as_array);
-        let chat_only_elsewhere = self.text("mode") == Some("chat")
-            && endpoints.is_some_and(|paths| !paths.iter().any(|path| path == "/v1/chat/completions"));
-        chat_only_elsewhere.then_some("it does not serve chat completions")
-    }
-
-    fn price(&self, kind: &str) -> Result<Option<String>, ImportError> {
-        let Some(input) = self.highest_rate("input_cost_per_token")? else { return Ok(None) };
-        let mut text = format!("input = {input}");
-        let further = [
-            ("cached_input", "cache_read_input_token_cost"),
-            ("cache_write", "cache_creation_input_token_cost"),
-            ("output", "output_cost_per_token"),
-            ("reasoning", "output_cost_per_reasoning_token"),
-        ];
-        for (name, field) in further {
-            match self.highest_rate(field)? {
-                Some(rate) if kind == "chat" => {
-                    let _ = write!(text, ", {name} = {rate}");
-                }
-                None if kind == "chat" && name == "output" => return Ok(None),
-                _ => {}
-            }
-        }
-        Ok(Some(text))
-    }
-
-    /// `context_tokens` and `max_output_tokens`; `None` if a chat model has none.
-    fn limits(&self, kind: &str) -> Result<Option<String>, ImportError> {
-        let (input, output) = (self.count("max_input_tokens")?, self.count("max_output_tokens")?);
-        if kind != "chat" {
-            return Ok(Some(input.map_or(String::new(), |input| format!("context_tokens = {input}\n"))));
-        }
-        let (Some(input), Some(output)) = (input, output) else { return Ok(None) };
-        // The list does not say whether the output counts against the limit of the input. The sum is never too low.
-        let context = input.saturating_add(output);
-        Ok(Some(format!("context_tokens = {context}\nmax_output_tokens = {output}\n")))
-    }
-
-    /// A comment with the lower price of short prompts; empty if the price does not depend on the length. weir has one price
-    /// per model and takes the highest.
-    fn lower_tier(&self) -> Result<String, ImportError> {
-        let Some(thousands) = self.fields.keys().filter_map(|field| tier("input_cost_per_token", field)).min() else {
-            return Ok(String::new());
-        };
-        let (input, output) = (self.rate("input_cost_per_token")?, self.rate("output_cost_per_token")?);
-        let (input, output) = (input.unwrap_or_default(), output.unwrap_or_default());
-        Ok(format!(
-            "# Up to {thousands}000 tokens of input the provider takes less: input = {input}, output = {output}.\n"
-        ))
-    }
-
-    /// The highest rate over all lengths of input. With a lower one, a charge could be below the provider's bill.
-    fn highest_rate(&self, field: &str) -> Result<Option<Rate>, ImportError> {
-        let longer = self.fields.keys().filter(|name| tier(field, name).is_some());
-        let rates = longer.map(|name| self.rate(name)).collect::<Result<Vec<_>, _>>()?;
-        let base = self.rate(field)?;
-        Ok(rates.into_iter().flatten().chain(base).max_by(|one, other| one.0.total_cmp(&other.0)))
-    }
-
-    /// Reads US dollars per token.
-    fn rate(&self, field: &str) -> Result<Option<Rate>, ImportError> {
-        let Some(value) = self.fields.get(field).filter(|value| !value.is_null()) else { return Ok(None) };
-        let dollars = value.as_f64().filter(|dollars| (0.0..=1.0).contains(dollars));
-        let dollars = dollars.ok_or_else(|| self.field_error(field, value, "US dollars per token, from 0 to 1"))?;
-        Ok(Some(Rate(dollars * 1e6)))
-    }
-
-    fn count(&self, field: &str) -> Result<Option<u64>, ImportError> {
-        let Some(value) = self.fields.get(field).filter(|value| !value.is_null()) else { return Ok(None) };
-        match value.as_u64() {
-            Some(0) => Ok(None),
-            Some(count) => Ok(Some(count)),
-            None => Err(self.field_error(field, value, "a whole number of tokens")),
-        }
-    }
-
-    fn field_error(&self, field: &str, value: &Value, expected: &'static str) -> ImportError {
-        let (model, field) = (self.name.to_owned(), field.to_owned());
-        ImportError::Field { model, field, value: value.to_string(), expected }
-    }
-}
-
-/// The 272 of `input_cost_per_token_above_272k_tokens`; `None` if `name` is no tier of `field`.
-fn tier(field: &str, name: &str) -> Option<u64> {
-    name.strip_prefix(field)?.strip_prefix("_above_")?.strip_suffix("k_tokens")?.parse().ok()
-}
-
-/// US dollars per million tokens. Written to the micro-dollar, with at least one decimal.
-#[derive(Debug, Clone, Copy, Default)]
-struct Rate(f64);
-
-impl fmt::Display for Rate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = format!("{:.6}", self.0);
-        let text = text.trim_end_matches('0');
-        write!(f, "{text}{}", if text.ends_with('.') { "0" } else { "" })
-    }
-}
-
 /// A TOML basic string. TOML has all escapes of JSON.
 fn quoted(text: &str) -> String {
     Value::from(text).to_string()
@@ -261,7 +145,11 @@ mod tests {
         let list = r#"{
             "sample_spec": {"max_output_tokens": "a description"},
             "acme/big": {"litellm_provider": "acme", "mode": "chat", "input_cost_per_token": 2.5e-06, "cache_read_input_token_cost": 2.5e-07,
-                "cache_creation_input_token_cost": 3.125e-06, "output_cost_per_token": 1e-05, "output_cost_per_reasoning_token": 1.2e-05,
+                "cache_creation_input_token_cost": 3.125e-06, "cache_creation_input_token_cost_above_1hr": 4e-06,
+                "cache_creation_input_token_cost_above_1hr_above_200k_tokens": 8e-06, "input_cost_per_token_batches": 1e-06,
+                "input_cost_per_token_flex": 1.25e-06, "output_cost_per_token_flex": 5e-06, "cache_read_input_token_cost_flex": 1.25e-07,
+                "input_cost_per_token_priority": 4e-06, "input_cost_per_token_above_200k_tokens_priority": 9e-06,
+                "output_cost_per_token_priority": 2e-05, "output_cost_per_token": 1e-05, "output_cost_per_reasoning_token": 1.2e-05,
                 "input_cost_per_token_above_200k_tokens": 5e-06, "max_input_tokens": 1000000, "max_output_tokens": 64000},
             "acme/words": {"litellm_provider": "acme", "mode": "embedding", "input_cost_per_token": 2e-08, "output_cost_per_token": 0.0, "max_input_tokens": 8191},
             "acme/old": {"litellm_provider": "acme", "mode": "chat", "deprecation_date": "2026-11-22"},
@@ -275,7 +163,9 @@ mod tests {
             # Not imported: \"voice\" (audio is priced apart).\n\
             \n[[model]]\nname = \"big\"\nkind = \"chat\"\n\
             # Up to 200000 tokens of input the provider takes less: input = 2.5, output = 10.0.\n\
-            price = { input = 5.0, cached_input = 0.25, cache_write = 3.125, output = 10.0, reasoning = 12.0 }\n\
+            price = { input = 5.0, cached_input = 0.25, cache_write = 3.125, cache_write_1h = 8.0, output = 10.0, \
+            reasoning = 12.0, tiers = { flex = { input = 1.25, cached_input = 0.125, output = 5.0 }, \
+            priority = { input = 9.0, output = 20.0 } } }\n\
             context_tokens = 1064000\nmax_output_tokens = 64000\n\
             targets = [{ provider = \"acme-eu\", model = \"big\" }]\n\
             \n[[model]]\nname = \"words\"\nkind = \"embedding\"\nprice = { input = 0.02 }\ncontext_tokens = 8191\n\

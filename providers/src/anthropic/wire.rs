@@ -143,9 +143,16 @@ pub(super) struct Delta {
 pub(super) struct Counts {
     input_tokens: Option<u64>,
     cache_creation_input_tokens: Option<u64>,
+    cache_creation: Option<Creation>,
     cache_read_input_tokens: Option<u64>,
     output_tokens: Option<u64>,
     output_tokens_details: Option<OutputDetails>,
+}
+
+/// The stored tokens by the time for which they are stored.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+struct Creation {
+    ephemeral_1h_input_tokens: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
@@ -158,6 +165,7 @@ impl Counts {
         Self {
             input_tokens: newer.input_tokens.or(self.input_tokens),
             cache_creation_input_tokens: newer.cache_creation_input_tokens.or(self.cache_creation_input_tokens),
+            cache_creation: newer.cache_creation.or(self.cache_creation),
             cache_read_input_tokens: newer.cache_read_input_tokens.or(self.cache_read_input_tokens),
             output_tokens: newer.output_tokens.or(self.output_tokens),
             output_tokens_details: newer.output_tokens_details.or(self.output_tokens_details),
@@ -172,6 +180,7 @@ impl Counts {
             input: self.input_tokens.unwrap_or(0).saturating_add(cached_input).saturating_add(cache_write),
             cached_input,
             cache_write,
+            cache_write_1h: self.cache_creation.and_then(|creation| creation.ephemeral_1h_input_tokens).unwrap_or(0),
             output: self.output_tokens.unwrap_or(0),
             reasoning: self.output_tokens_details.and_then(|details| details.thinking_tokens).unwrap_or(0),
         }

@@ -1,7 +1,7 @@
 //! Reads the output of Converse as a chat completion.
 
 use aws_sdk_bedrockruntime::operation::converse::ConverseOutput;
-use aws_sdk_bedrockruntime::types::{ContentBlock, StopReason, TokenUsage};
+use aws_sdk_bedrockruntime::types::{CacheTtl, ContentBlock, StopReason, TokenUsage};
 use shared::model::provider::Whole;
 use shared::model::tokens::Usage;
 
@@ -42,10 +42,12 @@ pub(super) fn usage(counts: &TokenUsage) -> Usage {
     let count = |tokens: i32| u64::try_from(tokens).unwrap_or(0);
     let cached_input = counts.cache_read_input_tokens.map_or(0, count);
     let cache_write = counts.cache_write_input_tokens.map_or(0, count);
+    let long = counts.cache_details().iter().filter(|detail| detail.ttl == CacheTtl::OneHour);
     Usage {
         input: count(counts.input_tokens).saturating_add(cached_input).saturating_add(cache_write),
         cached_input,
         cache_write,
+        cache_write_1h: long.map(|detail| count(detail.input_tokens)).sum(),
         output: count(counts.output_tokens),
         reasoning: 0,
     }

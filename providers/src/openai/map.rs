@@ -75,6 +75,12 @@ pub(super) fn usage_of_whole(body: &[u8]) -> Result<Option<Usage>, Failure> {
     Ok(usage(&Seen::read(body)?.usage))
 }
 
+/// Where a count of the tokens may be that are stored for an hour or longer: at OpenAI, and at gateways to Anthropic.
+const LONG_WRITES: [&str; 2] = [
+    "/prompt_tokens_details/cache_write_tokens_details/ttl_12h_tokens",
+    "/prompt_tokens_details/cache_creation_token_details/ephemeral_1h_input_tokens",
+];
+
 /// Reads a `usage` object; `None` if it has no counts.
 pub(crate) fn usage(value: &Value) -> Option<Usage> {
     let count = |path: &str| value.pointer(path).and_then(Value::as_u64);
@@ -86,6 +92,7 @@ pub(crate) fn usage(value: &Value) -> Option<Usage> {
         input: input.unwrap_or(0),
         cached_input: count("/prompt_tokens_details/cached_tokens").unwrap_or(0),
         cache_write: count("/prompt_tokens_details/cache_write_tokens").unwrap_or(0),
+        cache_write_1h: LONG_WRITES.iter().find_map(|path| count(path)).unwrap_or(0),
         output: output.unwrap_or(0),
         reasoning: count("/completion_tokens_details/reasoning_tokens").unwrap_or(0),
     })
@@ -144,6 +151,10 @@ mod tests {
         check(
             r#"{"prompt_tokens":8,"completion_tokens":5,"prompt_tokens_details":null,"completion_tokens_details":{"reasoning_tokens":2}}"#,
             Some(Usage { input: 8, output: 5, reasoning: 2, ..Usage::default() }),
+        );
+        check(
+            r#"{"prompt_tokens":8,"prompt_tokens_details":{"cache_write_tokens":5,"cache_write_tokens_details":{"ttl_30m_tokens":2,"ttl_12h_tokens":3}}}"#,
+            Some(Usage { input: 8, cache_write: 5, cache_write_1h: 3, ..Usage::default() }),
         );
     }
 }

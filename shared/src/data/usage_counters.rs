@@ -66,6 +66,8 @@ fn read_counter(project_id: &str, item: &Item) -> Result<(UsageKey, UsageCount),
         cache_write: count("cache_write_tokens")?,
         output: count("output_tokens")?,
         reasoning: count("reasoning_tokens")?,
+        // The counters have one number for all that was stored.
+        cache_write_1h: 0,
     };
     Ok((key, UsageCount { requests: reader.number("num_requests")?, tokens, cost: MicroUsd(count("cost_micro_usd")?) }))
 }

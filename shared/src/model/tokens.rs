@@ -13,6 +13,8 @@ pub struct Usage {
     pub cached_input: u64,
     /// Input tokens that the provider's prompt cache stored.
     pub cache_write: u64,
+    /// Those of `cache_write` that are stored for an hour or longer. Providers store for minutes unless a call asks for more.
+    pub cache_write_1h: u64,
     /// All output tokens, including reasoning.
     pub output: u64,
     /// Output tokens spent on reasoning.
@@ -24,6 +26,7 @@ impl AddAssign for Usage {
         self.input = self.input.saturating_add(other.input);
         self.cached_input = self.cached_input.saturating_add(other.cached_input);
         self.cache_write = self.cache_write.saturating_add(other.cache_write);
+        self.cache_write_1h = self.cache_write_1h.saturating_add(other.cache_write_1h);
         self.output = self.output.saturating_add(other.output);
         self.reasoning = self.reasoning.saturating_add(other.reasoning);
     }
@@ -34,7 +37,10 @@ impl AddAssign for Usage {
 pub struct Price {
     pub input: u64,
     pub cached_input: u64,
+    /// For input that is stored for minutes.
     pub cache_write: u64,
+    /// For input that is stored for an hour or longer.
+    pub cache_write_1h: u64,
     pub output: u64,
     pub reasoning: u64,
 }
@@ -47,7 +53,8 @@ impl Price {
     ///
     /// ```
     /// # use shared::model::{money::MicroUsd, tokens::{Price, Usage}};
-    /// let price = Price { input: 2_500_000, cached_input: 250_000, cache_write: 2_500_000, output: 10_000_000, reasoning: 10_000_000 };
+    /// let (input, output) = (2_500_000, 10_000_000);
+    /// let price = Price { input, cached_input: 250_000, cache_write: input, cache_write_1h: input, output, reasoning: output };
     /// let usage = Usage { input: 1_000, cached_input: 400, output: 10, ..Usage::default() };
     /// assert_eq!(price.cost(&usage), MicroUsd(1_700)); // 600 x 2.5 + 400 x 0.25 + 10 x 10 micro-dollars
     /// assert_eq!(price.cost(&Usage { input: 1, ..Usage::default() }), MicroUsd(3)); // 2.5 rounds up
@@ -55,11 +62,13 @@ impl Price {
     #[must_use]
     pub fn cost(&self, usage: &Usage) -> MicroUsd {
         let fresh = usage.input.saturating_sub(usage.cached_input).saturating_sub(usage.cache_write);
+        let long = usage.cache_write_1h.min(usage.cache_write);
         let spoken = usage.output.saturating_sub(usage.reasoning);
         let parts = [
             (fresh, self.input),
             (usage.cached_input, self.cached_input),
-            (usage.cache_write, self.cache_write),
+            (usage.cache_write - long, self.cache_write),
+            (long, self.cache_write_1h),
             (spoken, self.output),
             (usage.reasoning, self.reasoning),
         ];
@@ -67,11 +76,18 @@ impl Price {
         MicroUsd(i64::try_from(total.div_ceil(1_000_000)).unwrap_or(i64::MAX).unsigned_abs())
     }
 
+    /// The price of a call that asks for no long storage of its input. Its tokens of that kind cannot come, so they do not
+    /// make its worst case dearer.
+    #[must_use]
+    pub fn without_long_storage(self) -> Self {
+        Self { cache_write_1h: self.cache_write, ..self }
+    }
+
     /// The highest cost of a call with at most `bound` tokens, for any use of the provider's caches.
     #[must_use]
     pub fn worst_case(&self, bound: &Bound) -> MicroUsd {
         let dearest = Self {
-            input: self.input.max(self.cached_input).max(self.cache_write),
+            input: self.input.max(self.cached_input).max(self.cache_write).max(self.cache_write_1h),
             output: self.output.max(self.reasoning),
             ..*self
         };
@@ -167,7 +183,8 @@ impl Bound {
         let cached_input = usage.cached_input.min(input);
         let output = usage.output.min(self.output);
         let cache_write = usage.cache_write.min(input - cached_input);
-        Usage { input, cached_input, cache_write, output, reasoning: usage.reasoning.min(output) }
+        let cache_write_1h = usage.cache_write_1h.min(cache_write);
+        Usage { input, cached_input, cache_write, cache_write_1h, output, reasoning: usage.reasoning.min(output) }
     }
 
     /// The usage of a call by what was received of it: all of its input, and one output token for each byte, at most the
@@ -182,7 +199,8 @@ impl Bound {
 mod tests {
     use super::*;
 
-    const PRICE: Price = Price { input: 3, cached_input: 1, cache_write: 5, output: 7, reasoning: 9 };
+    const PRICE: Price =
+        Price { input: 3, cached_input: 1, cache_write: 5, cache_write_1h: 6, output: 7, reasoning: 9 };
 
     #[test]
     fn every_kind_of_token_has_its_price() {
@@ -191,10 +209,11 @@ mod tests {
             input: 6 * million,
             cached_input: million,
             cache_write: 2 * million,
+            cache_write_1h: million,
             output: 3 * million,
             reasoning: million,
         };
-        assert_eq!(PRICE.cost(&usage), MicroUsd(3 * 3 + 1 + 2 * 5 + 2 * 7 + 9));
+        assert_eq!(PRICE.cost(&usage), MicroUsd(3 * 3 + 1 + 5 + 6 + 2 * 7 + 9));
     }
 
     #[test]
@@ -204,7 +223,7 @@ mod tests {
         assert_eq!(Charge::reported(Some(PRICE), plausible, &bound), Charge::at(Some(PRICE), plausible));
         for absurd in [1_000_001, 1 << 50, u64::MAX] {
             let usage =
-                Usage { input: absurd, cached_input: absurd, cache_write: absurd, output: absurd, reasoning: absurd };
+                Usage { input: absurd, cache_write_1h: absurd, output: absurd, reasoning: absurd, ..Usage::default() };
             let Charge { usage: cut, cost, excess } = Charge::reported(Some(PRICE), usage, &bound);
             assert!(cost <= PRICE.worst_case(&bound), "{absurd}");
             assert!((cut.input, cut.output) == (bound.input, bound.output) && excess > MicroUsd(0), "{absurd}");
@@ -219,16 +238,21 @@ mod tests {
         let usage = Usage {
             input: 1_000_000,
             cache_write: 1_000_000,
+            cache_write_1h: 1_000_000,
             output: 1_000_000,
             reasoning: 1_000_000,
             cached_input: 0,
         };
         assert_eq!(PRICE.worst_case(&bound), PRICE.cost(&usage));
+        let short = Usage { cache_write_1h: 0, ..usage };
+        assert_eq!(PRICE.without_long_storage().worst_case(&bound), PRICE.cost(&short));
     }
 
     #[test]
     fn a_provider_that_counts_more_cached_than_input_is_not_paid_twice() {
         let usage = Usage { input: 10, cached_input: 20, ..Usage::default() };
         assert_eq!(PRICE.cost(&usage), MicroUsd(1));
+        let longer = Usage { input: 10, cache_write: 10, cache_write_1h: 1_000_000, ..Usage::default() };
+        assert_eq!(PRICE.cost(&longer), MicroUsd(1));
     }
 }

@@ -148,14 +148,14 @@ pub(super) fn read_record(item: &Item) -> Result<ResponseRecord, StoreError> {
 }
 
 pub(super) fn usage_attribute(usage: &Usage) -> AttributeValue {
-    let Usage { input, cached_input, cache_write, output, reasoning } = usage;
-    text(format!("{input} {cached_input} {cache_write} {output} {reasoning}"))
+    let Usage { input, cached_input, cache_write, cache_write_1h, output, reasoning } = usage;
+    text(format!("{input} {cached_input} {cache_write} {cache_write_1h} {output} {reasoning}"))
 }
 
 fn parse_usage(text: &str) -> Option<Usage> {
     let numbers: Vec<u64> = text.split(' ').map(str::parse).collect::<Result<_, _>>().ok()?;
-    let [input, cached_input, cache_write, output, reasoning] = numbers.try_into().ok()?;
-    Some(Usage { input, cached_input, cache_write, output, reasoning })
+    let [input, cached_input, cache_write, cache_write_1h, output, reasoning] = numbers.try_into().ok()?;
+    Some(Usage { input, cached_input, cache_write, cache_write_1h, output, reasoning })
 }
 
 #[cfg(test)]
@@ -163,6 +163,9 @@ mod tests {
     use super::*;
     use crate::model::meter::{MeterKey, PlacedReservation, PlacedReservations, Reservation, ReservationId};
     use crate::model::tokens::Bound;
+
+    const USAGE: Usage =
+        Usage { input: 1, cached_input: 2, cache_write: 3, cache_write_1h: 1, output: 4, reasoning: 5 };
 
     #[test]
     fn a_record_reads_back() {
@@ -205,11 +208,7 @@ mod tests {
                 price: None,
             }),
             output_bytes: 12,
-            charge: Charge {
-                usage: Usage { input: 1, cached_input: 2, cache_write: 3, output: 4, reasoning: 5 },
-                cost: MicroUsd(9),
-                ..Charge::default()
-            },
+            charge: Charge { usage: USAGE, cost: MicroUsd(9), ..Charge::default() },
         };
         let item = to_item(&written);
         assert_eq!(read_unexpired(&item, Timestamp((KEPT_SECONDS + 1) * 1_000)).unwrap(), None);

@@ -65,14 +65,14 @@ fn parse_level(line: &str, amount: MicroUsd, model: &str) -> Option<PlacedReserv
 
 /// Each rate, after a space.
 fn price_text(price: &Price) -> String {
-    let Price { input, cached_input, cache_write, output, reasoning } = price;
-    format!(" {input} {cached_input} {cache_write} {output} {reasoning}")
+    let Price { input, cached_input, cache_write, cache_write_1h, output, reasoning } = price;
+    format!(" {input} {cached_input} {cache_write} {cache_write_1h} {output} {reasoning}")
 }
 
 fn parse_price(parts: &[&str]) -> Option<Price> {
     let rates: Vec<u64> = parts.iter().map(|part| part.parse()).collect::<Result<_, _>>().ok()?;
-    let [input, cached_input, cache_write, output, reasoning] = rates.try_into().ok()?;
-    Some(Price { input, cached_input, cache_write, output, reasoning })
+    let [input, cached_input, cache_write, cache_write_1h, output, reasoning] = rates.try_into().ok()?;
+    Some(Price { input, cached_input, cache_write, cache_write_1h, output, reasoning })
 }
 
 #[cfg(test)]
@@ -97,7 +97,7 @@ mod tests {
             fence: 3,
             placed: PlacedReservations { project: placed(Scope::Project, 2), inner },
             bound: Bound { input: 5, output: 6 },
-            price: Some(Price { input: 1, cached_input: 2, cache_write: 3, output: 4, reasoning: 5 }),
+            price: Some(Price { input: 1, cached_input: 2, cache_write: 3, cache_write_1h: 6, output: 4, reasoning: 5 }),
         };
         let alone = PlacedReservations { inner: Vec::new(), ..full.placed.clone() };
         let bare = StoredReservation { placed: alone, price: None, ..full.clone() };

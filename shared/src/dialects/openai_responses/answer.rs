@@ -9,7 +9,7 @@ use crate::model::tokens::{Charge, Usage};
 
 /// OpenAI's `ResponseUsage`, with weir's `cost` in dollars.
 pub(super) fn usage(charge: &Charge) -> Object {
-    let Usage { input, cached_input, cache_write, output, reasoning } = charge.usage;
+    let Usage { input, cached_input, cache_write, output, reasoning, .. } = charge.usage;
     let cached = Object::default().with("cached_tokens", &cached_input).with("cache_write_tokens", &cache_write);
     let mut usage = Object::default()
         .with("input_tokens", &input)

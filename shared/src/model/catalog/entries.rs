@@ -1,6 +1,6 @@
 //! The entries of `models.toml`, and their checks.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -8,12 +8,12 @@ use toml::Spanned;
 
 use super::breaker::breaker;
 use super::file::{Lines, Read, Wrong};
+use super::price::{PriceEntry, prices};
 use super::{
-    BreakerConfig, Catalog, KeySource, Model, ModelKind, OutputLimit, ProviderConfig, ProviderKind, SimulatorConfig,
-    Target, Timeouts,
+    BreakerConfig, Catalog, KeySource, MediaUrls, Model, ModelKind, OutputLimit, ProviderConfig, ProviderKind,
+    SimulatorConfig, Target, Timeouts,
 };
-use crate::model::money::MicroUsd;
-use crate::model::tokens::{Price, Unreported};
+use crate::model::tokens::Unreported;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +30,8 @@ pub(super) struct ProviderEntry {
     breaker: Option<Spanned<BreakerConfig>>,
     #[serde(default)]
     unreported: Unreported,
+    allow_members: Option<Spanned<BTreeSet<String>>>,
+    media_urls: Option<Vec<Spanned<String>>>,
     simulator: Option<Spanned<SimulatorConfig>>,
 }
 
@@ -48,17 +50,6 @@ pub(super) struct ModelEntry {
     #[serde(default)]
     timeouts: TimeoutsEntry,
     targets: Spanned<Vec<TargetEntry>>,
-}
-
-/// US dollars per million tokens.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PriceEntry {
-    input: Spanned<f64>,
-    cached_input: Option<Spanned<f64>>,
-    cache_write: Option<Spanned<f64>>,
-    output: Option<Spanned<f64>>,
-    reasoning: Option<Spanned<f64>>,
 }
 
 #[derive(Deserialize)]
@@ -173,13 +164,22 @@ impl Builder<'_> {
             self.check_targets(entry);
         }
         match read.entry.map(|entry| model(entry, &mut own)) {
-            Some(model) if own.0.is_empty() => {
+            Some(mut model) if own.0.is_empty() => {
+                model.allow_members = self.allowed_everywhere(&model.targets);
                 self.catalog.lines[0].insert(model.name.clone(), self.lines.line(read.at));
                 self.catalog.add(model);
             }
             _ => self.leave_out(read.at, read.names),
         }
         self.problems.append(&mut own.0);
+    }
+
+    /// The members that the price covers at each target that gets members which weir does not know.
+    fn allowed_everywhere(&self, targets: &[Target]) -> Option<BTreeSet<String>> {
+        let providers = targets.iter().filter_map(|target| self.catalog.provider(&target.provider));
+        let allowed =
+            providers.filter(|provider| provider.kind.passes_members()).map(|provider| &provider.allow_members);
+        allowed.cloned().reduce(|one, other| &one & &other)
     }
 
     fn leave_out(&mut self, at: usize, names: Vec<Spanned<String>>) {
@@ -228,19 +228,39 @@ fn provider(entry: ProviderEntry, problems: &mut Problems) -> ProviderConfig {
     let simulator = entry.simulator.map(|table| simulator(table, problems)).unwrap_or_default();
     let breaker = entry.breaker.map(|table| breaker(table, problems)).unwrap_or_default();
     let output_limit = output_limit(entry.output_limit, entry.kind, problems);
-    let headers = entry.headers.into_iter().collect();
+    if let Some(member) = entry.allow_members.as_ref().filter(|_| !entry.kind.passes_members()) {
+        problems.add(member.span().start, "`allow_members` is for providers of the kind `openai`; remove it");
+    }
+    let media_urls = match entry.media_urls {
+        Some(prefixes) => media_urls(prefixes, problems),
+        None => MediaUrls::default_of(base_url.as_deref()),
+    };
     ProviderConfig {
         name,
         kind: entry.kind,
-        base_url,
         key,
-        headers,
+        headers: entry.headers.into_iter().collect(),
         region: entry.region,
         output_limit,
+        allow_members: entry.allow_members.map(Spanned::into_inner).unwrap_or_default(),
+        media_urls,
         breaker,
         unreported: entry.unreported,
         simulator,
+        base_url,
     }
+}
+
+fn media_urls(prefixes: Vec<Spanned<String>>, problems: &mut Problems) -> MediaUrls {
+    for prefix in prefixes.iter().filter(|prefix| !MediaUrls::is_prefix(prefix.get_ref())) {
+        let reason = format!(
+            "`media_urls` has `{}`; expected \"data:\", \"https://\", \"http://\", or one of the last two with a host and a slash: \
+             \"https://images.example.com/\"",
+            prefix.get_ref()
+        );
+        problems.add(prefix.span().start, reason);
+    }
+    MediaUrls(prefixes.into_iter().map(Spanned::into_inner).collect())
 }
 
 fn output_limit(member: Option<Spanned<OutputLimit>>, kind: ProviderKind, problems: &mut Problems) -> OutputLimit {
@@ -288,7 +308,7 @@ fn model(entry: ModelEntry, own: &mut Problems) -> Model {
     if entry.tokens_per_second == Some(0) {
         own.add(at, format!("`tokens_per_second` of model `{name}` is 0; it must be at least 1"));
     }
-    let price = entry.price.map(|table| price(table, chat, own));
+    let (price, tiers) = entry.price.map(|table| prices(table, chat, own)).unzip();
     let targets_at = entry.targets.span().start;
     let targets = entry.targets.into_inner();
     if targets.is_empty() {
@@ -300,6 +320,8 @@ fn model(entry: ModelEntry, own: &mut Problems) -> Model {
         aliases: entry.aliases.into_iter().map(Spanned::into_inner).collect(),
         kind: entry.kind,
         price,
+        tiers: tiers.unwrap_or_default(),
+        allow_members: None,
         context_tokens: entry.context_tokens.unwrap_or(DEFAULT_CONTEXT_TOKENS),
         max_output_tokens: if chat { entry.max_output_tokens.unwrap_or(DEFAULT_MAX_OUTPUT_TOKENS) } else { 0 },
         image_tokens: entry.image_tokens,
@@ -337,34 +359,4 @@ fn target(entry: TargetEntry, model: TimeoutsEntry, problems: &mut Problems) -> 
         weight: entry.weight.map(Spanned::into_inner),
         timeouts: entry.timeouts.resolve(model),
     }
-}
-
-fn price(table: Spanned<PriceEntry>, chat: bool, problems: &mut Problems) -> Price {
-    let at = table.span().start;
-    let entry = table.into_inner();
-    if chat && entry.output.is_none() {
-        problems.add(at, "the price has no `output`, in USD per million tokens");
-    }
-    let input = rate(entry.input, problems);
-    let output = entry.output.map_or(0, |value| rate(value, problems));
-    // A missing price counts in full: a guess must not be below the provider's bill.
-    let mut or = |value: Option<Spanned<f64>>, default: u64| value.map_or(default, |value| rate(value, problems));
-    Price {
-        input,
-        cached_input: or(entry.cached_input, input),
-        cache_write: or(entry.cache_write, input),
-        output,
-        reasoning: or(entry.reasoning, output),
-    }
-}
-
-/// Dollars per million tokens as micro-dollars per million tokens.
-fn rate(dollars: Spanned<f64>, problems: &mut Problems) -> u64 {
-    let at = dollars.span().start;
-    let dollars = dollars.into_inner();
-    let Some(MicroUsd(micro)) = MicroUsd::from_dollars(dollars) else {
-        problems.add(at, format!("the price {dollars} is no amount of US dollars per million tokens"));
-        return 0;
-    };
-    micro
 }

@@ -3,6 +3,8 @@
 mod breaker;
 mod entries;
 mod file;
+mod media_urls;
+mod price;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -12,6 +14,7 @@ use super::tokens::{Bound, Charge, Price, Unreported, Usage};
 
 pub use breaker::BreakerConfig;
 pub use file::CatalogError;
+pub use media_urls::MediaUrls;
 
 /// The content of a checked `models.toml`. Every price is an amount, and no two models share a name.
 ///
@@ -47,6 +50,9 @@ pub struct ProviderConfig {
     pub breaker: BreakerConfig,
     /// What is charged for attempts that it may bill and that ended without a usage.
     pub unreported: Unreported,
+    /// Members of requests whose cost the price per token covers, beside those that weir knows.
+    pub allow_members: BTreeSet<String>,
+    pub media_urls: MediaUrls,
     pub simulator: SimulatorConfig,
 }
 
@@ -58,6 +64,15 @@ pub enum ProviderKind {
     Anthropic,
     Bedrock,
     Simulator,
+}
+
+impl ProviderKind {
+    /// Whether a provider of this kind gets members of a request that weir does not know. Others get a translation. The
+    /// simulator ignores them, and stands for a provider that does not.
+    #[must_use]
+    pub fn passes_members(self) -> bool {
+        matches!(self, Self::Openai | Self::Simulator)
+    }
 }
 
 /// The member of a chat call in which an `openai` provider reads the limit of output tokens.
@@ -110,6 +125,11 @@ pub struct Model {
     pub kind: ModelKind,
     /// `None` for an unpriced model, which is refused for projects with a budget.
     pub price: Option<Price>,
+    /// The prices of other service tiers than the default, by the value of `service_tier`.
+    pub tiers: BTreeMap<String, Price>,
+    /// Members of requests whose cost the price covers at every target, beside those that weir knows. `None`: no target
+    /// gets members that weir does not know.
+    pub allow_members: Option<BTreeSet<String>>,
     /// Input and output together.
     pub context_tokens: u64,
     pub max_output_tokens: u64,
@@ -128,19 +148,6 @@ impl Model {
         Charge::at(self.price, usage)
     }
 
-    /// Checks that the price per token bounds the cost of a call. `billed_beside` is the member of the request that the
-    /// provider bills in addition.
-    ///
-    /// # Errors
-    /// If the model has no price, or the request has such a member.
-    pub fn check_accountable(&self, billed_beside: Option<&'static str>) -> Result<(), Unaccountable> {
-        match (self.price, billed_beside) {
-            (None, _) => Err(Unaccountable::Unpriced(self.name.clone())),
-            (_, Some(member)) => Err(Unaccountable::Beside(member)),
-            (Some(_), None) => Ok(()),
-        }
-    }
-
     /// The highest cost of a call that uses at most `bound` tokens; nothing for a model without a price.
     #[must_use]
     pub fn worst_case(&self, bound: &Bound) -> MicroUsd {
@@ -153,8 +160,11 @@ impl Model {
 pub enum Unaccountable {
     /// The model of this name has no price.
     Unpriced(String),
-    /// The provider bills this member of the request in addition to the tokens.
-    Beside(&'static str),
+    /// The model has no price for this service tier.
+    Tier { model: String, tier: String },
+    /// The provider may bill this member of the request in addition to the tokens. `name` is its name in `allow_members`,
+    /// `path` its place in the request.
+    Beside { name: String, path: String },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]

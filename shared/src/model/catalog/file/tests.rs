@@ -31,6 +31,7 @@ fn reads_a_file() {
         input: 1_000_000,
         cached_input: 100_000,
         cache_write: 1_000_000,
+        cache_write_1h: 1_000_000,
         output: 2_000_000,
         reasoning: 2_000_000,
     };
@@ -143,6 +144,69 @@ fn every_error_names_its_line_and_a_way_out() {
         let breaker = format!("kind = \"openai\"\nbreaker = {{ {setting} }}");
         check("kind = \"openai\"", &breaker, &format!("line 5: {reason}"));
     }
+    check(
+        "kind = \"openai\"",
+        "kind = \"bedrock\"\nallow_members = [\"top_k\"]",
+        "line 5: `allow_members` is for providers of the kind `openai`; remove it",
+    );
+    check(
+        "api_key_env = \"MOCK_KEY\"",
+        "media_urls = [\"data:\", \"https://a.example\"]",
+        "line 6: `media_urls` has `https://a.example`; expected \"data:\", \"https://\", \"http://\", or one of the last two with a host and a slash: \"https://images.example.com/\"",
+    );
+    check(
+        "output = 2 ",
+        "output = 2, tiers = { flex = { input = 1 } } ",
+        "line 12: the price has no `output`, in USD per million tokens",
+    );
+    check(
+        "output = 2 ",
+        "output = 2, tiers = { flex = { input = 1, output = 1, tiers = { x = { input = 1, output = 1 } } } } ",
+        "line 12: the price of the tier `flex` has tiers; write them beside it",
+    );
+}
+
+#[test]
+fn a_tier_and_long_storage_have_prices_of_their_own() {
+    let price = "cache_write = 3, cache_write_1h = 4, output = 2, tiers = { flex = { input = 0.5, output = 1 } } ";
+    let catalog = Catalog::parse(&GOOD.replace("output = 2 ", price)).unwrap();
+    let model = catalog.model("chat").unwrap();
+    let own = model.price.unwrap();
+    assert_eq!((own.cache_write, own.cache_write_1h), (3_000_000, 4_000_000));
+    let input = 500_000;
+    let flex = Price {
+        input,
+        cached_input: input,
+        cache_write: input,
+        cache_write_1h: input,
+        output: 1_000_000,
+        reasoning: 1_000_000,
+    };
+    assert_eq!(model.tiers.get("flex"), Some(&flex));
+}
+
+#[test]
+fn a_member_is_allowed_where_all_targets_that_get_it_allow_it() {
+    let provider = |name: &str, kind: &str, allowed: &str| {
+        format!("[[provider]]\nname = '{name}'\nkind = '{kind}'\nbase_url = 'http://a.example'\n{allowed}\n")
+    };
+    let providers = [
+        provider("a", "openai", "allow_members = ['x', 'y']"),
+        provider("b", "openai", "allow_members = ['y', 'z']"),
+        provider("c", "anthropic", ""),
+    ]
+    .concat();
+    let allowed = |targets: &[&str]| {
+        let targets: Vec<String> =
+            targets.iter().map(|name| format!("{{ provider = '{name}', model = 'm' }}")).collect();
+        let model = format!("[[model]]\nname = 'm'\nkind = 'chat'\ntargets = [{}]\n", targets.join(", "));
+        let catalog = Catalog::parse(&format!("{providers}{model}")).unwrap();
+        let allowed = catalog.model("m").unwrap().allow_members.clone();
+        allowed.map(|members| members.into_iter().collect::<Vec<_>>().join(" "))
+    };
+    assert_eq!(allowed(&["a"]).as_deref(), Some("x y"));
+    assert_eq!(allowed(&["a", "c", "b"]).as_deref(), Some("y"));
+    assert_eq!(allowed(&["c"]), None);
 }
 
 #[test]
