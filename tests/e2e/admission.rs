@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use kit::{ADMIN_KEY, Script, TestApp, send};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
+use shared::model::catalog::Catalog;
 use shared::model::money::MicroUsd;
 use shared::model::project::{Limits, Policy, Project};
 
@@ -161,17 +162,75 @@ async fn a_model_without_a_price_is_refused_where_a_budget_is_set() {
 }
 
 #[tokio::test]
-async fn what_is_billed_beside_the_tokens_is_refused_where_a_budget_is_set() {
+async fn what_may_be_billed_beside_the_tokens_is_refused_where_a_budget_is_set() {
     let app = TestApp::new().await;
     let (_, key) = app.project(budget(1.0), Policy::default()).await;
+    let (_, without) = app.project(Limits::default(), Policy::default()).await;
     let router = app.router();
-    for (param, value) in [("service_tier", "\"priority\""), ("web_search_options", "{}")] {
-        let body = CHAT.replace("\"max_tokens\"", &format!("\"{param}\":{value},\"max_tokens\""));
-        let refused = send(&router, "POST", PATH, &key, &[], body).await;
-        assert_eq!((refused.status, refused.json()["error"]["param"].as_str()), (400, Some(param)));
+    let sound = r#"[{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"","format":"wav"}}]}]"#;
+    for (param, member) in [
+        ("service_tier", r#""service_tier":"priority""#),
+        ("service_tier", r#""service_tier":["priority"]"#),
+        ("web_search_options", r#""web_search_options":{}"#),
+        ("n_predict", r#""n_predict":100000"#),
+        ("plugins", r#""plugins":[{"id":"web"}]"#),
+        ("tools[0]", r#""tools":[{"type":"web_search"}]"#),
+        ("messages[0].content[0]", &format!(r#""messages":{sound}"#)),
+    ] {
+        let body = match member.starts_with("\"messages") {
+            true => format!(r#"{{"model":"priced",{member},"max_tokens":100}}"#),
+            false => CHAT.replace("\"max_tokens\"", &format!("{member},\"max_tokens\"")),
+        };
+        let refused = send(&router, "POST", PATH, &key, &[], body.clone()).await;
+        assert_eq!((refused.status, refused.code().as_str()), (400, "not_accountable"), "{body}");
+        let error = &refused.json()["error"];
+        assert_eq!(error["param"], param, "{body}");
+        // The message says what the operator may do.
+        let way_out =
+            if member.contains("\"priority\"") && !member.contains('[') { "price.tiers" } else { "allow_members" };
+        assert!(error["message"].as_str().unwrap().contains(way_out), "{error}");
+        // Without a budget bodies pass unchanged.
+        assert_eq!(send(&router, "POST", PATH, &without, &[], body.clone()).await.status, 200, "{body}");
+        let sent = app.first.calls().pop().unwrap().body.to_bytes();
+        assert_eq!(sent, body.as_bytes(), "{body}");
     }
     let body = CHAT.replace("\"max_tokens\"", "\"service_tier\":\"default\",\"max_tokens\"");
     assert_eq!(send(&router, "POST", PATH, &key, &[], body).await.status, 200);
+    let response = r#"{"model":"priced","input":"Hello","service_tier":"priority","max_output_tokens":100}"#;
+    for members in ["", r#","background":true"#] {
+        let body = response.replace('}', &format!("{members}}}"));
+        let refused = send(&router, "POST", "/v1/responses", &key, &[], body).await;
+        assert_eq!((refused.status, refused.code().as_str()), (400, "not_accountable"), "{}", refused.text());
+    }
+}
+
+#[tokio::test]
+async fn a_service_tier_is_held_and_charged_at_its_price() {
+    let models = "[[provider]]\nname = \"first\"\nkind = \"simulator\"\n[[model]]\nname = \"priced\"\nkind = \"chat\"\n\
+        price = { input = 1.0, output = 2.0, tiers = { priority = { input = 3.0, output = 7.0 } } }\n\
+        context_tokens = 128000\nmax_output_tokens = 4096\ntargets = [{ provider = \"first\", model = \"m\" }]\n";
+    let app = TestApp::builder().models(Arc::new(Catalog::parse(models).unwrap())).build().await;
+    let (project, key) = app.project(budget(1.0), Policy::default()).await;
+    app.first.always(Script::slow(Duration::from_millis(50), "Hello there.", 10, 5));
+    let router = app.router();
+    for (path, body) in [
+        (PATH, CHAT.replace("\"max_tokens\"", "\"service_tier\":\"priority\",\"max_tokens\"")),
+        (
+            "/v1/responses",
+            r#"{"model":"priced","input":"Hello","service_tier":"priority","max_output_tokens":100}"#.to_owned(),
+        ),
+    ] {
+        let (before, _) = app.books(&project).await;
+        let (reply, held) = tokio::join!(send(&router, "POST", path, &key, &[], body.clone()), async {
+            while app.first.calls().is_empty() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            app.books(&project).await.1
+        });
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert!(path != PATH || held == (body.len() as u64 + 32) * 3 + 100 * 7, "{held}");
+        assert_eq!(app.books(&project).await, (before + 10 * 3 + 5 * 7, 0), "{path}");
+    }
 }
 
 /// The limits of output tokens in the body of the provider's last call: `max_completion_tokens`, `max_tokens`.

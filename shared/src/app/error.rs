@@ -159,14 +159,25 @@ impl From<StoreError> for Error {
 
 impl From<Unaccountable> for Error {
     fn from(reason: Unaccountable) -> Self {
-        let param = match reason {
+        let why = "this project has a budget: what a call costs must be known before it is made";
+        let (message, param) = match reason {
             Unaccountable::Unpriced(model) => return Self::Unpriced(model),
-            Unaccountable::Beside(param) => param,
+            Unaccountable::Tier { model, tier } => {
+                let message = format!(
+                    "The service tier `{tier}` has no price for the model `{model}`, and {why}. Ask for another \
+                     `service_tier`, use a project without a budget, or add `price.tiers.{tier}` to the model in models.toml."
+                );
+                (message, "service_tier".to_owned())
+            }
+            Unaccountable::Beside { name, path } => {
+                let message = format!(
+                    "`{path}` may be billed beside the price per token, and {why}. Remove it, or use a project without a \
+                     budget. If the price covers it, the operator adds \"{name}\" to `allow_members` of the provider in \
+                     models.toml."
+                );
+                (message, path)
+            }
         };
-        let message = format!(
-            "`{param}` is billed beside the price per token, and this project has a budget: what a call costs must be \
-             known before it is made. Remove `{param}`, or use a project without a budget."
-        );
-        Invalid { message, param: Some(param.to_owned()), code: Some("not_accountable") }.into()
+        Invalid { message, param: Some(param), code: Some("not_accountable") }.into()
     }
 }

@@ -2,8 +2,7 @@
 
 use super::WINDOW_MS;
 use crate::data::{AdmissionAttempt, RunAttempt, WindowChange};
-use crate::dialects::openai_chat::Body;
-use crate::dialects::openai_chat::bound;
+use crate::dialects::openai_chat::{Body, accountable, bound};
 use crate::model::catalog::{Model, Unaccountable};
 use crate::model::clock::Timestamp;
 use crate::model::meter::{
@@ -59,7 +58,7 @@ impl<'a> AdmissionRequest<'a> {
             amount: model.worst_case(bound),
             tokens: bound::expected_tokens(bound, body, &levels.project.policy),
             lease_until,
-            accountable: model.check_accountable(bound::billed_beside(body)),
+            accountable: accountable::check(body, model),
         }
     }
 

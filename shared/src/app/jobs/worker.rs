@@ -22,7 +22,7 @@ use crate::app::worker_queues::WorkerQueues;
 use crate::data::{
     ApiKeys, ProjectRecords, RequeueReason, ResponseRecord, ResponseRecords, StoreError, StoredReservation,
 };
-use crate::dialects::openai_chat::{Body, bound};
+use crate::dialects::openai_chat::{Body, accountable, bound};
 use crate::dialects::openai_responses::EventBuilder;
 use crate::model::catalog::Model;
 use crate::model::clock::{Clock, Timestamp};
@@ -165,7 +165,7 @@ impl ResponseWorker {
         };
         let chat = long_work(request.bytes(), || request.chat(record.created_at)).map_err(Error::from)?;
         let served = self.models.current().await?;
-        let model = find_model(&served, &record.model, Endpoint::ChatCompletions)?.clone();
+        let model = accountable::priced(find_model(&served, &record.model, Endpoint::ChatCompletions)?, &chat);
         let time = TimeLimit::of_model(&self.clock, &model, function_ends);
         // Not every worker finds out for itself that a provider is down: the breaker's shared state is read in parallel.
         let (reserved, ()) = tokio::join!(

@@ -11,8 +11,7 @@ use crate::app::error::{Error, RenderedError};
 use crate::app::idempotency::KeyPlan;
 use crate::app::ledger::Account;
 use crate::app::models::ServedModels;
-use crate::dialects::openai_chat::Body;
-use crate::dialects::openai_chat::bound;
+use crate::dialects::openai_chat::{Body, accountable, bound};
 use crate::model::catalog::{Model, ModelKind};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::invalid::Invalid;
@@ -135,9 +134,9 @@ impl Call {
         served: Arc<ServedModels>,
         Asked { body, sent, options }: Asked<'_>,
     ) -> Result<Self, Error> {
-        let model = find_model(&served, &body.model, endpoint)?.clone();
+        let model = accountable::priced(find_model(&served, &body.model, endpoint)?, &body);
         if caller.project.limits.budget.is_some() || caller.key.limits.budget.is_some() {
-            model.check_accountable(bound::billed_beside(&body))?;
+            accountable::check(&body, &model)?;
         }
         let time = TimeLimit::of_model(clock, &model, options.deadline);
         Ok(Self {

@@ -81,16 +81,6 @@ pub fn with_limit(mut chat: Object, limit: Option<u64>) -> Object {
     chat
 }
 
-/// The member of the request that the provider bills in addition to the tokens, if there is one.
-#[must_use]
-pub fn billed_beside(body: &Body) -> Option<&'static str> {
-    let tier = body.object.get::<String>("service_tier").unwrap_or_default();
-    match tier.as_str() {
-        "" | "auto" | "default" | "flex" => body.object.text("web_search_options").map(|_| "web_search_options"),
-        _ => Some("service_tier"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,13 +1,17 @@
 //! Checked request bodies: the exact text, and the members that weir needs.
 
+pub mod accountable;
 pub mod bound;
+mod members;
 mod shape;
 pub mod stream;
 mod summary;
 pub mod transcript;
+mod walk;
 
 pub(crate) use shape::LEGACY_MAX_TOKENS;
 pub use summary::AnswerSummary;
+pub use walk::Noted;
 
 use crate::dialects::body::{read, read_object};
 use crate::model::invalid::Invalid;
@@ -39,6 +43,8 @@ pub struct Body {
     pub has_tools: bool,
     /// Whether text from the caller, such as a prediction, may be billed as output.
     pub has_prediction: bool,
+    /// What decides the price of the call, and whether a budget can pay for it.
+    pub noted: Noted,
 }
 
 impl Body {
@@ -49,11 +55,13 @@ impl Body {
     /// field.
     pub fn parse(endpoint: Endpoint, json: &[u8]) -> Result<Self, Invalid> {
         let object = read_object(json)?;
-        match endpoint {
-            Endpoint::ChatCompletions => Ok(read::<ChatShape>(json)?.into_body(object, json.len())),
-            Endpoint::Completions => Ok(read::<CompletionShape>(json)?.into_body(object, json.len())),
-            Endpoint::Embeddings => Ok(read::<EmbeddingShape>(json)?.into_body(object, json.len())),
-            Endpoint::Moderations => Ok(read::<ModerationShape>(json)?.into_body(object, json.len())),
-        }
+        let length = json.len();
+        let (body, known) = match endpoint {
+            Endpoint::ChatCompletions => (read::<ChatShape>(json)?.into_body(object, length), &members::CHAT),
+            Endpoint::Completions => (read::<CompletionShape>(json)?.into_body(object, length), &members::COMPLETION),
+            Endpoint::Embeddings => (read::<EmbeddingShape>(json)?.into_body(object, length), &members::EMBEDDING),
+            Endpoint::Moderations => (read::<ModerationShape>(json)?.into_body(object, length), &members::MODERATION),
+        };
+        Ok(Self { noted: Noted::of(known, &body.object), ..body })
     }
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::Body;
+use super::{Body, Noted};
 use crate::dialects::parts::{Choices, Content, Count, Items, Name, TextOrTokens};
 use crate::model::object::Object;
 
@@ -51,6 +51,7 @@ impl ChatShape {
             contexts: 1,
             has_tools: self.tools.is_some() || self.functions.is_some(),
             has_prediction: self.prediction.is_some(),
+            noted: Noted::default(),
         }
     }
 }
@@ -93,6 +94,7 @@ impl CompletionShape {
             contexts: self.prompt.items.max(1),
             has_tools: false,
             has_prediction: self.echo.unwrap_or(false),
+            noted: Noted::default(),
         }
     }
 }
@@ -153,6 +155,7 @@ fn input_only(model: String, object: Object, length: usize) -> Body {
         contexts: 1,
         has_tools: false,
         has_prediction: false,
+        noted: Noted::default(),
     }
 }
 

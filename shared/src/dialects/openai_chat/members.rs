@@ -1,0 +1,125 @@
+//! The members of calls whose cost the price per token covers: their text is input, or they change how tokens are chosen.
+//! The list has what OpenAI's API has and what clients send back with messages. Everything else is noted.
+
+use super::walk::Shape::{self, Any, Cache, Content, List, Members, OneOf, Retention, Tier, Typed};
+
+/// A call of `/chat/completions`.
+pub(super) const CHAT: Shape = Members(&[
+    ("model", Any),
+    ("messages", List(&MESSAGE)),
+    ("stream", Any),
+    ("stream_options", Any),
+    ("max_tokens", Any),
+    ("max_completion_tokens", Any),
+    ("n", Any),
+    ("temperature", Any),
+    ("top_p", Any),
+    ("stop", Any),
+    ("seed", Any),
+    ("frequency_penalty", Any),
+    ("presence_penalty", Any),
+    ("logit_bias", Any),
+    ("logprobs", Any),
+    ("top_logprobs", Any),
+    ("tools", List(&TOOL)),
+    ("tool_choice", Any),
+    ("parallel_tool_calls", Any),
+    ("functions", List(&FUNCTION)),
+    ("function_call", Any),
+    ("response_format", Any),
+    ("reasoning_effort", Any),
+    ("verbosity", Any),
+    // It may be billed as output, which the bound counts.
+    ("prediction", Any),
+    ("modalities", OneOf(&[r#"["text"]"#])),
+    ("store", OneOf(&["false"])),
+    ("service_tier", Tier),
+    ("prompt_cache_key", Any),
+    ("prompt_cache_retention", Retention),
+    ("prompt_cache_options", Members(&[("mode", Any), ("ttl", Retention)])),
+    ("metadata", Any),
+    ("user", Any),
+    ("safety_identifier", Any),
+]);
+
+const MESSAGE: Shape = Members(&[
+    ("role", Any),
+    ("name", Any),
+    ("content", Content(&PART)),
+    ("refusal", Any),
+    ("tool_calls", List(&TOOL_CALL)),
+    ("tool_call_id", Any),
+    ("function_call", Any),
+    ("annotations", Any),
+    ("reasoning", Any),
+    ("reasoning_content", Any),
+    ("reasoning_details", Any),
+    ("thinking_blocks", Any),
+    ("prefix", Any),
+    ("cache_control", Cache),
+]);
+
+const TOOL_CALL: Shape = Members(&[
+    ("id", Any),
+    ("index", Any),
+    ("type", Any),
+    ("function", Any),
+    ("custom", Any),
+    ("extra_content", Any),
+    ("cache_control", Cache),
+]);
+
+/// Sounds and videos have prices of their own.
+const PART: Shape = Typed(&[
+    ("text", &[("text", Any), ("cache_control", Cache)]),
+    ("refusal", &[("refusal", Any)]),
+    ("image_url", &[("image_url", Members(&[("url", Any), ("detail", Any)])), ("cache_control", Cache)]),
+    (
+        "file",
+        &[("file", Members(&[("filename", Any), ("file_data", Any), ("file_id", Any)])), ("cache_control", Cache)],
+    ),
+]);
+
+/// Other types run at the provider.
+const TOOL: Shape = Typed(&[
+    ("function", &[("function", FUNCTION), ("cache_control", Cache)]),
+    ("custom", &[("custom", Members(&[("name", Any), ("description", Any), ("format", Any)]))]),
+]);
+
+const FUNCTION: Shape =
+    Members(&[("name", Any), ("description", Any), ("parameters", Any), ("strict", Any), ("cache_control", Cache)]);
+
+/// A call of `/completions`.
+pub(super) const COMPLETION: Shape = Members(&[
+    ("model", Any),
+    ("prompt", Any),
+    ("suffix", Any),
+    ("stream", Any),
+    ("stream_options", Any),
+    ("max_tokens", Any),
+    ("n", Any),
+    ("best_of", Any),
+    ("echo", Any),
+    ("temperature", Any),
+    ("top_p", Any),
+    ("stop", Any),
+    ("seed", Any),
+    ("frequency_penalty", Any),
+    ("presence_penalty", Any),
+    ("logit_bias", Any),
+    ("logprobs", Any),
+    ("user", Any),
+]);
+
+/// A call of `/embeddings`.
+pub(super) const EMBEDDING: Shape = Members(&[
+    ("model", Any),
+    ("input", Any),
+    ("dimensions", Any),
+    ("encoding_format", Any),
+    ("input_type", Any),
+    ("user", Any),
+]);
+
+/// A call of `/moderations`.
+pub(super) const MODERATION: Shape = Members(&[("model", Any), ("input", Any)]);

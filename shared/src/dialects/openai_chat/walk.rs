@@ -1,0 +1,208 @@
+//! Compares a call with the shape of calls whose cost is known, and notes what else it has.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::model::object::Object;
+
+/// The members whose cost is known. `null` counts as absent everywhere.
+pub(super) enum Shape {
+    /// Any value.
+    Any,
+    /// One of these values, as JSON.
+    OneOf(&'static [&'static str]),
+    /// An object with some of these members.
+    Members(&'static [(&'static str, Shape)]),
+    /// An object whose `type` says which other members it may have.
+    Typed(&'static [(&'static str, &'static [(&'static str, Shape)])]),
+    /// A list of elements of this shape.
+    List(&'static Shape),
+    /// A text, or a list of parts of this shape.
+    Content(&'static Shape),
+    /// The service tier.
+    Tier,
+    /// A mark that the input up to it is to be stored.
+    Cache,
+    /// How long the input is to be stored.
+    Retention,
+}
+
+/// What was noted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Noted {
+    /// The members whose cost is not known: the place of the first of each name. A name has no indexes.
+    pub(super) members: BTreeMap<String, String>,
+    /// The service tier that the call asks for, if it is not the default.
+    pub(super) tier: Option<String>,
+    /// Whether the call asks to store its input for an hour or longer.
+    pub(super) stores_long: bool,
+}
+
+/// A body can have hundreds of thousands of members that nobody knows.
+const MOST_NOTED: usize = 1_000;
+
+/// A place in the body: with the indexes of lists, and without.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    path: &'a str,
+    name: &'a str,
+}
+
+impl Noted {
+    /// What a body has beside the members of `shape`.
+    pub(super) fn of(shape: &Shape, body: &Object) -> Self {
+        let mut noted = Self::default();
+        if let Shape::Members(members) = shape {
+            for (name, text) in body.members() {
+                noted.member(members, name, text, Place { path: name, name });
+            }
+        }
+        noted
+    }
+
+    fn note(&mut self, place: Place<'_>) {
+        // No provider's list is as long, so one of these is refused.
+        if self.members.len() >= MOST_NOTED {
+            return;
+        }
+        self.members.entry(place.name.to_owned()).or_insert_with(|| place.path.to_owned());
+    }
+
+    /// Compares the member `name`, which is at `place`.
+    fn member(&mut self, known: &'static [(&'static str, Shape)], name: &str, text: &str, place: Place<'_>) {
+        match known.iter().find(|(known, _)| *known == name) {
+            _ if text == "null" => {}
+            Some((_, shape)) => self.compare(shape, text, place),
+            None => self.note(place),
+        }
+    }
+
+    fn compare(&mut self, shape: &'static Shape, text: &str, place: Place<'_>) {
+        let fits = match shape {
+            Shape::Any => true,
+            Shape::OneOf(values) => values.iter().any(|value| is_same(value, text)),
+            Shape::Members(known) => self.members_of(text, known, place),
+            Shape::Typed(types) => self.typed(types, text, place),
+            Shape::List(element) => self.elements(element, text, place),
+            Shape::Content(part) => !text.starts_with('[') || self.elements(part, text, place),
+            Shape::Tier => self.read_tier(text),
+            Shape::Cache => self.members_of(text, &[("type", Shape::Any), ("ttl", Shape::Retention)], place),
+            Shape::Retention => self.retention(text),
+        };
+        if !fits {
+            self.note(place);
+        }
+    }
+
+    /// Returns whether this is an object.
+    fn members_of(&mut self, text: &str, known: &'static [(&'static str, Shape)], place: Place<'_>) -> bool {
+        each_member(text, |name, value| {
+            let (path, name_there) = (format!("{}.{name}", place.path), format!("{}.{name}", place.name));
+            self.member(known, name, value, Place { path: &path, name: &name_there });
+        })
+    }
+
+    /// Returns whether this is an object with a known type.
+    fn typed(
+        &mut self,
+        types: &'static [(&'static str, &'static [(&'static str, Shape)])],
+        text: &str,
+        place: Place<'_>,
+    ) -> bool {
+        let mut kinds: Vec<Option<String>> = Vec::new();
+        each_member(text, |name, value| {
+            if name == "type" {
+                kinds.push(serde_json::from_str(value).ok());
+            }
+        });
+        // Of two types, another reader may take the other one.
+        let [Some(kind)] = &kinds[..] else { return false };
+        let name = format!("{}.{kind}", place.name);
+        let Some((_, known)) = types.iter().find(|(known, _)| known == kind) else {
+            self.note(Place { name: &name, ..place });
+            return true;
+        };
+        each_member(text, |member, value| {
+            if member != "type" {
+                let (path, name) = (format!("{}.{member}", place.path), format!("{name}.{member}"));
+                self.member(known, member, value, Place { path: &path, name: &name });
+            }
+        })
+    }
+
+    /// Returns whether this is a list.
+    fn elements(&mut self, shape: &'static Shape, text: &str, place: Place<'_>) -> bool {
+        each_element(text, |index, value| {
+            self.compare(shape, value, Place { path: &format!("{}[{index}]", place.path), ..place });
+        })
+    }
+
+    fn read_tier(&mut self, text: &str) -> bool {
+        let Ok(tier) = serde_json::from_str::<String>(text) else { return false };
+        self.tier = Some(tier).filter(|tier| !matches!(tier.as_str(), "auto" | "default"));
+        true
+    }
+
+    fn retention(&mut self, text: &str) -> bool {
+        match serde_json::from_str::<String>(text).as_deref() {
+            Ok("5m" | "30m" | "in_memory" | "in-memory") => true,
+            Ok("1h" | "12h" | "24h") => {
+                self.stores_long = true;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Whether two texts are the same JSON.
+fn is_same(expected: &str, text: &str) -> bool {
+    let read = |text| serde_json::from_str::<Value>(text).ok();
+    read(text).is_some_and(|value| Some(value) == read(expected))
+}
+
+/// Passes each member of an object, also of one that is there twice. Returns whether this is an object.
+fn each_member(text: &str, each: impl FnMut(&str, &str)) -> bool {
+    struct Each<F>(F);
+    impl<'de, F: FnMut(&str, &str)> Visitor<'de> for Each<F> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
+            while let Some((name, value)) = members.next_entry::<String, &RawValue>()? {
+                (self.0)(&name, value.get());
+            }
+            Ok(())
+        }
+    }
+    serde_json::Deserializer::from_str(text).deserialize_map(Each(each)).is_ok()
+}
+
+/// Passes each element of a list. Returns whether this is a list.
+fn each_element(text: &str, each: impl FnMut(usize, &str)) -> bool {
+    struct Each<F>(F);
+    impl<'de, F: FnMut(usize, &str)> Visitor<'de> for Each<F> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
+            let mut index = 0;
+            while let Some(value) = list.next_element::<&RawValue>()? {
+                (self.0)(index, value.get());
+                index += 1;
+            }
+            Ok(())
+        }
+    }
+    serde_json::Deserializer::from_str(text).deserialize_seq(Each(each)).is_ok()
+}
