@@ -11,6 +11,7 @@ mod blocks;
 pub mod builtin;
 mod conversation;
 mod http;
+mod media;
 pub mod openai;
 pub mod simulator;
 mod translate;

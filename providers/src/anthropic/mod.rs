@@ -9,13 +9,14 @@ mod wire;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use shared::model::catalog::ProviderConfig;
+use shared::model::catalog::{MediaUrls, ProviderConfig};
 use shared::model::keys::Keys;
 use shared::model::provider::{Endpoint, Failure, Provider, ProviderRequest, Reply};
 
 use crate::answer::to_bytes;
 use crate::conversation::{Conversation, invalid_request};
 use crate::http::{self, Http, KeyHeader, Server};
+use crate::media;
 use crate::translate::translate;
 
 const DEFAULT_URL: &str = "https://api.anthropic.com/v1";
@@ -24,11 +25,12 @@ const DEFAULT_URL: &str = "https://api.anthropic.com/v1";
 pub struct Anthropic {
     server: Server,
     http: Arc<Http>,
+    media_urls: MediaUrls,
 }
 
 impl Anthropic {
     pub(crate) fn new(config: &ProviderConfig, keys: Arc<dyn Keys>, http: Arc<Http>) -> Result<Self, String> {
-        Ok(Self { server: server(config, keys)?, http })
+        Ok(Self { server: server(config, keys)?, http, media_urls: config.media_urls.clone() })
     }
 }
 
@@ -44,6 +46,7 @@ impl Provider for Anthropic {
             let what = format!("Anthropic has no {}", call.endpoint.operation());
             return Err(Failure::Unsupported { what, param: None });
         }
+        media::check(&call.body, &self.media_urls)?;
         let conversation = Conversation::parse(&call.body)?;
         if conversation.turns.is_empty() {
             return Err(invalid_request("messages", "Anthropic needs a message of the role `user` or `assistant`"));

@@ -7,11 +7,12 @@ mod map;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use shared::model::catalog::{OutputLimit, ProviderConfig};
+use shared::model::catalog::{MediaUrls, OutputLimit, ProviderConfig};
 use shared::model::keys::Keys;
 use shared::model::provider::{Failure, Provider, ProviderRequest, Reply, Whole};
 
 use crate::http::{self, Http, KeyHeader, Server};
+use crate::media;
 use crate::translate::translate;
 
 const DEFAULT_URL: &str = "https://api.openai.com/v1";
@@ -21,11 +22,13 @@ pub struct OpenAi {
     server: Server,
     http: Arc<Http>,
     output_limit: OutputLimit,
+    media_urls: MediaUrls,
 }
 
 impl OpenAi {
     pub(crate) fn new(config: &ProviderConfig, keys: Arc<dyn Keys>, http: Arc<Http>) -> Result<Self, String> {
-        Ok(Self { server: server(config, keys)?, http, output_limit: config.output_limit })
+        let media_urls = config.media_urls.clone();
+        Ok(Self { server: server(config, keys)?, http, output_limit: config.output_limit, media_urls })
     }
 }
 
@@ -36,6 +39,7 @@ pub(crate) fn server(config: &ProviderConfig, keys: Arc<dyn Keys>) -> Result<Ser
 #[async_trait]
 impl Provider for OpenAi {
     async fn send(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
+        media::check(&call.body, &self.media_urls)?;
         let body = map::body(call, self.output_limit);
         let response = self.http.post(&self.server, call.endpoint.path(), call, body).await?;
         if call.stream {

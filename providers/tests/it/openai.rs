@@ -40,7 +40,7 @@ async fn a_whole_reply_comes_back_byte_for_byte_and_is_counted() {
     let sent = call(Endpoint::ChatCompletions, r#"{"model":"chat","messages":[]}"#, false);
     let whole = whole(provider(&toml(&server)).send(&sent).await.unwrap());
     assert_eq!(whole.body, REPLY);
-    let expected = Usage { input: 20, cached_input: 4, cache_write: 3, output: 9, reasoning: 5 };
+    let expected = Usage { input: 20, cached_input: 4, cache_write: 3, output: 9, reasoning: 5, ..Usage::default() };
     assert_eq!(whole.usage, Some(expected));
     assert_eq!(server.got().json(), json(r#"{"model":"their-model","messages":[]}"#));
 }
@@ -219,4 +219,25 @@ async fn a_refused_key_is_looked_up_again_and_the_call_goes_on() {
     let failure = failure(provider(&toml(&server)).send(&call(Endpoint::ChatCompletions, CLIENT, false)).await);
     assert!(matches!(failure, Failure::Unauthorized { .. }), "{failure}");
     assert_eq!(server.got().header("authorization"), Some("Bearer sk-newer"));
+}
+
+#[tokio::test]
+async fn a_provider_is_sent_no_urls_that_it_may_not_fetch() {
+    let server = Server::start(Answer::json(200, REPLY)).await;
+    let chat = |url: &str| {
+        let part = format!(r#"{{"type":"image_url","image_url":{{"url":"{url}"}}}}"#);
+        let body = format!(r#"{{"model":"chat","messages":[{{"role":"user","content":[{part}]}}]}}"#);
+        call(Endpoint::ChatCompletions, &body, false)
+    };
+    // A server on this machine fetches nothing unless the operator says so.
+    let local = provider(&toml(&server));
+    assert!(local.send(&chat("data:image/png;base64,AA==")).await.is_ok());
+    let refused = failure(local.send(&chat("https://images.example.com/a.png")).await);
+    assert!(matches!(&refused, Failure::Unsupported { what, .. } if what.contains("media_urls")), "{refused}");
+    let permitted = format!("{}media_urls = [\"https://images.example.com/\"]\n", toml(&server));
+    let permitted = provider(&permitted);
+    assert!(permitted.send(&chat("https://images.example.com/a.png")).await.is_ok());
+    for url in ["https://other.example.com/a.png", "http://images.example.com/a.png", "file:///etc/passwd", "a.png"] {
+        assert!(matches!(failure(permitted.send(&chat(url)).await), Failure::Unsupported { .. }), "{url}");
+    }
 }
