@@ -9,8 +9,10 @@ mod wire;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use shared::model::catalog::{MediaUrls, ProviderConfig};
 use shared::model::keys::Keys;
+use shared::model::long_work::long_work;
 use shared::model::provider::{Endpoint, Failure, Provider, ProviderRequest, Reply};
 
 use crate::answer::to_bytes;
@@ -32,6 +34,15 @@ impl Anthropic {
     pub(crate) fn new(config: &ProviderConfig, keys: Arc<dyn Keys>, http: Arc<Http>) -> Result<Self, String> {
         Ok(Self { server: server(config, keys)?, http, media_urls: config.media_urls.clone() })
     }
+
+    fn body(&self, call: &ProviderRequest) -> Result<Bytes, Failure> {
+        media::check(&call.body, &self.media_urls)?;
+        let conversation = Conversation::parse(&call.body)?;
+        if conversation.turns.is_empty() {
+            return Err(invalid_request("messages", "Anthropic needs a message of the role `user` or `assistant`"));
+        }
+        Ok(to_bytes(&map::request(call, &conversation)))
+    }
 }
 
 pub(crate) fn server(config: &ProviderConfig, keys: Arc<dyn Keys>) -> Result<Server, String> {
@@ -46,12 +57,7 @@ impl Provider for Anthropic {
             let what = format!("Anthropic has no {}", call.endpoint.operation());
             return Err(Failure::Unsupported { what, param: None });
         }
-        media::check(&call.body, &self.media_urls)?;
-        let conversation = Conversation::parse(&call.body)?;
-        if conversation.turns.is_empty() {
-            return Err(invalid_request("messages", "Anthropic needs a message of the role `user` or `assistant`"));
-        }
-        let body = to_bytes(&map::request(call, &conversation));
+        let body = long_work(call.body.bytes(), || self.body(call))?;
         let response = self.http.post(&self.server, "/messages", call, body).await?;
         let created = self.http.clock().now().seconds();
         if call.stream {

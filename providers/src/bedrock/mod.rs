@@ -19,6 +19,7 @@ use futures_util::stream::unfold;
 use shared::model::catalog::ProviderConfig;
 use shared::model::clock::Clock;
 use shared::model::id;
+use shared::model::long_work::long_work;
 use shared::model::provider::{Endpoint, Failure, Provider, ProviderRequest, Reply};
 use tokio::sync::OnceCell;
 
@@ -68,8 +69,7 @@ impl Bedrock {
     }
 
     async fn chat(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
-        let conversation = Conversation::parse(&call.body)?;
-        let request = map::request(call, &conversation)?;
+        let request = long_work(call.body.bytes(), || map::request(call, &Conversation::parse(&call.body)?))?;
         let answer = Answer { id: String::new(), created: self.clock.now().seconds(), model: call.model.clone() };
         if call.stream {
             self.converse_stream(call, request, answer).await

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use shared::model::catalog::{MediaUrls, OutputLimit, ProviderConfig};
 use shared::model::keys::Keys;
+use shared::model::long_work::long_work;
 use shared::model::provider::{Failure, Provider, ProviderRequest, Reply, Whole};
 
 use crate::http::{self, Http, KeyHeader, Server};
@@ -39,8 +40,10 @@ pub(crate) fn server(config: &ProviderConfig, keys: Arc<dyn Keys>) -> Result<Ser
 #[async_trait]
 impl Provider for OpenAi {
     async fn send(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
-        media::check(&call.body, &self.media_urls)?;
-        let body = map::body(call, self.output_limit);
+        let body = long_work(call.body.bytes(), || {
+            media::check(&call.body, &self.media_urls)?;
+            Ok(map::body(call, self.output_limit))
+        })?;
         let response = self.http.post(&self.server, call.endpoint.path(), call, body).await?;
         if call.stream {
             return Ok(Reply::Stream(translate(http::events(response), map::Chunks::default())));

@@ -11,6 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::id::Fingerprint;
+use super::long_work::long_work;
 
 /// A JSON object as it was sent: members in order, values as text.
 ///
@@ -88,8 +89,12 @@ impl Object {
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         let bytes = self.to_bytes();
+        long_work(bytes.len(), || Self::fingerprint_of(&bytes))
+    }
+
+    fn fingerprint_of(bytes: &[u8]) -> Fingerprint {
         // An object that is too deep or too large for a `Value` is compared by its text.
-        let Ok(mut value) = serde_json::from_slice::<Value>(&bytes) else { return Fingerprint::of([&*bytes]) };
+        let Ok(mut value) = serde_json::from_slice::<Value>(bytes) else { return Fingerprint::of([bytes]) };
         value.sort_all_objects();
         Fingerprint::of([value.to_string().as_bytes()])
     }

@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     const PRICE: Price =
-        Price { input: 3, cached_input: 1, cache_write: 5, cache_write_1h: 6, output: 7, reasoning: 9 };
+        Price { input: 3, cached_input: 1, cache_write: 5, cache_write_1h: 60, output: 7, reasoning: 9 };
 
     #[test]
     fn every_kind_of_token_has_its_price() {
@@ -213,7 +213,7 @@ mod tests {
             output: 3 * million,
             reasoning: million,
         };
-        assert_eq!(PRICE.cost(&usage), MicroUsd(3 * 3 + 1 + 5 + 6 + 2 * 7 + 9));
+        assert_eq!(PRICE.cost(&usage), MicroUsd(3 * 3 + 1 + 5 + 60 + 2 * 7 + 9));
     }
 
     #[test]

@@ -111,6 +111,7 @@ mod tests {
         input: 1_000_000,
         cached_input: 1_000_000,
         cache_write: 2_000_000,
+        cache_write_1h: 2_000_000,
         output: 10_000_000,
         reasoning: 10_000_000,
     });

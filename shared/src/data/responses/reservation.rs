@@ -97,7 +97,14 @@ mod tests {
             fence: 3,
             placed: PlacedReservations { project: placed(Scope::Project, 2), inner },
             bound: Bound { input: 5, output: 6 },
-            price: Some(Price { input: 1, cached_input: 2, cache_write: 3, cache_write_1h: 6, output: 4, reasoning: 5 }),
+            price: Some(Price {
+                input: 1,
+                cached_input: 2,
+                cache_write: 3,
+                cache_write_1h: 6,
+                output: 4,
+                reasoning: 5,
+            }),
         };
         let alone = PlacedReservations { inner: Vec::new(), ..full.placed.clone() };
         let bare = StoredReservation { placed: alone, price: None, ..full.clone() };
