@@ -60,6 +60,9 @@ pub(super) struct ResponseSender {
     deadline: Instant,
 }
 
+/// How long a piece may wait for its client even at the deadline: it may be the error that says that the time is over.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
 /// Chunks that may wait for a slow client.
 const WAITING_CHUNKS: usize = 64;
 
@@ -96,7 +99,8 @@ impl ResponseSender {
     /// Sends a piece of the body. A client that left, or that takes nothing until the deadline, misses it.
     pub(super) async fn send(&mut self, piece: Bytes) {
         if !piece.is_empty() && !self.sender.is_closed() {
-            let _ = tokio::time::timeout_at(self.deadline, self.sender.send(piece)).await;
+            let until = self.deadline.max(Instant::now() + LAST_WAIT);
+            let _ = tokio::time::timeout_at(until, self.sender.send(piece)).await;
         }
     }
 
@@ -127,5 +131,35 @@ impl ResponseSender {
     pub(super) async fn interrupt(&mut self, message: &str) {
         let _ = self.final_usage.set(FinalUsage { failed: true, ..FinalUsage::default() });
         self.send(sse::error(message)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_gets_the_error_at_the_deadline_although_pieces_wait_for_it() {
+        let (mut sender, answer) = ResponseSender::new(Instant::now() + Duration::from_millis(10));
+        sender.begin_stream(CallMetadata::default());
+        let mut body = answer.await.unwrap().unwrap().body;
+        for _ in 0..WAITING_CHUNKS {
+            sender.send(Bytes::from_static(b"piece")).await;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let reading = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let mut last = Bytes::new();
+            while let Some(piece) = body.recv().await {
+                last = piece;
+            }
+            last
+        };
+        let sending = async {
+            sender.interrupt("Too late.").await;
+            drop(sender);
+        };
+        let (last, ()) = tokio::join!(reading, sending);
+        assert_eq!(last, sse::error("Too late."));
     }
 }
