@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use kit::{ADMIN_KEY, Script, TestApp, send};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
+use shared::data::SWEEP_INTERVAL_MS;
 use shared::model::catalog::Catalog;
 use shared::model::money::MicroUsd;
 use shared::model::project::{Limits, Policy, Project};
@@ -113,6 +114,38 @@ async fn three_requests_per_minute_are_three() {
     app.clock.advance_ms(60_000);
     let later = send(&routers[0], "POST", PATH, &key, &[], CHAT).await;
     assert_eq!((later.status, later.header("x-ratelimit-remaining-requests")), (200, "2"));
+}
+
+#[tokio::test]
+async fn a_rate_window_ends_although_the_clock_was_set_back() {
+    let app = TestApp::new().await;
+    let limits = Limits { requests_per_minute: Some(1), ..Limits::default() };
+    let (_, key) = app.project(limits, Policy::default()).await;
+    let (warm, cold) = (app.router(), app.router());
+    let call = async |router: &axum::Router| send(router, "POST", PATH, &key, &[], CHAT).await;
+    assert_eq!(call(&warm).await.status, 200);
+    app.clock.set_back_ms(2 * 86_400_000);
+    assert_eq!(call(&warm).await.status, 200, "its window lies two days ahead");
+    let refused = call(&cold).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, "60"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_died_beside_an_open_job_is_settled_within_minutes_of_its_lease() {
+    let app = TestApp::new().await;
+    let (project, key) = app.project(budget(1.0), Policy::default()).await;
+    let router = app.router();
+    let job = r#"{"model":"priced","input":"Hello","background":true,"max_output_tokens":100}"#;
+    assert_eq!(send(&router, "POST", "/v1/responses", &key, &[], job).await.status, 200);
+    let (_, job_alone) = app.books(&project).await;
+    app.first.always(Script::slow(Duration::from_secs(3_000_000), "late", 10, 5));
+    let call = send(&router, "POST", PATH, &key, &[], CHAT);
+    assert!(tokio::time::timeout(Duration::from_secs(1), call).await.is_err());
+    for _ in 0..2 {
+        app.clock.advance_ms(SWEEP_INTERVAL_MS);
+        app.instance().sweeper().sweep().await.unwrap();
+    }
+    assert_eq!(app.books(&project).await, (CHAT_HOLD, job_alone));
 }
 
 #[tokio::test]

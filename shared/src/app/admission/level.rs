@@ -9,7 +9,7 @@ use crate::model::clock::{Clock, Timestamp};
 use crate::model::id::Fingerprint;
 use crate::model::meter::{
     Demand, Level, MAX_SHARDS, MeterKey, MeterLimits, PlacedReservation, Plan, RateStatus, Refusal, Scope, Shard,
-    Window, plan,
+    Window, is_open, plan,
 };
 use crate::model::money::MicroUsd;
 use crate::model::project::{KeyLimits, Project};
@@ -210,7 +210,7 @@ fn window_of(shards: &[Option<Shard>], shard: u8) -> Option<Timestamp> {
 fn is_misjudged(attempt: &AdmissionAttempt, window_ends: Timestamp, now: Timestamp) -> bool {
     match attempt.window {
         WindowChange::Ignore => false,
-        WindowChange::Count => window_ends <= now,
-        WindowChange::Open { .. } => window_ends > now,
+        WindowChange::Count => !is_open(window_ends, now),
+        WindowChange::Open { .. } => is_open(window_ends, now),
     }
 }

@@ -16,15 +16,12 @@ use crate::data::{Meters, SettleOutcome, StoreError, Stores};
 use crate::model::clock::Clock;
 use crate::model::error_chain::ErrorChain;
 use crate::model::id::Fingerprint;
-use crate::model::meter::{MeterKey, PlacedReservation, PlacedReservations, Scope};
+use crate::model::meter::{MeterKey, PlacedReservation, PlacedReservations, Scope, is_open};
 use crate::model::money::MicroUsd;
 use crate::model::project::{KeyLimits, Project};
 use level::{AdmittedLevel, LevelAdmission, LimitedLevel};
 pub(super) use request::{AdmissionRequest, Admitted, Levels};
 use run::RunAdmission;
-
-/// A minute, the length of a rate window.
-const WINDOW_MS: u64 = 60_000;
 
 /// Times that an admission retries after another instance changed the meter first.
 const MAX_TRIES: u32 = 12;
@@ -112,7 +109,7 @@ impl Admission {
         cost: MicroUsd,
         tokens: u64,
     ) -> Result<SettleOutcome, StoreError> {
-        let same_window = self.clock.now() < placed.window_ends;
+        let same_window = is_open(placed.window_ends, self.clock.now());
         let unused = if same_window && placed.tokens > 0 { difference(placed.tokens, tokens) } else { 0 };
         self.meters.settle(&placed.meter, &placed.reservation, cost, unused).await
     }

@@ -1,12 +1,11 @@
 //! The request of a call to the meters of its levels, and its admission.
 
-use super::WINDOW_MS;
 use crate::data::{AdmissionAttempt, RunAttempt, WindowChange};
 use crate::dialects::openai_chat::{Body, accountable, bound};
 use crate::model::catalog::{Model, Unaccountable};
 use crate::model::clock::Timestamp;
 use crate::model::meter::{
-    Demand, MeterKey, MeterLimits, PlacedReservations, RateStatus, Reservation, ReservationId, Run,
+    Demand, MeterKey, MeterLimits, PlacedReservations, RateStatus, Reservation, ReservationId, Run, WINDOW_MS, is_open,
 };
 use crate::model::money::MicroUsd;
 use crate::model::project::{KeyLimits, Limits, Project};
@@ -91,7 +90,7 @@ impl<'a> AdmissionRequest<'a> {
             max_tokens,
             window: match limits.has_rates() {
                 false => WindowChange::Ignore,
-                true if now < window_ends => WindowChange::Count,
+                true if is_open(window_ends, now) => WindowChange::Count,
                 true => WindowChange::Open { ends: now.plus_ms(WINDOW_MS) },
             },
             now,

@@ -8,12 +8,13 @@ use crate::data::error::StoreError;
 use crate::data::item::{Reader, number, text};
 use crate::data::keys;
 use crate::model::clock::Timestamp;
-use crate::model::meter::{MAX_RESERVATIONS, MeterKey, Reservation, Shard, Window};
+use crate::model::meter::{MAX_RESERVATIONS, MeterKey, Reservation, Shard, WINDOW_MS, Window};
 
-/// How often the sweeper looks at a shard with reservations, in milliseconds: the longest run of a function plus a minute.
+/// How often the sweeper looks at a shard with reservations, in milliseconds.
 ///
-/// The leases of jobs can be longer. One of them must not hide the reservation of another call that died.
-pub const SWEEP_INTERVAL_MS: u64 = 16 * 60_000;
+/// A shard has one time at which it is due: that of its first reservation. The lease of a job lasts for a day, and must not
+/// hide the reservation of a call that dies meanwhile. So such a call is settled this long after its lease, at most.
+pub const SWEEP_INTERVAL_MS: u64 = 5 * 60_000;
 
 /// The effect of an admission on the rate window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,18 +104,23 @@ fn admission_change(attempt: &AdmissionAttempt) -> Change {
         condition.push("avail >= :held");
     }
     if attempt.window != WindowChange::Ignore {
-        values.extend([(":now", number(now.0)), (":one", number(1)), (":tokens", number(attempt.tokens))]);
+        values.extend([
+            (":next", number(now.0 + 1)),
+            (":latest", number(now.latest_end(WINDOW_MS).0)),
+            (":one", number(1)),
+            (":tokens", number(attempt.tokens)),
+        ]);
     }
     match attempt.window {
         WindowChange::Ignore => {}
         WindowChange::Open { ends } => {
             update.extend(["win = :ends", "reqs = :one", "toks = :tokens"]);
-            condition.push("win <= :now");
+            condition.push("NOT win BETWEEN :next AND :latest");
             values.push((":ends", number(ends.0)));
         }
         WindowChange::Count => {
             update.extend(["reqs = reqs + :one", "toks = toks + :tokens"]);
-            condition.push("win > :now");
+            condition.push("win BETWEEN :next AND :latest");
             if let Some(max) = attempt.max_requests {
                 condition.push("reqs < :max_requests");
                 values.push((":max_requests", number(max)));

@@ -156,6 +156,15 @@ pub struct Window {
     pub tokens: u64,
 }
 
+/// A minute, the length of a rate window.
+pub const WINDOW_MS: u64 = 60_000;
+
+/// Whether a rate window with this end is open. One that was set before the clock was set back is not; see decision 28.
+#[must_use]
+pub fn is_open(ends: Timestamp, now: Timestamp) -> bool {
+    now.is_before(ends, WINDOW_MS)
+}
+
 /// One shard of a meter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shard {

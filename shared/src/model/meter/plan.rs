@@ -1,6 +1,6 @@
 //! The next step after a shard refused a call. Decided from all shards, without a table and without a clock.
 
-use super::{MAX_RESERVATIONS, MAX_SHARDS, MeterLimits, Refusal, Shard};
+use super::{MAX_RESERVATIONS, MAX_SHARDS, MeterLimits, Refusal, Shard, is_open};
 use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 
@@ -87,7 +87,7 @@ fn budget_left(shards: &[Option<Shard>], limits: &MeterLimits) -> i64 {
 }
 
 fn has_rate_room(shard: &Shard, limits: &MeterLimits, n: u8, demand: &Demand) -> bool {
-    if shard.window.ends <= demand.now {
+    if !is_open(shard.window.ends, demand.now) {
         return true;
     }
     let requests = limits.share_of_requests(n).is_none_or(|max| shard.window.requests < max);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Demand, Level, MAX_RESERVATIONS, MeterLimits, RateStatus, Shard};
+use super::{Demand, Level, MAX_RESERVATIONS, MeterLimits, RateStatus, Shard, is_open};
 use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 
@@ -92,7 +92,8 @@ impl Refusal {
 
     /// No shard has room in its rate window.
     pub(super) fn rate(shards: &[Option<Shard>], limits: &MeterLimits, demand: &Demand) -> Self {
-        let open = || shards.iter().flatten().map(|shard| shard.window).filter(|window| window.ends > demand.now);
+        let open =
+            || shards.iter().flatten().map(|shard| shard.window).filter(|window| is_open(window.ends, demand.now));
         let wait = open().map(|window| demand.now.until(window.ends)).min().unwrap_or(0);
         let (requests, tokens) = open().fold((0, 0), |(r, t), window| (r + window.requests, t + window.tokens));
         let begun = |limit| Limit::Requests { counted: Counted::PerMinute, limit, used: requests };
