@@ -15,7 +15,7 @@ use crate::data::{DUE_SHARDS, Due, DueIndex, LONGEST_DUE_MS, Meters, SWEEP_INTER
 use crate::model::catalog::ModelKind;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error_chain::ErrorChain;
-use crate::model::meter::{MeterKey, Reservation};
+use crate::model::meter::{MeterKey, Reservation, Scope, short_name};
 use crate::model::money::MicroUsd;
 use crate::model::usage::Operation;
 
@@ -105,11 +105,17 @@ impl Sweeper {
         let models = self.models.known();
         let (expired, running): (Vec<Reservation>, Vec<Reservation>) =
             shard.reservations.into_iter().partition(|reservation| !is_leased(reservation, now));
-        for reservation in &expired {
+        for mut reservation in expired {
+            let mut models = models.catalog.models().iter();
             // The model may have been removed from the catalog since.
-            let kind = models.catalog.model(&reservation.model).map_or(ModelKind::Chat, |model| model.kind);
-            let operation = Operation::of(kind);
-            if self.ledger.settle_expired(meter, reservation, operation).await? == SettleOutcome::Settled {
+            let model = models.find(|model| short_name(&model.name) == reservation.model);
+            let operation = Operation::of(model.map_or(ModelKind::Chat, |model| model.kind));
+            if let Some(model) = model {
+                reservation.model.clone_from(&model.name);
+            }
+            let outcome = self.ledger.settle_expired(meter, &reservation, operation).await?;
+            // The other levels of a call hold the same money.
+            if outcome == SettleOutcome::Settled && meter.scope == Scope::Project {
                 report.reservations_settled += 1;
                 report.charged += reservation.amount;
             }

@@ -8,7 +8,7 @@ use crate::data::error::StoreError;
 use crate::data::item::{Reader, number, text};
 use crate::data::keys;
 use crate::model::clock::Timestamp;
-use crate::model::meter::{MAX_RESERVATIONS, MeterKey, Reservation, Shard, WINDOW_MS, Window};
+use crate::model::meter::{MAX_RESERVATIONS, MeterKey, Reservation, Shard, WINDOW_MS, Window, short_name};
 
 /// How often the sweeper looks at a shard with reservations, in milliseconds.
 ///
@@ -73,7 +73,7 @@ impl Meters {
 
 /// The value of a reservation in `holds`.
 pub(super) fn hold_text(reservation: &Reservation) -> String {
-    format!("{} {}", reservation.amount.0, reservation.model)
+    format!("{} {}", reservation.amount.0, short_name(&reservation.model))
 }
 
 /// When the sweeper looks for a reservation, in Unix milliseconds.

@@ -12,8 +12,11 @@ mod run;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use super::clock::Timestamp;
 use super::id;
+use super::id::Fingerprint;
 use super::money::MicroUsd;
 pub use limits::MeterLimits;
 pub use plan::{Demand, Plan, ShardChange, plan};
@@ -121,7 +124,22 @@ impl ReservationId {
 pub struct Reservation {
     pub id: ReservationId,
     pub amount: MicroUsd,
+    /// In a meter that was read: the [`short_name`].
     pub model: String,
+}
+
+/// A longer name of a model is cut in a meter: a shard must have room for [`MAX_RESERVATIONS`], whatever models are called.
+const MAX_MODEL_NAME: usize = 40;
+
+/// The name of a model as a meter keeps it. A long name is cut and gets a part of its hash, so that no two are equal.
+#[must_use]
+pub fn short_name(model: &str) -> Cow<'_, str> {
+    if model.len() <= MAX_MODEL_NAME {
+        return model.into();
+    }
+    let kept = model.floor_char_boundary(MAX_MODEL_NAME - 13);
+    let hash = Fingerprint::of([model.as_bytes()]);
+    format!("{}~{}", &model[..kept], &hash.as_str()[..12]).into()
 }
 
 /// A reservation with the shard that holds it: all that its settlement needs.

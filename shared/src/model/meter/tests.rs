@@ -39,6 +39,14 @@ fn meter(revision: i64, avails: &[i64], limit: Option<u64>) -> Vec<Option<Shard>
     shards
 }
 
+#[test]
+fn the_names_of_models_are_short_and_differ() {
+    let long = ["x".repeat(200), format!("{}y", "x".repeat(199)), "é".repeat(100)];
+    let short: std::collections::BTreeSet<_> = long.iter().map(|name| short_name(name)).collect();
+    assert!(short.len() == 3 && short.iter().all(|name| name.len() <= 40), "{short:?}");
+    assert_eq!(short_name("gpt-5-mini"), "gpt-5-mini");
+}
+
 /// Carries changes out as the table would. `None` if a condition does not hold.
 fn apply(shards: &mut [Option<Shard>], changes: &[ShardChange]) -> Option<()> {
     for step in changes {
