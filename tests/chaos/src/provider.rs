@@ -74,7 +74,8 @@ impl SimulatedProvider {
         let body = String::from_utf8_lossy(&call.body.to_bytes()).into_owned();
         let usage = draw_usage(call, &body, &mut rng);
         let record = Record::new(&self.sim, observe(call, &body, &usage));
-        let after = Duration::from_millis(rng.random_range(20..1_600));
+        // The first event comes after both, within the two seconds that the models file allows: a late answer is a failure.
+        let after = Duration::from_millis(rng.random_range(20..1_050));
         let text = draw_text(tenant_of(call).0, &mut rng);
         let gap = Duration::from_millis(rng.random_range(1..900));
         if let Some(fault) = fault {

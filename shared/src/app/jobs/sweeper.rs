@@ -11,7 +11,7 @@ use crate::app::ledger::Ledger;
 use crate::app::models::Models;
 use crate::app::telemetry::{self, TelemetryEvent};
 use crate::app::webhooks::Deliverer;
-use crate::data::{DUE_SHARDS, Due, DueIndex, LONGEST_DUE_MS, Meters, SWEEP_INTERVAL_MS, SettleOutcome};
+use crate::data::{DUE_SHARDS, Due, DueIndex, Meters, SWEEP_INTERVAL_MS, SettleOutcome};
 use crate::model::catalog::ModelKind;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error_chain::ErrorChain;
@@ -104,7 +104,7 @@ impl Sweeper {
         let Some(shard) = self.meters.shard(meter).await? else { return Ok(()) };
         let models = self.models.known();
         let (expired, running): (Vec<Reservation>, Vec<Reservation>) =
-            shard.reservations.into_iter().partition(|reservation| !is_leased(reservation, now));
+            shard.reservations.into_iter().partition(|reservation| reservation.id.lease_until() <= now);
         for mut reservation in expired {
             let mut models = models.catalog.models().iter();
             // The model may have been removed from the catalog since.
@@ -124,9 +124,4 @@ impl Sweeper {
         let next = next.map(|next| next.min(now.plus_ms(SWEEP_INTERVAL_MS)));
         Ok(self.meters.set_due(meter, next).await?)
     }
-}
-
-/// Whether a reservation's call may still run. A lease beyond the longest was set before the clock was set back.
-fn is_leased(reservation: &Reservation, now: Timestamp) -> bool {
-    now.is_before(reservation.id.lease_until(), LONGEST_DUE_MS)
 }
