@@ -35,10 +35,6 @@ impl Invariant for Levels {
         "levels"
     }
 
-    fn interval_seconds(&self) -> u64 {
-        1
-    }
-
     /// Checks only if a meter was written since the last check.
     async fn at_any_time(&mut self, deployment: &Arc<Deployment>) -> CheckResult {
         let writes = deployment.sim.meter_writes.load(Ordering::SeqCst);
