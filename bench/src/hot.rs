@@ -63,8 +63,12 @@ async fn measure_meter(open: usize) -> Result<usize, Failure> {
     let app = TestApp::builder().clock(Clock::system()).build().await;
     app.first.always(Script::Hang);
     // The budget is so small that the meter has one shard, and large enough for all calls.
-    let limits =
-        Limits { budget: Some(MicroUsd(1_000 * open as u64)), requests_per_minute: Some(10_000), ..Limits::default() };
+    let limits = Limits {
+        budget: Some(MicroUsd(1_000 * open as u64)),
+        requests_per_minute: Some(10_000),
+        concurrent_requests: Some(50_000),
+        ..Limits::default()
+    };
     let (_, key) = app.project(limits, Policy::default()).await;
     let instance = app.instance();
     let router = router_of(&instance);

@@ -77,6 +77,7 @@ fn catalog(provider: &str) -> String {
 const LIMITS: Limits = Limits {
     requests_per_minute: Some(10_000_000),
     tokens_per_minute: Some(100_000_000_000),
+    concurrent_requests: Some(50_000),
     budget: Some(MicroUsd(1_000_000_000_000)),
 };
 

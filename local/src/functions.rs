@@ -58,7 +58,14 @@ fn admin(components: &Components) -> Router {
 }
 
 fn responses(components: &Components) -> Router {
-    responses::router(components.auth(), components.responses(), components.conversations(), components.clock().clone())
+    let responses = components.responses();
+    responses::router(
+        components.auth(),
+        Arc::clone(&responses),
+        components.conversations(),
+        components.quotes(responses),
+        components.clock().clone(),
+    )
 }
 
 fn respond(components: &Components) -> Worker {

@@ -18,9 +18,14 @@ pub(crate) async fn provision_trial(
         name: name.to_owned(),
         created_at: clock.now().seconds(),
         archived_at: None,
-        limits: Limits { requests_per_minute: Some(60_000), tokens_per_minute: Some(60_000_000), budget: None },
+        limits: Limits {
+            requests_per_minute: Some(60_000),
+            tokens_per_minute: Some(60_000_000),
+            concurrent_requests: Some(10_000),
+            budget: None,
+        },
         revision: 1,
-        policy: Policy::default(),
+        policy: Policy { concurrent_jobs: Some(500), ..Policy::default() },
     };
     provision_project(stores, &project).await?;
     provision_key(stores, clock, key, name).await

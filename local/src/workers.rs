@@ -10,6 +10,7 @@ use shared::app::Components;
 use shared::edge::Telemetry;
 use shared::edge::worker::{SqsBatchResponse, SqsEvent, SqsMessage};
 use shared::model::clock::Clock;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -18,8 +19,9 @@ use crate::functions::{FUNCTIONS, Function, Worker};
 
 /// The most messages of a batch.
 const BATCH: usize = 10;
-/// The most batches of a queue that run at the same time. More than one, so that a slow job does not delay the others.
-const MAX_BATCHES: usize = 50;
+/// The most messages of a queue that are worked on at the same time. Messages that come one by one make batches of one, and
+/// each may take minutes.
+const MAX_MESSAGES: usize = 500;
 /// The time that a worker has for a batch: the longest that Lambda allows.
 const WORKER_TIMEOUT: Duration = Duration::from_secs(900);
 const TIMER_PERIOD: Duration = Duration::from_secs(60);
@@ -87,16 +89,21 @@ async fn feed(
     clock: &Clock,
     stopping: &CancellationToken,
 ) -> Result<(), Refusal> {
-    let mut batches = JoinSet::new();
+    let (mut batches, room) = (JoinSet::new(), Arc::new(Semaphore::new(MAX_MESSAGES)));
     loop {
         tokio::select! {
             () = stopping.cancelled() => break,
             Some(_) = batches.join_next() => {}
-            waited = sqs.wait_for_message(queue), if batches.len() < MAX_BATCHES => {
+            waited = sqs.wait_for_message(queue), if room.available_permits() > 0 => {
                 waited?;
-                let received = sqs.receive(queue, BATCH)?;
+                let received = sqs.receive(queue, BATCH.min(room.available_permits()))?;
+                let taken = Arc::clone(&room).try_acquire_many_owned(u32::try_from(received.len()).unwrap_or(u32::MAX));
                 if !received.is_empty() {
-                    batches.spawn(run_batch(sqs.clone(), queue, received, Arc::clone(worker), clock.clone()));
+                    let batch = run_batch(sqs.clone(), queue, received, Arc::clone(worker), clock.clone());
+                    batches.spawn(async move {
+                        batch.await;
+                        drop(taken);
+                    });
                 }
             }
         }

@@ -15,7 +15,7 @@ use shared::model::project::{Limits, Policy, Project};
 use crate::{CHAT, CHAT_COST, CHAT_HOLD, PATH, STREAM, budget, seed, whole_hold};
 
 fn micro(amount: u64) -> Limits {
-    Limits { budget: Some(MicroUsd(amount)), ..Limits::default() }
+    Limits { budget: Some(MicroUsd(amount)), concurrent_requests: Some(5_000), ..Limits::default() }
 }
 
 /// 1,000 concurrent calls that each use exactly what they hold, on a budget for 100.

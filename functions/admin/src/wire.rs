@@ -17,6 +17,8 @@ pub(crate) struct LimitsBody {
     #[serde(default)]
     tokens_per_minute: Patch<u64>,
     #[serde(default)]
+    concurrent_requests: Patch<u64>,
+    #[serde(default)]
     budget_usd_per_month: Patch<f64>,
 }
 
@@ -36,6 +38,8 @@ pub(crate) struct PolicyBody {
     run_budget_usd: Patch<f64>,
     #[serde(default)]
     run_lifetime_seconds: Patch<u64>,
+    #[serde(default)]
+    concurrent_jobs: Patch<u64>,
 }
 
 /// Checks `limits`.
@@ -51,6 +55,9 @@ pub(crate) fn parse_limits(body: Patch<LimitsBody>) -> Result<LimitsPatch, Inval
     Ok(LimitsPatch {
         requests_per_minute: body.requests_per_minute.try_map(|n| check_requests("limits.requests_per_minute", n))?,
         tokens_per_minute: body.tokens_per_minute.try_map(|n| check_tokens("limits.tokens_per_minute", n))?,
+        concurrent_requests: body
+            .concurrent_requests
+            .try_map(|n| require_within("limits.concurrent_requests", n, MAX_CONCURRENT_REQUESTS))?,
         budget: body.budget_usd_per_month.try_map(|dollars| parse_dollars("limits.budget_usd_per_month", dollars))?,
     })
 }
@@ -77,12 +84,18 @@ pub(crate) fn parse_policy(body: Patch<PolicyBody>) -> Result<PolicyPatch, Inval
         run_lifetime_seconds: body
             .run_lifetime_seconds
             .try_map(|n| require_within("policy.run_lifetime_seconds", n, MAX_RUN_LIFETIME_SECONDS))?,
+        concurrent_jobs: body
+            .concurrent_jobs
+            .try_map(|n| require_within("policy.concurrent_jobs", n, MAX_CONCURRENT_JOBS))?,
     })
 }
 
 const MAX_REQUESTS_PER_MINUTE: u64 = 1_000_000_000;
+const MAX_CONCURRENT_REQUESTS: u64 = 50_000;
 const MAX_TOKENS_PER_MINUTE: u64 = 1_000_000_000_000;
 const MAX_OUTPUT_TOKENS: u64 = 100_000_000;
+/// An item of the table has room for this many slots.
+const MAX_CONCURRENT_JOBS: u64 = 2_000;
 /// A year.
 const MAX_RUN_LIFETIME_SECONDS: u64 = 366 * 86_400;
 
@@ -130,10 +143,13 @@ mod tests {
 
     #[test]
     fn refuses_limits_outside_of_their_ranges() {
-        let patch = read(r#"{"requests_per_minute":1,"tokens_per_minute":1000000000000,"budget_usd_per_month":0.1}"#);
+        let patch = read(
+            r#"{"requests_per_minute":1,"tokens_per_minute":1000000000000,"concurrent_requests":50000,"budget_usd_per_month":0.1}"#,
+        );
         let expected = LimitsPatch {
             requests_per_minute: Patch::Set(1),
             tokens_per_minute: Patch::Set(1_000_000_000_000),
+            concurrent_requests: Patch::Set(50_000),
             budget: Patch::Set(MicroUsd(100_000)),
         };
         assert_eq!(patch, Ok(expected));
@@ -142,6 +158,8 @@ mod tests {
             ("requests_per_minute", "1000000001"),
             ("tokens_per_minute", "0"),
             ("tokens_per_minute", "1000000000001"),
+            ("concurrent_requests", "0"),
+            ("concurrent_requests", "50001"),
             ("budget_usd_per_month", "-0.01"),
             ("budget_usd_per_month", "1e10"),
         ] {
@@ -158,6 +176,8 @@ mod tests {
             r#"{"run_header":"X Session"}"#,
             r#"{"run_budget_usd":-1.0}"#,
             r#"{"run_lifetime_seconds":0}"#,
+            r#"{"concurrent_jobs":0}"#,
+            r#"{"concurrent_jobs":2001}"#,
         ] {
             assert!(parse_policy(Patch::Set(serde_json::from_str(body).unwrap())).is_err(), "{body}");
         }

@@ -1,6 +1,7 @@
 //! The Responses API: `/v1/responses` and `/v1/conversations`.
 
 mod conversations;
+mod quote;
 mod tokens;
 
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use shared::app::{Auth, Conversations, ResponseRequest, Responses};
+use shared::app::{Auth, Conversations, Quotes, ResponseRequest, Responses};
 use shared::dialects::openai_responses::{CreateResponse, Item, ListQuery, check_include, list};
 use shared::edge::{
     Copies, HeldTags, Params, Path, Rejection, SentBody, call_options, function_ends, json_or_unchanged, read_body,
@@ -28,13 +29,21 @@ struct ResponsesApi {
     auth: Arc<Auth>,
     responses: Arc<Responses>,
     conversations: Arc<Conversations>,
+    quotes: Arc<Quotes>,
     clock: Clock,
 }
 
 /// The routes of this function.
-pub fn router(auth: Arc<Auth>, responses: Arc<Responses>, conversations: Arc<Conversations>, clock: Clock) -> Router {
+pub fn router(
+    auth: Arc<Auth>,
+    responses: Arc<Responses>,
+    conversations: Arc<Conversations>,
+    quotes: Arc<Quotes>,
+    clock: Clock,
+) -> Router {
     Router::new()
         .route("/v1/responses", post(create))
+        .route("/v1/quote", post(quote::quote))
         .route("/v1/responses/input_tokens", post(count_input_tokens))
         .route("/v1/responses/{id}", get(retrieve).delete(delete))
         .route("/v1/responses/{id}/cancel", post(cancel))
@@ -49,7 +58,7 @@ pub fn router(auth: Arc<Auth>, responses: Arc<Responses>, conversations: Arc<Con
             "/v1/conversations/{id}/items/{item_id}",
             get(conversations::retrieve_item).delete(conversations::delete_item),
         )
-        .with_state(ResponsesApi { auth, responses, conversations, clock })
+        .with_state(ResponsesApi { auth, responses, conversations, quotes, clock })
 }
 
 async fn create(

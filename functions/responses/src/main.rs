@@ -1,5 +1,7 @@
 //! Entry point on Lambda. It only connects the parts; the library has everything that tests can reach.
 
+use std::sync::Arc;
+
 use shared::edge::{self, config::Config, connect::Connect, lambda};
 
 #[tokio::main(flavor = "current_thread")]
@@ -12,10 +14,12 @@ async fn main() -> Result<(), lambda_http::Error> {
         .providers(providers::connect, providers::builtin::bedrock)
         .await
         .components();
+    let responses = components.responses();
     let router = responses::router(
         components.auth(),
-        components.responses(),
+        Arc::clone(&responses),
         components.conversations(),
+        components.quotes(responses),
         components.clock().clone(),
     );
     let served = lambda::run(router, &config, telemetry).await;

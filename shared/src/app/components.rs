@@ -10,12 +10,16 @@ use super::calls::Calls;
 use super::conversations::Conversations;
 use super::dispatch::{Dispatcher, TargetStates};
 use super::idempotency::Idempotency;
-use super::jobs::{Canceller, Eraser, Finalizer, JobAdmin, ProjectWorker, Recovery, ResponseWorker, Sweeper};
+use super::jobs::{
+    Canceller, Eraser, Finalizer, JobAdmin, ProjectWorker, Recovery, RequestMemory, ResponseWorker, Sweeper,
+};
 use super::ledger::Ledger;
 use super::models::{Models, ServedModels};
 use super::pipeline::Pipeline;
 use super::projects::{Projects, ServiceAccounts};
+use super::quotes::Quotes;
 use super::responses::{Acceptor, Follower, Foreground, Responses};
+use super::slots::Slots;
 use super::tasks::Tasks;
 use super::usage::UsageReports;
 use super::webhooks::{Announcer, Deliverer, Webhooks};
@@ -141,6 +145,12 @@ impl Components {
         })
     }
 
+    /// Quotes of calls, also of those that `responses` makes.
+    pub fn quotes(&self, responses: Arc<Responses>) -> Arc<Quotes> {
+        let admission = Arc::clone(&self.parts.admission);
+        Arc::new(Quotes::new(responses, self.models(), admission, self.clock().clone()))
+    }
+
     pub fn conversations(&self) -> Arc<Conversations> {
         self.parts.conversations()
     }
@@ -156,6 +166,8 @@ impl Components {
             dispatcher: self.parts.dispatcher(),
             finalizer: self.parts.finalizer(),
             queues: self.parts.queues(),
+            slots: self.parts.slots(),
+            memory: RequestMemory::new(),
             clock: self.clock().clone(),
         })
     }
@@ -240,6 +252,7 @@ impl Parts {
             idempotency: Idempotency::new(self.stores.idempotency(), self.clock.clone()),
             cache: ResponseCache::new(self.stores.cache(), self.clock.clone()),
             dispatcher: self.dispatcher(),
+            slots: self.slots(),
             tasks: self.tasks.clone(),
         })
     }
@@ -267,6 +280,10 @@ impl Parts {
     fn canceller(&self) -> Arc<Canceller> {
         let (jobs, finalizer, clock) = (self.stores.jobs(), self.finalizer(), self.clock.clone());
         Arc::new(Canceller { jobs, finalizer, clock })
+    }
+
+    fn slots(&self) -> Slots {
+        Slots::new(self.stores.slots(), self.clock.clone())
     }
 
     fn queues(&self) -> WorkerQueues {

@@ -168,7 +168,7 @@ mod tests {
             redacted_value: "sk-weir-...abcd".into(),
             created_at: 7,
             service_account_id: "svc_acct_1".into(),
-            limits: Limits { requests_per_minute: Some(3), tokens_per_minute: None, budget: Some(MicroUsd(5)) },
+            limits: Limits { requests_per_minute: Some(3), budget: Some(MicroUsd(5)), ..Limits::default() },
             revision: 2,
         };
         assert_eq!(read_key(&key_item(keys::api_key("1"), &key)).unwrap(), key);

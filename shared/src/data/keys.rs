@@ -7,6 +7,7 @@ use super::item::{Item, insert, text};
 use super::project_work::WorkKey;
 use crate::model::message::{DeliveryKey, ResponseKey};
 use crate::model::meter::{MeterKey, Scope};
+use crate::model::slot::SlotKind;
 use crate::model::usage::{Operation, UsageKey};
 
 /// A primary key.
@@ -106,6 +107,11 @@ pub(super) fn meter(MeterKey { project_id, scope, period, shard }: &MeterKey) ->
         Scope::Run(hash) => format!("RUN#{hash}#"),
     };
     key(format!("{METER_PREFIX}{project_id}#{scope}{shard}"), period)
+}
+
+/// `pk = SLOTS#<project>`, `sk = <kind>`: what a project has open at the same time.
+pub(super) fn slots(project_id: &str, kind: SlotKind) -> Key {
+    key(format!("SLOTS#{project_id}"), kind.name())
 }
 
 /// Reads the key of a shard. Returns `None` for other items.

@@ -22,6 +22,7 @@ mod project_work;
 mod projects;
 mod queues;
 mod responses;
+mod slots;
 mod table;
 mod usage_counters;
 mod webhook_endpoints;
@@ -51,6 +52,7 @@ pub use responses::{
     CancelOutcome, CommitOutcome, Erasure, EventReader, JobPage, JobRecords, KeyCompletion, NewResponse, RequeueReason,
     ResponseEnd, ResponseRecord, ResponseRecords, StoredReservation, StoredResponse,
 };
+pub use slots::{SlotRecords, TakeOutcome};
 pub use table::Table;
 pub use usage_counters::UsageCounters;
 pub use webhook_endpoints::EndpointRecords;
@@ -110,6 +112,11 @@ impl Stores {
     #[must_use]
     pub fn breakers(&self) -> BreakerRecords {
         BreakerRecords(self.table.clone())
+    }
+
+    #[must_use]
+    pub fn slots(&self) -> SlotRecords {
+        SlotRecords(self.table.clone())
     }
 
     #[must_use]

@@ -74,10 +74,11 @@ fn to_item(project: &Project) -> Item {
 
 /// Writes limits into an item; a limit that is not set has no attribute.
 pub(super) fn insert_limits(item: &mut Item, limits: &Limits) {
-    let Limits { requests_per_minute, tokens_per_minute, budget } = limits;
+    let Limits { requests_per_minute, tokens_per_minute, concurrent_requests, budget } = limits;
     let optional = [
         ("requests_per_minute", *requests_per_minute),
         ("tokens_per_minute", *tokens_per_minute),
+        ("concurrent_requests", *concurrent_requests),
         ("budget", budget.map(|budget| budget.0)),
     ];
     insert_present(item, optional.map(|(name, value)| (name, value.map(number))));
@@ -88,6 +89,7 @@ pub(super) fn read_limits(reader: &Reader) -> Result<Limits, StoreError> {
     Ok(Limits {
         requests_per_minute: reader.maybe_number("requests_per_minute")?,
         tokens_per_minute: reader.maybe_number("tokens_per_minute")?,
+        concurrent_requests: reader.maybe_number("concurrent_requests")?,
         budget: reader.maybe_number("budget")?.map(MicroUsd),
     })
 }
@@ -116,7 +118,12 @@ mod tests {
             name: "Team".into(),
             created_at: 7,
             archived_at: Some(9),
-            limits: Limits { requests_per_minute: Some(3), tokens_per_minute: Some(4), budget: Some(MicroUsd(5)) },
+            limits: Limits {
+                requests_per_minute: Some(3),
+                tokens_per_minute: Some(4),
+                concurrent_requests: Some(6),
+                budget: Some(MicroUsd(5)),
+            },
             revision: 2,
             policy: Policy { dedupe_retries: true, ..Policy::default() },
         }

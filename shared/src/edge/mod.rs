@@ -30,7 +30,7 @@ pub use cors::{AllowedOrigins, OriginError};
 pub use input::{Input, Path, SentBody, read_body};
 pub use list::{List, cursor};
 pub use params::Params;
-pub use reject::{Rejection, render};
+pub use reject::{Rejection, refusal_code, render};
 pub use stack::stack;
 pub use sweep::log_sweep;
 pub use telemetry::Telemetry;

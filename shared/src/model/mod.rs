@@ -23,6 +23,7 @@ pub mod retry_after;
 pub mod rng;
 pub mod secret;
 pub mod shortage;
+pub mod slot;
 pub mod tokens;
 pub mod usage;
 pub mod webhook;

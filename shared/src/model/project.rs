@@ -51,10 +51,16 @@ impl From<Name> for String {
 pub struct Limits {
     pub requests_per_minute: Option<u64>,
     pub tokens_per_minute: Option<u64>,
+    /// Calls that are open at the same time. A project without this limit has [`DEFAULT_CONCURRENT_REQUESTS`].
+    pub concurrent_requests: Option<u64>,
     /// Per calendar month in UTC.
     #[serde(rename = "budget_usd_per_month")]
     pub budget: Option<MicroUsd>,
 }
+
+/// The calls of a project that are open at the same time, if its limits name no other number. A Lambda function serves each
+/// open call with an instance of its own, and an AWS account has 1,000 of them at first.
+pub const DEFAULT_CONCURRENT_REQUESTS: u64 = 250;
 
 /// The settings for a project's requests.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,7 +78,12 @@ pub struct Policy {
     pub run_budget_usd: Option<MicroUsd>,
     /// How long after its first call a run ends.
     pub run_lifetime_seconds: Option<u64>,
+    /// The background responses that workers make at the same time. The others wait. `None`: [`DEFAULT_CONCURRENT_JOBS`].
+    pub concurrent_jobs: Option<u64>,
 }
+
+/// The background responses of a project that workers make at the same time, if its policy names no other number.
+pub const DEFAULT_CONCURRENT_JOBS: u64 = 10;
 
 /// The largest `cache_ttl_seconds`. The deployed bucket deletes bodies after 32 days, see `template.yaml`.
 pub const MAX_CACHE_TTL_SECONDS: u64 = 30 * 86_400;
@@ -123,6 +134,20 @@ pub struct ApiKey {
     pub limits: Limits,
     /// The number of changes of the limits. A meter stores the revision that it was filled for.
     pub revision: u64,
+}
+
+impl Project {
+    /// The followers of the project at the same time: as many as its calls.
+    #[must_use]
+    pub fn concurrent_followers(&self) -> u64 {
+        self.limits.concurrent_requests.unwrap_or(DEFAULT_CONCURRENT_REQUESTS)
+    }
+
+    /// The background responses of the project that workers make at the same time.
+    #[must_use]
+    pub fn concurrent_jobs(&self) -> u64 {
+        self.policy.concurrent_jobs.unwrap_or(DEFAULT_CONCURRENT_JOBS)
+    }
 }
 
 impl ApiKey {

@@ -17,6 +17,7 @@ pub struct ProjectPatch {
 pub struct LimitsPatch {
     pub requests_per_minute: Patch<u64>,
     pub tokens_per_minute: Patch<u64>,
+    pub concurrent_requests: Patch<u64>,
     pub budget: Patch<MicroUsd>,
 }
 
@@ -29,6 +30,7 @@ pub struct PolicyPatch {
     pub run_header: Patch<String>,
     pub run_budget_usd: Patch<MicroUsd>,
     pub run_lifetime_seconds: Patch<u64>,
+    pub concurrent_jobs: Patch<u64>,
 }
 
 impl ProjectPatch {
@@ -46,7 +48,12 @@ impl LimitsPatch {
     /// Returns the patch that removes all limits.
     #[must_use]
     pub fn clear() -> Self {
-        Self { requests_per_minute: Patch::Clear, tokens_per_minute: Patch::Clear, budget: Patch::Clear }
+        Self {
+            requests_per_minute: Patch::Clear,
+            tokens_per_minute: Patch::Clear,
+            concurrent_requests: Patch::Clear,
+            budget: Patch::Clear,
+        }
     }
 
     /// Returns the limits after the change.
@@ -55,6 +62,7 @@ impl LimitsPatch {
         Limits {
             requests_per_minute: self.requests_per_minute.apply(before.requests_per_minute),
             tokens_per_minute: self.tokens_per_minute.apply(before.tokens_per_minute),
+            concurrent_requests: self.concurrent_requests.apply(before.concurrent_requests),
             budget: self.budget.apply(before.budget),
         }
     }
@@ -71,6 +79,7 @@ impl PolicyPatch {
             run_header: Patch::Clear,
             run_budget_usd: Patch::Clear,
             run_lifetime_seconds: Patch::Clear,
+            concurrent_jobs: Patch::Clear,
         }
     }
 
@@ -84,6 +93,7 @@ impl PolicyPatch {
             run_header: self.run_header.clone().apply(before.run_header.clone()),
             run_budget_usd: self.run_budget_usd.apply(before.run_budget_usd),
             run_lifetime_seconds: self.run_lifetime_seconds.apply(before.run_lifetime_seconds),
+            concurrent_jobs: self.concurrent_jobs.apply(before.concurrent_jobs),
         }
     }
 }
@@ -94,10 +104,24 @@ mod tests {
 
     #[test]
     fn changes_only_the_named_limits() {
-        let before = Limits { requests_per_minute: Some(1), tokens_per_minute: Some(2), budget: Some(MicroUsd(3)) };
-        let patch =
-            LimitsPatch { requests_per_minute: Patch::Clear, tokens_per_minute: Patch::Set(9), budget: Patch::Keep };
-        let after = Limits { requests_per_minute: None, tokens_per_minute: Some(9), budget: Some(MicroUsd(3)) };
+        let before = Limits {
+            requests_per_minute: Some(1),
+            tokens_per_minute: Some(2),
+            concurrent_requests: Some(3),
+            budget: Some(MicroUsd(4)),
+        };
+        let patch = LimitsPatch {
+            requests_per_minute: Patch::Clear,
+            tokens_per_minute: Patch::Set(9),
+            concurrent_requests: Patch::Set(8),
+            budget: Patch::Keep,
+        };
+        let after = Limits {
+            requests_per_minute: None,
+            tokens_per_minute: Some(9),
+            concurrent_requests: Some(8),
+            budget: Some(MicroUsd(4)),
+        };
         assert_eq!(patch.apply(before), after);
         assert_eq!(LimitsPatch::clear().apply(before), Limits::default());
     }
@@ -111,6 +135,7 @@ mod tests {
             run_header: Some("x-session".into()),
             run_budget_usd: Some(MicroUsd(5)),
             run_lifetime_seconds: Some(60),
+            concurrent_jobs: Some(5),
         };
         assert_eq!(PolicyPatch::default().apply(&before), before);
         assert_eq!(PolicyPatch::clear().apply(&before), Policy::default());

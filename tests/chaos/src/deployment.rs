@@ -107,6 +107,7 @@ impl Deployment {
                 default_max_output_tokens: rng.random_bool(0.5).then_some(120),
                 dedupe_retries: rng.random_bool(0.3),
                 cache_ttl_seconds: rng.random_bool(0.5).then_some(600),
+                concurrent_jobs: rng.random_bool(0.4).then(|| rng.random_range(1..4)),
                 run_budget_usd: Some(MicroUsd(rng.random_range(500..4_000) * prompt::PRICE)),
                 ..Policy::default()
             },
@@ -160,6 +161,7 @@ fn draw_limits(rng: &mut StdRng) -> Limits {
     Limits {
         requests_per_minute: rng.random_bool(0.2).then(|| rng.random_range(5..30)),
         tokens_per_minute: rng.random_bool(0.2).then(|| rng.random_range(2_000..10_000)),
+        concurrent_requests: rng.random_bool(0.2).then(|| rng.random_range(1..6)),
         budget: match rng.random_range(0..10) {
             0 => None,
             1 => Some(MicroUsd(2_000_000 * prompt::PRICE)),

@@ -9,6 +9,7 @@ use shared::model::clock::Timestamp;
 use shared::model::message::ResponseKey;
 use shared::model::meter::{MeterKey, Shard};
 use shared::model::project::{ApiKey, Project};
+use shared::model::slot::SlotKind;
 use shared::model::usage::UsageKey;
 use shared::model::webhook::Delivery;
 
@@ -70,6 +71,12 @@ impl Inspector {
     pub(crate) async fn counted_cost(&self, project_id: &str, counts: impl Fn(&UsageKey) -> bool) -> Read<u64> {
         let counters = self.stores.usage_counters().read(project_id, "2026", "2027").await.map_err(text)?;
         Ok(counters.iter().filter(|(key, _)| counts(key)).map(|(_, count)| count.cost.0).sum())
+    }
+
+    /// The slots of a kind that are taken.
+    pub(crate) async fn slots(&self, project_id: &str, kind: SlotKind) -> Read<u64> {
+        let taken = self.stores.slots().taken(project_id, kind).await.map_err(text)?;
+        Ok(taken.len() as u64)
     }
 
     pub(crate) async fn response(&self, key: &ResponseKey) -> Read<Option<ResponseRecord>> {

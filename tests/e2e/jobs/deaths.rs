@@ -5,10 +5,14 @@ use std::time::Duration;
 use kit::{Fault, Script};
 use serde_json::json;
 use shared::data::{Due, Queue};
+use shared::model::message::ResponseKey;
 
 use super::project::{COST, Jobs, RESPONSES, background};
 
 const TEXT: &str = "one two three four five six";
+
+/// What an answer of `TEXT` costs: 10 input tokens at 1 micro-dollar, 5 output tokens at 2.
+const PAID: u64 = 20;
 
 /// What an attempt of `TEXT` costs if it is charged by rule at most: all of its input, all of its output.
 const BY_RULE: u64 = 700;
@@ -54,6 +58,92 @@ async fn a_worker_that_dies_at_any_step_loses_nothing_and_doubles_nothing() {
         }
         assert!(deaths > 10, "a run has more steps than {deaths}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_dies_before_it_calls_the_provider_costs_nothing_and_takes_no_run() {
+    let mut deaths = 0;
+    for step in 0.. {
+        let (jobs, id) = followed().await;
+        let instance = jobs.app.instance();
+        jobs.app.faults.at(step, Fault::Hang);
+        jobs.app.work_once(Queue::Respond, |event| respond::job(event, instance.response_worker(), None)).await;
+        assert!(jobs.app.faults.hangs(), "a run has more steps than {step}");
+        jobs.app.faults.clear();
+        let record = record(&jobs, &id).await;
+        if record.begun > 0 {
+            break;
+        }
+        deaths += 1;
+        assert_eq!((jobs.app.first.call_count(), record.runs), (0, 0), "step {step}");
+        jobs.settle().await;
+        jobs.ended(&id, "completed").await;
+        assert_eq!((jobs.books().await, record_runs(&jobs, &id).await), ((PAID, 0), 1), "step {step}");
+    }
+    assert!(deaths > 4, "a run has more steps than {deaths} before it begins");
+}
+
+#[tokio::test]
+async fn a_response_that_kills_each_worker_before_it_begins_ends_as_failed_and_costs_nothing() {
+    let jobs = Jobs::new().await;
+    let id = jobs.accept().await;
+    for _ in 0..10 {
+        let instance = jobs.app.instance();
+        // The claim takes effect, and what follows it kills the process.
+        let mut claimed = false;
+        jobs.app.faults.set(move |operation| {
+            let dies = claimed;
+            claimed |= operation == "UpdateItem";
+            if dies { Fault::Hang } else { Fault::None }
+        });
+        jobs.app.work_once(Queue::Respond, |event| respond::job(event, instance.response_worker(), None)).await;
+        assert!(jobs.app.faults.hangs());
+        jobs.app.faults.clear();
+        jobs.app.clock.advance_ms(600_000);
+        jobs.sweep().await;
+    }
+    jobs.settle().await;
+    let response = jobs.ended(&id, "failed").await;
+    let message = "10 workers took the response up and died before they began it.";
+    assert_eq!((response["error"]["message"].as_str(), jobs.app.first.call_count()), (Some(message), 0));
+    assert_eq!(jobs.books().await, (0, 0));
+}
+
+/// Requests that do not fit into the memory of one process at the same time.
+#[tokio::test]
+async fn the_large_requests_of_a_batch_run_one_after_another() {
+    let app = kit::TestApp::new().await;
+    let limits = shared::model::project::Limits::default();
+    let jobs = Jobs::of(app, limits).await;
+    let mut body = background();
+    body["input"] = json!("x".repeat(4_500_000));
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let reply = jobs.post(&body, &[]).await;
+        ids.push(reply.json()["id"].as_str().unwrap().to_owned());
+    }
+    let small = jobs.accept().await;
+    jobs.work().await;
+    assert_eq!(jobs.app.first.call_count(), 2, "a large one and the small one");
+    let mut runs = Vec::new();
+    for id in &ids {
+        runs.push(record_runs(&jobs, id).await);
+    }
+    runs.sort_unstable();
+    assert_eq!(runs, [0, 1], "waiting is no run");
+    jobs.settle().await;
+    for id in ids.iter().chain([&small]) {
+        jobs.ended(id, "completed").await;
+    }
+}
+
+async fn record(jobs: &Jobs, id: &str) -> shared::data::ResponseRecord {
+    let key = ResponseKey { project_id: jobs.project.id.clone(), response_id: id.to_owned() };
+    jobs.app.stores.responses().get(&key).await.unwrap().unwrap()
+}
+
+async fn record_runs(jobs: &Jobs, id: &str) -> u64 {
+    record(jobs, id).await.runs
 }
 
 #[tokio::test(start_paused = true)]

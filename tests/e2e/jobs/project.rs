@@ -64,7 +64,11 @@ impl Jobs {
     }
 
     pub(crate) async fn of(app: TestApp, limits: Limits) -> Self {
-        let (project, key) = app.project(limits, Policy::default()).await;
+        Self::of_policy(app, limits, Policy::default()).await
+    }
+
+    pub(crate) async fn of_policy(app: TestApp, limits: Limits, policy: Policy) -> Self {
+        let (project, key) = app.project(limits, policy).await;
         let jobs = Self { app, project, key, receivers: Arc::default() };
         let all = ["response.completed", "response.failed", "response.incomplete", "response.cancelled"];
         for n in 0..ENDPOINTS {

@@ -208,6 +208,8 @@ async fn store_responses(app: &TestApp, project_id: &str) {
             output_bytes: 0,
             charge: Charge::default(),
             runs: 0,
+            begun: 0,
+            unbegun: 0,
         };
         let new = NewResponse {
             record,

@@ -4,7 +4,7 @@ use kit::ADMIN_KEY;
 use serde_json::{Value, json};
 use shared::data::{AdmissionAttempt, AdmitOutcome, WindowChange};
 use shared::model::clock::Timestamp;
-use shared::model::meter::{MeterKey, Reservation, ReservationId, ShardChange};
+use shared::model::meter::{MeterKey, Reservation, ReservationId, ReservedFor, ShardChange};
 use shared::model::money::MicroUsd;
 
 use crate::api::{AdminApi, NOW};
@@ -78,11 +78,16 @@ async fn admit(api: &AdminApi, project: &str, revision: u64, dollars: u64) -> bo
     let amount = MicroUsd(dollars * 1_000_000);
     let attempt = AdmissionAttempt {
         revision,
-        reservation: Reservation { id: ReservationId::new(now.plus_ms(60_000)), amount, model: "m".into() },
+        reservation: Reservation {
+            id: ReservationId::new(now.plus_ms(60_000), ReservedFor::Request),
+            amount,
+            model: "m".into(),
+        },
         budgeted: true,
         tokens: 1,
         max_requests: None,
         max_tokens: None,
+        max_open_requests: None,
         window: WindowChange::Ignore,
         now,
     };

@@ -142,3 +142,28 @@ async fn a_claim_whose_answer_was_lost_is_recognised() {
     deliveries.app.faults.clear();
     assert_eq!((deliveries.outcome(&key).await.as_str(), deliveries.hook.received().len()), ("delivered", 1));
 }
+
+#[tokio::test]
+async fn receivers_of_one_project_that_hang_have_ten_attempts_at_the_same_time_and_the_others_wait() {
+    let deliveries = Deliveries::new().await;
+    deliveries.hook.always(HookReply::status(200).after(Duration::from_secs(1)));
+    let endpoint = deliveries.endpoint(&deliveries.hook.url()).await;
+    let mut keys = Vec::new();
+    for n in 0..14 {
+        keys.push(deliveries.announce(&endpoint, &deliveries.event(&format!("resp_{n}"))).await);
+    }
+    let workers: Vec<_> = (0..2).map(|_| deliveries.app.instance().deliverer()).collect();
+    let done = join_all(keys.iter().enumerate().map(|(n, key)| workers[n % 2].deliver(key))).await;
+    assert!(done.iter().all(Result::is_ok), "{done:?}");
+    assert_eq!(deliveries.hook.received().len(), 10);
+    for key in &keys {
+        let delivery = deliveries.delivery(key).await;
+        let waits = delivery.pending().map(|pending| deliveries.clock.now().until(pending.next_attempt_at));
+        assert!(waits.is_none_or(|wait| (5_000..=10_000).contains(&wait) && delivery.tries == 0), "{delivery:?}");
+    }
+    deliveries.clock.advance_ms(10_000);
+    while deliveries.work().await > 0 {}
+    for key in &keys {
+        assert_eq!(deliveries.outcome(key).await, "delivered");
+    }
+}

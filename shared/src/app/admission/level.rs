@@ -8,8 +8,8 @@ use crate::model::backoff::pause;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::id::Fingerprint;
 use crate::model::meter::{
-    Demand, Level, MAX_SHARDS, MeterKey, MeterLimits, PlacedReservation, Plan, RateStatus, Refusal, Scope, Shard,
-    Window, is_open, plan,
+    Demand, Level, MAX_SHARDS, MeterKey, MeterLimits, PlacedReservation, Plan, RateStatus, Refusal, ReservedFor, Scope,
+    Shard, Window, is_open, plan,
 };
 use crate::model::money::MicroUsd;
 use crate::model::project::{KeyLimits, Project};
@@ -152,7 +152,7 @@ impl LevelAdmission {
     /// The meter refuses instances that remember the old limits; they read them again.
     pub(super) async fn apply(&self, level: &LimitedLevel) -> Result<(), Error> {
         let now = self.clock.now();
-        let nothing = Demand { amount: MicroUsd(0), tokens: 0, now };
+        let nothing = Demand { amount: MicroUsd(0), tokens: 0, reserved_for: ReservedFor::Job, now };
         for tried in 0..MAX_TRIES {
             let shards = self.meters.shards(&level.meter).await?;
             if shards.iter().all(Option::is_none) {
@@ -187,7 +187,7 @@ impl LevelAdmission {
         }
     }
 
-    async fn load_limits(&self, meter: &MeterKey) -> Result<MeterLimits, Error> {
+    pub(super) async fn load_limits(&self, meter: &MeterKey) -> Result<MeterLimits, Error> {
         if let Scope::ApiKey(hash) = &meter.scope {
             let key = self.api_keys.by_hash(&Fingerprint::from_hex(hash.clone())).await?;
             let key = key.ok_or_else(|| Error::not_found("API key", "of this call"))?;

@@ -6,6 +6,7 @@
 
 mod hints;
 mod level;
+mod quote;
 mod request;
 mod run;
 
@@ -20,6 +21,7 @@ use crate::model::meter::{MeterKey, PlacedReservation, PlacedReservations, Scope
 use crate::model::money::MicroUsd;
 use crate::model::project::{KeyLimits, Project};
 use level::{AdmittedLevel, LevelAdmission, LimitedLevel};
+pub use quote::LevelQuote;
 pub(super) use request::{AdmissionRequest, Admitted, Levels};
 use run::RunAdmission;
 

@@ -5,7 +5,8 @@ use crate::dialects::openai_chat::{Body, accountable, bound};
 use crate::model::catalog::{Model, Unaccountable};
 use crate::model::clock::Timestamp;
 use crate::model::meter::{
-    Demand, MeterKey, MeterLimits, PlacedReservations, RateStatus, Reservation, ReservationId, Run, WINDOW_MS, is_open,
+    Demand, MeterKey, MeterLimits, PlacedReservations, RateStatus, Reservation, ReservationId, ReservedFor, Run,
+    WINDOW_MS, is_open,
 };
 use crate::model::money::MicroUsd;
 use crate::model::project::{KeyLimits, Limits, Project};
@@ -38,6 +39,7 @@ pub(in crate::app) struct AdmissionRequest<'a> {
     pub(super) tokens: u64,
     /// When the sweeper may treat the call as dead.
     lease_until: Timestamp,
+    reserved_for: ReservedFor,
     /// Whether a budget can pay for the call.
     pub(super) accountable: Result<(), Unaccountable>,
 }
@@ -50,6 +52,7 @@ impl<'a> AdmissionRequest<'a> {
         body: &Body,
         bound: &Bound,
         lease_until: Timestamp,
+        reserved_for: ReservedFor,
     ) -> Self {
         Self {
             levels,
@@ -57,17 +60,23 @@ impl<'a> AdmissionRequest<'a> {
             amount: model.worst_case(bound),
             tokens: bound::expected_tokens(bound, body, &levels.project.policy),
             lease_until,
+            reserved_for,
             accountable: accountable::check(body, model),
         }
     }
 
+    /// The tokens that count against the rates while the call runs.
+    pub(in crate::app) fn counted_tokens(&self) -> u64 {
+        self.tokens
+    }
+
     pub(super) fn demand(&self, now: Timestamp) -> Demand {
-        Demand { amount: self.amount, tokens: self.tokens, now }
+        Demand { amount: self.amount, tokens: self.tokens, reserved_for: self.reserved_for, now }
     }
 
     /// A reservation for one level.
     pub(super) fn reservation(&self) -> Reservation {
-        let id = ReservationId::new(self.lease_until);
+        let id = ReservationId::new(self.lease_until, self.reserved_for);
         Reservation { id, amount: self.amount, model: self.model.to_owned() }
     }
 
@@ -88,6 +97,7 @@ impl<'a> AdmissionRequest<'a> {
             tokens: max_tokens.map_or(self.tokens, |max| self.tokens.min(max)),
             max_requests: limits.share_of_requests(meter.shard),
             max_tokens,
+            max_open_requests: limits.share_of_concurrent_requests(meter.shard),
             window: match limits.has_rates() {
                 false => WindowChange::Ignore,
                 true if is_open(window_ends, now) => WindowChange::Count,

@@ -131,7 +131,7 @@ impl Finalizer {
     /// Does the work that follows a cancellation. If a worker runs the response, only the worker knows its usage: it
     /// settles, or the sweeper if it died. The sweeper also repeats the steps that fail here.
     pub(super) async fn finalize_cancelled(&self, record: &ResponseRecord) {
-        let is_running = record.reservation.as_ref().is_none_or(|stored| stored.fence <= record.fence);
+        let is_running = record.reservation.is_none() || record.used_reservation().is_some();
         let done = if is_running { self.announce(record).await } else { self.finalize(record).await };
         if let Err(error) = done {
             tracing::error!(error = %ErrorChain(&error), "cancelled response not finalized, the sweeper will");
@@ -157,8 +157,10 @@ impl Finalizer {
     /// The charge for a run of which only the record is left: all of its input, and the output that it had written.
     /// Nothing for a reservation that no run has used.
     pub(super) fn charge_of_dead_run(&self, record: &ResponseRecord) -> Charge {
-        let used = record.reservation.as_ref().filter(|stored| stored.fence <= record.fence);
-        used.map(|stored| highest_charge(stored, stored.bound.estimate(record.output_bytes))).unwrap_or_default()
+        record
+            .used_reservation()
+            .map(|stored| highest_charge(stored, stored.bound.estimate(record.output_bytes)))
+            .unwrap_or_default()
     }
 
     /// The charge for a run that panicked in this process: nothing if it had called no provider, else its usage so far.

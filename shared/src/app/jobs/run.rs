@@ -6,12 +6,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::ResponseWorker;
+use super::memory::Share;
 use super::worker::{MAX_RUNS, NOT_READY_WAIT};
 use crate::app::dispatch::{DispatchRequest, Dispatched, Dispatcher, EventStream, UsageMeter};
 use crate::app::error::{Attempts, Error};
-use crate::app::generation::{EventSink, Generated, LOST_AFTER_MS, RunEnd, RunLost, describe, expect_stream, generate};
+use crate::app::generation::{
+    EventSink, Generated, LEASE_MS, LOST_AFTER_MS, RunEnd, RunLost, describe, expect_stream, generate,
+};
 use crate::app::models::ServedModels;
-use crate::data::{MAX_DELAY, RequeueReason, ResponseEnd, ResponseRecord, WriteOutcome};
+use crate::app::telemetry::{self, TelemetryEvent};
+use crate::data::{CommitOutcome, MAX_DELAY, RequeueReason, ResponseEnd, ResponseRecord, WriteOutcome};
 use crate::dialects::openai_responses::EventBuilder;
 use crate::model::catalog::Model;
 use crate::model::object::Object;
@@ -36,6 +40,8 @@ pub(super) struct Run<'a> {
     pub(super) deadline: Instant,
     pub(super) builder: EventBuilder,
     pub(super) sink: EventSink<'a>,
+    /// Kept until the run ends.
+    pub(super) _memory: Share,
 }
 
 /// Why a provider's stream did not start.
@@ -91,6 +97,17 @@ impl Run<'_> {
 
 impl ResponseWorker {
     pub(super) async fn run(&self, mut run: Run<'_>) -> Result<(), Error> {
+        // Without this mark, a run that died before it called its provider would be charged, and would count.
+        match self.records.begin(&run.record, self.clock.now().plus_ms(LEASE_MS)).await? {
+            CommitOutcome::Committed(begun) => run.record = *begun,
+            CommitOutcome::FenceLost(found) => {
+                return self.leave(&run.record, RunLost(found), Charge::default()).await;
+            }
+        }
+        if run.record.runs == 1 {
+            let waited = Duration::from_millis(run.record.created_at.until(self.clock.now()));
+            telemetry::record(&TelemetryEvent::JobStarted { waited });
+        }
         let first = run.builder.in_progress_event();
         if let Err(lost) = run.sink.emit(&[first]).await {
             return self.leave(&run.record, lost, Charge::default()).await;

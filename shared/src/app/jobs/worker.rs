@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
+use rand::RngExt as _;
 
+use super::memory::RequestMemory;
 use super::run::Run;
 use super::{Finalizer, LIFETIME_MS, TOO_OLD};
 use crate::app::admission::{Admission, AdmissionRequest, Levels};
@@ -17,6 +19,7 @@ use crate::app::ledger::Ledger;
 use crate::app::models::Models;
 use crate::app::pipeline::{GRACE_MS, TimeLimit, find_model};
 use crate::app::projects::load_project;
+use crate::app::slots::Slots;
 use crate::app::telemetry::{self, TelemetryEvent};
 use crate::app::worker_queues::WorkerQueues;
 use crate::data::{
@@ -28,13 +31,21 @@ use crate::model::catalog::Model;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::long_work::long_work;
 use crate::model::message::ResponseKey;
-use crate::model::meter::{self, Limit, Refusal};
-use crate::model::project::Project;
+use crate::model::meter::{self, Limit, Refusal, ReservedFor};
+use crate::model::project::{DEFAULT_CONCURRENT_JOBS, Project};
 use crate::model::provider::Endpoint;
 use crate::model::response::Status;
+use crate::model::rng;
+use crate::model::slot::{Slot, SlotKind};
 
 /// Times that a response is begun at most.
 pub(super) const MAX_RUNS: u64 = 4;
+
+/// Times that a response is claimed at most by processes that die before its run begins.
+const MAX_UNBEGUN: u64 = 10;
+
+/// How long a response waits whose request has no room in the memory of the process.
+const MEMORY_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a job waits if its model or its provider is not set up.
 pub(super) const NOT_READY_WAIT: Duration = Duration::from_secs(60);
@@ -50,6 +61,8 @@ pub struct ResponseWorker {
     pub(in crate::app) dispatcher: Arc<Dispatcher>,
     pub(in crate::app) finalizer: Arc<Finalizer>,
     pub(in crate::app) queues: WorkerQueues,
+    pub(in crate::app) slots: Slots,
+    pub(in crate::app) memory: RequestMemory,
     pub(in crate::app) clock: Clock,
 }
 
@@ -96,6 +109,13 @@ fn refuse(refusal: &Refusal) -> NotRun {
     }
 }
 
+/// How long a response waits that finds no free slot of its project: the longer, the longer it has waited, so that many
+/// waiting responses cost little. Jitter keeps them apart.
+fn wait_for_slot(record: &ResponseRecord, now: Timestamp) -> Duration {
+    let wait_ms = (record.created_at.until(now) / 4).clamp(2_000, 60_000);
+    Duration::from_millis(rng::rng().random_range(wait_ms / 2..=wait_ms))
+}
+
 impl ResponseWorker {
     /// Works on a background response, if there is work: any message may come twice, late or never.
     ///
@@ -112,9 +132,14 @@ impl ResponseWorker {
         );
         let Some(record) = claim? else { return Ok(()) };
         let loaded = request.and_then(|request| Ok(Loaded { request, project: project? }));
+        let slot = Slot::new(&key.project_id, SlotKind::Job, &key.response_id);
+        let project = loaded.as_ref().ok().and_then(|loaded| loaded.project.as_ref());
+        if !self.slots.take(&slot, project.map_or(DEFAULT_CONCURRENT_JOBS, Project::concurrent_jobs)).await? {
+            return self.requeue(&record, wait_for_slot(&record, now), RequeueReason::NotReady).await;
+        }
         let used = UsageMeter::default();
         let run = AssertUnwindSafe(Box::pin(self.run_claimed(&record, loaded, &used, function_ends))).catch_unwind();
-        match run.await {
+        match self.slots.keep(&slot, run).await {
             Ok(done) => done,
             Err(_) => self.recover_from_panic(&record, &used).await,
         }
@@ -127,13 +152,9 @@ impl ResponseWorker {
         used: &UsageMeter,
         function_ends: Option<Timestamp>,
     ) -> Result<(), Error> {
-        if record.fence == 1 {
-            let waited = Duration::from_millis(record.created_at.until(self.clock.now()));
-            telemetry::record(&TelemetryEvent::JobStarted { waited });
-        }
         let skeleton = skeleton_of(loaded.as_ref().ok().and_then(|loaded| loaded.request.as_ref()));
         match self.prepare(record, loaded, used, function_ends).await {
-            Ok(run) => self.run(run).await,
+            Ok(run) => Box::pin(self.run(run)).await,
             Err(NotRun::Hopeless(message)) => self.finalizer.end_unstarted(record, &skeleton, &message).await,
             Err(NotRun::NotYet(wait, reason)) => self.requeue(record, wait, reason).await,
             Err(NotRun::Lost) => Ok(()),
@@ -149,8 +170,12 @@ impl ResponseWorker {
         used: &'a UsageMeter,
         function_ends: Option<Timestamp>,
     ) -> Result<Run<'a>, NotRun> {
-        if record.runs > MAX_RUNS {
+        if record.runs >= MAX_RUNS {
             return Err(NotRun::Hopeless(format!("The response was begun {MAX_RUNS} times and never ended.")));
+        }
+        if record.unbegun > MAX_UNBEGUN {
+            let message = format!("{MAX_UNBEGUN} workers took the response up and died before they began it.");
+            return Err(NotRun::Hopeless(message));
         }
         if record.created_at.until(self.clock.now()) >= LIFETIME_MS {
             return Err(NotRun::Hopeless(TOO_OLD.to_owned()));
@@ -162,6 +187,9 @@ impl ResponseWorker {
         let Some(Ok(request)) = stored.as_ref().map(|stored| read_request(stored)) else {
             tracing::error!(is_there = stored.is_some(), "request of a response cannot be read");
             return Err(NotRun::Hopeless("The request of this response cannot be read any more.".to_owned()));
+        };
+        let Some(share) = self.memory.share(request.bytes()) else {
+            return Err(NotRun::NotYet(MEMORY_WAIT, RequeueReason::NotReady));
         };
         let chat = long_work(request.bytes(), || request.chat(record.created_at)).map_err(Error::from)?;
         let served = self.models.current().await?;
@@ -188,6 +216,7 @@ impl ResponseWorker {
             bound,
             price,
             used,
+            _memory: share,
         })
     }
 
@@ -202,7 +231,7 @@ impl ResponseWorker {
         time: TimeLimit,
     ) -> Result<(StoredReservation, Option<u64>), NotRun> {
         let reservation = record.own_reservation();
-        if let (Some(reservation), 0..=1) = (reservation, record.runs) {
+        if let (Some(reservation), 0) = (reservation, record.runs) {
             return Ok((reservation.clone(), accepted_limit));
         }
         if reservation.is_none() {
@@ -224,7 +253,8 @@ impl ResponseWorker {
         let key = key.map(|key| key.limits());
         let run = record.run.clone().map(|name| meter::Run::new(name, None, &project.policy));
         let levels = Levels { project: &project, key: key.as_ref(), run: run.as_ref() };
-        let request = AdmissionRequest::new(levels, model, chat, &bound, time.over_at.plus_ms(GRACE_MS));
+        let lease_until = time.over_at.plus_ms(GRACE_MS);
+        let request = AdmissionRequest::new(levels, model, chat, &bound, lease_until, ReservedFor::Job);
         let admitted = self.admission.admit(&request).await?;
         let limit = limit(admitted.budgeted);
         let reservation = StoredReservation { fence: record.fence, placed: admitted.placed, bound, price: model.price };
@@ -246,7 +276,7 @@ impl ResponseWorker {
             return Ok(());
         };
         let charge = self.finalizer.charge_of_panicked_run(&found, used);
-        if found.runs < MAX_RUNS {
+        if found.runs < MAX_RUNS && found.unbegun < MAX_UNBEGUN {
             self.finalizer.settle(&found, charge).await?;
             return self.retry(&found, None, RequeueReason::Used).await;
         }

@@ -15,7 +15,7 @@ use crate::dialects::openai_chat::{Body, accountable, bound};
 use crate::model::catalog::{Model, ModelKind};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::invalid::Invalid;
-use crate::model::meter::{Run, RunName};
+use crate::model::meter::{ReservedFor, Run, RunName};
 use crate::model::money::MicroUsd;
 use crate::model::object::Object;
 use crate::model::project::{Caller, Policy};
@@ -115,6 +115,7 @@ pub(in crate::app) struct Call {
     pub(in crate::app) time: TimeLimit,
     /// When the sweeper may settle the call's reservation.
     pub(in crate::app) lease_until: Timestamp,
+    pub(in crate::app) reserved_for: ReservedFor,
     pub(in crate::app) key: Option<KeyPlan>,
     pub(in crate::app) cache: Option<CachePlan>,
     pub(in crate::app) render_error: fn(&Error) -> RenderedError,
@@ -143,6 +144,7 @@ impl Call {
             run: options.run.run(sent, &caller.project.policy)?,
             bound: bound::bound(&body, &model, &caller.project.policy),
             lease_until: time.over_at,
+            reserved_for: ReservedFor::Request,
             key: None,
             cache: None,
             render_error: options.render_error,
@@ -156,10 +158,10 @@ impl Call {
         })
     }
 
-    pub(super) fn admission_request(&self) -> AdmissionRequest<'_> {
+    pub(in crate::app) fn admission_request(&self) -> AdmissionRequest<'_> {
         let Caller { project, key, .. } = &self.caller;
         let levels = Levels { project, key: Some(key), run: self.run.as_ref() };
-        AdmissionRequest::new(levels, &self.model, &self.body, &self.bound, self.lease_until)
+        AdmissionRequest::new(levels, &self.model, &self.body, &self.bound, self.lease_until, self.reserved_for)
     }
 
     /// The limit of output tokens that the provider is sent; `budgeted`: whether a budget pays.

@@ -17,6 +17,7 @@ use super::cache::ResponseCache;
 use super::dispatch::Dispatcher;
 use super::idempotency::Idempotency;
 use super::ledger::Ledger;
+use super::slots::Slots;
 use super::tasks::Tasks;
 
 pub(super) use call::{Asked, Call, GRACE_MS, TimeLimit, find_model};
@@ -31,5 +32,6 @@ pub(super) struct Pipeline {
     pub(super) idempotency: Idempotency,
     pub(super) cache: ResponseCache,
     pub(super) dispatcher: Arc<Dispatcher>,
+    pub(super) slots: Slots,
     pub(super) tasks: Tasks,
 }

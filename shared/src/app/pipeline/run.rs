@@ -10,9 +10,13 @@ use super::{Call, OpenCall, Pipeline};
 use crate::app::answer::{CallAnswer, CallMetadata, ResponseSender};
 use crate::app::error::Error;
 use crate::app::idempotency::{Followed, success_answer};
-use crate::data::{CacheEntry, Record};
+use crate::data::{CacheEntry, Record, RecordState};
 use crate::dialects::ContentType;
+use crate::model::id;
+use crate::model::meter::Refusal;
 use crate::model::money::MicroUsd;
+use crate::model::project::Project;
+use crate::model::slot::{Slot, SlotKind};
 
 /// The part of a call that depends on its kind: from the admission to the settlement.
 pub(in crate::app) trait Runner: Send + Sync + 'static {
@@ -111,9 +115,34 @@ impl Pipeline {
                 open.release().await;
             }
         };
-        let follow = self.idempotency.follow(plan, record, sender, metadata);
-        let (followed, ()) = tokio::join!(tokio::time::timeout_at(call.time.deadline, follow), release);
-        followed.unwrap_or_else(|_| Err(Error::Contended("this Idempotency-Key's request, which is still running")))
+        // A replay is sent at once. Only a request that waits takes a slot.
+        let waits = matches!(record.state, RecordState::Running { .. });
+        let follow = Box::pin(self.idempotency.follow(plan, record, sender, metadata));
+        let follow = async {
+            let followed = tokio::time::timeout_at(call.time.deadline, follow).await;
+            followed.unwrap_or_else(|_| Err(Error::Contended("this Idempotency-Key's request, which is still running")))
+        };
+        let follow = async {
+            match waits {
+                true => self.wait_in_slot(&call.caller.project, follow).await,
+                false => follow.await,
+            }
+        };
+        let (followed, ()) = tokio::join!(follow, release);
+        followed
+    }
+
+    /// Waits for another request in a slot of the project.
+    async fn wait_in_slot<T>(
+        &self,
+        project: &Project,
+        follow: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let (slot, max) = (Slot::new(&project.id, SlotKind::Follower, id::random(12)), project.concurrent_followers());
+        match self.slots.take(&slot, max).await? {
+            true => self.slots.keep(&slot, follow).await,
+            false => Err(Error::Refused(Refusal::following(max).into())),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::data::{EventReader, KeyCompletion, Lease, NewResponse, ResponseRecord
 use crate::dialects::ContentType;
 use crate::dialects::openai_responses::EventBuilder;
 use crate::model::response::Status;
+use crate::model::slot::Slot;
 
 /// Accepts responses that workers make.
 pub(in crate::app) struct Acceptor {
@@ -28,16 +29,50 @@ pub(in crate::app) struct Acceptor {
 impl Acceptor {
     /// Accepts a response to be made in the background: from here on it ends in a terminal status, whatever dies.
     pub(super) async fn accept(&self, open: &OpenCall<'_>, planned: &PlannedResponse, sender: &mut ResponseSender) {
+        match self.begin(open, planned).await {
+            Ok(slot) => self.answer(open, planned, slot, sender).await,
+            Err(error) => {
+                open.complete_failed(&error).await;
+                sender.fail(error).await;
+            }
+        }
+    }
+
+    /// Takes a slot if the caller follows the response, and accepts the response.
+    async fn begin(&self, open: &OpenCall<'_>, planned: &PlannedResponse) -> Result<Option<Slot>, Error> {
+        let slot = match planned.create.stream {
+            true => match self.follower.admit(&open.call.caller.project, Status::Queued).await {
+                Ok(slot) => slot,
+                Err(error) => {
+                    open.release().await;
+                    return Err(error);
+                }
+            },
+            false => None,
+        };
         let new = new_job(open, planned);
         if let Err(error) = self.write_job(open, &new).await {
-            open.complete_failed(&error).await;
-            return sender.fail(error).await;
+            if let Some(slot) = &slot {
+                self.follower.dismiss(slot).await;
+            }
+            return Err(error);
         }
         self.queues.wake_for_response(&new.record, Duration::ZERO).await;
+        Ok(slot)
+    }
+
+    async fn answer(
+        &self,
+        open: &OpenCall<'_>,
+        planned: &PlannedResponse,
+        slot: Option<Slot>,
+        sender: &mut ResponseSender,
+    ) {
         let metadata = open.metadata.clone();
-        if planned.create.stream {
+        if let Some(slot) = slot {
+            let (reader, deadline) = (EventReader::after(None), open.call.time.deadline);
             sender.begin_stream(metadata);
-            self.follower.follow(&planned.key, EventReader::after(None), open.call.time.deadline, sender).await;
+            self.follower.follow(Some(&slot), &planned.key, reader, deadline, sender).await;
         } else {
             sender.send_whole(ContentType::Json, planned.skeleton(Status::Queued).to_bytes(), metadata).await;
         }
@@ -78,6 +113,7 @@ fn new_job(open: &OpenCall<'_>, planned: &PlannedResponse) -> NewResponse {
     let record = ResponseRecord {
         fence: 0,
         runs: 0,
+        begun: 0,
         next_sequence: first.len() as u64,
         watched_until: if stream { planned.created_at.plus_ms(WATCH_MS) } else { planned.created_at },
         due_at: Some(planned.created_at.plus_ms(LOST_AFTER_MS)),

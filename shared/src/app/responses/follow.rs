@@ -3,11 +3,18 @@
 use tokio::time::Instant;
 
 use crate::app::answer::ResponseSender;
+use crate::app::error::Error;
+use crate::app::slots::Slots;
 use crate::data::{EventReader, ProjectRecords, ResponseRecords, Stores};
 use crate::model::backoff::Backoff;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error_chain::ErrorChain;
+use crate::model::id;
 use crate::model::message::ResponseKey;
+use crate::model::meter::Refusal;
+use crate::model::project::Project;
+use crate::model::response::Status;
+use crate::model::slot::{Slot, SlotKind};
 
 /// How often the record is read while no event comes.
 const POLL: Backoff = Backoff::new(20, 500);
@@ -20,17 +27,55 @@ pub(super) const WATCH_MS: u64 = 30_000;
 pub(in crate::app) struct Follower {
     records: ResponseRecords,
     projects: ProjectRecords,
+    slots: Slots,
     clock: Clock,
 }
 
 impl Follower {
     pub(in crate::app) fn new(stores: &Stores, clock: Clock) -> Self {
-        Self { records: stores.responses(), projects: stores.projects(), clock }
+        let slots = Slots::new(stores.slots(), clock.clone());
+        Self { records: stores.responses(), projects: stores.projects(), slots, clock }
+    }
+
+    /// Takes a slot for a request that follows a response. `None`: the response has ended, its events are sent at once.
+    ///
+    /// # Errors
+    /// `Refused` if as many requests of the project follow as may at the same time.
+    pub(super) async fn admit(&self, project: &Project, status: Status) -> Result<Option<Slot>, Error> {
+        if status.is_terminal() {
+            return Ok(None);
+        }
+        let slot = Slot::new(&project.id, SlotKind::Follower, id::random(12));
+        let max = project.concurrent_followers();
+        match self.slots.take(&slot, max).await? {
+            true => Ok(Some(slot)),
+            false => Err(Error::Refused(Refusal::following(max).into())),
+        }
+    }
+
+    /// Frees the slot of a request that does not follow after all.
+    pub(super) async fn dismiss(&self, slot: &Slot) {
+        self.slots.free(slot).await;
     }
 
     /// Sends the events of a response to a client until it has all of them, leaves, or has no more time. Then it can go on
     /// with another request, unless its project was archived meanwhile.
     pub(super) async fn follow(
+        &self,
+        slot: Option<&Slot>,
+        key: &ResponseKey,
+        reader: EventReader,
+        deadline: Instant,
+        sender: &mut ResponseSender,
+    ) {
+        let sent = self.send_events(key, reader, deadline, sender);
+        match slot {
+            Some(slot) => self.slots.keep(slot, sent).await,
+            None => sent.await,
+        }
+    }
+
+    async fn send_events(
         &self,
         key: &ResponseKey,
         mut reader: EventReader,

@@ -30,6 +30,7 @@ use crate::model::clock::{Clock, Timestamp};
 use crate::model::id;
 use crate::model::long_work::long_work;
 use crate::model::message::ResponseKey;
+use crate::model::meter::ReservedFor;
 use crate::model::project::Caller;
 use crate::model::provider::Endpoint;
 
@@ -57,7 +58,7 @@ pub struct Responses {
 }
 
 /// A response to be made, with everything decided that needs no admission.
-struct PlannedResponse {
+pub(super) struct PlannedResponse {
     create: CreateResponse,
     key: ResponseKey,
     created_at: Timestamp,
@@ -81,6 +82,16 @@ impl Responses {
     /// `NoModels`, `UnknownModel`, `WrongModel`, `Unpriced`, `Refused`, `KeyReused`, `Provider`, `Repeated`, `Invalid`,
     /// `NotFound`, `ResponseDeleted`.
     pub async fn create(self: &Arc<Self>, caller: Caller, request: ResponseRequest) -> Result<CallAnswer, Error> {
+        let (call, planned) = self.plan(caller, request).await?;
+        self.pipeline.run(call, ResponseRunner { responses: Arc::clone(self), planned }).await
+    }
+
+    /// The call for a response, and the response as it is to be made. Nothing is written.
+    pub(super) async fn plan(
+        &self,
+        caller: Caller,
+        request: ResponseRequest,
+    ) -> Result<(Call, PlannedResponse), Error> {
         let ResponseRequest { mut create, options } = request;
         let served = self.models.current().await?;
         find_model(&served, &create.model, Endpoint::ChatCompletions)?;
@@ -92,6 +103,7 @@ impl Responses {
         if create.background {
             // The worker calls the provider: the reservation waits for as long as the job may.
             call.lease_until = now.plus_ms(LIFETIME_MS).plus_ms(GRACE_MS);
+            call.reserved_for = ReservedFor::Job;
         }
         let (project, key) = (&call.caller.project, options.idempotency_key.as_deref());
         call.key = KeyPlan::new(project, PATH, key, options.retry_count, || create.object.fingerprint());
@@ -102,7 +114,7 @@ impl Responses {
             turn_at: now.max(context.last_at.plus_ms(1)),
             context: context.items,
         };
-        self.pipeline.run(call, ResponseRunner { responses: Arc::clone(self), planned }).await
+        Ok((call, planned))
     }
 }
 
@@ -133,9 +145,11 @@ impl Runner for ResponseRunner {
         if found.deleted {
             return Err(Error::ResponseDeleted(key.response_id));
         }
+        let follower = &self.responses.follower;
+        let slot = follower.admit(&call.caller.project, found.status).await?;
         sender.begin_stream(metadata);
         let reader = EventReader::after(None);
-        self.responses.follower.follow(&key, reader, call.time.deadline, sender).await;
+        follower.follow(slot.as_ref(), &key, reader, call.time.deadline, sender).await;
         Ok(())
     }
 }

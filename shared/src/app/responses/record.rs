@@ -20,6 +20,8 @@ impl PlannedResponse {
             deleted: false,
             fence: 1,
             runs: 1,
+            begun: 1,
+            unbegun: 0,
             lease_until: self.created_at,
             not_before: self.created_at,
             due_at: None,

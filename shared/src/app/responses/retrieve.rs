@@ -32,7 +32,7 @@ impl Responses {
     /// function must.
     ///
     /// # Errors
-    /// `NotFound`; `Invalid` if the response has no events.
+    /// `NotFound`; `Invalid` if the response has no events; `Refused` if too many requests of the project follow.
     pub async fn stream(
         &self,
         caller: &Caller,
@@ -47,13 +47,15 @@ impl Responses {
             );
             return Err(Invalid::field("stream", message).into());
         }
+        let slot = self.follower.admit(&caller.project, found.record.status).await?;
         let deadline = TimeLimit::new(&self.clock, LONGEST, function_ends).deadline;
         let (mut sender, answer) = ResponseSender::new(deadline);
         let metadata = CallMetadata { model: found.record.model, ..CallMetadata::default() };
         sender.begin_stream(metadata);
         let (follower, key) = (self.follower.clone(), found.record.key);
         self.tasks.spawn(async move {
-            Box::pin(follower.follow(&key, EventReader::after(starting_after), deadline, &mut sender)).await;
+            Box::pin(follower.follow(slot.as_ref(), &key, EventReader::after(starting_after), deadline, &mut sender))
+                .await;
         });
         answer.await.unwrap_or_else(|lost| Err(Error::internal("follow the response")(lost)))
     }

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use opentelemetry::trace::{SpanBuilder, SpanKind, Status as SpanStatus, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
+use rand::RngExt as _;
 use tokio::time::Instant;
 
 use super::edit::change_endpoint;
 use super::require_receivers;
 use crate::app::error::Error;
+use crate::app::slots::Slots;
 use crate::app::telemetry::{self, Telemetry, TelemetryEvent};
 use crate::app::worker_queues::WorkerQueues;
 use crate::data::{DeliveryRecords, EndpointRecords, Guard, MAX_DELAY, ProjectRecords, Stores};
@@ -17,6 +19,8 @@ use crate::model::clock::{Clock, Timestamp};
 use crate::model::id;
 use crate::model::message::DeliveryKey;
 use crate::model::retry_after::retry_after_ms;
+use crate::model::rng;
+use crate::model::slot::{Slot, SlotKind};
 use crate::model::webhook::{
     Delivery, DeliveryAttempt, DeliveryFailure, DeliveryState, DisabledReason, EndpointStatus,
     LONGEST_MESSAGE_DELAY_MS, Post, ReceiverAnswer, Receivers, SendError, WebhookEndpoint,
@@ -25,12 +29,19 @@ use crate::model::webhook::{
 // `Delivery` relies on messages for delays up to this length, so a queue must accept them.
 const _: () = assert!(LONGEST_MESSAGE_DELAY_MS == MAX_DELAY.as_secs() * 1_000);
 
+/// The deliveries of a project that are attempted at the same time.
+const CONCURRENT_DELIVERIES: u64 = 10;
+
+/// How long a delivery waits at most that finds no free slot of its project.
+const SLOT_WAIT_MS: u64 = 10_000;
+
 /// Delivers events to webhook endpoints.
 pub struct Deliverer {
     endpoints: EndpointRecords,
     deliveries: DeliveryRecords,
     projects: ProjectRecords,
     queues: WorkerQueues,
+    slots: Slots,
     receivers: Option<Arc<dyn Receivers>>,
     clock: Clock,
 }
@@ -43,6 +54,7 @@ impl Deliverer {
             deliveries: stores.deliveries(),
             projects: stores.projects(),
             queues: WorkerQueues(stores.queues.clone()),
+            slots: Slots::new(stores.slots(), clock.clone()),
             receivers,
             clock,
         }
@@ -69,7 +81,7 @@ impl Deliverer {
         let Some(delivery) = delivery?.filter(|delivery| delivery.is_due(now)) else { return Ok(()) };
         let is_archived = project?.is_some_and(|project| project.archived_at.is_some());
         match deliverable_endpoint(&delivery, endpoint?, is_archived) {
-            Ok(endpoint) => self.attempt(receivers, delivery, &endpoint, now).await,
+            Ok(endpoint) => self.attempt_in_slot(receivers, delivery, &endpoint, now).await,
             Err(reason) => self.fail(delivery, reason).await,
         }
     }
@@ -81,6 +93,34 @@ impl Deliverer {
         // The write is refused if the delivery changed since it was read. The decision is outdated then.
         if self.deliveries.save(&failed, Guard::Revision(&revision)).await?.is_written() {
             record_progress(&failed);
+        }
+        Ok(())
+    }
+
+    /// Makes an attempt in a slot of the project, so that receivers that hang do not keep all workers. If no slot is free,
+    /// the delivery waits.
+    async fn attempt_in_slot(
+        &self,
+        receivers: &dyn Receivers,
+        delivery: Delivery,
+        endpoint: &WebhookEndpoint,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        // Of a message that comes twice, each worker takes a slot of its own, until the claim refuses one of them.
+        let slot = Slot::new(&delivery.key.project_id, SlotKind::Delivery, id::random(12));
+        if !self.slots.take(&slot, CONCURRENT_DELIVERIES).await? {
+            return self.wait_for_slot(delivery, now).await;
+        }
+        self.slots.keep(&slot, self.attempt(receivers, delivery, endpoint, now)).await
+    }
+
+    async fn wait_for_slot(&self, delivery: Delivery, now: Timestamp) -> Result<(), Error> {
+        let wait = Duration::from_millis(rng::rng().random_range(SLOT_WAIT_MS / 2..=SLOT_WAIT_MS));
+        let revision = delivery.revision.clone();
+        let waiting = delivery.wait(wait, now);
+        // The write is refused if another worker claimed the delivery.
+        if self.deliveries.save(&waiting, Guard::Revision(&revision)).await?.is_written() {
+            self.queues.wake_for_delivery(&waiting, wait).await;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::data::error::StoreError;
 use crate::data::item::{Reader, number, text};
 use crate::data::keys;
 use crate::model::clock::Timestamp;
-use crate::model::meter::{MAX_RESERVATIONS, MeterKey, Reservation, Shard, WINDOW_MS, Window, short_name};
+use crate::model::meter::{MAX_RESERVATIONS, MeterKey, Reservation, ReservedFor, Shard, WINDOW_MS, Window, short_name};
 
 /// How often the sweeper looks at a shard with reservations, in milliseconds.
 ///
@@ -37,6 +37,8 @@ pub struct AdmissionAttempt {
     pub tokens: u64,
     pub max_requests: Option<u64>,
     pub max_tokens: Option<u64>,
+    /// The calls of the shard that may be open at the same time, with this one.
+    pub max_open_requests: Option<u64>,
     pub window: WindowChange,
     pub now: Timestamp,
 }
@@ -102,6 +104,14 @@ fn admission_change(attempt: &AdmissionAttempt) -> Change {
     ];
     if attempt.budgeted {
         condition.push("avail >= :held");
+    }
+    if reservation.id.reserved_for() == ReservedFor::Request {
+        update.push("live = live + :live");
+        values.push((":live", number(1)));
+        if let Some(max) = attempt.max_open_requests {
+            condition.push("live < :max_live");
+            values.push((":max_live", number(max)));
+        }
     }
     if attempt.window != WindowChange::Ignore {
         values.extend([

@@ -9,6 +9,7 @@
 //! | `spent` | micro-dollars settled |
 //! | `limit` | shard 0 only: the budget that filled `avail` of all shards |
 //! | `holds` | map: reservation id -> `<micro-dollars> <model>` |
+//! | `live` | how many of the reservations are for requests |
 //! | `ends_at` | a run only: when it ends (Unix milliseconds) |
 //! | `win` `reqs` `toks` | end of the rate window (Unix milliseconds), requests and tokens in it |
 //! | `due_shard` `due_at` | when the sweeper should look for reservations whose lease ended |
@@ -26,7 +27,7 @@ use super::item::number;
 use super::keys;
 use super::table::Table;
 use crate::model::clock::Timestamp;
-use crate::model::meter::{MeterKey, Reservation};
+use crate::model::meter::{MeterKey, Reservation, ReservedFor};
 use crate::model::money::MicroUsd;
 
 /// The outcome of a settlement.
@@ -59,6 +60,9 @@ impl Meters {
             .values([(":back", back), (":cost", number(cost.0))]);
         if unused_tokens != 0 {
             change.push(", toks = toks - :unused", ":unused", number(unused_tokens));
+        }
+        if reservation.id.reserved_for() == ReservedFor::Request {
+            change.push(", live = live - :one", ":one", number(1));
         }
         change.update.push_str(" REMOVE holds.#hold");
         change.names.push(("#hold", reservation.id.as_str().to_owned()));

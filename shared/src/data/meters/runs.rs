@@ -11,7 +11,7 @@ use crate::data::error::StoreError;
 use crate::data::item::{Item, insert_present, number, text};
 use crate::data::keys;
 use crate::model::clock::Timestamp;
-use crate::model::meter::{MAX_RESERVATIONS, MeterKey, Reservation, Window};
+use crate::model::meter::{MAX_RESERVATIONS, MeterKey, Reservation, ReservedFor, Window};
 use crate::model::money::MicroUsd;
 
 /// One attempt to admit a call of a run.
@@ -66,6 +66,7 @@ fn first_item(at: &MeterKey, attempt: &RunAttempt) -> Item {
         ("avail", number(left)),
         ("spent", number(0)),
         ("holds", AttributeValue::M(holds)),
+        ("live", number(u8::from(reservation.id.reserved_for() == ReservedFor::Request))),
         ("ends_at", number(ends_at.0)),
         ("expires_at", number(ends_at.seconds() + KEPT_SECONDS)),
         ("due_shard", text(shard_of(at))),
@@ -96,6 +97,9 @@ fn run_change(at: &MeterKey, attempt: &RunAttempt) -> Change {
         (":max_holds", number(MAX_RESERVATIONS)),
         (":now", number(now.0)),
     ]);
+    if reservation.id.reserved_for() == ReservedFor::Request {
+        change.push(", live = live + :one", ":one", number(1));
+    }
     change.names.push(("#hold", reservation.id.as_str().to_owned()));
     if !is_accountable {
         change.names.push(("#limit", "limit".to_owned()));

@@ -70,8 +70,15 @@ fn owner(meter: &MeterKey) -> Key {
 }
 
 fn new_shard(key: Key, change: &ShardChange, now: Timestamp) -> Item {
-    let numbers =
-        [("rev", change.revision), ("avail", change.delta), ("spent", 0), ("win", 0), ("reqs", 0), ("toks", 0)];
+    let numbers = [
+        ("rev", change.revision),
+        ("avail", change.delta),
+        ("spent", 0),
+        ("live", 0),
+        ("win", 0),
+        ("reqs", 0),
+        ("toks", 0),
+    ];
     let mut item = key.with(numbers.map(|(name, value)| (name, number(value))));
     let expires_at = number(now.seconds() + KEPT_SECONDS);
     insert(&mut item, [("holds", AttributeValue::M(Item::new())), ("expires_at", expires_at)]);
@@ -113,6 +120,7 @@ pub(super) fn read_shard(item: &Item) -> Result<Shard, StoreError> {
         spent: MicroUsd(reader.number("spent")?),
         limit: reader.maybe_number("limit")?.map(MicroUsd),
         ends_at: reader.maybe_number("ends_at")?.map(Timestamp),
+        open_requests: reader.number("live")?,
         reservations,
         window: read_window(&reader)?,
     })

@@ -31,8 +31,12 @@ pub struct ResponseRecord {
     pub deleted: bool,
     /// Counts the claims. A run writes only while this is the number of its claim.
     pub fence: u64,
-    /// Counts the claims whose run called a provider, or died.
+    /// Counts the runs that were about to call a provider.
     pub runs: u64,
+    /// The fence of the last of those runs; 0: there was none.
+    pub begun: u64,
+    /// Counts the claims since then: those whose process died before its run began.
+    pub unbegun: u64,
     pub lease_until: Timestamp,
     /// No run of a queued response begins before this time.
     pub not_before: Timestamp,
@@ -57,10 +61,16 @@ pub struct ResponseRecord {
 }
 
 impl ResponseRecord {
-    /// The reservation, if it is that of the run with the record's fence, and not of an earlier or a later run.
+    /// The reservation, if the run with the record's fence may use it: it was made for that run, or no run has used it.
     #[must_use]
     pub fn own_reservation(&self) -> Option<&StoredReservation> {
-        self.reservation.as_ref().filter(|stored| stored.fence == self.fence)
+        self.reservation.as_ref().filter(|stored| stored.fence == self.fence || self.begun < stored.fence)
+    }
+
+    /// The reservation, if a run has used it or uses it.
+    #[must_use]
+    pub fn used_reservation(&self) -> Option<&StoredReservation> {
+        self.reservation.as_ref().filter(|stored| stored.fence <= self.begun)
     }
 }
 
@@ -77,6 +87,8 @@ pub(super) fn to_item(record: &ResponseRecord) -> Item {
         ("stored", flag(record.stored)),
         ("fence", number(record.fence)),
         ("runs", number(record.runs)),
+        ("begun", number(record.begun)),
+        ("unbegun", number(record.unbegun)),
         ("lease_until", number(record.lease_until.0)),
         ("not_before", number(record.not_before.0)),
         ("next_sequence", number(record.next_sequence)),
@@ -129,6 +141,8 @@ pub(super) fn read_record(item: &Item) -> Result<ResponseRecord, StoreError> {
         deleted: is_set("deleted")?,
         fence: reader.number("fence")?,
         runs: reader.number("runs")?,
+        begun: reader.number("begun")?,
+        unbegun: reader.number("unbegun")?,
         lease_until: Timestamp(reader.number("lease_until")?),
         not_before: Timestamp(reader.number("not_before")?),
         due_at: time("due_at")?,
@@ -161,7 +175,9 @@ fn parse_usage(text: &str) -> Option<Usage> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::meter::{MeterKey, PlacedReservation, PlacedReservations, Reservation, ReservationId};
+    use crate::model::meter::{
+        MeterKey, PlacedReservation, PlacedReservations, Reservation, ReservationId, ReservedFor,
+    };
     use crate::model::tokens::Bound;
 
     const USAGE: Usage =
@@ -177,6 +193,8 @@ mod tests {
             deleted: false,
             fence: 3,
             runs: 2,
+            begun: 1,
+            unbegun: 3,
             lease_until: Timestamp(30_000),
             not_before: Timestamp(1),
             due_at: Some(Timestamp(30_000)),
@@ -195,7 +213,7 @@ mod tests {
                     project: PlacedReservation {
                         meter: MeterKey::of_project("proj_1", "2026-11".into()),
                         reservation: Reservation {
-                            id: ReservationId::new(Timestamp(99_000)),
+                            id: ReservationId::new(Timestamp(99_000), ReservedFor::Job),
                             amount: MicroUsd(70),
                             model: "m".into(),
                         },

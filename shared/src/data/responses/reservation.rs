@@ -78,14 +78,14 @@ fn parse_price(parts: &[&str]) -> Option<Price> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::meter::{MeterKey, Scope};
+    use crate::model::meter::{MeterKey, ReservedFor, Scope};
 
     #[test]
     fn a_reservation_reads_back_with_all_of_its_levels() {
         let placed = |scope, shard| PlacedReservation {
             meter: MeterKey { project_id: "proj_1".into(), scope, period: "2026-11".into(), shard },
             reservation: Reservation {
-                id: ReservationId::new(Timestamp(99_000)),
+                id: ReservationId::new(Timestamp(99_000), ReservedFor::Job),
                 amount: MicroUsd(70),
                 model: "m".into(),
             },

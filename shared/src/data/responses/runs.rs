@@ -32,9 +32,9 @@ pub enum RequeueReason {
     Unused,
     /// The provider broke off, and the reservation is settled.
     Used,
-    /// The run got no reservation. It does not count as a run.
+    /// The run got no reservation.
     NotAdmitted,
-    /// The run could not begin, and the reservation waits on. It does not count as a run.
+    /// The run could not call a provider, and the reservation waits on. It does not count as a run.
     NotReady,
 }
 
@@ -54,7 +54,7 @@ impl ResponseRecords {
     ) -> Result<Option<ResponseRecord>, StoreError> {
         // Without the condition, two workers with the same message would call the provider twice.
         let change = Change::new(
-            "SET run_status = :running, fence = fence + :one, runs = runs + :one, lease_until = :lease, \
+            "SET run_status = :running, fence = fence + :one, unbegun = unbegun + :one, lease_until = :lease, \
              claim_owner = :mark, due_at = :lease, due_shard = :shard",
         )
         .only_if(
@@ -77,6 +77,19 @@ impl ResponseRecords {
             UpdateOutcome::Written(item) => read_record(&item).map(Some),
             UpdateOutcome::Refused(_) => Ok(None),
         }
+    }
+
+    /// Marks that the run is about to call a provider: from here on its reservation is used, and the run counts.
+    pub async fn begin(&self, run: &ResponseRecord, lease_until: Timestamp) -> Result<CommitOutcome, StoreError> {
+        let change =
+            Change::new("SET begun = :fence, runs = :runs, unbegun = :none, lease_until = :lease, due_at = :lease")
+                .values([
+                    // A number and not an addition: the SDK repeats a write whose answer was lost.
+                    (":runs", number(run.runs + 1)),
+                    (":none", number(0)),
+                    (":lease", number(lease_until.0)),
+                ]);
+        committed(self.update_run(run, change).await?)
     }
 
     /// Stores the reservation of a run. `Refused`: the run lost its fence.
@@ -112,12 +125,7 @@ impl ResponseRecords {
                     (":bytes", number(output_bytes)),
                     (":lease", number(lease_until.0)),
                 ]);
-        Ok(match self.update_run(run, change).await? {
-            UpdateOutcome::Written(item) => CommitOutcome::Committed(Box::new(read_record(&item)?)),
-            UpdateOutcome::Refused(item) => {
-                CommitOutcome::FenceLost(item.map(|item| read_record(&item).map(Box::new)).transpose()?)
-            }
-        })
+        committed(self.update_run(run, change).await?)
     }
 
     /// Returns a response to the queue. The next run may begin at `not_before`. `Refused`: the run lost its fence.
@@ -136,7 +144,9 @@ impl ResponseRecords {
             (":shard", text(due_shard(&run.key.response_id))),
         ]);
         if matches!(reason, RequeueReason::NotAdmitted | RequeueReason::NotReady) {
-            change.push(", runs = runs - :one", ":one", number(1));
+            let counted = u64::from(run.begun == run.fence);
+            change.push(", runs = :runs", ":runs", number(run.runs.saturating_sub(counted)));
+            change.push(", unbegun = :none", ":none", number(0));
         }
         let keeps = matches!(reason, RequeueReason::Unused | RequeueReason::NotReady);
         match run.reservation.clone().filter(|_| keeps) {
@@ -156,6 +166,15 @@ impl ResponseRecords {
         let change = change.only_if(RUNNING).values(running_values(run)).returning(Returning::All);
         self.table.update(keys::response(&run.key), change).await
     }
+}
+
+fn committed(outcome: UpdateOutcome) -> Result<CommitOutcome, StoreError> {
+    Ok(match outcome {
+        UpdateOutcome::Written(item) => CommitOutcome::Committed(Box::new(read_record(&item)?)),
+        UpdateOutcome::Refused(item) => {
+            CommitOutcome::FenceLost(item.map(|item| read_record(&item).map(Box::new)).transpose()?)
+        }
+    })
 }
 
 /// The values of [`RUNNING`].

@@ -14,6 +14,7 @@ use super::answer::set_rates;
 use crate::app::{Error, RenderedError};
 use envelope::{PublicError, write_envelope};
 pub(super) use logged::LoggedRejection;
+pub use status::refusal_code;
 
 /// Why a request is refused.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 use axum::http::StatusCode as S;
 
 use super::Rejection;
-use crate::app::{Error, Limit};
+use crate::app::{Error, Limit, Refusal};
 use crate::model::provider::Failure;
 
 /// The HTTP status, and `type` and `code` of the envelope.
@@ -36,17 +36,29 @@ pub(super) fn classify_app(error: &Error) -> Row<'_> {
         Error::NotFound { .. } => (S::NOT_FOUND, REQUEST, Some("not_found")),
         Error::ResponseDeleted(_) => (S::NOT_FOUND, REQUEST, Some("response_deleted")),
         Error::Conflict { .. } => (S::CONFLICT, REQUEST, Some("conflict")),
-        Error::Refused(refusal) => match refusal.limit {
-            Limit::Requests { .. } => (S::TOO_MANY_REQUESTS, "requests", Some("rate_limit_exceeded")),
-            Limit::Tokens { .. } => (S::TOO_MANY_REQUESTS, "tokens", Some("rate_limit_exceeded")),
-            Limit::Budget { .. } => (S::TOO_MANY_REQUESTS, "insufficient_quota", Some("budget_exceeded")),
-            Limit::Ended => (S::TOO_MANY_REQUESTS, "insufficient_quota", Some("run_ended")),
-        },
+        Error::Refused(refusal) => {
+            let kind = match refusal.limit {
+                Limit::Requests { .. } => "requests",
+                Limit::Tokens { .. } => "tokens",
+                Limit::Budget { .. } | Limit::Ended => "insufficient_quota",
+            };
+            (S::TOO_MANY_REQUESTS, kind, Some(refusal_code(refusal)))
+        }
         Error::KeyReused => (S::UNPROCESSABLE_ENTITY, REQUEST, Some("idempotency_key_reused")),
         Error::Provider { source, .. } => classify_provider(source),
         Error::Contended(_) => (S::SERVICE_UNAVAILABLE, SERVER, Some("contended")),
         Error::Unavailable { .. } => (S::SERVICE_UNAVAILABLE, SERVER, Some("store_unavailable")),
         Error::Repeated(_) | Error::Internal { .. } => (S::INTERNAL_SERVER_ERROR, SERVER, Some("internal_error")),
+    }
+}
+
+/// The code of a refusal by a limit.
+#[must_use]
+pub fn refusal_code(refusal: &Refusal) -> &'static str {
+    match refusal.limit {
+        Limit::Requests { .. } | Limit::Tokens { .. } => "rate_limit_exceeded",
+        Limit::Budget { .. } => "budget_exceeded",
+        Limit::Ended => "run_ended",
     }
 }
 

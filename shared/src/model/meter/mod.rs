@@ -4,6 +4,7 @@
 //! A meter has one or more shards. Everything that is decided about a meter is decided here, from its shards and without
 //! a store: `data` keeps the shards, and `app` carries the decisions out.
 
+mod decision;
 mod limits;
 mod plan;
 mod rates;
@@ -18,6 +19,7 @@ use super::clock::Timestamp;
 use super::id;
 use super::id::Fingerprint;
 use super::money::MicroUsd;
+pub use decision::{Decision, Standing, decide, decide_run};
 pub use limits::MeterLimits;
 pub use plan::{Demand, Plan, ShardChange, plan};
 pub use rates::{Rate, RateStatus};
@@ -40,6 +42,16 @@ pub enum Level {
 }
 
 impl Level {
+    /// Its name in JSON.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Project => "project",
+            Self::ApiKey => "api_key",
+            Self::Run => "run",
+        }
+    }
+
     /// Its owner in a sentence: `The project's budget ...`.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -90,15 +102,28 @@ impl MeterKey {
     }
 }
 
-/// Identifies a reservation within its shard. A call has the same id on all levels. Contains the end of its lease: 8 hexadecimal digits of Unix seconds, then
-/// 8 random ones.
+/// Who needs a reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReservedFor {
+    /// A call whose caller waits. A limit says how many of them are open at the same time.
+    Request,
+    /// A background response. Many may wait for a worker.
+    Job,
+}
+
+/// Identifies a reservation within its shard: the end of its lease as 8 hexadecimal digits of Unix seconds, a letter for
+/// [`ReservedFor`], then 8 random characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReservationId(String);
 
 impl ReservationId {
     #[must_use]
-    pub fn new(lease_until: Timestamp) -> Self {
-        Self(format!("{:08x}{}", lease_until.0.div_ceil(1_000), id::random(8)))
+    pub fn new(lease_until: Timestamp, reserved_for: ReservedFor) -> Self {
+        let letter = match reserved_for {
+            ReservedFor::Request => 'r',
+            ReservedFor::Job => 'j',
+        };
+        Self(format!("{:08x}{letter}{}", lease_until.0.div_ceil(1_000), id::random(8)))
     }
 
     /// An id that the table holds.
@@ -109,6 +134,14 @@ impl ReservationId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    #[must_use]
+    pub fn reserved_for(&self) -> ReservedFor {
+        match self.0.as_bytes().get(8) {
+            Some(b'r') => ReservedFor::Request,
+            _ => ReservedFor::Job,
+        }
     }
 
     /// When the sweeper may settle the reservation.
@@ -184,7 +217,7 @@ pub fn is_open(ends: Timestamp, now: Timestamp) -> bool {
 }
 
 /// One shard of a meter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Shard {
     /// Revision of the limits; negative while a limit is exceeded that was lowered.
     pub revision: i64,
@@ -197,6 +230,8 @@ pub struct Shard {
     pub ends_at: Option<Timestamp>,
     /// Ordered by the end of their leases, the earliest first.
     pub reservations: Vec<Reservation>,
+    /// How many of the reservations are for requests.
+    pub open_requests: u64,
     pub window: Window,
 }
 

@@ -1,6 +1,6 @@
 //! The next step after a shard refused a call. Decided from all shards, without a table and without a clock.
 
-use super::{MAX_RESERVATIONS, MAX_SHARDS, MeterLimits, Refusal, Shard, is_open};
+use super::{MAX_RESERVATIONS, MAX_SHARDS, MeterLimits, Refusal, ReservedFor, Shard, is_open};
 use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 
@@ -9,6 +9,7 @@ use crate::model::money::MicroUsd;
 pub struct Demand {
     pub amount: MicroUsd,
     pub tokens: u64,
+    pub reserved_for: ReservedFor,
     pub now: Timestamp,
 }
 
@@ -68,6 +69,12 @@ pub fn plan(shards: &[Option<Shard>], limits: &MeterLimits, demand: &Demand, mon
     if candidates.is_empty() {
         return Plan::Refuse(Refusal::rate(shards, limits, demand));
     }
+    if demand.reserved_for == ReservedFor::Request {
+        candidates.retain(|&(n, shard)| has_room_for_request(shard, limits, n));
+        if candidates.is_empty() {
+            return Plan::Refuse(Refusal::concurrent(shards, limits));
+        }
+    }
     candidates.retain(|(_, shard)| shard.reservations.len() < MAX_RESERVATIONS);
     let Some(&(first, _)) = candidates.first() else {
         return Plan::Refuse(Refusal::open(shards, limits));
@@ -80,7 +87,7 @@ pub fn plan(shards: &[Option<Shard>], limits: &MeterLimits, demand: &Demand, mon
 }
 
 /// The part of the budget that is neither spent nor reserved, over all shards, under these limits.
-fn budget_left(shards: &[Option<Shard>], limits: &MeterLimits) -> i64 {
+pub(super) fn budget_left(shards: &[Option<Shard>], limits: &MeterLimits) -> i64 {
     let avail: i64 = shards.iter().flatten().map(|shard| shard.avail).sum();
     let before = shards.first().and_then(|shard| shard.as_ref()?.limit).unwrap_or_default();
     avail + limits.limits.budget.unwrap_or_default().signed() - before.signed()
@@ -93,6 +100,10 @@ fn has_rate_room(shard: &Shard, limits: &MeterLimits, n: u8, demand: &Demand) ->
     let requests = limits.share_of_requests(n).is_none_or(|max| shard.window.requests < max);
     let tokens = limits.share_of_tokens(n).is_none_or(|max| shard.window.tokens + demand.tokens.min(max) <= max);
     requests && tokens
+}
+
+fn has_room_for_request(shard: &Shard, limits: &MeterLimits, n: u8) -> bool {
+    limits.share_of_concurrent_requests(n).is_none_or(|max| shard.open_requests < max)
 }
 
 /// Fills the shards for the revision of `limits`: the rest of the budget is spread evenly over the shards in use.

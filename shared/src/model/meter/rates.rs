@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{MeterLimits, Window};
+use super::{MeterLimits, Shard, Window, is_open};
 use crate::model::clock::Timestamp;
 
 /// The state of the rate limits after a call. `None` where there is no limit.
@@ -32,6 +32,14 @@ impl RateStatus {
             requests: limits.limits.requests_per_minute.map(|limit| rate(limit, requests)),
             tokens: limits.limits.tokens_per_minute.map(|limit| rate(limit, tokens)),
         }
+    }
+
+    /// The sum of all shards.
+    pub(super) fn of_all(limits: &MeterLimits, shards: &[Option<Shard>], now: Timestamp) -> Self {
+        let open = || shards.iter().flatten().map(|shard| shard.window).filter(|window| is_open(window.ends, now));
+        let reset_ms = open().map(|window| now.until(window.ends)).min().unwrap_or(0);
+        let (requests, tokens) = open().fold((0, 0), |(r, t), window| (r + window.requests, t + window.tokens));
+        Self::of(limits, requests, tokens, reset_ms)
     }
 
     /// Of each limit the one that leaves less.

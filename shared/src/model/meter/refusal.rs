@@ -43,9 +43,16 @@ pub enum Limit {
 pub enum Counted {
     /// Those that begin in a minute.
     PerMinute,
-    /// Those that have begun and not ended: a shard of the meter has room for so many holds.
+    /// Those whose callers wait at the same time.
+    Concurrent,
+    /// Those that follow a stream or another request.
+    Following,
+    /// Those that have begun and not ended, and jobs: a shard of the meter has room for so many reservations.
     Open,
 }
+
+/// When to come back if too many calls run at the same time: some of them end within seconds.
+const CONCURRENT_WAIT: Duration = Duration::from_secs(2);
 
 /// When to come back if too much is open: calls end within seconds, jobs within minutes.
 const OPEN_WAIT: Duration = Duration::from_secs(30);
@@ -106,7 +113,22 @@ impl Refusal {
         Self { rates, ..Self::new(limits.level, limit, Some(Duration::from_millis(wait.max(1)))) }
     }
 
-    /// No shard has room for another hold.
+    /// As many calls of the level are open as may be at the same time.
+    pub(super) fn concurrent(shards: &[Option<Shard>], limits: &MeterLimits) -> Self {
+        let used = shards.iter().flatten().map(|shard| shard.open_requests).sum();
+        let limit = limits.concurrent_requests().unwrap_or_default();
+        let limit = Limit::Requests { counted: Counted::Concurrent, limit, used };
+        Self::new(limits.level, limit, Some(CONCURRENT_WAIT))
+    }
+
+    /// As many requests of a project follow streams as may at the same time.
+    #[must_use]
+    pub fn following(limit: u64) -> Self {
+        let limit = Limit::Requests { counted: Counted::Following, limit, used: limit };
+        Self::new(Level::Project, limit, Some(CONCURRENT_WAIT))
+    }
+
+    /// No shard has room for another reservation.
     pub(super) fn open(shards: &[Option<Shard>], limits: &MeterLimits) -> Self {
         let in_use = shards.iter().take(usize::from(limits.shards)).flatten();
         let used = in_use.map(|shard| shard.reservations.len() as u64).sum();
@@ -135,6 +157,23 @@ impl fmt::Display for Refusal {
                     f,
                     "Too many calls and jobs of the {owner} are open: limit {limit}, open {used}, requested 1. Let some \
                      of them end, or cancel background responses that nobody needs."
+                )?;
+                again(f)
+            }
+            Limit::Requests { counted: Counted::Concurrent, limit, used } => {
+                write!(
+                    f,
+                    "Too many calls of the {owner} run at the same time: limit {limit}, running {used}, requested 1. \
+                     Send fewer at once, or have an administrator raise limits.concurrent_requests."
+                )?;
+                again(f)
+            }
+            Limit::Requests { counted: Counted::Following, limit, used } => {
+                write!(
+                    f,
+                    "Too many requests of the {owner} follow responses or other requests at the same time: limit {limit}, \
+                     following {used}, requested 1. Close some of them, or have an administrator raise \
+                     limits.concurrent_requests."
                 )?;
                 again(f)
             }

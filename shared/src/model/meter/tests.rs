@@ -11,12 +11,12 @@ const NOW: Timestamp = Timestamp(1_000_000);
 const MONTH_ENDS: Timestamp = Timestamp(9_000_000);
 
 fn limits(budget: Option<u64>, requests: Option<u64>, shards: u8) -> MeterLimits {
-    let limits = Limits { requests_per_minute: requests, tokens_per_minute: None, budget: budget.map(MicroUsd) };
+    let limits = Limits { requests_per_minute: requests, budget: budget.map(MicroUsd), ..Limits::default() };
     MeterLimits { level: Level::Project, limits, revision: 7, shards }
 }
 
 fn demand(amount: u64) -> Demand {
-    Demand { amount: MicroUsd(amount), tokens: 10, now: NOW }
+    Demand { amount: MicroUsd(amount), tokens: 10, reserved_for: ReservedFor::Request, now: NOW }
 }
 
 fn shard(revision: i64, avail: i64, limit: Option<u64>) -> Shard {
@@ -27,6 +27,7 @@ fn shard(revision: i64, avail: i64, limit: Option<u64>) -> Shard {
         limit: limit.map(MicroUsd),
         ends_at: None,
         reservations: Vec::new(),
+        open_requests: 0,
         window: Window { ends: NOW.plus_ms(1_000), requests: 0, tokens: 0 },
     }
 }
@@ -179,9 +180,25 @@ fn a_full_rate_window_sends_the_call_to_another_shard_and_then_away() {
     assert_eq!(refusal.retry_after.unwrap().as_millis(), 1_000);
 }
 
+#[test]
+fn as_many_requests_as_may_be_open_send_the_next_to_another_shard_and_then_away_but_not_a_job() {
+    let mut limits = limits(None, None, 2);
+    limits.limits.concurrent_requests = Some(5);
+    let mut shards = meter(7, &[0, 0], None);
+    shards[0].as_mut().unwrap().open_requests = 3;
+    assert!(matches!(plan(&shards, &limits, &demand(0), MONTH_ENDS), Plan::Try { shard: 1, .. }));
+    shards[1].as_mut().unwrap().open_requests = 2;
+    let Plan::Refuse(refusal) = plan(&shards, &limits, &demand(0), MONTH_ENDS) else { panic!("both are full") };
+    assert_eq!(refusal.limit, Limit::Requests { counted: Counted::Concurrent, limit: 5, used: 5 });
+    assert_eq!(refusal.retry_after.unwrap().as_millis(), 2_000);
+    let job = Demand { reserved_for: ReservedFor::Job, ..demand(0) };
+    assert!(matches!(plan(&shards, &limits, &job, MONTH_ENDS), Plan::Try { shard: 0, .. }));
+}
+
 /// Fills a shard with all the holds that it can carry.
 fn crowd(shard: &mut Option<Shard>) {
-    let hold = || Reservation { id: ReservationId::new(NOW), amount: MicroUsd(0), model: "m".to_owned() };
+    let hold =
+        || Reservation { id: ReservationId::new(NOW, ReservedFor::Job), amount: MicroUsd(0), model: "m".to_owned() };
     shard.as_mut().unwrap().reservations = (0..MAX_RESERVATIONS).map(|_| hold()).collect();
 }
 

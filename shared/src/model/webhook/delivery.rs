@@ -3,6 +3,8 @@
 //! Each step returns the delivery to store, under a new revision. The table stores it only if no other process changed
 //! the delivery first. A delivery is pending until it ends as delivered or failed; only its owner can start it again.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::endpoint::WebhookEndpoint;
@@ -241,6 +243,19 @@ impl Delivery {
         self.attempts.push(attempt);
         let surplus = self.attempts.len().saturating_sub(KEPT_ATTEMPTS);
         self.attempts.drain(..surplus);
+        self
+    }
+
+    /// Postpones the next attempt without counting one.
+    #[must_use]
+    pub fn wait(mut self, wait: Duration, now: Timestamp) -> Self {
+        let next_attempt_at = now.plus_ms(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        self.revision = id::random(16);
+        self.state = DeliveryState::Pending(PendingAttempt {
+            next_attempt_at,
+            claim: None,
+            due_at: next_attempt_at.plus_ms(NET_MS),
+        });
         self
     }
 

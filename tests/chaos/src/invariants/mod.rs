@@ -3,6 +3,7 @@
 mod answers;
 mod books;
 mod budget;
+mod concurrency;
 mod counters;
 mod due;
 mod holds;
@@ -61,6 +62,7 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(keys::Keys),
         Box::new(holds::Holds),
         Box::new(levels::Levels::default()),
+        Box::new(concurrency::Concurrency),
         Box::new(due::Due),
         Box::new(books::Books),
         Box::new(counters::Counters),

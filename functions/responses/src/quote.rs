@@ -1,0 +1,152 @@
+//! `POST /v1/quote`: what a body would cost at most if it were sent to its route, and what would admit or refuse it now.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::request::Parts;
+use serde::Serialize;
+use shared::app::{CallOptions, LevelQuote, Quote, Quotes, Rate, Refusal, ResponseRequest, ServedModels};
+use shared::dialects::openai_chat::Body;
+use shared::dialects::openai_responses::CreateResponse;
+use shared::edge::{Rejection, SentBody, call_options, read_body, refusal_code};
+use shared::model::catalog::ModelKind;
+use shared::model::clock::{Clock, Timestamp};
+use shared::model::invalid::Invalid;
+use shared::model::meter::Standing;
+use shared::model::money::MicroUsd;
+use shared::model::object::Object;
+use shared::model::project::Caller;
+use shared::model::provider::Endpoint;
+
+/// A body with the route that it is for.
+enum Quoted {
+    Call(Endpoint, Body),
+    Response(Box<CreateResponse>),
+}
+
+impl Quoted {
+    /// Reads a body. Its members tell its route: `messages`, `prompt` or `input`; of bodies with `input`, the kind of model.
+    fn parse(json: &[u8], served: &ServedModels, now: Timestamp) -> Result<Self, Invalid> {
+        let object = Object::parse(json).unwrap_or_default();
+        let kind = object.get::<String>("model").and_then(|name| served.model(&name).ok().map(|model| model.kind));
+        let call = |endpoint| Ok(Self::Call(endpoint, Body::parse(endpoint, json)?));
+        match kind {
+            _ if object.text("messages").is_some() => call(Endpoint::ChatCompletions),
+            _ if object.text("prompt").is_some() && object.text("input").is_none() => call(Endpoint::Completions),
+            Some(ModelKind::Embedding) => call(Endpoint::Embeddings),
+            Some(ModelKind::Moderation) => call(Endpoint::Moderations),
+            Some(ModelKind::Chat) | None => Ok(Self::Response(Box::new(CreateResponse::parse(json, now)?))),
+        }
+    }
+
+    fn path(&self) -> String {
+        match self {
+            Self::Call(endpoint, _) => format!("/v1{}", endpoint.path()),
+            Self::Response(_) => "/v1/responses".to_owned(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct QuoteJson {
+    object: &'static str,
+    /// The route that the body is for.
+    endpoint: String,
+    model: String,
+    max_input_tokens: u64,
+    max_output_tokens: u64,
+    /// `null` if the model has no price.
+    max_cost_usd: Option<MicroUsd>,
+    /// The tokens that count against `tokens_per_minute` until the call ends.
+    rate_limited_tokens: u64,
+    admitted: bool,
+    levels: Vec<LevelJson>,
+}
+
+#[derive(Serialize)]
+struct LevelJson {
+    level: &'static str,
+    budget_usd: Option<MicroUsd>,
+    left_usd: Option<MicroUsd>,
+    requests_per_minute: Option<RateJson>,
+    tokens_per_minute: Option<RateJson>,
+    concurrent_requests: Option<RateJson>,
+    /// `null` if the level would admit the call.
+    refusal: Option<RefusalJson>,
+}
+
+#[derive(Serialize)]
+struct RateJson {
+    limit: u64,
+    remaining: u64,
+}
+
+#[derive(Serialize)]
+struct RefusalJson {
+    code: &'static str,
+    message: String,
+    /// When the same call may be admitted; `null`: never under this limit.
+    retry_after_seconds: Option<u64>,
+}
+
+pub(crate) async fn quote(
+    State(quotes): State<Arc<Quotes>>,
+    State(clock): State<Clock>,
+    caller: Caller,
+    parts: Parts,
+    body: SentBody,
+) -> Result<Json<QuoteJson>, Rejection> {
+    let served = quotes.models().await?;
+    let quoted = read_body(body, |json| Quoted::parse(json, &served, clock.now()))?;
+    let (endpoint, options) = (quoted.path(), call_options(&parts, &caller)?);
+    Ok(Json(to_json(endpoint, make(&quotes, caller, quoted, options).await?)))
+}
+
+async fn make(quotes: &Quotes, caller: Caller, quoted: Quoted, options: CallOptions) -> Result<Quote, Rejection> {
+    Ok(match quoted {
+        Quoted::Call(endpoint, body) => quotes.of_call(caller, endpoint, body, &options).await?,
+        Quoted::Response(create) => quotes.of_response(caller, ResponseRequest { create: *create, options }).await?,
+    })
+}
+
+fn to_json(endpoint: String, quote: Quote) -> QuoteJson {
+    QuoteJson {
+        object: "quote",
+        endpoint,
+        model: quote.model,
+        max_input_tokens: quote.bound.input,
+        max_output_tokens: quote.bound.output,
+        max_cost_usd: quote.max_cost,
+        rate_limited_tokens: quote.counted_tokens,
+        admitted: quote.levels.iter().all(|level| level.refusal.is_none()),
+        levels: quote.levels.into_iter().map(LevelJson::from).collect(),
+    }
+}
+
+impl From<LevelQuote> for LevelJson {
+    fn from(LevelQuote { standing, refusal }: LevelQuote) -> Self {
+        let Standing { level, budget, left, rates, concurrent_requests } = standing;
+        let rate = |rate: Rate| RateJson { limit: rate.limit, remaining: rate.remaining };
+        let open = |(limit, open): (u64, u64)| RateJson { limit, remaining: limit.saturating_sub(open) };
+        Self {
+            level: level.code(),
+            budget_usd: budget,
+            left_usd: left,
+            requests_per_minute: rates.requests.map(rate),
+            tokens_per_minute: rates.tokens.map(rate),
+            concurrent_requests: concurrent_requests.map(open),
+            refusal: refusal.map(RefusalJson::from),
+        }
+    }
+}
+
+impl From<Refusal> for RefusalJson {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            code: refusal_code(&refusal),
+            message: refusal.to_string(),
+            retry_after_seconds: refusal.retry_after.map(|wait| wait.as_millis().div_ceil(1_000) as u64),
+        }
+    }
+}
