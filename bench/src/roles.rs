@@ -8,8 +8,9 @@ use shared::data::Stores;
 use shared::edge::telemetry::{LogFilter, init_log};
 use shared::model::clock::Clock;
 use shared::model::id;
+use shared::model::key_text::ApiKeySecret;
 use shared::model::money::MicroUsd;
-use shared::model::project::{ApiKeySecret, Limits, Policy, Project};
+use shared::model::project::{Limits, Policy, Project};
 use shared::model::secret::Secret;
 use tokio::net::TcpListener;
 
@@ -82,7 +83,8 @@ const LIMITS: Limits = Limits {
 };
 
 async fn make_project(stores: &Stores) -> Result<ApiKeySecret, Failure> {
-    let key = ApiKeySecret::generate(&id::new("proj_"));
+    let check = stores.key_checks().get_or_create().await?;
+    let key = ApiKeySecret::generate(&id::new("proj_"), &check);
     let project = Project {
         id: key.project_id().to_owned(),
         name: "Bench".to_owned(),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use shared::app::Components;
 use shared::edge::config::HttpConfig;
 use shared::edge::{bearer, stack};
-use shared::model::project::ApiKeySecret;
+use shared::model::key_text::ApiKeySecret;
 use shared::model::secret::Secret;
 use tower::ServiceExt as _;
 
@@ -24,7 +24,8 @@ use crate::{Data, LocalError, Settings, stores};
 /// Gateway event `statusCode`, `headers` and `body` as API Gateway gets them, for messages of a queue the failed ones,
 /// for a schedule `null`.
 ///
-/// The key of a request is valid: as a key of its own project, or as the admin key if it has another form.
+/// The key of a request is valid: a new key of the project that it names takes its place, because other stores made the key
+/// that was recorded. A key of another form is the admin key.
 ///
 /// # Errors
 /// If there is no such function, the file does not hold an event for it, or a timer's job failed.
@@ -35,9 +36,15 @@ pub async fn invoke(function: &str, event: &Path, settings: &Settings) -> Result
 
     let (_engines, stores) = stores::open(&Data::Embedded(Place::Memory))?;
     let components = settings.components(stores, token.as_deref().map(Secret::new)).await?;
-    if let Some(key) = token.as_deref().and_then(ApiKeySecret::parse) {
-        provision_trial(components.stores(), components.clock(), &key, "Event").await?;
-    }
+    let text = match (token.as_deref(), token.as_deref().and_then(ApiKeySecret::parse)) {
+        (Some(token), Some(sent)) => {
+            let check = components.stores().key_checks().get_or_create().await?;
+            let key = ApiKeySecret::generate(sent.project_id(), &check);
+            provision_trial(components.stores(), components.clock(), &key, "Event").await?;
+            text.replace(token, key.secret().expose())
+        }
+        _ => text,
+    };
     let answer = invoke_on(&components, function, &text, &settings.http).await;
     components.drain().await;
     answer

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use shared::model::id;
-use shared::model::project::ApiKeySecret;
+use shared::model::key_check::KeyCheck;
+use shared::model::key_text::ApiKeySecret;
 use shared::model::secret::Secret;
 
 use crate::LocalError;
@@ -18,8 +19,8 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    fn generate() -> Self {
-        let project = ApiKeySecret::generate(&id::new("proj_"));
+    fn generate(check: &KeyCheck) -> Self {
+        let project = ApiKeySecret::generate(&id::new("proj_"), check);
         Self {
             admin_key: format!("sk-weir-admin-{}", id::random(40)),
             project_key: project.secret().expose().to_owned(),
@@ -27,14 +28,19 @@ impl Keys {
     }
 
     /// Reads the keys of a data folder, and makes them if there are none. Without a folder all keys are new.
-    /// `admin_key` replaces the admin key.
+    /// `admin_key` replaces the admin key. A project's key that other stores made, because those of the folder were deleted
+    /// since, is replaced by another of the same project.
     ///
     /// # Errors
     /// `Read` or `Write` if the file cannot be read or written; `Keys` if it is damaged.
-    pub(crate) fn load(folder: Option<&Path>, admin_key: Option<&Secret>) -> Result<Self, LocalError> {
+    pub(crate) fn load(
+        folder: Option<&Path>,
+        admin_key: Option<&Secret>,
+        check: &KeyCheck,
+    ) -> Result<Self, LocalError> {
         let mut keys = match folder {
-            None => Self::generate(),
-            Some(folder) => Self::load_or_create(folder)?,
+            None => Self::generate(check),
+            Some(folder) => Self::load_or_create(folder, check)?,
         };
         if let Some(key) = admin_key {
             key.expose().clone_into(&mut keys.admin_key);
@@ -47,19 +53,38 @@ impl Keys {
         serde_json::from_slice(&std::fs::read(folder.join("keys.json")).ok()?).ok()
     }
 
-    fn load_or_create(folder: &Path) -> Result<Self, LocalError> {
+    fn load_or_create(folder: &Path, check: &KeyCheck) -> Result<Self, LocalError> {
         let path = folder.join("keys.json");
         let shown = path.display().to_string();
-        match std::fs::read(&path) {
-            Ok(json) => serde_json::from_slice(&json)
-                .map_err(|error| LocalError::Keys { path: shown, reason: error.to_string() }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let keys = Self::generate();
-                write_private(&path, &serde_json::to_vec_pretty(&keys).unwrap_or_default())
-                    .map_err(|source| LocalError::Write { path: shown, source })?;
-                Ok(keys)
+        let known = match std::fs::read(&path) {
+            Ok(json) => Some(Self::parse(&json).map_err(|reason| LocalError::Keys { path: shown.clone(), reason })?),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(source) => return Err(LocalError::Read { path: shown, source }),
+        };
+        let keys = known.clone().unwrap_or_else(|| Self::generate(check)).fitting(check);
+        if known.as_ref() != Some(&keys) {
+            let json = serde_json::to_vec_pretty(&keys).unwrap_or_default();
+            write_private(&path, &json).map_err(|source| LocalError::Write { path: shown, source })?;
+        }
+        Ok(keys)
+    }
+
+    fn parse(json: &[u8]) -> Result<Self, String> {
+        let keys: Self = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        match ApiKeySecret::parse(&keys.project_key) {
+            Some(_) => Ok(keys),
+            None => Err("`project_key` is no key".to_owned()),
+        }
+    }
+
+    /// The same keys, the project's one with the check of these stores.
+    fn fitting(self, check: &KeyCheck) -> Self {
+        match ApiKeySecret::parse(&self.project_key) {
+            Some(key) if !key.fits(check) => {
+                let project_key = ApiKeySecret::generate(key.project_id(), check).secret().expose().to_owned();
+                Self { project_key, ..self }
             }
-            Err(source) => Err(LocalError::Read { path: shown, source }),
+            _ => self,
         }
     }
 }

@@ -3,7 +3,8 @@
 use shared::data::{StoreError, Stores, WriteOutcome};
 use shared::model::clock::Clock;
 use shared::model::id;
-use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project, ServiceAccount};
+use shared::model::key_text::ApiKeySecret;
+use shared::model::project::{ApiKey, Limits, Policy, Project, ServiceAccount};
 
 /// Makes `key` valid and creates its project for trials, unless they exist. The project has rate limits that a trial
 /// does not reach, and no budget.

@@ -12,7 +12,7 @@ use shared::app::Components;
 use shared::data::Stores;
 use shared::edge::telemetry::observe;
 use shared::edge::{self, Telemetry};
-use shared::model::project::ApiKeySecret;
+use shared::model::key_text::ApiKeySecret;
 use shared::model::secret::Secret;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -51,7 +51,8 @@ pub async fn serve(settings: &Settings) -> Result<Running, LocalError> {
         Data::Embedded(Place::Folder(folder)) => Some(folder.as_path()),
         Data::Embedded(Place::Memory) | Data::RemoteTable(_) => None,
     };
-    let keys = Keys::load(folder, settings.admin_key.as_ref())?;
+    let check = stores.key_checks().get_or_create().await?;
+    let keys = Keys::load(folder, settings.admin_key.as_ref(), &check)?;
     let components = settings.components(stores, Some(Secret::new(&keys.admin_key))).await?;
     let damaged = || LocalError::Keys { path: "keys.json".to_owned(), reason: "`project_key` is no key".to_owned() };
     let project_key = ApiKeySecret::parse(&keys.project_key).ok_or_else(damaged)?;

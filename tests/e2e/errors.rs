@@ -1,7 +1,7 @@
 //! Every error is an answer: each route, each way to be wrong, the whole envelope.
 
-use kit::{ADMIN_KEY, Reply, TestApp, send};
-use shared::model::project::{ApiKeySecret, Limits, Policy};
+use kit::{ADMIN_KEY, Reply, TestApp, new_key, send};
+use shared::model::project::{Limits, Policy};
 
 use crate::{CHAT, PATH};
 
@@ -24,7 +24,7 @@ fn check(reply: &Reply, status: u16, code: &str) {
 async fn without_a_valid_key_nothing_is_read() {
     let app = TestApp::new().await;
     let router = app.router();
-    let stranger = ApiKeySecret::generate("proj_nobody");
+    let stranger = new_key("proj_nobody");
     let keys = ["", "wrong", ADMIN_KEY, stranger.secret().expose()];
     for key in keys {
         for path in POSTS {
@@ -41,11 +41,11 @@ async fn without_a_valid_key_nothing_is_read() {
 async fn a_key_that_names_another_project_than_its_own_is_no_key() {
     let app = TestApp::new().await;
     let (project, _) = app.project(Limits::default(), Policy::default()).await;
-    let mut forged = ApiKeySecret::generate("proj_other");
+    let mut forged = new_key("proj_other");
     // The stored key says `proj_other`, whose profile does not exist.
     app.provision_key(&forged).await;
     check(&send(&app.router(), "GET", "/v1/models", forged.secret().expose(), &[], "").await, 401, "invalid_api_key");
-    forged = ApiKeySecret::generate(&project.id);
+    forged = new_key(&project.id);
     check(&send(&app.router(), "GET", "/v1/models", forged.secret().expose(), &[], "").await, 401, "invalid_api_key");
 }
 

@@ -18,6 +18,7 @@ mod fuzz;
 mod hard_bodies;
 mod idempotency;
 mod jobs;
+mod keys;
 mod layers;
 mod logs;
 mod models;

@@ -6,11 +6,11 @@
 use std::collections::BTreeSet;
 
 use axum::Router;
-use kit::{ADMIN_KEY, Reply, TestApp, router_of, routes_of, send};
+use kit::{ADMIN_KEY, Reply, TestApp, new_key, router_of, routes_of, send};
 use serde_json::{Value, json};
 use shared::app::Components;
 use shared::app::webhooks::Announcer;
-use shared::model::project::{ApiKeySecret, Limits, Policy, Project};
+use shared::model::project::{Limits, Policy, Project};
 use shared::model::webhook::{EventType, WebhookEvent};
 
 use crate::{PATH, budget};
@@ -294,7 +294,7 @@ async fn check(row: &Row) {
     let case = Case { router: router_of(&instance), row };
     let (own_names, other_names) = (own.names(row.0), other.names(row.0));
     let unknown_names = unknown(&own_names);
-    let stranger = ApiKeySecret::generate(&own.project.id);
+    let stranger = new_key(&own.project.id);
     let without = [("no key", ""), ("a wrong key", stranger.secret().expose()), ("a revoked key", &revoked)];
     for names in [&own_names, &other_names, &unknown_names] {
         for (what, key) in without {

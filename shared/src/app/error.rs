@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::data::StoreError;
 use crate::model::catalog::Unaccountable;
 use crate::model::invalid::Invalid;
+use crate::model::key_refusal::KeyRefusal;
 use crate::model::keys::KeyError;
 use crate::model::meter::Refusal;
 use crate::model::provider::Failure;
@@ -18,8 +19,8 @@ use crate::model::tokens::Charge;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No key, or none that is valid.
-    #[error("{0}")]
-    Unauthenticated(&'static str),
+    #[error(transparent)]
+    Unauthenticated(KeyRefusal),
     #[error(transparent)]
     Invalid(#[from] Invalid),
     #[error("The model `{0}` does not exist or you do not have access to it. GET /v1/models lists the models.")]

@@ -44,6 +44,11 @@ pub(super) fn api_key(hash: &str) -> Key {
     key(format!("KEY#{hash}"), "KEY")
 }
 
+/// `pk = KEY#CHECK`, `sk = CHECK`: the secret of the checks of keys. No hash is `CHECK`.
+pub(super) fn key_check() -> Key {
+    key("KEY#CHECK".to_owned(), "CHECK")
+}
+
 /// `pk = PROJECT#<id>`, `sk = PROFILE`.
 pub(super) fn project(id: &str) -> Key {
     key(project_partition(id), "PROFILE")

@@ -16,6 +16,7 @@ mod due;
 mod error;
 mod idempotency;
 mod item;
+mod key_checks;
 mod keys;
 mod meters;
 mod project_work;
@@ -44,6 +45,7 @@ pub use idempotency::{
     ClaimOutcome, ClaimRequest, IdempotencyRecords, KeyClaim, Lease, PartReader, Record, RecordKey, RecordState,
     StoredAnswer,
 };
+pub use key_checks::KeyCheckRecord;
 pub use meters::{AdmissionAttempt, AdmitOutcome, Meters, RunAttempt, SWEEP_INTERVAL_MS, SettleOutcome, WindowChange};
 pub use project_work::{ProjectWork, WorkKey, WorkKind, WorkRecords};
 pub use projects::ProjectRecords;
@@ -72,6 +74,12 @@ impl Stores {
     #[must_use]
     pub fn api_keys(&self) -> ApiKeys {
         ApiKeys(self.table.clone())
+    }
+
+    /// The secret of the checks of keys.
+    #[must_use]
+    pub fn key_checks(&self) -> KeyCheckRecord {
+        KeyCheckRecord(self.table.clone())
     }
 
     #[must_use]

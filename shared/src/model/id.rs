@@ -64,7 +64,12 @@ fn hash_letters(parts: &[&str], length: usize) -> String {
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());
     }
-    hasher.finalize().iter().take(length).map(|byte| char::from(ALPHABET[usize::from(byte % 62)])).collect()
+    letters(&hasher.finalize(), length)
+}
+
+/// `length` letters and digits of a hash, at most one for each of its bytes.
+pub(super) fn letters(hash: &[u8], length: usize) -> String {
+    hash.iter().take(length).map(|byte| char::from(ALPHABET[usize::from(byte % 62)])).collect()
 }
 
 /// `length` random letters and digits.

@@ -2,11 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::id;
 use super::id::Fingerprint;
 use super::invalid::Invalid;
 use super::money::MicroUsd;
-use super::secret::Secret;
 
 /// A project: the tenant of requests. Admission, accounting and isolation are per project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,79 +155,9 @@ impl ApiKey {
     }
 }
 
-/// An API key as a client sends it: `sk-weir-<project>-<secret>`.
-///
-/// The key names its project, so that weir reads the project and the key at the same time. Only the stored key proves
-/// that the name is true.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiKeySecret {
-    project_id: String,
-    secret: Secret,
-}
-
-const KEY_PREFIX: &str = "sk-weir-";
-const PROJECT_PREFIX: &str = "proj_";
-
-impl ApiKeySecret {
-    /// A new key for a project.
-    #[must_use]
-    pub fn generate(project_id: &str) -> Self {
-        let project = project_id.strip_prefix(PROJECT_PREFIX).unwrap_or(project_id);
-        let secret = Secret::new(format!("{KEY_PREFIX}{project}-{}", id::random(40)));
-        Self { project_id: project_id.to_owned(), secret }
-    }
-
-    /// Reads a key; `None` if the text does not have the form of a key.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (project, secret) = text.strip_prefix(KEY_PREFIX)?.split_once('-')?;
-        let well_formed =
-            |part: &str| (1..=64).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
-        if !well_formed(project) || !well_formed(secret) {
-            return None;
-        }
-        Some(Self { project_id: format!("{PROJECT_PREFIX}{project}"), secret: Secret::new(text) })
-    }
-
-    /// The project that the key names.
-    #[must_use]
-    pub fn project_id(&self) -> &str {
-        &self.project_id
-    }
-
-    /// The hash under which the table stores the key.
-    ///
-    /// SHA-256 without salt. The secret has 238 random bits, so it cannot be guessed.
-    #[must_use]
-    pub fn hash(&self) -> Fingerprint {
-        Fingerprint::of([self.secret.expose().as_bytes()])
-    }
-
-    #[must_use]
-    pub fn secret(&self) -> &Secret {
-        &self.secret
-    }
-
-    /// A part of the key that identifies it for a person: `sk-weir-...abcd`.
-    #[must_use]
-    pub fn redact(&self) -> String {
-        let text = self.secret.expose();
-        format!("{KEY_PREFIX}...{}", &text[text.len() - 4..])
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_key_names_its_project_and_reads_back() {
-        let project = id::new("proj_");
-        let key = ApiKeySecret::generate(&project);
-        assert_eq!(ApiKeySecret::parse(key.secret().expose()), Some(key.clone()));
-        assert_eq!(key.project_id(), project);
-        assert!(key.secret().expose().ends_with(&key.redact()[11..]), "{}", key.redact());
-    }
 
     #[test]
     fn a_name_is_trimmed_and_has_1_to_200_characters() {
@@ -237,15 +165,6 @@ mod tests {
         assert!(Name::try_from("é".repeat(200)).is_ok());
         for wrong in ["", "  ", &"a".repeat(201)] {
             assert_eq!(Name::try_from(wrong.to_owned()).unwrap_err().param.as_deref(), Some("name"));
-        }
-    }
-
-    #[test]
-    fn refuses_invalid_keys_before_any_look_up() {
-        for text in
-            ["", "sk-1", "sk-weir-", "sk-weir-abc", "sk-weir-abc-", "sk-weir-a#b-c", "sk-weir-abc-dé", "Bearer x"]
-        {
-            assert_eq!(ApiKeySecret::parse(text), None, "{text}");
         }
     }
 }

@@ -9,8 +9,9 @@ use rand::rngs::StdRng;
 use serde_json::json;
 use shared::model::catalog::Catalog;
 use shared::model::id;
+use shared::model::key_text::ApiKeySecret;
 use shared::model::money::MicroUsd;
-use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project};
+use shared::model::project::{ApiKey, Limits, Policy, Project};
 
 use crate::inspector::Inspector;
 use crate::load::prompt;
@@ -113,10 +114,11 @@ impl Deployment {
             },
         };
         self.inspector.create_project(&project).await;
+        let check = self.inspector.key_check().await;
         let (mut keys, mut limited_keys) = (Vec::new(), Vec::new());
         // The first key, which is never revoked, has no limits of its own.
         for limits in [Limits::default(), draw_limits(&mut rng), draw_limits(&mut rng)] {
-            let secret = ApiKeySecret::generate(&project.id);
+            let secret = ApiKeySecret::generate(&project.id, &check);
             let key = ApiKey {
                 id: id::new("key_"),
                 hash: secret.hash(),

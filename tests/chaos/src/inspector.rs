@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use embedded::{BUCKET, Engines, TABLE, queue_url};
 use shared::data::{Bucket, DUE_SHARDS, Due, QueueUrls, Queues, ResponseRecord, StoreError, Stores, Table};
 use shared::model::clock::Timestamp;
+use shared::model::key_check::KeyCheck;
 use shared::model::message::ResponseKey;
 use shared::model::meter::{MeterKey, Shard};
 use shared::model::project::{ApiKey, Project};
@@ -45,6 +46,11 @@ impl Inspector {
     pub(crate) async fn create_project(&self, project: &Project) {
         let created = self.stores.projects().create(project, None).await;
         assert!(created.expect("the project is created").is_written());
+    }
+
+    #[expect(clippy::expect_used, reason = "no fault strikes the inspector")]
+    pub(crate) async fn key_check(&self) -> KeyCheck {
+        self.stores.key_checks().get_or_create().await.expect("the check is made")
     }
 
     #[expect(clippy::expect_used, reason = "no fault strikes the inspector")]

@@ -13,6 +13,8 @@ use shared::edge::config::HttpConfig;
 use shared::edge::stack;
 use shared::model::catalog::Catalog;
 use shared::model::clock::Clock;
+use shared::model::key_check::KeyCheck;
+use shared::model::key_text::ApiKeySecret;
 use shared::model::provider::Provider;
 use shared::model::secret::Secret;
 use shared::model::webhook::Receivers;
@@ -27,6 +29,18 @@ pub const ADMIN_KEY: &str = "sk-weir-admin-test";
 
 /// 2026-11-22T17:00:00Z, where manual clocks start.
 pub const START_MS: u64 = 1_795_366_800_000;
+
+/// The secret of the checks of keys in every [`TestApp`], so that a key can be made without asking the table.
+#[must_use]
+pub fn key_check() -> KeyCheck {
+    KeyCheck::from_stored("the check of tests")
+}
+
+/// A key for a project of a [`TestApp`]; [`TestApp::provision_key`] makes it valid.
+#[must_use]
+pub fn new_key(project_id: &str) -> ApiKeySecret {
+    ApiKeySecret::generate(project_id, &key_check())
+}
 
 /// One model per case: priced, unpriced, with a fallback, and for embeddings and moderations.
 const CATALOG: &str = r#"
@@ -142,6 +156,8 @@ impl TestAppBuilder {
         };
         let dynamo = embedded::dynamo_client(connectors.dynamo.clone());
         let stores = connectors.stores(|connector| connector);
+        let made = stores.key_checks().create(&key_check()).await;
+        assert!(made.expect("the table is written").is_written(), "the table is new");
         let first = ScriptedProvider::new(Script::answer("Hello there.", 10, 5));
         let second = ScriptedProvider::new(Script::answer("From the second.", 10, 5));
         let scripted = || {

@@ -7,11 +7,12 @@ use shared::data::Queue;
 use shared::edge::worker::{SqsBatchResponse, SqsEvent};
 use shared::model::audit::{Actor, AuditAction, AuditEntry};
 use shared::model::id;
+use shared::model::key_text::ApiKeySecret;
 use shared::model::meter::{MeterKey, Run, RunName, Scope, Shard};
-use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project};
+use shared::model::project::{ApiKey, Limits, Policy, Project};
 use shared::model::usage::UsageCount;
 
-use crate::TestApp;
+use crate::{TestApp, new_key};
 
 impl TestApp {
     /// Makes a project with one key. Returns both.
@@ -26,7 +27,7 @@ impl TestApp {
             policy,
         };
         local::provision_project(&self.stores, &project).await.expect("the project is created");
-        let key = ApiKeySecret::generate(&project.id);
+        let key = new_key(&project.id);
         self.provision_key(&key).await;
         (project, key.secret().expose().to_owned())
     }
@@ -92,6 +93,15 @@ impl TestApp {
             let request = self.dynamo.delete_item().table_name("weir");
             let request = request.key("pk", item["pk"].clone()).key("sk", item["sk"].clone());
             request.send().await.expect("the record is deleted");
+        }
+    }
+
+    /// Deletes the secret of the checks of keys, as if no key was made yet.
+    pub async fn delete_key_check(&self) {
+        for item in self.items().await.iter().filter(|item| has_sort_key(item, "CHECK")) {
+            let request = self.dynamo.delete_item().table_name("weir");
+            let request = request.key("pk", item["pk"].clone()).key("sk", item["sk"].clone());
+            request.send().await.expect("the secret is deleted");
         }
     }
 

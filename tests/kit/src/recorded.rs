@@ -10,16 +10,17 @@ use serde_json::{Value, json};
 use shared::data::{Conversation, ConversationKey, NewItem, NewResponse, ResponseRecord};
 use shared::model::audit::{AUDIT_ID, Actor, AuditAction, AuditEntry};
 use shared::model::clock::Timestamp;
+use shared::model::key_text::ApiKeySecret;
 use shared::model::message::ResponseKey;
 use shared::model::object::Object;
-use shared::model::project::{ApiKey, ApiKeySecret, Limits, Policy, Project, ServiceAccount};
+use shared::model::project::{ApiKey, Limits, Policy, Project, ServiceAccount};
 use shared::model::response::Status;
 use shared::model::tokens::Charge;
 
 use crate::TestApp;
 
 /// The key of the project that recorded requests come from.
-const KEY: &str = "sk-weir-EventProject0000000000000-EventSecret000000000000000000000000000000000";
+const KEY: &str = "sk-weir-EventProject0000000000000-EventSecret00000000000000000000000000000ofq5WEWsxSUwAXX5";
 /// The admin key of recorded requests.
 pub const RECORDED_ADMIN_KEY: &str = "sk-weir-admin-event";
 /// The origin of the pages that sent recorded requests.

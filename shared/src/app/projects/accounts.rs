@@ -8,14 +8,16 @@ use super::{MAX_TRIES, load_project};
 use crate::app::admission::Admission;
 use crate::app::auth::Auth;
 use crate::app::error::Error;
-use crate::data::{ApiKeys, ProjectRecords, Stores};
+use crate::data::{ApiKeys, KeyCheckRecord, ProjectRecords, Stores};
 use crate::model::audit::{Actor, AuditAction, AuditEntry};
 use crate::model::backoff;
 use crate::model::clock::Clock;
 use crate::model::id;
 use crate::model::invalid::Invalid;
+use crate::model::key_check::KeyCheck;
+use crate::model::key_text::ApiKeySecret;
 use crate::model::page::{Cursor, Page};
-use crate::model::project::{ApiKey, ApiKeySecret, Limits, Name, Project, ServiceAccount};
+use crate::model::project::{ApiKey, Limits, Name, Project, ServiceAccount};
 use crate::model::project_patch::LimitsPatch;
 
 /// A new service account with its key.
@@ -30,6 +32,7 @@ pub struct Issued {
 /// Administers the service accounts and API keys of projects.
 pub struct ServiceAccounts {
     records: ApiKeys,
+    checks: KeyCheckRecord,
     projects: ProjectRecords,
     auth: Arc<Auth>,
     admission: Arc<Admission>,
@@ -38,7 +41,8 @@ pub struct ServiceAccounts {
 
 impl ServiceAccounts {
     pub(in crate::app) fn new(stores: &Stores, clock: Clock, auth: Arc<Auth>, admission: Arc<Admission>) -> Self {
-        Self { records: stores.api_keys(), projects: stores.projects(), auth, admission, clock }
+        let (records, checks, projects) = (stores.api_keys(), stores.key_checks(), stores.projects());
+        Self { records, checks, projects, auth, admission, clock }
     }
 
     /// Creates a service account and its key, which has `limits` beside those of the project.
@@ -53,7 +57,8 @@ impl ServiceAccounts {
             let message = "The project is archived; its keys would not work.".to_owned();
             return Err(Invalid { message, param: None, code: Some("project_archived") }.into());
         }
-        let issued = self.generate(&project.id, name.into(), limits);
+        let check = self.checks.get_or_create().await?;
+        let issued = self.generate(&project.id, name.into(), limits, &check);
         let Issued { account, key, .. } = &issued;
         let entry = |action, subject: &str, made| {
             let entry = AuditEntry::new(by, action, subject, self.clock.now()).in_project(&project);
@@ -67,9 +72,9 @@ impl ServiceAccounts {
         if outcome.is_written() { Ok(issued) } else { Err(Error::Contended("service accounts")) }
     }
 
-    fn generate(&self, project_id: &str, name: String, limits: Limits) -> Issued {
+    fn generate(&self, project_id: &str, name: String, limits: Limits, check: &KeyCheck) -> Issued {
         let now = self.clock.now();
-        let secret = ApiKeySecret::generate(project_id);
+        let secret = ApiKeySecret::generate(project_id, check);
         let account = ServiceAccount {
             id: id::new_ordered("svc_acct_", now),
             project_id: project_id.to_owned(),

@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use shared::model::clock::Timestamp;
+use shared::model::key_text::ApiKeySecret;
 use shared::model::meter::{MeterKey, Run, RunName, Scope, Shard};
-use shared::model::project::{ApiKeySecret, Project};
+use shared::model::project::Project;
 
 use super::{CheckResult, Invariant, expect};
 use crate::deployment::Deployment;

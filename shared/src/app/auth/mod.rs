@@ -1,0 +1,139 @@
+//! Authentication: finds the caller that an API key belongs to, and checks the admin key.
+//!
+//! A process remembers valid API keys for 30 seconds, and so it does keys that are no longer in the table. A key that weir did
+//! not make is refused by its check, without a read.
+
+mod checks;
+mod key_cache;
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use super::admission::Admission;
+use super::error::Error;
+use crate::data::{ApiKeys, ProjectRecords, Stores};
+use crate::model::catalog::KeySource;
+use crate::model::clock::Clock;
+use crate::model::id::Fingerprint;
+use crate::model::key_refusal::KeyRefusal;
+use crate::model::key_text::ApiKeySecret;
+use crate::model::keys::Keys;
+use crate::model::project::Caller;
+use checks::KeyChecks;
+use key_cache::KeyCache;
+
+/// Identifies callers by the bearer token of their request.
+pub struct Auth {
+    api_keys: ApiKeys,
+    projects: ProjectRecords,
+    admission: Arc<Admission>,
+    checks: KeyChecks,
+    cache: KeyCache,
+    /// The key of the admin API. Without it, every request to the admin API is refused.
+    admin_key: Option<AdminKey>,
+    clock: Clock,
+}
+
+/// The key of the admin API, and where it is read.
+#[derive(Clone)]
+pub(super) struct AdminKey {
+    pub(super) keys: Arc<dyn Keys>,
+    pub(super) source: KeySource,
+}
+
+impl Auth {
+    pub(super) fn new(stores: &Stores, clock: Clock, admission: Arc<Admission>, admin_key: Option<AdminKey>) -> Self {
+        let (api_keys, projects) = (stores.api_keys(), stores.projects());
+        let checks = KeyChecks::new(stores.key_checks());
+        Self { api_keys, projects, admission, checks, cache: KeyCache::new(), admin_key, clock }
+    }
+
+    /// Finds the caller that a bearer token belongs to.
+    ///
+    /// # Errors
+    /// `Unauthenticated` if there is no key, if it is wrong or revoked, or if its project is archived.
+    pub async fn identify(&self, bearer: Option<&str>) -> Result<Caller, Error> {
+        let token = bearer.ok_or(Error::Unauthenticated(KeyRefusal::Missing))?;
+        let secret = ApiKeySecret::parse(token).ok_or(Error::Unauthenticated(KeyRefusal::Wrong))?;
+        let hash = secret.hash();
+        let now = self.clock.now();
+        if let Some(caller) = self.cache.get(&hash, now) {
+            return Ok(caller);
+        }
+        if self.cache.is_absent(&hash, now) {
+            return Err(Error::Unauthenticated(KeyRefusal::Revoked));
+        }
+        let generation = self.cache.generation();
+        let found = self.find_caller(&secret, &hash).await;
+        match &found {
+            Ok(caller) => self.cache.insert(hash, now, caller.clone(), generation),
+            // Its check is right: it was a key, and its holder may ask again and again.
+            Err(Error::Unauthenticated(KeyRefusal::Revoked)) => self.cache.insert_absent(hash, now),
+            Err(_) => {}
+        }
+        found
+    }
+
+    /// Reads the caller of a key, if its check is right.
+    ///
+    /// The first key of a process is read together with the secret of the checks: one round trip for both. All others wait
+    /// for the secret, so that a process reads for one wrong key only, however many come before the secret.
+    async fn find_caller(&self, secret: &ApiKeySecret, hash: &Fingerprint) -> Result<Caller, Error> {
+        let (check, load) = (pin!(self.checks.verify(secret)), pin!(self.load_caller(secret, hash)));
+        if self.checks.is_first_key() {
+            let (checked, loaded) = tokio::join!(check, load);
+            checked?;
+            return loaded;
+        }
+        check.await?;
+        load.await
+    }
+
+    /// Reads the key, its project and the project's meter in one parallel round trip.
+    ///
+    /// The token names the project, so the project can be read before the key is verified. The stored key then decides
+    /// whether the token is valid.
+    async fn load_caller(&self, secret: &ApiKeySecret, hash: &Fingerprint) -> Result<Caller, Error> {
+        let project_id = secret.project_id();
+        let (key, project, ()) = tokio::join!(
+            self.api_keys.by_hash(hash),
+            self.projects.get(project_id),
+            self.admission.prefetch(project_id, hash)
+        );
+        let key = key?.filter(|key| key.project_id == project_id).ok_or(Error::Unauthenticated(KeyRefusal::Revoked))?;
+        let project = project?.ok_or(Error::Unauthenticated(KeyRefusal::Revoked))?;
+        if project.archived_at.is_some() {
+            return Err(Error::Unauthenticated(KeyRefusal::Archived));
+        }
+        Ok(Caller { project, key: key.limits(), api_key_id: key.id })
+    }
+
+    /// Checks that a bearer token is the admin key.
+    ///
+    /// # Errors
+    /// `Unauthenticated` if it is not, or if this process has no admin key; `NoAdminKey` if the key cannot be read.
+    pub async fn identify_admin(&self, bearer: Option<&str>) -> Result<(), Error> {
+        let token = bearer.ok_or(Error::Unauthenticated(KeyRefusal::Missing))?;
+        let AdminKey { keys, source } =
+            self.admin_key.as_ref().ok_or(Error::Unauthenticated(KeyRefusal::WrongAdmin))?;
+        let expected = keys.key(source).await.map_err(Error::NoAdminKey)?;
+        let expected = expected.ok_or(Error::Unauthenticated(KeyRefusal::WrongAdmin))?;
+        // The hashes are compared instead of the keys, so that the duration of the comparison reveals nothing.
+        let hash = |text: &str| Fingerprint::of([text.as_bytes()]);
+        if hash(token) == hash(expected.expose()) {
+            return Ok(());
+        }
+        // The key may have been changed since it was read.
+        let renewed = keys.renewed(source, &expected).await;
+        match renewed.is_some_and(|renewed| hash(token) == hash(renewed.expose())) {
+            true => Ok(()),
+            false => Err(Error::Unauthenticated(KeyRefusal::WrongAdmin)),
+        }
+    }
+
+    /// Removes the keys of a project from the cache, so that a change of the project or of its keys takes effect at once
+    /// in this process. In other processes it takes effect when their cache entries expire, within 30 seconds.
+    pub(super) fn forget_project(&self, project_id: &str) {
+        self.cache.forget_project(project_id);
+    }
+}

@@ -1,0 +1,22 @@
+//! Why a key is refused.
+
+/// Why a key is refused, in words for its holder.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyRefusal {
+    #[error("You didn't provide an API key. Send it as one header, `Authorization: Bearer sk-weir-...`.")]
+    Missing,
+    /// weir never made such a key.
+    #[error(
+        "Incorrect API key provided. Keys begin with `sk-weir-`; an administrator makes them with POST /v1/organization/projects/{{id}}/service_accounts."
+    )]
+    Wrong,
+    /// weir made the key, and the table does not have it.
+    #[error(
+        "Incorrect API key provided: it was revoked. An administrator makes keys with POST /v1/organization/projects/{{id}}/service_accounts."
+    )]
+    Revoked,
+    #[error("The project of this API key is archived.")]
+    Archived,
+    #[error("Incorrect admin key provided. The admin API takes the admin key, not a project's key.")]
+    WrongAdmin,
+}
