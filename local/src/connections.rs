@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use shared::edge::PeerAddress;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -91,7 +92,14 @@ async fn connection(client: TcpStream, router: Router, stopping: CancellationTok
     if let Err(error) = client.set_nodelay(true) {
         tracing::warn!(%error, "TCP_NODELAY not set");
     }
-    let service = router.map_request(|request: Request<Incoming>| request.map(Body::new));
+    let peer = client.peer_addr().ok().map(|address| PeerAddress(address.ip()));
+    let service = router.map_request(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
+        request
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)

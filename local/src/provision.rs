@@ -3,6 +3,7 @@
 use shared::data::{StoreError, Stores, WriteOutcome};
 use shared::model::clock::Clock;
 use shared::model::id;
+use shared::model::key_rights::KeyRights;
 use shared::model::key_text::ApiKeySecret;
 use shared::model::project::{ApiKey, Limits, Policy, Project, ServiceAccount};
 
@@ -69,6 +70,7 @@ pub async fn provision_key(stores: &Stores, clock: &Clock, key: &ApiKeySecret, n
         created_at,
         service_account_id: account.id.clone(),
         limits: Limits::default(),
+        rights: KeyRights::default(),
         revision: 1,
     };
     match api_keys.create_service_account(&account, &stored, &[]).await? {

@@ -6,6 +6,7 @@ use axum::Router;
 use kit::{ADMIN_KEY, Fault, RECORDED_ADMIN_KEY, Reply, TestApp, recorded_events, routes_of, send};
 use serde_json::{Value, json};
 use shared::edge::config::HttpConfig;
+use shared::model::model_names::{ModelNames, ModelPermissions, PermissionMode};
 use shared::model::project::{Policy, Project};
 
 use crate::budget;
@@ -14,7 +15,7 @@ const LOG: &str = "/v1/organization/audit_logs";
 const DAY_MS: u64 = 86_400_000;
 
 /// Each route that changes something, a body that it takes, and the types of the entries that it writes.
-const CHANGES: [(&str, &str, &[&str]); 12] = [
+const CHANGES: [(&str, &str, &[&str]); 14] = [
     ("POST /v1/organization/projects", r#"{"name":"New"}"#, &["project.created"]),
     ("POST /v1/organization/projects/{project_id}", r#"{"name":"Other"}"#, &["project.updated"]),
     ("POST /v1/organization/projects/{project_id}/archive", "", &["project.archived"]),
@@ -37,6 +38,12 @@ const CHANGES: [(&str, &str, &[&str]); 12] = [
     ("POST /v1/organization/projects/{project_id}/spend_limit", r#"{"threshold_amount":1}"#, &["project.updated"]),
     ("DELETE /v1/organization/projects/{project_id}/spend_limit", "", &["project.updated"]),
     (
+        "POST /v1/organization/projects/{project_id}/model_permissions",
+        r#"{"mode":"allow_list","model_ids":["priced"]}"#,
+        &["project.updated"],
+    ),
+    ("DELETE /v1/organization/projects/{project_id}/model_permissions", "", &["project.updated"]),
+    (
         "POST /v1/organization/projects/{project_id}/rate_limits/{rate_limit_id}",
         r#"{"max_requests_per_1_minute":9}"#,
         &["project.updated"],
@@ -56,7 +63,9 @@ struct Team {
 impl Team {
     async fn new() -> Self {
         let app = TestApp::new().await;
-        let (project, key) = app.project(budget(1.0), Policy::default()).await;
+        let model_ids = ModelNames::parse("model_ids", vec!["unpriced".to_owned()]).unwrap();
+        let models = Some(ModelPermissions { mode: PermissionMode::DenyList, model_ids });
+        let (project, key) = app.project(budget(1.0), Policy { models, ..Policy::default() }).await;
         let router = app.router();
         let path = format!("/v1/organization/projects/{}/service_accounts", project.id);
         let account = send(&router, "POST", &path, ADMIN_KEY, &[], r#"{"name":"app"}"#).await.json();
@@ -188,7 +197,7 @@ async fn changed_items(app: &TestApp) -> Vec<String> {
     for item in app.items().await {
         let key = |name: &str| item[name].as_s().unwrap().clone();
         let (pk, sk) = (key("pk"), key("sk"));
-        if !["AUDIT", "METER#", "HOOK#"].iter().any(|other| pk.starts_with(other)) {
+        if !["AUDIT", "METER#", "HOOK#", "USED#"].iter().any(|other| pk.starts_with(other)) {
             items.push(format!(
                 "{pk}/{sk} {:?} {:?} {:?}",
                 item.get("revision"),

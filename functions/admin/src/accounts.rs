@@ -5,12 +5,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use shared::app::projects::{Issued, ServiceAccounts};
+use shared::app::projects::{Issued, KeySettings, ServiceAccounts};
 use shared::edge::{Admin, Input, List, Params, Path, Rejection, cursor};
 use shared::model::invalid::Invalid;
+use shared::model::key_rights::KeyRights;
 use shared::model::patch::Patch;
 use shared::model::project::{Limits, Name, ServiceAccount};
 
+use crate::rights::RightsBody;
 use crate::wire::{self, LimitsBody};
 
 /// The role of every service account: it may call models.
@@ -70,12 +72,22 @@ pub(crate) struct Deleted {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct CreateBody {
     name: String,
     create_service_account_only: Option<bool>,
     /// The limits of its key.
     #[serde(default)]
     limits: Patch<LimitsBody>,
+    // The restrictions of its key.
+    #[serde(default)]
+    scopes: Patch<Vec<String>>,
+    #[serde(default)]
+    models: Patch<Vec<String>>,
+    #[serde(default)]
+    expires_at: Patch<u64>,
+    #[serde(default)]
+    allowed_ips: Patch<Vec<String>>,
 }
 
 const NEEDS_KEY: &str =
@@ -90,9 +102,12 @@ pub(crate) async fn create(
     if body.create_service_account_only == Some(true) {
         return Err(Invalid::field("create_service_account_only", NEEDS_KEY).into());
     }
+    let CreateBody { scopes, models, expires_at, allowed_ips, .. } = body;
     let name = Name::try_from(body.name)?;
+    let rights = RightsBody { scopes, models, expires_at, allowed_ips }.patch()?;
     let limits = wire::parse_limits(body.limits)?.apply(Limits::default());
-    Ok(Json(accounts.create(&project_id, name, limits, admin.actor()).await?.into()))
+    let settings = KeySettings { limits, rights: rights.apply(KeyRights::default()) };
+    Ok(Json(accounts.create(&project_id, name, settings, admin.actor()).await?.into()))
 }
 
 pub(crate) async fn list(

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use shared::app::projects::ServiceAccounts;
+use shared::app::projects::{KeyPatch, ServiceAccounts, UsedKey};
 use shared::edge::{Admin, Input, List, Params, Path, Rejection, cursor};
+use shared::model::key_rights::KeyRights;
 use shared::model::patch::Patch;
-use shared::model::project::{ApiKey, Limits, Project};
+use shared::model::project::{Limits, Project};
 
 use crate::accounts::{Deleted, ROLE};
+use crate::rights::RightsBody;
 use crate::wire::{self, LimitsBody};
 
 #[derive(Serialize)]
@@ -20,11 +22,13 @@ pub(crate) struct KeyObject {
     name: String,
     redacted_value: String,
     created_at: u64,
-    /// Always `null`: recording it would cost a write per request.
+    /// To the hour.
     last_used_at: Option<u64>,
     owner_project_access: &'static str,
     owner: Owner,
     limits: Limits,
+    #[serde(flatten)]
+    rights: KeyRights,
 }
 
 #[derive(Serialize)]
@@ -43,7 +47,7 @@ struct OwnerAccount {
 
 impl KeyObject {
     /// The owner has the name and the time of its key, because the two are created together.
-    fn new(project: &Project, key: ApiKey) -> Self {
+    fn new(project: &Project, UsedKey { key, last_used_at }: UsedKey) -> Self {
         let owner =
             OwnerAccount { id: key.service_account_id, name: key.name.clone(), created_at: key.created_at, role: ROLE };
         Self {
@@ -52,10 +56,11 @@ impl KeyObject {
             name: key.name,
             redacted_value: key.redacted_value,
             created_at: key.created_at,
-            last_used_at: None,
+            last_used_at,
             owner_project_access: if project.archived_at.is_some() { "inactive" } else { "active" },
             owner: Owner { r#type: "service_account", service_account: owner },
             limits: key.limits,
+            rights: key.rights,
         }
     }
 }
@@ -67,7 +72,7 @@ pub(crate) async fn list(
     params: Params,
 ) -> Result<Json<List<KeyObject>>, Rejection> {
     let (project, page) = accounts.api_keys(&project_id, &cursor(&params)?).await?;
-    Ok(Json(List::of(page, |key| &key.id, |key| KeyObject::new(&project, key))))
+    Ok(Json(List::of(page, |used| &used.key.id, |used| KeyObject::new(&project, used))))
 }
 
 pub(crate) async fn retrieve(
@@ -84,6 +89,14 @@ pub(crate) async fn retrieve(
 pub(crate) struct UpdateBody {
     #[serde(default)]
     limits: Patch<LimitsBody>,
+    #[serde(default)]
+    scopes: Patch<Vec<String>>,
+    #[serde(default)]
+    models: Patch<Vec<String>>,
+    #[serde(default)]
+    expires_at: Patch<u64>,
+    #[serde(default)]
+    allowed_ips: Patch<Vec<String>>,
 }
 
 pub(crate) async fn update(
@@ -92,8 +105,10 @@ pub(crate) async fn update(
     Path((project_id, id)): Path<(String, String)>,
     Input(body): Input<UpdateBody>,
 ) -> Result<Json<KeyObject>, Rejection> {
-    let limits = wire::parse_limits(body.limits)?;
-    let (project, key) = accounts.limit_api_key(&project_id, &id, limits, admin.actor()).await?;
+    let UpdateBody { limits, scopes, models, expires_at, allowed_ips } = body;
+    let rights = RightsBody { scopes, models, expires_at, allowed_ips }.patch()?;
+    let patch = KeyPatch { limits: wire::parse_limits(limits)?, rights };
+    let (project, key) = accounts.update_api_key(&project_id, &id, &patch, admin.actor()).await?;
     Ok(Json(KeyObject::new(&project, key)))
 }
 

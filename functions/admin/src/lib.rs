@@ -6,8 +6,10 @@ mod audit;
 mod jobs;
 mod keys;
 mod limits;
+mod model_permissions;
 mod projects;
 mod providers;
+mod rights;
 mod wire;
 
 use std::sync::Arc;
@@ -47,6 +49,10 @@ pub fn router(
         .route(
             "/spend_limit",
             get(limits::spend_limit).post(limits::set_spend_limit).delete(limits::delete_spend_limit),
+        )
+        .route(
+            "/model_permissions",
+            get(model_permissions::retrieve).post(model_permissions::update).delete(model_permissions::delete),
         )
         .route("/rate_limits", get(limits::rate_limits))
         .route("/rate_limits/{rate_limit_id}", post(limits::set_rate_limit));

@@ -8,6 +8,8 @@ use shared::model::patch::Patch;
 use shared::model::project::MAX_CACHE_TTL_SECONDS;
 use shared::model::project_patch::{LimitsPatch, PolicyPatch};
 
+use crate::model_permissions::PermissionsBody;
+
 /// The limits in a request: an absent field keeps a limit, `null` removes it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +42,8 @@ pub(crate) struct PolicyBody {
     run_lifetime_seconds: Patch<u64>,
     #[serde(default)]
     concurrent_jobs: Patch<u64>,
+    #[serde(default)]
+    models: Patch<PermissionsBody>,
 }
 
 /// Checks `limits`.
@@ -87,6 +91,7 @@ pub(crate) fn parse_policy(body: Patch<PolicyBody>) -> Result<PolicyPatch, Inval
         concurrent_jobs: body
             .concurrent_jobs
             .try_map(|n| require_within("policy.concurrent_jobs", n, MAX_CONCURRENT_JOBS))?,
+        models: body.models.try_map(|permissions| permissions.parse("policy.models.model_ids"))?,
     })
 }
 

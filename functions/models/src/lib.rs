@@ -52,23 +52,24 @@ impl<'a> ModelObject<'a> {
     }
 }
 
-async fn list(State(models): State<Arc<Models>>, _: Caller, held: HeldTags) -> Result<Response, Rejection> {
+async fn list(State(models): State<Arc<Models>>, caller: Caller, held: HeldTags) -> Result<Response, Rejection> {
     let served = models.current().await?;
     let models = served.catalog.models().iter();
     let with_names =
         models.flat_map(|model| std::iter::once(&model.name).chain(&model.aliases).map(move |name| (name, model)));
-    let data = with_names.map(|(name, model)| ModelObject::new(name, model)).collect();
+    let usable = with_names.filter(|(name, _)| caller.check_model(name).is_ok());
+    let data = usable.map(|(name, model)| ModelObject::new(name, model)).collect();
     Ok(answer(&serde_json::json!(List { object: "list", data }), &held))
 }
 
 async fn retrieve(
     State(models): State<Arc<Models>>,
-    _: Caller,
+    caller: Caller,
     Path(name): Path<String>,
     held: HeldTags,
 ) -> Result<Response, Rejection> {
     let served = models.current().await?;
-    Ok(answer(&serde_json::json!(ModelObject::new(&name, served.model(&name)?)), &held))
+    Ok(answer(&serde_json::json!(ModelObject::new(&name, served.model_for(&caller, &name)?)), &held))
 }
 
 fn answer(object: &serde_json::Value, held: &HeldTags) -> Response {

@@ -114,7 +114,8 @@ impl Components {
 
     pub fn auth(&self) -> Arc<Auth> {
         let make = || {
-            Auth::new(self.stores(), self.clock().clone(), Arc::clone(&self.parts.admission), self.admin_key.clone())
+            let (admission, tasks) = (Arc::clone(&self.parts.admission), self.parts.tasks.clone());
+            Auth::new(self.stores(), self.clock().clone(), admission, tasks, self.admin_key.clone())
         };
         Arc::clone(self.auth.get_or_init(|| Arc::new(make())))
     }

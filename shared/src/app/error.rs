@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::data::StoreError;
 use crate::model::catalog::Unaccountable;
+use crate::model::forbidden::Forbidden;
 use crate::model::invalid::Invalid;
 use crate::model::key_refusal::KeyRefusal;
 use crate::model::keys::KeyError;
@@ -21,6 +22,9 @@ pub enum Error {
     /// No key, or none that is valid.
     #[error(transparent)]
     Unauthenticated(KeyRefusal),
+    /// The key is valid, and may not do this.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
     #[error(transparent)]
     Invalid(#[from] Invalid),
     #[error("The model `{0}` does not exist or you do not have access to it. GET /v1/models lists the models.")]

@@ -32,7 +32,7 @@ pub use crate::model::page::{Cursor, Page};
 pub use admission::LevelQuote;
 pub use answer::{CallAnswer, CallMetadata, FinalUsage};
 pub use audit::AuditLog;
-pub use auth::Auth;
+pub use auth::{Auth, KeyUse};
 pub use cache::{CacheControl, CacheOutcome};
 pub use calls::{CallRequest, Calls};
 pub use components::Components;

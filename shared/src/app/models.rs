@@ -14,6 +14,7 @@ use crate::model::catalog::{Catalog, Model};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error_chain::ErrorChain;
 use crate::model::keys::MakeProvider;
+use crate::model::project::Caller;
 use crate::model::provider::Provider;
 
 /// Providers by their name in the catalog.
@@ -44,6 +45,15 @@ impl ServedModels {
             None => Error::UnknownModel(name.to_owned()),
         };
         self.catalog.model(name).ok_or_else(absent)
+    }
+
+    /// The model with that name or alias, if the caller may use it.
+    ///
+    /// # Errors
+    /// `Forbidden`, or as [`ServedModels::model`].
+    pub fn model_for(&self, caller: &Caller, name: &str) -> Result<&Model, Error> {
+        caller.check_model(name)?;
+        self.model(name)
     }
 
     /// Makes the providers of a catalog. A provider whose entry is the same as `before` stays, with its connections.

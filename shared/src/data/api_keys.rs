@@ -3,12 +3,13 @@
 use super::audit::entry_write;
 use super::change::{Write, WriteOutcome};
 use super::error::StoreError;
-use super::item::{Item, Reader, number, text};
+use super::item::{Item, Reader, insert_present, number, text};
 use super::keys::{self, Key};
 use super::projects::{insert_limits, read_limits};
 use super::table::Table;
 use crate::model::audit::AuditEntry;
 use crate::model::id::Fingerprint;
+use crate::model::key_rights::KeyRights;
 use crate::model::project::{ApiKey, ServiceAccount};
 
 /// The service accounts and their API keys.
@@ -86,8 +87,9 @@ impl ApiKeys {
     /// transaction came first.
     pub async fn delete(&self, key: &ApiKey, audited: &AuditEntry) -> Result<WriteOutcome, StoreError> {
         let by_hash = Write::Delete(keys::api_key(key.hash.as_str()));
+        let used = Write::Delete(keys::last_use(&key.project_id, &key.id));
         let listed = Write::Remove(keys::project_api_key(&key.project_id, &key.id));
-        self.0.transact(vec![by_hash, listed, entry_write(audited)]).await
+        self.0.transact(vec![by_hash, listed, used, entry_write(audited)]).await
     }
 }
 
@@ -121,6 +123,11 @@ fn key_item(place: Key, key: &ApiKey) -> Item {
         ("revision", number(key.revision)),
     ]);
     insert_limits(&mut item, &key.limits);
+    let rights = Some(&key.rights).filter(|rights| **rights != KeyRights::default());
+    insert_present(
+        &mut item,
+        [("rights", rights.map(|rights| text(serde_json::to_string(rights).unwrap_or_default())))],
+    );
     item
 }
 
@@ -134,6 +141,12 @@ fn read_account(item: &Item) -> Result<ServiceAccount, StoreError> {
     })
 }
 
+/// A key without the attribute may do everything.
+fn read_rights(reader: &Reader<'_>) -> Result<KeyRights, StoreError> {
+    let Some(json) = reader.maybe_text("rights") else { return Ok(KeyRights::default()) };
+    serde_json::from_str(&json).map_err(|_| reader.damaged("rights"))
+}
+
 fn read_key(item: &Item) -> Result<ApiKey, StoreError> {
     let reader = Reader(item);
     Ok(ApiKey {
@@ -145,6 +158,7 @@ fn read_key(item: &Item) -> Result<ApiKey, StoreError> {
         created_at: reader.number("created_at")?,
         service_account_id: reader.text("service_account_id")?,
         limits: read_limits(&reader)?,
+        rights: read_rights(&reader)?,
         revision: reader.number("revision")?,
     })
 }
@@ -169,8 +183,12 @@ mod tests {
             created_at: 7,
             service_account_id: "svc_acct_1".into(),
             limits: Limits { requests_per_minute: Some(3), budget: Some(MicroUsd(5)), ..Limits::default() },
+            rights: KeyRights { expires_at: Some(9), ..KeyRights::default() },
             revision: 2,
         };
-        assert_eq!(read_key(&key_item(keys::api_key("1"), &key)).unwrap(), key);
+        let free = ApiKey { rights: KeyRights::default(), ..key.clone() };
+        for key in [key, free] {
+            assert_eq!(read_key(&key_item(keys::api_key("1"), &key)).unwrap(), key);
+        }
     }
 }

@@ -96,6 +96,17 @@ pub(super) fn service_account(project_id: &str, id: &str) -> Key {
 
 pub(super) const SERVICE_ACCOUNT_PREFIX: &str = "ACCOUNT#";
 
+/// `pk = USED#<owner>`, `sk = <key id>`: when a key was last used. The owner is a project. It is in a partition of its own,
+/// because functions write it that may write no key.
+pub(super) fn last_use(owner: &str, key_id: &str) -> Key {
+    key(last_uses_partition(owner), key_id)
+}
+
+/// The partition with the last uses of an owner's keys.
+pub(super) fn last_uses_partition(owner: &str) -> String {
+    format!("USED#{owner}")
+}
+
 /// `pk = PROJECT#<id>`, `sk = ENDPOINT#<endpoint id>`: one query lists a project's webhook endpoints.
 pub(super) fn webhook_endpoint(project_id: &str, id: &str) -> Key {
     key(project_partition(project_id), format!("{ENDPOINT_PREFIX}{id}"))

@@ -18,6 +18,7 @@ mod idempotency;
 mod item;
 mod key_checks;
 mod keys;
+mod last_uses;
 mod meters;
 mod project_work;
 mod projects;
@@ -46,6 +47,7 @@ pub use idempotency::{
     StoredAnswer,
 };
 pub use key_checks::KeyCheckRecord;
+pub use last_uses::LastUses;
 pub use meters::{AdmissionAttempt, AdmitOutcome, Meters, RunAttempt, SWEEP_INTERVAL_MS, SettleOutcome, WindowChange};
 pub use project_work::{ProjectWork, WorkKey, WorkKind, WorkRecords};
 pub use projects::ProjectRecords;
@@ -80,6 +82,12 @@ impl Stores {
     #[must_use]
     pub fn key_checks(&self) -> KeyCheckRecord {
         KeyCheckRecord(self.table.clone())
+    }
+
+    /// When keys were last used.
+    #[must_use]
+    pub fn last_uses(&self) -> LastUses {
+        LastUses(self.table.clone())
     }
 
     #[must_use]

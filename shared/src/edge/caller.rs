@@ -1,18 +1,20 @@
 //! Extractors that check keys. A handler that takes a [`Caller`] or an [`Admin`] cannot run without the right key.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{FromRef, FromRequestParts};
+use axum::extract::{FromRef, FromRequestParts, MatchedPath};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{Extensions, HeaderMap, Method, header};
 use lambda_http::RequestExt as _;
 use lambda_http::request::RequestContext;
 
 use super::log::RequestId;
 use super::reject::Rejection;
-use crate::app::Auth;
+use crate::app::{Auth, Error, KeyUse};
 use crate::model::audit::Actor;
 use crate::model::project::Caller;
+use crate::model::scope::Scope;
 
 /// The token of `Authorization: Bearer <token>`; `None` if there is none, if it is empty, or if there are two such headers: a
 /// proxy in front may have checked the other one.
@@ -36,7 +38,12 @@ where
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
-        Ok(Arc::<Auth>::from_ref(state).identify(bearer(&parts.headers)).await?)
+        let reads = matches!(parts.method, Method::GET | Method::HEAD);
+        let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        let no_scope = || Error::internal("find the scope of the route")(format!("{} {route}", parts.method));
+        let scope = Scope::of(reads, route).ok_or_else(no_scope)?;
+        let key_use = KeyUse { scope, address: source_address(&parts.extensions) };
+        Ok(Arc::<Auth>::from_ref(state).identify(bearer(&parts.headers), key_use).await?)
     }
 }
 
@@ -65,16 +72,26 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
         Arc::<Auth>::from_ref(state).identify_admin(bearer(&parts.headers)).await?;
         let request_id = parts.extensions.get::<RequestId>().map(|RequestId(id)| id.clone()).unwrap_or_default();
-        Ok(Self(Actor { key_id: ADMIN_KEY_ID.to_owned(), address: source_address(parts), request_id }))
+        let address = source_address(&parts.extensions).map(|address| address.to_string());
+        Ok(Self(Actor { key_id: ADMIN_KEY_ID.to_owned(), address, request_id }))
     }
 }
 
-/// The address that API Gateway got the request from; `None` where no API Gateway is.
-fn source_address(parts: &Parts) -> Option<String> {
-    match parts.request_context_ref()? {
+/// The address at the other end of the connection, where no API Gateway is.
+#[derive(Debug, Clone, Copy)]
+pub struct PeerAddress(pub IpAddr);
+
+/// The address that a request came from, as API Gateway saw it, or else the server that accepted the connection. No header is
+/// read: a client can send any.
+pub(super) fn source_address(extensions: &Extensions) -> Option<IpAddr> {
+    let of_gateway = |context: &RequestContext| match context {
         RequestContext::ApiGatewayV1(context) => context.identity.source_ip.clone(),
         RequestContext::ApiGatewayV2(context) => context.http.source_ip.clone(),
         _ => None,
+    };
+    match extensions.request_context_ref() {
+        Some(context) => of_gateway(context)?.parse().ok(),
+        None => extensions.get().map(|PeerAddress(address)| *address),
     }
 }
 

@@ -24,7 +24,7 @@ pub mod worker;
 pub use answer::{respond, respond_to};
 pub use base_path::{BasePath, BasePathError};
 pub use call::{call_options, function_ends, serve};
-pub use caller::{Admin, bearer};
+pub use caller::{Admin, PeerAddress, bearer};
 pub use copies::{Copies, HeldTags, json_or_unchanged};
 pub use cors::{AllowedOrigins, OriginError};
 pub use input::{Input, Path, SentBody, read_body};

@@ -1,5 +1,7 @@
 //! Why a key is refused.
 
+use std::net::IpAddr;
+
 /// Why a key is refused, in words for its holder.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyRefusal {
@@ -17,6 +19,14 @@ pub enum KeyRefusal {
     Revoked,
     #[error("The project of this API key is archived.")]
     Archived,
+    #[error("This API key expired at {expired_at} (Unix seconds). Ask an administrator for another one.")]
+    Expired { expired_at: u64 },
+    #[error("This API key is not taken from {}. Ask an administrator to allow the address.", shown(.address.as_ref()))]
+    Address { address: Option<IpAddr> },
     #[error("Incorrect admin key provided. The admin API takes the admin key, not a project's key.")]
     WrongAdmin,
+}
+
+fn shown(address: Option<&IpAddr>) -> String {
+    address.map_or_else(|| "an address that is not known".to_owned(), |address| format!("the address {address}"))
 }

@@ -2,8 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::forbidden::Forbidden;
 use super::id::Fingerprint;
 use super::invalid::Invalid;
+use super::key_rights::KeyRights;
+use super::model_names::ModelPermissions;
 use super::money::MicroUsd;
 
 /// A project: the tenant of requests. Admission, accounting and isolation are per project.
@@ -78,6 +81,8 @@ pub struct Policy {
     pub run_lifetime_seconds: Option<u64>,
     /// The background responses that workers make at the same time. The others wait. `None`: [`DEFAULT_CONCURRENT_JOBS`].
     pub concurrent_jobs: Option<u64>,
+    /// The models that the project's keys may use; all if absent.
+    pub models: Option<ModelPermissions>,
 }
 
 /// The background responses of a project that workers make at the same time, if its policy names no other number.
@@ -93,6 +98,25 @@ pub struct Caller {
     /// `key_...`, the id of the API key. It is not the key itself.
     pub api_key_id: String,
     pub key: KeyLimits,
+    pub rights: KeyRights,
+}
+
+impl Caller {
+    /// Checks that the caller's project and key may use a model of this name.
+    ///
+    /// # Errors
+    /// `Forbidden`, whether or not there is such a model.
+    pub fn check_model(&self, name: &str) -> Result<(), Forbidden> {
+        if self.project.policy.models.as_ref().is_some_and(|models| !models.allow(name)) {
+            return Err(Forbidden::ModelOfProject { model: name.to_owned(), project_id: self.project.id.clone() });
+        }
+        match &self.rights.models {
+            Some(models) if !models.has(name) => {
+                Err(Forbidden::ModelOfKey { model: name.to_owned(), allowed: models.shown() })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The limits of an API key, in addition to those of its project.
@@ -130,7 +154,8 @@ pub struct ApiKey {
     pub created_at: u64,
     pub service_account_id: String,
     pub limits: Limits,
-    /// The number of changes of the limits. A meter stores the revision that it was filled for.
+    pub rights: KeyRights,
+    /// The number of changes of the key. A meter stores the revision that it was filled for.
     pub revision: u64,
 }
 

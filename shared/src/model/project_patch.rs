@@ -1,5 +1,6 @@
 //! Changes of a project, field by field. A field that a patch does not name stays as it is.
 
+use crate::model::model_names::ModelPermissions;
 use crate::model::money::MicroUsd;
 use crate::model::patch::Patch;
 use crate::model::project::{Limits, Name, Policy, Project};
@@ -31,6 +32,7 @@ pub struct PolicyPatch {
     pub run_budget_usd: Patch<MicroUsd>,
     pub run_lifetime_seconds: Patch<u64>,
     pub concurrent_jobs: Patch<u64>,
+    pub models: Patch<ModelPermissions>,
 }
 
 impl ProjectPatch {
@@ -80,6 +82,7 @@ impl PolicyPatch {
             run_budget_usd: Patch::Clear,
             run_lifetime_seconds: Patch::Clear,
             concurrent_jobs: Patch::Clear,
+            models: Patch::Clear,
         }
     }
 
@@ -94,6 +97,7 @@ impl PolicyPatch {
             run_budget_usd: self.run_budget_usd.apply(before.run_budget_usd),
             run_lifetime_seconds: self.run_lifetime_seconds.apply(before.run_lifetime_seconds),
             concurrent_jobs: self.concurrent_jobs.apply(before.concurrent_jobs),
+            models: self.models.clone().apply(before.models.clone()),
         }
     }
 }
@@ -101,6 +105,7 @@ impl PolicyPatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::model_names::{ModelNames, PermissionMode};
 
     #[test]
     fn changes_only_the_named_limits() {
@@ -136,6 +141,10 @@ mod tests {
             run_budget_usd: Some(MicroUsd(5)),
             run_lifetime_seconds: Some(60),
             concurrent_jobs: Some(5),
+            models: Some(ModelPermissions {
+                mode: PermissionMode::DenyList,
+                model_ids: ModelNames::parse("models", vec!["a".into()]).unwrap(),
+            }),
         };
         assert_eq!(PolicyPatch::default().apply(&before), before);
         assert_eq!(PolicyPatch::clear().apply(&before), Policy::default());

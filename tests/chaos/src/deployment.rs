@@ -9,6 +9,7 @@ use rand::rngs::StdRng;
 use serde_json::json;
 use shared::model::catalog::Catalog;
 use shared::model::id;
+use shared::model::key_rights::KeyRights;
 use shared::model::key_text::ApiKeySecret;
 use shared::model::money::MicroUsd;
 use shared::model::project::{ApiKey, Limits, Policy, Project};
@@ -128,6 +129,7 @@ impl Deployment {
                 created_at: project.created_at,
                 service_account_id: id::new("svc_acct_"),
                 limits,
+                rights: KeyRights::default(),
                 revision: 1,
             };
             self.inspector.create_api_key(&key).await;

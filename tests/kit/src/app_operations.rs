@@ -7,6 +7,7 @@ use shared::data::Queue;
 use shared::edge::worker::{SqsBatchResponse, SqsEvent};
 use shared::model::audit::{Actor, AuditAction, AuditEntry};
 use shared::model::id;
+use shared::model::key_rights::{AddressRange, KeyRights};
 use shared::model::key_text::ApiKeySecret;
 use shared::model::meter::{MeterKey, Run, RunName, Scope, Shard};
 use shared::model::project::{ApiKey, Limits, Policy, Project};
@@ -35,13 +36,27 @@ impl TestApp {
     /// Makes a project without limits, and a key with these. Returns both.
     pub async fn project_with_limited_key(&self, limits: Limits, policy: Policy) -> (Project, String) {
         let (project, key) = self.project(Limits::default(), policy).await;
-        let (keys, hash) = (self.stores.api_keys(), ApiKeySecret::parse(&key).expect("it is a key").hash());
-        let stored = keys.by_hash(&hash).await.expect("the key is read").expect("the key was made");
-        let limited = ApiKey { limits, revision: stored.revision + 1, ..stored };
-        let by = Actor { key_id: "key_test".to_owned(), address: None, request_id: "req_test".to_owned() };
-        let entry = AuditEntry::new(&by, AuditAction::ApiKeyUpdated, &limited.id, self.clock.now());
-        assert!(keys.replace(&limited, &entry).await.expect("the key is written").is_written());
+        self.change_key(&ApiKeySecret::parse(&key).expect("it is a key"), |stored| stored.limits = limits).await;
         (project, key)
+    }
+
+    /// Makes a key that is taken from these addresses only.
+    pub async fn restricted_key(&self, project_id: &str, range: &str) -> String {
+        let key = new_key(project_id);
+        self.provision_key(&key).await;
+        let allowed_ips = Some(vec![AddressRange::parse("allowed_ips", range).expect("it is a range")]);
+        self.change_key(&key, |stored| stored.rights = KeyRights { allowed_ips, ..KeyRights::default() }).await;
+        key.secret().expose().to_owned()
+    }
+
+    async fn change_key(&self, key: &ApiKeySecret, change: impl FnOnce(&mut ApiKey)) {
+        let keys = self.stores.api_keys();
+        let mut stored = keys.by_hash(&key.hash()).await.expect("the key is read").expect("the key was made");
+        change(&mut stored);
+        stored.revision += 1;
+        let by = Actor { key_id: "key_test".to_owned(), address: None, request_id: "req_test".to_owned() };
+        let entry = AuditEntry::new(&by, AuditAction::ApiKeyUpdated, &stored.id, self.clock.now());
+        assert!(keys.replace(&stored, &entry).await.expect("the key is written").is_written());
     }
 
     /// Makes a key valid.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use shared::data::{Conversation, ConversationKey, NewItem, NewResponse, ResponseRecord};
 use shared::model::audit::{AUDIT_ID, Actor, AuditAction, AuditEntry};
 use shared::model::clock::Timestamp;
+use shared::model::key_rights::KeyRights;
 use shared::model::key_text::ApiKeySecret;
 use shared::model::message::ResponseKey;
 use shared::model::object::Object;
@@ -137,6 +138,7 @@ impl TestApp {
             created_at,
             service_account_id: "svc_acct_1".to_owned(),
             limits: Limits::default(),
+            rights: KeyRights::default(),
             revision: 1,
         };
         let account = ServiceAccount {

@@ -40,6 +40,7 @@ fn key() -> Value {
             "service_account": {"id": "svc_acct_*", "name": "App", "created_at": NOW, "role": "member"},
         },
         "limits": {"requests_per_minute": null, "tokens_per_minute": null, "budget_usd_per_month": null},
+        "scopes": null, "models": null, "expires_at": null, "allowed_ips": null,
     })
 }
 

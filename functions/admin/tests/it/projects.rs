@@ -24,7 +24,7 @@ fn no_policy() -> Value {
 fn policy(set: &Value) -> Value {
     let mut policy = json!({
         "default_max_output_tokens": null, "dedupe_retries": false, "cache_ttl_seconds": null,
-        "run_header": null, "run_budget_usd": null, "run_lifetime_seconds": null,
+        "run_header": null, "run_budget_usd": null, "run_lifetime_seconds": null, "models": null,
     });
     policy.as_object_mut().unwrap().extend(set.as_object().unwrap().clone());
     policy
@@ -52,11 +52,11 @@ async fn an_update_merges() {
     let limits = json!({"requests_per_minute": 60, "tokens_per_minute": 90000, "budget_usd_per_month": 12.5});
     let set = json!({
         "default_max_output_tokens": 512, "dedupe_retries": true, "cache_ttl_seconds": 60,
-        "run_header": "x-session", "run_budget_usd": 1.5, "run_lifetime_seconds": 60,
+        "run_header": "x-session", "run_budget_usd": 1.5, "run_lifetime_seconds": 60, "models": {"mode": "deny_list", "model_ids": ["gpt-4*"]},
     });
     let kept = json!({
         "default_max_output_tokens": 512, "cache_ttl_seconds": 60,
-        "run_header": "x-session", "run_budget_usd": 1.5, "run_lifetime_seconds": 60,
+        "run_header": "x-session", "run_budget_usd": 1.5, "run_lifetime_seconds": 60, "models": {"mode": "deny_list", "model_ids": ["gpt-4*"]},
     });
     check(
         &json!({"name": "Team", "limits": limits, "policy": set}),

@@ -3,12 +3,14 @@
 use kit::{Fault, Hook, TestApp};
 use outbound::Options;
 use shared::app::Components;
+use shared::app::KeyUse;
 use shared::app::webhooks::{Announcer, NewEndpoint};
 use shared::data::Queue;
 use shared::edge::worker::SqsEvent;
 use shared::model::clock::Clock;
 use shared::model::message::DeliveryKey;
 use shared::model::project::{Caller, Limits, Policy};
+use shared::model::scope::Scope;
 use shared::model::webhook::{Delivery, DeliveryState, EventType, EventTypes, WebhookEndpoint, WebhookEvent};
 
 pub(crate) struct Deliveries {
@@ -30,7 +32,12 @@ impl Deliveries {
         let clock = app.clock.clone();
         let hook = Hook::start(&clock).await;
         let (_, key) = app.project(Limits::default(), Policy::default()).await;
-        let caller = app.instance().auth().identify(Some(&key)).await.unwrap();
+        let caller = app
+            .instance()
+            .auth()
+            .identify(Some(&key), KeyUse { scope: Scope::WebhooksWrite, address: None })
+            .await
+            .unwrap();
         Self { instance: app.instance(), app, hook, caller, clock }
     }
 

@@ -69,6 +69,7 @@ impl KeyCache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::key_rights::KeyRights;
     use crate::model::project::{KeyLimits, Limits, Policy, Project};
 
     const READ_AT: Timestamp = Timestamp(1_767_225_600_000);
@@ -84,7 +85,7 @@ mod tests {
             policy: Policy::default(),
         };
         let key = KeyLimits { hash: hash(), limits: Limits::default(), revision: 1 };
-        Caller { project, api_key_id: "key_1".into(), key }
+        Caller { project, api_key_id: "key_1".into(), key, rights: KeyRights::default() }
     }
 
     fn hash() -> Fingerprint {

@@ -5,22 +5,29 @@
 
 mod checks;
 mod key_cache;
+mod last_use;
 
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
 use super::admission::Admission;
 use super::error::Error;
+use super::tasks::Tasks;
 use crate::data::{ApiKeys, ProjectRecords, Stores};
 use crate::model::catalog::KeySource;
-use crate::model::clock::Clock;
+use crate::model::clock::{Clock, Timestamp};
+use crate::model::forbidden::Forbidden;
 use crate::model::id::Fingerprint;
 use crate::model::key_refusal::KeyRefusal;
+use crate::model::key_rights::KeyRights;
 use crate::model::key_text::ApiKeySecret;
 use crate::model::keys::Keys;
 use crate::model::project::Caller;
+use crate::model::scope::Scope;
 use checks::KeyChecks;
 use key_cache::KeyCache;
+use last_use::LastUse;
 
 /// Identifies callers by the bearer token of their request.
 pub struct Auth {
@@ -29,9 +36,33 @@ pub struct Auth {
     admission: Arc<Admission>,
     checks: KeyChecks,
     cache: KeyCache,
+    last_use: LastUse,
     /// The key of the admin API. Without it, every request to the admin API is refused.
     admin_key: Option<AdminKey>,
     clock: Clock,
+}
+
+/// How a key is used.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyUse {
+    /// What the route needs.
+    pub scope: Scope,
+    /// Where the request comes from; `None` if that is not known.
+    pub address: Option<IpAddr>,
+}
+
+/// Checks what a process must not remember: the time, the address and the route differ from request to request.
+fn check_use(rights: &KeyRights, KeyUse { scope, address }: KeyUse, now: Timestamp) -> Result<(), Error> {
+    if let Some(expired_at) = rights.expires_at.filter(|_| rights.has_expired(now)) {
+        return Err(Error::Unauthenticated(KeyRefusal::Expired { expired_at }));
+    }
+    if !rights.allow_address(address) {
+        return Err(Error::Unauthenticated(KeyRefusal::Address { address }));
+    }
+    match rights.allow_scope(scope) {
+        true => Ok(()),
+        false => Err(Forbidden::Scope { missing: scope, has: rights.scopes.clone().unwrap_or_default() }.into()),
+    }
 }
 
 /// The key of the admin API, and where it is read.
@@ -42,17 +73,35 @@ pub(super) struct AdminKey {
 }
 
 impl Auth {
-    pub(super) fn new(stores: &Stores, clock: Clock, admission: Arc<Admission>, admin_key: Option<AdminKey>) -> Self {
+    pub(super) fn new(
+        stores: &Stores,
+        clock: Clock,
+        admission: Arc<Admission>,
+        tasks: Tasks,
+        admin_key: Option<AdminKey>,
+    ) -> Self {
         let (api_keys, projects) = (stores.api_keys(), stores.projects());
         let checks = KeyChecks::new(stores.key_checks());
-        Self { api_keys, projects, admission, checks, cache: KeyCache::new(), admin_key, clock }
+        let last_use = LastUse::new(stores.last_uses(), tasks, clock.clone());
+        Self { api_keys, projects, admission, checks, cache: KeyCache::new(), last_use, admin_key, clock }
+    }
+
+    /// Finds the caller that a bearer token belongs to, if its key may be used in this way. Which models it may call is checked
+    /// where the model is looked for.
+    ///
+    /// # Errors
+    /// - `Unauthenticated` if there is no key, if it is wrong, revoked or expired, if its project is archived, or if it is not
+    ///   taken from the address.
+    /// - `Forbidden` if it does not have the scope.
+    pub async fn identify(&self, bearer: Option<&str>, key_use: KeyUse) -> Result<Caller, Error> {
+        let caller = self.caller(bearer).await?;
+        check_use(&caller.rights, key_use, self.clock.now())?;
+        self.last_use.note(&caller.project.id, &caller.api_key_id);
+        Ok(caller)
     }
 
     /// Finds the caller that a bearer token belongs to.
-    ///
-    /// # Errors
-    /// `Unauthenticated` if there is no key, if it is wrong or revoked, or if its project is archived.
-    pub async fn identify(&self, bearer: Option<&str>) -> Result<Caller, Error> {
+    async fn caller(&self, bearer: Option<&str>) -> Result<Caller, Error> {
         let token = bearer.ok_or(Error::Unauthenticated(KeyRefusal::Missing))?;
         let secret = ApiKeySecret::parse(token).ok_or(Error::Unauthenticated(KeyRefusal::Wrong))?;
         let hash = secret.hash();
@@ -105,7 +154,7 @@ impl Auth {
         if project.archived_at.is_some() {
             return Err(Error::Unauthenticated(KeyRefusal::Archived));
         }
-        Ok(Caller { project, key: key.limits(), api_key_id: key.id })
+        Ok(Caller { project, key: key.limits(), rights: key.rights, api_key_id: key.id })
     }
 
     /// Checks that a bearer token is the admin key.

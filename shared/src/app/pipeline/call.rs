@@ -126,7 +126,7 @@ impl Call {
     /// Checks, prices and bounds a call. It has no idempotency key and no cache yet.
     ///
     /// # Errors
-    /// `UnknownModel` or `WrongModel`; `Invalid` if the model is of another kind or the request names its run wrongly;
+    /// `Forbidden`, `UnknownModel` or `WrongModel`; `Invalid` if the model is of another kind or the request names its run wrongly;
     /// `Unpriced` or `Invalid` if the caller's budget cannot pay for the call.
     pub(in crate::app) fn new(
         clock: &Clock,
@@ -135,6 +135,7 @@ impl Call {
         served: Arc<ServedModels>,
         Asked { body, sent, options }: Asked<'_>,
     ) -> Result<Self, Error> {
+        caller.check_model(&body.model)?;
         let model = accountable::priced(find_model(&served, &body.model, endpoint)?, &body);
         if caller.project.limits.budget.is_some() || caller.key.limits.budget.is_some() {
             accountable::check(&body, &model)?;

@@ -22,7 +22,7 @@ use crate::model::page::{Cursor, Page};
 use crate::model::project::{Limits, Name, Policy, Project};
 use crate::model::project_patch::ProjectPatch;
 
-pub use accounts::{Issued, ServiceAccounts};
+pub use accounts::{Issued, KeyPatch, KeySettings, ServiceAccounts, UsedKey};
 
 /// Number of times that a change is tried while other changes of the same project interfere.
 const MAX_TRIES: u32 = 10;

@@ -94,6 +94,7 @@ impl Responses {
     ) -> Result<(Call, PlannedResponse), Error> {
         let ResponseRequest { mut create, options } = request;
         let served = self.models.current().await?;
+        caller.check_model(&create.model)?;
         find_model(&served, &create.model, Endpoint::ChatCompletions)?;
         let context = self.load_context(&caller.project.id, &mut create).await?;
         let chat = long_work(create.bytes(&context.items), || create.chat(&context.items))?;

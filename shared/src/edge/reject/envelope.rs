@@ -59,6 +59,7 @@ fn message_and_param(error: &Error) -> (String, Option<String>) {
         Error::UnknownModel(_) | Error::Unpriced(_) | Error::WrongModel { .. } => {
             (error.to_string(), Some("model".to_owned()))
         }
+        Error::Forbidden(forbidden) => (forbidden.to_string(), forbidden.param().map(str::to_owned)),
         Error::Provider { source: Failure::Refused { refusal, .. }, .. } => {
             (refusal.message.clone(), refusal.param.clone())
         }

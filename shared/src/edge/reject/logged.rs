@@ -21,6 +21,8 @@ impl LoggedRejection {
         match &*self.0 {
             Rejection::App(error) => match &**error {
                 Error::Invalid(invalid) => format!("invalid request: {}", invalid.param.as_deref().unwrap_or("body")),
+                // Models and addresses are the caller's words.
+                Error::Forbidden(_) => "not permitted for this key".to_owned(),
                 Error::UnknownModel(_) => "unknown model".to_owned(),
                 Error::NotFound { kind, .. } => format!("no such {kind}"),
                 Error::Provider { tried, source } => format!("provider `{}`: {}", tried.provider, source.summary()),

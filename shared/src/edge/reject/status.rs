@@ -6,6 +6,8 @@ use axum::http::StatusCode as S;
 
 use super::Rejection;
 use crate::app::{Error, Limit, Refusal};
+use crate::model::forbidden::Forbidden;
+use crate::model::key_refusal::KeyRefusal;
 use crate::model::provider::Failure;
 
 /// The HTTP status, and `type` and `code` of the envelope.
@@ -27,7 +29,10 @@ pub(super) fn classify(rejection: &Rejection) -> Row<'_> {
 
 pub(super) fn classify_app(error: &Error) -> Row<'_> {
     match error {
-        Error::Unauthenticated(_) => (S::UNAUTHORIZED, REQUEST, Some("invalid_api_key")),
+        Error::Unauthenticated(refusal) => (S::UNAUTHORIZED, REQUEST, Some(classify_key(refusal))),
+        Error::Forbidden(Forbidden::Scope { .. }) => (S::FORBIDDEN, REQUEST, Some("missing_scope")),
+        // As OpenAI answers for a model that a project may not use.
+        Error::Forbidden(_) => (S::FORBIDDEN, REQUEST, Some("model_not_found")),
         Error::NoAdminKey(_) => (S::SERVICE_UNAVAILABLE, SERVER, Some("admin_key_unavailable")),
         Error::Invalid(invalid) => (S::BAD_REQUEST, REQUEST, invalid.code),
         Error::UnknownModel(_) => (S::NOT_FOUND, REQUEST, Some("model_not_found")),
@@ -59,6 +64,14 @@ pub fn refusal_code(refusal: &Refusal) -> &'static str {
         Limit::Requests { .. } | Limit::Tokens { .. } => "rate_limit_exceeded",
         Limit::Budget { .. } => "budget_exceeded",
         Limit::Ended => "run_ended",
+    }
+}
+
+fn classify_key(refusal: &KeyRefusal) -> &'static str {
+    match refusal {
+        KeyRefusal::Expired { .. } => "expired_api_key",
+        KeyRefusal::Address { .. } => "ip_not_authorized",
+        _ => "invalid_api_key",
     }
 }
 
