@@ -54,6 +54,7 @@ fn admin(components: &Components) -> Router {
         components.job_admin(),
         components.target_states(),
         components.audit_log(),
+        components.admin_keys(),
     )
 }
 

@@ -6,6 +6,7 @@ use axum::Router;
 use kit::{ADMIN_KEY, Fault, RECORDED_ADMIN_KEY, Reply, TestApp, recorded_events, routes_of, send};
 use serde_json::{Value, json};
 use shared::edge::config::HttpConfig;
+use shared::model::admin_key::AdminScope;
 use shared::model::model_names::{ModelNames, ModelPermissions, PermissionMode};
 use shared::model::project::{Policy, Project};
 
@@ -15,7 +16,7 @@ const LOG: &str = "/v1/organization/audit_logs";
 const DAY_MS: u64 = 86_400_000;
 
 /// Each route that changes something, a body that it takes, and the types of the entries that it writes.
-const CHANGES: [(&str, &str, &[&str]); 14] = [
+const CHANGES: [(&str, &str, &[&str]); 16] = [
     ("POST /v1/organization/projects", r#"{"name":"New"}"#, &["project.created"]),
     ("POST /v1/organization/projects/{project_id}", r#"{"name":"Other"}"#, &["project.updated"]),
     ("POST /v1/organization/projects/{project_id}/archive", "", &["project.archived"]),
@@ -48,6 +49,8 @@ const CHANGES: [(&str, &str, &[&str]); 14] = [
         r#"{"max_requests_per_1_minute":9}"#,
         &["project.updated"],
     ),
+    ("POST /v1/organization/admin_api_keys", r#"{"name":"second"}"#, &["tenant.admin_api_key.created"]),
+    ("DELETE /v1/organization/admin_api_keys/{admin_key_id}", "", &["tenant.admin_api_key.deleted"]),
     ("POST /v1/organization/jobs/{id}/cancel", "", &["job.cancelled"]),
     ("POST /v1/organization/dead_letters/replay", r#"{"queue":"respond"}"#, &["dead_letters.replayed"]),
 ];
@@ -71,8 +74,10 @@ impl Team {
         let account = send(&router, "POST", &path, ADMIN_KEY, &[], r#"{"name":"app"}"#).await.json();
         let job = json!({"model": "priced", "input": "Hi", "background": true}).to_string();
         let job = send(&router, "POST", "/v1/responses", &key, &[], job).await.json();
+        let admin_key = app.admin_key(AdminScope::Read).await.0;
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let names = vec![
+            ("{admin_key_id}", admin_key),
             ("{project_id}", project.id.clone()),
             ("{account_id}", text(&account["id"])),
             ("{key_id}", text(&account["api_key"]["id"])),

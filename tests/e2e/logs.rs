@@ -50,7 +50,8 @@ async fn no_line_holds_a_prompt_an_answer_or_a_key() {
     init_log_to(&"trace,hyper=trace,aws_smithy_runtime=trace".parse().unwrap(), move || writer.clone());
 
     let app = TestApp::new().await;
-    let (_, key) = app.project(Limits::default(), Policy { cache_ttl_seconds: Some(60), ..Policy::default() }).await;
+    let (project, key) =
+        app.project(Limits::default(), Policy { cache_ttl_seconds: Some(60), ..Policy::default() }).await;
     let instance = app.instance();
     let router = kit::router_of(&instance);
     app.first.always(Script::answer(PROMPT, 1, 1));
@@ -97,7 +98,7 @@ async fn no_line_holds_a_prompt_an_answer_or_a_key() {
     let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let ours = lines.iter().filter(|line| line["target"].as_str().unwrap().starts_with("shared")).count();
     assert!(ours > 15, "{ours} lines");
-    let mut from_gateway = 0;
+    let (mut from_gateway, mut from_project) = (0, 0);
     for line in lines {
         let text = line.to_string();
         assert!(!text.contains("aws_smithy"), "the SDK says nothing of a call that weir logs: {line}");
@@ -105,11 +106,17 @@ async fn no_line_holds_a_prompt_an_answer_or_a_key() {
         let level = line["level"].as_str().unwrap();
         let is_ours = line["target"].as_str().unwrap().starts_with("shared");
         assert!(is_ours || matches!(level, "ERROR" | "WARN" | "INFO"), "{line}");
+        // Whose request it is, once its key was taken; never if it was not.
+        let (of, key_id) = (&line["project.id"], &line["key.id"]);
+        from_project += usize::from(line["message"] == "request" && *of == project.id && key_id.is_string());
+        assert!(line["http.status"] != 401 || (of.is_null() && key_id.is_null()), "{line}");
         if line["client_request_id"] == "abc123.execute-api.eu-central-1.amazonaws.com" {
             assert_eq!(line["gateway.request_id"], "11111111-2222-3333-4444-555555555555", "API Gateway's own id");
             assert!(line["request.id"].as_str().unwrap().starts_with("req_"), "{line}");
+            assert_eq!(line["client.address"], "203.0.113.7");
             from_gateway += 1;
         }
     }
+    assert!(from_project > 15, "{from_project} lines name the project and its key");
     assert_eq!(from_gateway, 1, "requests that came through API Gateway, by their ids");
 }

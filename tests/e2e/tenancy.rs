@@ -28,7 +28,7 @@ enum For {
 /// Route, whom it serves, and a body that it takes, or the query of a `GET`.
 type Row = (&'static str, For, &'static str);
 
-const ROWS: [Row; 68] = [
+const ROWS: [Row; 72] = [
     ("GET /healthz", For::Everybody, ""),
     ("POST /v1/chat/completions", For::Project, r#"{"model":"priced","messages":[{"role":"user","content":"Hi"}]}"#),
     ("POST /v1/completions", For::Project, r#"{"model":"priced","prompt":"Hi"}"#),
@@ -101,6 +101,10 @@ const ROWS: [Row; 68] = [
         For::Admin,
         r#"{"max_requests_per_1_minute":9}"#,
     ),
+    ("GET /v1/organization/admin_api_keys", For::Admin, ""),
+    ("POST /v1/organization/admin_api_keys", For::Admin, r#"{"name":"second"}"#),
+    ("GET /v1/organization/admin_api_keys/{admin_key_id}", For::Admin, ""),
+    ("DELETE /v1/organization/admin_api_keys/{admin_key_id}", For::Admin, ""),
     ("GET /v1/organization/audit_logs", For::Admin, ""),
     ("GET /v1/organization/jobs", For::Admin, ""),
     ("GET /v1/organization/jobs/{id}", For::Admin, ""),
@@ -152,6 +156,7 @@ struct Tenant {
     delivery: String,
     account: String,
     account_key: String,
+    admin_key: String,
 }
 
 /// What ids a request names: those of a tenant, or such as nobody has.
@@ -194,6 +199,9 @@ impl Tenant {
             delivery: text(&deliveries.json()["data"][0]["id"]),
             account: text(&account["id"]),
             account_key: text(&account["api_key"]["id"]),
+            admin_key: text(
+                &made(router, ADMIN_KEY, "/v1/organization/admin_api_keys", json!({"name": "a"})).await["id"],
+            ),
             conversation,
             endpoint,
             project,
@@ -216,6 +224,7 @@ impl Tenant {
             ("{project_id}", self.project.id.clone()),
             ("{account_id}", self.account.clone()),
             ("{key_id}", self.account_key.clone()),
+            ("{admin_key_id}", self.admin_key.clone()),
             ("{rate_limit_id}", "rl_all".to_owned()),
             ("{*model}", "priced".to_owned()),
         ]

@@ -1,7 +1,8 @@
 //! The admin API: projects with their limits, service accounts and API keys, background jobs, the health of targets, and
-//! the log of all changes that are made here. Every route requires the admin key.
+//! the log of all changes that are made here. Every route requires an admin key.
 
 mod accounts;
+mod admin_keys;
 mod audit;
 mod jobs;
 mod keys;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::{get, post};
+use shared::app::admin_keys::AdminKeys;
 use shared::app::projects::{Projects, ServiceAccounts};
 use shared::app::{AuditLog, Auth, JobAdmin, TargetStates};
 
@@ -28,6 +30,7 @@ struct AdminApi {
     jobs: Arc<JobAdmin>,
     targets: Arc<TargetStates>,
     audit_log: Arc<AuditLog>,
+    admin_keys: Arc<AdminKeys>,
 }
 
 /// The routes of this function.
@@ -38,6 +41,7 @@ pub fn router(
     jobs: Arc<JobAdmin>,
     targets: Arc<TargetStates>,
     audit_log: Arc<AuditLog>,
+    admin_keys: Arc<AdminKeys>,
 ) -> Router {
     let project = Router::new()
         .route("/", get(projects::retrieve).post(projects::update))
@@ -58,6 +62,8 @@ pub fn router(
         .route("/rate_limits/{rate_limit_id}", post(limits::set_rate_limit));
     Router::new()
         .route("/v1/organization/projects", get(projects::list).post(projects::create))
+        .route("/v1/organization/admin_api_keys", get(admin_keys::list).post(admin_keys::create))
+        .route("/v1/organization/admin_api_keys/{admin_key_id}", get(admin_keys::retrieve).delete(admin_keys::delete))
         .route("/v1/organization/audit_logs", get(audit::list))
         .route("/v1/organization/jobs", get(jobs::list))
         .route("/v1/organization/jobs/{id}", get(jobs::retrieve))
@@ -66,5 +72,5 @@ pub fn router(
         .route("/v1/organization/dead_letters", get(jobs::dead_letters))
         .route("/v1/organization/dead_letters/replay", post(jobs::replay))
         .nest("/v1/organization/projects/{project_id}", project)
-        .with_state(AdminApi { auth, projects, service_accounts, jobs, targets, audit_log })
+        .with_state(AdminApi { auth, projects, service_accounts, jobs, targets, audit_log, admin_keys })
 }

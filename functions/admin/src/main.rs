@@ -15,6 +15,7 @@ async fn main() -> Result<(), lambda_http::Error> {
         components.job_admin(),
         components.target_states(),
         components.audit_log(),
+        components.admin_keys(),
     );
     lambda::run(router, &config, telemetry).await
 }

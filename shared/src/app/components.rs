@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
+use super::admin_keys::AdminKeys;
 use super::admission::Admission;
 use super::audit::AuditLog;
-use super::auth::{AdminKey, Auth};
+use super::auth::{Auth, RootKey};
 use super::cache::ResponseCache;
 use super::calls::Calls;
 use super::conversations::Conversations;
@@ -39,8 +40,8 @@ pub struct Components {
     parts: Parts,
     /// The way to webhook endpoints; `None` in functions that neither register nor deliver.
     receivers: Option<Arc<dyn Receivers>>,
-    /// The key of the admin API; `None` refuses every use of it.
-    admin_key: Option<AdminKey>,
+    /// The deployment's own admin key; `None` refuses every use of the admin API.
+    root_key: Option<RootKey>,
     auth: OnceLock<Arc<Auth>>,
 }
 
@@ -66,7 +67,7 @@ impl Components {
             dispatcher: OnceLock::new(),
             tasks: Tasks::default(),
         };
-        Self { parts, receivers: None, admin_key: None, auth: OnceLock::new() }
+        Self { parts, receivers: None, root_key: None, auth: OnceLock::new() }
     }
 
     /// The models that can be called, their prices and their providers.
@@ -89,7 +90,7 @@ impl Components {
     /// Takes the key of the admin API from `source`, when a request needs it.
     #[must_use]
     pub fn admin_key_from(self, keys: Arc<dyn Keys>, source: KeySource) -> Self {
-        Self { admin_key: Some(AdminKey { keys, source }), ..self }
+        Self { root_key: Some(RootKey { keys, source }), ..self }
     }
 
     #[must_use]
@@ -115,7 +116,7 @@ impl Components {
     pub fn auth(&self) -> Arc<Auth> {
         let make = || {
             let (admission, tasks) = (Arc::clone(&self.parts.admission), self.parts.tasks.clone());
-            Auth::new(self.stores(), self.clock().clone(), admission, tasks, self.admin_key.clone())
+            Auth::new(self.stores(), self.clock().clone(), admission, tasks, self.root_key.clone())
         };
         Arc::clone(self.auth.get_or_init(|| Arc::new(make())))
     }
@@ -222,6 +223,10 @@ impl Components {
             audit: self.stores().audit(),
             clock: self.clock().clone(),
         })
+    }
+
+    pub fn admin_keys(&self) -> Arc<AdminKeys> {
+        Arc::new(AdminKeys::new(self.stores(), self.clock().clone()))
     }
 
     pub fn target_states(&self) -> Arc<TargetStates> {

@@ -1,5 +1,6 @@
 //! Operations: components that own their state and do one job each, without HTTP. [`Components`] makes them.
 
+pub mod admin_keys;
 mod admission;
 mod answer;
 mod audit;

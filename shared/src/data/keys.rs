@@ -44,6 +44,18 @@ pub(super) fn api_key(hash: &str) -> Key {
     key(format!("KEY#{hash}"), "KEY")
 }
 
+/// `pk = KEY#<sha256>`, `sk = ADMIN`: finds an admin key by its hash alone.
+pub(super) fn admin_key(hash: &str) -> Key {
+    key(format!("KEY#{hash}"), "ADMIN")
+}
+
+/// `pk = KEY#ADMIN`, `sk = <key id>`: one query lists the admin keys. Holds the hash that finds the key.
+pub(super) fn admin_key_listing(key_id: &str) -> Key {
+    key(ADMIN_KEYS.to_owned(), key_id)
+}
+
+pub(super) const ADMIN_KEYS: &str = "KEY#ADMIN";
+
 /// `pk = KEY#CHECK`, `sk = CHECK`: the secret of the checks of keys. No hash is `CHECK`.
 pub(super) fn key_check() -> Key {
     key("KEY#CHECK".to_owned(), "CHECK")
@@ -96,7 +108,7 @@ pub(super) fn service_account(project_id: &str, id: &str) -> Key {
 
 pub(super) const SERVICE_ACCOUNT_PREFIX: &str = "ACCOUNT#";
 
-/// `pk = USED#<owner>`, `sk = <key id>`: when a key was last used. The owner is a project. It is in a partition of its own,
+/// `pk = USED#<owner>`, `sk = <key id>`: when a key was last used. The owner is a project, or `admin`. It is in a partition of its own,
 /// because functions write it that may write no key.
 pub(super) fn last_use(owner: &str, key_id: &str) -> Key {
     key(last_uses_partition(owner), key_id)

@@ -2,6 +2,7 @@
 //!
 //! Each kind of item has one type, which owns its part of the table. [`Stores`] makes them.
 
+mod admin_keys;
 mod api_keys;
 mod audit;
 mod bodies;
@@ -29,6 +30,7 @@ mod table;
 mod usage_counters;
 mod webhook_endpoints;
 
+pub use admin_keys::{ADMIN_OWNER, AdminKeyRecords};
 pub use api_keys::ApiKeys;
 pub use audit::AuditRecords;
 pub use breakers::{BreakerRecords, BreakerState, Probe};
@@ -82,6 +84,12 @@ impl Stores {
     #[must_use]
     pub fn key_checks(&self) -> KeyCheckRecord {
         KeyCheckRecord(self.table.clone())
+    }
+
+    /// Admin keys.
+    #[must_use]
+    pub fn admin_keys(&self) -> AdminKeyRecords {
+        AdminKeyRecords(self.table.clone())
     }
 
     /// When keys were last used.

@@ -1,17 +1,16 @@
 //! Extractors that check keys. A handler that takes a [`Caller`] or an [`Admin`] cannot run without the right key.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts, MatchedPath};
 use axum::http::request::Parts;
-use axum::http::{Extensions, HeaderMap, Method, header};
-use lambda_http::RequestExt as _;
-use lambda_http::request::RequestContext;
+use axum::http::{HeaderMap, Method, header};
 
 use super::log::RequestId;
 use super::reject::Rejection;
+use super::sender::{self, source_address};
 use crate::app::{Auth, Error, KeyUse};
+use crate::model::admin_key::AdminUse;
 use crate::model::audit::Actor;
 use crate::model::project::Caller;
 use crate::model::scope::Scope;
@@ -30,6 +29,16 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
+/// Whether a request only reads.
+fn reads(parts: &Parts) -> bool {
+    matches!(parts.method, Method::GET | Method::HEAD)
+}
+
+/// The route that a request takes, with the names of its parameters.
+fn route(parts: &Parts) -> &str {
+    parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str)
+}
+
 impl<S> FromRequestParts<S> for Caller
 where
     Arc<Auth>: FromRef<S>,
@@ -38,16 +47,17 @@ where
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
-        let reads = matches!(parts.method, Method::GET | Method::HEAD);
-        let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        let route = route(parts);
         let no_scope = || Error::internal("find the scope of the route")(format!("{} {route}", parts.method));
-        let scope = Scope::of(reads, route).ok_or_else(no_scope)?;
+        let scope = Scope::of(reads(parts), route).ok_or_else(no_scope)?;
         let key_use = KeyUse { scope, address: source_address(&parts.extensions) };
-        Ok(Arc::<Auth>::from_ref(state).identify(bearer(&parts.headers), key_use).await?)
+        let caller = Arc::<Auth>::from_ref(state).identify(bearer(&parts.headers), key_use).await?;
+        sender::tell(&parts.extensions, Some(&caller.project.id), &caller.api_key_id);
+        Ok(caller)
     }
 }
 
-/// Proof that the request carried the admin key. It says who makes the change that the request asks for.
+/// Proof that the request carried an admin key that may be used in this way. It says who makes the change that the request asks for.
 #[derive(Debug, Clone)]
 pub struct Admin(Actor);
 
@@ -59,9 +69,6 @@ impl Admin {
     }
 }
 
-/// The id of the deployment's admin key, in the audit log.
-const ADMIN_KEY_ID: &str = "admin";
-
 impl<S> FromRequestParts<S> for Admin
 where
     Arc<Auth>: FromRef<S>,
@@ -70,28 +77,12 @@ where
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
-        Arc::<Auth>::from_ref(state).identify_admin(bearer(&parts.headers)).await?;
+        let admin_use = AdminUse::of(reads(parts), route(parts));
+        let key_id = Arc::<Auth>::from_ref(state).identify_admin(bearer(&parts.headers), admin_use).await?;
+        sender::tell(&parts.extensions, None, &key_id);
         let request_id = parts.extensions.get::<RequestId>().map(|RequestId(id)| id.clone()).unwrap_or_default();
         let address = source_address(&parts.extensions).map(|address| address.to_string());
-        Ok(Self(Actor { key_id: ADMIN_KEY_ID.to_owned(), address, request_id }))
-    }
-}
-
-/// The address at the other end of the connection, where no API Gateway is.
-#[derive(Debug, Clone, Copy)]
-pub struct PeerAddress(pub IpAddr);
-
-/// The address that a request came from, as API Gateway saw it, or else the server that accepted the connection. No header is
-/// read: a client can send any.
-pub(super) fn source_address(extensions: &Extensions) -> Option<IpAddr> {
-    let of_gateway = |context: &RequestContext| match context {
-        RequestContext::ApiGatewayV1(context) => context.identity.source_ip.clone(),
-        RequestContext::ApiGatewayV2(context) => context.http.source_ip.clone(),
-        _ => None,
-    };
-    match extensions.request_context_ref() {
-        Some(context) => of_gateway(context)?.parse().ok(),
-        None => extensions.get().map(|PeerAddress(address)| *address),
+        Ok(Self(Actor { key_id, address, request_id }))
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! The metrics and the span of the request end at the same place.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -20,6 +21,7 @@ use opentelemetry::{Context, KeyValue};
 
 use super::answer::RequestedModel;
 use super::reject::LoggedRejection;
+use super::sender::{SenderSlot, source_address};
 use super::telemetry::{self, Function, RequestEnd, Telemetry};
 use crate::app::{CallMetadata, FinalUsage};
 use crate::model::id;
@@ -36,6 +38,7 @@ pub(super) struct RequestId(pub(super) String);
 pub(super) async fn log(mut request: Request, next: Next) -> Response {
     let mut line = Line::begin(&request);
     request.extensions_mut().insert(RequestId(line.request_id.clone()));
+    request.extensions_mut().insert(line.sender.clone());
     let mut response = next.run(request).with_context(line.span.clone()).await;
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&line.request_id) {
@@ -90,6 +93,8 @@ struct Line {
     request_id: String,
     client_request_id: Option<String>,
     gateway_id: Option<String>,
+    address: Option<IpAddr>,
+    sender: SenderSlot,
     method: String,
     route: String,
     status: u16,
@@ -100,6 +105,7 @@ struct Line {
     /// The requested model, as the catalog names it; empty if the catalog does not have it.
     model: String,
     is_budget_refusal: bool,
+    is_key_refusal: bool,
     function: &'static str,
     /// The bytes that remain of a body of known length. The server does not poll such a body after its last byte.
     left_to_send: Option<usize>,
@@ -129,6 +135,8 @@ impl Line {
             request_id: id::new("req_"),
             client_request_id: client_request_id(request),
             gateway_id: gateway_id(request),
+            address: source_address(request.extensions()),
+            sender: SenderSlot::default(),
             route: route.to_owned(),
             method,
             status: 0,
@@ -137,6 +145,7 @@ impl Line {
             charged: None,
             model: String::new(),
             is_budget_refusal: false,
+            is_key_refusal: false,
             function: telemetry.function(),
             left_to_send: None,
             first_byte: None,
@@ -165,6 +174,7 @@ impl Line {
         let rejection = extensions.get::<LoggedRejection>();
         self.error = rejection.map(LoggedRejection::describe);
         self.is_budget_refusal = rejection.is_some_and(LoggedRejection::is_budget_refusal);
+        self.is_key_refusal = rejection.is_some_and(LoggedRejection::is_key_refusal);
         self.left_to_send = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         self.metadata = extensions.get::<CallMetadata>().cloned();
         self.charged = extensions.get::<FinalUsage>().copied();
@@ -206,6 +216,7 @@ impl Line {
             metadata: self.metadata.as_ref(),
             charged: self.charged,
             is_budget_refusal: self.is_budget_refusal,
+            is_key_refusal: self.is_key_refusal,
         });
         let status = KeyValue::new("http.response.status_code", i64::from(self.status));
         let function = KeyValue::new("faas.name", self.function);
@@ -231,12 +242,17 @@ impl Drop for Line {
         let metadata = self.metadata.take().unwrap_or_default();
         let last = metadata.final_usage.get().copied().or(self.charged).unwrap_or_default();
         let duration_ms = self.duration_ms();
+        let sender = self.sender.get();
+        let address = self.address.map(|address| address.to_string());
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
                     request.id = self.request_id,
                     client_request_id = self.client_request_id,
                     gateway.request_id = self.gateway_id,
+                    project.id = sender.and_then(|sender| sender.project_id.as_deref()),
+                    key.id = sender.map(|sender| &*sender.key_id),
+                    client.address = address,
                     http.method = self.method,
                     http.route = self.route,
                     http.status = self.status,

@@ -27,12 +27,14 @@ pub enum AuditAction {
     ApiKeyCreated,
     ApiKeyUpdated,
     ApiKeyDeleted,
+    AdminKeyCreated,
+    AdminKeyDeleted,
     JobCancelled,
     DeadLettersReplayed,
 }
 
 impl AuditAction {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::ProjectCreated,
         Self::ProjectUpdated,
         Self::ProjectArchived,
@@ -41,6 +43,8 @@ impl AuditAction {
         Self::ApiKeyCreated,
         Self::ApiKeyUpdated,
         Self::ApiKeyDeleted,
+        Self::AdminKeyCreated,
+        Self::AdminKeyDeleted,
         Self::JobCancelled,
         Self::DeadLettersReplayed,
     ];
@@ -57,6 +61,8 @@ impl AuditAction {
             Self::ApiKeyCreated => "api_key.created",
             Self::ApiKeyUpdated => "api_key.updated",
             Self::ApiKeyDeleted => "api_key.deleted",
+            Self::AdminKeyCreated => "tenant.admin_api_key.created",
+            Self::AdminKeyDeleted => "tenant.admin_api_key.deleted",
             Self::JobCancelled => "job.cancelled",
             Self::DeadLettersReplayed => "dead_letters.replayed",
         }

@@ -1,5 +1,6 @@
 //! Why a valid key may not do what its request asks for.
 
+use super::admin_key::AdminScope;
 use super::scope::{Scope, scope_names};
 
 /// Why a valid key may not do what its request asks for, in words for its holder.
@@ -10,6 +11,10 @@ pub enum Forbidden {
         .missing.name(), scope_names(.has)
     )]
     Scope { missing: Scope, has: Vec<Scope> },
+    #[error(
+        "You have insufficient permissions for this operation. Missing scopes: {needed} (one of them). This admin key has: {}.", .has.name()
+    )]
+    AdminScope { needed: String, has: AdminScope },
     #[error("This API key does not have access to the model `{model}`. It may use: {allowed}.")]
     ModelOfKey { model: String, allowed: String },
     #[error(
@@ -23,7 +28,7 @@ impl Forbidden {
     #[must_use]
     pub fn param(&self) -> Option<&'static str> {
         match self {
-            Self::Scope { .. } => None,
+            Self::Scope { .. } | Self::AdminScope { .. } => None,
             Self::ModelOfKey { .. } | Self::ModelOfProject { .. } => Some("model"),
         }
     }

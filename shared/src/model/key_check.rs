@@ -38,8 +38,10 @@ impl KeyCheck {
         format!("{text}{}", self.of(text))
     }
 
-    /// Whether the text ends with the check of the rest.
-    pub(super) fn fits(&self, text: &str) -> bool {
+    /// Whether a key ends with the check of the rest.
+    #[must_use]
+    pub fn fits(&self, key: &Secret) -> bool {
+        let text = key.expose();
         let Some((rest, check)) = text.len().checked_sub(CHECK_LENGTH).and_then(|at| text.split_at_checked(at)) else {
             return false;
         };
@@ -65,14 +67,15 @@ mod tests {
         let (check, other) = (KeyCheck::generate(), KeyCheck::generate());
         let text = check.append_to("sk-weir-a-b");
         assert_eq!(text.len(), "sk-weir-a-b".len() + CHECK_LENGTH);
-        assert!(check.fits(&text) && !other.fits(&text));
+        let key = Secret::new(&*text);
+        assert!(check.fits(&key) && !other.fits(&key));
         for at in 0..text.len() {
             let mut wrong = text.clone().into_bytes();
             wrong[at] = if wrong[at] == b'x' { b'y' } else { b'x' };
-            assert!(!check.fits(std::str::from_utf8(&wrong).unwrap()), "letter {at}");
+            assert!(!check.fits(&Secret::new(String::from_utf8(wrong).unwrap())), "letter {at}");
         }
         for short in ["", "sk-weir-a-b", "é", &"é".repeat(9)] {
-            assert!(!check.fits(short), "{short}");
+            assert!(!check.fits(&Secret::new(short)), "{short}");
         }
     }
 

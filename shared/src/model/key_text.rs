@@ -34,7 +34,7 @@ impl ApiKeySecret {
         let (project, secret) = text.strip_prefix(KEY_PREFIX)?.split_once('-')?;
         let is_alphanumeric = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let has_form = (1..=64).contains(&project.len()) && secret.len() == RANDOM_LENGTH + CHECK_LENGTH;
-        if !has_form || !is_alphanumeric(project) || !is_alphanumeric(secret) {
+        if !has_form || project == ADMIN || !is_alphanumeric(project) || !is_alphanumeric(secret) {
             return None;
         }
         Some(Self { project_id: format!("{PROJECT_PREFIX}{project}"), secret: Secret::new(text) })
@@ -43,7 +43,7 @@ impl ApiKeySecret {
     /// Whether the key was made with this check.
     #[must_use]
     pub fn fits(&self, check: &KeyCheck) -> bool {
-        check.fits(self.secret.expose())
+        check.fits(&self.secret)
     }
 
     /// The project that the key names.
@@ -53,11 +53,9 @@ impl ApiKeySecret {
     }
 
     /// The hash under which the table stores the key.
-    ///
-    /// SHA-256 without salt. The secret has 238 random bits, so it cannot be guessed.
     #[must_use]
     pub fn hash(&self) -> Fingerprint {
-        Fingerprint::of([self.secret.expose().as_bytes()])
+        hash(&self.secret)
     }
 
     #[must_use]
@@ -68,9 +66,59 @@ impl ApiKeySecret {
     /// A part of the key that identifies it for a person: `sk-weir-...abcd`.
     #[must_use]
     pub fn redact(&self) -> String {
-        let text = self.secret.expose();
-        format!("{KEY_PREFIX}...{}", &text[text.len() - 4..])
+        redact(KEY_PREFIX, &self.secret)
     }
+}
+
+/// A key of the admin API that weir made: `sk-weir-admin-<secret><check>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminKeySecret(Secret);
+
+const ADMIN: &str = "admin";
+const ADMIN_PREFIX: &str = "sk-weir-admin-";
+
+impl AdminKeySecret {
+    #[must_use]
+    pub fn generate(check: &KeyCheck) -> Self {
+        Self(Secret::new(check.append_to(&format!("{ADMIN_PREFIX}{}", id::random(RANDOM_LENGTH)))))
+    }
+
+    /// Reads a key; `None` if the text does not have the form of a key that weir makes. Its check may be wrong.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let secret = text.strip_prefix(ADMIN_PREFIX)?;
+        let has_form =
+            secret.len() == RANDOM_LENGTH + CHECK_LENGTH && secret.bytes().all(|b| b.is_ascii_alphanumeric());
+        has_form.then(|| Self(Secret::new(text)))
+    }
+
+    /// The hash under which the table stores the key.
+    #[must_use]
+    pub fn hash(&self) -> Fingerprint {
+        hash(&self.0)
+    }
+
+    #[must_use]
+    pub fn secret(&self) -> &Secret {
+        &self.0
+    }
+
+    /// A part of the key that identifies it for a person: `sk-weir-admin-...abcd`.
+    #[must_use]
+    pub fn redact(&self) -> String {
+        redact(ADMIN_PREFIX, &self.0)
+    }
+}
+
+/// SHA-256 without salt. A key has 238 random bits, so it cannot be guessed.
+fn hash(key: &Secret) -> Fingerprint {
+    Fingerprint::of([key.expose().as_bytes()])
+}
+
+/// The begin and the last four characters of a key, which is ASCII.
+fn redact(prefix: &str, key: &Secret) -> String {
+    let text = key.expose();
+    format!("{prefix}...{}", &text[text.len() - 4..])
 }
 
 #[cfg(test)]
@@ -85,6 +133,15 @@ mod tests {
         assert_eq!(key.project_id(), project);
         assert!(key.fits(&check) && !key.fits(&KeyCheck::generate()));
         assert!(key.secret().expose().ends_with(&key.redact()[11..]), "{}", key.redact());
+    }
+
+    #[test]
+    fn an_admin_key_is_no_key_of_a_project() {
+        let key = AdminKeySecret::generate(&KeyCheck::generate());
+        let text = key.secret().expose();
+        assert_eq!((AdminKeySecret::parse(text), ApiKeySecret::parse(text)), (Some(key.clone()), None));
+        assert_eq!(AdminKeySecret::parse(&text[..text.len() - 1]), None);
+        assert!(text.ends_with(&key.redact()[17..]) && key.redact().starts_with("sk-weir-admin-..."));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The types of the domain: money, tokens, projects, models, provider calls. No I/O beyond waiting, no framework.
 
+pub mod admin_key;
 pub mod audit;
 pub mod backoff;
 pub mod catalog;

@@ -1,6 +1,7 @@
 //! Keys: what a wrong one costs, and what a right one may do.
 
 mod addresses;
+mod admin;
 mod checks;
 mod last_use;
 mod models;

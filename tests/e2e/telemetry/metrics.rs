@@ -98,6 +98,18 @@ async fn a_refusal_for_money_is_counted_as_one_and_a_rate_limit_is_not() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_not_taken_is_counted_and_a_request_without_one_is_not() {
+    let observed = Observed::counted(Limits::default(), Policy::default()).await;
+    let revoked = kit::new_key(&observed.project_id);
+    for key in ["wrong", revoked.secret().expose(), ""] {
+        assert_eq!(send(&observed.router, "GET", "/v1/models", key, &[], "").await.status, 401);
+    }
+    let refused = line("models - client_error", &[PLAIN_REQUESTS, PLAIN_LATENCY, "RefusedKeys 1 Count [] [function]"]);
+    let without = line("models - client_error", &[PLAIN_REQUESTS, PLAIN_LATENCY]);
+    assert_eq!(observed.lines(), [refused.clone(), refused, without]);
+}
+
+#[tokio::test]
 async fn the_cache_counts_hits_and_misses_where_a_project_has_one() {
     let observed =
         Observed::counted(Limits::default(), Policy { cache_ttl_seconds: Some(60), ..Policy::default() }).await;

@@ -5,15 +5,16 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use shared::data::Queue;
 use shared::edge::worker::{SqsBatchResponse, SqsEvent};
+use shared::model::admin_key::{AdminKey, AdminScope};
 use shared::model::audit::{Actor, AuditAction, AuditEntry};
 use shared::model::id;
 use shared::model::key_rights::{AddressRange, KeyRights};
-use shared::model::key_text::ApiKeySecret;
+use shared::model::key_text::{AdminKeySecret, ApiKeySecret};
 use shared::model::meter::{MeterKey, Run, RunName, Scope, Shard};
 use shared::model::project::{ApiKey, Limits, Policy, Project};
 use shared::model::usage::UsageCount;
 
-use crate::{TestApp, new_key};
+use crate::{TestApp, key_check, new_key};
 
 impl TestApp {
     /// Makes a project with one key. Returns both.
@@ -47,6 +48,22 @@ impl TestApp {
         let allowed_ips = Some(vec![AddressRange::parse("allowed_ips", range).expect("it is a range")]);
         self.change_key(&key, |stored| stored.rights = KeyRights { allowed_ips, ..KeyRights::default() }).await;
         key.secret().expose().to_owned()
+    }
+
+    /// Makes an admin key. Returns its id and the key.
+    pub async fn admin_key(&self, scope: AdminScope) -> (String, String) {
+        let secret = AdminKeySecret::generate(&key_check());
+        let key = AdminKey {
+            id: id::new("key_"),
+            hash: secret.hash(),
+            name: "test".to_owned(),
+            redacted_value: secret.redact(),
+            created_at: self.clock.now().seconds(),
+            expires_at: None,
+            scope,
+        };
+        assert!(self.stores.admin_keys().create(&key, None).await.expect("the key is written").is_written());
+        (key.id, secret.secret().expose().to_owned())
     }
 
     async fn change_key(&self, key: &ApiKeySecret, change: impl FnOnce(&mut ApiKey)) {

@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use shared::data::{Conversation, ConversationKey, NewItem, NewResponse, ResponseRecord};
+use shared::model::admin_key::{AdminKey, AdminScope};
 use shared::model::audit::{AUDIT_ID, Actor, AuditAction, AuditEntry};
 use shared::model::clock::Timestamp;
+use shared::model::id::Fingerprint;
 use shared::model::key_rights::KeyRights;
 use shared::model::key_text::ApiKeySecret;
 use shared::model::message::ResponseKey;
@@ -149,6 +151,17 @@ impl TestApp {
         };
         let written = self.stores.api_keys().create_service_account(&account, &stored, &[]).await.unwrap();
         assert!(written.is_written(), "the key is new");
+        let admin_key = AdminKey {
+            id: "key_2".to_owned(),
+            hash: Fingerprint::of([b"recorded".as_slice()]),
+            name: "dashboard".to_owned(),
+            redacted_value: "sk-weir-admin-...abcd".to_owned(),
+            created_at,
+            expires_at: Some(created_at + 86_400),
+            scope: AdminScope::Read,
+        };
+        let written = self.stores.admin_keys().create(&admin_key, None).await.unwrap();
+        assert!(written.is_written(), "the admin key is new");
         self.stores.audit().put(&recorded_entry(&project, self.clock.now())).await.unwrap();
         store_responses(self, key.project_id()).await;
     }

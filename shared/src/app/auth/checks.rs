@@ -4,11 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::OnceCell;
 
-use crate::app::error::Error;
 use crate::data::{KeyCheckRecord, StoreError};
 use crate::model::key_check::KeyCheck;
-use crate::model::key_refusal::KeyRefusal;
-use crate::model::key_text::ApiKeySecret;
+use crate::model::secret::Secret;
 
 pub(super) struct KeyChecks {
     record: KeyCheckRecord,
@@ -26,15 +24,9 @@ impl KeyChecks {
         !self.has_begun.swap(true, Ordering::Relaxed)
     }
 
-    /// Checks that weir made a key. The secret is read once, also for many keys at the same time.
-    ///
-    /// # Errors
-    /// `Unauthenticated` if weir did not make it, or never made a key; a store's failure.
-    pub(super) async fn verify(&self, key: &ApiKeySecret) -> Result<(), Error> {
-        match self.secret().await? {
-            Some(secret) if key.fits(secret) => Ok(()),
-            _ => Err(Error::Unauthenticated(KeyRefusal::Wrong)),
-        }
+    /// Whether weir made a key. It did not if it never made any. The secret is read once, also for many keys at the same time.
+    pub(super) async fn fit(&self, key: &Secret) -> Result<bool, StoreError> {
+        Ok(self.secret().await?.is_some_and(|secret| secret.fits(key)))
     }
 
     /// The secret; `None` if the table has none. That is not remembered: another process may make it at any time.

@@ -3,6 +3,7 @@
 //! A process remembers valid API keys for 30 seconds, and so it does keys that are no longer in the table. A key that weir did
 //! not make is refused by its check, without a read.
 
+mod admin;
 mod checks;
 mod key_cache;
 mod last_use;
@@ -14,17 +15,16 @@ use std::sync::Arc;
 use super::admission::Admission;
 use super::error::Error;
 use super::tasks::Tasks;
-use crate::data::{ApiKeys, ProjectRecords, Stores};
-use crate::model::catalog::KeySource;
+use crate::data::{AdminKeyRecords, ApiKeys, ProjectRecords, Stores};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::forbidden::Forbidden;
 use crate::model::id::Fingerprint;
 use crate::model::key_refusal::KeyRefusal;
 use crate::model::key_rights::KeyRights;
 use crate::model::key_text::ApiKeySecret;
-use crate::model::keys::Keys;
 use crate::model::project::Caller;
 use crate::model::scope::Scope;
+pub(super) use admin::RootKey;
 use checks::KeyChecks;
 use key_cache::KeyCache;
 use last_use::LastUse;
@@ -37,8 +37,9 @@ pub struct Auth {
     checks: KeyChecks,
     cache: KeyCache,
     last_use: LastUse,
-    /// The key of the admin API. Without it, every request to the admin API is refused.
-    admin_key: Option<AdminKey>,
+    admin_keys: AdminKeyRecords,
+    /// The deployment's own admin key. A function that has none serves no route of the admin API.
+    root_key: Option<RootKey>,
     clock: Clock,
 }
 
@@ -65,25 +66,19 @@ fn check_use(rights: &KeyRights, KeyUse { scope, address }: KeyUse, now: Timesta
     }
 }
 
-/// The key of the admin API, and where it is read.
-#[derive(Clone)]
-pub(super) struct AdminKey {
-    pub(super) keys: Arc<dyn Keys>,
-    pub(super) source: KeySource,
-}
-
 impl Auth {
     pub(super) fn new(
         stores: &Stores,
         clock: Clock,
         admission: Arc<Admission>,
         tasks: Tasks,
-        admin_key: Option<AdminKey>,
+        root_key: Option<RootKey>,
     ) -> Self {
         let (api_keys, projects) = (stores.api_keys(), stores.projects());
         let checks = KeyChecks::new(stores.key_checks());
         let last_use = LastUse::new(stores.last_uses(), tasks, clock.clone());
-        Self { api_keys, projects, admission, checks, cache: KeyCache::new(), last_use, admin_key, clock }
+        let (admin_keys, cache) = (stores.admin_keys(), KeyCache::new());
+        Self { api_keys, projects, admission, checks, cache, last_use, admin_keys, root_key, clock }
     }
 
     /// Finds the caller that a bearer token belongs to, if its key may be used in this way. Which models it may call is checked
@@ -128,7 +123,7 @@ impl Auth {
     /// The first key of a process is read together with the secret of the checks: one round trip for both. All others wait
     /// for the secret, so that a process reads for one wrong key only, however many come before the secret.
     async fn find_caller(&self, secret: &ApiKeySecret, hash: &Fingerprint) -> Result<Caller, Error> {
-        let (check, load) = (pin!(self.checks.verify(secret)), pin!(self.load_caller(secret, hash)));
+        let (check, load) = (pin!(self.check(secret)), pin!(self.load_caller(secret, hash)));
         if self.checks.is_first_key() {
             let (checked, loaded) = tokio::join!(check, load);
             checked?;
@@ -136,6 +131,13 @@ impl Auth {
         }
         check.await?;
         load.await
+    }
+
+    async fn check(&self, key: &ApiKeySecret) -> Result<(), Error> {
+        match self.checks.fit(key.secret()).await? {
+            true => Ok(()),
+            false => Err(Error::Unauthenticated(KeyRefusal::Wrong)),
+        }
     }
 
     /// Reads the key, its project and the project's meter in one parallel round trip.
@@ -155,29 +157,6 @@ impl Auth {
             return Err(Error::Unauthenticated(KeyRefusal::Archived));
         }
         Ok(Caller { project, key: key.limits(), rights: key.rights, api_key_id: key.id })
-    }
-
-    /// Checks that a bearer token is the admin key.
-    ///
-    /// # Errors
-    /// `Unauthenticated` if it is not, or if this process has no admin key; `NoAdminKey` if the key cannot be read.
-    pub async fn identify_admin(&self, bearer: Option<&str>) -> Result<(), Error> {
-        let token = bearer.ok_or(Error::Unauthenticated(KeyRefusal::Missing))?;
-        let AdminKey { keys, source } =
-            self.admin_key.as_ref().ok_or(Error::Unauthenticated(KeyRefusal::WrongAdmin))?;
-        let expected = keys.key(source).await.map_err(Error::NoAdminKey)?;
-        let expected = expected.ok_or(Error::Unauthenticated(KeyRefusal::WrongAdmin))?;
-        // The hashes are compared instead of the keys, so that the duration of the comparison reveals nothing.
-        let hash = |text: &str| Fingerprint::of([text.as_bytes()]);
-        if hash(token) == hash(expected.expose()) {
-            return Ok(());
-        }
-        // The key may have been changed since it was read.
-        let renewed = keys.renewed(source, &expected).await;
-        match renewed.is_some_and(|renewed| hash(token) == hash(renewed.expose())) {
-            true => Ok(()),
-            false => Err(Error::Unauthenticated(KeyRefusal::WrongAdmin)),
-        }
     }
 
     /// Removes the keys of a project from the cache, so that a change of the project or of its keys takes effect at once

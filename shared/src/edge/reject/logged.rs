@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Rejection;
 use crate::app::{Error, ErrorChain, Limit};
+use crate::model::key_refusal::KeyRefusal;
 
 /// The rejection of a response. The response carries it to the log, so that each failure is logged once.
 #[derive(Clone)]
@@ -14,6 +15,12 @@ impl LoggedRejection {
     pub(in crate::edge) fn is_budget_refusal(&self) -> bool {
         let Rejection::App(error) = &*self.0 else { return false };
         matches!(&**error, Error::Refused(refusal) if matches!(refusal.limit, Limit::Budget { .. }))
+    }
+
+    /// Whether the request carried a key that is not taken: a wrong, a revoked or an expired one, or one from another address.
+    pub(in crate::edge) fn is_key_refusal(&self) -> bool {
+        let Rejection::App(error) = &*self.0 else { return false };
+        matches!(&**error, Error::Unauthenticated(refusal) if *refusal != KeyRefusal::Missing)
     }
 
     /// The error with all its causes. Leaves out text of the request and of the provider, which may quote a prompt.

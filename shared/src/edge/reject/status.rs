@@ -30,7 +30,9 @@ pub(super) fn classify(rejection: &Rejection) -> Row<'_> {
 pub(super) fn classify_app(error: &Error) -> Row<'_> {
     match error {
         Error::Unauthenticated(refusal) => (S::UNAUTHORIZED, REQUEST, Some(classify_key(refusal))),
-        Error::Forbidden(Forbidden::Scope { .. }) => (S::FORBIDDEN, REQUEST, Some("missing_scope")),
+        Error::Forbidden(Forbidden::Scope { .. } | Forbidden::AdminScope { .. }) => {
+            (S::FORBIDDEN, REQUEST, Some("missing_scope"))
+        }
         // As OpenAI answers for a model that a project may not use.
         Error::Forbidden(_) => (S::FORBIDDEN, REQUEST, Some("model_not_found")),
         Error::NoAdminKey(_) => (S::SERVICE_UNAVAILABLE, SERVER, Some("admin_key_unavailable")),

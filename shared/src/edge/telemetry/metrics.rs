@@ -46,6 +46,8 @@ pub(crate) struct RequestEnd<'a> {
     /// The charge for a call that failed.
     pub(crate) charged: Option<FinalUsage>,
     pub(crate) is_budget_refusal: bool,
+    /// The request carried a key that is not taken.
+    pub(crate) is_key_refusal: bool,
 }
 
 /// The end of a worker's work on a message.
@@ -72,6 +74,9 @@ impl Metrics {
         line.milliseconds("Latency", end.duration, BY_FUNCTION_AND_MODEL);
         if end.is_budget_refusal {
             line.add("BudgetRefusals", COUNT, 1.0, IN_ALL_AND_BY_FUNCTION);
+        }
+        if end.is_key_refusal {
+            line.add("RefusedKeys", COUNT, 1.0, IN_ALL_AND_BY_FUNCTION);
         }
         if let Some(first) = end.first_byte.filter(|_| end.is_stream) {
             line.milliseconds("TimeToFirstChunk", first, BY_MODEL);

@@ -391,6 +391,17 @@ impl Run {
         }
     }
 
+    /// A key that an administrator made is used in both functions that take one.
+    async fn admin_keys(&self, start: u64) {
+        let made = self.post("/v1/organization/admin_api_keys", json!({"name": "second"})).await;
+        let (id, key) = (text(&made["id"]), text(&made["value"]));
+        for path in [&format!("costs?start_time={start}"), "admin_api_keys", &format!("admin_api_keys/{id}")] {
+            let path = format!("/v1/organization/{path}");
+            assert_eq!(self.send("GET", &path, &key, &[], &Value::Null).await.status, 200, "{path}");
+        }
+        self.delete(&format!("/v1/organization/admin_api_keys/{id}")).await;
+    }
+
     async fn administration(&self) {
         let waiting = self.background("Hello").await;
         for path in
@@ -427,6 +438,7 @@ impl Run {
         self.delete(&format!("/v1/organization/projects/{other}/api_keys/{}", text(&keys["data"][0]["id"]))).await;
         self.delete(&account).await;
         self.get("/v1/organization/audit_logs?limit=1").await;
+        self.admin_keys(start).await;
         self.post(&format!("{project}/archive"), json!({})).await;
     }
 }
