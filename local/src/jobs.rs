@@ -192,9 +192,13 @@ impl Client {
         self.send(self.http.get(url)).await
     }
 
-    async fn post(&self, segments: &[&str], body: &Value) -> Result<Value, JobsError> {
+    pub(crate) async fn post(&self, segments: &[&str], body: &Value) -> Result<Value, JobsError> {
         let request = self.http.post(self.url(segments));
         self.send(request.header("content-type", "application/json").body(body.to_string())).await
+    }
+
+    pub(crate) async fn delete(&self, segments: &[&str]) -> Result<Value, JobsError> {
+        self.send(self.http.delete(self.url(segments))).await
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Value, JobsError> {

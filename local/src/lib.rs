@@ -1,5 +1,6 @@
 //! The whole service in one process, on embedded stores. `cargo run` starts it.
 
+mod admin_keys;
 mod check;
 mod connections;
 mod descriptors;
@@ -22,6 +23,7 @@ use std::fmt;
 
 use shared::model::catalog::CatalogError;
 
+pub use admin_keys::{AdminKeysCommand, admin_keys};
 pub use check::{Finding, check};
 pub use descriptors::raise_descriptor_limit;
 pub use doctor::{DoctorArgs, Look, Verdict, doctor};

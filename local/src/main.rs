@@ -1,4 +1,4 @@
-//! The command line: `weir`, `weir serve`, `weir invoke`, `weir jobs`, `weir providers`, `weir doctor`, `weir models`.
+//! The command line: `weir`, `weir serve`, `weir invoke`, `weir jobs`, `weir admin-keys`, `weir providers`, `weir doctor`, `weir models`.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use embedded::Place;
 use local::import::{BEDROCK_PROFILES, Import};
 use local::{
-    Data, Deployment, DoctorArgs, Finding, JobsCommand, Look, Running, Settings, Verdict, check, doctor, invoke, jobs,
-    raise_descriptor_limit, serve,
+    AdminKeysCommand, Data, Deployment, DoctorArgs, Finding, JobsCommand, Look, Running, Settings, Verdict, check,
+    doctor, invoke, jobs, raise_descriptor_limit, serve,
 };
 use shared::app::ErrorChain;
 use shared::edge::config::{HttpConfig, TelemetryConfig};
@@ -50,6 +50,13 @@ enum Command {
         deployment: Deployment,
         #[command(subcommand)]
         command: JobsCommand,
+    },
+    /// List, make and delete keys of a deployment's admin API
+    AdminKeys {
+        #[command(flatten)]
+        deployment: Deployment,
+        #[command(subcommand)]
+        command: AdminKeysCommand,
     },
     /// List the targets of a deployment's models, and whether their circuit breakers are open
     Providers {
@@ -191,6 +198,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Jobs { deployment, command } => {
             let printed = runtime.block_on(jobs(&command, &deployment))?;
+            Ok(write!(std::io::stdout(), "{printed}")?)
+        }
+        Command::AdminKeys { deployment, command } => {
+            let printed = runtime.block_on(local::admin_keys(&command, &deployment))?;
             Ok(write!(std::io::stdout(), "{printed}")?)
         }
         Command::Providers { deployment } => {

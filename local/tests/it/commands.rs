@@ -39,6 +39,28 @@ fn ids_that_no_dead_letter_or_job_has_are_errors() {
 }
 
 #[test]
+fn an_admin_key_is_made_listed_and_deleted() {
+    let server = Server::start(weir(), &["--data", "memory", "--admin-key", "admin"]);
+    let url = format!("http://{}/v1", server.address);
+    let run = |key: &str, arguments: &[&str]| {
+        weir().args(["admin-keys", "--base-url", &url, "--admin-key", key]).args(arguments).output().unwrap()
+    };
+    let printed = |output: Output| {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let key = printed(run("admin", &["create", "dashboard", "--expires-in-seconds", "60"]));
+    assert!(key.starts_with("sk-weir-admin-"), "{key}");
+    let list = printed(run(key.trim(), &["list"]));
+    let line = list.lines().find(|line| line.ends_with("dashboard")).unwrap();
+    let id = line.split(' ').next().unwrap();
+    let refused = error(&run(key.trim(), &["delete", id]));
+    assert!(refused.contains("403") && refused.contains("This admin key has: read."), "{refused}");
+    assert_eq!(printed(run("admin", &["delete", id])), format!("deleted {id}\n"));
+    assert!(error(&run(key.trim(), &["list"])).contains("401"));
+}
+
+#[test]
 fn the_port_is_open_on_both_addresses_of_localhost() {
     let server = Server::start(weir(), &["--data", "memory"]);
     let port = server.address.port();
