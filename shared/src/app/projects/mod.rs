@@ -5,6 +5,7 @@
 //! `Admission::apply_limits`. Each change is in the audit log, by the same transaction.
 
 mod accounts;
+mod api_keys;
 
 use std::sync::Arc;
 
@@ -22,7 +23,8 @@ use crate::model::page::{Cursor, Page};
 use crate::model::project::{Limits, Name, Policy, Project};
 use crate::model::project_patch::ProjectPatch;
 
-pub use accounts::{Issued, KeyPatch, KeySettings, ServiceAccounts, UsedKey};
+pub use accounts::{Issued, ServiceAccounts};
+pub use api_keys::{KeyPatch, KeySettings, UsedKey};
 
 /// Number of times that a change is tried while other changes of the same project interfere.
 const MAX_TRIES: u32 = 10;
