@@ -25,8 +25,10 @@ pub enum Scope {
 }
 
 /// The begin of the routes, and the scopes for reading (`GET`) and for everything else.
-const FAMILIES: [(&str, Scope, Scope); 8] = [
+const FAMILIES: [(&str, Scope, Scope); 9] = [
     ("/v1/models", Scope::ModelRead, Scope::ModelRequest),
+    // A quote calls no model and writes nothing.
+    ("/v1/quote", Scope::ModelRead, Scope::ModelRead),
     ("/v1/chat/completions", Scope::ModelRequest, Scope::ModelRequest),
     ("/v1/completions", Scope::ModelRequest, Scope::ModelRequest),
     ("/v1/embeddings", Scope::ModelRequest, Scope::ModelRequest),
