@@ -90,6 +90,7 @@ async fn make_project(stores: &Stores) -> Result<ApiKeySecret, Failure> {
         name: "Bench".to_owned(),
         created_at: mock::now().as_secs(),
         archived_at: None,
+        purge: None,
         limits: LIMITS,
         revision: 1,
         policy: Policy::default(),

@@ -13,8 +13,14 @@ use dynoxide::Database;
 use crate::schema::BUCKET;
 use crate::{NowMs, OpenError, dynamo};
 
-/// The age at which a body below `bodies/` expires. `template.yaml` has the same rule.
-const BODIES: (&str, Duration) = ("bodies", Duration::from_secs(32 * 24 * 3_600));
+/// The ages at which bodies in a folder of the bucket expire. Where folders lie in each other, the shorter age counts.
+/// `template.yaml` has the same rules.
+const BODIES: [(&str, Duration); 3] = [("bodies/day", days(2)), ("bodies/week", days(9)), ("bodies", days(32))];
+
+const fn days(days: u64) -> Duration {
+    Duration::from_secs(days * 24 * 3_600)
+}
+
 /// The age at which a file about an object is looked at. The engine writes it before the object.
 const SETTLED: Duration = Duration::from_secs(3_600);
 
@@ -51,15 +57,9 @@ impl Expiry {
 
     fn delete_bodies(&self) -> io::Result<usize> {
         let now = UNIX_EPOCH + Duration::from_millis((self.now)());
-        let (prefix, age) = BODIES;
         let mut deleted = 0;
-        for folder in entries(&self.objects.join(BUCKET).join(prefix))? {
-            for body in entries(&folder.path())? {
-                if is_older(&body, now, age)? {
-                    fs::remove_file(body.path())?;
-                    deleted += 1;
-                }
-            }
+        for (folder, age) in BODIES {
+            deleted += delete_older(&self.objects.join(BUCKET).join(folder), now, age)?;
         }
         // The engine keeps files about each object beside the buckets, and leaves them when the object is deleted.
         for about in entries(&self.objects)? {
@@ -70,6 +70,20 @@ impl Expiry {
         }
         Ok(deleted)
     }
+}
+
+/// Deletes the files in a folder and below that are older than `age`. Returns how many.
+fn delete_older(folder: &Path, now: SystemTime, age: Duration) -> io::Result<usize> {
+    let mut deleted = 0;
+    for entry in entries(folder)? {
+        if entry.file_type()?.is_dir() {
+            deleted += delete_older(&entry.path(), now, age)?;
+        } else if is_older(&entry, now, age)? {
+            fs::remove_file(entry.path())?;
+            deleted += 1;
+        }
+    }
+    Ok(deleted)
 }
 
 /// The entries of a folder; none if it does not exist.

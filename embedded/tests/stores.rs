@@ -73,27 +73,38 @@ async fn the_space_of_expired_items_is_used_again() {
     assert!(sizes[0] > 800_000 && sizes[2] < sizes[0] + sizes[0] / 10, "{sizes:?}");
 }
 
+fn files_below(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { files_below(&path) } else { 1 }).sum()
+}
+
 /// The files of the bucket, and those that the engine keeps about them.
 fn files(folder: &Path) -> (usize, usize) {
-    let count = |folder: &Path| {
-        std::fs::read_dir(folder)
-            .map_or(0, |found| found.filter(|file| file.as_ref().unwrap().path().is_file()).count())
-    };
     let objects = folder.join("s3");
-    let bodies = count(&objects.join(BUCKET).join("bodies/proj_1")) + count(&objects.join(BUCKET).join("kept/proj_1"));
-    (bodies, count(&objects))
+    let beside = std::fs::read_dir(&objects).unwrap().filter(|file| file.as_ref().unwrap().path().is_file());
+    (files_below(&objects.join(BUCKET)), beside.count())
 }
 
 #[tokio::test]
-async fn bodies_expire_32_days_after_their_last_writing_and_others_stay() {
+async fn bodies_expire_some_days_after_their_last_writing_and_others_stay() {
     let folder = tempfile::tempdir().unwrap();
     let engines = open(&Place::Folder(folder.path().to_owned()));
     let client = embedded::s3_client(engines.s3.clone());
-    for key in ["bodies/proj_1/old", "bodies/proj_1/new", "kept/proj_1/old"] {
+    // Each with its age in days, and whether it stays.
+    let aged = [
+        ("bodies/proj_1/resp_1/old", 33, false),
+        ("bodies/proj_1/new", 31, true),
+        ("bodies/day/proj_1/old", 3, false),
+        ("bodies/day/proj_1/resp_1/new", 1, true),
+        ("bodies/week/proj_1/resp_1/old", 10, false),
+        ("bodies/week/proj_1/new", 8, true),
+        ("kept/proj_1/old", 400, true),
+    ];
+    for (key, ..) in aged {
         client.put_object().bucket(BUCKET).key(key).body(b"body".to_vec().into()).send().await.unwrap();
     }
     let (bodies, about) = files(folder.path());
-    assert_eq!((bodies, about % 3), (3, 0));
+    assert_eq!((bodies, about % 7), (7, 0));
     let day = Duration::from_secs(86_400);
     let written = |path: &Path, age: Duration| {
         File::options()
@@ -104,17 +115,18 @@ async fn bodies_expire_32_days_after_their_last_writing_and_others_stay() {
             .unwrap();
     };
     let objects = folder.path().join("s3");
-    for (key, age) in [("bodies/proj_1/old", day * 33), ("bodies/proj_1/new", day * 31), ("kept/proj_1/old", day * 400)]
-    {
-        written(&objects.join(BUCKET).join(key), age);
+    for (key, days, _) in aged {
+        written(&objects.join(BUCKET).join(key), day * days);
     }
     for file in std::fs::read_dir(&objects).unwrap().map(|file| file.unwrap().path()).filter(|path| path.is_file()) {
         written(&file, day);
     }
-    assert_eq!(engines.expiry.run().unwrap(), Expired { items: 0, bodies: 1 });
-    assert_eq!(files(folder.path()), (2, about / 3 * 2));
-    let get = client.get_object().bucket(BUCKET).key("bodies/proj_1/new").send().await.unwrap();
-    assert_eq!(get.body.collect().await.unwrap().into_bytes(), "body");
+    assert_eq!(engines.expiry.run().unwrap(), Expired { items: 0, bodies: 3 });
+    assert_eq!(files(folder.path()), (4, about / 7 * 4));
+    for (key, _, stays) in aged {
+        let get = client.get_object().bucket(BUCKET).key(key).send().await;
+        assert_eq!(get.is_ok(), stays, "{key}");
+    }
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub(crate) async fn provision_trial(
         name: name.to_owned(),
         created_at: clock.now().seconds(),
         archived_at: None,
+        purge: None,
         limits: Limits {
             requests_per_minute: Some(60_000),
             tokens_per_minute: Some(60_000_000),

@@ -85,6 +85,7 @@ async fn open_jobs_are_found_behind_many_that_ended() {
             response: None,
             key: None,
             claim: None,
+            erased_at: None,
         };
         assert!(jobs.app.stores.responses().create(&new).await.unwrap().is_written());
     }

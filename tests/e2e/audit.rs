@@ -14,12 +14,16 @@ use crate::budget;
 
 const LOG: &str = "/v1/organization/audit_logs";
 const DAY_MS: u64 = 86_400_000;
+const ARCHIVE: &str = "POST /v1/organization/projects/{project_id}/archive";
+/// Of an archived project.
+const PURGE: &str = "POST /v1/organization/projects/{project_id}/purge";
 
 /// Each route that changes something, a body that it takes, and the types of the entries that it writes.
-const CHANGES: [(&str, &str, &[&str]); 16] = [
+const CHANGES: [(&str, &str, &[&str]); 17] = [
     ("POST /v1/organization/projects", r#"{"name":"New"}"#, &["project.created"]),
     ("POST /v1/organization/projects/{project_id}", r#"{"name":"Other"}"#, &["project.updated"]),
     ("POST /v1/organization/projects/{project_id}/archive", "", &["project.archived"]),
+    (PURGE, "", &["project.purged"]),
     (
         "POST /v1/organization/projects/{project_id}/service_accounts",
         r#"{"name":"app"}"#,
@@ -87,6 +91,15 @@ impl Team {
         Self { app, router, project, names }
     }
 
+    /// A team to which a route of [`CHANGES`] applies.
+    async fn for_route(route: &str) -> Self {
+        let team = Self::new().await;
+        if route == PURGE {
+            assert_eq!(team.change(ARCHIVE, "").await.status, 200);
+        }
+        team
+    }
+
     fn name(&self, name: &str) -> &str {
         &self.names.iter().find(|(known, _)| *known == name).unwrap().1
     }
@@ -127,7 +140,7 @@ async fn every_route_that_changes_something_writes_its_entries() {
     let changing: BTreeSet<String> = changing.map(|(method, path)| format!("{method} {path}")).collect();
     assert_eq!(changing, CHANGES.iter().map(|(route, ..)| (*route).to_owned()).collect());
     for (route, body, expected) in CHANGES {
-        let team = Team::new().await;
+        let team = Team::for_route(route).await;
         let before = team.entries("").await.len();
         team.app.clock.advance_ms(1_000);
         let reply = team.change(route, body).await;
@@ -179,7 +192,7 @@ async fn no_change_is_without_an_entry_whatever_dies() {
     for fault in [Fault::Hang, Fault::HangAfter] {
         for (route, body, expected) in CHANGES {
             for step in 0.. {
-                let team = Team::new().await;
+                let team = Team::for_route(route).await;
                 let (before, items) = (team.entries("").await.len(), changed_items(&team.app).await);
                 team.app.faults.at(step, fault);
                 let reply = team.app.faults.or_die(team.change(route, body)).await;
@@ -218,10 +231,8 @@ async fn changed_items(app: &TestApp) -> Vec<String> {
 #[tokio::test]
 async fn what_changes_nothing_is_no_entry() {
     let team = Team::new().await;
-    let archive = "POST /v1/organization/projects/{project_id}/archive";
-    for (route, body) in
-        [("POST /v1/organization/projects/{project_id}", r#"{"name":"Test"}"#), (archive, ""), (archive, "")]
-    {
+    let unchanged = ("POST /v1/organization/projects/{project_id}", r#"{"name":"Test"}"#);
+    for (route, body) in [unchanged, (ARCHIVE, ""), (ARCHIVE, ""), (PURGE, ""), (PURGE, "")] {
         assert_eq!(team.change(route, body).await.status, 200);
     }
     let cancel = "POST /v1/organization/jobs/{id}/cancel";
@@ -233,7 +244,7 @@ async fn what_changes_nothing_is_no_entry() {
     let entries = team.entries("").await;
     assert_eq!(
         types(&entries),
-        ["api_key.created", "job.cancelled", "project.archived", "service_account.created"],
+        ["api_key.created", "job.cancelled", "project.archived", "project.purged", "service_account.created"],
         "{entries:?}"
     );
     assert!(team.archived_at().await.is_some());

@@ -46,6 +46,7 @@ pub fn router(
     let project = Router::new()
         .route("/", get(projects::retrieve).post(projects::update))
         .route("/archive", post(projects::archive))
+        .route("/purge", post(projects::purge))
         .route("/service_accounts", get(accounts::list).post(accounts::create))
         .route("/service_accounts/{account_id}", get(accounts::retrieve).delete(accounts::delete))
         .route("/api_keys", get(keys::list))

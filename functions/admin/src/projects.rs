@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use shared::app::projects::{NewProject, Projects};
 use shared::edge::{Admin, Input, List, Params, Path, Rejection, cursor};
 use shared::model::patch::Patch;
-use shared::model::project::{Limits, Name, Policy, Project};
+use shared::model::project::{Limits, Name, Policy, Project, Purge};
 use shared::model::project_patch::ProjectPatch;
 
 use crate::wire::{self, LimitsBody, PolicyBody};
@@ -20,6 +20,8 @@ pub(crate) struct ProjectObject {
     name: String,
     created_at: u64,
     archived_at: Option<u64>,
+    /// weir's: `null` unless the project is purged.
+    purge: Option<PurgeObject>,
     status: &'static str,
     external_key_id: Option<String>,
     limits: Limits,
@@ -34,11 +36,26 @@ impl From<Project> for ProjectObject {
             name: project.name,
             created_at: project.created_at,
             archived_at: project.archived_at,
+            purge: project.purge.map(PurgeObject::from),
             status: if project.archived_at.is_some() { "archived" } else { "active" },
             external_key_id: None,
             limits: project.limits,
             policy: project.policy,
         }
+    }
+}
+
+#[derive(Serialize)]
+struct PurgeObject {
+    status: &'static str,
+    requested_at: u64,
+    completed_at: Option<u64>,
+}
+
+impl From<Purge> for PurgeObject {
+    fn from(Purge { requested_at, completed_at }: Purge) -> Self {
+        let status = if completed_at.is_some() { "completed" } else { "in_progress" };
+        Self { status, requested_at, completed_at }
     }
 }
 
@@ -111,4 +128,12 @@ pub(crate) async fn archive(
     Path(id): Path<String>,
 ) -> Result<Json<ProjectObject>, Rejection> {
     Ok(Json(projects.archive(&id, admin.actor()).await?.into()))
+}
+
+pub(crate) async fn purge(
+    admin: Admin,
+    State(projects): State<Arc<Projects>>,
+    Path(id): Path<String>,
+) -> Result<Json<ProjectObject>, Rejection> {
+    Ok(Json(projects.purge(&id, admin.actor()).await?.into()))
 }

@@ -2,11 +2,13 @@
 //! values.
 
 use serde::Deserialize;
+use serde_json::Value;
 use shared::model::invalid::Invalid;
 use shared::model::money::MicroUsd;
 use shared::model::patch::Patch;
 use shared::model::project::MAX_CACHE_TTL_SECONDS;
 use shared::model::project_patch::{LimitsPatch, PolicyPatch};
+use shared::model::retention::Retention;
 
 use crate::model_permissions::PermissionsBody;
 
@@ -44,6 +46,8 @@ pub(crate) struct PolicyBody {
     concurrent_jobs: Patch<u64>,
     #[serde(default)]
     models: Patch<PermissionsBody>,
+    #[serde(default)]
+    retention: Patch<Value>,
 }
 
 /// Checks `limits`.
@@ -92,6 +96,7 @@ pub(crate) fn parse_policy(body: Patch<PolicyBody>) -> Result<PolicyPatch, Inval
             .concurrent_jobs
             .try_map(|n| require_within("policy.concurrent_jobs", n, MAX_CONCURRENT_JOBS))?,
         models: body.models.try_map(|permissions| permissions.parse("policy.models.model_ids"))?,
+        retention: body.retention.try_map(parse_retention)?,
     })
 }
 
@@ -129,6 +134,12 @@ fn parse_header(name: String) -> Result<String, Invalid> {
         true => Ok(name),
         false => Err(Invalid::field(param, format!("`{param}` has 1 to 64 small letters, digits and `-`."))),
     }
+}
+
+fn parse_retention(value: Value) -> Result<Retention, Invalid> {
+    let param = "policy.retention";
+    let wrong = |reason| Invalid::field(param, format!("`{param}` is {reason}, or null for the default."));
+    Retention::try_from(value).map_err(wrong)
 }
 
 fn parse_dollars(param: &str, dollars: f64) -> Result<MicroUsd, Invalid> {
@@ -183,6 +194,9 @@ mod tests {
             r#"{"run_lifetime_seconds":0}"#,
             r#"{"concurrent_jobs":0}"#,
             r#"{"concurrent_jobs":2001}"#,
+            r#"{"retention":0}"#,
+            r#"{"retention":31}"#,
+            r#"{"retention":"never"}"#,
         ] {
             assert!(parse_policy(Patch::Set(serde_json::from_str(body).unwrap())).is_err(), "{body}");
         }

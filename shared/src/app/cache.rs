@@ -50,13 +50,16 @@ pub(super) struct CachePlan {
 }
 
 impl CachePlan {
-    /// `None` if the project has no cache.
+    /// `None` if the project has no cache, or keeps nothing.
     pub(super) fn new(
         project: &Project,
         control: CacheControl,
         fingerprint: impl FnOnce() -> Fingerprint,
     ) -> Option<Self> {
-        let ttl_seconds = project.policy.cache_ttl_seconds.filter(|&ttl| ttl > 0)?;
+        let ttl_seconds = project.policy.cache_ttl_seconds?.min(project.policy.kept_seconds());
+        if ttl_seconds == 0 {
+            return None;
+        }
         Some(Self { request: fingerprint(), control, ttl_seconds })
     }
 }

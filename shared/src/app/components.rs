@@ -12,7 +12,7 @@ use super::conversations::Conversations;
 use super::dispatch::{Dispatcher, TargetStates};
 use super::idempotency::Idempotency;
 use super::jobs::{
-    Canceller, Eraser, Finalizer, JobAdmin, ProjectWorker, Recovery, RequestMemory, ResponseWorker, Sweeper,
+    Canceller, Eraser, Finalizer, JobAdmin, ProjectWorker, Purger, Recovery, RequestMemory, ResponseWorker, Sweeper,
 };
 use super::ledger::Ledger;
 use super::models::{Models, ServedModels};
@@ -191,6 +191,12 @@ impl Components {
                 work: self.stores().project_work(),
                 jobs: self.stores().jobs(),
                 canceller: self.parts.canceller(),
+                purger: Purger {
+                    content: self.stores().project_content(),
+                    projects: self.stores().projects(),
+                    work: self.stores().project_work(),
+                    clock: self.clock().clone(),
+                },
             },
             deliverer: self.deliverer(),
             clock: self.clock().clone(),

@@ -7,13 +7,15 @@ use super::error::Error;
 use super::generation::LOST_AFTER_MS;
 use crate::data::{
     AddItemsOutcome, Conversation, ConversationKey, ConversationRecords, NewItem, StoredItem, Stores, Turn,
+    UNTIL_DELETED_SECONDS,
 };
 use crate::dialects::openai_responses::{Item, ListQuery, NewConversation, check_bytes, is_id};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::id;
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
-use crate::model::project::Caller;
+use crate::model::project::{Caller, Policy};
+use crate::model::retention::Retention;
 
 /// Operations on the conversations of a project.
 pub struct Conversations {
@@ -27,13 +29,18 @@ impl Conversations {
     }
 
     /// Creates a conversation with its first items.
+    ///
+    /// # Errors
+    /// `Invalid` if the project keeps nothing.
     pub async fn create(&self, caller: &Caller, new: NewConversation) -> Result<Conversation, Error> {
+        require_retention(&caller.project.policy)?;
         let now = self.clock.now();
         let conversation = Conversation {
             key: ConversationKey { project_id: caller.project.id.clone(), conversation_id: id::new("conv_") },
             created_at: now.seconds(),
             metadata: new.metadata,
             last_at: now,
+            kept_seconds: caller.project.policy.retention.map_or(UNTIL_DELETED_SECONDS, Retention::seconds),
         };
         self.records.create(&conversation, &to_new_items(&new.items)).await?;
         Ok(conversation)
@@ -44,15 +51,17 @@ impl Conversations {
     /// # Errors
     /// `NotFound` if the caller's project has no conversation with that id.
     pub async fn get(&self, caller: &Caller, id: &str) -> Result<Conversation, Error> {
-        self.records.get(&key(&caller.project.id, id)?).await?.ok_or_else(|| not_found(id))
+        self.records.get(&key(&caller.project.id, id)?, self.clock.now()).await?.ok_or_else(|| not_found(id))
     }
 
     /// Replaces the metadata of a conversation.
     ///
     /// # Errors
-    /// The same as [`Conversations::get`].
+    /// The same as [`Conversations::get`]; `Invalid` if the project keeps nothing.
     pub async fn update(&self, caller: &Caller, id: &str, metadata: &Object) -> Result<Conversation, Error> {
-        self.records.set_metadata(&key(&caller.project.id, id)?, metadata).await?.ok_or_else(|| not_found(id))
+        require_retention(&caller.project.policy)?;
+        let (key, now) = (key(&caller.project.id, id)?, self.clock.now());
+        self.records.set_metadata(&key, metadata, now).await?.ok_or_else(|| not_found(id))
     }
 
     /// Deletes a conversation with its items. Responses that were made in it stay.
@@ -60,8 +69,8 @@ impl Conversations {
     /// # Errors
     /// The same as [`Conversations::get`]. A deletion that fails is completed by the sweeper, or by repeating it.
     pub async fn delete(&self, caller: &Caller, id: &str) -> Result<(), Error> {
-        let due_at = self.clock.now().plus_ms(LOST_AFTER_MS);
-        let deleted = self.records.delete(&key(&caller.project.id, id)?, due_at).await?;
+        let (key, now) = (key(&caller.project.id, id)?, self.clock.now());
+        let deleted = self.records.delete(&key, now, now.plus_ms(LOST_AFTER_MS)).await?;
         if deleted.is_written() { Ok(()) } else { Err(not_found(id)) }
     }
 
@@ -69,9 +78,10 @@ impl Conversations {
     ///
     /// # Errors
     /// - `NotFound` if the caller's project has no conversation with that id.
-    /// - `Invalid` if the conversation already has an item with one of the ids.
+    /// - `Invalid` if the conversation already has an item with one of the ids, or the project keeps nothing.
     /// - `Contended` if too many requests add items at the same time.
     pub async fn add_items(&self, caller: &Caller, id: &str, items: &[Item]) -> Result<(), Error> {
+        require_retention(&caller.project.policy)?;
         let (key, now) = (key(&caller.project.id, id)?, self.clock.now());
         match self.records.add_items(&key, now, &id::random(16), &to_new_items(items)).await? {
             AddItemsOutcome::Added => Ok(()),
@@ -91,7 +101,7 @@ impl Conversations {
     /// - `NotFound` if the caller's project has no conversation with that id.
     /// - `Invalid` if the page begins after an item that the conversation never had.
     pub async fn list_items(&self, caller: &Caller, id: &str, query: &ListQuery) -> Result<(Vec<Item>, bool), Error> {
-        let found = self.records.items(&key(&caller.project.id, id)?).await?;
+        let found = self.records.items(&key(&caller.project.id, id)?, self.clock.now()).await?;
         let (_, items) = found.ok_or_else(|| not_found(id))?;
         let (page, has_more) = query.page(items, |item| item.id.clone(), |item| !item.deleted)?;
         Ok((self.read_items(&page).await?, has_more))
@@ -121,7 +131,7 @@ impl Conversations {
     /// # Errors
     /// `NotFound` if the project has no conversation with that id; `Invalid` if its items are too large for a context.
     pub(super) async fn load_history(&self, project_id: &str, id: &str) -> Result<(Vec<Item>, Timestamp), Error> {
-        let found = self.records.items(&key(project_id, id)?).await?;
+        let found = self.records.items(&key(project_id, id)?, self.clock.now()).await?;
         let (conversation, mut items) = found.ok_or_else(|| not_found(id))?;
         items.retain(|item| !item.deleted);
         let reads: Vec<_> = items.iter().map(|item| self.read_item(item)).collect();
@@ -138,7 +148,7 @@ impl Conversations {
     /// Adds the turn of a response to a conversation. Adding the same turn again changes nothing. If the conversation was
     /// deleted while the response was made, nothing is added.
     pub(super) async fn append_turn(&self, key: &ConversationKey, turn: &Turn, items: &[Item]) -> Result<(), Error> {
-        if !self.records.add_turn(key, turn, &to_new_items(items)).await?.is_written() {
+        if !self.records.add_turn(key, turn, &to_new_items(items), self.clock.now()).await?.is_written() {
             tracing::info!("conversation of a response is gone, its turn was not added");
         }
         Ok(())
@@ -150,7 +160,8 @@ impl Conversations {
         if !is_id(item_id) {
             return Err(missing());
         }
-        let (conversation, item) = self.records.item(&key, item_id).await?.ok_or_else(|| not_found(id))?;
+        let (conversation, item) =
+            self.records.item(&key, item_id, self.clock.now()).await?.ok_or_else(|| not_found(id))?;
         Ok((conversation, item.ok_or_else(missing)?))
     }
 
@@ -162,6 +173,16 @@ impl Conversations {
         let body = self.records.item_body(item).await?;
         Object::parse(&body).map(Item).map_err(Error::internal("read an item of a conversation"))
     }
+}
+
+/// Refuses to add to conversations where nothing is kept.
+pub(super) fn require_retention(policy: &Policy) -> Result<(), Invalid> {
+    if !policy.keeps_nothing() {
+        return Ok(());
+    }
+    let message = "This project keeps no content (`policy.retention` is \"none\"), so it has no conversations. Send the \
+                   earlier turns in `input`, or ask the operator for a retention of days.";
+    Err(Invalid { message: message.to_owned(), param: Some("conversation".to_owned()), code: Some("nothing_is_kept") })
 }
 
 /// Items that are read at the same time: an item can be as large as a request.

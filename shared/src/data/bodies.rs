@@ -10,7 +10,7 @@ use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 
-use super::bucket::{Bucket, INLINE_BYTES};
+use super::bucket::{Bucket, INLINE_BYTES, Shelf};
 use super::error::StoreError;
 use super::item::{Item, Reader, binary, insert, text};
 use crate::model::long_work::long_work;
@@ -24,26 +24,23 @@ const BLOB: &str = "blob_key";
 pub(super) struct Bodies(pub(super) Bucket);
 
 impl Bodies {
-    /// Puts a body into an item, or, if it is large, into a folder of the bucket for 32 days.
-    pub(super) async fn pack(&self, folder: &str, item: &mut Item, body: &[u8]) -> Result<(), StoreError> {
+    /// Puts a body into an item, or, if it is large, into a folder of a shelf in the bucket.
+    pub(super) async fn pack(
+        &self,
+        shelf: Shelf,
+        folder: &str,
+        item: &mut Item,
+        body: &[u8],
+    ) -> Result<(), StoreError> {
         if let Some(large) = insert_if_small(item, body) {
-            insert(item, [(BLOB, text(self.0.put_expiring(folder, large).await?))]);
+            insert(item, [(BLOB, text(self.0.put(shelf, folder, large).await?))]);
         }
         Ok(())
     }
 
-    /// Deletes the bodies that [`Bodies::pack`] put into a folder, also those that no item refers to.
-    pub(super) async fn delete_folder(&self, folder: &str) -> Result<(), StoreError> {
-        self.0.delete_expiring_folder(folder).await
-    }
-
-    /// Puts a body into an item that does not expire. A large body stays in its folder of the bucket until
-    /// [`Bodies::delete_packed`].
-    pub(super) async fn pack_permanently(&self, folder: &str, item: &mut Item, body: &[u8]) -> Result<(), StoreError> {
-        if let Some(large) = insert_if_small(item, body) {
-            insert(item, [(BLOB, text(self.0.put_permanent(folder, large).await?))]);
-        }
-        Ok(())
+    /// Deletes the bodies in a folder that expire, also those that no item refers to.
+    pub(super) async fn delete_expiring(&self, folder: &str) -> Result<(), StoreError> {
+        self.0.delete_folder(&[Shelf::Day, Shelf::Week, Shelf::Month], folder).await
     }
 
     /// Deletes the body that an item has in the bucket, if it has one there.
@@ -54,10 +51,10 @@ impl Bodies {
         }
     }
 
-    /// Deletes the body that [`Bodies::pack_permanently`] puts into the bucket, for callers that do not have the item.
-    pub(super) async fn delete_permanent(&self, folder: &str, body: &[u8]) -> Result<(), StoreError> {
+    /// Deletes the body that [`Bodies::pack`] puts into the bucket, for callers that do not have the item.
+    pub(super) async fn delete_body(&self, folder: &str, body: &[u8]) -> Result<(), StoreError> {
         let packed = deflate(body);
-        if packed.len() > INLINE_BYTES { self.0.delete_permanent(folder, &packed).await } else { Ok(()) }
+        if packed.len() > INLINE_BYTES { self.0.delete_body(folder, &packed).await } else { Ok(()) }
     }
 
     /// Reads the body of an item.

@@ -9,13 +9,52 @@ use futures_util::future::try_join_all;
 
 use super::error::{StoreError, Unusable};
 use crate::model::id::Fingerprint;
+use crate::model::retention::DAY_SECONDS;
 
 /// Larger bodies go to the bucket: an item may have 400 KB, and each KB of it is billed as a write.
 pub(super) const INLINE_BYTES: usize = 100 * 1024;
 
-/// Roots of the keys. The bucket's lifecycle rule deletes objects under the first after 32 days.
-const EXPIRING: &str = "bodies";
-const PERMANENT: &str = "kept";
+/// A root of the bucket's keys. A lifecycle rule of the bucket deletes what is under it some time after nothing refers to
+/// it any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shelf {
+    /// For bodies that are kept for up to 25 hours. The rule deletes them after 2 days.
+    Day,
+    /// For bodies that are kept for up to 7 days. The rule deletes them after 9.
+    Week,
+    /// For bodies that are kept for up to 30 days. The rule deletes them after 32.
+    Month,
+    /// No rule deletes these.
+    Permanent,
+}
+
+impl Shelf {
+    pub(super) const ALL: [Self; 4] = [Self::Day, Self::Week, Self::Month, Self::Permanent];
+
+    /// The shelf of bodies that are kept for so long.
+    pub(super) fn of(kept_seconds: u64) -> Self {
+        match kept_seconds {
+            0..=90_000 => Self::Day,
+            90_001..=604_800 => Self::Week,
+            _ => Self::Month,
+        }
+    }
+
+    fn root(self) -> &'static str {
+        match self {
+            Self::Day => "bodies/day",
+            Self::Week => "bodies/week",
+            Self::Month => "bodies",
+            Self::Permanent => "kept",
+        }
+    }
+
+    fn key(self, folder: &str, body: &[u8]) -> String {
+        format!("{}/{folder}/{}", self.root(), Fingerprint::of([body]).as_str())
+    }
+}
+
+const _: () = assert!(DAY_SECONDS + 3_600 == 90_000 && 7 * DAY_SECONDS == 604_800);
 
 /// Bodies that are deleted at the same time.
 const MAX_CONCURRENT: usize = 50;
@@ -39,36 +78,38 @@ impl Bucket {
         self.client.as_ref().ok_or_else(|| StoreError::bucket("give or take a body")(unusable()))
     }
 
-    /// Stores a body for 32 days and returns its key: the same body in the same folder has the same key.
-    pub(super) async fn put_expiring(&self, folder: &str, body: Bytes) -> Result<String, StoreError> {
-        self.put_under(EXPIRING, folder, body).await
+    /// Stores a body and returns its key: the same body in the same folder of a shelf has the same key.
+    pub(super) async fn put(&self, shelf: Shelf, folder: &str, body: Bytes) -> Result<String, StoreError> {
+        let key = shelf.key(folder, &body);
+        let request = self.client()?.put_object().bucket(&*self.name).key(&key).body(ByteStream::from(body));
+        Box::pin(request.send()).await.map_err(StoreError::bucket("put the body"))?;
+        Ok(key)
     }
 
-    /// Stores a body until it is deleted and returns its key: the same body in the same folder has the same key.
-    pub(super) async fn put_permanent(&self, folder: &str, body: Bytes) -> Result<String, StoreError> {
-        self.put_under(PERMANENT, folder, body).await
+    /// Deletes a body of [`Bucket::put`] from all shelves.
+    pub(super) async fn delete_body(&self, folder: &str, body: &[u8]) -> Result<(), StoreError> {
+        try_join_all(Shelf::ALL.map(async |shelf| self.delete(&shelf.key(folder, body)).await)).await.map(drop)
     }
 
-    /// Deletes a body of [`Bucket::put_permanent`], if it is there.
-    pub(super) async fn delete_permanent(&self, folder: &str, body: &[u8]) -> Result<(), StoreError> {
-        self.delete(&key(PERMANENT, folder, body)).await
-    }
-
-    /// Deletes all bodies of [`Bucket::put_expiring`] in a folder, also those that no item refers to.
-    pub(super) async fn delete_expiring_folder(&self, folder: &str) -> Result<(), StoreError> {
-        let prefix = format!("{EXPIRING}/{folder}/");
-        loop {
-            let request = self.client()?.list_objects_v2().bucket(&*self.name).prefix(&prefix);
-            let listed = Box::pin(request.send()).await.map_err(StoreError::bucket("list the bodies"))?;
-            let keys: Vec<&str> = listed.contents().iter().filter_map(|object| object.key()).collect();
-            for some in keys.chunks(MAX_CONCURRENT) {
-                try_join_all(some.iter().map(|key| self.delete(key))).await?;
-            }
-            // What was listed is gone, so that the next list begins with the rest.
-            if keys.is_empty() || listed.is_truncated() != Some(true) {
-                return Ok(());
-            }
+    /// Deletes all bodies in a folder of some shelves, also those that no item refers to.
+    pub(super) async fn delete_folder(&self, shelves: &[Shelf], folder: &str) -> Result<(), StoreError> {
+        for shelf in shelves {
+            while self.delete_some(*shelf, folder).await? {}
         }
+        Ok(())
+    }
+
+    /// Deletes up to 1,000 bodies in a folder of a shelf. Returns whether there are more.
+    pub(super) async fn delete_some(&self, shelf: Shelf, folder: &str) -> Result<bool, StoreError> {
+        let prefix = format!("{}/{folder}/", shelf.root());
+        let request = self.client()?.list_objects_v2().bucket(&*self.name).prefix(prefix);
+        let listed = Box::pin(request.send()).await.map_err(StoreError::bucket("list the bodies"))?;
+        let keys: Vec<&str> = listed.contents().iter().filter_map(|object| object.key()).collect();
+        for some in keys.chunks(MAX_CONCURRENT) {
+            try_join_all(some.iter().map(|key| self.delete(key))).await?;
+        }
+        // What was listed is gone, so that the next list begins with the rest.
+        Ok(!keys.is_empty() && listed.is_truncated() == Some(true))
     }
 
     pub(super) async fn delete(&self, key: &str) -> Result<(), StoreError> {
@@ -82,15 +123,4 @@ impl Bucket {
         let answer = answer.map_err(StoreError::bucket("get the body"))?;
         Ok(answer.body.collect().await.map_err(StoreError::bucket("get the body"))?.into_bytes())
     }
-
-    async fn put_under(&self, root: &str, folder: &str, body: Bytes) -> Result<String, StoreError> {
-        let key = key(root, folder, &body);
-        let request = self.client()?.put_object().bucket(&*self.name).key(&key).body(ByteStream::from(body));
-        Box::pin(request.send()).await.map_err(StoreError::bucket("put the body"))?;
-        Ok(key)
-    }
-}
-
-fn key(root: &str, folder: &str, body: &[u8]) -> String {
-    format!("{root}/{folder}/{}", Fingerprint::of([body]).as_str())
 }

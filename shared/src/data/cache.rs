@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::bodies::Bodies;
+use super::bucket::Shelf;
 use super::error::StoreError;
 use super::item::{Reader, number, text};
 use super::keys;
@@ -54,7 +55,8 @@ impl CacheEntries {
             ("stored_at", number(entry.stored_at.0)),
             ("expires_at", number(entry.expires_at)),
         ]);
-        self.bodies.pack(project_id, &mut item, &entry.body).await?;
+        let shelf = Shelf::of(entry.expires_at.saturating_sub(entry.stored_at.seconds()));
+        self.bodies.pack(shelf, project_id, &mut item, &entry.body).await?;
         self.table.put(item).await
     }
 }

@@ -184,8 +184,10 @@ pub(super) fn usage_parts(project_id: &str, sk: &str) -> Option<UsageKey> {
 
 /// `pk = IDEM#<project>#<hash of scope and key>`, `sk = IDEM`. Its parts are in the same partition.
 pub(super) fn idempotency(project_id: &str, hash: &str) -> Key {
-    key(format!("IDEM#{project_id}#{hash}"), "IDEM")
+    key(format!("{IDEMPOTENCY_PREFIX}{project_id}#{hash}"), "IDEM")
 }
+
+const IDEMPOTENCY_PREFIX: &str = "IDEM#";
 
 /// `sk = PART#<fence, 10 digits>#<n, 6 digits>`: the body of an answer whose stream has not ended, in order.
 pub(super) fn idempotency_part(project_id: &str, hash: &str, fence: u64, n: u32) -> Key {
@@ -198,7 +200,34 @@ pub(super) fn part_prefix(fence: u64) -> String {
 
 /// `pk = CACHE#<project>#<hash of the request>`, `sk = CACHE`.
 pub(super) fn cache(project_id: &str, hash: &str) -> Key {
-    key(format!("CACHE#{project_id}#{hash}"), "CACHE")
+    key(format!("{CACHE_PREFIX}{project_id}#{hash}"), "CACHE")
+}
+
+const CACHE_PREFIX: &str = "CACHE#";
+
+/// A part of the keys of a project's content.
+pub(super) enum Content {
+    /// All partitions whose key begins so.
+    Partitions(String),
+    /// The items of a partition whose sort key begins so.
+    Items { partition: String, prefix: &'static str },
+}
+
+/// The keys of everything that a project's clients sent and got. The other keys of a project are those of its profile, its
+/// accounts and keys, its meters and counters, and work on it.
+pub(super) fn content(project_id: &str) -> [Content; 7] {
+    let partitions = |prefix: &str| Content::Partitions(format!("{prefix}{project_id}#"));
+    let items = |partition, prefix| Content::Items { partition, prefix };
+    [
+        partitions(IDEMPOTENCY_PREFIX),
+        partitions(CACHE_PREFIX),
+        partitions(RESPONSE_PREFIX),
+        partitions(CONVERSATION_PREFIX),
+        partitions(DELIVERY_PREFIX),
+        // Every response's id begins so.
+        items(jobs_partition(project_id), "resp_"),
+        items(project_partition(project_id), ENDPOINT_PREFIX),
+    ]
 }
 
 /// `pk = BREAKER#<provider>`, `sk = TARGET#<the provider's name of the model>`: one query reads the breakers of a provider.
@@ -260,7 +289,11 @@ pub(super) fn events_parts(sk: &str) -> Option<(u64, u64)> {
 
 /// `pk = JOBS#<project>`, `sk = <response id>`: ids are ordered, so one query lists a project's background responses.
 pub(super) fn job(project_id: &str, response_id: &str) -> Key {
-    key(format!("JOBS#{project_id}"), response_id)
+    key(jobs_partition(project_id), response_id)
+}
+
+fn jobs_partition(project_id: &str) -> String {
+    format!("JOBS#{project_id}")
 }
 
 /// `pk = CONV#<project>#<conversation id>`, `sk = CONV`. Its items are in the same partition.

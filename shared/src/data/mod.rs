@@ -21,6 +21,7 @@ mod key_checks;
 mod keys;
 mod last_uses;
 mod meters;
+mod project_content;
 mod project_work;
 mod projects;
 mod queues;
@@ -39,6 +40,7 @@ pub use cache::{CacheEntries, CacheEntry};
 pub use change::WriteOutcome;
 pub use conversations::{
     AddItemsOutcome, Conversation, ConversationKey, ConversationRecords, NewItem, StoredItem, Turn,
+    UNTIL_DELETED_SECONDS,
 };
 pub use dead_letters::DeadLetter;
 pub use deliveries::{DeliveryRecords, Guard};
@@ -51,6 +53,7 @@ pub use idempotency::{
 pub use key_checks::KeyCheckRecord;
 pub use last_uses::LastUses;
 pub use meters::{AdmissionAttempt, AdmitOutcome, Meters, RunAttempt, SWEEP_INTERVAL_MS, SettleOutcome, WindowChange};
+pub use project_content::{ErasedPage, ProjectContent, ScanPosition};
 pub use project_work::{ProjectWork, WorkKey, WorkKind, WorkRecords};
 pub use projects::ProjectRecords;
 pub use queues::{MAX_DELAY, Queue, QueueUrls, Queues};
@@ -111,6 +114,11 @@ impl Stores {
     #[must_use]
     pub fn project_work(&self) -> WorkRecords {
         WorkRecords(self.table.clone())
+    }
+
+    #[must_use]
+    pub fn project_content(&self) -> ProjectContent {
+        ProjectContent { table: self.table.clone(), bucket: self.bucket.clone() }
     }
 
     #[must_use]

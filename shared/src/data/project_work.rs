@@ -13,14 +13,17 @@ use crate::model::clock::Timestamp;
 pub enum WorkKind {
     /// Cancels the background responses that have not ended.
     CancelJobs,
+    /// Deletes all content.
+    Purge,
 }
 
 impl WorkKind {
-    const ALL: [Self; 1] = [Self::CancelJobs];
+    const ALL: [Self; 2] = [Self::CancelJobs, Self::Purge];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::CancelJobs => "cancel_jobs",
+            Self::Purge => "purge",
         }
     }
 

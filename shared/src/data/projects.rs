@@ -9,7 +9,7 @@ use super::project_work::{ProjectWork, begin_write};
 use super::table::Table;
 use crate::model::audit::AuditEntry;
 use crate::model::money::MicroUsd;
-use crate::model::project::{Limits, Policy, Project};
+use crate::model::project::{Limits, Policy, Project, Purge};
 
 /// The projects.
 #[derive(Clone, Debug)]
@@ -67,7 +67,12 @@ fn to_item(project: &Project) -> Item {
         ("revision", number(project.revision)),
         ("policy", text(policy)),
     ]);
+    let purge = [
+        ("purge_requested_at", project.purge.map(|purge| number(purge.requested_at))),
+        ("purge_completed_at", project.purge.and_then(|purge| purge.completed_at).map(number)),
+    ];
     insert_present(&mut item, [("archived_at", project.archived_at.map(number))]);
+    insert_present(&mut item, purge);
     insert_limits(&mut item, &project.limits);
     item
 }
@@ -97,11 +102,14 @@ pub(super) fn read_limits(reader: &Reader) -> Result<Limits, StoreError> {
 fn read_project(item: &Item) -> Result<Project, StoreError> {
     let reader = Reader(item);
     let policy: Policy = serde_json::from_str(&reader.text("policy")?).map_err(|_| reader.damaged("policy"))?;
+    let completed_at = reader.maybe_number("purge_completed_at")?;
+    let requested_at: Option<u64> = reader.maybe_number("purge_requested_at")?;
     Ok(Project {
         id: reader.text("id")?,
         name: reader.text("name")?,
         created_at: reader.number("created_at")?,
         archived_at: reader.maybe_number("archived_at")?,
+        purge: requested_at.map(|requested_at| Purge { requested_at, completed_at }),
         limits: read_limits(&reader)?,
         revision: reader.number("revision")?,
         policy,
@@ -118,6 +126,7 @@ mod tests {
             name: "Team".into(),
             created_at: 7,
             archived_at: Some(9),
+            purge: Some(Purge { requested_at: 10, completed_at: Some(11) }),
             limits: Limits {
                 requests_per_minute: Some(3),
                 tokens_per_minute: Some(4),
@@ -131,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_project_reads_back() {
-        let bare = Project { archived_at: None, limits: Limits::default(), ..full() };
+        let bare = Project { archived_at: None, purge: None, limits: Limits::default(), ..full() };
         for each in [full(), bare] {
             assert_eq!(read_project(&to_item(&each)).unwrap(), each);
         }

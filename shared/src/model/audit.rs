@@ -16,12 +16,22 @@ pub struct Actor {
     pub request_id: String,
 }
 
+impl Actor {
+    /// The sweep, which ends work that an administrator began.
+    #[must_use]
+    pub fn of_sweep() -> Self {
+        Self { key_id: "sweep".to_owned(), address: None, request_id: String::new() }
+    }
+}
+
 /// A kind of change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuditAction {
     ProjectCreated,
     ProjectUpdated,
     ProjectArchived,
+    ProjectPurged,
+    ProjectPurgeCompleted,
     ServiceAccountCreated,
     ServiceAccountDeleted,
     ApiKeyCreated,
@@ -38,6 +48,8 @@ impl AuditAction {
         Self::ProjectCreated,
         Self::ProjectUpdated,
         Self::ProjectArchived,
+        Self::ProjectPurged,
+        Self::ProjectPurgeCompleted,
         Self::ServiceAccountCreated,
         Self::ServiceAccountDeleted,
         Self::ApiKeyCreated,
@@ -56,6 +68,8 @@ impl AuditAction {
             Self::ProjectCreated => "project.created",
             Self::ProjectUpdated => "project.updated",
             Self::ProjectArchived => "project.archived",
+            Self::ProjectPurged => "project.purged",
+            Self::ProjectPurgeCompleted => "project.purge_completed",
             Self::ServiceAccountCreated => "service_account.created",
             Self::ServiceAccountDeleted => "service_account.deleted",
             Self::ApiKeyCreated => "api_key.created",
@@ -136,8 +150,8 @@ impl AuditEntry {
 /// A project as an entry shows it.
 #[must_use]
 pub fn audited_project(project: &Project) -> Value {
-    let Project { name, archived_at, limits, policy, .. } = project;
-    json!({"name": name, "archived_at": archived_at, "limits": limits, "policy": policy})
+    let Project { name, archived_at, purge, limits, policy, .. } = project;
+    json!({"name": name, "archived_at": archived_at, "purge": purge, "limits": limits, "policy": policy})
 }
 
 /// The entries that a reader wants. A list that is empty wants all.

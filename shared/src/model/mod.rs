@@ -26,6 +26,7 @@ pub mod project;
 pub mod project_patch;
 pub mod provider;
 pub mod response;
+pub mod retention;
 pub mod retry_after;
 pub mod rng;
 pub mod scope;

@@ -8,6 +8,7 @@ use super::invalid::Invalid;
 use super::key_rights::KeyRights;
 use super::model_names::ModelPermissions;
 use super::money::MicroUsd;
+use super::retention::{DAY_SECONDS, MAX_RETENTION_DAYS, Retention};
 
 /// A project: the tenant of requests. Admission, accounting and isolation are per project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,10 +20,28 @@ pub struct Project {
     pub created_at: u64,
     /// Unix seconds. The keys of an archived project are refused.
     pub archived_at: Option<u64>,
+    /// The deletion of its content, once it was asked for.
+    pub purge: Option<Purge>,
     pub limits: Limits,
     /// The number of changes of the project. A meter stores the revision that it was filled for.
     pub revision: u64,
     pub policy: Policy,
+}
+
+/// The deletion of a project's content. Times are Unix seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Purge {
+    pub requested_at: u64,
+    /// `None`: it goes on.
+    pub completed_at: Option<u64>,
+}
+
+impl Project {
+    /// Whether all of its content is deleted.
+    #[must_use]
+    pub fn is_purged(&self) -> bool {
+        self.purge.is_some_and(|purge| purge.completed_at.is_some())
+    }
 }
 
 /// A checked name of a project or a service account: 1 to 200 characters without surrounding space.
@@ -83,13 +102,29 @@ pub struct Policy {
     pub concurrent_jobs: Option<u64>,
     /// The models that the project's keys may use; all if absent.
     pub models: Option<ModelPermissions>,
+    /// How long content is kept. `None`: 30 days, and conversations until they are deleted.
+    pub retention: Option<Retention>,
+}
+
+impl Policy {
+    /// How long responses, deliveries and answers in the cache are kept at most, in seconds. 0: nothing is kept.
+    #[must_use]
+    pub fn kept_seconds(&self) -> u64 {
+        self.retention.unwrap_or(Retention::Days(MAX_RETENTION_DAYS)).seconds()
+    }
+
+    /// Whether nothing of a prompt or an answer may outlive its call.
+    #[must_use]
+    pub fn keeps_nothing(&self) -> bool {
+        self.kept_seconds() == 0
+    }
 }
 
 /// The background responses of a project that workers make at the same time, if its policy names no other number.
 pub const DEFAULT_CONCURRENT_JOBS: u64 = 10;
 
-/// The largest `cache_ttl_seconds`. The deployed bucket deletes bodies after 32 days, see `template.yaml`.
-pub const MAX_CACHE_TTL_SECONDS: u64 = 30 * 86_400;
+/// The largest `cache_ttl_seconds`.
+pub const MAX_CACHE_TTL_SECONDS: u64 = MAX_RETENTION_DAYS * DAY_SECONDS;
 
 /// The sender of a request, made by `app::auth` after a key was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]

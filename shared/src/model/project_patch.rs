@@ -4,6 +4,7 @@ use crate::model::model_names::ModelPermissions;
 use crate::model::money::MicroUsd;
 use crate::model::patch::Patch;
 use crate::model::project::{Limits, Name, Policy, Project};
+use crate::model::retention::Retention;
 
 /// A change of a project. The default changes nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,6 +34,7 @@ pub struct PolicyPatch {
     pub run_lifetime_seconds: Patch<u64>,
     pub concurrent_jobs: Patch<u64>,
     pub models: Patch<ModelPermissions>,
+    pub retention: Patch<Retention>,
 }
 
 impl ProjectPatch {
@@ -83,6 +85,7 @@ impl PolicyPatch {
             run_lifetime_seconds: Patch::Clear,
             concurrent_jobs: Patch::Clear,
             models: Patch::Clear,
+            retention: Patch::Clear,
         }
     }
 
@@ -98,6 +101,7 @@ impl PolicyPatch {
             run_lifetime_seconds: self.run_lifetime_seconds.apply(before.run_lifetime_seconds),
             concurrent_jobs: self.concurrent_jobs.apply(before.concurrent_jobs),
             models: self.models.clone().apply(before.models.clone()),
+            retention: self.retention.apply(before.retention),
         }
     }
 }
@@ -145,6 +149,7 @@ mod tests {
                 mode: PermissionMode::DenyList,
                 model_ids: ModelNames::parse("models", vec!["a".into()]).unwrap(),
             }),
+            retention: Some(Retention::Days(7)),
         };
         assert_eq!(PolicyPatch::default().apply(&before), before);
         assert_eq!(PolicyPatch::clear().apply(&before), Policy::default());

@@ -103,6 +103,7 @@ impl Deployment {
             name: format!("Tenant {n}"),
             created_at: self.sim.clock.now().seconds(),
             archived_at: None,
+            purge: None,
             limits: draw_limits(&mut rng),
             revision: 1,
             policy: Policy {

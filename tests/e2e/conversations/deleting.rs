@@ -114,14 +114,14 @@ async fn what_is_added_while_a_conversation_is_deleted_does_not_stay() {
                 tokio::time::sleep(Duration::from_millis(60)).await;
                 if is_turn {
                     let turn = Turn { at: now.plus_ms(1), id: "resp_1".to_owned() };
-                    return conversations.add_turn(&key, &turn, &new).await.unwrap().is_written();
+                    return conversations.add_turn(&key, &turn, &new, now).await.unwrap().is_written();
                 }
                 let outcome = conversations.add_items(&key, now, "name", &new).await.unwrap();
                 outcome == AddItemsOutcome::Added
             };
             let delete = async {
                 tokio::time::sleep(Duration::from_millis(5 * n)).await;
-                conversations.delete(&key, app.clock.now()).await.unwrap().is_written()
+                conversations.delete(&key, app.clock.now(), app.clock.now()).await.unwrap().is_written()
             };
             let (added, deleted) = tokio::join!(add, delete);
             assert!(deleted);
@@ -143,11 +143,11 @@ async fn a_turn_whose_worker_died_leaves_nothing_in_a_conversation_that_was_dele
             let key = key_of(&client, &path);
             let turn = Turn { at: app.clock.now().plus_ms(1), id: "resp_1".to_owned() };
             let conversations = app.stores.conversations();
-            let add = || conversations.add_turn(&key, &turn, &new);
+            let add = || conversations.add_turn(&key, &turn, &new, app.clock.now());
             app.faults.at(step, fault);
             let added = app.faults.or_die(add()).await;
             app.faults.clear();
-            assert!(conversations.delete(&key, app.clock.now()).await.unwrap().is_written());
+            assert!(conversations.delete(&key, app.clock.now(), app.clock.now()).await.unwrap().is_written());
             assert!(!add().await.unwrap().is_written(), "{fault:?} at step {step}");
             assert_eq!(left(&app).await, 0, "{fault:?} at step {step}");
             if added.is_some() {
@@ -165,7 +165,7 @@ async fn a_deletion_that_comes_late_leaves_the_item_that_is_there_by_now() {
     let large = random(200_000);
     let path = client.conversation(json!({"items": [message("m1", &large)]})).await;
     let key = key_of(&client, &path);
-    let (_, seen) = app.stores.conversations().item(&key, "m1").await.unwrap().unwrap();
+    let (_, seen) = app.stores.conversations().item(&key, "m1", app.clock.now()).await.unwrap().unwrap();
     let item = format!("{path}/items/m1");
     assert_eq!(client.send("DELETE", &item, Value::Null).await.status, 200);
     assert_eq!(bodies(&app).await, 0);

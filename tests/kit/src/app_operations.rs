@@ -24,6 +24,7 @@ impl TestApp {
             name: "Test".to_owned(),
             created_at: self.clock.now().seconds(),
             archived_at: None,
+            purge: None,
             limits,
             revision: 1,
             policy,
@@ -115,8 +116,8 @@ impl TestApp {
 
     /// All items of the table.
     pub async fn items(&self) -> Vec<HashMap<String, AttributeValue>> {
-        let scanned = self.dynamo.scan().table_name("weir").send().await.expect("the table is scanned");
-        scanned.items.unwrap_or_default()
+        let pages = self.dynamo.scan().table_name("weir").into_paginator().items().send();
+        pages.try_collect().await.expect("the table is scanned")
     }
 
     /// Deletes every idempotency record but not its parts, as DynamoDB's TTL may do.

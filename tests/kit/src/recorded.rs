@@ -24,6 +24,8 @@ use crate::TestApp;
 
 /// The key of the project that recorded requests come from.
 const KEY: &str = "sk-weir-EventProject0000000000000-EventSecret00000000000000000000000000000ofq5WEWsxSUwAXX5";
+/// The project that a recorded request purges.
+const ARCHIVED: &str = "proj_EventArchived00000000000";
 /// The admin key of recorded requests.
 pub const RECORDED_ADMIN_KEY: &str = "sk-weir-admin-event";
 /// The origin of the pages that sent recorded requests.
@@ -116,7 +118,7 @@ fn blotted(body: &str) -> String {
 }
 
 impl TestApp {
-    /// Stores the data that recorded events need: one project with one key of one service account, an entry of the audit
+    /// Stores the data that recorded events need: one project with one key of one service account, an archived one, an entry of the audit
     /// log, a conversation with two items, a response that has ended, and one that waits in the background.
     pub async fn provision_recorded(&self) {
         let key = ApiKeySecret::parse(KEY).unwrap();
@@ -126,11 +128,14 @@ impl TestApp {
             name: "Events".to_owned(),
             created_at,
             archived_at: None,
+            purge: None,
             limits: Limits::default(),
             revision: 1,
             policy: Policy::default(),
         };
         local::provision_project(&self.stores, &project).await.unwrap();
+        let archived = Project { id: ARCHIVED.to_owned(), archived_at: Some(created_at), ..project.clone() };
+        local::provision_project(&self.stores, &archived).await.unwrap();
         let stored = ApiKey {
             id: "key_1".to_owned(),
             hash: key.hash(),
@@ -188,6 +193,7 @@ async fn store_responses(app: &TestApp, project_id: &str) {
         created_at: now.seconds(),
         metadata: Object::default().with("topic", "demo"),
         last_at: now,
+        kept_seconds: 86_400,
     };
     let item = |id: &str, text: &str| NewItem { id: id.to_owned(), body: message(id, text).to_string().into() };
     let items = [item("msg_1", "Be brief."), item("msg_2", "Be kind.")];
@@ -214,6 +220,7 @@ async fn store_responses(app: &TestApp, project_id: &str) {
             next_sequence: u64::from(!has_ended),
             watched_until: now,
             created_at: now,
+            kept_seconds: 86_400,
             finished_at: has_ended.then_some(now),
             model: "simulator".to_owned(),
             api_key_id: "key_1".to_owned(),
@@ -234,6 +241,7 @@ async fn store_responses(app: &TestApp, project_id: &str) {
             response: has_ended.then(|| response.to_string().into()),
             key: None,
             claim: None,
+            erased_at: None,
         };
         let written = app.stores.responses().create(&new).await.unwrap();
         assert!(written.is_written(), "the response is new");

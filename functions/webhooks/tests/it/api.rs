@@ -66,7 +66,7 @@ impl WebhooksApi {
     pub(crate) async fn announce(&self, response_id: &str) {
         let event = WebhookEvent::new(EventType::ResponseCompleted, response_id, self.app.clock.now());
         let announcer = Announcer::new(&self.app.stores, self.app.clock.clone());
-        announcer.announce(&self.project_id, &event, None).await.unwrap();
+        announcer.announce(&self.project_id, &event, None, 86_400).await.unwrap();
         self.app.clock.advance_ms(1);
     }
 

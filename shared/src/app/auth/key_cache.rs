@@ -80,6 +80,7 @@ mod tests {
             name: "Team".into(),
             created_at: 7,
             archived_at: None,
+            purge: None,
             limits: Limits::default(),
             revision: 1,
             policy: Policy::default(),

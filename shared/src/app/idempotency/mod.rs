@@ -17,7 +17,7 @@ use crate::model::clock::Clock;
 use crate::model::error_chain::ErrorChain;
 
 pub(super) use follow::Followed;
-pub(super) use plan::KeyPlan;
+pub(super) use plan::{KeyPlan, RETRIES_KEPT_SECONDS};
 
 /// How long a run may be silent before another takes over; it renews three times in that time.
 const LEASE_MS: u64 = 30_000;
@@ -104,13 +104,13 @@ impl Idempotency {
     /// # Errors
     /// If the table fails; the part may have been stored.
     pub(super) async fn put_part(&self, lease: &Lease, number: u32, at: u64, part: &Bytes) -> Result<(), StoreError> {
-        let expires_at = self.clock.now().seconds() + PARTS_KEPT_SECONDS;
+        let expires_at = self.clock.now().seconds() + lease.kept_seconds + LONGEST_RUN_SECONDS;
         self.records.put_part(lease, number, at, part, expires_at).await
     }
 }
 
-/// Parts outlive every record that names them.
-const PARTS_KEPT_SECONDS: u64 = 2 * 86_400;
+/// Parts outlive the record that names them, which is kept from the end of the run.
+const LONGEST_RUN_SECONDS: u64 = 3_600;
 
 /// A successful answer whose body is not in parts.
 pub(super) fn success_answer(content_type: ContentType, body: Bytes) -> StoredAnswer {

@@ -4,12 +4,12 @@ use crate::data::RecordKey;
 use crate::model::id::Fingerprint;
 use crate::model::project::Project;
 
-/// How long an answer can be replayed.
+/// How long an answer can be replayed. Where nothing is kept, as long as an SDK retries: [`RETRIES_KEPT_SECONDS`].
 const KEPT_SECONDS: u64 = 86_400;
 /// The longest that Lambda lets a function run.
 const LONGEST_RUN_SECONDS: u64 = 900;
 /// How long a request is remembered for the retries that an SDK makes of it: an SDK waits 600 s before each.
-const RETRIES_KEPT_SECONDS: u64 = LONGEST_RUN_SECONDS + 600;
+pub(in crate::app) const RETRIES_KEPT_SECONDS: u64 = LONGEST_RUN_SECONDS + 600;
 
 /// How a request is made safe to repeat.
 #[derive(Debug, Clone)]
@@ -39,7 +39,7 @@ impl KeyPlan {
                 key: record_key("key", key),
                 fingerprint: fingerprint(),
                 is_new: false,
-                kept_seconds: KEPT_SECONDS,
+                kept_seconds: if project.policy.keeps_nothing() { RETRIES_KEPT_SECONDS } else { KEPT_SECONDS },
             }),
             None if project.policy.dedupe_retries => {
                 let fingerprint = fingerprint();

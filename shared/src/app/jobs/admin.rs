@@ -63,7 +63,11 @@ impl JobAdmin {
         while found.len() <= cursor.limit && looked < LOOKED_THROUGH {
             let page = self.jobs.list(project_id, before.as_deref(), BATCH).await?;
             looked += BATCH;
-            found.extend(page.records.into_iter().filter(|record| status.is_none_or(|status| record.status == status)));
+            let now = self.clock.now();
+            let wanted = |record: &ResponseRecord| {
+                !record.is_expired(now) && status.is_none_or(|status| record.status == status)
+            };
+            found.extend(page.records.into_iter().filter(wanted));
             let Some(next) = page.next else { break };
             before = Some(next);
         }
@@ -81,7 +85,8 @@ impl JobAdmin {
     async fn find(&self, response_id: &str) -> Result<(Project, ResponseRecord), Error> {
         let projects = self.projects.list().await?;
         let ids: Vec<&str> = projects.iter().map(|project| project.id.as_str()).collect();
-        let found = self.jobs.find(&ids, response_id).await?;
+        let now = self.clock.now();
+        let found = self.jobs.find(&ids, response_id).await?.filter(|record| !record.is_expired(now));
         let not_found = || Error::not_found("job", response_id);
         let record = found.ok_or_else(not_found)?;
         let project = projects.into_iter().find(|project| project.id == record.key.project_id);

@@ -20,6 +20,11 @@ impl Eraser {
     pub(super) async fn erase_response(&self, key: &ResponseKey, now: Timestamp) -> Result<(), Error> {
         // The index lags behind the table by moments.
         let Some(erasure) = self.responses.due_erasure(key, now).await? else { return Ok(()) };
+        let found = self.responses.get(key).await?;
+        // Whoever ends a background response would add its end: it is erased after that.
+        if found.is_some_and(|record| record.background && !record.status.is_terminal()) {
+            return Ok(());
+        }
         self.responses.erase(&erasure, now).await?;
         self.responses.erase_lost_bodies(key).await?;
         Ok(self.responses.end_erasure(key).await?)
@@ -30,6 +35,6 @@ impl Eraser {
     /// # Errors
     /// If a store fails; the deletion stays due.
     pub(super) async fn erase_conversation(&self, key: &ConversationKey, now: Timestamp) -> Result<(), Error> {
-        Ok(self.conversations.delete(key, now.plus_ms(LOST_AFTER_MS)).await.map(drop)?)
+        Ok(self.conversations.delete(key, now, now.plus_ms(LOST_AFTER_MS)).await.map(drop)?)
     }
 }

@@ -125,6 +125,9 @@ impl Finalizer {
         // The turn first: a receiver of the webhook may continue the conversation at once.
         self.append_turn(record).await?;
         self.announce(record).await?;
+        if let Some(erased_at) = record.erased_at() {
+            self.records.hasten_erasure(&record.key, erased_at).await?;
+        }
         Ok(self.jobs.mark_finalized(&record.key).await?)
     }
 
@@ -183,7 +186,7 @@ impl Finalizer {
         };
         let event = WebhookEvent::new(event_type, &record.key.response_id, finished_at);
         let traceparent = traceparent_after(record.traceparent.as_deref());
-        self.announcer.announce(&record.key.project_id, &event, traceparent.as_deref()).await
+        self.announcer.announce(&record.key.project_id, &event, traceparent.as_deref(), record.kept_seconds).await
     }
 
     /// Adds the turn of a background response to its conversation.

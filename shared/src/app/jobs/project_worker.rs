@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use tokio::time::Instant;
 
-use super::Canceller;
+use super::{Canceller, Purger};
 use crate::app::error::Error;
 use crate::data::{JobRecords, ProjectWork, ResponseRecord, WorkKey, WorkKind, WorkRecords};
 use crate::model::clock::Timestamp;
@@ -23,6 +23,7 @@ pub(in crate::app) struct ProjectWorker {
     pub(in crate::app) work: WorkRecords,
     pub(in crate::app) jobs: JobRecords,
     pub(in crate::app) canceller: Arc<Canceller>,
+    pub(in crate::app) purger: Purger,
 }
 
 impl ProjectWorker {
@@ -35,6 +36,7 @@ impl ProjectWorker {
         let Some(work) = self.work.get(key).await?.filter(|work| work.due_at <= now) else { return Ok(()) };
         match key.kind {
             WorkKind::CancelJobs => self.cancel_jobs(&work, now).await,
+            WorkKind::Purge => self.purger.go_on(&work, STEP).await,
         }
     }
 

@@ -14,13 +14,15 @@ use serde_json::Value;
 use super::admission::Admission;
 use super::auth::Auth;
 use super::error::Error;
+use super::jobs::purge_begins;
 use crate::data::{ProjectRecords, ProjectWork, Stores, WorkKey, WorkKind};
 use crate::model::audit::{Actor, AuditAction, AuditEntry, audited_project};
 use crate::model::backoff;
 use crate::model::clock::Clock;
 use crate::model::id;
+use crate::model::invalid::Invalid;
 use crate::model::page::{Cursor, Page};
-use crate::model::project::{Limits, Name, Policy, Project};
+use crate::model::project::{Limits, Name, Policy, Project, Purge};
 use crate::model::project_patch::ProjectPatch;
 
 pub use accounts::{Issued, ServiceAccounts};
@@ -61,6 +63,7 @@ impl Projects {
             name: new.name.into(),
             created_at: now.seconds(),
             archived_at: None,
+            purge: None,
             limits: new.limits,
             revision: 1,
             policy: new.policy,
@@ -110,6 +113,21 @@ impl Projects {
         self.change(id, archive, (by, AuditAction::ProjectArchived), Some(&work)).await
     }
 
+    /// Deletes the content of an archived project: all that its clients sent and got. The sweeper does it, from an hour after
+    /// the project was archived. Purging a purged project changes nothing.
+    ///
+    /// # Errors
+    /// The same as [`Projects::update`]; `Invalid` if the project is not archived.
+    pub async fn purge(&self, id: &str, by: &Actor) -> Result<Project, Error> {
+        let Some(archived_at) = self.get(id).await?.archived_at else { return Err(not_archived(id).into()) };
+        let now = self.clock.now();
+        let key = WorkKey { project_id: id.to_owned(), kind: WorkKind::Purge };
+        let work = ProjectWork { key, cursor: String::new(), due_at: purge_begins(archived_at, now) };
+        let begun = Purge { requested_at: now.seconds(), completed_at: None };
+        let purge = |project: &mut Project| project.purge = project.purge.or(Some(begun));
+        self.change(id, purge, (by, AuditAction::ProjectPurged), Some(&work)).await
+    }
+
     /// Changes a project, with an entry in the audit log, and begins work with the change. If nothing changes, no entry is
     /// written and no work begins.
     async fn change(
@@ -140,6 +158,14 @@ impl Projects {
         }
         Err(Error::Contended("the project"))
     }
+}
+
+fn not_archived(id: &str) -> Invalid {
+    let message = format!(
+        "Project '{id}' is active, and a purge deletes all of its content for good. Archive it first: POST \
+         /v1/organization/projects/{id}/archive."
+    );
+    Invalid { message, param: None, code: Some("project_not_archived") }
 }
 
 /// Reads a project.

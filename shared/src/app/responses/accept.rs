@@ -127,5 +127,5 @@ fn new_job(open: &OpenCall<'_>, planned: &PlannedResponse) -> NewResponse {
     let key = open.lease.clone().map(|lease| KeyCompletion { lease, answer, follows: stream });
     let request = planned.stored_request(skeleton, open.output_limit());
     let claim = open.lease.as_ref().map(Lease::claim);
-    NewResponse { record, request, events: chunk(&first), response: None, key, claim }
+    NewResponse { record, request, events: chunk(&first), response: None, key, claim, erased_at: planned.erased_at() }
 }

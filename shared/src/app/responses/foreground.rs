@@ -201,7 +201,8 @@ impl Foreground {
     ) -> Option<EventLog> {
         let record = record?;
         let request = planned.stored_request(planned.skeleton(Status::InProgress), None);
-        let new = NewResponse { record, request, events: chunk(first), response: None, key: None, claim };
+        let (events, erased_at) = (chunk(first), planned.erased_at());
+        let new = NewResponse { record, request, events, response: None, key: None, claim, erased_at };
         match self.records.create(&new).await {
             Ok(WriteOutcome::Written) => Some(EventLog::new(self.records.clone(), self.clock.clone(), new.record)),
             Ok(WriteOutcome::Refused) => None,
@@ -265,7 +266,7 @@ impl Foreground {
         let request = planned.stored_request(planned.skeleton(Status::InProgress), None);
         let response = Some(end.response.to_bytes());
         let claim = open.lease.as_ref().map(Lease::claim);
-        let new = NewResponse { record, request, events: Bytes::new(), response, key: None, claim };
+        let new = NewResponse { record, request, events: Bytes::new(), response, key: None, claim, erased_at: None };
         if let Err(error) = self.records.create(&new).await {
             tracing::error!(error = %ErrorChain(&error), "response not stored");
         }

@@ -17,7 +17,7 @@ pub(super) use follow::Follower;
 pub(super) use foreground::Foreground;
 
 use super::answer::{CallAnswer, CallMetadata, ResponseSender};
-use super::conversations::Conversations;
+use super::conversations::{Conversations, require_retention};
 use super::error::Error;
 use super::idempotency::KeyPlan;
 use super::jobs::{Canceller, LIFETIME_MS};
@@ -66,6 +66,8 @@ pub(super) struct PlannedResponse {
     turn_at: Timestamp,
     /// Items of the turns before.
     context: Vec<Item>,
+    /// How long it is kept, by the policy of its project.
+    kept_seconds: u64,
 }
 
 impl Responses {
@@ -96,6 +98,15 @@ impl Responses {
         let served = self.models.current().await?;
         caller.check_model(&create.model)?;
         find_model(&served, &create.model, Endpoint::ChatCompletions)?;
+        let policy = &caller.project.policy;
+        let kept_seconds = policy.kept_seconds();
+        if policy.keeps_nothing() {
+            if create.conversation.is_some() {
+                require_retention(policy)?;
+            }
+            // A worker needs the request, and its caller polls for the answer: the sweeper erases both after that.
+            create.store = create.background;
+        }
         let context = self.load_context(&caller.project.id, &mut create).await?;
         let chat = long_work(create.bytes(&context.items), || create.chat(&context.items))?;
         let asked = Asked { body: chat, sent: &create.object, options: &options };
@@ -114,6 +125,7 @@ impl Responses {
             created_at: now,
             turn_at: now.max(context.last_at.plus_ms(1)),
             context: context.items,
+            kept_seconds,
         };
         Ok((call, planned))
     }

@@ -1,10 +1,14 @@
 //! The record of a response as it begins.
 
 use super::PlannedResponse;
+use crate::app::generation::QUIET_AFTER_MS;
+use crate::app::idempotency::RETRIES_KEPT_SECONDS;
+use crate::app::jobs::LIFETIME_MS;
 use crate::app::pipeline::Call;
 use crate::app::telemetry::current_traceparent;
 use crate::data::ResponseRecord;
 use crate::dialects::openai_responses::{ResponseEvent, StoredRequest};
+use crate::model::clock::Timestamp;
 use crate::model::object::Object;
 use crate::model::response::Status;
 use crate::model::tokens::Charge;
@@ -28,6 +32,7 @@ impl PlannedResponse {
             next_sequence: 0,
             watched_until: self.created_at,
             created_at: self.created_at,
+            kept_seconds: self.kept_seconds,
             finished_at: None,
             model: call.model.name.clone(),
             api_key_id: call.caller.api_key_id.clone(),
@@ -42,7 +47,19 @@ impl PlannedResponse {
 
     /// The response object before anything was generated.
     pub(super) fn skeleton(&self, status: Status) -> Object {
-        self.create.skeleton(&self.key.response_id, self.created_at, status)
+        let skeleton = self.create.skeleton(&self.key.response_id, self.created_at, status);
+        if self.keeps_nothing() { skeleton.with("store", &false) } else { skeleton }
+    }
+
+    fn keeps_nothing(&self) -> bool {
+        self.kept_seconds == 0
+    }
+
+    /// When the sweeper erases what is stored of the response, where nothing is kept: when its job or its call is dead, and
+    /// the key of its request is forgotten. A job that ends sooner is erased sooner.
+    pub(super) fn erased_at(&self) -> Option<Timestamp> {
+        let longest = if self.create.background { LIFETIME_MS } else { RETRIES_KEPT_SECONDS * 1_000 };
+        self.keeps_nothing().then(|| self.created_at.plus_ms(longest + QUIET_AFTER_MS))
     }
 
     /// The request as it is stored; `limit` is the output limit of a worker's first run. Of a request that is not to be

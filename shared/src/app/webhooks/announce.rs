@@ -8,7 +8,7 @@ use crate::app::error::Error;
 use crate::app::worker_queues::WorkerQueues;
 use crate::data::{DeliveryRecords, EndpointRecords, Stores};
 use crate::model::clock::Clock;
-use crate::model::webhook::{Delivery, WebhookEndpoint, WebhookEvent};
+use crate::model::webhook::{Delivery, WebhookEvent};
 
 /// Announces events to the webhook endpoints of a project.
 pub struct Announcer {
@@ -31,7 +31,7 @@ impl Announcer {
 
     /// Creates a delivery of the event for every endpoint of the project that subscribes to it.
     ///
-    /// The deliveries join the trace of `traceparent`. Announcing an event again is safe: each endpoint has at most one
+    /// The deliveries join the trace of `traceparent`, and are kept for `kept_seconds` or a little longer. Announcing an event again is safe: each endpoint has at most one
     /// delivery of an event.
     ///
     /// # Errors
@@ -42,20 +42,16 @@ impl Announcer {
         project_id: &str,
         event: &WebhookEvent,
         traceparent: Option<&str>,
+        kept_seconds: u64,
     ) -> Result<(), Error> {
         let endpoints = self.endpoints.list(project_id).await?;
         let subscribed = endpoints.iter().filter(|endpoint| endpoint.wants(event.event_type));
-        let results = join_all(subscribed.map(|endpoint| self.create_delivery(event, endpoint, traceparent))).await;
-        results.into_iter().collect()
+        let now = self.clock.now();
+        let deliveries = subscribed.map(|endpoint| Delivery::new(event, endpoint, traceparent, kept_seconds, now));
+        join_all(deliveries.map(|delivery| self.create_delivery(delivery))).await.into_iter().collect()
     }
 
-    async fn create_delivery(
-        &self,
-        event: &WebhookEvent,
-        endpoint: &WebhookEndpoint,
-        traceparent: Option<&str>,
-    ) -> Result<(), Error> {
-        let delivery = Delivery::new(event, endpoint, traceparent, self.clock.now());
+    async fn create_delivery(&self, delivery: Delivery) -> Result<(), Error> {
         // The write is refused if the delivery exists. It was woken when it was created.
         if self.deliveries.create(&delivery).await?.is_written() {
             self.queues.wake_for_delivery(&delivery, Duration::ZERO).await;

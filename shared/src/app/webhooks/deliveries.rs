@@ -61,7 +61,7 @@ impl Webhooks {
             return Err(not_allowed(PENDING, "delivery_pending"));
         }
         let revision = delivery.revision.clone();
-        let restarted = delivery.restart(self.clock.now());
+        let restarted = delivery.restart(caller.project.policy.kept_seconds(), self.clock.now());
         // The write is refused if another request restarted the delivery first: one restart must cause one schedule.
         if !self.deliveries.save(&restarted, Guard::Revision(&revision)).await?.is_written() {
             return Err(Error::Conflict { kind: "webhook delivery" });

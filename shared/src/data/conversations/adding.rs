@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 
-use super::{ConversationKey, ConversationRecords, EXISTS, MAX_CONCURRENT, StoredItem, read_conversation};
+use super::{
+    Conversation, ConversationKey, ConversationRecords, EXISTS, MAX_CONCURRENT, StoredItem, read_conversation,
+};
 use crate::data::bucket::INLINE_BYTES;
 use crate::data::change::{Change, Returning, UpdateOutcome, Write, WriteOutcome};
 use crate::data::error::StoreError;
@@ -75,7 +77,7 @@ impl ConversationRecords {
     ) -> Result<AddItemsOutcome, StoreError> {
         let ids: Vec<&str> = new.iter().map(|item| item.id.as_str()).collect();
         for tried in 0..=MAX_TRIES {
-            let (Some(found), items) = self.load(key, &ids).await? else {
+            let (Some(found), items) = self.load(key, &ids, now).await? else {
                 return Ok(AddItemsOutcome::Absent);
             };
             // The SDK repeats a write whose answer was lost: this call itself may have put some of the items.
@@ -90,11 +92,11 @@ impl ConversationRecords {
                 break;
             }
             let turn = Turn { at: now.max(found.last_at.plus_ms(1)), id: turn_id.to_owned() };
-            let packed = self.pack_items(key, &turn, new).await?;
+            let packed = self.pack_items(&found, &turn, new).await?;
             // Without the condition, two turns could take the same place, or add the same id twice.
-            let change = Change::new("SET last_at = :at")
+            let change = set_last_at(turn.at)
                 .only_if(format!("{EXISTS} AND last_at = :seen"))
-                .values([(":at", number(turn.at.0)), (":seen", number(found.last_at.0))]);
+                .values([(":now", number(now.seconds())), (":seen", number(found.last_at.0))]);
             let head = Write::Change(keys::conversation(key), change);
             let writes = std::iter::once(head).chain(packed.into_iter().map(Write::Put)).collect();
             if self.table.transact(writes).await?.is_written() {
@@ -112,22 +114,12 @@ impl ConversationRecords {
         key: &ConversationKey,
         turn: &Turn,
         new: &[NewItem],
+        now: Timestamp,
     ) -> Result<WriteOutcome, StoreError> {
-        // Without the condition, a late turn would move `last_at` back, and later turns could stand before others.
-        let change = Change::new("SET last_at = :at")
-            .only_if(format!("{EXISTS} AND last_at < :at"))
-            .values([(":at", number(turn.at.0))])
-            .returning(Returning::Changed);
-        let exists = match self.table.update(keys::conversation(key), change).await? {
-            UpdateOutcome::Written(_) => true,
-            // Another turn was added after this one began, or this turn is added again.
-            UpdateOutcome::Refused(Some(head)) => read_conversation(key, &head)?.is_some(),
-            UpdateOutcome::Refused(None) => false,
-        };
-        if exists {
-            self.put_turn(key, turn, new).await?;
+        if let Some(found) = self.begin_turn(key, turn, now).await? {
+            self.put_turn(&found, turn, new, now).await?;
             // A deletion looks for items after it has marked the conversation. It misses those that were put later.
-            if self.get(key).await?.is_some() {
+            if self.get(key, now).await?.is_some() {
                 return Ok(WriteOutcome::Written);
             }
         }
@@ -135,18 +127,44 @@ impl ConversationRecords {
         Ok(WriteOutcome::Refused)
     }
 
-    async fn put_turn(&self, key: &ConversationKey, turn: &Turn, new: &[NewItem]) -> Result<(), StoreError> {
+    /// Moves the time of a conversation's last addition. Returns the conversation, unless it is gone.
+    async fn begin_turn(
+        &self,
+        key: &ConversationKey,
+        turn: &Turn,
+        now: Timestamp,
+    ) -> Result<Option<Conversation>, StoreError> {
+        // Without the condition, a late turn would move `last_at` back, and later turns could stand before others.
+        let change = set_last_at(turn.at)
+            .only_if(format!("{EXISTS} AND last_at < :at"))
+            .values([(":now", number(now.seconds()))])
+            .returning(Returning::All);
+        match self.table.update(keys::conversation(key), change).await? {
+            // A refusal: another turn was added after this one began, or this turn is added again.
+            UpdateOutcome::Written(head) | UpdateOutcome::Refused(Some(head)) => read_conversation(key, &head, now),
+            UpdateOutcome::Refused(None) => Ok(None),
+        }
+    }
+
+    async fn put_turn(
+        &self,
+        to: &Conversation,
+        turn: &Turn,
+        new: &[NewItem],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let numbered: Vec<_> = new.iter().enumerate().collect();
         for some in numbered.chunks(MAX_CONCURRENT) {
             let puts = some.iter().map(async |(n, new)| {
                 // If the item exists or has a tombstone, no item would refer to its body in the bucket.
-                let item_key = keys::conversation_item(key, &new.id);
+                let item_key = keys::conversation_item(&to.key, &new.id);
                 if new.body.len() > INLINE_BYTES && self.table.get(item_key).await?.is_some() {
                     return Ok(());
                 }
-                let item = self.pack_item(key, turn, *n, new).await?;
+                let item = self.pack_item(to, turn, *n, new).await?;
                 // A refusal means that the turn was added before: the item, or its tombstone, stays as it is.
-                self.table.put_new(item).await.map(drop)
+                let values = [(":now", number(now.seconds()))];
+                self.table.put_if(item, "attribute_not_exists(pk) OR expires_at <= :now", values).await.map(drop)
             });
             try_join_all(puts).await?;
         }
@@ -164,27 +182,36 @@ impl ConversationRecords {
         Ok(())
     }
 
-    /// Deletes those bodies of new items that [`Self::pack_item`] puts into the bucket.
+    /// Deletes those bodies of new items that [`Self::pack_item`] puts into the bucket: from all shelves, because the
+    /// conversation that names the shelf may be gone.
     async fn delete_bodies(&self, folder: &str, new: &[NewItem]) -> Result<(), StoreError> {
-        try_join_all(new.iter().map(|new| self.bodies.delete_permanent(folder, &new.body))).await.map(drop)
+        try_join_all(new.iter().map(|new| self.bodies.delete_body(folder, &new.body))).await.map(drop)
     }
 
     /// Makes the items of a turn for the table. Puts large bodies into the bucket.
     pub(super) async fn pack_items(
         &self,
-        key: &ConversationKey,
+        to: &Conversation,
         turn: &Turn,
         new: &[NewItem],
     ) -> Result<Vec<Item>, StoreError> {
-        let items = new.iter().enumerate().map(|(n, new)| self.pack_item(key, turn, n, new));
+        let items = new.iter().enumerate().map(|(n, new)| self.pack_item(to, turn, n, new));
         try_join_all(items).await
     }
 
-    async fn pack_item(&self, key: &ConversationKey, turn: &Turn, n: usize, new: &NewItem) -> Result<Item, StoreError> {
-        let mut item = keys::conversation_item(key, &new.id).with([("place", text(turn.place(n)))]);
-        self.bodies.pack_permanently(&folder(key, &turn.id), &mut item, &new.body).await?;
+    async fn pack_item(&self, to: &Conversation, turn: &Turn, n: usize, new: &NewItem) -> Result<Item, StoreError> {
+        let expires_at = number(to.expires_at(turn.at));
+        let mut item = keys::conversation_item(&to.key, &new.id)
+            .with([("place", text(turn.place(n))), ("expires_at", expires_at)]);
+        self.bodies.pack(to.shelf(), &folder(&to.key, &turn.id), &mut item, &new.body).await?;
         Ok(item)
     }
+}
+
+/// The update that moves the time of a conversation's last addition, and with it the end of its retention.
+fn set_last_at(at: Timestamp) -> Change {
+    let values = [(":at", number(at.0)), (":at_s", number(at.seconds()))];
+    Change::new("SET last_at = :at, expires_at = kept_seconds + :at_s").values(values)
 }
 
 /// The folder of a turn's bodies in the bucket. No two turns share one, so deleting one turn's bodies spares the others.

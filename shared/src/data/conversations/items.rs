@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Conversation, ConversationKey, ConversationRecords, read_conversation};
+use super::{Conversation, ConversationKey, ConversationRecords, has_expired, read_conversation};
 use crate::data::change::{Change, WriteOutcome};
 use crate::data::error::StoreError;
 use crate::data::item::{Item, Reader, number, text};
@@ -13,7 +13,7 @@ use crate::model::clock::Timestamp;
 #[derive(Debug, Clone)]
 pub struct StoredItem {
     pub id: String,
-    /// The item was deleted. The table remembers it for a while, so that lists can continue after it.
+    /// The item was deleted, or has expired. The table remembers it for a while, so that lists can continue after it.
     pub deleted: bool,
     pub(super) place: String,
     item: Item,
@@ -24,9 +24,13 @@ const TOMBSTONE_SECONDS: u64 = 2 * 86_400;
 
 impl ConversationRecords {
     /// Returns a conversation with its items in order, or `None` if it does not exist. One query.
-    pub async fn items(&self, key: &ConversationKey) -> Result<Option<(Conversation, Vec<StoredItem>)>, StoreError> {
+    pub async fn items(
+        &self,
+        key: &ConversationKey,
+        now: Timestamp,
+    ) -> Result<Option<(Conversation, Vec<StoredItem>)>, StoreError> {
         let partition = keys::conversation(key).pk;
-        let (found, mut items) = read_all(key, &self.table.query_partition(&partition).await?)?;
+        let (found, mut items) = read_all(key, &self.table.query_partition(&partition).await?, now)?;
         items.sort_by(|one, other| one.place.cmp(&other.place));
         Ok(found.map(|conversation| (conversation, items)))
     }
@@ -37,13 +41,14 @@ impl ConversationRecords {
     }
 
     /// Returns a conversation, or `None` if it does not exist, and with it one of its items, or `None` if the item does
-    /// not exist or was deleted.
+    /// not exist, was deleted or has expired.
     pub async fn item(
         &self,
         key: &ConversationKey,
         item_id: &str,
+        now: Timestamp,
     ) -> Result<Option<(Conversation, Option<StoredItem>)>, StoreError> {
-        let (found, items) = self.load(key, &[item_id]).await?;
+        let (found, items) = self.load(key, &[item_id], now).await?;
         Ok(found.map(|conversation| (conversation, items.into_iter().find(|item| !item.deleted))))
     }
 
@@ -84,23 +89,28 @@ impl ConversationRecords {
         &self,
         key: &ConversationKey,
         item_ids: &[&str],
+        now: Timestamp,
     ) -> Result<(Option<Conversation>, Vec<StoredItem>), StoreError> {
         let items = item_ids.iter().map(|item_id| keys::conversation_item(key, item_id));
         let all = std::iter::once(keys::conversation(key)).chain(items).collect();
-        read_all(key, &self.table.get_all(all).await?)
+        read_all(key, &self.table.get_all(all).await?, now)
     }
 }
 
 /// Reads the items of a conversation's partition. One of them may be the conversation itself.
-fn read_all(key: &ConversationKey, all: &[Item]) -> Result<(Option<Conversation>, Vec<StoredItem>), StoreError> {
+fn read_all(
+    key: &ConversationKey,
+    all: &[Item],
+    now: Timestamp,
+) -> Result<(Option<Conversation>, Vec<StoredItem>), StoreError> {
     let (mut found, mut items) = (None, Vec::new());
     for item in all {
         let reader = Reader(item);
         match reader.text("sk")?.strip_prefix(keys::ITEM_PREFIX) {
-            None => found = read_conversation(key, item)?,
+            None => found = read_conversation(key, item, now)?,
             Some(item_id) => items.push(StoredItem {
                 id: item_id.to_owned(),
-                deleted: reader.maybe_number::<u8>("deleted")?.is_some(),
+                deleted: reader.maybe_number::<u8>("deleted")?.is_some() || has_expired(&reader, now)?,
                 place: reader.text("place")?,
                 item: item.clone(),
             }),

@@ -7,6 +7,9 @@
 //! A deletion marks the conversation first: from then on no instance reads it or adds to it. The mark is due and
 //! disappears last, so that the sweeper, or a second deletion, can finish after a process died. An instance that adds
 //! items during a deletion removes them again.
+//!
+//! A conversation keeps the retention that its project had when it was made: each item for that long after it was added,
+//! and the conversation for that long after its last addition. So no item outlives its conversation.
 
 mod adding;
 mod items;
@@ -17,6 +20,7 @@ pub use adding::{AddItemsOutcome, NewItem, Turn};
 pub use items::StoredItem;
 
 use super::bodies::Bodies;
+use super::bucket::Shelf;
 use super::change::{Change, Returning, UpdateOutcome, Write, WriteOutcome};
 use super::due::due_shard;
 use super::error::{Contended, StoreError};
@@ -25,6 +29,7 @@ use super::keys;
 use super::table::Table;
 use crate::model::clock::Timestamp;
 use crate::model::object::Object;
+use crate::model::retention::DAY_SECONDS;
 
 /// The key of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +47,22 @@ pub struct Conversation {
     pub metadata: Object,
     /// When the last turn was added. No item has a later place.
     pub last_at: Timestamp,
+    /// How long each item is kept after it was added.
+    pub kept_seconds: u64,
+}
+
+/// A hundred years: conversations of projects without a retention are kept until they are deleted.
+pub const UNTIL_DELETED_SECONDS: u64 = 36_525 * DAY_SECONDS;
+
+impl Conversation {
+    /// When DynamoDB may delete items that are added at a time, in Unix seconds.
+    fn expires_at(&self, added_at: Timestamp) -> u64 {
+        added_at.seconds() + self.kept_seconds
+    }
+
+    fn shelf(&self) -> Shelf {
+        if self.kept_seconds < UNTIL_DELETED_SECONDS { Shelf::of(self.kept_seconds) } else { Shelf::Permanent }
+    }
 }
 
 /// The conversations of all projects.
@@ -58,9 +79,11 @@ impl ConversationRecords {
             ("created_at", number(new.created_at)),
             ("metadata", text(to_text(&new.metadata))),
             ("last_at", number(new.last_at.0)),
+            ("kept_seconds", number(new.kept_seconds)),
+            ("expires_at", number(new.expires_at(new.last_at))),
         ]);
         let turn = Turn { at: new.last_at, id: new.key.conversation_id.clone() };
-        let items = self.pack_items(&new.key, &turn, items).await?;
+        let items = self.pack_items(new, &turn, items).await?;
         let writes = std::iter::once(head).chain(items).map(Write::Put).collect();
         match self.table.transact(writes).await? {
             WriteOutcome::Written => Ok(()),
@@ -70,10 +93,10 @@ impl ConversationRecords {
         }
     }
 
-    /// Returns a conversation, unless it is absent or marked as deleted.
-    pub async fn get(&self, key: &ConversationKey) -> Result<Option<Conversation>, StoreError> {
+    /// Returns a conversation, unless it is absent, marked as deleted, or has expired by `now`.
+    pub async fn get(&self, key: &ConversationKey, now: Timestamp) -> Result<Option<Conversation>, StoreError> {
         let item = self.table.get(keys::conversation(key)).await?;
-        item.map_or(Ok(None), |item| read_conversation(key, &item))
+        item.map_or(Ok(None), |item| read_conversation(key, &item, now))
     }
 
     /// Replaces the metadata of a conversation. Returns `None` if the conversation does not exist.
@@ -81,26 +104,37 @@ impl ConversationRecords {
         &self,
         key: &ConversationKey,
         metadata: &Object,
+        now: Timestamp,
     ) -> Result<Option<Conversation>, StoreError> {
         let change = Change::new("SET metadata = :metadata")
             .only_if(EXISTS)
-            .values([(":metadata", text(to_text(metadata)))])
+            .values([(":metadata", text(to_text(metadata))), (":now", number(now.seconds()))])
             .returning(Returning::All);
         match self.table.update(keys::conversation(key), change).await? {
-            UpdateOutcome::Written(item) => read_conversation(key, &item),
+            UpdateOutcome::Written(item) => read_conversation(key, &item, now),
             UpdateOutcome::Refused(_) => Ok(None),
         }
     }
 
     /// Deletes a conversation and its items. Readers no longer find it from the first write on. If the deletion does not
-    /// end, the sweeper ends it at `due_at`. `Refused`: the conversation does not exist.
-    pub async fn delete(&self, key: &ConversationKey, due_at: Timestamp) -> Result<WriteOutcome, StoreError> {
+    /// end, the sweeper ends it at `due_at`. `Refused`: the conversation does not exist or has expired.
+    pub async fn delete(
+        &self,
+        key: &ConversationKey,
+        now: Timestamp,
+        due_at: Timestamp,
+    ) -> Result<WriteOutcome, StoreError> {
         let due_shard = due_shard(&key.conversation_id);
         let key = keys::conversation(key);
         // Without the condition, a deletion of an absent conversation would create one that consists of a mark.
         let mark = Change::new("SET deleted = :one, due_at = :due, due_shard = :shard")
-            .only_if("attribute_exists(pk)")
-            .values([(":one", number(1)), (":due", number(due_at.0)), (":shard", text(due_shard))]);
+            .only_if("attribute_exists(pk) AND (expires_at > :now OR attribute_exists(deleted))")
+            .values([
+                (":one", number(1)),
+                (":due", number(due_at.0)),
+                (":shard", text(due_shard)),
+                (":now", number(now.seconds())),
+            ]);
         if let UpdateOutcome::Refused(_) = self.table.update(key.clone(), mark).await? {
             return Ok(WriteOutcome::Refused);
         }
@@ -118,15 +152,15 @@ impl ConversationRecords {
 }
 
 /// The condition of every change of a conversation. Without it, an update would bring a deleted conversation back.
-const EXISTS: &str = "attribute_exists(pk) AND attribute_not_exists(deleted)";
+const EXISTS: &str = "attribute_exists(pk) AND attribute_not_exists(deleted) AND expires_at > :now";
 
 /// The most writes that one request makes at the same time.
 const MAX_CONCURRENT: usize = 50;
 
-/// Reads a conversation. Returns `None` for one that is marked as deleted.
-fn read_conversation(key: &ConversationKey, item: &Item) -> Result<Option<Conversation>, StoreError> {
+/// Reads a conversation. Returns `None` for one that is marked as deleted, or has expired by `now`.
+fn read_conversation(key: &ConversationKey, item: &Item, now: Timestamp) -> Result<Option<Conversation>, StoreError> {
     let reader = Reader(item);
-    if reader.maybe_number::<u8>("deleted")?.is_some() {
+    if reader.maybe_number::<u8>("deleted")?.is_some() || has_expired(&reader, now)? {
         return Ok(None);
     }
     let metadata = Object::parse(reader.text("metadata")?.as_bytes()).map_err(|_| reader.damaged("metadata"))?;
@@ -135,7 +169,13 @@ fn read_conversation(key: &ConversationKey, item: &Item) -> Result<Option<Conver
         created_at: reader.number("created_at")?,
         metadata,
         last_at: Timestamp(reader.number("last_at")?),
+        kept_seconds: reader.number("kept_seconds")?,
     }))
+}
+
+/// Whether the time of a conversation, an item or a tombstone is over. DynamoDB deletes it some time later.
+fn has_expired(reader: &Reader<'_>, now: Timestamp) -> Result<bool, StoreError> {
+    Ok(reader.number::<u64>("expires_at")? <= now.seconds())
 }
 
 fn to_text(metadata: &Object) -> String {

@@ -6,7 +6,7 @@ use super::{
     DONE, FAILED, IdempotencyRecords, Lease, RUNNING, Record, RecordKey, RecordState, StoredAnswer, read_record,
 };
 use crate::data::bodies::deflate;
-use crate::data::bucket::INLINE_BYTES;
+use crate::data::bucket::{INLINE_BYTES, Shelf};
 use crate::data::change::{Change, Returning, UpdateOutcome, Write, WriteOutcome};
 use crate::data::error::StoreError;
 use crate::data::item::{Reader, binary, flag, number, text};
@@ -119,7 +119,8 @@ impl IdempotencyRecords {
         let StoredAnswer { status, content_type, tail, tail_at, mut blob, retry_after_ms, should_retry } = answer;
         let mut tail = deflate(&tail);
         if tail.len() > INLINE_BYTES {
-            blob = Some(self.bucket.put_expiring(&lease.key.project_id, std::mem::take(&mut tail)).await?);
+            let shelf = Shelf::of(lease.kept_seconds);
+            blob = Some(self.bucket.put(shelf, &lease.key.project_id, std::mem::take(&mut tail)).await?);
         }
         let update = "SET run_state = :end, http_status = :status, content_type = :content_type, tail = :tail, tail_at = :tail_at";
         let mut change = Change::new(update).values([

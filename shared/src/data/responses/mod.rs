@@ -24,12 +24,14 @@ pub use reservation::StoredReservation;
 pub use runs::{CommitOutcome, RequeueReason};
 
 use super::bodies::Bodies;
+use super::bucket::Shelf;
 use super::change::{Write, WriteOutcome};
 use super::error::StoreError;
 use super::idempotency::{IdempotencyRecords, KeyClaim, Lease, StoredAnswer};
 use super::item::{Item, insert, number};
 use super::keys::{self, Key};
 use super::table::{Table, conflict_pause};
+use crate::model::clock::Timestamp;
 use crate::model::message::ResponseKey;
 use crate::model::response::Status;
 use record::{expires_at, to_item};
@@ -50,6 +52,8 @@ pub struct NewResponse {
     pub key: Option<KeyCompletion>,
     /// The claim of the request's idempotency key, by which a deletion finds the answers that the key repeats.
     pub claim: Option<KeyClaim>,
+    /// When the sweeper erases the response, if it is not to stay.
+    pub erased_at: Option<Timestamp>,
 }
 
 /// The completion of an idempotency key in the same transaction as a response.
@@ -103,6 +107,10 @@ impl ResponseRecords {
             let expires_at = ("expires_at", number(expires_at(&new.record)));
             writes.push(Write::Create(keys::job(&of.project_id, &of.response_id).with([expires_at])));
         }
+        if let Some(due_at) = new.erased_at {
+            let erasure = Erasure { key: of.clone(), claim: new.claim.clone() };
+            writes.push(Write::Create(erasing::to_item(&erasure, due_at)));
+        }
         if let Some(key) = &new.key {
             writes.push(self.complete_key(key, of).await?);
         }
@@ -112,7 +120,8 @@ impl ResponseRecords {
     /// Makes an item with a body. Puts a large body into the bucket.
     async fn body_item(&self, record: &ResponseRecord, key: Key, body: &Bytes) -> Result<Item, StoreError> {
         let mut item = key.with([("expires_at", number(expires_at(record)))]);
-        self.bodies.pack(&folder(&record.key), &mut item, body).await?;
+        let shelf = Shelf::of(record.items_kept_seconds());
+        self.bodies.pack(shelf, &folder(&record.key), &mut item, body).await?;
         Ok(item)
     }
 

@@ -14,10 +14,11 @@ use crate::model::money::MicroUsd;
 use crate::model::response::Status;
 use crate::model::tokens::{Charge, Usage};
 
-/// A stored response is kept this long: OpenAI's 30 days.
-const KEPT_SECONDS: u64 = 30 * 86_400;
-/// A response that only answers repetitions is kept this long: an idempotency key is kept a day from the end of its run.
-const REPEATED_SECONDS: u64 = 86_400 + 3_600;
+/// Every response is kept this long, because its job may take a day, and an idempotency key is kept a day from the end of
+/// its run. A response that clients cannot retrieve is not kept longer.
+const SHORTEST_SECONDS: u64 = 86_400 + 3_600;
+/// A response can be retrieved for this long after its end, however short its retention is.
+const POLLED_SECONDS: u64 = 600;
 
 /// The state of a response, as the table holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +48,9 @@ pub struct ResponseRecord {
     /// Until this time a client follows the response, and the run writes events more often.
     pub watched_until: Timestamp,
     pub created_at: Timestamp,
+    /// How long clients can retrieve the response, by the policy of its project when it was made. 0: until 10 minutes after
+    /// its end.
+    pub kept_seconds: u64,
     pub finished_at: Option<Timestamp>,
     pub model: String,
     pub api_key_id: String,
@@ -72,11 +76,33 @@ impl ResponseRecord {
     pub fn used_reservation(&self) -> Option<&StoredReservation> {
         self.reservation.as_ref().filter(|stored| stored.fence <= self.begun)
     }
+
+    /// Whether the time for which clients can retrieve the response is over.
+    #[must_use]
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        let created = self.created_at.seconds();
+        let until = match self.finished_at {
+            Some(end) => (created + self.kept_seconds).max(end.seconds() + POLLED_SECONDS),
+            None => created + self.items_kept_seconds(),
+        };
+        until <= now.seconds()
+    }
+
+    /// When a response of a project that keeps nothing is erased after its end: nobody can retrieve it any more.
+    #[must_use]
+    pub fn erased_at(&self) -> Option<Timestamp> {
+        self.finished_at.filter(|_| self.kept_seconds == 0).map(|end| end.plus_ms(POLLED_SECONDS * 1_000))
+    }
+
+    /// How long the items of the response are kept.
+    pub(super) fn items_kept_seconds(&self) -> u64 {
+        if self.stored { self.kept_seconds.max(SHORTEST_SECONDS) } else { SHORTEST_SECONDS }
+    }
 }
 
 /// When DynamoDB may delete the items of a response, in Unix seconds.
 pub(super) fn expires_at(record: &ResponseRecord) -> u64 {
-    record.created_at.seconds() + if record.stored { KEPT_SECONDS } else { REPEATED_SECONDS }
+    record.created_at.seconds() + record.items_kept_seconds()
 }
 
 /// Makes the item of a record.
@@ -94,6 +120,7 @@ pub(super) fn to_item(record: &ResponseRecord) -> Item {
         ("next_sequence", number(record.next_sequence)),
         ("watched_until", number(record.watched_until.0)),
         ("created_ms", number(record.created_at.0)),
+        ("kept_seconds", number(record.kept_seconds)),
         ("model_name", text(&record.model)),
         ("api_key_id", text(&record.api_key_id)),
         ("output_bytes", number(record.output_bytes)),
@@ -116,8 +143,7 @@ pub(super) fn to_item(record: &ResponseRecord) -> Item {
 
 /// Reads a record, unless it has expired by `now`.
 pub(super) fn read_unexpired(item: &Item, now: Timestamp) -> Result<Option<ResponseRecord>, StoreError> {
-    let expires_at = Reader(item).number::<u64>("expires_at")?;
-    if expires_at <= now.seconds() { Ok(None) } else { read_record(item).map(Some) }
+    Ok(Some(read_record(item)?).filter(|record| !record.is_expired(now)))
 }
 
 /// Reads a record, expired or not.
@@ -149,6 +175,7 @@ pub(super) fn read_record(item: &Item) -> Result<ResponseRecord, StoreError> {
         next_sequence: reader.number("next_sequence")?,
         watched_until: Timestamp(reader.number("watched_until")?),
         created_at: Timestamp(reader.number("created_ms")?),
+        kept_seconds: reader.number("kept_seconds")?,
         finished_at: time("finished_ms")?,
         model,
         api_key_id: reader.text("api_key_id")?,
@@ -201,6 +228,7 @@ mod tests {
             next_sequence: 17,
             watched_until: Timestamp(2),
             created_at: Timestamp(1_000),
+            kept_seconds: 30 * 86_400,
             finished_at: None,
             model: "m".into(),
             api_key_id: "key_1".into(),
@@ -229,9 +257,29 @@ mod tests {
             charge: Charge { usage: USAGE, cost: MicroUsd(9), ..Charge::default() },
         };
         let item = to_item(&written);
-        assert_eq!(read_unexpired(&item, Timestamp((KEPT_SECONDS + 1) * 1_000)).unwrap(), None);
+        assert_eq!(read_unexpired(&item, Timestamp((30 * 86_400 + 1) * 1_000)).unwrap(), None);
         assert_eq!(read_record(&item).unwrap(), written);
-        let bare = ResponseRecord { reservation: None, run: None, ..written };
+        let bare = ResponseRecord { reservation: None, run: None, ..written.clone() };
         assert_eq!(read_record(&to_item(&bare)).unwrap(), bare);
+        expires(&written);
+    }
+
+    /// Checks the last second of a response, by its retention and its end.
+    fn expires(written: &ResponseRecord) {
+        const DAY: u64 = 86_400;
+        for (kept_seconds, finished_at, last) in [
+            (30 * DAY, Some(2), 30 * DAY),
+            (DAY, Some(2), DAY),
+            (DAY, Some(DAY), DAY + 599),
+            (DAY, None, DAY + 3_600),
+            (0, Some(60), 659),
+            (0, None, DAY + 3_600),
+        ] {
+            let finished_at = finished_at.map(|second| Timestamp(second * 1_000));
+            let record = ResponseRecord { kept_seconds, finished_at, ..written.clone() };
+            let is_expired = [last, last + 1].map(|second| record.is_expired(Timestamp(second * 1_000)));
+            assert_eq!(is_expired, [false, true], "{kept_seconds} {finished_at:?}");
+            assert!(expires_at(&record) > last, "{kept_seconds} {finished_at:?}");
+        }
     }
 }

@@ -30,8 +30,9 @@ pub const LONGEST_MESSAGE_DELAY_MS: u64 = 900_000;
 /// The latest attempts that a delivery lists.
 const KEPT_ATTEMPTS: usize = 10;
 
-/// How long a delivery is kept, from when it was made or last sent again.
-const KEPT_SECONDS: u64 = 30 * 86_400;
+/// A delivery is kept until this long after its last attempt began, however short the retention of its project is: until
+/// then it is to be delivered, or to be sent again. It holds ids, and nothing of a prompt or an answer.
+const SHORTEST_SECONDS: u64 = 2 * 86_400;
 
 /// One event on its way to one endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,7 +167,13 @@ impl Delivery {
     /// The delivery of an event to an endpoint. Its id is derived from both, so an event that is announced twice is
     /// delivered once.
     #[must_use]
-    pub fn new(event: &WebhookEvent, endpoint: &WebhookEndpoint, traceparent: Option<&str>, now: Timestamp) -> Self {
+    pub fn new(
+        event: &WebhookEvent,
+        endpoint: &WebhookEndpoint,
+        traceparent: Option<&str>,
+        kept_seconds: u64,
+        now: Timestamp,
+    ) -> Self {
         let delivery_id = id::derive_ordered("wh_", event.created_at, &[&event.id, &endpoint.id]);
         Self {
             key: DeliveryKey { project_id: endpoint.project_id.clone(), endpoint_id: endpoint.id.clone(), delivery_id },
@@ -178,7 +185,7 @@ impl Delivery {
             tries: 0,
             attempts: Vec::new(),
             revision: id::random(16),
-            expires_at: now.seconds() + KEPT_SECONDS,
+            expires_at: now.seconds() + kept_seconds.max(SHORTEST_SECONDS),
             traceparent: traceparent.map(str::to_owned),
         }
     }
@@ -226,7 +233,7 @@ impl Delivery {
     pub fn record(mut self, attempt: DeliveryAttempt, retry_after_ms: Option<u64>, now: Timestamp) -> Self {
         let next = delay_after(self.tries, &self.key.delivery_id, retry_after_ms);
         self.revision = id::random(16);
-        self.state = match (attempt.status, next) {
+        let state = match (attempt.status, next) {
             (Some(200..=299), _) => DeliveryState::Delivered,
             (Some(410), _) => DeliveryState::Failed(DeliveryFailure::Gone),
             (_, None) => DeliveryState::Failed(DeliveryFailure::Exhausted),
@@ -240,6 +247,10 @@ impl Delivery {
                 })
             }
         };
+        if let DeliveryState::Pending(pending) = &state {
+            self.expires_at = self.expires_at.max(pending.next_attempt_at.seconds() + SHORTEST_SECONDS);
+        }
+        self.state = state;
         self.attempts.push(attempt);
         let surplus = self.attempts.len().saturating_sub(KEPT_ATTEMPTS);
         self.attempts.drain(..surplus);
@@ -269,11 +280,11 @@ impl Delivery {
 
     /// Starts the delivery again for its owner, by a new schedule and under the same id.
     #[must_use]
-    pub fn restart(mut self, now: Timestamp) -> Self {
+    pub fn restart(mut self, kept_seconds: u64, now: Timestamp) -> Self {
         self.revision = id::random(16);
         self.tries = 0;
         self.state = DeliveryState::Pending(first_attempt(now));
-        self.expires_at = now.seconds() + KEPT_SECONDS;
+        self.expires_at = self.expires_at.max(now.seconds() + kept_seconds.max(SHORTEST_SECONDS));
         self
     }
 
@@ -313,7 +324,13 @@ mod tests {
             secrets: SigningSecrets::generate(),
             revision: "r".into(),
         };
-        Delivery::new(&WebhookEvent::new(EventType::ResponseCompleted, "resp_1", Timestamp(7)), &endpoint, None, NOW)
+        Delivery::new(
+            &WebhookEvent::new(EventType::ResponseCompleted, "resp_1", Timestamp(7)),
+            &endpoint,
+            None,
+            30 * 86_400,
+            NOW,
+        )
     }
 
     fn status(status: u16) -> DeliveryAttempt {
@@ -376,7 +393,7 @@ mod tests {
         }
         let delivery = delivery.claim("w".into(), NOW).record(status(500), None, NOW);
         assert_eq!(delivery.state, DeliveryState::Failed(DeliveryFailure::Exhausted));
-        let again = delivery.clone().restart(NOW).claim("w".into(), NOW).record(status(200), None, NOW);
+        let again = delivery.clone().restart(30 * 86_400, NOW).claim("w".into(), NOW).record(status(200), None, NOW);
         assert_eq!((again.state, again.key, again.body), (DeliveryState::Delivered, delivery.key, delivery.body));
         assert_eq!((again.tries, again.attempts.len()), (1, KEPT_ATTEMPTS));
         assert_eq!(again.attempts.last(), Some(&status(200)));

@@ -440,6 +440,13 @@ impl Run {
         self.get("/v1/organization/audit_logs?limit=1").await;
         self.admin_keys(start).await;
         self.post(&format!("{project}/archive"), json!({})).await;
+        self.post(&format!("{project}/purge"), json!({})).await;
+        for _ in 0..50 {
+            self.work().await;
+            self.app.clock.advance_ms(61 * MINUTE_MS);
+            self.sweep().await;
+        }
+        assert_eq!(self.get(&project).await["purge"]["status"], "completed");
     }
 }
 
