@@ -25,10 +25,14 @@ pub(crate) fn stores(dynamo: aws_sdk_dynamodb::Client, s3: aws_sdk_s3::Client, s
     Stores { table: Table::new(dynamo, TABLE), bucket: Bucket::new(s3, BUCKET), queues: Queues::new(sqs, urls) }
 }
 
+/// The begins of the sort keys of a project's items that no purge deletes.
+const STAYS: [&str; 4] = ["PROFILE", "APIKEY#", "ACCOUNT#", "USAGE#"];
+
 /// Reads the stores for invariants, and writes the tenants.
 pub(crate) struct Inspector {
     stores: Stores,
     dynamo: aws_sdk_dynamodb::Client,
+    s3: aws_sdk_s3::Client,
 }
 
 /// The text is the error of the store.
@@ -38,8 +42,8 @@ impl Inspector {
     pub(crate) fn new(engines: &Engines) -> Self {
         let dynamo = embedded::dynamo_client(engines.dynamo.clone());
         let s3 = embedded::s3_client(engines.s3.clone());
-        let stores = stores(dynamo.clone(), s3, embedded::sqs_client(engines.sqs.connector()));
-        Self { stores, dynamo }
+        let stores = stores(dynamo.clone(), s3.clone(), embedded::sqs_client(engines.sqs.connector()));
+        Self { stores, dynamo, s3 }
     }
 
     #[expect(clippy::expect_used, reason = "no fault strikes the inspector")]
@@ -103,6 +107,29 @@ impl Inspector {
         for shard in 0..DUE_SHARDS {
             found.extend(self.stores.due().due(shard, Timestamp(u64::MAX / 2)).await.map_err(text)?);
         }
+        Ok(found)
+    }
+
+    /// Reads what the stores have of a project beside its profile, its accounts and keys, its meters and counters: the keys
+    /// of items as `<pk>/<sk>`, and those of bodies.
+    pub(crate) async fn content(&self, project_id: &str) -> Read<Vec<String>> {
+        let mut found = Vec::new();
+        let mut items =
+            self.dynamo.scan().table_name(TABLE).projection_expression("pk, sk").into_paginator().items().send();
+        while let Some(item) = items.next().await {
+            let item = item.map_err(|error| error.to_string())?;
+            let part = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
+            let (pk, sk) = (part("pk"), part("sk"));
+            let stays = pk.starts_with("METER#") || STAYS.iter().any(|prefix| sk.starts_with(prefix));
+            if pk.contains(project_id) && !stays {
+                found.push(format!("{pk}/{sk}"));
+            }
+        }
+        // The bucket's engine has threads of its own: see `Call::perform`.
+        let list = self.s3.list_objects_v2().bucket(BUCKET).send();
+        let bodies = futures_executor::block_on(tokio::task::unconstrained(list)).map_err(|error| error.to_string())?;
+        let keys = bodies.contents().iter().filter_map(|object| object.key());
+        found.extend(keys.filter(|key| key.contains(project_id)).map(str::to_owned));
         Ok(found)
     }
 

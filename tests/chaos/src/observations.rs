@@ -7,6 +7,8 @@ use bytes::Bytes;
 use shared::model::clock::Timestamp;
 use shared::model::project::Project;
 
+use crate::load::guests::Retention;
+
 /// An invariant that did not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -25,6 +27,7 @@ pub(crate) struct Observations {
     pub(crate) keyed: BTreeMap<KeyedRequest, Vec<KeyedReply>>,
     /// By the response's id.
     pub(crate) responses: BTreeMap<String, SeenResponse>,
+    pub(crate) guests: Vec<Guest>,
     /// The posts that receivers accepted.
     pub(crate) accepted_posts: Vec<AcceptedPost>,
     /// The budgets that an administrator tried to set: tenant and micro-dollars.
@@ -70,6 +73,18 @@ impl Budget {
         let was_alone = number == self.started && self.ended == self.started;
         self.in_force = (confirmed && was_alone).then_some(Some(micro_usd));
     }
+}
+
+/// A project beside the tenants, whose content does not stay.
+#[derive(Clone)]
+pub(crate) struct Guest {
+    pub(crate) project_id: String,
+    pub(crate) key: String,
+    pub(crate) retention: Retention,
+    /// An administrator began to archive and purge it.
+    pub(crate) is_leaving: bool,
+    /// The ids of its responses.
+    pub(crate) responses: Vec<String>,
 }
 
 /// A post that a receiver accepted.

@@ -36,9 +36,10 @@ pub(super) fn is_batch(call: &Call) -> bool {
     call.operation == "BatchGetItem"
 }
 
-/// Whether the call is a query without a limit. A caller that sets a limit may read one page only.
+/// Whether the call is a query without a limit, or a scan. A caller that sets the limit of a query may read one page only.
 pub(super) fn is_unlimited(call: &Call) -> bool {
-    call.operation == "Query" && read_json(call.request.body()).is_some_and(|query| query["Limit"].is_null())
+    let is_query = || read_json(call.request.body()).is_some_and(|query| query["Limit"].is_null());
+    call.operation == "Scan" || (call.operation == "Query" && is_query())
 }
 
 pub(super) fn is_message(call: &Call) -> bool {

@@ -10,7 +10,9 @@ mod holds;
 mod jobs;
 mod keys;
 mod levels;
+mod purges;
 mod replays;
+mod retention;
 mod sequence;
 pub(crate) mod tenancy;
 mod turns;
@@ -70,6 +72,8 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(webhooks::Webhooks),
         Box::new(turns::Turns),
         Box::new(tenancy::Tenancy),
+        Box::new(purges::Purges),
+        Box::new(retention::Retention),
     ]
 }
 

@@ -9,6 +9,7 @@ mod embed;
 mod endpoints;
 mod follow;
 mod foreground;
+pub(crate) mod guests;
 mod limits;
 pub(crate) mod prompt;
 pub(crate) mod responses;
@@ -64,7 +65,10 @@ const START_MS: u64 = 100_000;
 #[must_use]
 pub(crate) fn plan(seed: Seed) -> Vec<Planned> {
     let count = seed.rng("operations", 0).random_range(15..=45);
-    (0..count).map(|number| draw_operation(seed, number)).collect()
+    let mut planned: Vec<Planned> = (0..count).map(|number| draw_operation(seed, number)).collect();
+    let after = Duration::from_millis(seed.rng("guest", 1).random_range(0..START_MS));
+    planned.extend(guests::draw(seed).map(|operation| Planned { number: count, after, operation }));
+    planned
 }
 
 fn draw_operation(seed: Seed, number: usize) -> Planned {
