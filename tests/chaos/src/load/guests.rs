@@ -47,9 +47,10 @@ pub(super) fn draw(seed: Seed) -> Option<Box<dyn Action>> {
 }
 
 fn draw_visit(rng: &mut StdRng) -> Visit {
-    const RETENTIONS: [Retention; 3] = [Retention::Default, Retention::Nothing, Retention::OneDay];
+    const RETENTIONS: [Retention; 4] = [Retention::Default, Retention::Default, Retention::Nothing, Retention::OneDay];
     let retention = RETENTIONS[rng.random_range(0..RETENTIONS.len())];
-    let steps = (0..STEPS).map(|_| draw_step(rng)).collect();
+    // Nothing else adds to a conversation.
+    let steps = std::iter::once(Step::Converse).chain((0..STEPS).map(|_| draw_step(rng))).collect();
     Visit { retention, steps, is_purged: rng.random_bool(0.7) }
 }
 
