@@ -44,7 +44,7 @@ pub enum AuditAction {
 }
 
 impl AuditAction {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::ProjectCreated,
         Self::ProjectUpdated,
         Self::ProjectArchived,

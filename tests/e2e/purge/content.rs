@@ -15,8 +15,13 @@ use crate::{CHAT, PATH, budget};
 
 /// Each function of `data::keys` that makes a key, the begins of partition and sort key that it makes (`{}` is the project),
 /// and whether a purge erases the item.
-const KINDS: [(&str, &str, &str, bool); 23] = [
+const KINDS: [(&str, &str, &str, bool); 28] = [
     ("api_key", "KEY#", "KEY", false),
+    ("admin_key", "KEY#", "ADMIN", false),
+    ("admin_key_listing", "KEY#ADMIN", "", false),
+    ("key_check", "KEY#CHECK", "CHECK", false),
+    ("last_use", "USED#{}", "", false),
+    ("slots", "SLOTS#{}", "", false),
     ("project", "PROJECT#{}", "PROFILE", false),
     ("project_work", "PROJECT#{}", "WORK#", true),
     ("audit_entry", "AUDIT", "audit_log-", false),
@@ -64,6 +69,7 @@ impl Content {
         let policy = Policy { cache_ttl_seconds: Some(86_400), ..Policy::default() };
         let (project, key) = app.project(budget(10.0), policy).await;
         let mut made = Self { project, key, endpoint: String::new(), word: random(20) };
+        made.post(app, "/v1/organization/admin_api_keys", &[], json!({"name": "Second"})).await;
         made.add_endpoint(app).await;
         made.add_calls(app).await;
         made.add_responses(app).await;
