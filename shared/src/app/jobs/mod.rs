@@ -19,7 +19,7 @@ pub(super) use eraser::Eraser;
 pub(super) use finalizer::Finalizer;
 pub(super) use memory::RequestMemory;
 pub(super) use project_worker::ProjectWorker;
-pub(super) use purger::{Purger, purge_begins};
+pub(super) use purger::Purger;
 pub(super) use recovery::Recovery;
 pub use sweeper::{SweepReport, Sweeper};
 pub use worker::ResponseWorker;

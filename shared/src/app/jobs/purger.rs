@@ -14,7 +14,7 @@ use crate::app::error::Error;
 use crate::app::generation::QUIET_AFTER_MS;
 use crate::data::{ProjectContent, ProjectRecords, ProjectWork, ScanPosition, WorkKey, WorkKind, WorkRecords};
 use crate::model::audit::{Actor, AuditAction, AuditEntry, audited_project};
-use crate::model::clock::{Clock, Timestamp};
+use crate::model::clock::Clock;
 use crate::model::project::{Project, Purge};
 
 /// How long a pass waits that another work must precede.
@@ -133,9 +133,4 @@ impl Progress {
             (false, true) => Step::Done,
         }
     }
-}
-
-/// When the purge of a project that was archived at a second may begin.
-pub(in crate::app) fn purge_begins(archived_at: u64, now: Timestamp) -> Timestamp {
-    now.max(Timestamp(archived_at * 1_000).plus_ms(QUIET_AFTER_MS))
 }

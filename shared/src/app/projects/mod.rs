@@ -14,11 +14,11 @@ use serde_json::Value;
 use super::admission::Admission;
 use super::auth::Auth;
 use super::error::Error;
-use super::jobs::purge_begins;
+use super::generation::QUIET_AFTER_MS;
 use crate::data::{ProjectRecords, ProjectWork, Stores, WorkKey, WorkKind};
 use crate::model::audit::{Actor, AuditAction, AuditEntry, audited_project};
 use crate::model::backoff;
-use crate::model::clock::Clock;
+use crate::model::clock::{Clock, Timestamp};
 use crate::model::id;
 use crate::model::invalid::Invalid;
 use crate::model::page::{Cursor, Page};
@@ -122,7 +122,9 @@ impl Projects {
         let Some(archived_at) = self.get(id).await?.archived_at else { return Err(not_archived(id).into()) };
         let now = self.clock.now();
         let key = WorkKey { project_id: id.to_owned(), kind: WorkKind::Purge };
-        let work = ProjectWork { key, cursor: String::new(), due_at: purge_begins(archived_at, now) };
+        // Before that, requests of the project may be at work.
+        let due_at = now.max(Timestamp(archived_at * 1_000).plus_ms(QUIET_AFTER_MS));
+        let work = ProjectWork { key, cursor: String::new(), due_at };
         let begun = Purge { requested_at: now.seconds(), completed_at: None };
         let purge = |project: &mut Project| project.purge = project.purge.or(Some(begun));
         self.change(id, purge, (by, AuditAction::ProjectPurged), Some(&work)).await
