@@ -8,12 +8,12 @@ use crate::api::{AdminApi, NOW, PROJECTS, plain};
 fn expected(name: &str, limits: &Value, policy: &Value) -> Value {
     json!({
         "id": "proj_*", "object": "organization.project", "name": name, "created_at": NOW, "archived_at": null,
-        "status": "active", "external_key_id": null, "limits": limits, "policy": policy,
+        "status": "active", "purge": null, "external_key_id": null, "limits": limits, "policy": policy,
     })
 }
 
 fn no_limits() -> Value {
-    json!({"requests_per_minute": null, "tokens_per_minute": null, "budget_usd_per_month": null})
+    json!({"requests_per_minute": null, "tokens_per_minute": null, "concurrent_requests": null, "budget_usd_per_month": null})
 }
 
 fn no_policy() -> Value {
@@ -24,7 +24,8 @@ fn no_policy() -> Value {
 fn policy(set: &Value) -> Value {
     let mut policy = json!({
         "default_max_output_tokens": null, "dedupe_retries": false, "cache_ttl_seconds": null,
-        "run_header": null, "run_budget_usd": null, "run_lifetime_seconds": null, "models": null,
+        "run_header": null, "run_budget_usd": null, "run_lifetime_seconds": null, "concurrent_jobs": null, "models": null,
+        "retention": null,
     });
     policy.as_object_mut().unwrap().extend(set.as_object().unwrap().clone());
     policy
@@ -49,14 +50,18 @@ async fn a_project_needs_a_name_and_nothing_else() {
 
 #[tokio::test]
 async fn an_update_merges() {
-    let limits = json!({"requests_per_minute": 60, "tokens_per_minute": 90000, "budget_usd_per_month": 12.5});
+    let limits = json!({
+        "requests_per_minute": 60, "tokens_per_minute": 90000, "concurrent_requests": 40, "budget_usd_per_month": 12.5,
+    });
     let set = json!({
         "default_max_output_tokens": 512, "dedupe_retries": true, "cache_ttl_seconds": 60,
-        "run_header": "x-session", "run_budget_usd": 1.5, "run_lifetime_seconds": 60, "models": {"mode": "deny_list", "model_ids": ["gpt-4*"]},
+        "run_header": "x-session", "run_budget_usd": 1.5, "run_lifetime_seconds": 60, "concurrent_jobs": 7, "retention": "none",
+        "models": {"mode": "deny_list", "model_ids": ["gpt-4*"]},
     });
     let kept = json!({
         "default_max_output_tokens": 512, "cache_ttl_seconds": 60,
-        "run_header": "x-session", "run_budget_usd": 1.5, "run_lifetime_seconds": 60, "models": {"mode": "deny_list", "model_ids": ["gpt-4*"]},
+        "run_header": "x-session", "run_budget_usd": 1.5, "run_lifetime_seconds": 60, "concurrent_jobs": 7, "retention": "none",
+        "models": {"mode": "deny_list", "model_ids": ["gpt-4*"]},
     });
     check(
         &json!({"name": "Team", "limits": limits, "policy": set}),
@@ -64,7 +69,10 @@ async fn an_update_merges() {
         &json!({"limits": {"requests_per_minute": null, "budget_usd_per_month": 0.000001}, "policy": {"dedupe_retries": null}}),
         &expected(
             "Team",
-            &json!({"requests_per_minute": null, "tokens_per_minute": 90000, "budget_usd_per_month": 0.000001}),
+            &json!({
+                "requests_per_minute": null, "tokens_per_minute": 90000, "concurrent_requests": 40,
+                "budget_usd_per_month": 0.000001,
+            }),
             &policy(&kept),
         ),
     )

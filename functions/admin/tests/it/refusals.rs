@@ -134,6 +134,7 @@ async fn fields_that_are_wrong_are_named() {
         (&project, r#"{"limits":{"requests_per_minute":0}}"#, "limits.requests_per_minute"),
         (&project, r#"{"limits":{"budget_usd_per_month":-1}}"#, "limits.budget_usd_per_month"),
         (&project, r#"{"policy":{"cache_ttl_seconds":99999999999}}"#, "policy.cache_ttl_seconds"),
+        (&project, r#"{"policy":{"retention":31}}"#, "policy.retention"),
         (PROJECTS, r#"{"name":"a","limits":{"tokens_per_minute":0}}"#, "limits.tokens_per_minute"),
         (&spend, r#"{"threshold_amount":0}"#, "threshold_amount"),
         (&spend, r#"{"threshold_amount":1,"currency":"EUR"}"#, "currency"),

@@ -61,8 +61,8 @@ impl Deliveries {
     /// Announces an event. Returns the key of its delivery to an endpoint.
     pub(crate) async fn announce(&self, endpoint: &WebhookEndpoint, event: &WebhookEvent) -> DeliveryKey {
         let announcer = Announcer::new(&self.app.stores, self.clock.clone());
-        announcer.announce(&self.caller.project.id, event, None, 86_400).await.unwrap();
-        Delivery::new(event, endpoint, None, 86_400, self.clock.now()).key
+        announcer.announce(&self.caller.project.id, event, None, 30 * 86_400).await.unwrap();
+        Delivery::new(event, endpoint, None, 30 * 86_400, self.clock.now()).key
     }
 
     pub(crate) async fn delivery(&self, key: &DeliveryKey) -> Delivery {

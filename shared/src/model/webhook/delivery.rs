@@ -384,6 +384,18 @@ mod tests {
         assert_eq!((pending.next_attempt_at, pending.due_at), (NOW.plus_ms(900_001), NOW.plus_ms(900_001)));
     }
 
+    /// Two days after its last attempt a dead letter can still be sent again, also where nothing is kept.
+    #[test]
+    fn a_delivery_outlives_its_attempts_whatever_the_retention_of_its_project() {
+        let (mut now, mut delivery) = (NOW, Delivery { expires_at: NOW.seconds() + SHORTEST_SECONDS, ..delivery() });
+        while let Some(pending) = delivery.pending().cloned() {
+            now = pending.next_attempt_at;
+            assert!(delivery.expires_at >= now.seconds() + SHORTEST_SECONDS, "{} tries", delivery.tries);
+            delivery = delivery.claim("w".into(), now).record(status(500), None, now);
+        }
+        assert_eq!(delivery.expires_at, now.seconds() + SHORTEST_SECONDS);
+    }
+
     #[test]
     fn the_last_attempt_decides_and_another_start_begins_anew() {
         let mut delivery = delivery();
