@@ -28,6 +28,7 @@ use super::worker_queues::WorkerQueues;
 use crate::data::Stores;
 use crate::model::catalog::KeySource;
 use crate::model::clock::Clock;
+use crate::model::key_rights::AddressRange;
 use crate::model::keys::{FixedKey, Keys};
 use crate::model::secret::Secret;
 use crate::model::webhook::Receivers;
@@ -42,6 +43,8 @@ pub struct Components {
     receivers: Option<Arc<dyn Receivers>>,
     /// The deployment's own admin key; `None` refuses every use of the admin API.
     root_key: Option<RootKey>,
+    /// Where the admin API is reachable from; `None`: from everywhere.
+    admin_addresses: Option<Vec<AddressRange>>,
     auth: OnceLock<Arc<Auth>>,
 }
 
@@ -67,7 +70,7 @@ impl Components {
             dispatcher: OnceLock::new(),
             tasks: Tasks::default(),
         };
-        Self { parts, receivers: None, root_key: None, auth: OnceLock::new() }
+        Self { parts, receivers: None, root_key: None, admin_addresses: None, auth: OnceLock::new() }
     }
 
     /// The models that can be called, their prices and their providers.
@@ -93,6 +96,12 @@ impl Components {
         Self { root_key: Some(RootKey { keys, source }), ..self }
     }
 
+    /// Makes the admin API reachable from these addresses only.
+    #[must_use]
+    pub fn admin_addresses(self, ranges: Vec<AddressRange>) -> Self {
+        Self { admin_addresses: Some(ranges), ..self }
+    }
+
     #[must_use]
     pub fn stores(&self) -> &Stores {
         &self.parts.stores
@@ -116,7 +125,8 @@ impl Components {
     pub fn auth(&self) -> Arc<Auth> {
         let make = || {
             let (admission, tasks) = (Arc::clone(&self.parts.admission), self.parts.tasks.clone());
-            Auth::new(self.stores(), self.clock().clone(), admission, tasks, self.root_key.clone())
+            let (root_key, addresses) = (self.root_key.clone(), self.admin_addresses.clone());
+            Auth::new(self.stores(), self.clock().clone(), admission, tasks, root_key, addresses)
         };
         Arc::clone(self.auth.get_or_init(|| Arc::new(make())))
     }

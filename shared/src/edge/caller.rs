@@ -78,11 +78,11 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
         let admin_use = AdminUse::of(reads(parts), route(parts));
-        let key_id = Arc::<Auth>::from_ref(state).identify_admin(bearer(&parts.headers), admin_use).await?;
+        let (token, address) = (bearer(&parts.headers), source_address(&parts.extensions));
+        let key_id = Arc::<Auth>::from_ref(state).identify_admin(token, admin_use, address).await?;
         sender::tell(&parts.extensions, None, &key_id);
         let request_id = parts.extensions.get::<RequestId>().map(|RequestId(id)| id.clone()).unwrap_or_default();
-        let address = source_address(&parts.extensions).map(|address| address.to_string());
-        Ok(Self(Actor { key_id, address, request_id }))
+        Ok(Self(Actor { key_id, address: address.map(|address| address.to_string()), request_id }))
     }
 }
 

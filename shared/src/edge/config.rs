@@ -4,6 +4,8 @@ use super::base_path::{BasePath, BasePathError};
 use super::cors::{AllowedOrigins, OriginError};
 use super::telemetry::{LogFilter, LogFilterError};
 use crate::data::QueueUrls;
+use crate::model::invalid::Invalid;
+use crate::model::key_rights::AddressRange;
 
 /// Settings of every function.
 ///
@@ -17,6 +19,7 @@ use crate::data::QueueUrls;
 /// | `RESPOND_QUEUE_URL` | queue of background responses | none: this function sends no message to it |
 /// | `DELIVER_QUEUE_URL` | queue of webhook deliveries | none: this function sends no message to it |
 /// | `RESPOND_DEAD_LETTERS_URL`, `DELIVER_DEAD_LETTERS_URL` | queues of the dead letters of the two | none: this function reads no dead letters |
+/// | `ADMIN_ADDRESSES` | addresses from which the admin API is reachable, as `203.0.113.0/24`, between commas | all |
 /// | `RESPONSE_MODE` | `stream`, or `buffer` where the caller cannot stream (HTTP APIs, ALB, emulators) | `stream` |
 /// | `WEBHOOKS_PERMIT_LOOPBACK` | `true` permits webhook endpoints on loopback addresses, also with `http:`, for emulators | `false` |
 /// | `LOG_LEVEL` | filter of `tracing`, such as `info` or `warn,shared=debug` | `info` |
@@ -30,6 +33,7 @@ pub struct Config {
     /// Whether the builtin models of Amazon Bedrock are served.
     pub bedrock: bool,
     pub admin_key_secret: Option<String>,
+    pub admin_addresses: Option<Vec<AddressRange>>,
     pub queues: QueueUrls,
     pub response_mode: ResponseMode,
     pub webhooks_permit_loopback: bool,
@@ -97,6 +101,8 @@ pub enum ConfigError {
     Invalid { name: &'static str, value: String, reason: &'static str },
     #[error("`ALLOWED_ORIGINS`: {0}")]
     Origins(OriginError),
+    #[error("{0}")]
+    Addresses(Invalid),
     #[error("`BASE_PATH`: {0}")]
     BasePath(BasePathError),
 }
@@ -122,6 +128,7 @@ impl Config {
             models: parse_models(lookup("MODELS"))?,
             bedrock: parse_yes("BEDROCK", lookup("BEDROCK"))?,
             admin_key_secret: lookup("ADMIN_KEY_SECRET"),
+            admin_addresses: parse_addresses(lookup("ADMIN_ADDRESSES"))?,
             queues: QueueUrls {
                 respond: lookup("RESPOND_QUEUE_URL"),
                 deliver: lookup("DELIVER_QUEUE_URL"),
@@ -136,6 +143,10 @@ impl Config {
             telemetry: TelemetryConfig::read(lookup)?,
         })
     }
+}
+
+fn parse_addresses(text: Option<String>) -> Result<Option<Vec<AddressRange>>, ConfigError> {
+    AddressRange::parse_list("ADMIN_ADDRESSES", &text.unwrap_or_default()).map_err(ConfigError::Addresses)
 }
 
 impl HttpConfig {

@@ -23,6 +23,10 @@ pub enum KeyRefusal {
     Expired { expired_at: u64 },
     #[error("This API key is not taken from {}. Ask an administrator to allow the address.", shown(.address.as_ref()))]
     Address { address: Option<IpAddr> },
+    #[error(
+        "The admin API is not reachable from {}. The operator of the deployment sets the addresses.", shown(.address.as_ref())
+    )]
+    AdminAddress { address: Option<IpAddr> },
     #[error("Incorrect admin key provided. The admin API takes the admin key, not a project's key.")]
     WrongAdmin,
 }

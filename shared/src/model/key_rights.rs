@@ -39,8 +39,7 @@ impl KeyRights {
     /// Whether the key is taken from an address. One that is not known is on no list.
     #[must_use]
     pub fn allow_address(&self, address: Option<IpAddr>) -> bool {
-        let Some(ranges) = &self.allowed_ips else { return true };
-        address.is_some_and(|address| ranges.iter().any(|range| range.has(address)))
+        self.allowed_ips.as_ref().is_none_or(|ranges| AddressRange::any_has(ranges, address))
     }
 }
 
@@ -90,6 +89,22 @@ impl AddressRange {
                 format!("`{param}` has `{text}`, expected addresses as 203.0.113.7, 203.0.113.0/24 or 2001:db8::/32."),
             )
         })
+    }
+
+    /// Reads addresses and ranges between commas; `None`: the text has none.
+    ///
+    /// # Errors
+    /// As [`AddressRange::parse`].
+    pub fn parse_list(param: &str, text: &str) -> Result<Option<Vec<Self>>, Invalid> {
+        let ranges = text.split(',').map(str::trim).filter(|range| !range.is_empty());
+        let ranges = ranges.map(|range| Self::parse(param, range)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Some(ranges).filter(|ranges| !ranges.is_empty()))
+    }
+
+    /// Whether one of the ranges has an address. One that is not known is in none.
+    #[must_use]
+    pub fn any_has(ranges: &[Self], address: Option<IpAddr>) -> bool {
+        address.is_some_and(|address| ranges.iter().any(|range| range.has(address)))
     }
 
     /// Whether the range has an address. `::ffff:203.0.113.7` is 203.0.113.7.

@@ -120,7 +120,8 @@ impl Inspector {
             let item = item.map_err(|error| error.to_string())?;
             let part = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
             let (pk, sk) = (part("pk"), part("sk"));
-            let stays = pk.starts_with("METER#") || STAYS.iter().any(|prefix| sk.starts_with(prefix));
+            let stays = ["METER#", "SLOTS#", "USED#"].iter().any(|prefix| pk.starts_with(prefix))
+                || STAYS.iter().any(|prefix| sk.starts_with(prefix));
             if pk.contains(project_id) && !stays {
                 found.push(format!("{pk}/{sk}"));
             }

@@ -109,6 +109,46 @@ async fn a_response_that_kills_each_worker_before_it_begins_ends_as_failed_and_c
     assert_eq!(jobs.books().await, (0, 0));
 }
 
+/// Whichever worker ends the response, its turn is added once, and an item that a client deletes meanwhile stays deleted.
+#[tokio::test(start_paused = true)]
+async fn the_turn_of_a_response_is_added_once_whatever_step_its_worker_dies_at() {
+    let mut deaths_after_the_turn = 0;
+    for step in 0.. {
+        let jobs = Jobs::new().await;
+        let conversation = jobs.send("POST", "/v1/conversations", &json!({})).await["id"].as_str().unwrap().to_owned();
+        let items = format!("/v1/conversations/{conversation}/items?order=asc");
+        let mut body = background();
+        body["conversation"] = json!(conversation);
+        let id = jobs.post(&body, &[]).await.json()["id"].as_str().unwrap().to_owned();
+        let instance = jobs.app.instance();
+        jobs.app.faults.at(step, Fault::HangAfter);
+        jobs.app.work_once(Queue::Respond, |event| respond::job(event, instance.response_worker(), None)).await;
+        let died = jobs.app.faults.hangs();
+        jobs.app.faults.clear();
+        let mut expected = vec!["user".to_owned(), "assistant".to_owned()];
+        let added = roles(&jobs.send("GET", &items, &json!(null)).await);
+        if died && added == expected {
+            deaths_after_the_turn += 1;
+            let listed = jobs.send("GET", &items, &json!(null)).await;
+            let first = format!("/v1/conversations/{conversation}/items/{}", listed["first_id"].as_str().unwrap());
+            jobs.send("DELETE", &first, &json!(null)).await;
+            expected.remove(0);
+        }
+        jobs.settle().await;
+        jobs.ended(&id, "completed").await;
+        assert_eq!(roles(&jobs.send("GET", &items, &json!(null)).await), expected, "step {step}");
+        if !died {
+            break;
+        }
+    }
+    assert!(deaths_after_the_turn > 0, "no worker died after it had added the turn");
+}
+
+fn roles(list: &serde_json::Value) -> Vec<String> {
+    let items = list["data"].as_array().unwrap();
+    items.iter().map(|item| item["role"].as_str().unwrap().to_owned()).collect()
+}
+
 /// Requests that do not fit into the memory of one process at the same time.
 #[tokio::test]
 async fn the_large_requests_of_a_batch_run_one_after_another() {

@@ -89,6 +89,14 @@ impl Jobs {
         send(&self.app.router(), "POST", RESPONSES, &self.key, headers, body.to_string()).await
     }
 
+    /// Sends any request of the project, which succeeds.
+    pub(crate) async fn send(&self, method: &str, path: &str, body: &Value) -> Value {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let reply = send(&self.app.router(), method, path, &self.key, &[], body).await;
+        assert_eq!(reply.status, 200, "{method} {path}: {}", reply.text());
+        reply.json()
+    }
+
     /// Accepts a job and returns its id.
     pub(crate) async fn accept(&self) -> String {
         let reply = self.post(&background(), &[]).await;

@@ -4,19 +4,26 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt as _;
-use kit::{RECORDED_ADMIN_KEY, TestApp, recorded_events};
+use kit::{ADMIN_KEY, RECORDED_ADMIN_KEY, TestApp, recorded_events, router_of};
 use serde_json::{Value, json};
 use shared::edge::PeerAddress;
 use shared::edge::config::HttpConfig;
+use shared::model::key_rights::AddressRange;
 use shared::model::project::{Limits, Policy};
 use tower::ServiceExt as _;
 
 use super::make;
 
+const PROJECTS: &str = "/v1/organization/projects";
+
 /// The status and the body of a request over a connection from an address; `None` where no server says it.
 async fn from(router: &Router, key: &str, address: Option<&str>) -> (u16, String) {
+    get(router, "/v1/models", key, address).await
+}
+
+async fn get(router: &Router, path: &str, key: &str, address: Option<&str>) -> (u16, String) {
     let mut request = Request::builder()
-        .uri("/v1/models")
+        .uri(path)
         .header("authorization", format!("Bearer {key}"))
         .header("x-forwarded-for", "203.0.113.7")
         .body(Body::empty())
@@ -62,4 +69,28 @@ async fn behind_api_gateway_the_address_is_what_it_saw() {
         let answer = local::invoke_on(&app.instance(), "models", &text, &HttpConfig::default()).await.unwrap();
         assert_eq!(answer["statusCode"], expected, "{answer}");
     }
+}
+
+#[tokio::test]
+async fn the_admin_api_is_reachable_from_its_addresses_only_whatever_the_key() {
+    let app = TestApp::new().await;
+    let ranges = AddressRange::parse_list("ADMIN_ADDRESSES", "203.0.113.0/24, 2001:db8::/32").unwrap().unwrap();
+    let router = router_of(&app.instance().admin_addresses(ranges));
+    for (path, key) in [(PROJECTS, ADMIN_KEY), ("/v1/organization/costs?start_time=1", ADMIN_KEY), (PROJECTS, "wrong")]
+    {
+        for (address, allowed) in
+            [(Some("203.0.113.7"), true), (Some("2001:db8::7"), true), (Some("203.0.114.7"), false), (None, false)]
+        {
+            let (status, body) = get(&router, path, key, address).await;
+            let expected = match (allowed, key) {
+                (true, ADMIN_KEY) => 200,
+                _ => 401,
+            };
+            assert_eq!(status, expected, "{path} {address:?}: {body}");
+            assert_eq!(body.contains("ip_not_authorized"), !allowed, "{body}");
+        }
+    }
+    // Projects' keys are not concerned.
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    assert_eq!(from(&router, &key, Some("203.0.114.7")).await.0, 200);
 }

@@ -39,7 +39,7 @@ fn key() -> Value {
             "type": "service_account",
             "service_account": {"id": "svc_acct_*", "name": "App", "created_at": NOW, "role": "member"},
         },
-        "limits": {"requests_per_minute": null, "tokens_per_minute": null, "budget_usd_per_month": null},
+        "limits": {"requests_per_minute": null, "tokens_per_minute": null, "concurrent_requests": null, "budget_usd_per_month": null},
         "scopes": null, "models": null, "expires_at": null, "allowed_ips": null,
     })
 }

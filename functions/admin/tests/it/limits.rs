@@ -35,7 +35,7 @@ fn spend_limit(cents: u64) -> Value {
 }
 
 fn limits(requests: Option<u64>, tokens: Option<u64>, budget: Option<f64>) -> Value {
-    json!({"requests_per_minute": requests, "tokens_per_minute": tokens, "budget_usd_per_month": budget})
+    json!({"requests_per_minute": requests, "tokens_per_minute": tokens, "concurrent_requests": null, "budget_usd_per_month": budget})
 }
 
 #[tokio::test]

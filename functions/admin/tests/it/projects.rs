@@ -153,7 +153,7 @@ async fn changes_at_the_same_time_are_all_kept() {
         async move { api.admin("POST", path, &body).await }
     };
     tokio::join!(send(a), send(b), send(c), send(d), send(e), send(f));
-    let limits = json!({"requests_per_minute": 5, "tokens_per_minute": 6, "budget_usd_per_month": 7.0});
+    let limits = json!({"requests_per_minute": 5, "tokens_per_minute": 6, "concurrent_requests": null, "budget_usd_per_month": 7.0});
     let policy = policy(&json!({"dedupe_retries": true, "cache_ttl_seconds": 8}));
     assert_eq!(plain(api.admin("GET", &path, "").await), expected("Crew", &limits, &policy).to_string());
     let id = path.rsplit('/').next().unwrap();

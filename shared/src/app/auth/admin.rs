@@ -1,5 +1,6 @@
 //! Checks admin keys: the deployment's own, and those that administrators made.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Auth;
@@ -10,6 +11,7 @@ use crate::model::catalog::KeySource;
 use crate::model::forbidden::Forbidden;
 use crate::model::id::Fingerprint;
 use crate::model::key_refusal::KeyRefusal;
+use crate::model::key_rights::AddressRange;
 use crate::model::key_text::AdminKeySecret;
 use crate::model::keys::Keys;
 use crate::model::secret::Secret;
@@ -28,10 +30,19 @@ impl Auth {
     /// Finds the admin key that a bearer token is, if it may be used in this way. Returns its id.
     ///
     /// # Errors
-    /// - `Unauthenticated` if it is none, if it has expired, or if this process serves no admin API.
+    /// - `Unauthenticated` if the admin API is not reachable from the address, if it is none, if it has expired, or if this process serves no admin API.
     /// - `Forbidden` if it does not have the scope.
     /// - `NoAdminKey` if it is none that was made, and the deployment's own cannot be read.
-    pub async fn identify_admin(&self, bearer: Option<&str>, admin_use: AdminUse) -> Result<String, Error> {
+    pub async fn identify_admin(
+        &self,
+        bearer: Option<&str>,
+        admin_use: AdminUse,
+        address: Option<IpAddr>,
+    ) -> Result<String, Error> {
+        // First, so that elsewhere nobody learns whether a key is right.
+        if self.admin_addresses.as_ref().is_some_and(|ranges| !AddressRange::any_has(ranges, address)) {
+            return Err(Error::Unauthenticated(KeyRefusal::AdminAddress { address }));
+        }
         let token = bearer.ok_or(Error::Unauthenticated(KeyRefusal::Missing))?;
         let root_key = self.root_key.as_ref().ok_or(Error::Unauthenticated(KeyRefusal::WrongAdmin))?;
         let expected = root_key.keys.key(&root_key.source).await;

@@ -20,7 +20,7 @@ use crate::model::clock::{Clock, Timestamp};
 use crate::model::forbidden::Forbidden;
 use crate::model::id::Fingerprint;
 use crate::model::key_refusal::KeyRefusal;
-use crate::model::key_rights::KeyRights;
+use crate::model::key_rights::{AddressRange, KeyRights};
 use crate::model::key_text::ApiKeySecret;
 use crate::model::project::Caller;
 use crate::model::scope::Scope;
@@ -40,6 +40,8 @@ pub struct Auth {
     admin_keys: AdminKeyRecords,
     /// The deployment's own admin key. A function that has none serves no route of the admin API.
     root_key: Option<RootKey>,
+    /// Where the admin API is reachable from; `None`: from everywhere.
+    admin_addresses: Option<Vec<AddressRange>>,
     clock: Clock,
 }
 
@@ -73,12 +75,13 @@ impl Auth {
         admission: Arc<Admission>,
         tasks: Tasks,
         root_key: Option<RootKey>,
+        admin_addresses: Option<Vec<AddressRange>>,
     ) -> Self {
         let (api_keys, projects) = (stores.api_keys(), stores.projects());
         let checks = KeyChecks::new(stores.key_checks());
         let last_use = LastUse::new(stores.last_uses(), tasks, clock.clone());
         let (admin_keys, cache) = (stores.admin_keys(), KeyCache::new());
-        Self { api_keys, projects, admission, checks, cache, last_use, admin_keys, root_key, clock }
+        Self { api_keys, projects, admission, checks, cache, last_use, admin_keys, root_key, admin_addresses, clock }
     }
 
     /// Finds the caller that a bearer token belongs to, if its key may be used in this way. Which models it may call is checked

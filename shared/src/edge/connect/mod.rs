@@ -132,6 +132,9 @@ impl<'a> Connect<'a> {
         if let Some((keys, source)) = self.admin_key {
             components = components.admin_key_from(keys, source);
         }
+        if let Some(ranges) = self.config.admin_addresses.clone() {
+            components = components.admin_addresses(ranges);
+        }
         components
     }
 }

@@ -72,7 +72,7 @@ pub fn refusal_code(refusal: &Refusal) -> &'static str {
 fn classify_key(refusal: &KeyRefusal) -> &'static str {
     match refusal {
         KeyRefusal::Expired { .. } => "expired_api_key",
-        KeyRefusal::Address { .. } => "ip_not_authorized",
+        KeyRefusal::Address { .. } | KeyRefusal::AdminAddress { .. } => "ip_not_authorized",
         _ => "invalid_api_key",
     }
 }

@@ -21,6 +21,10 @@ impl Invariant for Concurrency {
         "concurrency"
     }
 
+    fn interval_seconds(&self) -> u64 {
+        20
+    }
+
     async fn at_any_time(&mut self, deployment: &Arc<Deployment>) -> CheckResult {
         for (n, shards, month) in load_meters(deployment).await? {
             let limit = deployment.sim.observed().tenants[n].project.concurrent_followers();
