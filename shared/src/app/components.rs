@@ -264,7 +264,7 @@ impl Parts {
     }
 
     fn conversations(&self) -> Arc<Conversations> {
-        Arc::new(Conversations::new(&self.stores, self.clock.clone()))
+        Arc::new(Conversations::new(&self.stores, self.clock.clone(), Arc::clone(&self.admission)))
     }
 
     fn pipeline(&self) -> Arc<Pipeline> {

@@ -1,8 +1,11 @@
 //! Conversations: their items are the history of the responses that are made in them.
 
+use std::sync::Arc;
+
 use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt as _};
 
+use super::admission::Admission;
 use super::error::Error;
 use super::generation::LOST_AFTER_MS;
 use crate::data::{
@@ -20,20 +23,22 @@ use crate::model::retention::Retention;
 /// Operations on the conversations of a project.
 pub struct Conversations {
     records: ConversationRecords,
+    admission: Arc<Admission>,
     clock: Clock,
 }
 
 impl Conversations {
-    pub(super) fn new(stores: &Stores, clock: Clock) -> Self {
-        Self { records: stores.conversations(), clock }
+    pub(super) fn new(stores: &Stores, clock: Clock, admission: Arc<Admission>) -> Self {
+        Self { records: stores.conversations(), admission, clock }
     }
 
     /// Creates a conversation with its first items.
     ///
     /// # Errors
-    /// `Invalid` if the project keeps nothing.
+    /// `Invalid` if the project keeps nothing; `Refused` by a limit of requests per minute.
     pub async fn create(&self, caller: &Caller, new: NewConversation) -> Result<Conversation, Error> {
         require_retention(&caller.project.policy)?;
+        self.admission.count(caller).await?;
         let now = self.clock.now();
         let conversation = Conversation {
             key: ConversationKey { project_id: caller.project.id.clone(), conversation_id: id::new("conv_") },
@@ -57,10 +62,12 @@ impl Conversations {
     /// Replaces the metadata of a conversation.
     ///
     /// # Errors
-    /// The same as [`Conversations::get`]; `Invalid` if the project keeps nothing.
+    /// The same as [`Conversations::get`]; `Invalid` if the project keeps nothing; `Refused` by a limit of requests per minute.
     pub async fn update(&self, caller: &Caller, id: &str, metadata: &Object) -> Result<Conversation, Error> {
         require_retention(&caller.project.policy)?;
-        let (key, now) = (key(&caller.project.id, id)?, self.clock.now());
+        let key = key(&caller.project.id, id)?;
+        self.admission.count(caller).await?;
+        let now = self.clock.now();
         self.records.set_metadata(&key, metadata, now).await?.ok_or_else(|| not_found(id))
     }
 
@@ -79,10 +86,13 @@ impl Conversations {
     /// # Errors
     /// - `NotFound` if the caller's project has no conversation with that id.
     /// - `Invalid` if the conversation already has an item with one of the ids, or the project keeps nothing.
+    /// - `Refused` by a limit of requests per minute.
     /// - `Contended` if too many requests add items at the same time.
     pub async fn add_items(&self, caller: &Caller, id: &str, items: &[Item]) -> Result<(), Error> {
         require_retention(&caller.project.policy)?;
-        let (key, now) = (key(&caller.project.id, id)?, self.clock.now());
+        let key = key(&caller.project.id, id)?;
+        self.admission.count(caller).await?;
+        let now = self.clock.now();
         match self.records.add_items(&key, now, &id::random(16), &to_new_items(items)).await? {
             AddItemsOutcome::Added => Ok(()),
             AddItemsOutcome::Absent => Err(not_found(id)),

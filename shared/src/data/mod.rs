@@ -52,7 +52,9 @@ pub use idempotency::{
 };
 pub use key_checks::KeyCheckRecord;
 pub use last_uses::LastUses;
-pub use meters::{AdmissionAttempt, AdmitOutcome, Meters, RunAttempt, SWEEP_INTERVAL_MS, SettleOutcome, WindowChange};
+pub use meters::{
+    AdmissionAttempt, AdmitOutcome, CountAttempt, Meters, RunAttempt, SWEEP_INTERVAL_MS, SettleOutcome, WindowChange,
+};
 pub use project_content::{ErasedPage, ProjectContent, ScanPosition};
 pub use project_work::{ProjectWork, WorkKey, WorkKind, WorkRecords};
 pub use projects::ProjectRecords;

@@ -1,5 +1,6 @@
 //! Conversations: their items in order, each once; and what responses make of them.
 
+mod counting;
 mod deleting;
 
 use axum::Router;

@@ -1,9 +1,12 @@
 //! Admission on one level: a project or an API key. Runs have a simpler meter, see `run`.
 
 use super::hints::Hints;
+use super::request::window_change;
 use super::{AdmissionRequest, MAX_TRIES};
 use crate::app::error::Error;
-use crate::data::{AdmissionAttempt, AdmitOutcome, ApiKeys, Meters, ProjectRecords, Stores, WindowChange};
+use crate::data::{
+    AdmissionAttempt, AdmitOutcome, ApiKeys, CountAttempt, Meters, ProjectRecords, Stores, WindowChange,
+};
 use crate::model::backoff::pause;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::id::Fingerprint;
@@ -82,12 +85,12 @@ impl LevelAdmission {
                 }
                 // Only the hint about the rate window was wrong: try again with the window that the table has.
                 AdmitOutcome::Refused(shard)
-                    if limits.has_rates() && is_misjudged(&attempt, shard.window.ends, now) =>
+                    if limits.has_rates() && is_misjudged(attempt.window, shard.window.ends, now) =>
                 {
                     window_ends = shard.window.ends;
                 }
                 AdmitOutcome::Refused(_) | AdmitOutcome::NoShard => {
-                    (limits, window_ends) = self.reconsider(request, limits, now, &mut meter).await?;
+                    (limits, window_ends) = self.reconsider(&request.demand(now), limits, &mut meter).await?;
                     pause(tried).await;
                 }
             }
@@ -95,12 +98,41 @@ impl LevelAdmission {
         Err(Error::Contended("the meter of the call's limits"))
     }
 
+    /// Counts a request that calls no model against the requests per minute, or refuses it.
+    pub(super) async fn count(&self, level: LimitedLevel) -> Result<(), Error> {
+        let LimitedLevel { mut meter, mut limits } = level;
+        let now = self.clock.now();
+        let demand = Demand { amount: MicroUsd(0), tokens: 0, reserved_for: None, now };
+        meter.shard = self.hints.home(&meter, &limits);
+        let mut window_ends = self.hints.window_ends(&meter);
+        for tried in 0..MAX_TRIES {
+            if limits.limits.requests_per_minute.is_none() {
+                return Ok(());
+            }
+            let (revision, max_requests) = (limits.revision, limits.share_of_requests(meter.shard));
+            let window = window_change(&limits, window_ends, now);
+            match self.meters.count(&meter, &CountAttempt { revision, max_requests, window, now }).await? {
+                AdmitOutcome::Admitted(counted) => {
+                    self.hints.remember_window(&meter, counted.ends);
+                    return Ok(());
+                }
+                AdmitOutcome::Refused(shard) if is_misjudged(window, shard.window.ends, now) => {
+                    window_ends = shard.window.ends;
+                }
+                AdmitOutcome::Refused(_) | AdmitOutcome::NoShard => {
+                    (limits, window_ends) = self.reconsider(&demand, limits, &mut meter).await?;
+                    pause(tried).await;
+                }
+            }
+        }
+        Err(Error::Contended("the meter of the request's limits"))
+    }
+
     /// Reads all shards, decides, acts. Returns the limits and the window to try next.
     async fn reconsider(
         &self,
-        request: &AdmissionRequest<'_>,
+        demand: &Demand,
         mut limits: MeterLimits,
-        now: Timestamp,
         meter: &mut MeterKey,
     ) -> Result<(MeterLimits, Timestamp), Error> {
         let shards = self.meters.shards(meter).await?;
@@ -108,14 +140,14 @@ impl LevelAdmission {
             // Without a shard nothing in the table shows that the remembered limits are old: once a month they are read again.
             limits = self.load_limits(meter).await?;
         }
-        match plan(&shards, &limits, &request.demand(now), now.next_month()) {
+        match plan(&shards, &limits, demand, demand.now.next_month()) {
             Plan::Try { shard, window_ends } => {
                 self.hints.move_home(meter, shard);
                 Ok((limits, window_ends))
             }
             Plan::Refill { changes, shard } => {
                 // Another instance changed the shards first, perhaps for newer limits.
-                if !self.meters.change_shards(meter, &changes, now).await?.is_written() {
+                if !self.meters.change_shards(meter, &changes, demand.now).await?.is_written() {
                     limits = self.load_limits(meter).await?;
                 }
                 self.hints.move_home(meter, shard);
@@ -152,7 +184,7 @@ impl LevelAdmission {
     /// The meter refuses instances that remember the old limits; they read them again.
     pub(super) async fn apply(&self, level: &LimitedLevel) -> Result<(), Error> {
         let now = self.clock.now();
-        let nothing = Demand { amount: MicroUsd(0), tokens: 0, reserved_for: ReservedFor::Job, now };
+        let nothing = Demand { amount: MicroUsd(0), tokens: 0, reserved_for: Some(ReservedFor::Job), now };
         for tried in 0..MAX_TRIES {
             let shards = self.meters.shards(&level.meter).await?;
             if shards.iter().all(Option::is_none) {
@@ -207,8 +239,8 @@ fn window_of(shards: &[Option<Shard>], shard: u8) -> Option<Timestamp> {
 }
 
 /// Whether the attempt took an open window for ended, or an ended one for open.
-fn is_misjudged(attempt: &AdmissionAttempt, window_ends: Timestamp, now: Timestamp) -> bool {
-    match attempt.window {
+fn is_misjudged(window: WindowChange, window_ends: Timestamp, now: Timestamp) -> bool {
+    match window {
         WindowChange::Ignore => false,
         WindowChange::Count => !is_open(window_ends, now),
         WindowChange::Open { .. } => is_open(window_ends, now),

@@ -19,7 +19,7 @@ use crate::model::error_chain::ErrorChain;
 use crate::model::id::Fingerprint;
 use crate::model::meter::{MeterKey, PlacedReservation, PlacedReservations, Scope, is_open};
 use crate::model::money::MicroUsd;
-use crate::model::project::{KeyLimits, Project};
+use crate::model::project::{Caller, KeyLimits, Project};
 use level::{AdmittedLevel, LevelAdmission, LimitedLevel};
 pub use quote::LevelQuote;
 pub(super) use request::{AdmissionRequest, Admitted, Levels};
@@ -58,6 +58,22 @@ impl Admission {
             OptionFuture::from(run.map(|run| self.runs.admit(request, run, &project.id))),
         );
         self.all_or_none(std::iter::once(project).chain(key).chain(run)).await
+    }
+
+    /// Counts a request that stores something and calls no model against the requests per minute of its project and its key.
+    ///
+    /// # Errors
+    /// `Refused` by the limit of a level; `Contended`; `NotFound` if the project or the key is gone.
+    pub(super) async fn count(&self, caller: &Caller) -> Result<(), Error> {
+        let Caller { project, key, .. } = caller;
+        let period = self.clock.now().month();
+        let levels = Levels { project, key: Some(key), run: None };
+        let key = levels.limited_key().map(|key| LimitedLevel::of_key(&project.id, key, period.clone()));
+        let (project, key) = tokio::join!(
+            self.levels.count(LimitedLevel::of_project(project, period)),
+            OptionFuture::from(key.map(|key| self.levels.count(key))),
+        );
+        project.and(key.unwrap_or(Ok(())))
     }
 
     /// Joins the admissions of the levels, the project's first. If a level refused, the others are given back.

@@ -71,7 +71,7 @@ impl<'a> AdmissionRequest<'a> {
     }
 
     pub(super) fn demand(&self, now: Timestamp) -> Demand {
-        Demand { amount: self.amount, tokens: self.tokens, reserved_for: self.reserved_for, now }
+        Demand { amount: self.amount, tokens: self.tokens, reserved_for: Some(self.reserved_for), now }
     }
 
     /// A reservation for one level.
@@ -98,11 +98,7 @@ impl<'a> AdmissionRequest<'a> {
             max_requests: limits.share_of_requests(meter.shard),
             max_tokens,
             max_open_requests: limits.share_of_concurrent_requests(meter.shard),
-            window: match limits.has_rates() {
-                false => WindowChange::Ignore,
-                true if is_open(window_ends, now) => WindowChange::Count,
-                true => WindowChange::Open { ends: now.plus_ms(WINDOW_MS) },
-            },
+            window: window_change(limits, window_ends, now),
             now,
         }
     }
@@ -117,6 +113,15 @@ impl<'a> AdmissionRequest<'a> {
             is_accountable: self.accountable.is_ok(),
             now,
         }
+    }
+}
+
+/// What an attempt does to the rate window that ends at `window_ends`.
+pub(super) fn window_change(limits: &MeterLimits, window_ends: Timestamp, now: Timestamp) -> WindowChange {
+    match limits.has_rates() {
+        false => WindowChange::Ignore,
+        true if is_open(window_ends, now) => WindowChange::Count,
+        true => WindowChange::Open { ends: now.plus_ms(WINDOW_MS) },
     }
 }
 

@@ -18,7 +18,7 @@ mod admission;
 mod runs;
 mod shards;
 
-pub use admission::{AdmissionAttempt, AdmitOutcome, SWEEP_INTERVAL_MS, WindowChange};
+pub use admission::{AdmissionAttempt, AdmitOutcome, CountAttempt, SWEEP_INTERVAL_MS, WindowChange};
 pub use runs::RunAttempt;
 
 use super::change::{Change, UpdateOutcome};

@@ -106,7 +106,7 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_000_000);
 
     fn demand(amount: u64) -> Demand {
-        Demand { amount: MicroUsd(amount), tokens: 10, reserved_for: ReservedFor::Request, now: NOW }
+        Demand { amount: MicroUsd(amount), tokens: 10, reserved_for: Some(ReservedFor::Request), now: NOW }
     }
 
     fn limits(budget: u64, revision: u64) -> MeterLimits {

@@ -9,7 +9,8 @@ use crate::model::money::MicroUsd;
 pub struct Demand {
     pub amount: MicroUsd,
     pub tokens: u64,
-    pub reserved_for: ReservedFor,
+    /// `None`: the request calls no model. It counts against the requests per minute and reserves nothing.
+    pub reserved_for: Option<ReservedFor>,
     pub now: Timestamp,
 }
 
@@ -61,7 +62,8 @@ pub fn plan(shards: &[Option<Shard>], limits: &MeterLimits, demand: &Demand, mon
     if !complete || (over && left >= 0) {
         return Plan::Refill { changes: fill(shards, limits, left), shard: 0 };
     }
-    if limits.limits.budget.is_some() && (over || left < demand.amount.signed()) {
+    let reserves = demand.reserved_for.is_some();
+    if reserves && limits.limits.budget.is_some() && (over || left < demand.amount.signed()) {
         return Plan::Refuse(Refusal::budget(limits, left, demand.amount, demand.now, month_ends));
     }
     let in_use = (0..limits.shards).filter_map(|n| Some((n, shards.get(usize::from(n))?.as_ref()?)));
@@ -69,17 +71,18 @@ pub fn plan(shards: &[Option<Shard>], limits: &MeterLimits, demand: &Demand, mon
     if candidates.is_empty() {
         return Plan::Refuse(Refusal::rate(shards, limits, demand));
     }
-    if demand.reserved_for == ReservedFor::Request {
+    if demand.reserved_for == Some(ReservedFor::Request) {
         candidates.retain(|&(n, shard)| has_room_for_request(shard, limits, n));
         if candidates.is_empty() {
             return Plan::Refuse(Refusal::concurrent(shards, limits));
         }
     }
-    candidates.retain(|(_, shard)| shard.reservations.len() < MAX_RESERVATIONS);
+    candidates.retain(|(_, shard)| !reserves || shard.reservations.len() < MAX_RESERVATIONS);
     let Some(&(first, _)) = candidates.first() else {
         return Plan::Refuse(Refusal::open(shards, limits));
     };
-    let affordable = |shard: &Shard| limits.limits.budget.is_none() || shard.avail >= demand.amount.signed();
+    let affordable =
+        |shard: &Shard| !reserves || limits.limits.budget.is_none() || shard.avail >= demand.amount.signed();
     match candidates.iter().find(|(_, shard)| affordable(shard)) {
         Some(&(shard, state)) => Plan::Try { shard, window_ends: state.window.ends },
         None => Plan::Refill { changes: gather(shards, first), shard: first },

@@ -16,7 +16,7 @@ fn limits(budget: Option<u64>, requests: Option<u64>, shards: u8) -> MeterLimits
 }
 
 fn demand(amount: u64) -> Demand {
-    Demand { amount: MicroUsd(amount), tokens: 10, reserved_for: ReservedFor::Request, now: NOW }
+    Demand { amount: MicroUsd(amount), tokens: 10, reserved_for: Some(ReservedFor::Request), now: NOW }
 }
 
 fn shard(revision: i64, avail: i64, limit: Option<u64>) -> Shard {
@@ -191,8 +191,23 @@ fn as_many_requests_as_may_be_open_send_the_next_to_another_shard_and_then_away_
     let Plan::Refuse(refusal) = plan(&shards, &limits, &demand(0), MONTH_ENDS) else { panic!("both are full") };
     assert_eq!(refusal.limit, Limit::Requests { counted: Counted::Concurrent, limit: 5, used: 5 });
     assert_eq!(refusal.retry_after.unwrap().as_millis(), 2_000);
-    let job = Demand { reserved_for: ReservedFor::Job, ..demand(0) };
+    let job = Demand { reserved_for: Some(ReservedFor::Job), ..demand(0) };
     assert!(matches!(plan(&shards, &limits, &job, MONTH_ENDS), Plan::Try { shard: 0, .. }));
+}
+
+#[test]
+fn a_request_that_only_counts_needs_no_money_and_has_its_place_in_the_window() {
+    let mut limits = limits(Some(100), Some(4), 2);
+    let only_counts = Demand { reserved_for: None, ..demand(0) };
+    // More is spent than the lowered limit allows.
+    let mut over = meter(-7, &[-50, 20], Some(100));
+    assert!(matches!(plan(&over, &limits, &only_counts, MONTH_ENDS), Plan::Try { shard: 0, .. }));
+    for shard in over.iter_mut().flatten() {
+        shard.window.requests = 2;
+    }
+    limits.limits.budget = Some(MicroUsd(100));
+    let Plan::Refuse(refusal) = plan(&over, &limits, &only_counts, MONTH_ENDS) else { panic!("the window is full") };
+    assert_eq!(refusal.limit, Limit::Requests { counted: Counted::PerMinute, limit: 4, used: 4 });
 }
 
 /// Fills a shard with all the holds that it can carry.
