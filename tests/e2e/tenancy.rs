@@ -28,7 +28,7 @@ enum For {
 /// Route, whom it serves, and a body that it takes, or the query of a `GET`.
 type Row = (&'static str, For, &'static str);
 
-const ROWS: [Row; 73] = [
+const ROWS: [Row; 74] = [
     ("GET /healthz", For::Everybody, ""),
     ("POST /v1/chat/completions", For::Project, r#"{"model":"priced","messages":[{"role":"user","content":"Hi"}]}"#),
     ("POST /v1/completions", For::Project, r#"{"model":"priced","prompt":"Hi"}"#),
@@ -96,6 +96,7 @@ const ROWS: [Row; 73] = [
         r#"{"mode":"allow_list","model_ids":["priced"]}"#,
     ),
     ("DELETE /v1/organization/projects/{project_id}/model_permissions", For::Admin, ""),
+    ("GET /v1/organization/projects/{project_id}/storage", For::Admin, ""),
     ("GET /v1/organization/projects/{project_id}/rate_limits", For::Admin, ""),
     (
         "POST /v1/organization/projects/{project_id}/rate_limits/{rate_limit_id}",

@@ -11,6 +11,7 @@ mod model_permissions;
 mod projects;
 mod providers;
 mod rights;
+mod storage;
 mod wire;
 
 use std::sync::Arc;
@@ -59,6 +60,7 @@ pub fn router(
             "/model_permissions",
             get(model_permissions::retrieve).post(model_permissions::update).delete(model_permissions::delete),
         )
+        .route("/storage", get(storage::retrieve))
         .route("/rate_limits", get(limits::rate_limits))
         .route("/rate_limits/{rate_limit_id}", post(limits::set_rate_limit));
     Router::new()

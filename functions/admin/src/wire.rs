@@ -45,6 +45,10 @@ pub(crate) struct PolicyBody {
     #[serde(default)]
     concurrent_jobs: Patch<u64>,
     #[serde(default)]
+    max_stored_bytes: Patch<u64>,
+    #[serde(default)]
+    max_stored_objects: Patch<u64>,
+    #[serde(default)]
     models: Patch<PermissionsBody>,
     #[serde(default)]
     retention: Patch<Value>,
@@ -95,6 +99,12 @@ pub(crate) fn parse_policy(body: Patch<PolicyBody>) -> Result<PolicyPatch, Inval
         concurrent_jobs: body
             .concurrent_jobs
             .try_map(|n| require_within("policy.concurrent_jobs", n, MAX_CONCURRENT_JOBS))?,
+        max_stored_bytes: body
+            .max_stored_bytes
+            .try_map(|n| require_within("policy.max_stored_bytes", n, MAX_STORED_BYTES))?,
+        max_stored_objects: body
+            .max_stored_objects
+            .try_map(|n| require_within("policy.max_stored_objects", n, MAX_STORED_OBJECTS))?,
         models: body.models.try_map(|permissions| permissions.parse("policy.models.model_ids"))?,
         retention: body.retention.try_map(parse_retention)?,
     })
@@ -106,6 +116,9 @@ const MAX_TOKENS_PER_MINUTE: u64 = 1_000_000_000_000;
 const MAX_OUTPUT_TOKENS: u64 = 100_000_000;
 /// An item of the table has room for this many slots.
 const MAX_CONCURRENT_JOBS: u64 = 2_000;
+/// A pebibyte.
+const MAX_STORED_BYTES: u64 = 1 << 50;
+const MAX_STORED_OBJECTS: u64 = 1_000_000_000_000;
 /// A year.
 const MAX_RUN_LIFETIME_SECONDS: u64 = 366 * 86_400;
 
@@ -122,7 +135,7 @@ pub(crate) fn check_tokens(param: &str, value: u64) -> Result<u64, Invalid> {
 fn require_within(param: &str, value: u64, max: u64) -> Result<u64, Invalid> {
     match value {
         _ if (1..=max).contains(&value) => Ok(value),
-        _ => Err(Invalid::field(param, format!("`{param}` is {value}, expected 1 to {max}, or null for none."))),
+        _ => Err(Invalid::field(param, format!("`{param}` is {value}, expected 1 to {max}, or null for the default."))),
     }
 }
 

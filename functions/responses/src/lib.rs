@@ -132,7 +132,7 @@ async fn list_input_items(
 ) -> Result<Response, Rejection> {
     let query = list_query(&params)?;
     let items = responses.input_items(&caller, &id).await?;
-    let (page, has_more) = query.page(items, Item::id, |_| true)?;
+    let (page, has_more) = query.page(items, Item::id)?;
     Ok(json(&list(&page, has_more)))
 }
 

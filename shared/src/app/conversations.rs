@@ -3,42 +3,50 @@
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::admission::Admission;
 use super::error::Error;
 use super::generation::LOST_AFTER_MS;
+use super::storage::Storage;
 use crate::data::{
-    AddItemsOutcome, Conversation, ConversationKey, ConversationRecords, NewItem, StoredItem, Stores, Turn,
-    UNTIL_DELETED_SECONDS,
+    AddItemsOutcome, Conversation, ConversationKey, ConversationRecords, ItemPageOutcome, ItemQuery, NewItem,
+    StoredItem, Stores, Turn, UNTIL_DELETED_SECONDS,
 };
-use crate::dialects::openai_responses::{Item, ListQuery, NewConversation, check_bytes, is_id};
+use crate::dialects::openai_responses::{
+    Item, ListQuery, MAX_CONTEXT_BYTES, NewConversation, Order, check_bytes, is_id,
+};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::id;
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
-use crate::model::project::{Caller, Policy};
+use crate::model::project::{Caller, Policy, Project};
 use crate::model::retention::Retention;
+use crate::model::storage::Stored;
 
 /// Operations on the conversations of a project.
 pub struct Conversations {
     records: ConversationRecords,
     admission: Arc<Admission>,
+    storage: Storage,
     clock: Clock,
 }
 
 impl Conversations {
     pub(super) fn new(stores: &Stores, clock: Clock, admission: Arc<Admission>) -> Self {
-        Self { records: stores.conversations(), admission, clock }
+        let storage = Storage::new(stores, clock.clone());
+        Self { records: stores.conversations(), admission, storage, clock }
     }
 
     /// Creates a conversation with its first items.
     ///
     /// # Errors
-    /// `Invalid` if the project keeps nothing; `Refused` by a limit of requests per minute.
+    /// `Invalid` if the project keeps nothing; `Refused` by a limit of requests per minute; `StorageFull`.
     pub async fn create(&self, caller: &Caller, new: NewConversation) -> Result<Conversation, Error> {
         require_retention(&caller.project.policy)?;
-        self.admission.count(caller).await?;
+        let items = to_new_items(&new.items);
+        let more = stored_by(&items).plus(Stored { bytes: 0, objects: 1 });
+        self.admit(caller, more).await?;
         let now = self.clock.now();
         let conversation = Conversation {
             key: ConversationKey { project_id: caller.project.id.clone(), conversation_id: id::new("conv_") },
@@ -47,7 +55,7 @@ impl Conversations {
             last_at: now,
             kept_seconds: caller.project.policy.retention.map_or(UNTIL_DELETED_SECONDS, Retention::seconds),
         };
-        self.records.create(&conversation, &to_new_items(&new.items)).await?;
+        self.records.create(&conversation, &items).await?;
         Ok(conversation)
     }
 
@@ -86,14 +94,15 @@ impl Conversations {
     /// # Errors
     /// - `NotFound` if the caller's project has no conversation with that id.
     /// - `Invalid` if the conversation already has an item with one of the ids, or the project keeps nothing.
-    /// - `Refused` by a limit of requests per minute.
+    /// - `Refused` by a limit of requests per minute; `StorageFull`.
     /// - `Contended` if too many requests add items at the same time.
     pub async fn add_items(&self, caller: &Caller, id: &str, items: &[Item]) -> Result<(), Error> {
         require_retention(&caller.project.policy)?;
         let key = key(&caller.project.id, id)?;
-        self.admission.count(caller).await?;
+        let items = to_new_items(items);
+        self.admit(caller, stored_by(&items)).await?;
         let now = self.clock.now();
-        match self.records.add_items(&key, now, &id::random(16), &to_new_items(items)).await? {
+        match self.records.add_items(&key, now, &id::random(16), &items).await? {
             AddItemsOutcome::Added => Ok(()),
             AddItemsOutcome::Absent => Err(not_found(id)),
             AddItemsOutcome::Contended => Err(Error::Contended("the conversation")),
@@ -105,16 +114,34 @@ impl Conversations {
         }
     }
 
-    /// Returns a page of the items of a conversation, and whether more items follow.
+    /// Counts a request, and checks that its project may store so much more.
+    async fn admit(&self, caller: &Caller, more: Stored) -> Result<(), Error> {
+        let (counted, has_room) =
+            tokio::join!(self.admission.count(caller), self.storage.require_room(&caller.project, more));
+        counted.and(has_room)
+    }
+
+    /// Returns a page of the items of a conversation, and whether more items follow. A page ends early where its items have
+    /// many bytes.
     ///
     /// # Errors
     /// - `NotFound` if the caller's project has no conversation with that id.
     /// - `Invalid` if the page begins after an item that the conversation never had.
     pub async fn list_items(&self, caller: &Caller, id: &str, query: &ListQuery) -> Result<(Vec<Item>, bool), Error> {
-        let found = self.records.items(&key(&caller.project.id, id)?, self.clock.now()).await?;
-        let (_, items) = found.ok_or_else(|| not_found(id))?;
-        let (page, has_more) = query.page(items, |item| item.id.clone(), |item| !item.deleted)?;
-        Ok((self.read_items(&page).await?, has_more))
+        let wanted = ItemQuery {
+            newest_first: query.order == Order::Descending,
+            after: query.after.as_deref().filter(|after| is_id(after)),
+            limit: query.limit,
+            max_bytes: MAX_PAGE_BYTES,
+        };
+        if wanted.after.is_none() && query.after.is_some() {
+            return Err(query.unknown_after().into());
+        }
+        match self.records.page(&key(&caller.project.id, id)?, wanted, self.clock.now()).await? {
+            ItemPageOutcome::Found(page) => Ok((self.read_items(&page.items).await?, page.has_more)),
+            ItemPageOutcome::Absent => Err(not_found(id)),
+            ItemPageOutcome::UnknownAfter => Err(query.unknown_after().into()),
+        }
     }
 
     /// Returns one item of a conversation.
@@ -132,7 +159,7 @@ impl Conversations {
     /// The same as [`Conversations::item`].
     pub async fn delete_item(&self, caller: &Caller, id: &str, item_id: &str) -> Result<Conversation, Error> {
         let (conversation, item) = self.find_item(caller, id, item_id).await?;
-        self.records.delete_item(&conversation.key, &item, self.clock.now()).await?;
+        self.records.delete_item(&conversation, &item, self.clock.now()).await?;
         Ok(conversation)
     }
 
@@ -141,18 +168,22 @@ impl Conversations {
     /// # Errors
     /// `NotFound` if the project has no conversation with that id; `Invalid` if its items are too large for a context.
     pub(super) async fn load_history(&self, project_id: &str, id: &str) -> Result<(Vec<Item>, Timestamp), Error> {
-        let found = self.records.items(&key(project_id, id)?, self.clock.now()).await?;
-        let (conversation, mut items) = found.ok_or_else(|| not_found(id))?;
-        items.retain(|item| !item.deleted);
-        let reads: Vec<_> = items.iter().map(|item| self.read_item(item)).collect();
-        let mut reads = stream::iter(reads).buffered(READ_AT_ONCE);
-        let (mut history, mut bytes) = (Vec::with_capacity(items.len()), 0);
-        while let Some(item) = reads.next().await.transpose()? {
-            bytes += item.0.bytes();
-            check_bytes(bytes)?;
-            history.push(item);
-        }
-        Ok((history, conversation.last_at))
+        let found = self.records.history(&key(project_id, id)?, MAX_CONTEXT_BYTES as u64, self.clock.now()).await?;
+        let found = found.ok_or_else(|| not_found(id))?;
+        check_bytes(usize::try_from(found.bytes).unwrap_or(usize::MAX))?;
+        let reads: Vec<_> = found.items.iter().map(|item| self.read_item(item)).collect();
+        let history = stream::iter(reads).buffered(READ_AT_ONCE).try_collect().await?;
+        Ok((history, found.conversation.last_at))
+    }
+
+    /// Checks that a project may store another turn in a conversation, before a response is made for one. Its bytes are not
+    /// known yet.
+    ///
+    /// # Errors
+    /// `StorageFull`; `NotFound` for text that cannot be the id of a conversation.
+    pub(super) async fn require_room_for_turn(&self, project: &Project, id: &str) -> Result<(), Error> {
+        key(&project.id, id)?;
+        self.storage.require_room(project, Stored { bytes: 1, objects: 1 }).await
     }
 
     /// Adds the turn of a response to a conversation. Adding the same turn again changes nothing. If the conversation was
@@ -195,6 +226,9 @@ pub(super) fn require_retention(policy: &Policy) -> Result<(), Invalid> {
     Err(Invalid { message: message.to_owned(), param: Some("conversation".to_owned()), code: Some("nothing_is_kept") })
 }
 
+/// A page ends after the item that reaches so many bytes. API Gateway and Lambda carry 6 MB, and a single item has less.
+const MAX_PAGE_BYTES: u64 = 3 * 1024 * 1024;
+
 /// Items that are read at the same time: an item can be as large as a request.
 const READ_AT_ONCE: usize = 8;
 
@@ -210,4 +244,8 @@ fn key(project_id: &str, id: &str) -> Result<ConversationKey, Error> {
 
 fn to_new_items(items: &[Item]) -> Vec<NewItem> {
     items.iter().map(|item| NewItem { id: item.id(), body: item.0.to_bytes() }).collect()
+}
+
+fn stored_by(items: &[NewItem]) -> Stored {
+    Stored { bytes: items.iter().map(|item| item.body.len() as u64).sum(), objects: items.len() as u64 }
 }

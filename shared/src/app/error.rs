@@ -10,6 +10,7 @@ use crate::model::key_refusal::KeyRefusal;
 use crate::model::keys::KeyError;
 use crate::model::meter::Refusal;
 use crate::model::provider::Failure;
+use crate::model::storage::StorageFull;
 use crate::model::tokens::Charge;
 
 /// Failure of an operation.
@@ -54,6 +55,9 @@ pub enum Error {
     /// A limit of the project.
     #[error("{0}")]
     Refused(Box<Refusal>),
+    /// The project stores as much as it may.
+    #[error(transparent)]
+    StorageFull(#[from] StorageFull),
     #[error("This Idempotency-Key was used before with another request body. Use a new key for a new request.")]
     KeyReused,
     #[error("provider `{}` failed", tried.provider)]

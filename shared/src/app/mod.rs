@@ -21,6 +21,7 @@ pub mod projects;
 mod quotes;
 mod responses;
 mod slots;
+mod storage;
 mod tasks;
 pub mod telemetry;
 pub mod usage;

@@ -3,8 +3,10 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::conversations::ConversationKey;
+use super::conversations::Place;
 use super::item::{Item, insert, text};
 use super::project_work::WorkKey;
+use super::stored::Expiry;
 use crate::model::message::{DeliveryKey, ResponseKey};
 use crate::model::meter::{MeterKey, Scope};
 use crate::model::slot::SlotKind;
@@ -142,6 +144,20 @@ pub(super) fn slots(project_id: &str, kind: SlotKind) -> Key {
     key(format!("SLOTS#{project_id}"), kind.name())
 }
 
+/// `pk = STORED#<project>`, `sk = <day>#<shard>`, or `never#<shard>`: how much a project stores that expires on that day.
+pub(super) fn stored(project_id: &str, expiry: Expiry, shard: u32) -> Key {
+    let day = match expiry {
+        Expiry::OnDay(day) => format!("day-{day:08}"),
+        Expiry::Never => "never".to_owned(),
+    };
+    key(stored_partition(project_id), format!("{day}#{shard}"))
+}
+
+/// The partition with the counters of what a project stores.
+fn stored_partition(project_id: &str) -> String {
+    format!("STORED#{project_id}")
+}
+
 /// Reads the key of a shard. Returns `None` for other items.
 pub(super) fn meter_parts(pk: &str, sk: &str) -> Option<MeterKey> {
     let parts: Vec<&str> = pk.strip_prefix(METER_PREFIX)?.split('#').collect();
@@ -213,9 +229,9 @@ pub(super) enum Content {
     Items { partition: String, prefix: &'static str },
 }
 
-/// The keys of everything that a project's clients sent and got. The other keys of a project are those of its profile, its
-/// accounts and keys, its meters and counters, and work on it.
-pub(super) fn content(project_id: &str) -> [Content; 7] {
+/// The keys of everything that a project's clients sent and got, and of the counters that say how much it is. The other keys of a
+/// project are those of its profile, its accounts and keys, its meters and counters of usage, and work on it.
+pub(super) fn content(project_id: &str) -> [Content; 9] {
     let partitions = |prefix: &str| Content::Partitions(format!("{prefix}{project_id}#"));
     let items = |partition, prefix| Content::Items { partition, prefix };
     [
@@ -227,6 +243,8 @@ pub(super) fn content(project_id: &str) -> [Content; 7] {
         // Every response's id begins so.
         items(jobs_partition(project_id), "resp_"),
         items(project_partition(project_id), ENDPOINT_PREFIX),
+        items(stored_partition(project_id), "day-"),
+        items(stored_partition(project_id), "never#"),
     ]
 }
 
@@ -309,6 +327,13 @@ pub(super) fn conversation_item(of: &ConversationKey, item_id: &str) -> Key {
 }
 
 pub(super) const ITEM_PREFIX: &str = "ITEM#";
+
+/// `sk = TURN#<place of its first item>`: the ids of items that were added together, so that one query lists a conversation in order.
+pub(super) fn conversation_turn(of: &ConversationKey, first: &Place) -> Key {
+    key(conversation(of).pk, format!("{TURN_PREFIX}{first}"))
+}
+
+pub(super) const TURN_PREFIX: &str = "TURN#";
 
 pub(super) const RESPONSE_PREFIX: &str = "RESP#";
 

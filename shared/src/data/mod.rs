@@ -27,6 +27,7 @@ mod projects;
 mod queues;
 mod responses;
 mod slots;
+mod stored;
 mod table;
 mod usage_counters;
 mod webhook_endpoints;
@@ -39,8 +40,8 @@ pub use bucket::Bucket;
 pub use cache::{CacheEntries, CacheEntry};
 pub use change::WriteOutcome;
 pub use conversations::{
-    AddItemsOutcome, Conversation, ConversationKey, ConversationRecords, NewItem, StoredItem, Turn,
-    UNTIL_DELETED_SECONDS,
+    AddItemsOutcome, Conversation, ConversationKey, ConversationRecords, History, ItemPage, ItemPageOutcome, ItemQuery,
+    NewItem, StoredItem, Turn, UNTIL_DELETED_SECONDS,
 };
 pub use dead_letters::DeadLetter;
 pub use deliveries::{DeliveryRecords, Guard};
@@ -64,6 +65,7 @@ pub use responses::{
     ResponseEnd, ResponseRecord, ResponseRecords, StoredReservation, StoredResponse,
 };
 pub use slots::{SlotRecords, TakeOutcome};
+pub use stored::StoredCounters;
 pub use table::Table;
 pub use usage_counters::UsageCounters;
 pub use webhook_endpoints::EndpointRecords;
@@ -126,6 +128,12 @@ impl Stores {
     #[must_use]
     pub fn meters(&self) -> Meters {
         Meters(self.table.clone())
+    }
+
+    /// How much projects store.
+    #[must_use]
+    pub fn stored(&self) -> StoredCounters {
+        StoredCounters(self.table.clone())
     }
 
     #[must_use]

@@ -8,12 +8,14 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{BuildError, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::query::QueryError;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConditionCheck, Delete, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure,
     TransactWriteItem, Update,
 };
+use aws_smithy_async::future::pagination_stream::PaginationStream;
 
 use super::change::{Change, Returning, UpdateOutcome, Write, WriteOutcome};
 use super::error::{Contended, StoreError};
@@ -51,7 +53,7 @@ impl Table {
         Ok(Box::pin(request.send()).await.map_err(StoreError::table("get the item"))?.item)
     }
 
-    /// Reads up to 100 items. The answer leaves out those that do not exist.
+    /// Reads up to [`MAX_BATCH`] items. The answer leaves out those that do not exist.
     pub(super) async fn get_all(&self, keys: Vec<Key>) -> Result<Vec<Item>, StoreError> {
         let mut found = Vec::new();
         let mut wanted: Vec<Item> = keys.into_iter().filter(Key::can_exist).map(Key::into_item).collect();
@@ -249,6 +251,33 @@ impl Table {
             .consistent_read(true)
     }
 }
+
+/// The items that a query finds, read page by page as they are taken.
+pub(super) struct ItemStream(PaginationStream<Result<Item, SdkError<QueryError>>>);
+
+impl ItemStream {
+    pub(super) fn of(query: QueryFluentBuilder) -> Self {
+        Self(query.into_paginator().items().send())
+    }
+
+    pub(super) async fn next(&mut self) -> Result<Option<Item>, StoreError> {
+        Box::pin(self.0.next()).await.transpose().map_err(StoreError::table("query the items"))
+    }
+
+    /// The next items, up to a number of them.
+    pub(super) async fn take(&mut self, count: usize) -> Result<Vec<Item>, StoreError> {
+        let mut taken = Vec::new();
+        while taken.len() < count
+            && let Some(item) = self.next().await?
+        {
+            taken.push(item);
+        }
+        Ok(taken)
+    }
+}
+
+/// The most items that one request of DynamoDB reads by their keys.
+pub(super) const MAX_BATCH: usize = 100;
 
 /// Without this condition a put would replace an item that another caller made.
 const NOT_THERE: &str = "attribute_not_exists(pk)";

@@ -33,6 +33,7 @@ pub mod scope;
 pub mod secret;
 pub mod shortage;
 pub mod slot;
+pub mod storage;
 pub mod tokens;
 pub mod usage;
 pub mod webhook;

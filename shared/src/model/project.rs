@@ -9,6 +9,7 @@ use super::key_rights::KeyRights;
 use super::model_names::ModelPermissions;
 use super::money::MicroUsd;
 use super::retention::{DAY_SECONDS, MAX_RETENTION_DAYS, Retention};
+use super::storage::{DEFAULT_STORAGE, StorageLimits};
 
 /// A project: the tenant of requests. Admission, accounting and isolation are per project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +101,10 @@ pub struct Policy {
     pub run_lifetime_seconds: Option<u64>,
     /// The background responses that workers make at the same time. The others wait. `None`: [`DEFAULT_CONCURRENT_JOBS`].
     pub concurrent_jobs: Option<u64>,
+    /// The bytes that the project's conversations may have. `None`: [`DEFAULT_STORAGE`].
+    pub max_stored_bytes: Option<u64>,
+    /// The number of the project's conversations and their items. `None`: [`DEFAULT_STORAGE`].
+    pub max_stored_objects: Option<u64>,
     /// The models that the project's keys may use; all if absent.
     pub models: Option<ModelPermissions>,
     /// How long content is kept. `None`: 30 days, and conversations until they are deleted.
@@ -205,6 +210,15 @@ impl Project {
     #[must_use]
     pub fn concurrent_jobs(&self) -> u64 {
         self.policy.concurrent_jobs.unwrap_or(DEFAULT_CONCURRENT_JOBS)
+    }
+
+    /// The most that the project may store in conversations.
+    #[must_use]
+    pub fn storage_limits(&self) -> StorageLimits {
+        StorageLimits {
+            bytes: self.policy.max_stored_bytes.unwrap_or(DEFAULT_STORAGE.bytes),
+            objects: self.policy.max_stored_objects.unwrap_or(DEFAULT_STORAGE.objects),
+        }
     }
 }
 

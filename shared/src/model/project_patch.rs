@@ -33,6 +33,8 @@ pub struct PolicyPatch {
     pub run_budget_usd: Patch<MicroUsd>,
     pub run_lifetime_seconds: Patch<u64>,
     pub concurrent_jobs: Patch<u64>,
+    pub max_stored_bytes: Patch<u64>,
+    pub max_stored_objects: Patch<u64>,
     pub models: Patch<ModelPermissions>,
     pub retention: Patch<Retention>,
 }
@@ -84,6 +86,8 @@ impl PolicyPatch {
             run_budget_usd: Patch::Clear,
             run_lifetime_seconds: Patch::Clear,
             concurrent_jobs: Patch::Clear,
+            max_stored_bytes: Patch::Clear,
+            max_stored_objects: Patch::Clear,
             models: Patch::Clear,
             retention: Patch::Clear,
         }
@@ -100,6 +104,8 @@ impl PolicyPatch {
             run_budget_usd: self.run_budget_usd.apply(before.run_budget_usd),
             run_lifetime_seconds: self.run_lifetime_seconds.apply(before.run_lifetime_seconds),
             concurrent_jobs: self.concurrent_jobs.apply(before.concurrent_jobs),
+            max_stored_bytes: self.max_stored_bytes.apply(before.max_stored_bytes),
+            max_stored_objects: self.max_stored_objects.apply(before.max_stored_objects),
             models: self.models.clone().apply(before.models.clone()),
             retention: self.retention.apply(before.retention),
         }
@@ -145,6 +151,8 @@ mod tests {
             run_budget_usd: Some(MicroUsd(5)),
             run_lifetime_seconds: Some(60),
             concurrent_jobs: Some(5),
+            max_stored_bytes: Some(6),
+            max_stored_objects: Some(7),
             models: Some(ModelPermissions {
                 mode: PermissionMode::DenyList,
                 model_ids: ModelNames::parse("models", vec!["a".into()]).unwrap(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kit::{ADMIN_KEY, Reply, Script, TestApp, send};
+use kit::{ADMIN_KEY, Reply, Script, TestApp, send, shown_item};
 use serde_json::{Value, json};
 use shared::data::Queue;
 use shared::model::id::random;
@@ -15,13 +15,14 @@ use crate::{CHAT, PATH, budget};
 
 /// Each function of `data::keys` that makes a key, the begins of partition and sort key that it makes (`{}` is the project),
 /// and whether a purge erases the item.
-const KINDS: [(&str, &str, &str, bool); 28] = [
+const KINDS: [(&str, &str, &str, bool); 30] = [
     ("api_key", "KEY#", "KEY", false),
     ("admin_key", "KEY#", "ADMIN", false),
     ("admin_key_listing", "KEY#ADMIN", "", false),
     ("key_check", "KEY#CHECK", "CHECK", false),
     ("last_use", "USED#{}", "", false),
     ("slots", "SLOTS#{}", "", false),
+    ("stored", "STORED#{}", "never#", true),
     ("project", "PROJECT#{}", "PROFILE", false),
     ("project_work", "PROJECT#{}", "WORK#", true),
     ("audit_entry", "AUDIT", "audit_log-", false),
@@ -43,6 +44,7 @@ const KINDS: [(&str, &str, &str, bool); 28] = [
     ("job", "JOBS#{}", "resp_", true),
     ("conversation", "CONV#{}#", "CONV", true),
     ("conversation_item", "CONV#{}#", "ITEM#", true),
+    ("conversation_turn", "CONV#{}#", "TURN#", true),
     ("delivery", "HOOK#{}#", "wh_", true),
 ];
 
@@ -179,8 +181,7 @@ impl Content {
         let mut found = BTreeMap::new();
         for item in app.items().await {
             let text = |name: &str| item[name].as_s().unwrap().clone();
-            let ordered: BTreeMap<_, _> = item.iter().map(|(name, value)| (name, format!("{value:?}"))).collect();
-            let whole = format!("{ordered:?}");
+            let whole = shown_item(&item);
             if whole.contains(&self.project.id) {
                 found.insert((text("pk"), text("sk")), whole);
             }

@@ -1,6 +1,6 @@
 //! Projects of a [`TestApp`], the work of the platform around it, and looks into its stores.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use shared::data::Queue;
@@ -191,4 +191,14 @@ fn sums(shards: &[Shard]) -> (u64, u64) {
 
 fn has_sort_key(item: &HashMap<String, AttributeValue>, sort_key: &str) -> bool {
     item["sk"].as_s().is_ok_and(|found| found == sort_key)
+}
+
+/// An item of the table as text, the same for equal items.
+#[must_use]
+pub fn shown_item(item: &HashMap<String, AttributeValue>) -> String {
+    let shown = |value: &AttributeValue| match value {
+        AttributeValue::M(members) => shown_item(members),
+        other => format!("{other:?}"),
+    };
+    format!("{:?}", item.iter().map(|(name, value)| (name, shown(value))).collect::<BTreeMap<_, _>>())
 }

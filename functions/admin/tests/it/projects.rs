@@ -24,7 +24,7 @@ fn no_policy() -> Value {
 fn policy(set: &Value) -> Value {
     let mut policy = json!({
         "default_max_output_tokens": null, "dedupe_retries": false, "cache_ttl_seconds": null,
-        "run_header": null, "run_budget_usd": null, "run_lifetime_seconds": null, "concurrent_jobs": null, "models": null,
+        "run_header": null, "run_budget_usd": null, "run_lifetime_seconds": null, "concurrent_jobs": null, "max_stored_bytes": null, "max_stored_objects": null, "models": null,
         "retention": null,
     });
     policy.as_object_mut().unwrap().extend(set.as_object().unwrap().clone());
@@ -55,12 +55,12 @@ async fn an_update_merges() {
     });
     let set = json!({
         "default_max_output_tokens": 512, "dedupe_retries": true, "cache_ttl_seconds": 60,
-        "run_header": "x-session", "run_budget_usd": 1.5, "run_lifetime_seconds": 60, "concurrent_jobs": 7, "retention": "none",
+        "run_header": "x-session", "run_budget_usd": 1.5, "run_lifetime_seconds": 60, "concurrent_jobs": 7, "max_stored_bytes": 8, "max_stored_objects": 9, "retention": "none",
         "models": {"mode": "deny_list", "model_ids": ["gpt-4*"]},
     });
     let kept = json!({
         "default_max_output_tokens": 512, "cache_ttl_seconds": 60,
-        "run_header": "x-session", "run_budget_usd": 1.5, "run_lifetime_seconds": 60, "concurrent_jobs": 7, "retention": "none",
+        "run_header": "x-session", "run_budget_usd": 1.5, "run_lifetime_seconds": 60, "concurrent_jobs": 7, "max_stored_bytes": 8, "max_stored_objects": 9, "retention": "none",
         "models": {"mode": "deny_list", "model_ids": ["gpt-4*"]},
     });
     check(

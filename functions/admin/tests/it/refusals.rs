@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::api::{AdminApi, PROJECTS};
 
 /// Every route below a project, with a body that it takes.
-const BELOW_PROJECT: [(&str, &str, &str); 16] = [
+const BELOW_PROJECT: [(&str, &str, &str); 17] = [
     ("GET", "", ""),
     ("POST", "", "{}"),
     ("POST", "/archive", ""),
@@ -20,6 +20,7 @@ const BELOW_PROJECT: [(&str, &str, &str); 16] = [
     ("GET", "/spend_limit", ""),
     ("POST", "/spend_limit", r#"{"threshold_amount":1}"#),
     ("DELETE", "/spend_limit", ""),
+    ("GET", "/storage", ""),
     ("GET", "/rate_limits", ""),
     ("POST", "/rate_limits/rl_all", "{}"),
     ("POST", "/rate_limits/rl_other", "{}"),

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::dialects::openai_responses::MAX_CONTEXT_BYTES;
+
 /// The bytes of all requests at the same time: those of the largest context. So a large request runs alone.
-const MAX_BYTES: usize = 8 * 1024 * 1024;
+const MAX_BYTES: usize = MAX_CONTEXT_BYTES;
 
 /// Shares the memory of a process among the requests of its responses.
 #[derive(Clone)]

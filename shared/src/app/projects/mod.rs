@@ -15,6 +15,7 @@ use super::admission::Admission;
 use super::auth::Auth;
 use super::error::Error;
 use super::generation::QUIET_AFTER_MS;
+use super::storage::Storage;
 use crate::data::{ProjectRecords, ProjectWork, Stores, WorkKey, WorkKind};
 use crate::model::audit::{Actor, AuditAction, AuditEntry, audited_project};
 use crate::model::backoff;
@@ -24,6 +25,7 @@ use crate::model::invalid::Invalid;
 use crate::model::page::{Cursor, Page};
 use crate::model::project::{Limits, Name, Policy, Project, Purge};
 use crate::model::project_patch::ProjectPatch;
+use crate::model::storage::Stored;
 
 pub use accounts::{Issued, ServiceAccounts};
 pub use api_keys::{KeyPatch, KeySettings, UsedKey};
@@ -44,12 +46,14 @@ pub struct Projects {
     records: ProjectRecords,
     auth: Arc<Auth>,
     admission: Arc<Admission>,
+    storage: Storage,
     clock: Clock,
 }
 
 impl Projects {
     pub(super) fn new(stores: &Stores, clock: Clock, auth: Arc<Auth>, admission: Arc<Admission>) -> Self {
-        Self { records: stores.projects(), auth, admission, clock }
+        let storage = Storage::new(stores, clock.clone());
+        Self { records: stores.projects(), auth, admission, storage, clock }
     }
 
     /// Creates a project. It has no API key yet; see [`ServiceAccounts::create`].
@@ -80,6 +84,16 @@ impl Projects {
     /// `NotFound` if there is no project with that id.
     pub async fn get(&self, id: &str) -> Result<Project, Error> {
         load_project(&self.records, id).await
+    }
+
+    /// Returns a project and how much it stores in conversations.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no project with that id.
+    pub async fn storage(&self, id: &str) -> Result<(Project, Stored), Error> {
+        let project = self.get(id).await?;
+        let stored = self.storage.of(id).await?;
+        Ok((project, stored))
     }
 
     /// Returns a page of the projects, oldest first.

@@ -12,6 +12,8 @@ mod retrieve;
 
 use std::sync::Arc;
 
+use futures_util::future::OptionFuture;
+
 pub(super) use accept::Acceptor;
 pub(super) use follow::Follower;
 pub(super) use foreground::Foreground;
@@ -107,7 +109,14 @@ impl Responses {
             // A worker needs the request, and its caller polls for the answer: the sweeper erases both after that.
             create.store = create.background;
         }
-        let context = self.load_context(&caller.project.id, &mut create).await?;
+        let adds_turn = create
+            .conversation
+            .clone()
+            .map(async |id| self.conversations.require_room_for_turn(&caller.project, &id).await);
+        let (context, has_room) =
+            tokio::join!(self.load_context(&caller.project.id, &mut create), OptionFuture::from(adds_turn));
+        let context = context?;
+        has_room.transpose()?;
         let chat = long_work(create.bytes(&context.items), || create.chat(&context.items))?;
         let asked = Asked { body: chat, sent: &create.object, options: &options };
         let mut call = Call::new(&self.clock, caller, Endpoint::ChatCompletions, served, asked)?;

@@ -3,14 +3,13 @@
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 
-use super::{
-    Conversation, ConversationKey, ConversationRecords, EXISTS, MAX_CONCURRENT, StoredItem, read_conversation,
-};
-use crate::data::bucket::INLINE_BYTES;
-use crate::data::change::{Change, Returning, UpdateOutcome, Write, WriteOutcome};
-use crate::data::error::StoreError;
+use super::turns::{MAX_ITEMS, TurnPart, part_of};
+use super::{Conversation, ConversationKey, ConversationRecords, EXISTS, MAX_TRIES, StoredItem, read_conversation};
+use crate::data::change::{Change, Write, WriteOutcome};
+use crate::data::error::{Contended, StoreError};
 use crate::data::item::{Item, number, text};
 use crate::data::keys;
+use crate::data::stored::StoredChange;
 use crate::data::table::conflict_pause;
 use crate::model::clock::Timestamp;
 
@@ -21,13 +20,6 @@ pub struct Turn {
     pub id: String,
 }
 
-impl Turn {
-    /// The place of the turn's `n`th item. Places sort by time, then by turn, then by number.
-    fn place(&self, n: usize) -> String {
-        format!("{:015}#{}#{n:06}", self.at.0, self.id)
-    }
-}
-
 /// An item to be added.
 #[derive(Debug, Clone)]
 pub struct NewItem {
@@ -35,6 +27,9 @@ pub struct NewItem {
     /// As JSON.
     pub body: Bytes,
 }
+
+/// An item to be added, and its number in its turn.
+pub(super) type Numbered<'a> = (usize, &'a NewItem);
 
 /// The outcome of [`ConversationRecords::add_items`]. In all cases but the first, nothing was added.
 #[must_use]
@@ -49,11 +44,9 @@ pub enum AddItemsOutcome {
     Contended,
 }
 
-const MAX_TRIES: u32 = 12;
-
 impl ConversationRecords {
-    /// Adds items to a conversation, all or nothing. `turn_id` is the id of their [`Turn`]. The items of concurrent
-    /// callers follow each other.
+    /// Adds up to [`MAX_ITEMS`] items to a conversation, all or nothing. `turn_id` is the id of their [`Turn`]. The items of
+    /// concurrent callers follow each other.
     pub async fn add_items(
         &self,
         key: &ConversationKey,
@@ -76,12 +69,13 @@ impl ConversationRecords {
         new: &[NewItem],
     ) -> Result<AddItemsOutcome, StoreError> {
         let ids: Vec<&str> = new.iter().map(|item| item.id.as_str()).collect();
+        let numbered: Vec<_> = new.iter().enumerate().collect();
         for tried in 0..=MAX_TRIES {
             let (Some(found), items) = self.load(key, &ids, now).await? else {
                 return Ok(AddItemsOutcome::Absent);
             };
-            // The SDK repeats a write whose answer was lost: this call itself may have put some of the items.
-            let is_ours = |item: &StoredItem| item.place.split('#').nth(1) == Some(turn_id);
+            // The SDK repeats a write whose answer was lost: this call itself may have put the items.
+            let is_ours = |item: &StoredItem| item.place.turn_id == turn_id;
             if let Some(duplicate) = items.iter().find(|item| !item.deleted && !is_ours(item)) {
                 return Ok(AddItemsOutcome::Duplicate(duplicate.id.clone()));
             }
@@ -92,14 +86,7 @@ impl ConversationRecords {
                 break;
             }
             let turn = Turn { at: now.max(found.last_at.plus_ms(1)), id: turn_id.to_owned() };
-            let packed = self.pack_items(&found, &turn, new).await?;
-            // Without the condition, two turns could take the same place, or add the same id twice.
-            let change = set_last_at(turn.at)
-                .only_if(format!("{EXISTS} AND last_at = :seen"))
-                .values([(":now", number(now.seconds())), (":seen", number(found.last_at.0))]);
-            let head = Write::Change(keys::conversation(key), change);
-            let writes = std::iter::once(head).chain(packed.into_iter().map(Write::Put)).collect();
-            if self.table.transact(writes).await?.is_written() {
+            if self.put_part(&found, &turn, 0, &numbered, now).await?.is_written() {
                 return Ok(AddItemsOutcome::Added);
             }
             conflict_pause(tried).await;
@@ -107,7 +94,7 @@ impl ConversationRecords {
         Ok(AddItemsOutcome::Contended)
     }
 
-    /// Adds those items of a turn that are not there yet; another call with the same turn changes nothing. `Refused`:
+    /// Adds those items of a turn that the conversation never had; another call with the same turn changes nothing. `Refused`:
     /// the conversation does not exist. No item of the turn stays then.
     pub async fn add_turn(
         &self,
@@ -116,70 +103,88 @@ impl ConversationRecords {
         new: &[NewItem],
         now: Timestamp,
     ) -> Result<WriteOutcome, StoreError> {
-        if let Some(found) = self.begin_turn(key, turn, now).await? {
-            self.put_turn(&found, turn, new, now).await?;
-            // A deletion looks for items after it has marked the conversation. It misses those that were put later.
-            if self.get(key, now).await?.is_some() {
-                return Ok(WriteOutcome::Written);
+        let numbered: Vec<Numbered<'_>> = new.iter().enumerate().collect();
+        let parts: Vec<&[Numbered<'_>]> = match numbered.is_empty() {
+            true => vec![&[]],
+            false => numbered.chunks(MAX_ITEMS).collect(),
+        };
+        for (n, items) in parts.into_iter().enumerate() {
+            if !self.add_part(key, turn, n * MAX_ITEMS, items, now).await?.is_written() {
+                self.delete_bodies(&folder(key, &turn.id), new).await?;
+                return Ok(WriteOutcome::Refused);
             }
         }
-        self.remove_turn(key, turn, new).await?;
-        Ok(WriteOutcome::Refused)
+        Ok(WriteOutcome::Written)
     }
 
-    /// Moves the time of a conversation's last addition. Returns the conversation, unless it is gone.
-    async fn begin_turn(
+    /// Adds a part of a turn, unless it was added before. `Refused`: the conversation does not exist.
+    async fn add_part(
         &self,
         key: &ConversationKey,
         turn: &Turn,
+        first: usize,
+        items: &[Numbered<'_>],
         now: Timestamp,
-    ) -> Result<Option<Conversation>, StoreError> {
-        // Without the condition, a late turn would move `last_at` back, and later turns could stand before others.
-        let change = set_last_at(turn.at)
-            .only_if(format!("{EXISTS} AND last_at < :at"))
-            .values([(":now", number(now.seconds()))])
-            .returning(Returning::All);
-        match self.table.update(keys::conversation(key), change).await? {
-            // A refusal: another turn was added after this one began, or this turn is added again.
-            UpdateOutcome::Written(head) | UpdateOutcome::Refused(Some(head)) => read_conversation(key, &head, now),
-            UpdateOutcome::Refused(None) => Ok(None),
+    ) -> Result<WriteOutcome, StoreError> {
+        let part_key = part_of(key, &turn.place(first));
+        for tried in 0..MAX_TRIES {
+            let ids = items.iter().map(|(_, item)| keys::conversation_item(key, &item.id));
+            let wanted = [keys::conversation(key), part_key.clone()].into_iter().chain(ids).collect();
+            let there = self.table.get_all(wanted).await?;
+            let with_sk = |sk: &str| there.iter().find(|item| item.get("sk") == Some(&text(sk)));
+            let head = with_sk(&keys::conversation(key).sk);
+            let Some(found) = head.map(|head| read_conversation(key, head, now)).transpose()?.flatten() else {
+                return Ok(WriteOutcome::Refused);
+            };
+            if with_sk(&part_key.sk).is_some() {
+                return Ok(WriteOutcome::Written);
+            }
+            let is_new = |id: &str| match with_sk(&keys::conversation_item(key, id).sk) {
+                Some(item) => StoredItem::read(item, now).map(|item| item.is_none_or(|item| item.has_expired(now))),
+                None => Ok(true),
+            };
+            let mut new = Vec::with_capacity(items.len());
+            for item in items {
+                new.extend(is_new(&item.1.id)?.then_some(*item));
+            }
+            if self.put_part(&found, turn, first, &new, now).await?.is_written() {
+                return Ok(WriteOutcome::Written);
+            }
+            conflict_pause(tried).await;
         }
+        Err(StoreError::table("add the turn")(Contended("its transactions were cancelled")))
     }
 
-    async fn put_turn(
+    /// Puts items of a turn, with the part that names them, and counts them, in one transaction. `Refused`: the conversation
+    /// was changed or deleted since it was read, it has one of the items by now, or another transaction came first.
+    async fn put_part(
         &self,
         to: &Conversation,
         turn: &Turn,
-        new: &[NewItem],
+        first: usize,
+        items: &[Numbered<'_>],
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let numbered: Vec<_> = new.iter().enumerate().collect();
-        for some in numbered.chunks(MAX_CONCURRENT) {
-            let puts = some.iter().map(async |(n, new)| {
-                // If the item exists or has a tombstone, no item would refer to its body in the bucket.
-                let item_key = keys::conversation_item(&to.key, &new.id);
-                if new.body.len() > INLINE_BYTES && self.table.get(item_key).await?.is_some() {
-                    return Ok(());
-                }
-                let item = self.pack_item(to, turn, *n, new).await?;
-                // A refusal means that the turn was added before: the item, or its tombstone, stays as it is.
-                let values = [(":now", number(now.seconds()))];
-                self.table.put_if(item, "attribute_not_exists(pk) OR expires_at <= :now", values).await.map(drop)
-            });
-            try_join_all(puts).await?;
-        }
-        Ok(())
+    ) -> Result<WriteOutcome, StoreError> {
+        let part = TurnPart::new(to, turn, first, items);
+        let mut writes = vec![keep_order(to, turn.at, now)];
+        let packed = self.pack_items(to, turn, items).await?;
+        // Without the condition, an id could be in two turns.
+        let absent = "attribute_not_exists(pk) OR attribute_exists(deleted) OR expires_at <= :now";
+        let put = |item| Write::PutIf(item, absent, vec![(":now", number(now.seconds()))]);
+        writes.extend(packed.into_iter().map(put));
+        self.transact_part(writes, to, &part).await
     }
 
-    /// Removes the items of a turn that were put, or may have been.
-    async fn remove_turn(&self, key: &ConversationKey, turn: &Turn, new: &[NewItem]) -> Result<(), StoreError> {
-        self.delete_bodies(&folder(key, &turn.id), new).await?;
-        let places: Vec<_> = new.iter().enumerate().map(|(n, new)| (&*new.id, turn.place(n))).collect();
-        for some in places.chunks(MAX_CONCURRENT) {
-            let removals = some.iter().map(|(item_id, place)| self.bury_item(key, item_id, place, turn.at));
-            try_join_all(removals).await?;
-        }
-        Ok(())
+    /// Makes some writes together with a part, and counts what it stores.
+    pub(super) async fn transact_part(
+        &self,
+        mut writes: Vec<Write>,
+        to: &Conversation,
+        part: &TurnPart,
+    ) -> Result<WriteOutcome, StoreError> {
+        writes.push(Write::Create(part.pack(&to.key)));
+        writes.push(StoredChange::added(to.expiry(part.first.at), part.stored).write(&to.key.project_id));
+        self.table.transact(writes).await
     }
 
     /// Deletes those bodies of new items that [`Self::pack_item`] puts into the bucket: from all shelves, because the
@@ -188,45 +193,49 @@ impl ConversationRecords {
         try_join_all(new.iter().map(|new| self.bodies.delete_body(folder, &new.body))).await.map(drop)
     }
 
-    /// Makes the items of a turn for the table. Puts large bodies into the bucket.
+    /// Makes items of a turn for the table. Puts large bodies into the bucket.
     pub(super) async fn pack_items(
         &self,
         to: &Conversation,
         turn: &Turn,
-        new: &[NewItem],
+        new: &[Numbered<'_>],
     ) -> Result<Vec<Item>, StoreError> {
-        let items = new.iter().enumerate().map(|(n, new)| self.pack_item(to, turn, n, new));
-        try_join_all(items).await
+        try_join_all(new.iter().map(|(n, new)| self.pack_item(to, turn, *n, new))).await
     }
 
     async fn pack_item(&self, to: &Conversation, turn: &Turn, n: usize, new: &NewItem) -> Result<Item, StoreError> {
-        let expires_at = number(to.expires_at(turn.at));
-        let mut item = keys::conversation_item(&to.key, &new.id)
-            .with([("place", text(turn.place(n))), ("expires_at", expires_at)]);
+        let mut item = keys::conversation_item(&to.key, &new.id).with([
+            ("place", text(turn.place(n).to_string())),
+            ("json_bytes", number(new.bytes())),
+            ("expires_at", number(to.expires_at(turn.at))),
+        ]);
         self.bodies.pack(to.shelf(), &folder(&to.key, &turn.id), &mut item, &new.body).await?;
         Ok(item)
     }
 }
 
-/// The update that moves the time of a conversation's last addition, and with it the end of its retention.
-fn set_last_at(at: Timestamp) -> Change {
-    let values = [(":at", number(at.0)), (":at_s", number(at.seconds()))];
-    Change::new("SET last_at = :at, expires_at = kept_seconds + :at_s").values(values)
+impl NewItem {
+    pub(super) fn bytes(&self) -> u64 {
+        self.body.len() as u64
+    }
+}
+
+/// The write that moves the time of a conversation's last addition, and with it the end of its retention. A turn that is added
+/// late does not move it back: later turns could stand before others.
+fn keep_order(found: &Conversation, at: Timestamp, now: Timestamp) -> Write {
+    let (key, now) = (keys::conversation(&found.key), number(now.seconds()));
+    if at <= found.last_at {
+        return Write::Check(key, EXISTS, vec![(":now", now)]);
+    }
+    // Without the condition, two turns could take the same place, or add the same id twice.
+    let change = Change::new("SET last_at = :at, expires_at = kept_seconds + :at_s")
+        .only_if(format!("{EXISTS} AND last_at = :seen"))
+        .values([(":at", number(at.0)), (":at_s", number(at.seconds()))])
+        .values([(":now", now), (":seen", number(found.last_at.0))]);
+    Write::Change(key, change)
 }
 
 /// The folder of a turn's bodies in the bucket. No two turns share one, so deleting one turn's bodies spares the others.
 fn folder(ConversationKey { project_id, conversation_id }: &ConversationKey, turn_id: &str) -> String {
     format!("{project_id}/{conversation_id}/{turn_id}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_sort_by_time_then_by_turn_then_by_number() {
-        let place = |at, id: &str, n| Turn { at: Timestamp(at), id: id.to_owned() }.place(n);
-        let places = [place(9, "b", 0), place(10, "a", 9), place(10, "a", 10), place(10, "b", 0)];
-        assert!(places.is_sorted(), "{places:?}");
-    }
 }

@@ -1,13 +1,17 @@
-//! The items of a conversation: they are read and deleted.
+//! The items of a conversation: they are read one by one, and deleted.
 
 use bytes::Bytes;
 
-use super::{Conversation, ConversationKey, ConversationRecords, has_expired, read_conversation};
-use crate::data::change::{Change, WriteOutcome};
-use crate::data::error::StoreError;
+use super::turns::{Place, part_of, without_item};
+use super::{Conversation, ConversationKey, ConversationRecords, MAX_TRIES, has_expired, read_conversation};
+use crate::data::change::{Change, Write};
+use crate::data::error::{Contended, StoreError};
 use crate::data::item::{Item, Reader, number, text};
 use crate::data::keys;
+use crate::data::stored::StoredChange;
+use crate::data::table::conflict_pause;
 use crate::model::clock::Timestamp;
+use crate::model::storage::Stored;
 
 /// An item of a conversation. [`ConversationRecords::item_body`] reads its body.
 #[derive(Debug, Clone)]
@@ -15,7 +19,11 @@ pub struct StoredItem {
     pub id: String,
     /// The item was deleted, or has expired. The table remembers it for a while, so that lists can continue after it.
     pub deleted: bool,
-    pub(super) place: String,
+    /// When the table may forget it, in Unix seconds.
+    expires_at: u64,
+    /// The bytes of its body.
+    pub(super) bytes: u64,
+    pub(super) place: Place,
     item: Item,
 }
 
@@ -23,18 +31,6 @@ pub struct StoredItem {
 const TOMBSTONE_SECONDS: u64 = 2 * 86_400;
 
 impl ConversationRecords {
-    /// Returns a conversation with its items in order, or `None` if it does not exist. One query.
-    pub async fn items(
-        &self,
-        key: &ConversationKey,
-        now: Timestamp,
-    ) -> Result<Option<(Conversation, Vec<StoredItem>)>, StoreError> {
-        let partition = keys::conversation(key).pk;
-        let (found, mut items) = read_all(key, &self.table.query_partition(&partition).await?, now)?;
-        items.sort_by(|one, other| one.place.cmp(&other.place));
-        Ok(found.map(|conversation| (conversation, items)))
-    }
-
     /// Returns the body of an item as JSON.
     pub async fn item_body(&self, stored: &StoredItem) -> Result<Bytes, StoreError> {
         self.bodies.unpack(&stored.item).await
@@ -53,35 +49,27 @@ impl ConversationRecords {
     }
 
     /// Deletes an item, unless it is deleted already.
-    pub async fn delete_item(
-        &self,
-        key: &ConversationKey,
-        stored: &StoredItem,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        match self.bury_item(key, &stored.id, &stored.place, now).await? {
-            WriteOutcome::Written => self.bodies.delete_packed(&stored.item).await,
-            WriteOutcome::Refused => Ok(()),
+    pub async fn delete_item(&self, of: &Conversation, stored: &StoredItem, now: Timestamp) -> Result<(), StoreError> {
+        let key = &of.key;
+        for tried in 0..MAX_TRIES {
+            let removed = Stored { bytes: stored.bytes, objects: 1 };
+            let counted = StoredChange::removed(of.expiry(stored.place.at), removed);
+            let writes = vec![
+                Write::Change(keys::conversation_item(key, &stored.id), bury(&stored.place, now)),
+                Write::Change(part_of(key, &stored.place), without_item(&stored.place, stored.bytes)),
+                counted.write(&key.project_id),
+            ];
+            if self.table.transact(writes).await?.is_written() {
+                return self.bodies.delete_packed(&stored.item).await;
+            }
+            // A refusal: it was deleted, its conversation was, or another transaction came first.
+            let there = self.item(key, &stored.id, now).await?.and_then(|(_, item)| item);
+            if there.is_none_or(|item| item.place != stored.place) {
+                return Ok(());
+            }
+            conflict_pause(tried).await;
         }
-    }
-
-    /// Replaces an item by a tombstone. `Refused`: no item with this id has this place.
-    pub(super) async fn bury_item(
-        &self,
-        key: &ConversationKey,
-        item_id: &str,
-        place: &str,
-        now: Timestamp,
-    ) -> Result<WriteOutcome, StoreError> {
-        // Without the condition on the place, the removal of one turn would delete an item that another turn added.
-        let change = Change::new("SET deleted = :one, expires_at = :expires REMOVE body, blob_key")
-            .only_if("attribute_exists(pk) AND place = :place")
-            .values([
-                (":one", number(1)),
-                (":expires", number(now.seconds() + TOMBSTONE_SECONDS)),
-                (":place", text(place)),
-            ]);
-        Ok(self.table.update(keys::conversation_item(key, item_id), change).await?.into())
+        Err(StoreError::table("delete the item")(Contended("its transactions were cancelled")))
     }
 
     /// Loads a conversation, and those of the named items that exist.
@@ -93,28 +81,47 @@ impl ConversationRecords {
     ) -> Result<(Option<Conversation>, Vec<StoredItem>), StoreError> {
         let items = item_ids.iter().map(|item_id| keys::conversation_item(key, item_id));
         let all = std::iter::once(keys::conversation(key)).chain(items).collect();
-        read_all(key, &self.table.get_all(all).await?, now)
+        let (mut found, mut items) = (None, Vec::new());
+        for item in self.table.get_all(all).await? {
+            match StoredItem::read(&item, now)? {
+                Some(item) => items.push(item),
+                None => found = read_conversation(key, &item, now)?,
+            }
+        }
+        Ok((found, items))
     }
 }
 
-/// Reads the items of a conversation's partition. One of them may be the conversation itself.
-fn read_all(
-    key: &ConversationKey,
-    all: &[Item],
-    now: Timestamp,
-) -> Result<(Option<Conversation>, Vec<StoredItem>), StoreError> {
-    let (mut found, mut items) = (None, Vec::new());
-    for item in all {
-        let reader = Reader(item);
-        match reader.text("sk")?.strip_prefix(keys::ITEM_PREFIX) {
-            None => found = read_conversation(key, item, now)?,
-            Some(item_id) => items.push(StoredItem {
-                id: item_id.to_owned(),
-                deleted: reader.maybe_number::<u8>("deleted")?.is_some() || has_expired(&reader, now)?,
-                place: reader.text("place")?,
-                item: item.clone(),
-            }),
-        }
+impl StoredItem {
+    /// Whether the table may forget it: its retention is over, or the time for which its deletion is remembered.
+    pub(super) fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires_at <= now.seconds()
     }
-    Ok((found, items))
+
+    /// Reads an item of a conversation's partition. Returns `None` if it is the conversation itself.
+    pub(super) fn read(item: &Item, now: Timestamp) -> Result<Option<Self>, StoreError> {
+        let reader = Reader(item);
+        let sk = reader.text("sk")?;
+        let Some(id) = sk.strip_prefix(keys::ITEM_PREFIX) else { return Ok(None) };
+        Ok(Some(Self {
+            id: id.to_owned(),
+            deleted: reader.maybe_number::<u8>("deleted")?.is_some() || has_expired(&reader, now)?,
+            expires_at: reader.number("expires_at")?,
+            bytes: reader.number("json_bytes")?,
+            place: Place::read(&reader)?,
+            item: item.clone(),
+        }))
+    }
+}
+
+/// The change that replaces an item by a tombstone.
+fn bury(place: &Place, now: Timestamp) -> Change {
+    // Without the condition on the place, a deletion that comes late would delete the item that was added since.
+    Change::new("SET deleted = :one, expires_at = :expires REMOVE body, blob_key")
+        .only_if("attribute_exists(pk) AND place = :place AND attribute_not_exists(deleted)")
+        .values([
+            (":one", number(1)),
+            (":expires", number(now.seconds() + TOMBSTONE_SECONDS)),
+            (":place", text(place.to_string())),
+        ])
 }

@@ -1,32 +1,35 @@
 //! Conversations: ordered items that responses are made from, and that responses add to.
 //!
-//! The key of an item is its id, so that no id occurs twice; an attribute holds its place. Added items stand after all
-//! items that were there when their turn began, whatever the clocks of the instances say: the conversation remembers
-//! its last place.
+//! The key of an item is its id, so that no id occurs twice; an attribute holds its place. The parts of the turns name the items
+//! in order, so that a page reads about a page. Added items stand after all items that were there when their turn began,
+//! whatever the clocks of the instances say: the conversation remembers its last place.
 //!
 //! A deletion marks the conversation first: from then on no instance reads it or adds to it. The mark is due and
-//! disappears last, so that the sweeper, or a second deletion, can finish after a process died. An instance that adds
-//! items during a deletion removes them again.
+//! disappears last, so that the sweeper, or a second deletion, can finish after a process died.
 //!
 //! A conversation keeps the retention that its project had when it was made: each item for that long after it was added,
 //! and the conversation for that long after its last addition. So no item outlives its conversation.
 
 mod adding;
+mod deleting;
 mod items;
-
-use futures_util::future::try_join_all;
+mod reading;
+mod turns;
 
 pub use adding::{AddItemsOutcome, NewItem, Turn};
 pub use items::StoredItem;
+pub use reading::{History, ItemPage, ItemPageOutcome, ItemQuery};
+pub(super) use turns::Place;
+use turns::{TurnPart, part_of};
 
 use super::bodies::Bodies;
 use super::bucket::Shelf;
-use super::change::{Change, Returning, UpdateOutcome, Write, WriteOutcome};
-use super::due::due_shard;
+use super::change::{Change, Returning, UpdateOutcome, Write};
 use super::error::{Contended, StoreError};
 use super::item::{Item, Reader, number, text};
 use super::keys;
-use super::table::Table;
+use super::stored::Expiry;
+use super::table::{Table, conflict_pause};
 use crate::model::clock::Timestamp;
 use crate::model::object::Object;
 use crate::model::retention::DAY_SECONDS;
@@ -60,8 +63,17 @@ impl Conversation {
         added_at.seconds() + self.kept_seconds
     }
 
+    /// When items that are added at a time expire, for the counters of what is stored.
+    fn expiry(&self, added_at: Timestamp) -> Expiry {
+        if self.is_permanent() { Expiry::Never } else { Expiry::at(self.expires_at(added_at)) }
+    }
+
     fn shelf(&self) -> Shelf {
-        if self.kept_seconds < UNTIL_DELETED_SECONDS { Shelf::of(self.kept_seconds) } else { Shelf::Permanent }
+        if self.is_permanent() { Shelf::Permanent } else { Shelf::of(self.kept_seconds) }
+    }
+
+    fn is_permanent(&self) -> bool {
+        self.kept_seconds >= UNTIL_DELETED_SECONDS
     }
 }
 
@@ -73,7 +85,7 @@ pub struct ConversationRecords {
 }
 
 impl ConversationRecords {
-    /// Creates a conversation with its first items, all or nothing.
+    /// Creates a conversation with up to [`turns::MAX_ITEMS`] items, all or nothing.
     pub async fn create(&self, new: &Conversation, items: &[NewItem]) -> Result<(), StoreError> {
         let head = keys::conversation(&new.key).with([
             ("created_at", number(new.created_at)),
@@ -83,14 +95,22 @@ impl ConversationRecords {
             ("expires_at", number(new.expires_at(new.last_at))),
         ]);
         let turn = Turn { at: new.last_at, id: new.key.conversation_id.clone() };
-        let items = self.pack_items(new, &turn, items).await?;
-        let writes = std::iter::once(head).chain(items).map(Write::Put).collect();
-        match self.table.transact(writes).await? {
-            WriteOutcome::Written => Ok(()),
-            WriteOutcome::Refused => {
-                Err(StoreError::table("create the conversation")(Contended("its transaction was cancelled")))
+        let numbered: Vec<_> = items.iter().enumerate().collect();
+        let mut part = TurnPart::new(new, &turn, 0, &numbered);
+        part.stored.objects += 1; // The conversation itself.
+        let items = self.pack_items(new, &turn, &numbered).await?;
+        let writes: Vec<_> = std::iter::once(head).chain(items).map(Write::Put).collect();
+        for tried in 0..MAX_TRIES {
+            if self.transact_part(writes.clone(), new, &part).await?.is_written() {
+                return Ok(());
             }
+            // The SDK repeats a write whose answer was lost: this call itself may have made the conversation.
+            if self.table.get(part_of(&new.key, &turn.place(0))).await?.is_some() {
+                return Ok(());
+            }
+            conflict_pause(tried).await;
         }
+        Err(StoreError::table("create the conversation")(Contended("its transactions were cancelled")))
     }
 
     /// Returns a conversation, unless it is absent, marked as deleted, or has expired by `now`.
@@ -115,47 +135,13 @@ impl ConversationRecords {
             UpdateOutcome::Refused(_) => Ok(None),
         }
     }
-
-    /// Deletes a conversation and its items. Readers no longer find it from the first write on. If the deletion does not
-    /// end, the sweeper ends it at `due_at`. `Refused`: the conversation does not exist or has expired.
-    pub async fn delete(
-        &self,
-        key: &ConversationKey,
-        now: Timestamp,
-        due_at: Timestamp,
-    ) -> Result<WriteOutcome, StoreError> {
-        let due_shard = due_shard(&key.conversation_id);
-        let key = keys::conversation(key);
-        // Without the condition, a deletion of an absent conversation would create one that consists of a mark.
-        let mark = Change::new("SET deleted = :one, due_at = :due, due_shard = :shard")
-            .only_if("attribute_exists(pk) AND (expires_at > :now OR attribute_exists(deleted))")
-            .values([
-                (":one", number(1)),
-                (":due", number(due_at.0)),
-                (":shard", text(due_shard)),
-                (":now", number(now.seconds())),
-            ]);
-        if let UpdateOutcome::Refused(_) = self.table.update(key.clone(), mark).await? {
-            return Ok(WriteOutcome::Refused);
-        }
-        let items = self.table.query_prefix(&key.pk, keys::ITEM_PREFIX).await?;
-        for some in items.chunks(MAX_CONCURRENT) {
-            let deletions = some.iter().map(async |item| {
-                self.bodies.delete_packed(item).await?;
-                self.table.delete(keys::Key { pk: key.pk.clone(), sk: Reader(item).text("sk")? }).await
-            });
-            try_join_all(deletions).await?;
-        }
-        self.table.delete(key).await?;
-        Ok(WriteOutcome::Written)
-    }
 }
 
 /// The condition of every change of a conversation. Without it, an update would bring a deleted conversation back.
 const EXISTS: &str = "attribute_exists(pk) AND attribute_not_exists(deleted) AND expires_at > :now";
 
-/// The most writes that one request makes at the same time.
-const MAX_CONCURRENT: usize = 50;
+/// Times that a transaction is tried while others come first.
+const MAX_TRIES: u32 = 12;
 
 /// Reads a conversation. Returns `None` for one that is marked as deleted, or has expired by `now`.
 fn read_conversation(key: &ConversationKey, item: &Item, now: Timestamp) -> Result<Option<Conversation>, StoreError> {
@@ -163,14 +149,20 @@ fn read_conversation(key: &ConversationKey, item: &Item, now: Timestamp) -> Resu
     if reader.maybe_number::<u8>("deleted")?.is_some() || has_expired(&reader, now)? {
         return Ok(None);
     }
+    read_any_conversation(key, item).map(Some)
+}
+
+/// Reads a conversation, also one that is marked as deleted.
+fn read_any_conversation(key: &ConversationKey, item: &Item) -> Result<Conversation, StoreError> {
+    let reader = Reader(item);
     let metadata = Object::parse(reader.text("metadata")?.as_bytes()).map_err(|_| reader.damaged("metadata"))?;
-    Ok(Some(Conversation {
+    Ok(Conversation {
         key: key.clone(),
         created_at: reader.number("created_at")?,
         metadata,
         last_at: Timestamp(reader.number("last_at")?),
         kept_seconds: reader.number("kept_seconds")?,
-    }))
+    })
 }
 
 /// Whether the time of a conversation, an item or a tombstone is over. DynamoDB deletes it some time later.

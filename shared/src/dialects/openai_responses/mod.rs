@@ -27,7 +27,7 @@ mod view;
 
 pub use answer::{cancelled_response, deleted_response, failed_response};
 pub use builder::EventBuilder;
-pub use chat::check_bytes;
+pub use chat::{MAX_CONTEXT_BYTES, check_bytes};
 pub use conversation::{NewConversation, changed_metadata, conversation, deleted_conversation, sent_items};
 pub use create::{CreateResponse, check_include};
 pub use event::ResponseEvent;

@@ -51,6 +51,8 @@ pub(super) fn classify_app(error: &Error) -> Row<'_> {
             };
             (S::TOO_MANY_REQUESTS, kind, Some(refusal_code(refusal)))
         }
+        // Not 429: the SDKs repeat that, and no time makes room.
+        Error::StorageFull(_) => (S::FORBIDDEN, "insufficient_quota", Some("storage_limit_exceeded")),
         Error::KeyReused => (S::UNPROCESSABLE_ENTITY, REQUEST, Some("idempotency_key_reused")),
         Error::Provider { source, .. } => classify_provider(source),
         Error::Contended(_) => (S::SERVICE_UNAVAILABLE, SERVER, Some("contended")),

@@ -413,7 +413,7 @@ impl Run {
         self.get("/v1/organization/providers").await;
         self.get("/v1/organization/projects").await;
         let project = format!("/v1/organization/projects/{}", self.project);
-        for path in ["", "/service_accounts", "/api_keys", "/spend_limit", "/rate_limits"] {
+        for path in ["", "/service_accounts", "/api_keys", "/spend_limit", "/rate_limits", "/storage"] {
             self.get(&format!("{project}{path}")).await;
         }
         self.post(

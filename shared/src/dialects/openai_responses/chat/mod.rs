@@ -58,20 +58,20 @@ impl CreateResponse {
 
 /// The most bytes of a context: the turns before, the input, and all else that the request says. Several jobs share the
 /// memory of a worker, and each has its context some ten times over while it is translated.
-const MOST_BYTES: usize = 8 * 1024 * 1024;
+pub const MAX_CONTEXT_BYTES: usize = 8 * 1024 * 1024;
 
 /// Checks the bytes of a context, or of a part of one.
 ///
 /// # Errors
 /// If there are more than 8 MB.
 pub fn check_bytes(bytes: usize) -> Result<(), Invalid> {
-    if bytes <= MOST_BYTES {
+    if bytes <= MAX_CONTEXT_BYTES {
         return Ok(());
     }
     let message = format!(
         "The input and the turns before it have more than {} MB together. Begin a new response or conversation, send \
          images by URL, or leave old items out.",
-        MOST_BYTES / (1024 * 1024)
+        MAX_CONTEXT_BYTES / (1024 * 1024)
     );
     Err(Invalid { message, param: Some("input".to_owned()), code: Some("context_length_exceeded") })
 }
