@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use kit::{Reply, Script, TestApp, send};
 use serde_json::json;
 use shared::data::Queue;
+use shared::edge::worker::MoreMessages;
 use shared::model::id;
 use shared::model::project::{DEFAULT_CONCURRENT_REQUESTS, Limits, Policy};
 use tokio::task::JoinSet;
@@ -174,6 +175,37 @@ async fn the_jobs_of_one_project_that_hang_leave_the_workers_to_others() {
         jobs.ended(&id, "completed").await;
     }
     assert_eq!(jobs.app.first.call_count(), 7);
+}
+
+/// On Lambda, messages come one by one, and few invocations run at once.
+#[tokio::test(start_paused = true)]
+async fn a_job_that_hangs_leaves_the_rest_of_its_invocation_to_others() {
+    for (lasts_ms, expected) in [(900_000, "completed"), (600_000, "queued")] {
+        let app = TestApp::new().await;
+        app.first.always(Script::Choose(|request| {
+            match request.body.to_bytes().windows(5).any(|part| part == b"Quick") {
+                true => Script::answer("Quick.", 10, 5),
+                false => Script::Paced { text: "a b c d e f g h i j".into(), gap: Duration::from_secs(1) },
+            }
+        }));
+        let jobs = Jobs::of_policy(app, crate::budget(1.0), Policy::default()).await;
+        let id = jobs.accept().await;
+        let (app, instance) = (&jobs.app, jobs.app.instance());
+        let more = MoreMessages::of(app.stores.queues.clone(), Queue::Respond, app.clock.clone());
+        let ends = app.clock.now().plus_ms(lasts_ms);
+        let invocation =
+            app.work_once(Queue::Respond, |event| respond::job_and_more(event, instance.response_worker(), more, ends));
+        let (_, status) = tokio::join!(invocation, async {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            let (key, other) = accept_of_another(app).await;
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            send(&app.router(), "GET", &other, &key, &[], "").await.json()["status"].clone()
+        });
+        assert_eq!(status, expected, "a call of the model may take 600 s");
+        jobs.settle().await;
+        jobs.ended(&id, "completed").await;
+        assert_eq!(jobs.app.first.call_count(), 2);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use embedded::Counts;
 use kit::{Fault, TestApp};
 use shared::data::{Queue, StoreError};
-use shared::edge::worker::{SqsBatchResponse, SqsEvent, batch};
+use shared::edge::worker::{MoreMessages, SqsBatchResponse, SqsEvent, batch, batch_and_more};
 use shared::model::message::{Message, ResponseKey};
 
 fn message(response_id: &str) -> String {
@@ -102,4 +102,45 @@ async fn a_hang_is_noticed_whenever_it_comes() {
     app.faults.clear();
     assert_eq!(app.faults.or_die(async { 1 }).await, Some(1));
     assert_eq!(app.queues.counts("respond").unwrap(), Counts::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_invocation_with_room_receives_more_messages_and_deletes_those_that_are_done() {
+    let app = TestApp::new().await;
+    for n in 0..3 {
+        send(&app, &format!("resp_{n}")).await.unwrap();
+    }
+    let event = app.take_messages(Queue::Respond);
+    for n in 3..16 {
+        send(&app, &format!("resp_{n}")).await.unwrap();
+    }
+    let more = MoreMessages::of(app.stores.queues.clone(), Queue::Respond, app.clock.clone());
+    let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let work = async |message: Message<ResponseKey>| {
+        most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        running.fetch_sub(1, Ordering::SeqCst);
+        match &*message.key.response_id {
+            "resp_1" | "resp_12" => Err(StoreError::Damaged { key: "the job".to_owned(), attribute: "none" }),
+            _ => Ok(()),
+        }
+    };
+    let (first, later) = (event.records.len(), app.clock.now().plus_ms(60_000));
+    let response = batch_and_more("respond", event.clone(), Some(&more.clone().until(later)), work).await;
+    assert_eq!((first, most.load(Ordering::SeqCst)), (3, 10));
+    assert_eq!(response.batch_item_failures.len(), 1, "Lambda knows of its own messages only");
+    app.acknowledge(Queue::Respond, &event, &response);
+    let left = app.queues.counts("respond").unwrap();
+    assert_eq!(left, Counts { visible: 0, in_flight: 2, delayed: 0 }, "those that failed are delivered again");
+
+    // Without the time for another, it takes none.
+    for n in 0..2 {
+        send(&app, &format!("resp_{n}")).await.unwrap();
+    }
+    let mut event = app.take_messages(Queue::Respond);
+    event.records.truncate(1);
+    send(&app, "resp_20").await.unwrap();
+    let response = batch_and_more("respond", event, Some(&more.until(app.clock.now())), work).await;
+    assert_eq!(response, SqsBatchResponse::default());
+    assert_eq!(app.queues.counts("respond").unwrap().visible, 1);
 }

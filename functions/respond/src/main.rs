@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use shared::edge::{self, config::Config, connect::Connect, lambda};
+use shared::data::Queue;
+use shared::edge::{self, config::Config, connect::Connect, lambda, worker::MoreMessages};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
@@ -15,5 +16,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         .await
         .components();
     let worker = components.response_worker();
-    lambda::run_worker(|event, ends| respond::job(event, Arc::clone(&worker), Some(ends)), telemetry).await
+    let more = MoreMessages::of(components.stores().queues.clone(), Queue::Respond, components.clock().clone());
+    let job = |event, ends| respond::job_and_more(event, Arc::clone(&worker), more.clone(), ends);
+    lambda::run_worker(job, telemetry).await
 }

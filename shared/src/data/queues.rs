@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 
 use super::error::{StoreError, Unusable};
 
@@ -64,6 +65,9 @@ pub struct Queues {
 /// The longest delay that SQS accepts.
 pub const MAX_DELAY: Duration = Duration::from_secs(900);
 
+/// SQS gives at most this many messages at once.
+const MAX_RECEIVED: i32 = 10;
+
 impl Queues {
     #[must_use]
     pub fn new(client: Client, urls: QueueUrls) -> Self {
@@ -77,6 +81,33 @@ impl Queues {
         known.ok_or_else(|| StoreError::queue("give its dead letters")(unknown()))
     }
 
+    fn queue(&self, queue: Queue) -> Result<(&Client, &str), StoreError> {
+        let known = self.client.as_ref().zip(self.urls.url_of(queue));
+        let unknown = || Unusable(format!("no URL of the {} queue is set", queue.name()));
+        known.ok_or_else(|| StoreError::queue("be used")(unknown()))
+    }
+
+    /// Receives up to `count` messages, 10 at most, without waiting for any. The receiver deletes those that it is done with; SQS
+    /// delivers the others again.
+    pub async fn receive(&self, queue: Queue, count: usize) -> Result<Vec<Message>, StoreError> {
+        let (client, url) = self.queue(queue)?;
+        let request = client
+            .receive_message()
+            .queue_url(url)
+            .max_number_of_messages(i32::try_from(count).unwrap_or(MAX_RECEIVED).min(MAX_RECEIVED))
+            .message_system_attribute_names(MessageSystemAttributeName::All);
+        let answer = Box::pin(request.send()).await.map_err(StoreError::queue("give messages"))?;
+        Ok(answer.messages.unwrap_or_default())
+    }
+
+    /// Deletes a received message by the handle of its reception.
+    pub async fn delete(&self, queue: Queue, receipt_handle: &str) -> Result<(), StoreError> {
+        let (client, url) = self.queue(queue)?;
+        let request = client.delete_message().queue_url(url).receipt_handle(receipt_handle);
+        Box::pin(request.send()).await.map_err(StoreError::queue("delete the message"))?;
+        Ok(())
+    }
+
     /// Sends a message that becomes visible after `delay`, at most [`MAX_DELAY`].
     ///
     /// The message only saves time: the job must also be in the due index, where the sweeper finds it.
@@ -87,10 +118,7 @@ impl Queues {
         message: String,
         delay: Duration,
     ) -> Result<(), StoreError> {
-        let (Some(client), Some(url)) = (&self.client, self.urls.url_of(queue)) else {
-            let cause = Unusable(format!("no URL of the {} queue is set", queue.name()));
-            return Err(StoreError::queue("take the message")(cause));
-        };
+        let (client, url) = self.queue(queue)?;
         let seconds = delay.min(MAX_DELAY).as_millis().div_ceil(1_000);
         let request = client
             .send_message()

@@ -14,6 +14,7 @@ pub mod lambda;
 mod lent;
 mod list;
 mod log;
+mod more;
 mod params;
 mod reject;
 mod sender;

@@ -1,21 +1,30 @@
 //! The shell around a worker's job: it takes a batch of messages and returns those that SQS must deliver again.
 
 use std::panic::AssertUnwindSafe;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use futures_util::FutureExt as _;
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, OptionFuture};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use opentelemetry::KeyValue;
 use opentelemetry::context::FutureExt as _;
 use opentelemetry::trace::{SpanBuilder, SpanKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::{Instant as Timer, MissedTickBehavior};
 
+pub use super::more::MoreMessages;
 use super::telemetry::{self, MessageEnd, Telemetry};
 use crate::app::ErrorChain;
 use crate::model::clock;
 use crate::model::message::Message;
+
+/// The messages that one invocation works on at the same time, as many as Lambda passes at once.
+const MAX_MESSAGES: usize = 10;
+
+/// How often an invocation with room asks for more messages.
+const ASKS_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs `work` for all messages of a batch at once. Returns those that failed, panicked or cannot be parsed: SQS
 /// delivers them again, and makes dead letters of them after as many deliveries as the queue allows.
@@ -30,18 +39,64 @@ where
     F: Future<Output = Result<(), E>>,
     E: std::error::Error + 'static,
 {
+    batch_and_more(function, event, None, work).await
+}
+
+/// Runs `work` as [`batch`] does, and meanwhile for the messages that it receives from `more`, until none is left. It deletes
+/// those that succeeded.
+pub async fn batch_and_more<K, F, E>(
+    function: &'static str,
+    event: SqsEvent,
+    more: Option<&MoreMessages>,
+    work: impl Fn(Message<K>) -> F,
+) -> SqsBatchResponse
+where
+    K: Serialize + DeserializeOwned,
+    F: Future<Output = Result<(), E>>,
+    E: std::error::Error + 'static,
+{
     let telemetry = Telemetry::current().for_function(function);
-    let jobs = event.records.iter().map(|message| process(&telemetry, message, &work));
-    let mut response = SqsBatchResponse::default();
-    for (message, outcome) in event.records.iter().zip(join_all(jobs).await) {
-        if outcome == Outcome::Done {
-            continue;
+    let job = async |message: SqsMessage, is_received: bool| {
+        let is_done = process(&telemetry, &message, &work).await == Outcome::Done;
+        match more.filter(|_| is_received) {
+            // Lambda deletes those messages of its batch that are not named as failed.
+            None => message.message_id.filter(|_| !is_done),
+            Some(more) if is_done => {
+                more.delete(&message).await;
+                None
+            }
+            Some(_) => None,
         }
-        let mut failure = BatchItemFailure::default();
-        failure.item_identifier = message.message_id.clone().unwrap_or_default();
-        response.batch_item_failures.push(failure);
+    };
+    let mut failed = Vec::new();
+    let mut running: FuturesUnordered<_> = event.records.into_iter().map(|message| job(message, false)).collect();
+    let mut asking: Option<BoxFuture<'_, Vec<SqsMessage>>> = None;
+    let mut seconds = tokio::time::interval_at(Timer::now() + ASKS_EVERY, ASKS_EVERY);
+    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while !running.is_empty() || asking.is_some() {
+        let has_room = asking.is_none() && running.len() < MAX_MESSAGES && more.is_some_and(MoreMessages::has_time);
+        tokio::select! {
+            biased;
+            Some(ended) = running.next() => failed.extend(ended),
+            Some(messages) = OptionFuture::from(asking.as_mut()) => {
+                asking = None;
+                running.extend(messages.into_iter().map(|message| job(message, true)));
+            }
+            _ = seconds.tick(), if has_room => {
+                let room = MAX_MESSAGES - running.len();
+                asking = more.map(|more| more.receive(room).boxed());
+            }
+        }
     }
+    let mut response = SqsBatchResponse::default();
+    response.batch_item_failures = failed.into_iter().map(failure).collect();
     response
+}
+
+fn failure(message_id: String) -> BatchItemFailure {
+    let mut failure = BatchItemFailure::default();
+    failure.item_identifier = message_id;
+    failure
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,8 +193,6 @@ fn log(function: &str, message: &SqsMessage, outcome: Outcome, error: Option<&st
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::model::message::ResponseKey;
 

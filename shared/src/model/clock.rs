@@ -71,6 +71,11 @@ impl Timestamp {
         Self(self.0.saturating_add(ms))
     }
 
+    #[must_use]
+    pub fn minus_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_sub(ms))
+    }
+
     /// Milliseconds from `self` until `later`; 0 if `later` is past.
     #[must_use]
     pub fn until(self, later: Self) -> u64 {

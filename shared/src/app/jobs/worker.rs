@@ -145,6 +145,16 @@ impl ResponseWorker {
         }
     }
 
+    /// The last moment at which a run begins that can take as long as any model allows, where the function ends at a time.
+    pub async fn begins_until(&self, function_ends: Timestamp) -> Timestamp {
+        let longest = match self.models.current().await {
+            Ok(served) => served.catalog.models().iter().map(Model::longest_call).max().unwrap_or_default(),
+            // Every job waits for the models.
+            Err(_) => return Timestamp::default(),
+        };
+        TimeLimit::last_begin(longest, function_ends)
+    }
+
     async fn run_claimed(
         &self,
         record: &ResponseRecord,

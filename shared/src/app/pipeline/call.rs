@@ -87,8 +87,13 @@ impl TimeLimit {
 
     /// As long as a call of the model may take, and as the function lives.
     pub(in crate::app) fn of_model(clock: &Clock, model: &Model, function_ends: Option<Timestamp>) -> Self {
-        let longest = model.targets.iter().map(|target| target.timeouts.total).max().unwrap_or_default();
-        Self::new(clock, longest, function_ends)
+        Self::new(clock, model.longest_call(), function_ends)
+    }
+
+    /// The last moment at which a call can begin and last so long before the function ends.
+    pub(in crate::app) fn last_begin(longest: Duration, function_ends: Timestamp) -> Timestamp {
+        let longest_ms = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+        function_ends.minus_ms(longest_ms.saturating_add(SETTLING_MS))
     }
 }
 

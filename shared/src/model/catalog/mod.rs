@@ -142,6 +142,12 @@ pub struct Model {
 }
 
 impl Model {
+    /// The longest that a call can take, at the target that allows most.
+    #[must_use]
+    pub fn longest_call(&self) -> Duration {
+        self.targets.iter().map(|target| target.timeouts.total).max().unwrap_or_default()
+    }
+
     /// The charge for `usage`; its cost is nothing for a model without a price.
     #[must_use]
     pub fn charge(&self, usage: Usage) -> Charge {
