@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use super::error::Error;
 use crate::data::{SlotRecords, StoreError, TakeOutcome};
 use crate::model::backoff::pause;
 use crate::model::clock::Clock;
 use crate::model::error_chain::ErrorChain;
-use crate::model::slot::{SLOT_LEASE_MS, Slot, TakenSlot};
+use crate::model::id;
+use crate::model::meter::Refusal;
+use crate::model::project::Project;
+use crate::model::slot::{SLOT_LEASE_MS, Slot, SlotKind, TakenSlot};
 
 /// Times that a slot is tried for while other processes change the same item.
 const MAX_TRIES: u32 = 5;
@@ -43,6 +47,19 @@ impl Slots {
             pause(tried).await;
         }
         Ok(false)
+    }
+
+    /// Takes a slot for a request that follows a response or another request.
+    ///
+    /// # Errors
+    /// `Refused` if as many requests of the project follow as may at the same time.
+    pub(super) async fn take_to_follow(&self, project: &Project) -> Result<Slot, Error> {
+        let slot = Slot::new(&project.id, SlotKind::Follower, id::random(12));
+        let max = project.concurrent_followers();
+        match self.take(&slot, max).await? {
+            true => Ok(slot),
+            false => Err(Error::Refused(Refusal::following(max).into())),
+        }
     }
 
     async fn remove(&self, of: &Slot, dead: &[&TakenSlot]) -> Result<(), StoreError> {

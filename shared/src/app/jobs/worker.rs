@@ -109,6 +109,21 @@ fn refuse(refusal: &Refusal) -> NotRun {
     }
 }
 
+/// Why a claimed response cannot run, now or later.
+fn why_not(record: &ResponseRecord, project: Option<&Project>, now: Timestamp) -> Option<String> {
+    if record.runs >= MAX_RUNS {
+        return Some(format!("The response was begun {MAX_RUNS} times and never ended."));
+    }
+    if record.unbegun > MAX_UNBEGUN {
+        return Some(format!("{MAX_UNBEGUN} workers took the response up and died before they began it."));
+    }
+    if record.created_at.until(now) >= LIFETIME_MS {
+        return Some(TOO_OLD.to_owned());
+    }
+    let is_archived = project.is_some_and(|project| project.archived_at.is_some());
+    is_archived.then(|| "The project of this response was archived.".to_owned())
+}
+
 /// How long a response waits that finds no free slot of its project: the longer, the longer it has waited, so that many
 /// waiting responses cost little. Jitter keeps them apart.
 fn wait_for_slot(record: &ResponseRecord, now: Timestamp) -> Duration {
@@ -180,19 +195,9 @@ impl ResponseWorker {
         used: &'a UsageMeter,
         function_ends: Option<Timestamp>,
     ) -> Result<Run<'a>, NotRun> {
-        if record.runs >= MAX_RUNS {
-            return Err(NotRun::Hopeless(format!("The response was begun {MAX_RUNS} times and never ended.")));
-        }
-        if record.unbegun > MAX_UNBEGUN {
-            let message = format!("{MAX_UNBEGUN} workers took the response up and died before they began it.");
-            return Err(NotRun::Hopeless(message));
-        }
-        if record.created_at.until(self.clock.now()) >= LIFETIME_MS {
-            return Err(NotRun::Hopeless(TOO_OLD.to_owned()));
-        }
         let Loaded { request: stored, project } = loaded.map_err(Error::from)?;
-        if project.is_some_and(|project| project.archived_at.is_some()) {
-            return Err(NotRun::Hopeless("The project of this response was archived.".to_owned()));
+        if let Some(message) = why_not(record, project.as_ref(), self.clock.now()) {
+            return Err(NotRun::Hopeless(message));
         }
         let Some(Ok(request)) = stored.as_ref().map(|stored| read_request(stored)) else {
             tracing::error!(is_there = stored.is_some(), "request of a response cannot be read");

@@ -12,11 +12,7 @@ use crate::app::error::Error;
 use crate::app::idempotency::{Followed, success_answer};
 use crate::data::{CacheEntry, Record, RecordState};
 use crate::dialects::ContentType;
-use crate::model::id;
-use crate::model::meter::Refusal;
 use crate::model::money::MicroUsd;
-use crate::model::project::Project;
-use crate::model::slot::{Slot, SlotKind};
 
 /// The part of a call that depends on its kind: from the admission to the settlement.
 pub(in crate::app) trait Runner: Send + Sync + 'static {
@@ -124,25 +120,15 @@ impl Pipeline {
         };
         let follow = async {
             match waits {
-                true => self.wait_in_slot(&call.caller.project, follow).await,
+                true => {
+                    let slot = self.slots.take_to_follow(&call.caller.project).await?;
+                    self.slots.keep(&slot, follow).await
+                }
                 false => follow.await,
             }
         };
         let (followed, ()) = tokio::join!(follow, release);
         followed
-    }
-
-    /// Waits for another request in a slot of the project.
-    async fn wait_in_slot<T>(
-        &self,
-        project: &Project,
-        follow: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        let (slot, max) = (Slot::new(&project.id, SlotKind::Follower, id::random(12)), project.concurrent_followers());
-        match self.slots.take(&slot, max).await? {
-            true => self.slots.keep(&slot, follow).await,
-            false => Err(Error::Refused(Refusal::following(max).into())),
-        }
     }
 }
 

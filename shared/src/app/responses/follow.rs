@@ -9,12 +9,10 @@ use crate::data::{EventReader, ProjectRecords, ResponseRecords, Stores};
 use crate::model::backoff::Backoff;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error_chain::ErrorChain;
-use crate::model::id;
 use crate::model::message::ResponseKey;
-use crate::model::meter::Refusal;
 use crate::model::project::Project;
 use crate::model::response::Status;
-use crate::model::slot::{Slot, SlotKind};
+use crate::model::slot::Slot;
 
 /// How often the record is read while no event comes.
 const POLL: Backoff = Backoff::new(20, 500);
@@ -45,12 +43,7 @@ impl Follower {
         if status.is_terminal() {
             return Ok(None);
         }
-        let slot = Slot::new(&project.id, SlotKind::Follower, id::random(12));
-        let max = project.concurrent_followers();
-        match self.slots.take(&slot, max).await? {
-            true => Ok(Some(slot)),
-            false => Err(Error::Refused(Refusal::following(max).into())),
-        }
+        self.slots.take_to_follow(project).await.map(Some)
     }
 
     /// Frees the slot of a request that does not follow after all.

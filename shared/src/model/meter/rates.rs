@@ -21,6 +21,23 @@ pub struct Rate {
     pub reset: Duration,
 }
 
+/// The use of a level in its open windows.
+pub(super) struct Used {
+    pub(super) requests: u64,
+    pub(super) tokens: u64,
+    /// Until the first window ends.
+    pub(super) reset_ms: u64,
+}
+
+impl Used {
+    /// The sum of all shards.
+    pub(super) fn of(shards: &[Option<Shard>], now: Timestamp) -> Self {
+        let open = || shards.iter().flatten().map(|shard| shard.window).filter(|window| is_open(window.ends, now));
+        let (requests, tokens) = open().fold((0, 0), |(r, t), window| (r + window.requests, t + window.tokens));
+        Self { requests, tokens, reset_ms: open().map(|window| now.until(window.ends)).min().unwrap_or(0) }
+    }
+}
+
 impl RateStatus {
     pub(super) fn of(limits: &MeterLimits, requests: u64, tokens: u64, reset_ms: u64) -> Self {
         let rate = |limit: u64, used: u64| Rate {
@@ -36,9 +53,7 @@ impl RateStatus {
 
     /// The sum of all shards.
     pub(super) fn of_all(limits: &MeterLimits, shards: &[Option<Shard>], now: Timestamp) -> Self {
-        let open = || shards.iter().flatten().map(|shard| shard.window).filter(|window| is_open(window.ends, now));
-        let reset_ms = open().map(|window| now.until(window.ends)).min().unwrap_or(0);
-        let (requests, tokens) = open().fold((0, 0), |(r, t), window| (r + window.requests, t + window.tokens));
+        let Used { requests, tokens, reset_ms } = Used::of(shards, now);
         Self::of(limits, requests, tokens, reset_ms)
     }
 

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Demand, Level, MAX_RESERVATIONS, MeterLimits, RateStatus, Shard, is_open};
+use super::rates::Used;
+use super::{Demand, Level, MAX_RESERVATIONS, MeterLimits, RateStatus, Shard};
 use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 
@@ -99,10 +100,7 @@ impl Refusal {
 
     /// No shard has room in its rate window.
     pub(super) fn rate(shards: &[Option<Shard>], limits: &MeterLimits, demand: &Demand) -> Self {
-        let open =
-            || shards.iter().flatten().map(|shard| shard.window).filter(|window| is_open(window.ends, demand.now));
-        let wait = open().map(|window| demand.now.until(window.ends)).min().unwrap_or(0);
-        let (requests, tokens) = open().fold((0, 0), |(r, t), window| (r + window.requests, t + window.tokens));
+        let Used { requests, tokens, reset_ms: wait } = Used::of(shards, demand.now);
         let begun = |limit| Limit::Requests { counted: Counted::PerMinute, limit, used: requests };
         let limit = match (limits.limits.requests_per_minute, limits.limits.tokens_per_minute) {
             (Some(limit), _) if requests >= limit => begun(limit),
@@ -146,68 +144,73 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let again = |f: &mut fmt::Formatter<'_>| match self.retry_after {
-            Some(wait) => write!(f, " Try again in {} s.", wait.as_millis().div_ceil(1_000)),
-            None => Ok(()),
-        };
         let owner = self.level.name();
         match self.limit {
-            Limit::Requests { counted: Counted::Open, limit, used } => {
-                write!(
-                    f,
-                    "Too many calls and jobs of the {owner} are open: limit {limit}, open {used}, requested 1. Let some \
-                     of them end, or cancel background responses that nobody needs."
-                )?;
-                again(f)
-            }
-            Limit::Requests { counted: Counted::Concurrent, limit, used } => {
-                write!(
-                    f,
-                    "Too many calls of the {owner} run at the same time: limit {limit}, running {used}, requested 1. \
-                     Send fewer at once, or have an administrator raise limits.concurrent_requests."
-                )?;
-                again(f)
-            }
-            Limit::Requests { counted: Counted::Following, limit, used } => {
-                write!(
-                    f,
-                    "Too many requests of the {owner} follow responses or other requests at the same time: limit {limit}, \
-                     following {used}, requested 1. Close some of them, or have an administrator raise \
-                     limits.concurrent_requests."
-                )?;
-                again(f)
-            }
-            Limit::Requests { counted: Counted::PerMinute, limit, used } => {
-                write!(
-                    f,
-                    "Rate limit of the {owner} reached on requests per minute: limit {limit}, used {used}, requested 1."
-                )?;
-                again(f)
-            }
+            Limit::Requests { counted, limit, used } => write_requests(f, owner, counted, limit, used)?,
             Limit::Tokens { limit, requested, .. } if self.retry_after.is_none() => write!(
                 f,
                 "Request too large for the {owner} on tokens per minute: limit {limit}, requested {requested}. \
                  Shorten the input or set a lower max_completion_tokens."
-            ),
-            Limit::Tokens { limit, used, requested } => {
-                write!(
-                    f,
-                    "Rate limit of the {owner} reached on tokens per minute: limit {limit}, used {used}, requested {requested}."
-                )?;
-                again(f)
-            }
-            Limit::Budget { limit, left, requested } if self.level == Level::Run => write!(
+            )?,
+            Limit::Tokens { limit, used, requested } => write!(
                 f,
-                "The run's budget of ${limit} does not cover this call: ${left} is left, the call may cost up to \
-                 ${requested}. Set a lower max_completion_tokens, or begin another run."
-            ),
-            Limit::Ended => write!(f, "The time of the {owner} is over. Name another run."),
-            Limit::Budget { limit, left, requested } => write!(
-                f,
-                "The {owner}'s budget of ${limit} for this month does not cover this call: ${left} is left, \
-                 the call may cost up to ${requested}. Raise the budget, set a lower max_completion_tokens, or wait for \
-                 the first of the month (UTC)."
-            ),
+                "Rate limit of the {owner} reached on tokens per minute: limit {limit}, used {used}, requested {requested}."
+            )?,
+            Limit::Ended => write!(f, "The time of the {owner} is over. Name another run.")?,
+            Limit::Budget { limit, left, requested } => return write_budget(f, self.level, limit, left, requested),
         }
+        match self.retry_after {
+            Some(wait) => write!(f, " Try again in {} s.", wait.as_millis().div_ceil(1_000)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn write_requests(f: &mut fmt::Formatter<'_>, owner: &str, counted: Counted, limit: u64, used: u64) -> fmt::Result {
+    match counted {
+        Counted::Open => write!(
+            f,
+            "Too many calls and jobs of the {owner} are open: limit {limit}, open {used}, requested 1. Let some of \
+             them end, or cancel background responses that nobody needs."
+        ),
+        Counted::Concurrent => write!(
+            f,
+            "Too many calls of the {owner} run at the same time: limit {limit}, running {used}, requested 1. Send fewer \
+             at once, or have an administrator raise limits.concurrent_requests."
+        ),
+        Counted::Following => write!(
+            f,
+            "Too many requests of the {owner} follow responses or other requests at the same time: limit {limit}, \
+             following {used}, requested 1. Close some of them, or have an administrator raise \
+             limits.concurrent_requests."
+        ),
+        Counted::PerMinute => write!(
+            f,
+            "Rate limit of the {owner} reached on requests per minute: limit {limit}, used {used}, requested 1."
+        ),
+    }
+}
+
+/// A budget does not say when to try again: the message says what makes room.
+fn write_budget(
+    f: &mut fmt::Formatter<'_>,
+    level: Level,
+    limit: MicroUsd,
+    left: MicroUsd,
+    requested: MicroUsd,
+) -> fmt::Result {
+    match level {
+        Level::Run => write!(
+            f,
+            "The run's budget of ${limit} does not cover this call: ${left} is left, the call may cost up to \
+             ${requested}. Set a lower max_completion_tokens, or begin another run."
+        ),
+        level => write!(
+            f,
+            "The {}'s budget of ${limit} for this month does not cover this call: ${left} is left, the call may cost up \
+             to ${requested}. Raise the budget, set a lower max_completion_tokens, or wait for the first of the month \
+             (UTC).",
+            level.name()
+        ),
     }
 }
