@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
+use shared::model::object::Object;
 use shared::model::provider::{Event, Whole};
 use shared::model::tokens::Usage;
 
@@ -168,6 +169,27 @@ pub(crate) fn embeddings(model: &str, vectors: &[Vec<f32>], base64: bool, input:
     let usage = json!({"prompt_tokens": input, "total_tokens": input});
     let body = to_bytes(&List { object: "list", data, model, usage });
     Whole { body, usage: Some(Usage { input, ..Usage::default() }) }
+}
+
+/// An answer with embeddings as the client asked for them: in base64, although the provider answered with numbers.
+///
+/// Clients decode what they asked for: openai-node makes an empty vector of a list of numbers.
+pub(crate) fn in_base64(body: &Bytes) -> Option<Bytes> {
+    let mut answer = Object::parse(body).ok()?;
+    let mut data: Vec<Object> = answer.get("data")?;
+    let mut has_changed = false;
+    for item in &mut data {
+        if let Some(vector) = item.get::<Vec<f32>>("embedding") {
+            item.set("embedding", &base64_of(&vector));
+            has_changed = true;
+        }
+    }
+    answer.set("data", &data);
+    has_changed.then(|| answer.to_bytes())
+}
+
+pub(crate) fn wants_base64(request: &Object) -> bool {
+    request.get::<String>("encoding_format").is_some_and(|format| format == "base64")
 }
 
 fn base64_of(vector: &[f32]) -> String {

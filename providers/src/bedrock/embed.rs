@@ -44,7 +44,7 @@ pub(super) async fn embed(client: &Client, call: &ProviderRequest) -> Result<Rep
     if vectors.len() != texts.len() {
         return Err(Failure::Malformed(format!("{} embeddings for {} texts", vectors.len(), texts.len())));
     }
-    let base64 = call.body.get::<String>("encoding_format").is_some_and(|format| format == "base64");
+    let base64 = answer::wants_base64(&call.body);
     let whole = answer::embeddings(&call.model, &vectors, base64, used.unwrap_or(0));
     Ok(Reply::Whole(Whole { usage: whole.usage.filter(|_| used.is_some()), ..whole }))
 }

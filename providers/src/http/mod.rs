@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
-use reqwest::header::HeaderValue;
+use reqwest::header::{ACCEPT_ENCODING, HeaderValue};
 use shared::model::clock::Clock;
 use shared::model::provider::{Awaited, Failure, ProviderRequest};
 use shared::model::secret::Secret;
@@ -91,6 +91,8 @@ impl Http {
         if let Some(trace) = call.traceparent.as_deref().and_then(|text| HeaderValue::from_str(text).ok()) {
             headers.insert("traceparent", trace);
         }
+        // A compressed stream waits for its compressor. What is compressed nevertheless is unpacked.
+        headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("identity"));
         let request = self.client(call.connect)?.post(format!("{}{path}", to.base_url())).headers(headers).body(body);
         let response = request.send().await.map_err(|error| unanswered(error, call.connect))?;
         if response.status().is_success() {

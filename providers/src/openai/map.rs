@@ -63,7 +63,9 @@ impl Seen {
     }
 
     fn is_finished(&self) -> bool {
-        self.choices.iter().flatten().any(|choice| choice.finish_reason.is_some())
+        // Some servers send an empty reason with each chunk. It is none.
+        let has_finished = |choice: &SeenChoice| choice.finish_reason.as_ref().is_some_and(|reason| !reason.is_empty());
+        self.choices.iter().flatten().any(has_finished)
     }
 }
 

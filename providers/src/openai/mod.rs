@@ -10,8 +10,9 @@ use async_trait::async_trait;
 use shared::model::catalog::{MediaUrls, OutputLimit, ProviderConfig};
 use shared::model::keys::Keys;
 use shared::model::long_work::long_work;
-use shared::model::provider::{Failure, Provider, ProviderRequest, Reply, Whole};
+use shared::model::provider::{Endpoint, Failure, Provider, ProviderRequest, Reply, Whole};
 
+use crate::answer;
 use crate::http::{self, Http, KeyHeader, Server};
 use crate::media;
 use crate::translate::translate;
@@ -48,8 +49,11 @@ impl Provider for OpenAi {
         if call.stream {
             return Ok(Reply::Stream(translate(http::events(response), map::Chunks::default())));
         }
-        let body = http::whole(response).await?;
+        let mut body = http::whole(response).await?;
         let usage = map::usage_of_whole(&body)?;
+        if call.endpoint == Endpoint::Embeddings && answer::wants_base64(&call.body) {
+            body = long_work(body.len(), || answer::in_base64(&body)).unwrap_or(body);
+        }
         Ok(Reply::Whole(Whole { body, usage }))
     }
 }

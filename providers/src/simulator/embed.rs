@@ -70,7 +70,7 @@ pub(super) fn embed(call: &ProviderRequest) -> Result<Reply, Failure> {
                 invalid_request("dimensions", format!("`dimensions` must be between 1 and {MAX_DIMENSIONS}"))
             })?,
     };
-    let base64 = call.body.get::<String>("encoding_format").is_some_and(|format| format == "base64");
+    let base64 = answer::wants_base64(&call.body);
     if input.len() > MAX_INPUTS {
         return Err(invalid_request("input", format!("`input` has more than {MAX_INPUTS} texts")));
     }

@@ -122,11 +122,13 @@ async fn check_end(stream: &str, breaks: bool, expected: &str) {
 
 #[tokio::test]
 async fn a_stream_that_does_not_end_well_is_a_failure() {
+    let empty = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":\"\"}]}\n\n";
     let text = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}\n\n";
     let stop = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
     let cut = "the provider's answer is not understood: the stream ended before the answer did";
     check_end("", false, cut).await;
     check_end(text, false, cut).await;
+    check_end(empty, false, cut).await;
     check_end(text, true, "the connection broke").await;
     check_end(&format!("{text}{stop}"), false, "2 chunks").await;
     check_end(&format!("{text}data: [DONE]\n\n{text}"), false, "1 chunks").await;
@@ -240,4 +242,42 @@ async fn a_provider_is_sent_no_urls_that_it_may_not_fetch() {
     for url in ["https://other.example.com/a.png", "http://images.example.com/a.png", "file:///etc/passwd", "a.png"] {
         assert!(matches!(failure(permitted.send(&chat(url)).await), Failure::Unsupported { .. }), "{url}");
     }
+}
+
+#[tokio::test]
+async fn embeddings_are_in_the_encoding_that_was_asked_for() {
+    let list = |embedding: &str| {
+        format!(
+            r#"{{"object":"list","data":[{{"object":"embedding","index":0,"embedding":{embedding}}}],"model":"e","usage":{{"prompt_tokens":8,"total_tokens":8}}}}"#
+        )
+    };
+    let (numbers, coded) = (list("[0.25,-0.5]"), list(r#""AACAPgAAAL8=""#));
+    for (asked, answered, expected) in [
+        (r#""base64""#, &numbers, &coded),
+        (r#""base64""#, &coded, &coded),
+        (r#""float""#, &numbers, &numbers),
+        ("null", &numbers, &numbers),
+    ] {
+        let server = Server::start(Answer::gzipped(200, "application/json", answered)).await;
+        let request = format!(r#"{{"input":"a","encoding_format":{asked}}}"#);
+        let whole = whole(provider(&toml(&server)).send(&call(Endpoint::Embeddings, &request, false)).await.unwrap());
+        assert_eq!((&*whole.body, whole.usage.unwrap().input), (expected.as_bytes(), 8), "{asked}");
+    }
+}
+
+#[tokio::test]
+async fn a_compressed_answer_is_unpacked_although_it_was_not_asked_for() {
+    let request = |stream| call(Endpoint::ChatCompletions, r#"{"model":"chat","messages":[]}"#, stream);
+    let server = Server::start(Answer::gzipped(200, "application/json", REPLY)).await;
+    let answered = whole(provider(&toml(&server)).send(&request(false)).await.unwrap());
+    assert_eq!(answered.body, REPLY);
+    assert_eq!(server.got().header("accept-encoding"), Some("identity"));
+    let server = Server::start(Answer::gzipped(200, "text/event-stream", STREAM)).await;
+    let plain = Server::start(Answer::sse(STREAM)).await;
+    let compressed = lines(provider(&toml(&server)).send(&request(true)).await.unwrap()).await;
+    assert_eq!(compressed, lines(provider(&toml(&plain)).send(&request(true)).await.unwrap()).await);
+    let error = r#"{"error":{"message":"no such model","type":"invalid_request_error","param":"model","code":null}}"#;
+    let server = Server::start(Answer::gzipped(400, "application/json", error)).await;
+    let failure = failure(provider(&toml(&server)).send(&request(false)).await);
+    assert!(matches!(&failure, Failure::Refused { refusal, .. } if refusal.message == "no such model"), "{failure:?}");
 }

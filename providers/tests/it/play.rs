@@ -1,5 +1,6 @@
 //! A server that plays recorded answers and records requests.
 
+use std::io::Read as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -33,6 +34,20 @@ impl Answer {
     pub(crate) fn json(status: u16, body: &'static str) -> Self {
         let pieces = vec![Bytes::from_static(body.as_bytes())];
         Self { status, headers: vec![("content-type", "application/json")], pieces, breaks: false }
+    }
+
+    /// JSON that is compressed, in two pieces.
+    pub(crate) fn gzipped(status: u16, content_type: &'static str, body: &str) -> Self {
+        let mut encoder = flate2::read::GzEncoder::new(body.as_bytes(), flate2::Compression::fast());
+        let mut packed = Vec::new();
+        encoder.read_to_end(&mut packed).unwrap();
+        let pieces = packed.chunks(packed.len() / 2 + 1).map(Bytes::copy_from_slice).collect();
+        Self {
+            status,
+            headers: vec![("content-type", content_type), ("content-encoding", "gzip")],
+            pieces,
+            breaks: false,
+        }
     }
 
     /// A stream in pieces of three bytes: every line and every longer character is cut.

@@ -6,11 +6,10 @@ use super::Finalizer;
 use crate::app::error::Error;
 use crate::app::generation::LEASE_MS;
 use crate::app::telemetry::{self, TelemetryEvent};
-use crate::data::{CancelOutcome, JobRecords, ResponseRecord};
+use crate::data::{CancelOutcome, JobRecords};
 use crate::model::clock::Clock;
 use crate::model::invalid::Invalid;
 use crate::model::message::ResponseKey;
-use crate::model::response::Status;
 
 /// Cancels background responses.
 pub(in crate::app) struct Canceller {
@@ -20,11 +19,11 @@ pub(in crate::app) struct Canceller {
 }
 
 impl Canceller {
-    /// Cancels a background response. Its worker finds out with its next heartbeat and leaves the provider. Cancelling
-    /// again succeeds.
+    /// Cancels a background response. Its worker finds out with its next heartbeat and leaves the provider. One that has ended
+    /// stays as it is, which is no error.
     ///
     /// # Errors
-    /// `NotFound`; `Invalid` if the response is not in the background or has ended otherwise.
+    /// `NotFound`; `Invalid` if the response is not in the background.
     pub(in crate::app) async fn cancel(&self, key: &ResponseKey) -> Result<(), Error> {
         let now = self.clock.now();
         match self.jobs.cancel(key, now, now.plus_ms(LEASE_MS)).await? {
@@ -34,17 +33,13 @@ impl Canceller {
                 Ok(())
             }
             CancelOutcome::Absent => Err(Error::not_found("response", &key.response_id)),
-            CancelOutcome::NotCancellable(record) if record.status == Status::Cancelled => Ok(()),
-            CancelOutcome::NotCancellable(record) => Err(not_cancellable(&record).into()),
+            CancelOutcome::Ended => Ok(()),
+            CancelOutcome::NotInBackground => Err(not_cancellable(&key.response_id).into()),
         }
     }
 }
 
-fn not_cancellable(record: &ResponseRecord) -> Invalid {
-    let reason = match record.background {
-        true => format!("has ended with the status '{}'", record.status.name()),
-        false => "was not made with background=true".to_owned(),
-    };
-    let message = format!("Response '{}' cannot be cancelled: it {reason}.", record.key.response_id);
+fn not_cancellable(response_id: &str) -> Invalid {
+    let message = format!("Response '{response_id}' cannot be cancelled: it was not made with background=true.");
     Invalid { message, param: Some("response_id".to_owned()), code: Some("not_cancellable") }
 }

@@ -81,12 +81,12 @@ impl Responses {
         Ok((create, context.items))
     }
 
-    /// Cancels a background response, and returns it. Cancelling again succeeds.
+    /// Cancels a background response, and returns it. One that has ended is returned as it ended.
     ///
     /// Its worker finds out within a heartbeat and leaves the provider. The usage until then is charged.
     ///
     /// # Errors
-    /// `NotFound`; `Invalid` if the response is not in the background or has ended otherwise.
+    /// `NotFound`; `Invalid` if the response is not in the background.
     pub async fn cancel(&self, caller: &Caller, response_id: &str) -> Result<Object, Error> {
         let found = self.find_visible(caller, response_id).await?;
         self.canceller.cancel(&found.record.key).await?;

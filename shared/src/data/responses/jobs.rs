@@ -18,8 +18,9 @@ use crate::model::response::Status;
 pub enum CancelOutcome {
     /// The response is cancelled. Contains the record after that.
     Cancelled(Box<ResponseRecord>),
-    /// The response has ended, or does not run in the background.
-    NotCancellable(Box<ResponseRecord>),
+    /// The response has ended, and stays as it is.
+    Ended,
+    NotInBackground,
     /// The response does not exist or has expired.
     Absent,
 }
@@ -63,8 +64,11 @@ impl JobRecords {
         match self.0.update(keys::response(key), change).await? {
             UpdateOutcome::Written(item) => Ok(CancelOutcome::Cancelled(Box::new(read_record(&item)?))),
             UpdateOutcome::Refused(item) => {
-                let found = item.map(|item| read_unexpired(&item, now)).transpose()?.flatten();
-                Ok(found.map_or(CancelOutcome::Absent, |found| CancelOutcome::NotCancellable(Box::new(found))))
+                Ok(match item.map(|item| read_unexpired(&item, now)).transpose()?.flatten() {
+                    None => CancelOutcome::Absent,
+                    Some(found) if found.background => CancelOutcome::Ended,
+                    Some(_) => CancelOutcome::NotInBackground,
+                })
             }
         }
     }

@@ -58,8 +58,8 @@ impl AnswerSummary {
             if let (Some(output), Some(message)) = (&mut self.output, choice.message) {
                 output.add(choice.index, message);
             }
-            if choice.finish_reason.is_some() {
-                self.finish_reasons[choice.index] = choice.finish_reason;
+            if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
+                self.finish_reasons[choice.index] = Some(reason);
             }
         }
     }

@@ -87,9 +87,14 @@ impl Nesting {
 pub(super) struct KnownCalls(HashMap<(Option<u64>, Option<String>), usize>);
 
 impl KnownCalls {
-    /// The item of the call that a piece belongs to.
+    /// The item of the call that a piece belongs to. A call begins with its name: a piece without one continues the call with its
+    /// index, whatever its id. Some servers make a new id for each piece.
     pub(super) fn find(&self, piece: &CallPiece) -> Option<usize> {
-        self.0.get(&(piece.index, provider_id(piece))).copied()
+        let continues = || match (piece.index, name_of(piece)) {
+            (Some(index), None) => self.0.get(&(Some(index), None)),
+            _ => None,
+        };
+        self.0.get(&(piece.index, provider_id(piece))).or_else(continues).copied()
     }
 
     /// Remembers the call that begins with this piece.
@@ -99,6 +104,11 @@ impl KnownCalls {
             self.0.insert(name, item);
         }
     }
+}
+
+/// The name of the function that a piece begins to call. An empty one counts as none.
+pub(super) fn name_of(piece: &CallPiece) -> Option<&str> {
+    piece.function.as_ref()?.name.as_deref().filter(|name| !name.is_empty())
 }
 
 /// The provider's id of the call. An empty one counts as none.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::calls::{Call, KnownCalls, provider_id};
+use super::calls::{Call, KnownCalls, name_of, provider_id};
 use super::chunk::{CallPiece, Logprob};
 use super::halves::ChunkText;
 use super::output::{Content, Output, Text, TextKind};
@@ -125,8 +125,8 @@ impl OutputItems {
         let index = match self.calls.find(&piece) {
             Some(index) => index,
             None => {
-                let named = function.and_then(|function| function.name.clone()).filter(|name| !name.is_empty());
-                let name = named.ok_or_else(|| Failure::Malformed("a tool call begins without a name".to_owned()))?;
+                let unnamed = || Failure::Malformed("a tool call begins without a name".to_owned());
+                let name = name_of(&piece).ok_or_else(unnamed)?.to_owned();
                 let call_id = provider_id(&piece).unwrap_or_else(|| id::new("call_"));
                 let index = self.open("fc_", Content::Call(Call::new(call_id, name)));
                 self.calls.add(&piece, index);

@@ -74,8 +74,9 @@ impl EventBuilder {
         for piece in delta.tool_calls.unwrap_or_default() {
             self.items.call(piece)?;
         }
-        if choice.finish_reason.is_some() {
-            self.finish = choice.finish_reason;
+        // Some servers send an empty reason with each chunk. It is none.
+        if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
+            self.finish = Some(reason);
         }
         Ok(self.items.take_events())
     }

@@ -121,6 +121,44 @@ fn pieces_of_parallel_calls_may_be_mixed() {
 }
 
 #[test]
+fn a_call_whose_pieces_have_different_ids_is_one_call() {
+    check(
+        &[
+            json!({"tool_calls": [{"index": 0, "id": "call_a", "function": {"name": "f", "arguments": ""}}]}),
+            json!({"tool_calls": [{"index": 0, "id": "call_b", "function": {"arguments": "{\"a\":"}}]}),
+            json!({"tool_calls": [{"index": 0, "id": "call_c", "function": {"name": "", "arguments": "1}"}}]}),
+            json!("tool_calls"),
+        ],
+        r#"
+            2 output_item.added {"output_index":0,"item":{"id":"fc_0","type":"function_call","status":"in_progress","arguments":"","call_id":"call_a","name":"f"}}
+            3 function_call_arguments.delta {"item_id":"fc_0","output_index":0,"delta":"{\"a\":"}
+            4 function_call_arguments.delta {"item_id":"fc_0","output_index":0,"delta":"1}"}
+            5 function_call_arguments.done {"item_id":"fc_0","output_index":0,"name":"f","arguments":"{\"a\":1}"}
+            6 output_item.done {"output_index":0,"item":{"id":"fc_0","type":"function_call","status":"completed","arguments":"{\"a\":1}","call_id":"call_a","name":"f"}}
+            7 completed {"status":"completed","completed_at":1790000002,"output":[{"id":"fc_0","type":"function_call","status":"completed","arguments":"{\"a\":1}","call_id":"call_a","name":"f"}]}
+        "#,
+    );
+}
+
+#[test]
+fn an_empty_finish_reason_is_none() {
+    check(
+        &[
+            json!({"tool_calls": [{"index": 0, "id": "call_a", "function": {"name": "f", "arguments": "{}"}}]}),
+            json!("length"),
+            json!(""),
+        ],
+        r#"
+            2 output_item.added {"output_index":0,"item":{"id":"fc_0","type":"function_call","status":"in_progress","arguments":"","call_id":"call_a","name":"f"}}
+            3 function_call_arguments.delta {"item_id":"fc_0","output_index":0,"delta":"{}"}
+            4 function_call_arguments.done {"item_id":"fc_0","output_index":0,"name":"f","arguments":"{}"}
+            5 output_item.done {"output_index":0,"item":{"id":"fc_0","type":"function_call","status":"incomplete","arguments":"{}","call_id":"call_a","name":"f"}}
+            6 incomplete {"status":"incomplete","incomplete_details":{"reason":"max_output_tokens"},"output":[{"id":"fc_0","type":"function_call","status":"incomplete","arguments":"{}","call_id":"call_a","name":"f"}]}
+        "#,
+    );
+}
+
+#[test]
 fn calls_without_index_id_or_arguments_are_distinguished() {
     check(
         &[
