@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};
@@ -13,6 +12,7 @@ use embedded::Sqs;
 use http_body_util::BodyExt as _;
 use rand::RngExt as _;
 
+use crate::faults;
 use crate::process::ProcessHandle;
 use crate::sim::{Sim, Site};
 
@@ -51,6 +51,7 @@ pub(crate) struct Call {
     pub(crate) process: ProcessHandle,
     /// The queue engine, for faults that change queues directly.
     pub(crate) sqs: Sqs,
+    sim: Arc<Sim>,
     inner: SharedHttpConnector,
 }
 
@@ -64,24 +65,23 @@ impl Call {
             Service::Bucket => {
                 futures_executor::block_on(tokio::task::unconstrained(call_and_read(&self.inner, self.request)))
             }
+            Service::Table if faults::is_write(&self) => {
+                let body = self.request.body().try_clone();
+                let answer = self.inner.call(self.request).await;
+                // The same poll performs the call and counts it, so nobody reads the meter between them.
+                self.sim.meter_writes.note(body.as_ref().and_then(SdkBody::bytes).unwrap_or_default());
+                answer
+            }
             Service::Table | Service::Queue => self.inner.call(self.request).await,
         }
-    }
-
-    /// Whether the call may change a meter.
-    fn writes_meter(&self) -> bool {
-        const KEY: &[u8] = b"METER#";
-        let body = self.request.body().bytes().unwrap_or_default();
-        matches!(self.operation.as_str(), "UpdateItem" | "TransactWriteItems")
-            && body.windows(KEY.len()).any(|bytes| bytes == KEY)
     }
 
     /// Copies the call.
     #[must_use]
     pub(crate) fn duplicate(&self) -> Option<Self> {
         let (operation, process, sqs) = (self.operation.clone(), self.process.clone(), self.sqs.clone());
-        let request = self.request.try_clone()?;
-        Some(Self { service: self.service, operation, request, process, sqs, inner: self.inner.clone() })
+        let (request, sim, inner) = (self.request.try_clone()?, Arc::clone(&self.sim), self.inner.clone());
+        Some(Self { service: self.service, operation, request, process, sqs, sim, inner })
     }
 }
 
@@ -100,7 +100,7 @@ impl HttpConnector for Connector {
         let operation = target.rsplit_once('.').map_or(target, |(_, operation)| operation).to_owned();
         let (service, sqs, inner) = (self.service, self.sqs.clone(), self.inner.clone());
         let (sim, process) = (Arc::clone(&self.sim), self.process.clone());
-        let call = Call { service, operation, request, process: process.clone(), sqs, inner };
+        let call = Call { service, operation, request, process: process.clone(), sqs, sim: Arc::clone(&sim), inner };
         HttpConnectorFuture::new(async move { process.run(call_with_faults(&sim, call)).await })
     }
 }
@@ -121,7 +121,7 @@ async fn call_with_faults(sim: &Sim, call: Call) -> Answer {
     let _reseed = ReseedSdk(site_call.rng.random());
     let fault = site_call.draw(&sim.scenario.store, &call);
     tokio::time::sleep(Duration::from_millis(site_call.rng.random_range(1..=6))).await;
-    let (process, operation, writes_meter) = (call.process.clone(), call.operation.clone(), call.writes_meter());
+    let (process, operation) = (call.process.clone(), call.operation.clone());
     let answer = match fault {
         None => call.perform().await,
         Some(fault) => {
@@ -129,9 +129,6 @@ async fn call_with_faults(sim: &Sim, call: Call) -> Answer {
             fault.effect.carry_out(call, site_call.rng).await
         }
     };
-    if writes_meter {
-        sim.meter_writes.fetch_add(1, Ordering::SeqCst);
-    }
     let status = answer.as_ref().map_or(0, |answer| answer.status().as_u16());
     sim.trace.note(format_args!("{point} {process} {operation} {status}"));
     answer

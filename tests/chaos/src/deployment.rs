@@ -70,7 +70,7 @@ impl Deployment {
     pub(crate) async fn open(sim: &Arc<Sim>) -> Arc<Self> {
         let clock = sim.clock.clone();
         let engines = Engines::open(&Place::Memory, Arc::new(move || clock.now().0)).expect("the stores open");
-        let inspector = Inspector::new(&engines);
+        let inspector = Inspector::new(&engines, sim);
         Arc::new(Self { sim: Arc::clone(sim), engines, inspector, processes: Mutex::default() })
     }
 

@@ -1,6 +1,7 @@
 //! The stores without faults. This file and `process.rs` are the only ones that call the store API of production code.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use embedded::{BUCKET, Engines, TABLE, queue_url};
@@ -13,6 +14,8 @@ use shared::model::project::{ApiKey, Project};
 use shared::model::slot::SlotKind;
 use shared::model::usage::UsageKey;
 use shared::model::webhook::Delivery;
+
+use crate::sim::{Sim, lock};
 
 /// Makes the production stores from the clients of a process.
 pub(crate) fn stores(dynamo: aws_sdk_dynamodb::Client, s3: aws_sdk_s3::Client, sqs: aws_sdk_sqs::Client) -> Stores {
@@ -33,17 +36,20 @@ pub(crate) struct Inspector {
     stores: Stores,
     dynamo: aws_sdk_dynamodb::Client,
     s3: aws_sdk_s3::Client,
+    sim: Arc<Sim>,
+    /// The meters as they were read last, with the number of writes to them by then.
+    meters: Mutex<HashMap<MeterKey, (u64, Vec<Shard>)>>,
 }
 
 /// The text is the error of the store.
 pub(crate) type Read<T> = Result<T, String>;
 
 impl Inspector {
-    pub(crate) fn new(engines: &Engines) -> Self {
+    pub(crate) fn new(engines: &Engines, sim: &Arc<Sim>) -> Self {
         let dynamo = embedded::dynamo_client(engines.dynamo.clone());
         let s3 = embedded::s3_client(engines.s3.clone());
         let stores = stores(dynamo.clone(), s3.clone(), embedded::sqs_client(engines.sqs.connector()));
-        Self { stores, dynamo, s3 }
+        Self { stores, dynamo, s3, sim: Arc::clone(sim), meters: Mutex::default() }
     }
 
     #[expect(clippy::expect_used, reason = "no fault strikes the inspector")]
@@ -72,9 +78,33 @@ impl Inspector {
         self.shards_of(&MeterKey::of_project(project_id, month.to_owned())).await
     }
 
-    /// Reads the meter of a key or a run.
+    /// Reads the meter of a key or a run, if it was written since it was read last.
     pub(crate) async fn shards_of(&self, meter: &MeterKey) -> Read<Vec<Shard>> {
+        let writes = self.sim.meter_writes.of(meter);
+        let known = lock(&self.meters).get(meter).filter(|(seen, _)| *seen == writes).map(|(_, shards)| shards.clone());
+        if let Some(shards) = known {
+            return Ok(shards);
+        }
+        let shards = self.read_shards(meter).await?;
+        lock(&self.meters).insert(meter.clone(), (writes, shards.clone()));
+        Ok(shards)
+    }
+
+    async fn read_shards(&self, meter: &MeterKey) -> Read<Vec<Shard>> {
         Ok(self.stores.meters().shards(meter).await.map_err(text)?.into_iter().flatten().collect())
+    }
+
+    /// Reads all meters again that were read before. `Err` if one was written and the write was not counted: then the
+    /// checks until now have seen old meters.
+    pub(crate) async fn check_known_meters(&self) -> Read<()> {
+        let known = lock(&self.meters).clone();
+        for (meter, (writes, shards)) in known {
+            let is_current = self.sim.meter_writes.of(&meter) == writes;
+            if is_current && self.read_shards(&meter).await? != shards {
+                return Err(format!("a write to {meter:?} was not counted"));
+            }
+        }
+        Ok(())
     }
 
     /// Reads the sum of the usage counters of all days that `counts` selects, in micro-dollars.

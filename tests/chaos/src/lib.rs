@@ -30,6 +30,7 @@ mod faults;
 mod inspector;
 mod invariants;
 mod load;
+mod meter_writes;
 mod observations;
 mod panics;
 mod platform;

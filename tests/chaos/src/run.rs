@@ -168,6 +168,7 @@ async fn finish(
     let platform = Platform::start_workers(deployment);
     sweep_until_nothing_is_due(deployment, invariants).await?;
     drop(platform);
+    deployment.inspector.check_known_meters().await.map_err(|message| violation("simulation", message))?;
     for invariant in &mut *invariants {
         invariant.at_the_end(deployment).await.map_err(|message| violation(invariant.name(), message))?;
     }

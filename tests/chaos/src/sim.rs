@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rand::rngs::StdRng;
 use shared::model::clock::Clock;
 
 use crate::faults::{Fault, Odds};
+use crate::meter_writes::MeterWrites;
 use crate::observations::Observations;
 use crate::scenario::Scenario;
 use crate::seed::Seed;
@@ -98,8 +99,7 @@ pub(crate) struct Sim {
     pub(crate) clock: Clock,
     pub(crate) trace: Trace,
     pub(crate) scenario: Scenario,
-    /// Writes to meters so far.
-    pub(crate) meter_writes: AtomicU64,
+    pub(crate) meter_writes: MeterWrites,
     without: BTreeSet<FaultPoint>,
     faults_are_on: AtomicBool,
     observed: Mutex<Observations>,
@@ -116,7 +116,7 @@ impl Sim {
             trace: Trace::new(clock.clone(), keeps_trace),
             clock,
             scenario: Scenario::draw(seed),
-            meter_writes: AtomicU64::new(0),
+            meter_writes: MeterWrites::default(),
             without: case.without_faults.clone(),
             faults_are_on: AtomicBool::new(false),
             observed: Mutex::default(),

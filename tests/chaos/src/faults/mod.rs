@@ -17,7 +17,7 @@ use shared::model::provider;
 
 pub(crate) use effects::{BatchFault, ProviderFault, ReceiverFault, TimerFault};
 pub(crate) use odds::Odds;
-pub(crate) use store::Effect as StoreEffect;
+pub(crate) use store::{Effect as StoreEffect, is_write};
 
 use crate::connector::Call;
 

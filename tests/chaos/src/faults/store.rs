@@ -28,7 +28,7 @@ where
     }
 }
 
-pub(super) fn is_write(call: &Call) -> bool {
+pub(crate) fn is_write(call: &Call) -> bool {
     matches!(call.operation.as_str(), "UpdateItem" | "PutItem" | "DeleteItem" | "TransactWriteItems")
 }
 

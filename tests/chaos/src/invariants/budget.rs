@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use shared::model::meter::Shard;
@@ -40,7 +39,7 @@ impl Invariant for Budget {
 
     /// Checks only if a meter was written since the last check.
     async fn at_any_time(&mut self, deployment: &Arc<Deployment>) -> CheckResult {
-        let writes = deployment.sim.meter_writes.load(Ordering::SeqCst);
+        let writes = deployment.sim.meter_writes.all();
         if std::mem::replace(&mut self.writes, writes) == writes {
             return Ok(());
         }

@@ -1,7 +1,6 @@
 //! Budgets nest: no key and no run spends more than its own limit, and what a key or a run spent is what was counted for it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use shared::model::clock::Timestamp;
@@ -38,7 +37,7 @@ impl Invariant for Levels {
 
     /// Checks only if a meter was written since the last check.
     async fn at_any_time(&mut self, deployment: &Arc<Deployment>) -> CheckResult {
-        let writes = deployment.sim.meter_writes.load(Ordering::SeqCst);
+        let writes = deployment.sim.meter_writes.all();
         if std::mem::replace(&mut self.writes, writes) == writes {
             return Ok(());
         }
