@@ -8,12 +8,13 @@ use axum::body::Body;
 use axum::http::{self, HeaderMap};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
-use rand::RngExt as _;
 use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
 use crate::deployment::Deployment;
+use crate::exchanges::{Exchange, ExchangeEnd};
 use crate::load::{prompt, runs};
 use crate::observations::{KeyedReply, KeyedRequest, Observations};
 
@@ -129,6 +130,22 @@ impl Client {
         reply
     }
 
+    /// Returns another client of the same operation.
+    #[must_use]
+    pub(crate) fn fork(&mut self) -> Self {
+        let rng = StdRng::seed_from_u64(self.rng.random());
+        Self { deployment: Arc::clone(&self.deployment), operation: self.operation, rng, names_runs: self.names_runs }
+    }
+
+    /// Sends a request of a tenant and records the exchange.
+    pub(crate) async fn exchange(&mut self, tenant: usize, key: usize, request: &Request) -> Option<Reply> {
+        let sim = Arc::clone(&self.deployment.sim);
+        let index = sim.observed().begin_exchange(Exchange { tenant, key, started: sim.clock.now(), end: None });
+        let reply = self.send(request).await;
+        sim.observed().end_exchange(index, ExchangeEnd::new(sim.clock.now(), reply.as_ref()));
+        reply
+    }
+
     /// Returns the key of a tenant that is never revoked.
     #[must_use]
     pub(crate) fn permanent_key(&self, project: usize) -> String {
@@ -192,7 +209,7 @@ impl Client {
             observed.upper_bounds.push((project, if has_budget { once } else { MAX_ATTEMPTS * once }));
             request.bearer = observed.tenants[project].keys[key].0.clone();
         }
-        let reply = self.send(request).await;
+        let reply = self.exchange(project, key, request).await;
         let only_harmless = self.deployment.sim.scenario.only_harmless;
         let mut observed = self.deployment.sim.observed();
         if reply.as_ref().is_some_and(|reply| prompt::names_another_tenant(project, &reply.body)) {

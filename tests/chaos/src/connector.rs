@@ -126,6 +126,10 @@ async fn call_with_faults(sim: &Sim, call: Call) -> Answer {
         None => call.perform().await,
         Some(fault) => {
             sim.record_fault(point, format_args!("{} at {operation} of {process}", fault.name));
+            if call.service == Service::Queue {
+                let message = String::from_utf8_lossy(call.request.body().bytes().unwrap_or_default()).into_owned();
+                sim.observed().troubled_messages.push(message);
+            }
             fault.effect.carry_out(call, site_call.rng).await
         }
     };

@@ -15,9 +15,10 @@ use shared::model::money::MicroUsd;
 use shared::model::project::{ApiKey, Limits, Policy, Project};
 
 use crate::inspector::Inspector;
-use crate::load::prompt;
-use crate::observations::{Budget, Tenant, TenantEndpoint};
+use crate::load::{hostile, prompt};
+use crate::observations::{Budget, Hostile, Tenant, TenantEndpoint};
 use crate::process::Process;
+use crate::seed::Seed;
 use crate::sim::{Sim, lock};
 
 /// One cent per token of input and two per token of output, so that a reader can check costs: see [`prompt::PRICE`].
@@ -46,7 +47,18 @@ kind = "embedding"
 price = { input = 10000.0 }
 context_tokens = 8000
 targets = [{ provider = "first", model = "e", timeouts = { first_byte_ms = 2000, total_ms = 20000 } }]
+
+[[model]]
+name = "slow"
+kind = "chat"
+price = { input = 10000.0, output = 20000.0 }
+context_tokens = 128000
+max_output_tokens = 400
+targets = [{ provider = "first", model = "s", timeouts = { first_byte_ms = 60000, idle_ms = 2000, total_ms = 70000 } }]
 "#;
+
+/// The providers of the catalog.
+pub(crate) const PROVIDERS: [&str; 2] = ["first", "second"];
 
 #[expect(clippy::expect_used, reason = "the text is above")]
 pub(crate) fn catalog() -> Arc<Catalog> {
@@ -116,28 +128,15 @@ impl Deployment {
             },
         };
         self.inspector.create_project(&project).await;
-        let check = self.inspector.key_check().await;
         let (mut keys, mut limited_keys) = (Vec::new(), Vec::new());
         // The first key, which is never revoked, has no limits of its own.
-        for limits in [Limits::default(), draw_limits(&mut rng), draw_limits(&mut rng)] {
-            let secret = ApiKeySecret::generate(&project.id, &check);
-            let key = ApiKey {
-                id: id::new("key_"),
-                hash: secret.hash(),
-                project_id: project.id.clone(),
-                name: "test".to_owned(),
-                redacted_value: secret.redact(),
-                created_at: project.created_at,
-                service_account_id: id::new("svc_acct_"),
-                limits,
-                rights: KeyRights::default(),
-                revision: 1,
-            };
-            self.inspector.create_api_key(&key).await;
+        let key_limits = vec![Limits::default(), draw_limits(&mut rng), draw_limits(&mut rng)];
+        for limits in &key_limits {
+            let (secret, key) = self.create_key(&project, *limits).await;
             if key.limits != Limits::default() {
                 limited_keys.push(key.id.clone());
             }
-            keys.push((secret.secret().expose().to_owned(), key.id));
+            keys.push((secret, key.id));
         }
         let mut endpoints = Vec::new();
         for m in 0..2 {
@@ -151,7 +150,49 @@ impl Deployment {
         }
         let conversation = self.create("/v1/conversations", &keys[0].0, "{}").await;
         let budget = Budget { in_force: Some(project.limits.budget.map(|budget| budget.0)), ..Budget::default() };
-        Tenant { project, keys, limited_keys, revoked: BTreeMap::new(), endpoints, conversation, budget }
+        Tenant { project, keys, limited_keys, key_limits, revoked: BTreeMap::new(), endpoints, conversation, budget }
+    }
+
+    /// Creates a key of a project. Returns its secret, too.
+    async fn create_key(&self, project: &Project, limits: Limits) -> (String, ApiKey) {
+        let secret = ApiKeySecret::generate(&project.id, &self.inspector.key_check().await);
+        let key = ApiKey {
+            id: id::new("key_"),
+            hash: secret.hash(),
+            project_id: project.id.clone(),
+            name: "test".to_owned(),
+            redacted_value: secret.redact(),
+            created_at: project.created_at,
+            service_account_id: id::new("svc_acct_"),
+            limits,
+            rights: KeyRights::default(),
+            revision: 1,
+        };
+        self.inspector.create_api_key(&key).await;
+        (secret.secret().expose().to_owned(), key)
+    }
+
+    /// Creates the hostile tenant, if the run has one. Without a budget, its calls try each target several times.
+    pub(crate) async fn create_hostile(&self, seed: Seed) {
+        if !hostile::is_in(seed) {
+            return;
+        }
+        let project = Project {
+            id: id::new("proj_"),
+            name: "Hostile".to_owned(),
+            created_at: self.sim.clock.now().seconds(),
+            archived_at: None,
+            purge: None,
+            limits: Limits { concurrent_requests: Some(10), ..Limits::default() },
+            revision: 1,
+            policy: Policy { concurrent_jobs: Some(3), ..Policy::default() },
+        };
+        self.inspector.create_project(&project).await;
+        let mut keys = Vec::new();
+        for budget in [None, Some(MicroUsd(prompt::PRICE))] {
+            keys.push(self.create_key(&project, Limits { budget, ..Limits::default() }).await.0);
+        }
+        self.sim.observed().hostile = Some(Hostile { project, keys });
     }
 
     /// Creates an object over the API and returns its id.

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use embedded::{BUCKET, Engines, TABLE, queue_url};
-use shared::data::{Bucket, DUE_SHARDS, Due, QueueUrls, Queues, ResponseRecord, StoreError, Stores, Table};
+use shared::data::{
+    BreakerState, Bucket, DUE_SHARDS, Due, QueueUrls, Queues, ResponseRecord, StoreError, Stores, Table,
+};
 use shared::model::clock::Timestamp;
 use shared::model::key_check::KeyCheck;
 use shared::model::message::ResponseKey;
@@ -15,6 +17,7 @@ use shared::model::slot::SlotKind;
 use shared::model::usage::UsageKey;
 use shared::model::webhook::Delivery;
 
+use crate::deployment::PROVIDERS;
 use crate::sim::{Sim, lock};
 
 /// Makes the production stores from the clients of a process.
@@ -117,6 +120,16 @@ impl Inspector {
     pub(crate) async fn slots(&self, project_id: &str, kind: SlotKind) -> Read<u64> {
         let taken = self.stores.slots().taken(project_id, kind).await.map_err(text)?;
         Ok(taken.len() as u64)
+    }
+
+    /// Reads the breakers that are not closed: the provider and its name of the model, as `first/a`, and the state.
+    pub(crate) async fn breakers(&self) -> Read<Vec<(String, BreakerState)>> {
+        let mut found = Vec::new();
+        for provider in PROVIDERS {
+            let states = self.stores.breakers().of_provider(provider, self.sim.clock.now()).await.map_err(text)?;
+            found.extend(states.into_iter().map(|(model, state)| (format!("{provider}/{model}"), state)));
+        }
+        Ok(found)
     }
 
     pub(crate) async fn response(&self, key: &ResponseKey) -> Read<Option<ResponseRecord>> {

@@ -15,6 +15,8 @@
 //! | process | one instance of the service; once it is killed, none of its calls returns |
 //! | platform | AWS around the functions: it invokes workers with messages, and the sweeper each minute |
 //! | tenant | a project, with its keys, its webhook endpoints and its conversation |
+//! | hostile tenant | a project that attacks the others: `load/hostile` |
+//! | exchange | a request of a tenant and its answer |
 //! | operation | one thing that a client does: a file in `load` |
 //! | observations | the requests, answers and events that clients, providers and receivers saw |
 //! | inspector | the stores without faults, for setup and for invariants |
@@ -26,6 +28,7 @@
 mod client;
 mod connector;
 mod deployment;
+mod exchanges;
 mod faults;
 mod inspector;
 mod invariants;

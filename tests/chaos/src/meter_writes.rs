@@ -60,7 +60,9 @@ mod tests {
     fn counts_each_meter_that_a_body_names() {
         let writes = MeterWrites::default();
         writes.note(br#"{"Key":{"pk":{"S":"METER#proj_1#3"},"sk":{"S":"2026-11"}}}"#);
-        writes.note(br#"[{"pk":{"S":"METER#proj_1#KEY#ab#0"}},{"pk":{"S":"METER#proj_1#12"}},{"pk":{"S":"RESP#proj_1"}}]"#);
+        writes.note(
+            br#"[{"pk":{"S":"METER#proj_1#KEY#ab#0"}},{"pk":{"S":"METER#proj_1#12"}},{"pk":{"S":"RESP#proj_1"}}]"#,
+        );
         let of_project = MeterKey::of_project("proj_1", "2026-11".to_owned());
         let of = |scope| writes.of(&MeterKey { scope, ..of_project.clone() });
         assert_eq!([of(Scope::Project), of(Scope::ApiKey("ab".into())), of(Scope::Run("ab".into()))], [2, 1, 0]);

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use shared::model::clock::Timestamp;
-use shared::model::project::Project;
+use shared::model::project::{Limits, Project};
+use shared::model::provider::Symptom;
 
+use crate::exchanges::{Exchange, ExchangeEnd};
 use crate::load::guests::Retention;
 
 /// An invariant that did not hold.
@@ -33,6 +35,22 @@ pub(crate) struct Observations {
     /// The budgets that an administrator tried to set: tenant and micro-dollars.
     pub(crate) attempted_budgets: Vec<(usize, u64)>,
     pub(crate) violations: Vec<Violation>,
+    pub(crate) hostile: Option<Hostile>,
+    pub(crate) exchanges: Vec<Exchange>,
+    /// The indexes of the exchanges that ended, in the order of their ends.
+    pub(crate) ended_exchanges: Vec<usize>,
+    /// For each request that a client waited for and that named its tenant's conversation: the tenant.
+    pub(crate) asked_for_turns: Vec<usize>,
+    /// The messages in queues that met a fault.
+    pub(crate) troubled_messages: Vec<String>,
+}
+
+/// The project that attacks the others.
+#[derive(Clone)]
+pub(crate) struct Hostile {
+    pub(crate) project: Project,
+    /// The second key has a budget that pays for nothing.
+    pub(crate) keys: Vec<String>,
 }
 
 /// A project and its owner's knowledge of it.
@@ -42,6 +60,8 @@ pub(crate) struct Tenant {
     pub(crate) keys: Vec<(String, String)>,
     /// The ids of the keys that have limits of their own.
     pub(crate) limited_keys: Vec<String>,
+    /// The limits of each key of `keys`.
+    pub(crate) key_limits: Vec<Limits>,
     /// The times at which revocations were confirmed, by the key's index in `keys`.
     pub(crate) revoked: BTreeMap<usize, Timestamp>,
     pub(crate) endpoints: Vec<TenantEndpoint>,
@@ -104,9 +124,16 @@ pub(crate) struct TenantEndpoint {
 }
 
 /// One call of a provider.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct ProviderCall {
     pub(crate) project: usize,
+    /// The provider and its name of the model, as `first/a`.
+    pub(crate) target: String,
+    pub(crate) started: Timestamp,
+    /// The provider gives no answer, or breaks it off.
+    pub(crate) has_failed: bool,
+    /// What a failure before the first event says about the target.
+    pub(crate) symptom: Symptom,
     /// The events of the answer are stored while they arrive. So a run that dies is charged by the stored events.
     pub(crate) has_stored_events: bool,
     /// The price of the tokens that were used, and the price of their input alone, in micro-dollars.
@@ -166,6 +193,22 @@ pub(crate) struct SeenResponse {
 impl Observations {
     pub(crate) fn violation(&mut self, invariant: &'static str, message: impl Into<String>) {
         self.violations.push(Violation { invariant, message: message.into() });
+    }
+
+    /// Records the start of an exchange, and returns its index.
+    pub(crate) fn begin_exchange(&mut self, exchange: Exchange) -> usize {
+        self.exchanges.push(exchange);
+        self.exchanges.len() - 1
+    }
+
+    pub(crate) fn end_exchange(&mut self, index: usize, end: ExchangeEnd) {
+        self.exchanges[index].end = Some(end);
+        self.ended_exchanges.push(index);
+    }
+
+    /// Whether a message that names a response met a fault.
+    pub(crate) fn had_message_fault(&self, response_id: &str) -> bool {
+        self.troubled_messages.iter().any(|message| message.contains(response_id))
     }
 
     /// Returns the entry of a response, which it adds if it is new.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use embedded::Received;
 use shared::data::Queue;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::deployment::Deployment;
@@ -17,6 +18,8 @@ const WORKER_TIMEOUT: Duration = Duration::from_secs(900);
 const WORKER_DIES_AFTER: Duration = Duration::from_millis(1_500);
 const MINUTE: Duration = Duration::from_secs(60);
 const BATCH: usize = 10;
+/// Invocations of the worker of a queue at the same time: several times the jobs of the hostile tenant.
+const INVOCATIONS: usize = 12;
 
 /// Workers and timers, until this is dropped.
 pub(crate) struct Platform {
@@ -53,14 +56,21 @@ fn draw<E: Copy>(sim: &Sim, source: &str, odds: &Odds<(), E>) -> Option<E> {
 async fn poll(deployment: Arc<Deployment>, queue: Queue) {
     let sqs = deployment.engines.sqs.clone();
     let mut batches = JoinSet::new();
-    while sqs.wait_for_message(queue.name()).await.is_ok() {
+    let invocations = Arc::new(Semaphore::new(INVOCATIONS));
+    while let Ok(invocation) = Arc::clone(&invocations).acquire_owned().await
+        && sqs.wait_for_message(queue.name()).await.is_ok()
+    {
         let received = sqs.receive(queue.name(), BATCH).unwrap_or_default();
         if !received.is_empty() {
             let fault = draw(&deployment.sim, queue.name(), &deployment.sim.scenario.batch);
             if fault == Some(BatchFault::Twice) {
                 batches.spawn(run_batch(Arc::clone(&deployment), queue, "b", received.clone(), None));
             }
-            batches.spawn(run_batch(Arc::clone(&deployment), queue, "a", received, fault));
+            let batch = run_batch(Arc::clone(&deployment), queue, "a", received, fault);
+            batches.spawn(async move {
+                batch.await;
+                drop(invocation);
+            });
         }
     }
 }

@@ -18,7 +18,7 @@ use shared::model::secret::Secret;
 use tokio_util::sync::CancellationToken;
 
 use crate::connector::{Connector, Service};
-use crate::deployment::{Deployment, catalog};
+use crate::deployment::{Deployment, PROVIDERS, catalog};
 use crate::inspector;
 use crate::provider::SimulatedProvider;
 use crate::receivers::SimulatedReceivers;
@@ -86,7 +86,7 @@ impl Process {
         let components = Components::new(stores(deployment, &handle), sim.clock.clone())
             .serving(Arc::new(Models::fixed(ServedModels {
                 catalog: (*catalog()).clone(),
-                providers: HashMap::from(["first", "second"].map(|name| (name.to_owned(), provider(name)))),
+                providers: HashMap::from(PROVIDERS.map(|name| (name.to_owned(), provider(name)))),
             })))
             .receivers(Arc::new(SimulatedReceivers::new(Arc::clone(sim), handle.clone())))
             .admin_key(Secret::new(kit::ADMIN_KEY));

@@ -10,11 +10,11 @@ use futures_util::stream::BoxStream;
 use kit::{chat_answer, chat_chunks};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
-use shared::model::provider::{Endpoint, Event, Failure, Provider, ProviderRequest, Reply, Whole};
+use shared::model::provider::{Endpoint, Event, Failure, Provider, ProviderRequest, Reply, Symptom, Whole};
 use shared::model::tokens::Usage;
 
 use crate::faults::ProviderFault;
-use crate::load::prompt;
+use crate::load::{hostile, prompt};
 use crate::observations::{CallState, ProviderCall};
 use crate::process::ProcessHandle;
 use crate::sim::{Sim, Site, SiteCall};
@@ -69,19 +69,21 @@ impl Provider for SimulatedProvider {
 impl SimulatedProvider {
     async fn answer(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
         let mut site_call = self.sim.begin_call(Site::Provider);
-        let fault = site_call.draw(&self.sim.scenario.provider, call);
+        let drawn = site_call.draw(&self.sim.scenario.provider, call);
         let SiteCall { point, mut rng, .. } = site_call;
         let body = String::from_utf8_lossy(&call.body.to_bytes()).into_owned();
         let usage = draw_usage(call, &body, &mut rng);
-        let record = Record::new(&self.sim, observe(call, &body, &usage));
+        let provoked = provoked(call, &body);
+        let fault = provoked.map(|provoked| provoked.fault).or(drawn.map(|drawn| drawn.effect));
+        let record = Record::new(&self.sim, self.observe(call, &body, &usage, fault));
         // The first event comes after both, within the two seconds that the models file allows: a late answer is a failure.
         let after = Duration::from_millis(rng.random_range(20..1_050));
+        let after = provoked.map_or(after, |provoked| provoked.after);
         let text = draw_text(tenant_of(call).0, &mut rng);
         let gap = Duration::from_millis(rng.random_range(1..900));
-        if let Some(fault) = fault {
-            self.sim.record_fault(point, format_args!("provider {} of {} {}", self.name, self.process, fault.name));
+        if let Some(drawn) = drawn.filter(|_| provoked.is_none()) {
+            self.sim.record_fault(point, format_args!("provider {} of {} {}", self.name, self.process, drawn.name));
         }
-        let fault = fault.map(|fault| fault.effect);
         self.sim.trace.note(format_args!("{point} {} asks {}: {} used", self.process, self.name, usage.output));
         tokio::time::sleep(after).await;
         if fault.is_some_and(|fault| fault.kills_waiting_caller(call.stream)) {
@@ -107,6 +109,25 @@ impl SimulatedProvider {
             body: chat_answer(&text, &usage),
             usage: (final_state == CallState::WithUsage).then_some(usage),
         }))
+    }
+}
+
+impl SimulatedProvider {
+    fn observe(&self, call: &ProviderRequest, body: &str, usage: &Usage, fault: Option<ProviderFault>) -> ProviderCall {
+        let (project, has_stored_events) = tenant_of(call);
+        let output = if call.endpoint == Endpoint::Embeddings { 0 } else { output_limit(call) };
+        ProviderCall {
+            project,
+            target: format!("{}/{}", self.name, call.model),
+            started: self.sim.clock.now(),
+            has_failed: fault.is_some_and(ProviderFault::is_failure),
+            symptom: fault.map_or(Symptom::None, |fault| fault.symptom(call.stream)),
+            has_stored_events,
+            cost: prompt::cost(usage.input, usage.output),
+            input_cost: prompt::cost(usage.input, 0),
+            upper_bound: prompt::cost(body.len() as u64 + prompt::MARGIN, output),
+            state: CallState::Pending,
+        }
     }
 }
 
@@ -211,17 +232,9 @@ fn output_limit(call: &ProviderRequest) -> u64 {
     limit.unwrap_or(prompt::MODEL_OUTPUT)
 }
 
-fn observe(call: &ProviderRequest, body: &str, usage: &Usage) -> ProviderCall {
-    let (project, has_stored_events) = tenant_of(call);
-    let output = if call.endpoint == Endpoint::Embeddings { 0 } else { output_limit(call) };
-    ProviderCall {
-        project,
-        has_stored_events,
-        cost: prompt::cost(usage.input, usage.output),
-        input_cost: prompt::cost(usage.input, 0),
-        upper_bound: prompt::cost(body.len() as u64 + prompt::MARGIN, output),
-        state: CallState::Pending,
-    }
+/// Returns what a prompt of the hostile tenant provokes.
+fn provoked(call: &ProviderRequest, body: &str) -> Option<hostile::Provoked> {
+    if tenant_of(call).0 == hostile::NUMBER { hostile::provoked(body) } else { None }
 }
 
 /// Draws a text of a few words, sometimes of so many that the stream outlasts any lease.

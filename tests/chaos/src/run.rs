@@ -27,6 +27,8 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(400);
 const CALL_TIMEOUT: Duration = Duration::from_secs(100);
 /// Sweeps after which nothing may be due any more.
 const SWEEPS: u32 = 2_000;
+/// Of this many sweeps, the invariants are checked after one.
+const CHECKED_SWEEPS: u32 = 40;
 
 /// The result of a run.
 #[derive(Debug, Clone)]
@@ -89,6 +91,7 @@ async fn run(case: &Case, sim: &Arc<Sim>) -> Option<Violation> {
     tokio::time::sleep(Duration::from_millis(1)).await;
     let deployment = Deployment::open(sim).await;
     deployment.create_tenants().await;
+    deployment.create_hostile(Seed::new(case.seed)).await;
     let mut invariants = invariants::all();
     let platform = Platform::start_with_timers(&deployment);
     sim.begin_faults();
@@ -186,7 +189,7 @@ async fn sweep_until_nothing_is_due(
         let wait = deployment.sim.clock.now().until(next).max(1_000) + 20_000;
         tokio::time::sleep(Duration::from_millis(wait)).await;
         sweep(deployment, "sweep-a").await;
-        if sweeps % 10 == 0 {
+        if sweeps % CHECKED_SWEEPS == 0 {
             check_all(deployment, invariants).await?;
         }
     }

@@ -6,6 +6,7 @@ use shared::model::provider;
 
 use crate::connector;
 use crate::faults::{self, BatchFault, Odds, ProviderFault, ReceiverFault, StoreEffect, TimerFault};
+use crate::load::hostile;
 use crate::seed::Seed;
 
 pub(crate) struct Scenario {
@@ -29,6 +30,8 @@ impl Scenario {
     pub(crate) fn draw(seed: Seed) -> Self {
         let mut rng = seed.rng("scenario", 0);
         let only_harmless = rng.random_ratio(1, ONLY_HARMLESS_IN);
+        // Half of the runs with a hostile tenant: then nothing but its attacks explains what happens to the others.
+        let only_harmless = only_harmless || (hostile::is_in(seed) && seed.rng("hostile", 2).random_bool(0.5));
         let store = Odds::draw_each(faults::STORE, only_harmless, &mut rng);
         // Of 1,000 calls, those that meet some fault.
         let [providers, receivers, platform] = [&[0, 100, 300, 600][..], &[0, 200, 700], &[0, 100, 300]]

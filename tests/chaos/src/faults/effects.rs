@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared::model::provider::{Failure, ProviderRefusal};
+use shared::model::provider::{Failure, ProviderRefusal, Symptom};
 use shared::model::webhook::{ReceiverAnswer, SendError};
 
 /// A fault of a provider.
@@ -12,6 +12,8 @@ pub(crate) enum ProviderFault {
     Unavailable,
     Unreachable,
     Refuse,
+    /// It answers 500. Only hostile prompts provoke that.
+    Crash,
     /// No byte ever arrives.
     Silence,
     /// The connection breaks; that of a stream after one of its events, possibly the last.
@@ -35,6 +37,7 @@ impl ProviderFault {
         match self {
             Self::Throttle => Some(Failure::Throttled { message, retry_after: Some(Duration::from_millis(300)) }),
             Self::Unavailable => Some(Failure::Unavailable { status: 503, message, retry_after: None }),
+            Self::Crash => Some(Failure::Unavailable { status: 500, message, retry_after: None }),
             Self::Unreachable => Some(Failure::Unreachable("refused".into())),
             Self::Cut if !is_stream => Some(Failure::Interrupted("cut".into())),
             Self::Refuse => {
@@ -42,6 +45,20 @@ impl ProviderFault {
                 Some(Failure::Refused { status: 400, refusal })
             }
             _ => None,
+        }
+    }
+
+    /// Whether the answer is less than a whole one.
+    pub(crate) fn is_failure(self) -> bool {
+        !matches!(self, Self::NoUsage | Self::EndTwice)
+    }
+
+    /// What the caller's breaker may learn about the target. It repeats `docs/models.md` and not the code.
+    pub(crate) fn symptom(self, is_stream: bool) -> Symptom {
+        match self {
+            Self::Unavailable | Self::Unreachable => Symptom::Outage,
+            _ if self.is_silent(is_stream) => Symptom::Stall,
+            _ => Symptom::None,
         }
     }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use shared::model::clock::Timestamp;
 use shared::model::key_text::ApiKeySecret;
 use shared::model::meter::{MeterKey, Run, RunName, Scope, Shard};
-use shared::model::project::Project;
+use shared::model::project::{Limits, Project};
 
 use super::{CheckResult, Invariant, expect};
 use crate::deployment::Deployment;
@@ -19,11 +19,13 @@ pub(super) struct Levels {
 }
 
 /// The meters of one key (of each month) or of one run.
-struct Level {
+pub(super) struct Level {
     tenant: usize,
     project_id: String,
-    name: String,
-    meters: Vec<MeterKey>,
+    pub(super) name: String,
+    pub(super) meters: Vec<MeterKey>,
+    /// The calls that may be open at the same time.
+    pub(super) concurrent_requests: Option<u64>,
     /// The id of the key, or the name of the run, as usage counters have it.
     key_id: Option<String>,
     run: Option<String>,
@@ -95,19 +97,26 @@ fn has_limits(deployment: &Deployment, level: &Level) -> bool {
 }
 
 /// All keys and runs of all tenants.
-fn all(deployment: &Deployment) -> Vec<Level> {
+pub(super) fn all(deployment: &Deployment) -> Vec<Level> {
     let months = [deployment.sim.scenario.starts_at, deployment.sim.scenario.starts_at.next_month()];
     let observed = deployment.sim.observed();
     let mut levels = Vec::new();
     for (tenant, found) in observed.tenants.iter().enumerate() {
         let project = &found.project;
-        levels.extend(found.keys.iter().map(|(secret, id)| of_key(tenant, project, secret, id, &months)));
+        let keys = found.keys.iter().zip(&found.key_limits);
+        levels.extend(keys.map(|(key, limits)| of_key(tenant, project, key, limits, &months)));
         levels.extend(RUNS.iter().map(|run| of_run(tenant, project, run)));
     }
     levels
 }
 
-fn of_key(tenant: usize, project: &Project, secret: &str, id: &str, months: &[Timestamp]) -> Level {
+fn of_key(
+    tenant: usize,
+    project: &Project,
+    (secret, id): &(String, String),
+    limits: &Limits,
+    months: &[Timestamp],
+) -> Level {
     let scope =
         ApiKeySecret::parse(secret).map(|key| Scope::ApiKey(key.hash().as_str().to_owned())).unwrap_or_default();
     let meter = |at: &Timestamp| MeterKey { scope: scope.clone(), ..MeterKey::of_project(&project.id, at.month()) };
@@ -116,6 +125,7 @@ fn of_key(tenant: usize, project: &Project, secret: &str, id: &str, months: &[Ti
         project_id: project.id.clone(),
         name: format!("tenant {tenant}, key {id}"),
         meters: months.iter().map(meter).collect(),
+        concurrent_requests: limits.concurrent_requests,
         key_id: Some(id.to_owned()),
         run: None,
     }
@@ -128,6 +138,7 @@ fn of_run(tenant: usize, project: &Project, run: &str) -> Level {
         project_id: project.id.clone(),
         name: format!("tenant {tenant}, {run}"),
         meters: name.map(|name| Run::new(name, None, &project.policy).meter(&project.id)).into_iter().collect(),
+        concurrent_requests: None,
         key_id: None,
         run: Some(run.to_owned()),
     }

@@ -6,6 +6,7 @@ mod budget;
 mod concurrency;
 mod counters;
 mod due;
+mod fairness;
 mod holds;
 mod jobs;
 mod keys;
@@ -64,7 +65,8 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(keys::Keys),
         Box::new(holds::Holds),
         Box::new(levels::Levels::default()),
-        Box::new(concurrency::Concurrency),
+        Box::new(concurrency::Concurrency::default()),
+        Box::new(fairness::Fairness::default()),
         Box::new(due::Due),
         Box::new(books::Books),
         Box::new(counters::Counters),

@@ -31,7 +31,7 @@ pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Action> {
         project: draw_tenant(rng),
         text: key.unwrap_or_else(|| rng.random_range(0..6)),
         stream: key.map_or_else(|| rng.random_bool(0.4), |key| key % 2 == 0),
-        conversation: key.is_none() && rng.random_bool(0.3),
+        conversation: key.is_none() && rng.random_bool(0.5),
         key,
         is_large: key.is_none() && rng.random_ratio(1, 15),
         tries: rng.random_range(1..3),
@@ -88,6 +88,6 @@ impl Action for Background {
 }
 
 /// Draws text that cannot be compressed.
-fn noise(rng: &mut StdRng) -> String {
+pub(super) fn noise(rng: &mut StdRng) -> String {
     (0..220_000).map(|_| char::from(b'a' + rng.random_range(0..26))).collect()
 }

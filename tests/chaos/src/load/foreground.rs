@@ -51,7 +51,9 @@ impl Action for Foreground {
         body["stream"] = json!(self.stream);
         body["store"] = json!(self.store);
         if self.conversation {
-            body["conversation"] = json!(client.deployment.sim.observed().tenants[self.project].conversation);
+            let mut observed = client.deployment.sim.observed();
+            body["conversation"] = json!(observed.tenants[self.project].conversation);
+            observed.asked_for_turns.extend((0..self.tries).map(|_| self.project));
         }
         if self.continues && !self.conversation {
             body["previous_response_id"] = json!(client.draw_job(self.project));

@@ -4,12 +4,14 @@ mod background;
 mod cancel;
 pub(crate) mod chat;
 mod cross_tenant;
+mod crowd;
 mod delete;
 mod embed;
 mod endpoints;
 mod follow;
 mod foreground;
 pub(crate) mod guests;
+pub(crate) mod hostile;
 mod limits;
 pub(crate) mod prompt;
 pub(crate) mod responses;
@@ -48,6 +50,7 @@ const KINDS: &[(u32, Draw)] = &[
     (2, revoke::draw),
     (2, endpoints::draw),
     (4, cross_tenant::draw),
+    (4, crowd::draw),
 ];
 
 /// An operation, and the time after which it starts.
@@ -68,6 +71,7 @@ pub(crate) fn plan(seed: Seed) -> Vec<Planned> {
     let mut planned: Vec<Planned> = (0..count).map(|number| draw_operation(seed, number)).collect();
     let after = Duration::from_millis(seed.rng("guest", 1).random_range(0..START_MS));
     planned.extend(guests::draw(seed).map(|operation| Planned { number: count, after, operation }));
+    planned.extend(hostile::draw(seed, count + 1));
     planned
 }
 

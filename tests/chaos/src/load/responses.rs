@@ -77,7 +77,8 @@ impl Reader {
             let after = self.next.checked_sub(1).map(|last| format!("&starting_after={last}")).unwrap_or_default();
             let path = format!("{PATH}/{}?stream=true{after}", self.id);
             let bearer = client.permanent_key(self.project);
-            let Some(reply) = client.send(&Request { method: "GET", path, bearer, ..Request::default() }).await else {
+            let request = Request { method: "GET", path, bearer, ..Request::default() };
+            let Some(reply) = client.exchange(self.project, 0, &request).await else {
                 continue;
             };
             if reply.status == 200 {
