@@ -138,9 +138,9 @@ impl Client {
     }
 
     /// Sends a request of a tenant and records the exchange.
-    pub(crate) async fn exchange(&mut self, tenant: usize, key: usize, request: &Request) -> Option<Reply> {
+    pub(crate) async fn exchange(&mut self, tenant: usize, request: &Request) -> Option<Reply> {
         let sim = Arc::clone(&self.deployment.sim);
-        let index = sim.observed().begin_exchange(Exchange { tenant, key, started: sim.clock.now(), end: None });
+        let index = sim.observed().begin_exchange(Exchange { tenant, started: sim.clock.now(), end: None });
         let reply = self.send(request).await;
         sim.observed().end_exchange(index, ExchangeEnd::new(sim.clock.now(), reply.as_ref()));
         reply
@@ -209,7 +209,7 @@ impl Client {
             observed.upper_bounds.push((project, if has_budget { once } else { MAX_ATTEMPTS * once }));
             request.bearer = observed.tenants[project].keys[key].0.clone();
         }
-        let reply = self.exchange(project, key, request).await;
+        let reply = self.exchange(project, request).await;
         let only_harmless = self.deployment.sim.scenario.only_harmless;
         let mut observed = self.deployment.sim.observed();
         if reply.as_ref().is_some_and(|reply| prompt::names_another_tenant(project, &reply.body)) {

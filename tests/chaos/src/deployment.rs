@@ -54,7 +54,7 @@ kind = "chat"
 price = { input = 10000.0, output = 20000.0 }
 context_tokens = 128000
 max_output_tokens = 400
-targets = [{ provider = "first", model = "s", timeouts = { first_byte_ms = 60000, idle_ms = 2000, total_ms = 70000 } }]
+targets = [{ provider = "first", model = "s", timeouts = { first_byte_ms = 120000, idle_ms = 2000, total_ms = 130000 } }]
 "#;
 
 /// The providers of the catalog.
@@ -122,7 +122,7 @@ impl Deployment {
                 default_max_output_tokens: rng.random_bool(0.5).then_some(120),
                 dedupe_retries: rng.random_bool(0.3),
                 cache_ttl_seconds: rng.random_bool(0.5).then_some(600),
-                concurrent_jobs: rng.random_bool(0.4).then(|| rng.random_range(1..4)),
+                concurrent_jobs: rng.random_bool(0.6).then(|| rng.random_range(1..4)),
                 run_budget_usd: Some(MicroUsd(rng.random_range(500..4_000) * prompt::PRICE)),
                 ..Policy::default()
             },

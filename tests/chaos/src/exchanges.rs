@@ -9,8 +9,6 @@ use crate::client::Reply;
 #[derive(Debug, Clone)]
 pub(crate) struct Exchange {
     pub(crate) tenant: usize,
-    /// The index of the key that it came with.
-    pub(crate) key: usize,
     pub(crate) started: Timestamp,
     pub(crate) end: Option<ExchangeEnd>,
 }

@@ -27,6 +27,8 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(400);
 const CALL_TIMEOUT: Duration = Duration::from_secs(100);
 /// Sweeps after which nothing may be due any more.
 const SWEEPS: u32 = 2_000;
+/// Due times share a sweep within the time that has passed, divided by this.
+const SHARED: u64 = 24;
 /// Of this many sweeps, the invariants are checked after one.
 const CHECKED_SWEEPS: u32 = 40;
 
@@ -178,15 +180,19 @@ async fn finish(
     Ok(())
 }
 
-/// Waits from one due time to the next and sweeps there. The sweeps between two due times would find nothing.
+/// Waits from one due time to the next and sweeps there. The sweeps between two due times would find nothing. The longer
+/// all this takes, the more due times share a sweep: after a day, those of an hour.
 async fn sweep_until_nothing_is_due(
     deployment: &Arc<Deployment>,
     invariants: &mut [Box<dyn Invariant>],
 ) -> Result<(), Violation> {
+    let began = deployment.sim.clock.now();
     for sweeps in 0..SWEEPS {
         let Some(next) = deployment.inspector.next_due().await else { return Ok(()) };
+        let now = deployment.sim.clock.now();
         // A sweep that comes each minute is late by some seconds.
-        let wait = deployment.sim.clock.now().until(next).max(1_000) + 20_000;
+        let late_ms = 20_000.max(began.until(now) / SHARED);
+        let wait = now.until(next).max(1_000) + late_ms;
         tokio::time::sleep(Duration::from_millis(wait)).await;
         sweep(deployment, "sweep-a").await;
         if sweeps % CHECKED_SWEEPS == 0 {

@@ -17,8 +17,9 @@ pub(super) struct Answers;
 
 /// The limit of output tokens of a call.
 const OUTPUT: u64 = 20;
-/// A breaker may be open, or a rate window full. One minute later neither is.
-const TRIES: u32 = 3;
+/// A breaker may be open, or a rate window full. One minute later neither is. A call whose process died counts as open until
+/// the sweeper settles it, some four minutes after it began.
+const TRIES: u32 = 5;
 const MINUTE: Duration = Duration::from_secs(61);
 
 #[async_trait]
@@ -55,11 +56,12 @@ async fn check_call(
     let upper_bound = prompt::cost(body.len() as u64 + prompt::MARGIN, OUTPUT);
     let mut request =
         Request { method: "POST", path: path.to_owned(), body, ..Request::of_tenant(tenant, has_stored_events) };
-    let mut status = 0;
+    let mut answer = String::new();
     for _ in 0..TRIES {
         let left = read_left(client, tenant).await?;
         let reply = client.call_model(tenant, 0, &mut request, 5 * OUTPUT).await;
-        status = reply.as_ref().map_or(0, |reply| reply.status);
+        let status = reply.as_ref().map_or(0, |reply| reply.status);
+        answer = reply.as_ref().map(|reply| String::from_utf8_lossy(&reply.body).into_owned()).unwrap_or_default();
         expect(status != 200 || left > 0, || format!("tenant {tenant}: {left} left, and {path} is answered"))?;
         if let Some(reply) = reply.filter(|reply| reply.is_ok()) {
             return Ok(response_id(&reply.body));
@@ -69,7 +71,7 @@ async fn check_call(
         }
         tokio::time::sleep(MINUTE).await;
     }
-    Err(format!("tenant {tenant} has enough left, and {path} is answered with {status}"))
+    Err(format!("tenant {tenant} has enough left, and {path} is answered with {answer}"))
 }
 
 /// Reads the amount that a tenant has left this month, in micro-dollars. Without a limit it is `i64::MAX`.

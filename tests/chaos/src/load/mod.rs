@@ -17,6 +17,7 @@ pub(crate) mod prompt;
 pub(crate) mod responses;
 mod revoke;
 pub(crate) mod runs;
+mod waiting;
 
 use std::fmt;
 use std::time::Duration;
@@ -51,6 +52,7 @@ const KINDS: &[(u32, Draw)] = &[
     (2, endpoints::draw),
     (4, cross_tenant::draw),
     (4, crowd::draw),
+    (4, waiting::draw),
 ];
 
 /// An operation, and the time after which it starts.

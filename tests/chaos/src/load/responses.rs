@@ -78,7 +78,7 @@ impl Reader {
             let path = format!("{PATH}/{}?stream=true{after}", self.id);
             let bearer = client.permanent_key(self.project);
             let request = Request { method: "GET", path, bearer, ..Request::default() };
-            let Some(reply) = client.exchange(self.project, 0, &request).await else {
+            let Some(reply) = client.exchange(self.project, &request).await else {
                 continue;
             };
             if reply.status == 200 {

@@ -93,10 +93,10 @@ impl Case<'_> {
         &self.observed.tenants[self.exchange.tenant]
     }
 
-    /// The limits of the project and of the key.
-    fn limits(&self) -> [Limits; 2] {
+    /// The limits of the project and of all of its keys: a call may wait for the call of another key, and get its refusal.
+    fn limits(&self) -> Vec<Limits> {
         let tenant = self.tenant();
-        [tenant.project.limits, tenant.key_limits[self.exchange.key]]
+        std::iter::once(&tenant.project.limits).chain(&tenant.key_limits).copied().collect()
     }
 
     /// The most requests that count against the minute of the call: its runs and those of its jobs, too. If stores fail, a

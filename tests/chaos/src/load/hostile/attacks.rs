@@ -16,7 +16,7 @@ use crate::load::{Action, chat, responses};
 /// Calls of one burst.
 const BURST: usize = 12;
 /// Jobs that hang. Without slots, they would keep all invocations of the worker.
-const JOBS: usize = 18;
+const JOBS: usize = 14;
 /// Requests that follow the same stream, or wait for the same key: more than its limit.
 const CROWD: usize = 14;
 /// How long each of a crowd waits.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::faults::ProviderFault;
 
-/// The model of jobs that hang. It may take a minute until its first byte.
+/// The model of jobs that hang. It may take two minutes until its first byte.
 pub(crate) const MODEL: &str = "slow";
 
 pub(super) const STALL: &str = "(stall)";
@@ -27,7 +27,7 @@ pub(crate) fn provoked(body: &str) -> Option<Provoked> {
         (REFUSE, provoked(50, ProviderFault::Refuse)),
         (CRASH, provoked(50, ProviderFault::Crash)),
         // At its end it is refused, so that the job does not run again.
-        (HANG, provoked(45_000, ProviderFault::Refuse)),
+        (HANG, provoked(100_000, ProviderFault::Refuse)),
     ]
     .into_iter()
     .find_map(|(prompt, provoked)| body.contains(prompt).then_some(provoked))
