@@ -1,6 +1,6 @@
 //! The stores without faults. This file and `process.rs` are the only ones that call the store API of production code.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -14,6 +14,7 @@ use shared::model::message::ResponseKey;
 use shared::model::meter::{MeterKey, Shard};
 use shared::model::project::{ApiKey, Project};
 use shared::model::slot::SlotKind;
+use shared::model::storage::Stored;
 use shared::model::usage::UsageKey;
 use shared::model::webhook::Delivery;
 
@@ -43,6 +44,21 @@ pub(crate) struct Inspector {
     /// The meters as they were read last, with the number of writes to them by then.
     meters: Mutex<HashMap<MeterKey, (u64, Vec<Shard>)>>,
 }
+
+/// How much a project stores in conversations.
+#[derive(Debug, Default)]
+pub(crate) struct StoredContent {
+    /// By the counters.
+    pub(crate) counted: Stored,
+    /// By the parts of turns.
+    pub(crate) of_parts: Stored,
+    /// The items that the parts name, as `<pk>/<id>`.
+    pub(crate) named: BTreeSet<String>,
+    /// The items, and the bytes of each.
+    pub(crate) items: BTreeMap<String, u64>,
+}
+
+const DAY: u64 = 86_400;
 
 /// The text is the error of the store.
 pub(crate) type Read<T> = Result<T, String>;
@@ -174,6 +190,36 @@ impl Inspector {
         let bodies = futures_executor::block_on(tokio::task::unconstrained(list)).map_err(|error| error.to_string())?;
         let keys = bodies.contents().iter().filter_map(|object| object.key());
         found.extend(keys.filter(|key| key.contains(project_id)).map(str::to_owned));
+        Ok(found)
+    }
+
+    /// Reads how much a project stores in conversations, in each way in which it can be told.
+    pub(crate) async fn stored_content(&self, project_id: &str) -> Read<StoredContent> {
+        let now = self.sim.clock.now();
+        let counted = self.stores.stored().sum(project_id, now).await.map_err(text)?;
+        let mut found = StoredContent { counted, ..StoredContent::default() };
+        let partition = format!("CONV#{project_id}#");
+        let mut items = self.dynamo.scan().table_name(TABLE).into_paginator().items().send();
+        while let Some(item) = items.next().await {
+            let item = item.map_err(|error| error.to_string())?;
+            let part = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
+            let number = |name: &str| item.get(name).and_then(|value| value.as_n().ok()?.parse::<u64>().ok());
+            let (pk, sk) = (part("pk"), part("sk"));
+            // Counters have days.
+            let has_expired = number("expires_at").is_some_and(|expires| expires / DAY < now.seconds() / DAY);
+            if !pk.starts_with(&partition) || has_expired || item.contains_key("deleted") {
+                continue;
+            }
+            let bytes = number("json_bytes").unwrap_or_default();
+            if let Some(id) = sk.strip_prefix("ITEM#") {
+                found.items.insert(format!("{pk}/{id}"), bytes);
+            } else if sk.starts_with("TURN#") {
+                let objects = number("objects").unwrap_or_default();
+                found.of_parts = found.of_parts.plus(Stored { bytes, objects });
+                let ids = item.get("item_ids").and_then(|ids| ids.as_m().ok()).into_iter().flat_map(HashMap::values);
+                found.named.extend(ids.filter_map(|id| Some(format!("{pk}/{}", id.as_s().ok()?))));
+            }
+        }
         Ok(found)
     }
 

@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use axum::Router;
 use shared::app::{Components, Models, ServedModels};
 use shared::data::{Queue, Stores};
-use shared::edge::worker::{SqsBatchResponse, SqsEvent};
+use shared::edge::worker::{MoreMessages, SqsBatchResponse, SqsEvent};
 use shared::model::provider::Provider;
 use shared::model::secret::Secret;
 use tokio_util::sync::CancellationToken;
@@ -96,9 +96,10 @@ impl Process {
     /// Invokes the worker of a queue with a batch of messages.
     pub(crate) async fn invoke_worker(&self, queue: Queue, event: SqsEvent) -> SqsBatchResponse {
         let ends_at = self.components.clock().now().plus_ms(INVOCATION_MS);
+        let more = MoreMessages::of(self.components.stores().queues.clone(), queue, self.components.clock().clone());
         match queue {
-            Queue::Respond => respond::job(event, self.components.response_worker(), Some(ends_at)).await,
-            Queue::Deliver => deliver::job(event, self.components.deliverer()).await,
+            Queue::Respond => respond::job_and_more(event, self.components.response_worker(), more, ends_at).await,
+            Queue::Deliver => deliver::job_and_more(event, self.components.deliverer(), more, ends_at).await,
         }
     }
 

@@ -15,6 +15,7 @@ mod purges;
 mod replays;
 mod retention;
 mod sequence;
+mod storage;
 pub(crate) mod tenancy;
 mod turns;
 mod webhooks;
@@ -73,6 +74,7 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(sequence::Sequence),
         Box::new(webhooks::Webhooks),
         Box::new(turns::Turns),
+        Box::new(storage::Storage),
         Box::new(tenancy::Tenancy),
         Box::new(purges::Purges),
         Box::new(retention::Retention),

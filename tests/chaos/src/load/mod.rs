@@ -12,6 +12,7 @@ mod follow;
 mod foreground;
 pub(crate) mod guests;
 pub(crate) mod hostile;
+mod items;
 mod limits;
 pub(crate) mod prompt;
 pub(crate) mod responses;
@@ -52,6 +53,7 @@ const KINDS: &[(u32, Draw)] = &[
     (2, endpoints::draw),
     (4, cross_tenant::draw),
     (4, crowd::draw),
+    (3, items::draw),
     (4, waiting::draw),
 ];
 
