@@ -138,9 +138,14 @@ async fn hang_up(client: &mut Client) {
 /// Creates jobs that hang. Returns the ids of those that were accepted.
 async fn create_jobs(client: &mut Client, count: usize) -> Vec<String> {
     let body = json!({"model": MODEL, "input": prompts::HANG, "max_output_tokens": 20, "background": true});
-    let calls = (0..count).map(|_| call(client, responses::PATH, &body)).collect();
-    let replies = send_all(client, None, calls).await;
-    replies.into_iter().flatten().filter_map(|reply| response_id(&reply.body)).collect()
+    let create = call(client, responses::PATH, &body);
+    let mut created = Vec::new();
+    // One after another, so that each message is alone in its batch and keeps an invocation of its own.
+    for _ in 0..count {
+        let reply = client.send(&create).await;
+        created.extend(reply.and_then(|reply| response_id(&reply.body)));
+    }
+    created
 }
 
 async fn follow(client: &mut Client) {
