@@ -186,10 +186,12 @@ impl Conversations {
         self.storage.require_room(project, Stored { bytes: 1, objects: 1 }).await
     }
 
-    /// Adds the turn of a response to a conversation. Adding the same turn again changes nothing. If the conversation was
-    /// deleted while the response was made, nothing is added.
+    /// Adds the turn of a response to a conversation, without references: the items that they name are in the turn or in the
+    /// conversation. Adding the same turn again changes nothing. If the conversation was deleted while the response was made,
+    /// nothing is added.
     pub(super) async fn append_turn(&self, key: &ConversationKey, turn: &Turn, items: &[Item]) -> Result<(), Error> {
-        if !self.records.add_turn(key, turn, &to_new_items(items), self.clock.now()).await?.is_written() {
+        let said: Vec<Item> = items.iter().filter(|item| !item.is_reference()).cloned().collect();
+        if !self.records.add_turn(key, turn, &to_new_items(&said), self.clock.now()).await?.is_written() {
             tracing::info!("conversation of a response is gone, its turn was not added");
         }
         Ok(())

@@ -7,6 +7,7 @@ use axum::Router;
 use futures_util::future::join_all;
 use kit::{Reply, Script, TestApp, send};
 use serde_json::{Value, json};
+use shared::data::Queue;
 use shared::model::message::ResponseKey;
 use shared::model::project::{Limits, Policy};
 
@@ -302,6 +303,24 @@ async fn responses_are_made_from_a_conversation_and_add_their_turns() {
     assert_eq!(client.post("/v1/responses", ask).await.status, 200);
     assert_eq!(asked(&app).iter().filter(|said| said.ends_with("Be brief.")).count(), 1);
     assert_eq!(client.texts(&path).await.len(), said.len() + 2);
+}
+
+#[tokio::test]
+async fn an_item_that_the_input_names_twice_is_added_once() {
+    let app = TestApp::new().await;
+    let client = Client::new(&app).await;
+    let reference = |id: &str| json!({"type": "item_reference", "id": id});
+    for background in [false, true] {
+        let path = client.conversation(json!({"items": [message("m1", "One")]})).await;
+        let id = path.rsplit('/').next().unwrap();
+        let input = [reference("m2"), message("m2", "Two"), reference("m1")];
+        let ask = json!({"model": "priced", "conversation": id, "input": input, "background": background});
+        let reply = client.post("/v1/responses", ask).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let worker = app.instance().response_worker();
+        app.work_once(Queue::Respond, |event| respond::job(event, worker, None)).await;
+        assert_eq!(client.texts(&path).await, ["One", "Two", "Hello there."], "background: {background}");
+    }
 }
 
 #[tokio::test]

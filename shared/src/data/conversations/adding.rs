@@ -1,5 +1,7 @@
 //! Additions to a conversation: each item is added once, with its place.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 
@@ -94,7 +96,7 @@ impl ConversationRecords {
         Ok(AddItemsOutcome::Contended)
     }
 
-    /// Adds those items of a turn that the conversation never had; another call with the same turn changes nothing. `Refused`:
+    /// Adds those items of a turn that the conversation never had, the first with each id; another call with the same turn changes nothing. `Refused`:
     /// the conversation does not exist. No item of the turn stays then.
     pub async fn add_turn(
         &self,
@@ -103,7 +105,9 @@ impl ConversationRecords {
         new: &[NewItem],
         now: Timestamp,
     ) -> Result<WriteOutcome, StoreError> {
-        let numbered: Vec<Numbered<'_>> = new.iter().enumerate().collect();
+        // DynamoDB takes no two writes of one item in a transaction.
+        let mut ids = HashSet::new();
+        let numbered: Vec<Numbered<'_>> = new.iter().filter(|item| ids.insert(&item.id)).enumerate().collect();
         let parts: Vec<&[Numbered<'_>]> = match numbered.is_empty() {
             true => vec![&[]],
             false => numbered.chunks(MAX_ITEMS).collect(),
