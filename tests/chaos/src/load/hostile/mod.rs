@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 
-use super::Planned;
+use super::{Draw, Planned, background, chat};
 use crate::deployment::TENANTS;
 use crate::seed::Seed;
 pub(crate) use attacks::Attack;
@@ -29,7 +29,12 @@ pub(crate) fn is_in(seed: Seed) -> bool {
     seed.rng("hostile", 0).random_ratio(1, HOSTILE_IN)
 }
 
-/// Draws the attacks of a run, with numbers from `first` on. Each is another one.
+/// The operations of other tenants that begin within this time after each attack.
+const BYSTANDERS: [Draw; 3] = [chat::draw, background::draw, background::draw];
+const BYSTANDERS_MS: u64 = 15_000;
+
+/// Draws the attacks of a run, each another one, and operations of other tenants that begin while they go on. Their numbers
+/// begin with `first`.
 pub(super) fn draw(seed: Seed, first: usize) -> Vec<Planned> {
     if !is_in(seed) {
         return Vec::new();
@@ -37,10 +42,14 @@ pub(super) fn draw(seed: Seed, first: usize) -> Vec<Planned> {
     let mut rng = seed.rng("hostile", 1);
     let mut left = Attack::ALL.to_vec();
     let mut planned = Vec::new();
-    for number in first..first + ATTACKS {
+    for _ in 0..ATTACKS {
         let attack = left.swap_remove(rng.random_range(0..left.len()));
         let after = Duration::from_millis(rng.random_range(0..BEGIN_MS));
-        planned.push(Planned { number, after, operation: Box::new(attack) });
+        planned.push(Planned { number: first + planned.len(), after, operation: Box::new(attack) });
+        for draw in BYSTANDERS {
+            let after = after + Duration::from_millis(rng.random_range(1_000..BYSTANDERS_MS));
+            planned.push(Planned { number: first + planned.len(), after, operation: draw(&mut rng) });
+        }
     }
     planned
 }
