@@ -41,6 +41,7 @@ pub(crate) struct Observations {
     pub(crate) ended_exchanges: Vec<usize>,
     /// For each request that a client waited for and that named its tenant's conversation: the tenant.
     pub(crate) asked_for_turns: Vec<usize>,
+    pub(crate) lone_jobs: Vec<LoneJob>,
     /// The messages in queues that met a fault.
     pub(crate) troubled_messages: Vec<String>,
 }
@@ -105,6 +106,14 @@ pub(crate) struct Guest {
     pub(crate) is_leaving: bool,
     /// The ids of its responses.
     pub(crate) responses: Vec<String>,
+}
+
+/// A background response that is alone in its run.
+#[derive(Clone)]
+pub(crate) struct LoneJob {
+    pub(crate) tenant: usize,
+    pub(crate) id: String,
+    pub(crate) run: String,
 }
 
 /// A post that a receiver accepted.

@@ -18,6 +18,7 @@ mod sequence;
 mod storage;
 pub(crate) mod tenancy;
 mod turns;
+mod unbegun;
 mod webhooks;
 
 use std::sync::Arc;
@@ -71,6 +72,7 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(due::Due),
         Box::new(books::Books),
         Box::new(counters::Counters),
+        Box::new(unbegun::Unbegun),
         Box::new(sequence::Sequence),
         Box::new(webhooks::Webhooks),
         Box::new(turns::Turns),

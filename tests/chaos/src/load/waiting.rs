@@ -1,5 +1,5 @@
 //! A client creates more jobs at once than its project may run at the same time, and cancels all but one after a moment:
-//! some of them wait for a slot then.
+//! some of them wait for a slot then. Each job has a run of its own.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use serde_json::json;
 use super::responses::{PATH, response_id};
 use super::{Action, draw_tenant};
 use crate::client::{Client, Request};
+use crate::observations::LoneJob;
 
 const OUTPUT: u64 = 20;
 
@@ -33,12 +34,17 @@ impl Action for Waiting {
         let body = json!({"model": "chat", "input": "All of it.", "max_output_tokens": OUTPUT, "background": true});
         let body = body.to_string();
         let request = Request { method: "POST", path: PATH.to_owned(), body, ..Request::of_tenant(self.project, true) };
-        let created = (0..self.jobs).map(|_| {
-            let (mut client, request) = (client.fork(), request.clone());
+        let created = (0..self.jobs).map(|n| {
+            let (mut client, mut request) = (client.fork(), request.clone());
+            client.names_runs = false;
+            let (tenant, run) = (self.project, format!("waiting-{}-{n}", client.operation));
+            request.headers.push(("x-weir-run", run.clone()));
             async move {
                 let reply = client.call_until_answered(self.project, request, None, 5 * OUTPUT, 1).await?;
                 let id = response_id(&reply.body).filter(|_| reply.status == 200)?;
-                client.deployment.sim.observed().response(&id, self.project).is_background = true;
+                let mut observed = client.deployment.sim.observed();
+                observed.response(&id, tenant).is_background = true;
+                observed.lone_jobs.push(LoneJob { tenant, id: id.clone(), run });
                 Some(id)
             }
         });
