@@ -53,8 +53,8 @@ const KINDS: &[(u32, Draw)] = &[
     (2, endpoints::draw),
     (4, cross_tenant::draw),
     (4, crowd::draw),
+    (8, waiting::draw),
     (3, items::draw),
-    (4, waiting::draw),
 ];
 
 /// An operation, and the time after which it starts.
