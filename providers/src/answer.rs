@@ -173,7 +173,7 @@ pub(crate) fn embeddings(model: &str, vectors: &[Vec<f32>], base64: bool, input:
 
 /// An answer with embeddings as the client asked for them: in base64, although the provider answered with numbers.
 ///
-/// Clients decode what they asked for: openai-node makes an empty vector of a list of numbers.
+/// A client that asked for base64 decodes the answer as base64: given a list of numbers, openai-node returns an empty vector.
 pub(crate) fn in_base64(body: &Bytes) -> Option<Bytes> {
     let mut answer = Object::parse(body).ok()?;
     let mut data: Vec<Object> = answer.get("data")?;

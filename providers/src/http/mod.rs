@@ -91,7 +91,7 @@ impl Http {
         if let Some(trace) = call.traceparent.as_deref().and_then(|text| HeaderValue::from_str(text).ok()) {
             headers.insert("traceparent", trace);
         }
-        // A compressed stream waits for its compressor. What is compressed nevertheless is unpacked.
+        // A provider that compresses a stream holds events back. The client unpacks an answer that is compressed nevertheless.
         headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("identity"));
         let request = self.client(call.connect)?.post(format!("{}{path}", to.base_url())).headers(headers).body(body);
         let response = request.send().await.map_err(|error| unanswered(error, call.connect))?;

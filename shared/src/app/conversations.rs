@@ -228,7 +228,7 @@ pub(super) fn require_retention(policy: &Policy) -> Result<(), Invalid> {
     Err(Invalid { message: message.to_owned(), param: Some("conversation".to_owned()), code: Some("nothing_is_kept") })
 }
 
-/// A page ends after the item that reaches so many bytes. API Gateway and Lambda carry 6 MB, and a single item has less.
+/// A page ends after the item that reaches so many bytes. A Lambda function answers with 6 MB at most, and an item has less.
 const MAX_PAGE_BYTES: u64 = 3 * 1024 * 1024;
 
 /// Items that are read at the same time: an item can be as large as a request.

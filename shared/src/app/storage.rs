@@ -23,8 +23,8 @@ impl Storage {
         Ok(self.counters.sum(project_id, self.clock.now()).await?)
     }
 
-    /// Checks that a project may store more. Requests at the same moment do not see each other, so that together they can pass
-    /// the limit, by what they store and no more.
+    /// Checks that a project may store more. Requests that are checked at the same moment do not see each other: together they
+    /// can pass the limit, by the bytes that they store.
     ///
     /// # Errors
     /// `StorageFull` if the project may not.

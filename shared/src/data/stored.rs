@@ -1,6 +1,6 @@
 //! Counters of what a project stores until it deletes it: one item per project, day on which the content expires, and shard.
 //!
-//! Content that expires is deleted by DynamoDB, which tells nobody. Therefore it is counted under the day on which it
+//! DynamoDB deletes content that expires without a notice that could be counted. Therefore it is counted under the day on which it
 //! expires, and no sum contains days that are over. A counter changes in the transaction that stores or deletes the content,
 //! so it is exact. Transactions on the same item refuse each other; the shards let a few succeed at the same time.
 

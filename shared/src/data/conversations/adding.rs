@@ -179,7 +179,7 @@ impl ConversationRecords {
         self.transact_part(writes, to, &part).await
     }
 
-    /// Makes some writes together with a part, and counts what it stores.
+    /// Makes some writes in one transaction with a part of a turn, and adds the part's bytes and objects to the counter.
     pub(super) async fn transact_part(
         &self,
         mut writes: Vec<Write>,

@@ -31,7 +31,8 @@ impl ConversationRecords {
         };
         let conversation = read_any_conversation(key, &marked)?;
         self.delete_items(&head.pk).await?;
-        // No turn is added once the conversation is marked.
+        // Once the conversation is marked, no turn is added; once its items are gone, no part loses one. So the parts do not
+        // change any more between the read of their sums and their removal.
         self.delete_parts(&conversation, now).await?;
         self.table.delete(head).await?;
         Ok(WriteOutcome::Written)
@@ -109,7 +110,7 @@ fn removal(of: &Conversation, parts: &[Item], now: Timestamp) -> Result<Vec<Writ
     for part in parts {
         let part = TurnPart::read(part)?;
         writes.push(Write::Remove(keys::conversation_turn(&of.key, &part.first)));
-        // Nobody sums up a day that is over.
+        // A sum leaves out the days that are over.
         if part.expires_at > now.seconds() {
             let sum = removed.entry(of.expiry(part.first.at)).or_default();
             *sum = sum.plus(part.stored);

@@ -1,0 +1,76 @@
+//! Calls that one provider answers, and what refuses them.
+
+use std::time::Duration;
+
+use kit::Script;
+use serde_json::json;
+
+use super::{MINUTE_MS, Run};
+
+impl Run {
+    /// Whole, streamed, replayed, cached, large, failed: of each function that passes calls on.
+    pub(super) async fn calls_of_models(&self) {
+        let chat = json!({"model": "priced", "max_tokens": 100, "messages": [{"role": "user", "content": "Hello"}]});
+        let embedding = json!({"model": "embedding", "input": "Hello"});
+        for (path, call) in [("/v1/chat/completions", &chat), ("/v1/embeddings", &embedding)] {
+            for (words, key) in [("Hello there.", "small"), (&*self.large, "large")] {
+                self.answers(words);
+                for _ in 0..2 {
+                    self.send("POST", path, &self.key, &[("idempotency-key", key)], call).await;
+                    self.send("POST", path, &self.key, &[("cache-control", "max-age=60")], call).await;
+                    self.app.clock.advance_ms(2 * MINUTE_MS); // No cache entry lives that long.
+                }
+            }
+            self.fails();
+            for _ in 0..10 {
+                let failed = self.send("POST", path, &self.key, &[("idempotency-key", "bad")], call).await;
+                assert!(failed.status >= 500, "{}", failed.text());
+            }
+            self.app.clock.advance_ms(2 * MINUTE_MS);
+            self.answers("Hello there.");
+            self.send("POST", path, &self.key, &[], call).await; // The breaker closes.
+        }
+        self.answers("one two three four");
+        let mut streamed = chat.clone();
+        streamed["stream"] = true.into();
+        self.app.first.always(Script::Paced { text: "one two three four".into(), gap: Duration::from_secs(1) });
+        let key = [("idempotency-key", "stream")];
+        let stream = || self.send("POST", "/v1/chat/completions", &self.key, &key, &streamed);
+        let (first, follower) = tokio::join!(stream(), stream());
+        assert_eq!(first.text(), follower.text());
+        self.answers("Hello there.");
+        self.send("POST", "/v1/completions", &self.key, &[], &json!({"model": "priced", "prompt": "Hello"})).await;
+        self.send("POST", "/v1/moderations", &self.key, &[], &json!({"model": "moderation", "input": "Hello"})).await;
+        self.get("/v1/models").await;
+        self.get("/v1/models/priced").await;
+    }
+
+    /// Budgets that are changed, nearly spent, spent, and those of a new month: every move between shards.
+    pub(super) async fn limits(&self) {
+        let chat = json!({"model": "priced", "max_tokens": 4_000, "messages": [{"role": "user", "content": "Hello"}]});
+        let (project, key) =
+            self.new_project(&json!({"name": "Small", "limits": {"budget_usd_per_month": 0.02}})).await;
+        for path in ["/v1/chat/completions", "/v1/embeddings", "/v1/responses"] {
+            let call = match path {
+                "/v1/embeddings" => json!({"model": "embedding", "input": "Hello"}),
+                "/v1/responses" => json!({"model": "priced", "max_output_tokens": 4_000, "input": "Hello"}),
+                _ => chat.clone(),
+            };
+            for month in 1..=2 {
+                let limits = json!({"limits": {"budget_usd_per_month": 0.02 * f64::from(month)}});
+                self.post(&format!("/v1/organization/projects/{project}"), limits).await;
+                for _ in 0..4 {
+                    self.send("POST", path, &key, &[], &call).await;
+                }
+                // So much that the meter gets more shards.
+                let limits = json!({"limits": {"budget_usd_per_month": 100}});
+                self.post(&format!("/v1/organization/projects/{project}"), limits).await;
+                let limits = json!({"limits": {"budget_usd_per_month": 0.000_001}});
+                self.post(&format!("/v1/organization/projects/{project}"), limits).await;
+                let refused = self.send("POST", path, &key, &[], &call).await;
+                assert_eq!(refused.code(), "budget_exceeded", "{}", refused.text());
+                self.app.clock.advance_ms(31 * 24 * 60 * MINUTE_MS);
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Webhooks, dead letters and administration.
+
+use std::time::Duration;
+
+use kit::HookReply;
+use serde_json::{Value, json};
+use shared::data::Queue;
+
+use super::{MINUTE_MS, Run, text};
+
+impl Run {
+    /// An endpoint that every event goes to, from here on.
+    pub(super) async fn webhooks(&self) {
+        const ENDPOINTS: &str = "/v1/webhook_endpoints";
+        let all = ["response.completed", "response.failed", "response.cancelled", "response.incomplete"];
+        let endpoint = self.post(ENDPOINTS, json!({"url": self.hook.url(), "event_types": all})).await;
+        let path = format!("{ENDPOINTS}/{}", text(&endpoint["id"]));
+        self.get(ENDPOINTS).await;
+        self.get(&path).await;
+        self.post(&path, json!({"description": "x"})).await;
+        self.post(&format!("{path}/rotate_secret"), json!({})).await;
+        self.hook.then(HookReply::status(500));
+        self.background("Hello").await;
+        self.work().await;
+        let deliveries = self.get(&format!("{path}/deliveries")).await;
+        let delivery = format!("{path}/deliveries/{}", text(&deliveries["data"][0]["id"]));
+        self.get(&delivery).await;
+        self.app.clock.advance_ms(10 * MINUTE_MS);
+        self.work().await;
+        self.post(&format!("{delivery}/redeliver"), json!({})).await;
+        self.work().await;
+        // One that is gone for good.
+        let gone = self.post(ENDPOINTS, json!({"url": self.hook.url(), "event_types": all})).await;
+        let waiting = self.background("Hello").await;
+        self.post(&format!("/v1/responses/{waiting}/cancel"), json!({})).await;
+        self.hook.then(HookReply::status(410));
+        self.hook.then(HookReply::status(410));
+        self.work().await;
+        self.delete(&format!("{ENDPOINTS}/{}", text(&gone["id"]))).await;
+        self.post(&path, json!({"status": "enabled"})).await;
+    }
+
+    /// Messages that no worker can read, until they are dead letters; replayed by an operator.
+    pub(super) async fn dead_letters(&self) {
+        for queue in Queue::ALL {
+            self.app.stores.queues.send(queue, "project", "{}".to_owned(), Duration::ZERO).await.unwrap();
+            for _ in 0..6 {
+                self.work().await;
+                self.app.clock.advance_ms(91 * MINUTE_MS);
+            }
+            let dead = self.get(&format!("/v1/organization/dead_letters?queue={}", queue.name())).await;
+            assert_eq!(dead["data"].as_array().map(Vec::len), Some(1), "{dead}");
+            self.app.clock.advance_ms(MINUTE_MS);
+            self.post("/v1/organization/dead_letters/replay", json!({"queue": queue.name()})).await;
+        }
+    }
+
+    /// A key that an administrator made is used in both functions that take one.
+    pub(super) async fn admin_keys(&self, start: u64) {
+        let made = self.post("/v1/organization/admin_api_keys", json!({"name": "second"})).await;
+        let (id, key) = (text(&made["id"]), text(&made["value"]));
+        for path in [&format!("costs?start_time={start}"), "admin_api_keys", &format!("admin_api_keys/{id}")] {
+            let path = format!("/v1/organization/{path}");
+            assert_eq!(self.send("GET", &path, &key, &[], &Value::Null).await.status, 200, "{path}");
+        }
+        self.delete(&format!("/v1/organization/admin_api_keys/{id}")).await;
+    }
+
+    pub(super) async fn administration(&self) {
+        let waiting = self.background("Hello").await;
+        for path in
+            ["jobs", "jobs?status=queued", &format!("jobs?project_id={}", self.project), &format!("jobs/{waiting}")]
+        {
+            self.get(&format!("/v1/organization/{path}")).await;
+        }
+        self.post(&format!("/v1/organization/jobs/{waiting}/cancel"), json!({})).await;
+        self.get("/v1/organization/providers").await;
+        self.get("/v1/organization/projects").await;
+        let project = format!("/v1/organization/projects/{}", self.project);
+        for path in ["", "/service_accounts", "/api_keys", "/spend_limit", "/rate_limits", "/storage"] {
+            self.get(&format!("{project}{path}")).await;
+        }
+        self.post(
+            &format!("{project}/spend_limit"),
+            json!({"threshold_amount": 5_000, "currency": "USD", "interval": "month"}),
+        )
+        .await;
+        self.delete(&format!("{project}/spend_limit")).await;
+        self.post(&format!("{project}/rate_limits/rl_all"), json!({"max_requests_per_1_minute": 60})).await;
+        let keys = self.get(&format!("{project}/api_keys")).await;
+        let key = format!("{project}/api_keys/{}", text(&keys["data"][0]["id"]));
+        self.get(&key).await;
+        let accounts = self.get(&format!("{project}/service_accounts")).await;
+        let account = format!("{project}/service_accounts/{}", text(&accounts["data"][0]["id"]));
+        self.get(&account).await;
+        let start = self.app.clock.now().seconds() - 86_400;
+        for path in ["usage/completions", "usage/embeddings", "usage/moderations", "costs"] {
+            self.get(&format!("/v1/organization/{path}?start_time={start}")).await;
+        }
+        let (other, _) = self.new_project(&json!({"name": "Other"})).await;
+        let keys = self.get(&format!("/v1/organization/projects/{other}/api_keys")).await;
+        self.delete(&format!("/v1/organization/projects/{other}/api_keys/{}", text(&keys["data"][0]["id"]))).await;
+        self.delete(&account).await;
+        self.get("/v1/organization/audit_logs?limit=1").await;
+        self.admin_keys(start).await;
+        self.post(&format!("{project}/archive"), json!({})).await;
+        self.post(&format!("{project}/purge"), json!({})).await;
+        for _ in 0..50 {
+            self.work().await;
+            self.app.clock.advance_ms(61 * MINUTE_MS);
+            self.sweep().await;
+        }
+        assert_eq!(self.get(&project).await["purge"]["status"], "completed");
+    }
+}
