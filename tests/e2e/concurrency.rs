@@ -1,9 +1,11 @@
 //! What a project may have open at the same time: calls, followers, running jobs. It leaves room for other projects.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use kit::{Reply, Script, TestApp, send};
+use kit::{Fault, Reply, Script, TestApp, send};
 use serde_json::json;
 use shared::data::Queue;
 use shared::edge::worker::MoreMessages;
@@ -223,6 +225,26 @@ async fn the_slot_of_a_dead_worker_is_free_when_its_lease_ends() {
     assert_eq!(jobs.app.first.call_count(), 1, "the dead worker still has the slot");
     jobs.settle().await;
     jobs.ended(&second, "completed").await;
+}
+
+/// Its limit is not known then: a default would let more of its jobs run than it allows.
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_project_cannot_be_read_takes_no_slot() {
+    let app = TestApp::new().await;
+    let jobs = Jobs::of_policy(app, crate::budget(1.0), Policy { concurrent_jobs: Some(1), ..Policy::default() }).await;
+    let id = jobs.accept().await;
+    let takes = Arc::new(AtomicUsize::new(0));
+    let counted = takes.clone();
+    jobs.app.faults.set(move |operation| {
+        // The first slot of a project makes an item.
+        counted.fetch_add(usize::from(operation == "PutItem"), Ordering::Relaxed);
+        if operation == "GetItem" { Fault::Throttle } else { Fault::None }
+    });
+    jobs.work().await;
+    jobs.app.faults.clear();
+    assert_eq!((takes.load(Ordering::Relaxed), jobs.app.first.call_count()), (0, 0));
+    jobs.settle().await;
+    jobs.ended(&id, "completed").await;
 }
 
 #[tokio::test]

@@ -22,9 +22,7 @@ use crate::app::projects::load_project;
 use crate::app::slots::Slots;
 use crate::app::telemetry::{self, TelemetryEvent};
 use crate::app::worker_queues::WorkerQueues;
-use crate::data::{
-    ApiKeys, ProjectRecords, RequeueReason, ResponseRecord, ResponseRecords, StoreError, StoredReservation,
-};
+use crate::data::{ApiKeys, ProjectRecords, RequeueReason, ResponseRecord, ResponseRecords, StoredReservation};
 use crate::dialects::openai_chat::{Body, accountable, bound};
 use crate::dialects::openai_responses::EventBuilder;
 use crate::model::catalog::Model;
@@ -32,6 +30,7 @@ use crate::model::clock::{Clock, Timestamp};
 use crate::model::long_work::long_work;
 use crate::model::message::ResponseKey;
 use crate::model::meter::{self, Limit, Refusal, ReservedFor};
+use crate::model::object::Object;
 use crate::model::project::{DEFAULT_CONCURRENT_JOBS, Project};
 use crate::model::provider::Endpoint;
 use crate::model::response::Status;
@@ -146,10 +145,14 @@ impl ResponseWorker {
             self.projects.get(&key.project_id)
         );
         let Some(record) = claim? else { return Ok(()) };
-        let loaded = request.and_then(|request| Ok(Loaded { request, project: project? }));
+        let loaded = match request.and_then(|request| Ok(Loaded { request, project: project? })) {
+            Ok(loaded) => loaded,
+            // Without its project, nobody knows how many of its jobs may run.
+            Err(error) => return self.not_run(&record, &skeleton_of(None), Error::from(error).into()).await,
+        };
         let slot = Slot::new(&key.project_id, SlotKind::Job, &key.response_id);
-        let project = loaded.as_ref().ok().and_then(|loaded| loaded.project.as_ref());
-        if !self.slots.take(&slot, project.map_or(DEFAULT_CONCURRENT_JOBS, Project::concurrent_jobs)).await? {
+        let limit = loaded.project.as_ref().map_or(DEFAULT_CONCURRENT_JOBS, Project::concurrent_jobs);
+        if !self.slots.take(&slot, limit).await? {
             return self.requeue(&record, wait_for_slot(&record, now), RequeueReason::NotReady).await;
         }
         let used = UsageMeter::default();
@@ -173,17 +176,24 @@ impl ResponseWorker {
     async fn run_claimed(
         &self,
         record: &ResponseRecord,
-        loaded: Result<Loaded, StoreError>,
+        loaded: Loaded,
         used: &UsageMeter,
         function_ends: Option<Timestamp>,
     ) -> Result<(), Error> {
-        let skeleton = skeleton_of(loaded.as_ref().ok().and_then(|loaded| loaded.request.as_ref()));
+        let skeleton = skeleton_of(loaded.request.as_ref());
         match self.prepare(record, loaded, used, function_ends).await {
             Ok(run) => Box::pin(self.run(run)).await,
-            Err(NotRun::Hopeless(message)) => self.finalizer.end_unstarted(record, &skeleton, &message).await,
-            Err(NotRun::NotYet(wait, reason)) => self.requeue(record, wait, reason).await,
-            Err(NotRun::Lost) => Ok(()),
-            Err(NotRun::Failed(error)) => Err(error),
+            Err(reason) => self.not_run(record, &skeleton, reason).await,
+        }
+    }
+
+    /// Ends a claimed response that cannot run, or lets it wait.
+    async fn not_run(&self, record: &ResponseRecord, skeleton: &Object, reason: NotRun) -> Result<(), Error> {
+        match reason {
+            NotRun::Hopeless(message) => self.finalizer.end_unstarted(record, skeleton, &message).await,
+            NotRun::NotYet(wait, reason) => self.requeue(record, wait, reason).await,
+            NotRun::Lost => Ok(()),
+            NotRun::Failed(error) => Err(error),
         }
     }
 
@@ -191,11 +201,10 @@ impl ResponseWorker {
     async fn prepare<'a>(
         &self,
         record: &ResponseRecord,
-        loaded: Result<Loaded, StoreError>,
+        Loaded { request: stored, project }: Loaded,
         used: &'a UsageMeter,
         function_ends: Option<Timestamp>,
     ) -> Result<Run<'a>, NotRun> {
-        let Loaded { request: stored, project } = loaded.map_err(Error::from)?;
         if let Some(message) = why_not(record, project.as_ref(), self.clock.now()) {
             return Err(NotRun::Hopeless(message));
         }
@@ -221,7 +230,7 @@ impl ResponseWorker {
         let skeleton = request.skeleton.with("status", Status::InProgress.name());
         let log = EventLog::new(self.records.clone(), self.clock.clone(), record.clone());
         Ok(Run {
-            builder: EventBuilder::new(skeleton, record.next_sequence, self.clock.now()),
+            builder: EventBuilder::new(skeleton, record.next_sequence),
             sink: EventSink { sender: None, log: Some(log) },
             chat: bound::with_limit(chat.object, limit),
             deadline: time.deadline,
