@@ -10,6 +10,7 @@ pub mod bedrock;
 mod blocks;
 pub mod builtin;
 mod conversation;
+mod custom_tools;
 mod http;
 mod media;
 pub mod openai;
@@ -70,10 +71,11 @@ pub async fn ask(config: &ProviderConfig, keys: Arc<dyn Keys>) -> Result<Option<
 }
 
 fn provider(config: &ProviderConfig, keys: &Arc<dyn Keys>, http: &Arc<Http>) -> Result<Arc<dyn Provider>, String> {
-    Ok(match config.kind {
+    let provider: Arc<dyn Provider> = match config.kind {
         ProviderKind::Openai => Arc::new(openai::OpenAi::new(config, keys.clone(), http.clone())?),
         ProviderKind::Anthropic => Arc::new(anthropic::Anthropic::new(config, keys.clone(), http.clone())?),
         ProviderKind::Bedrock => Arc::new(bedrock::Bedrock::new(config, http.clock().clone())),
         ProviderKind::Simulator => Arc::new(simulator::Simulator::new(config.simulator.clone(), http.clock().clone())),
-    })
+    };
+    Ok(if config.custom_tools { provider } else { Arc::new(custom_tools::FunctionsOnly(provider)) })
 }
