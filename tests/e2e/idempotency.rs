@@ -238,8 +238,10 @@ async fn a_call_that_takes_longer_than_an_sdk_waits_is_not_made_again() {
     };
     assert!(first.text().ends_with("[DONE]\n\n"), "{}", first.text());
     assert_eq!(app.first.call_count(), 1);
+    // Signs of life are no part of the answer.
+    let events = |reply: &kit::Reply| reply.text().replace(": keep-alive\n\n", "");
     for retry in [second, third] {
-        assert_eq!((retry.header("idempotent-replayed"), &retry.body), ("true", &first.body));
+        assert_eq!((retry.header("idempotent-replayed"), events(&retry)), ("true", events(&first)));
     }
 }
 

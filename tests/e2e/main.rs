@@ -31,6 +31,7 @@ mod responses;
 mod retention;
 mod round_trips;
 mod sdk;
+mod silence;
 mod storage;
 mod streams;
 mod sweep;

@@ -15,8 +15,8 @@ use axum::routing::{get, post};
 use shared::app::{Auth, Conversations, Quotes, ResponseRequest, Responses};
 use shared::dialects::openai_responses::{CreateResponse, Item, ListQuery, check_include, list};
 use shared::edge::{
-    Copies, HeldTags, Params, Path, Rejection, SentBody, call_options, function_ends, json_or_unchanged, read_body,
-    respond, respond_to,
+    Copies, HeldTags, KeepAlive, Params, Path, Rejection, SentBody, call_options, function_ends, json_or_unchanged,
+    read_body, respond, respond_to,
 };
 use shared::model::clock::Clock;
 use shared::model::long_work::long_work;
@@ -73,7 +73,7 @@ async fn create(
     drop(parts); // Its headers would keep the connection's read buffer in memory until the answer ends.
     let requested_model = request.create.model.clone();
     let answer = responses.create(caller, request).await;
-    Ok(respond_to(&responses.models().known().catalog, &requested_model, answer))
+    Ok(respond_to(&responses.models().known().catalog, &requested_model, answer, KeepAlive::Event))
 }
 
 async fn count_input_tokens(
@@ -98,7 +98,7 @@ async fn retrieve(
 ) -> Result<Response, Rejection> {
     if params.flag("stream")?.unwrap_or(false) {
         let after = params.number("starting_after")?;
-        return Ok(respond(responses.stream(&caller, &id, after, function_ends(&parts)).await?));
+        return Ok(respond(responses.stream(&caller, &id, after, function_ends(&parts)).await?, KeepAlive::Event));
     }
     let response = responses.retrieve(&caller, &id).await?;
     let status = response.get::<String>("status").and_then(|status| Status::parse(&status));

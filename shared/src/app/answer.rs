@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::cache::CacheOutcome;
 use super::error::Error;
-use crate::dialects::{ContentType, sse};
+use crate::dialects::ContentType;
 use crate::model::error_chain::ErrorChain;
 use crate::model::meter::RateStatus;
 use crate::model::money::MicroUsd;
@@ -58,7 +58,13 @@ pub(super) struct ResponseSender {
     sender: mpsc::Sender<Bytes>,
     body: Option<mpsc::Receiver<Bytes>>,
     deadline: Instant,
+    interruption: Interruption,
+    /// The last piece of the body.
+    last: Bytes,
 }
+
+/// Writes the event that ends a stream with an error, from the message and the last piece that was sent.
+pub(super) type Interruption = fn(&str, &[u8]) -> Bytes;
 
 /// How long a piece may wait for its client even at the deadline: it may be the error that says that the time is over.
 const LAST_WAIT: Duration = Duration::from_secs(1);
@@ -67,10 +73,14 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 const WAITING_CHUNKS: usize = 64;
 
 impl ResponseSender {
-    pub(super) fn new(deadline: Instant) -> (Self, oneshot::Receiver<Result<CallAnswer, Error>>) {
+    pub(super) fn new(
+        deadline: Instant,
+        interruption: Interruption,
+    ) -> (Self, oneshot::Receiver<Result<CallAnswer, Error>>) {
         let (head, answer) = oneshot::channel();
         let (sender, body) = mpsc::channel(WAITING_CHUNKS);
-        (Self { head: Some(head), final_usage: Arc::default(), sender, body: Some(body), deadline }, answer)
+        let (head, body, last) = (Some(head), Some(body), Bytes::new());
+        (Self { head, final_usage: Arc::default(), sender, body, deadline, interruption, last }, answer)
     }
 
     /// Whether the client has left.
@@ -99,6 +109,7 @@ impl ResponseSender {
     /// Sends a piece of the body. A client that left, or that takes nothing until the deadline, misses it.
     pub(super) async fn send(&mut self, piece: Bytes) {
         if !piece.is_empty() && !self.sender.is_closed() {
+            self.last = piece.clone();
             let until = self.deadline.max(Instant::now() + LAST_WAIT);
             let _ = tokio::time::timeout_at(until, self.sender.send(piece)).await;
         }
@@ -122,7 +133,9 @@ impl ResponseSender {
             Some(sender) => drop(sender.send(Err(error))),
             None => {
                 tracing::warn!(error = %ErrorChain(&error), "answer broke after it had begun");
-                self.interrupt("The stream was interrupted. Send the request again.").await;
+                let message = error.no_answer();
+                let message = message.as_deref().unwrap_or("The stream was interrupted. Send the request again.");
+                self.interrupt(message).await;
             }
         }
     }
@@ -130,17 +143,19 @@ impl ResponseSender {
     /// Ends an answer that has begun with an error event.
     pub(super) async fn interrupt(&mut self, message: &str) {
         let _ = self.final_usage.set(FinalUsage { failed: true, ..FinalUsage::default() });
-        self.send(sse::error(message)).await;
+        self.send((self.interruption)(message, &self.last)).await;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialects::sse;
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_reads_gets_the_error_at_the_deadline_although_pieces_wait_for_it() {
-        let (mut sender, answer) = ResponseSender::new(Instant::now() + Duration::from_millis(10));
+        let until = Instant::now() + Duration::from_millis(10);
+        let (mut sender, answer) = ResponseSender::new(until, |message, _| sse::error(message));
         sender.begin_stream(CallMetadata::default());
         let mut body = answer.await.unwrap().unwrap().body;
         for _ in 0..WAITING_CHUNKS {

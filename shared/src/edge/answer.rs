@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{StreamExt as _, unfold};
 
+use super::keep_alive::{KeepAlive, kept_alive};
 use super::reject::Rejection;
 use crate::app::{CallAnswer, CallMetadata, Error, FinalUsage, Rate, RateStatus};
 use crate::dialects::ContentType;
@@ -21,9 +22,14 @@ pub(super) struct RequestedModel(pub(super) String);
 
 /// The response to a call of `requested_model`: the answer or the error.
 #[must_use]
-pub fn respond_to(catalog: &Catalog, requested_model: &str, answer: Result<CallAnswer, Error>) -> Response {
+pub fn respond_to(
+    catalog: &Catalog,
+    requested_model: &str,
+    answer: Result<CallAnswer, Error>,
+    keep_alive: KeepAlive,
+) -> Response {
     let mut response = match answer {
-        Ok(answer) => respond(answer),
+        Ok(answer) => respond(answer, keep_alive),
         Err(error) => refuse(error),
     };
     // A name that is not in the catalog is text of the client, and would be a new metric each time.
@@ -47,9 +53,14 @@ fn refuse(error: Error) -> Response {
 /// The response to a call, with status 200. Its body never fails, because Lambda's runtime would write the error's text
 /// into it.
 #[must_use]
-pub fn respond(answer: CallAnswer) -> Response {
-    let chunks = unfold(answer.body, async |mut body| Some((body.recv().await?, body)));
-    let body = Body::from_stream(chunks.map(Ok::<_, std::convert::Infallible>));
+pub fn respond(answer: CallAnswer, keep_alive: KeepAlive) -> Response {
+    let body = match answer.content_type {
+        ContentType::EventStream => Body::from_stream(kept_alive(answer.body, keep_alive)),
+        ContentType::Json => {
+            let pieces = unfold(answer.body, async |mut body| Some((body.recv().await?, body)));
+            Body::from_stream(pieces.map(Ok::<_, std::convert::Infallible>))
+        }
+    };
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type.name()));

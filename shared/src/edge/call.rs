@@ -8,6 +8,7 @@ use axum::response::Response;
 use super::answer::respond_to;
 use super::cache_control::cache_control;
 use super::input::{SentBody, read_body};
+use super::keep_alive::KeepAlive;
 use super::reject::{Rejection, render};
 use crate::app::{CallOptions, CallRequest, Calls, RunOptions};
 use crate::dialects::openai_chat::Body;
@@ -38,7 +39,7 @@ pub async fn serve(
     drop(parts); // Its headers would keep the connection's read buffer in memory until the answer ends.
     let requested_model = request.body.model.clone();
     let answer = calls.run(caller, request).await;
-    Ok(respond_to(&calls.models().known().catalog, &requested_model, answer))
+    Ok(respond_to(&calls.models().known().catalog, &requested_model, answer, KeepAlive::Comment))
 }
 
 /// The options of a call, from the headers of its request.

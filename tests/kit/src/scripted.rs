@@ -23,6 +23,8 @@ pub enum Script {
     Fail(fn() -> Failure),
     /// Streams the first words of an answer, then fails.
     Break { text: String, after_chunks: usize },
+    /// Accepts a stream, and breaks it after a while without an event.
+    AcceptThenBreak { after: Duration },
     /// Panics before it answers.
     Panic,
     /// Streams the first words of an answer, with a pause before each, then panics when it is polled for the next one.
@@ -131,6 +133,13 @@ impl Provider for ScriptedProvider {
                 let events = chat_chunks(&text, &Usage::default()).into_iter().take(after_chunks).map(Ok);
                 let broken = futures_util::stream::iter([Err(Failure::Interrupted("cut".into()))]);
                 Ok(Reply::Stream(futures_util::stream::iter(events).chain(broken).boxed()))
+            }
+            Script::AcceptThenBreak { after } => {
+                let broken = async move {
+                    tokio::time::sleep(after).await;
+                    Err(Failure::Interrupted("cut".into()))
+                };
+                Ok(Reply::Stream(futures_util::stream::once(broken).boxed()))
             }
             Script::Panic => panic!("the script says so"),
             Script::PanicAfter { text, after_chunks, gap } => {

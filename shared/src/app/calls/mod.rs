@@ -73,7 +73,8 @@ struct ChatRunner;
 
 impl Runner for ChatRunner {
     async fn run(&self, open: &mut OpenCall<'_>, sender: &mut ResponseSender) {
-        match open.dispatch(&provider_body(open), open.call.body.stream).await {
+        let begin = async |metadata| sender.begin_stream(metadata);
+        match open.dispatch(&provider_body(open), open.call.body.stream, begin).await {
             Err(error) => {
                 open.fail(&error).await;
                 sender.fail(error).await;

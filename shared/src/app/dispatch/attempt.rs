@@ -33,17 +33,19 @@ impl Limit {
     }
 }
 
-/// Waits for the whole answer or the first event.
+/// Waits for the whole answer or the first event. Calls `accept` when a stream begins, before its first event.
 pub(super) async fn start(
     reply: impl Future<Output = Result<Reply, Failure>>,
     timeouts: &Timeouts,
     deadline: Instant,
+    accept: impl FnOnce(),
 ) -> Result<ProviderAnswer, Failure> {
     let limit = Limit::new(Awaited::Answer, timeouts.first_byte, deadline);
     let (until, late) = (limit.until, || limit.failure());
     match timeout_at(until, reply).await.map_err(|_| late())?? {
         Reply::Whole(whole) => Ok(ProviderAnswer::Whole(whole)),
         Reply::Stream(mut events) => {
+            accept();
             let first = timeout_at(until, events.next()).await.map_err(|_| late())?;
             let first =
                 first.ok_or_else(|| Failure::Malformed("the stream ended before its first event".to_owned()))??;

@@ -1,5 +1,6 @@
 //! Calling a provider: targets in order, retries before the first byte only, within one deadline.
 
+mod acceptance;
 mod attempt;
 mod breakers;
 mod retry_budget;
@@ -24,6 +25,7 @@ use crate::model::object::Object;
 use crate::model::provider::{Endpoint, Event, Failure, ProviderRequest, Whole};
 use crate::model::rng;
 use crate::model::tokens::Unreported;
+pub(super) use acceptance::{Acceptance, Accepted};
 use breakers::{BreakerDecision, Breakers, TargetCall};
 use retry_budget::RetryBudget;
 pub use status::{BreakerPhase, TargetStates, TargetStatus};
@@ -46,6 +48,8 @@ pub(super) struct DispatchRequest<'a> {
     pub(super) used: &'a UsageMeter,
     /// Whether money is held for one attempt only: then an attempt without an answer that is charged is the last.
     pub(super) is_held_once: bool,
+    /// Told when a provider accepts the call, if somebody wants to know.
+    pub(super) acceptance: Option<&'a Acceptance>,
     /// Runs of the call before this one. Each begins with another target than the one before.
     pub(super) runs_before: usize,
 }
@@ -175,7 +179,8 @@ impl Dispatcher {
             connect: target.timeouts.connect,
             traceparent: generation.traceparent(),
         };
-        let started = attempt::start(provider.send(&sent), &target.timeouts, request.deadline).await;
+        let accept = || request.acceptance.map_or((), |told| told.tell(&target.provider, tried.attempts));
+        let started = attempt::start(provider.send(&sent), &target.timeouts, request.deadline, accept).await;
         match &started {
             Ok(ProviderAnswer::Whole(whole)) => request.used.observe_whole(whole),
             Ok(ProviderAnswer::Stream(_)) => {}

@@ -64,6 +64,7 @@ impl Run<'_> {
             used: self.used,
             // Each run has a reservation of its own, for one attempt.
             is_held_once: true,
+            acceptance: None,
             runs_before: usize::try_from(self.record.runs.saturating_sub(1)).unwrap_or_default(),
         };
         let failed = |error| NotStarted::Failed(Box::new(error));

@@ -9,7 +9,7 @@ use super::{Call, Pipeline};
 use crate::app::admission::Admitted;
 use crate::app::answer::{CallMetadata, FinalUsage};
 use crate::app::cache::CacheOutcome;
-use crate::app::dispatch::{DispatchRequest, Dispatched, ProviderAnswer, UsageMeter};
+use crate::app::dispatch::{Acceptance, Accepted, DispatchRequest, Dispatched, ProviderAnswer, UsageMeter};
 use crate::app::error::Error;
 use crate::app::idempotency::error_answer;
 use crate::data::{Lease, StoredAnswer, StoredReservation};
@@ -48,15 +48,22 @@ impl<'a> OpenCall<'a> {
         Self { pipeline, call, admitted, lease, metadata, used: UsageMeter::default(), closed: AtomicBool::new(false) }
     }
 
-    /// Calls the provider. From here on the call may cost money.
+    /// Calls the provider. From here on the call may cost money. If the provider has accepted a streamed call and then says
+    /// nothing for some seconds, `in_silence` is called with what is known.
     ///
     /// # Errors
     /// `Provider`.
-    pub(in crate::app) async fn dispatch(&mut self, body: &Object, stream: bool) -> Result<ProviderAnswer, Error> {
+    pub(in crate::app) async fn dispatch(
+        &mut self,
+        body: &Object,
+        stream: bool,
+        in_silence: impl AsyncFnOnce(CallMetadata),
+    ) -> Result<ProviderAnswer, Error> {
         let Call { endpoint, ref caller, ref model, ref served, time, .. } = *self.call;
         let project_id = &caller.project.id;
         let (used, is_held_once) = (&self.used, self.admitted.budgeted);
         let deadline = time.deadline;
+        let acceptance = Acceptance::default();
         let request = DispatchRequest {
             project_id,
             endpoint,
@@ -67,10 +74,21 @@ impl<'a> OpenCall<'a> {
             deadline,
             used,
             is_held_once,
+            acceptance: Some(&acceptance),
             runs_before: 0,
         };
         let sent_at = Instant::now();
-        let dispatched = self.pipeline.dispatcher.dispatch(&request).await;
+        let mut dispatch = std::pin::pin!(self.pipeline.dispatcher.dispatch(&request));
+        let dispatched = tokio::select! {
+            biased;
+            dispatched = &mut dispatch => dispatched,
+            Accepted { provider, attempts } = acceptance.in_silence() => {
+                let provider_time = sent_at.elapsed();
+                let metadata = self.metadata.clone();
+                in_silence(CallMetadata { provider: Some(provider), attempts, provider_time, ..metadata }).await;
+                dispatch.await
+            }
+        };
         self.metadata.provider_time = sent_at.elapsed();
         let Dispatched { answer, provider, attempts } = dispatched.map_err(|error| error.charged(self.charge()))?;
         self.metadata.provider = Some(provider);

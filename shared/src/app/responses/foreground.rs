@@ -7,11 +7,11 @@ use tokio::time::Instant;
 
 use super::PlannedResponse;
 use super::record::chunk;
-use crate::app::answer::ResponseSender;
+use crate::app::answer::{CallMetadata, ResponseSender};
 use crate::app::conversations::Conversations;
 use crate::app::dispatch::EventStream;
 use crate::app::error::{Attempts, Error};
-use crate::app::generation::{EventLog, EventSink, Generated, LEASE_MS, RunEnd, expect_stream, generate};
+use crate::app::generation::{EventLog, EventSink, Generated, LEASE_MS, RunEnd, describe, expect_stream, generate};
 use crate::app::idempotency::{error_answer, success_answer};
 use crate::app::jobs::Finalizer;
 use crate::app::pipeline::OpenCall;
@@ -46,21 +46,24 @@ struct Started {
 impl Foreground {
     /// Makes a response. The caller gets events or the whole response; the call is settled before the answer ends.
     pub(super) async fn make(&self, open: &mut OpenCall<'_>, planned: &PlannedResponse, sender: &mut ResponseSender) {
-        let mut builder = EventBuilder::new(planned.skeleton(Status::InProgress), 0, planned.created_at);
+        let mut builder = EventBuilder::new(planned.skeleton(Status::InProgress), 0);
         let first = [builder.created_event(Status::InProgress), builder.in_progress_event()];
         let chat = bound::with_limit(open.call.body.object.clone(), open.output_limit());
         // The record is written while the provider thinks.
         let claim = open.lease.as_ref().map(Lease::claim);
         let record = self.first_record(open, planned, &first);
-        let (started, log) = tokio::join!(open.dispatch(&chat, true), self.open_log(record, planned, &first, claim));
+        let begin = async |metadata| {
+            if planned.create.stream {
+                begin_stream(sender, metadata, &first).await;
+            }
+        };
+        let (started, log) =
+            tokio::join!(open.dispatch(&chat, true, begin), self.open_log(record, planned, &first, claim));
         let events = started.and_then(|answer| expect_stream(answer).map_err(|source| provider_error(open, source)));
         match events {
-            Err(error) => self.answer_failed(open, planned, log, error, sender).await,
+            Err(error) => self.answer_failed(open, builder, log, error, sender).await,
             Ok(events) if planned.create.stream => {
-                sender.begin_stream(open.metadata.clone());
-                for event in &first {
-                    sender.send(event.sse()).await;
-                }
+                begin_stream(sender, open.metadata.clone(), &first).await;
                 let started = Started { events, builder, log };
                 Box::pin(self.answer_stream(open, planned, started, sender)).await;
             }
@@ -150,24 +153,32 @@ impl Foreground {
     async fn answer_failed(
         &self,
         open: &OpenCall<'_>,
-        planned: &PlannedResponse,
+        builder: EventBuilder,
         log: Option<EventLog>,
         error: Error,
         sender: &mut ResponseSender,
     ) {
+        let (code, message) = describe(&error);
         let discard = async {
             let Some(log) = log else { return };
             // The record ends before it is deleted, so that the sweeper finds nothing to settle.
             let mut log = EventLog::new(self.records.clone(), self.clock.clone(), log.run);
             self.end_log(Some(&mut log), &RunEnd::discarded(), None).await;
             // Its key is free again and stays as it is.
-            let erasure = Erasure { key: planned.key.clone(), claim: None };
+            let erasure = Erasure { key: log.run.key.clone(), claim: None };
             if let Err(error) = self.records.erase(&erasure, self.clock.now()).await {
                 tracing::error!(error = %ErrorChain(&error), "record of a failed response not deleted");
             }
         };
         tokio::join!(open.fail(&error), discard);
-        sender.fail(error).await;
+        if !sender.has_begun() {
+            return sender.fail(error).await;
+        }
+        tracing::warn!(error = %ErrorChain(&error), "provider accepted a call and gave no answer");
+        let (events, _) = builder.fail(code, &message, error.charge().as_ref());
+        for event in events {
+            sender.send(event.sse()).await;
+        }
     }
 
     /// The record of a run that other requests can see: then its events are written while it goes on. It has the first
@@ -282,6 +293,17 @@ impl Foreground {
         if let Err(error) = self.conversations.append_turn(&key, &turn, &items).await {
             tracing::error!(error = %ErrorChain(&error), "turn not added to its conversation");
         }
+    }
+}
+
+/// Begins a stream with its first events, unless it has begun.
+async fn begin_stream(sender: &mut ResponseSender, metadata: CallMetadata, first: &[ResponseEvent]) {
+    if sender.has_begun() {
+        return;
+    }
+    sender.begin_stream(metadata);
+    for event in first {
+        sender.send(event.sse()).await;
     }
 }
 

@@ -8,10 +8,12 @@ mod context;
 mod follow;
 mod foreground;
 mod record;
+mod references;
 mod retrieve;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::future::OptionFuture;
 
 pub(super) use accept::Acceptor;
@@ -27,9 +29,8 @@ use super::models::Models;
 use super::pipeline::{Asked, Call, CallOptions, GRACE_MS, OpenCall, Pipeline, Runner, find_model};
 use super::tasks::Tasks;
 use crate::data::{EventReader, ResponseRecords};
-use crate::dialects::openai_responses::{CreateResponse, Item};
+use crate::dialects::openai_responses::{CreateResponse, Item, interruption};
 use crate::model::clock::{Clock, Timestamp};
-use crate::model::id;
 use crate::model::long_work::long_work;
 use crate::model::message::ResponseKey;
 use crate::model::meter::ReservedFor;
@@ -128,9 +129,10 @@ impl Responses {
         }
         let (project, key) = (&call.caller.project, options.idempotency_key.as_deref());
         call.key = KeyPlan::new(project, PATH, key, options.retry_count, || create.object.fingerprint());
+        let response_id = create.id.clone();
         let planned = PlannedResponse {
             create,
-            key: ResponseKey { project_id: project.id.clone(), response_id: id::new_ordered("resp_", now) },
+            key: ResponseKey { project_id: project.id.clone(), response_id },
             created_at: now,
             turn_at: now.max(context.last_at.plus_ms(1)),
             context: context.items,
@@ -147,6 +149,10 @@ struct ResponseRunner {
 }
 
 impl Runner for ResponseRunner {
+    fn interruption(message: &str, last: &[u8]) -> Bytes {
+        interruption(message, last)
+    }
+
     async fn run(&self, open: &mut OpenCall<'_>, sender: &mut ResponseSender) {
         match self.planned.create.background {
             true => Box::pin(self.responses.acceptor.accept(open, &self.planned, sender)).await,

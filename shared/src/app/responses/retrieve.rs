@@ -8,7 +8,9 @@ use crate::app::error::Error;
 use crate::app::generation::{QUIET_AFTER_MS, read_request};
 use crate::app::pipeline::TimeLimit;
 use crate::data::{Erasure, EventReader, ResponseRecord, StoredResponse};
-use crate::dialects::openai_responses::{CreateResponse, Item, cancelled_response, deleted_response, is_id};
+use crate::dialects::openai_responses::{
+    CreateResponse, Item, cancelled_response, deleted_response, interruption, is_id,
+};
 use crate::model::clock::Timestamp;
 use crate::model::invalid::Invalid;
 use crate::model::message::ResponseKey;
@@ -49,7 +51,7 @@ impl Responses {
         }
         let slot = self.follower.admit(&caller.project, found.record.status).await?;
         let deadline = TimeLimit::new(&self.clock, LONGEST, function_ends).deadline;
-        let (mut sender, answer) = ResponseSender::new(deadline);
+        let (mut sender, answer) = ResponseSender::new(deadline, interruption);
         let metadata = CallMetadata { model: found.record.model, ..CallMetadata::default() };
         sender.begin_stream(metadata);
         let (follower, key) = (self.follower.clone(), found.record.key);

@@ -30,8 +30,7 @@ impl ResponseEvent {
     }
 
     /// `error`, for a stream that cannot continue although its response may not have ended.
-    #[must_use]
-    pub fn error(sequence_number: u64, code: &str, message: &str, param: Option<&str>) -> Self {
+    fn error(sequence_number: u64, code: &str, message: &str, param: Option<&str>) -> Self {
         let members = Object::default().with("code", code).with("message", message).with("param", &param);
         Self::new("error", sequence_number, &members)
     }
@@ -49,6 +48,18 @@ impl ResponseEvent {
     }
 }
 
+/// The event that ends a stream which cannot continue. `last` has the last events that were sent: their numbers go on.
+#[must_use]
+pub fn interruption(message: &str, last: &[u8]) -> Bytes {
+    // Only members have quotes without a backslash.
+    const NUMBER: &[u8] = b"\"sequence_number\":";
+    let found = last.windows(NUMBER.len()).rposition(|window| window == NUMBER);
+    let digits = found.map(|at| last[at + NUMBER.len()..].iter().take_while(|byte| byte.is_ascii_digit()));
+    let number = digits
+        .map_or(0, |digits| digits.fold(0_u64, |sum, digit| sum.saturating_mul(10) + u64::from(digit - b'0')) + 1);
+    ResponseEvent::error(number, "stream_interrupted", message, None).sse()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,5 +74,18 @@ mod tests {
         let expected = "event: error\ndata: {\"type\":\"error\",\"sequence_number\":8,\"code\":\"server_error\",\
             \"message\":\"a\\nb\",\"param\":null}\n\n";
         assert_eq!(event.sse(), expected);
+    }
+
+    #[test]
+    fn an_interruption_has_the_next_number() {
+        let numbered = |last: &[ResponseEvent]| {
+            let last: Vec<u8> = last.iter().flat_map(|event| event.sse().to_vec()).collect();
+            let text = String::from_utf8_lossy(&interruption("Too late.", &last)).into_owned();
+            text.split("\"sequence_number\":").nth(1).unwrap().split(',').next().unwrap().to_owned()
+        };
+        assert_eq!(numbered(&[]), "0");
+        let quoting = Object::default().with("delta", "\"sequence_number\":9");
+        let events = [11, 12].map(|n| ResponseEvent::new("response.output_text.delta", n, &quoting));
+        assert_eq!(numbered(&events), "13");
     }
 }

@@ -4,9 +4,9 @@
 //! stream become the events of a response ([`EventBuilder`]). Everything here is pure: no stores, no streams, no
 //! clocks.
 //!
-//! A request that a chat completion cannot express is refused, with the path of the member: tools other than functions;
-//! items other than messages, function calls and their outputs; uploaded files; stored prompts. Reasoning items are
-//! stored and listed but not sent, because no chat call accepts them.
+//! A request that a chat completion cannot express is refused, with the path of the member: tools that OpenAI runs and whose
+//! absence would change the answer; items of such tools; uploaded files; stored prompts. Reasoning items are stored and listed
+//! but not sent, because no chat call accepts them.
 
 mod answer;
 mod builder;
@@ -17,12 +17,14 @@ mod event;
 mod fields;
 mod input_part;
 mod item;
+mod item_id;
 mod list;
 mod metadata;
 mod part;
 mod settings;
 mod skeleton;
 mod stored_request;
+mod tools;
 mod view;
 
 pub use answer::{cancelled_response, deleted_response, failed_response};
@@ -30,9 +32,10 @@ pub use builder::EventBuilder;
 pub use chat::{MAX_CONTEXT_BYTES, check_bytes};
 pub use conversation::{NewConversation, changed_metadata, conversation, deleted_conversation, sent_items};
 pub use create::{CreateResponse, check_include};
-pub use event::ResponseEvent;
+pub use event::{ResponseEvent, interruption};
 pub use input_part::InputPart;
 pub use item::{Item, is_id, parse_items};
+pub use item_id::{ItemOrigin, NewIds, new_response_id};
 pub use list::{ListQuery, Order, list};
 pub use metadata::metadata;
 pub use stored_request::{StoredRequest, output_items};
