@@ -51,7 +51,7 @@ fn count_text(text: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use shared::dialects::openai_responses::parse_items;
+    use shared::dialects::openai_responses::{NewIds, parse_items};
     use shared::model::clock::Timestamp;
 
     use super::*;
@@ -93,7 +93,7 @@ mod tests {
         let request = CreateResponse::parse_to_count(body, Timestamp(0)).unwrap();
         let call = r#"{"type":"function_call","call_id":"c","name":"Hello","arguments":"{}"}"#;
         let output = r#"{"type":"function_call_output","call_id":"c","output":"Hello"}"#;
-        let context = parse_items(format!("[{call},{output}]").as_bytes(), "items", Timestamp(0)).unwrap();
+        let context = parse_items(format!("[{call},{output}]").as_bytes(), "items", NewIds::At(Timestamp(0))).unwrap();
         assert_eq!(count(&request, &context), 4 + 7 + (4 + 1 + 1) + (4 + 1));
         let tools = r#"{"input":"Hello, world!","tools":[{"type":"function","name":"f"}]}"#;
         let request = CreateResponse::parse_to_count(tools.as_bytes(), Timestamp(0)).unwrap();

@@ -62,7 +62,7 @@ pub use projects::ProjectRecords;
 pub use queues::{MAX_DELAY, Queue, QueueUrls, Queues};
 pub use responses::{
     CancelOutcome, CommitOutcome, Erasure, EventReader, JobPage, JobRecords, KeyCompletion, NewResponse, RequeueReason,
-    ResponseEnd, ResponseRecord, ResponseRecords, StoredReservation, StoredResponse,
+    ResponseBody, ResponseEnd, ResponseRecord, ResponseRecords, StoredReservation, StoredResponse,
 };
 pub use slots::{SlotRecords, TakeOutcome};
 pub use stored::StoredCounters;

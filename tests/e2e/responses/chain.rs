@@ -90,6 +90,50 @@ async fn an_item_of_a_turn_before_can_be_referred_to() {
     assert_eq!(asked(&app), ["user: One?", "assistant: Hello there.", "user: Two?"]);
 }
 
+/// The default of the AI SDK: each turn sends the dialogue again, and names what the model said by its id.
+#[tokio::test]
+async fn items_of_stored_responses_can_be_referred_to_without_their_response() {
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    let (_, stranger) = app.project(Limits::default(), Policy::default()).await;
+    let router = app.router();
+    let mut said = Vec::new();
+    for (n, members) in [json!({}), json!({"stream": true})].into_iter().enumerate() {
+        app.first.then(Script::answer(&format!("Answer {n}."), 10, 5));
+        let made = send(&router, "POST", PATH, &key, &[], ask_with(members).to_string()).await;
+        let made = made.text();
+        said.push(made[made.find("\"msg_").unwrap() + 1..].split('"').next().unwrap().to_owned());
+    }
+    let first = format!("resp_{}", &said[0][4..28]);
+    let items = send(&router, "GET", &format!("{PATH}/{first}/input_items"), &key, &[], "").await.json();
+    let asked_for = items["data"][0]["id"].clone();
+    let input = json!([{"type": "item_reference", "id": asked_for}, {"id": said[0]}, {"role": "user", "content": "Two?"},
+        {"type": "item_reference", "id": said[1]}, {"role": "user", "content": "Three?"}]);
+    let body = ask_with(json!({"input": input}));
+    make(&router, &key, body.clone()).await;
+    let dialogue = ["user: Hello", "assistant: Answer 0.", "user: Two?", "assistant: Answer 1.", "user: Three?"];
+    assert_eq!(asked(&app), dialogue);
+    let refused = send(&router, "POST", PATH, &stranger, &[], body.to_string()).await;
+    let told = |refused: &kit::Reply| (refused.status, refused.code(), refused.json()["error"]["param"].clone());
+    assert_eq!(told(&refused), (400, "item_not_found".to_owned(), json!("input[0].id")));
+    send(&router, "DELETE", &format!("{PATH}/{first}"), &key, &[], "").await;
+    let only = ask_with(json!({"input": [{"role": "user", "content": "a"}, {"id": said[0]}]}));
+    let refused = send(&router, "POST", PATH, &key, &[], only.to_string()).await;
+    assert_eq!(told(&refused), (400, "item_not_found".to_owned(), json!("input[1].id")));
+}
+
+#[tokio::test]
+async fn one_request_refers_to_items_of_so_many_responses() {
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    let reference = |n: usize| json!({"id": format!("msg_{n:024}000")});
+    for (count, code, param) in [(200, "item_not_found", "input[0].id"), (201, "invalid_value", "input")] {
+        let body = ask_with(json!({"input": (0..count).map(reference).collect::<Vec<_>>()}));
+        let refused = send(&app.router(), "POST", PATH, &key, &[], body.to_string()).await;
+        assert_eq!((refused.code().as_str(), refused.json()["error"]["param"].as_str()), (code, Some(param)));
+    }
+}
+
 #[tokio::test]
 async fn only_what_completed_and_belongs_to_the_project_can_be_continued() {
     let app = TestApp::new().await;

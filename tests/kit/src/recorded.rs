@@ -102,10 +102,18 @@ fn blotted(body: &str) -> String {
     let mut out = String::new();
     for word in body.split_inclusive('"') {
         let text = word.trim_end_matches('"');
-        let made =
-            [("proj_", 29), ("key_", 28), ("svc_acct_", 33), ("we_", 27), ("resp_", 29), ("msg_", 28), ("conv_", 29)]
-                .iter()
-                .any(|(prefix, length)| text.starts_with(prefix) && text.len() == *length);
+        // An item of a response has the letters of the response and its index.
+        let made = [
+            ("proj_", 29),
+            ("key_", 28),
+            ("svc_acct_", 33),
+            ("we_", 27),
+            ("resp_", 29),
+            ("msg_", 28),
+            ("msg_", 31),
+            ("conv_", 29),
+        ];
+        let made = made.iter().any(|(prefix, length)| text.starts_with(prefix) && text.len() == *length);
         let secret = ["sk-weir-", "whsec_"].into_iter().find(|prefix| text.starts_with(prefix));
         match (made && !text.contains("Event"), secret) {
             (true, _) => out.push_str(&format!("{}*", &text[..=text.rfind('_').unwrap_or(0)])),

@@ -118,8 +118,8 @@ describe("responses", () => {
     const unknown = client.responses.create({ ...hello, model: "nothing" });
     assert.equal((await rejected(unknown, OpenAI.NotFoundError)).code, "model_not_found");
     for (const stream of [false, true]) {
-      const web = client.responses.create({ ...hello, tools: [{ type: "web_search" }], stream });
-      assert.equal((await rejected(web, OpenAI.BadRequestError)).param, "tools[0].type");
+      const search = client.responses.create({ ...hello, tools: [{ type: "file_search" }], stream });
+      assert.equal((await rejected(search, OpenAI.BadRequestError)).param, "tools[0].type");
       const broken = client.responses.create({ ...hello, model: "broken", stream }, { maxRetries: 0 });
       assert.equal((await rejected(broken, OpenAI.InternalServerError)).code, "provider_unavailable");
     }

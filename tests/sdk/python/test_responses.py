@@ -159,7 +159,7 @@ def test_errors(client):
     assert caught.value.code == "model_not_found"
     for stream in (False, True):
         with pytest.raises(openai.BadRequestError) as caught:
-            ask(client, tools=[{"type": "web_search"}], stream=stream)
+            ask(client, tools=[{"type": "file_search"}], stream=stream)
         assert caught.value.param == "tools[0].type"
         with pytest.raises(openai.InternalServerError) as caught:
             ask(client.with_options(max_retries=0), model="broken", stream=stream)

@@ -107,7 +107,7 @@ impl Acceptor {
 
 fn new_job(open: &OpenCall<'_>, planned: &PlannedResponse) -> NewResponse {
     let skeleton = planned.skeleton(Status::Queued);
-    let mut builder = EventBuilder::new(skeleton.clone(), 0, planned.created_at);
+    let mut builder = EventBuilder::new(skeleton.clone(), 0);
     let first = [builder.created_event(Status::Queued), builder.queued_event()];
     let stream = planned.create.stream;
     let record = ResponseRecord {

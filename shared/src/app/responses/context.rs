@@ -20,7 +20,7 @@ pub(super) struct Context {
 }
 
 impl Responses {
-    /// Loads the turns before the input, and resolves references in the input among them.
+    /// Loads the turns before the input. Resolves references in the input, to items among them or of other stored responses.
     pub(super) async fn load_context(&self, project_id: &str, create: &mut CreateResponse) -> Result<Context, Error> {
         let (items, last_at) = match (&create.previous_response_id, &create.conversation) {
             (Some(id), _) => (self.load_turns(project_id, id).await?, Timestamp::default()),
@@ -28,9 +28,10 @@ impl Responses {
             (None, None) => (Vec::new(), Timestamp::default()),
         };
         create.resolve(&items);
-        if let Some(unknown) = create.references().first() {
-            let message = format!("Item with id '{unknown}' not found in the input or in the turns before it.");
-            return Err(Invalid { message, param: Some("input".to_owned()), code: Some("item_not_found") }.into());
+        let elsewhere = create.references();
+        if !elsewhere.is_empty() {
+            create.resolve(&self.find_items(project_id, &elsewhere).await?);
+            create.check_references()?;
         }
         Ok(Context { items, last_at })
     }

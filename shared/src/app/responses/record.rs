@@ -47,7 +47,7 @@ impl PlannedResponse {
 
     /// The response object before anything was generated.
     pub(super) fn skeleton(&self, status: Status) -> Object {
-        let skeleton = self.create.skeleton(&self.key.response_id, self.created_at, status);
+        let skeleton = self.create.skeleton(&self.context, self.created_at, status);
         if self.keeps_nothing() { skeleton.with("store", &false) } else { skeleton }
     }
 

@@ -18,7 +18,7 @@ pub use ending::ResponseEnd;
 pub use erasing::Erasure;
 pub use events::EventReader;
 pub use jobs::{CancelOutcome, JobPage, JobRecords};
-pub use reading::StoredResponse;
+pub use reading::{ResponseBody, StoredResponse};
 pub use record::ResponseRecord;
 pub use reservation::StoredReservation;
 pub use runs::{CommitOutcome, RequeueReason};

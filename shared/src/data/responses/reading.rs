@@ -1,6 +1,9 @@
 //! Responses are read.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::erasing::read_claim;
 use super::record::{read_record, read_unexpired};
@@ -9,6 +12,7 @@ use crate::data::error::StoreError;
 use crate::data::idempotency::KeyClaim;
 use crate::data::item::Reader;
 use crate::data::keys;
+use crate::data::table::MAX_BATCH;
 use crate::model::clock::Timestamp;
 use crate::model::message::ResponseKey;
 
@@ -23,6 +27,19 @@ pub struct StoredResponse {
     /// The claim of the idempotency key that the request came with.
     pub claim: Option<KeyClaim>,
 }
+
+/// A body of a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResponseBody {
+    Request,
+    /// The response object, once the response has ended.
+    End,
+}
+
+/// Responses whose bodies are read with one call: two items of each.
+const AT_ONCE: usize = MAX_BATCH / 2;
+/// Bodies that are read from the bucket at the same time.
+const UNPACKED_AT_ONCE: usize = 8;
 
 impl ResponseRecords {
     /// Returns the record of a response, expired or not.
@@ -46,6 +63,39 @@ impl ResponseRecords {
             }
         }
         Ok(found.zip(request).map(|(record, request)| StoredResponse { record, request, response, claim }))
+    }
+
+    /// Returns one body of each of several responses, in no order. Leaves out responses that do not exist, have expired by
+    /// `now`, or have no such body. No key may be there twice.
+    pub async fn bodies_of(
+        &self,
+        responses: &[ResponseKey],
+        body: ResponseBody,
+        now: Timestamp,
+    ) -> Result<Vec<(ResponseRecord, Bytes)>, StoreError> {
+        let mut found = Vec::new();
+        for some in responses.chunks(AT_ONCE) {
+            let of = |key| match body {
+                ResponseBody::Request => keys::response_request(key),
+                ResponseBody::End => keys::response_end(key),
+            };
+            let items =
+                self.table.get_all(some.iter().flat_map(|key| [keys::response(key), of(key)]).collect()).await?;
+            let (states, bodies): (Vec<_>, Vec<_>) =
+                items.iter().partition(|item| Reader(item).text("sk").is_ok_and(|sk| sk == keys::RESPONSE_STATE));
+            let mut records = HashMap::new();
+            for state in states {
+                records.extend(read_unexpired(state, now)?.map(|record| (keys::response(&record.key).pk, record)));
+            }
+            let mut unpacked = Vec::new();
+            for item in bodies {
+                if let Some(record) = records.remove(&Reader(item).text("pk")?) {
+                    unpacked.push(async { Ok::<_, StoreError>((record, self.bodies.unpack(item).await?)) });
+                }
+            }
+            found.extend(stream::iter(unpacked).buffered(UNPACKED_AT_ONCE).try_collect::<Vec<_>>().await?);
+        }
+        Ok(found)
     }
 
     /// Returns the request of a response.

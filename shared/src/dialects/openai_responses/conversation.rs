@@ -2,6 +2,7 @@
 
 use super::fields::{Fields, invalid, unsupported};
 use super::item::{Item, parse_items};
+use super::item_id::NewIds;
 use super::metadata::metadata;
 use crate::dialects::body::{missing, read_object};
 use crate::model::clock::Timestamp;
@@ -73,7 +74,7 @@ fn object(json: &[u8]) -> Result<Object, Invalid> {
 
 fn items(body: &Object, now: Timestamp) -> Result<Option<Vec<Item>>, Invalid> {
     let Some(text) = Fields::new(body, "").text("items") else { return Ok(None) };
-    let items = parse_items(text.as_bytes(), "items", now)?;
+    let items = parse_items(text.as_bytes(), "items", NewIds::At(now))?;
     if items.len() > MOST_ADDED {
         return Err(invalid("items", format_args!("it has {} items, expected at most {MOST_ADDED}", items.len())));
     }

@@ -4,8 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use super::fields::{Fields, TextOrList, invalid, not_one_of, unsupported};
 use super::item::{Item, parse_items, user_text};
+use super::item_id::{NewIds, new_response_id};
 use super::metadata::metadata;
 use super::settings;
+use super::tools::Tools;
 use crate::dialects::body::{missing, read_at, read_object};
 use crate::dialects::parts::Name;
 use crate::model::clock::Timestamp;
@@ -15,6 +17,8 @@ use crate::model::object::Object;
 /// A checked body of `POST /v1/responses`.
 #[derive(Debug, Clone)]
 pub struct CreateResponse {
+    /// The id of the response if one is made. Ids of its items are made from it.
+    pub id: String,
     /// The body as it was sent.
     pub object: Object,
     /// Empty only if the body was read by [`CreateResponse::parse_to_count`].
@@ -29,8 +33,10 @@ pub struct CreateResponse {
     /// Normalised by [`parse_items`]. A string becomes one message of the user. May contain references.
     pub input: Vec<Item>,
     pub(super) instructions: Option<String>,
-    /// Members of the chat call other than the messages.
+    /// Members of the chat call other than the messages and those about tools.
     pub(super) settings: Object,
+    /// Those of the member `tools`. Items of the input and of earlier turns may bring more.
+    tools: Tools,
 }
 
 /// Members that change the answer and that weir does not support. Each has a hint for the caller.
@@ -53,7 +59,7 @@ const INCLUDABLE: [&str; 8] = [
 ];
 
 impl CreateResponse {
-    /// Reads and checks a body. Items without an id get one that is made from `now`.
+    /// Reads and checks a body. The response and items without an id get ids that are made from `now`.
     ///
     /// `truncation` is only echoed: weir never shortens the input, so `auto` acts as `disabled`. `max_tool_calls` is
     /// only echoed, because it limits built-in tools and weir has none. Streams are not obfuscated.
@@ -88,6 +94,8 @@ impl CreateResponse {
         let include = read_include(fields)?;
         let with_logprobs = include.iter().any(|name| name == "message.output_text.logprobs");
         let settings = settings::read(fields, with_logprobs)?;
+        let tools: Vec<Object> = fields.optional("tools")?.unwrap_or_default();
+        let id = new_response_id(now);
         check_echoed(fields)?;
         let read = Self {
             model,
@@ -96,9 +104,11 @@ impl CreateResponse {
             store: flag("store", true)?,
             previous_response_id: fields.optional::<Name>("previous_response_id")?.map(|name| name.0),
             conversation: conversation(fields)?,
-            input: input(fields, now)?,
+            input: input(fields, NewIds::InputOf(&id))?,
             instructions: fields.optional("instructions")?,
             settings,
+            tools: Tools::read(&tools, "tools")?,
+            id,
             object,
         };
         read.check_together()?;
@@ -119,6 +129,11 @@ impl CreateResponse {
         Ok(())
     }
 
+    /// The tools of the request, and those that its items and the items of earlier turns bring.
+    pub(super) fn tools(&self, context: &[Item]) -> Tools {
+        self.tools.with_those_of(context.iter().chain(&self.input))
+    }
+
     /// The bytes of the request after the items of earlier turns.
     #[must_use]
     pub fn bytes(&self, context: &[Item]) -> usize {
@@ -135,6 +150,17 @@ impl CreateResponse {
         references.into_iter().map(Item::id).filter(|id| !own.contains(id)).collect()
     }
 
+    /// # Errors
+    /// If a reference has no item.
+    pub fn check_references(&self) -> Result<(), Invalid> {
+        let Some(unknown) = self.references().into_iter().next() else { return Ok(()) };
+        let index = self.input.iter().position(|item| item.is_reference() && item.id() == unknown).unwrap_or_default();
+        let message = format!(
+            "Item with id '{unknown}' not found: no item of the input, of the turns before it or of a stored response has this id."
+        );
+        Err(Invalid { message, param: Some(format!("input[{index}].id")), code: Some("item_not_found") })
+    }
+
     /// Replaces references by the `known` items with the same id.
     pub fn resolve(&mut self, known: &[Item]) {
         let by_id: HashMap<String, &Item> = known.iter().rev().map(|item| (item.id(), item)).collect();
@@ -146,11 +172,11 @@ impl CreateResponse {
     }
 }
 
-fn input(fields: Fields<'_>, now: Timestamp) -> Result<Vec<Item>, Invalid> {
+fn input(fields: Fields<'_>, ids: NewIds<'_>) -> Result<Vec<Item>, Invalid> {
     let Some(text) = fields.text("input") else { return Ok(Vec::new()) };
     match read_at::<TextOrList>(text.as_bytes(), "input")? {
-        TextOrList::Text(text) => Ok(vec![user_text(&text, now)]),
-        TextOrList::List(_) => parse_items(text.as_bytes(), "input", now),
+        TextOrList::Text(text) => Ok(vec![user_text(&text, ids)]),
+        TextOrList::List(_) => parse_items(text.as_bytes(), "input", ids),
     }
 }
 

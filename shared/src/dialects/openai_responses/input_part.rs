@@ -27,8 +27,10 @@ impl CreateResponse {
         let instructions =
             self.instructions.iter().flat_map(|text| [InputPart::Message, InputPart::Text(text.clone())]);
         let items = context.iter().chain(&self.input).flat_map(parts_of);
-        let settings = ["tools", "response_format"].into_iter().filter_map(|name| self.settings.text(name));
-        instructions.chain(items).chain(settings.map(|json| InputPart::Text(json.to_owned()))).collect()
+        let tools = self.tools(context).chat();
+        let tools = (!tools.is_empty()).then(|| serde_json::to_string(&tools).unwrap_or_default());
+        let format = self.settings.text("response_format").map(str::to_owned);
+        instructions.chain(items).chain(tools.into_iter().chain(format).map(InputPart::Text)).collect()
     }
 }
 
@@ -38,8 +40,9 @@ fn parts_of(item: &Item) -> Vec<InputPart> {
         Ok(View::Message { content, .. } | View::Output { content, .. }) => {
             parts.extend(content.into_iter().filter_map(part));
         }
-        Ok(View::Call { name, arguments, .. }) => parts.extend([name, arguments].map(InputPart::Text)),
-        Ok(View::Reasoning | View::Reference { .. }) | Err(_) => parts.clear(),
+        Ok(View::Call { name, arguments, .. }) => parts.extend([name.name, arguments].map(InputPart::Text)),
+        Ok(View::Loaded { call_id: Some(_), .. }) => {}
+        Ok(View::Loaded { .. } | View::Silent { .. } | View::Reference { .. }) | Err(_) => parts.clear(),
     }
     parts
 }

@@ -5,12 +5,11 @@ use std::collections::HashSet;
 use serde_json::value::RawValue;
 
 use super::fields::{Fields, TextOrList, invalid};
+use super::item_id::NewIds;
 use super::part::{self, Source};
 use super::view::{self, View};
 use crate::dialects::body::read_at;
 use crate::dialects::parts::MOST_ITEMS;
-use crate::model::clock::Timestamp;
-use crate::model::id;
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
 
@@ -25,10 +24,15 @@ impl Item {
         self.0.get("id").unwrap_or_default()
     }
 
-    /// The value of `type`: `message`, `function_call`, `function_call_output`, `reasoning` or `item_reference`.
+    /// The value of `type`, such as `message`.
     #[must_use]
     pub fn kind(&self) -> String {
         self.0.get("type").unwrap_or_default()
+    }
+
+    /// Whether the item may have tools.
+    pub(super) fn may_bring_tools(&self) -> bool {
+        matches!(self.kind().as_str(), view::ADDITIONAL_TOOLS | view::SEARCH_OUTPUT)
     }
 
     /// Whether this is a reference to a stored item with the same id.
@@ -46,13 +50,13 @@ impl serde::Serialize for Item {
 
 /// Reads the JSON list of items at `path` of a body.
 ///
-/// Normalises the items. Every item has an `id` and a `type`, all but reasoning have a `status`, and contents are lists
-/// of parts. Items without an id get one that is made from `now`. References stay as they are.
+/// Normalises the items. Every item has an `id` and a `type`, all but reasoning and additional tools have a `status`, and
+/// contents are lists of parts. Items without an id get one of `ids`. References stay as they are.
 ///
 /// # Errors
 /// If this is not a list, it has more than 5,000 items, an item is unknown or invalid, or two items or two references
 /// have the same id. The error names the path.
-pub fn parse_items(json: &[u8], path: &str, now: Timestamp) -> Result<Vec<Item>, Invalid> {
+pub fn parse_items(json: &[u8], path: &str, ids: NewIds<'_>) -> Result<Vec<Item>, Invalid> {
     let list: Vec<Box<RawValue>> = read_at(json, path)?;
     if list.len() > MOST_ITEMS {
         return Err(invalid(path, format_args!("it has {} items, expected at most {MOST_ITEMS}", list.len())));
@@ -60,7 +64,7 @@ pub fn parse_items(json: &[u8], path: &str, now: Timestamp) -> Result<Vec<Item>,
     let mut seen = HashSet::new();
     let item = |(index, raw): (usize, Box<RawValue>)| {
         let at = format!("{path}[{index}]");
-        let item = normalise(&read_at(raw.get().as_bytes(), &at)?, &at, now)?;
+        let item = normalise(&read_at(raw.get().as_bytes(), &at)?, &at, ids, index)?;
         if !seen.insert((item.is_reference(), item.id())) {
             return Err(invalid(format!("{at}.id"), format_args!("the id '{}' is there twice", item.id())));
         }
@@ -70,13 +74,13 @@ pub fn parse_items(json: &[u8], path: &str, now: Timestamp) -> Result<Vec<Item>,
 }
 
 /// A user's message with one text. A string as input has this meaning.
-pub(super) fn user_text(text: &str, now: Timestamp) -> Item {
+pub(super) fn user_text(text: &str, ids: NewIds<'_>) -> Item {
     let content = [Object::default().with("type", "input_text").with("text", text)];
-    let head = Object::default().with("id", &id::new_ordered("msg_", now)).with("type", view::MESSAGE);
+    let head = Object::default().with("id", &ids.make("msg_", 0)).with("type", view::MESSAGE);
     Item(head.with("status", "completed").with("role", "user").with("content", &content))
 }
 
-fn normalise(object: &Object, at: &str, now: Timestamp) -> Result<Item, Invalid> {
+fn normalise(object: &Object, at: &str, ids: NewIds<'_>, index: usize) -> Result<Item, Invalid> {
     let fields = Fields::new(object, at);
     let kind = view::kind(fields)?;
     let view = View::read(object, at)?;
@@ -84,17 +88,17 @@ fn normalise(object: &Object, at: &str, now: Timestamp) -> Result<Item, Invalid>
         check_id(id, fields.path("id"))?;
         return Ok(Item(Object::default().with("id", id).with("type", view::REFERENCE)));
     }
-    let given = fields.optional::<String>("id")?;
+    let given = fields.optional::<String>("id")?.filter(|id| !id.is_empty());
     if let Some(id) = &given {
         check_id(id, fields.path("id"))?;
     }
     let mut item = Object::default();
-    item.set("id", &given.unwrap_or_else(|| id::new_ordered(view.prefix(), now)));
+    item.set("id", &given.unwrap_or_else(|| ids.make(view.prefix(), index)));
     item.set("type", &kind);
     let status = fields.one_of("status", &["in_progress", "completed", "incomplete"])?;
-    match (&view, status) {
-        (View::Reasoning, None) => {}
-        (_, status) => item.set("status", status.as_deref().unwrap_or("completed")),
+    let has_status = !matches!(kind.as_str(), view::REASONING | view::ADDITIONAL_TOOLS);
+    if let Some(status) = status.as_deref().or(has_status.then_some("completed")) {
+        item.set("status", status);
     }
     let mut rest = object.clone();
     for name in ["id", "type", "status"] {
@@ -108,7 +112,9 @@ fn normalise(object: &Object, at: &str, now: Timestamp) -> Result<Item, Invalid>
                 item.set("output", &part::normalise(&output, Source::ToolOutput));
             }
         }
-        View::Reasoning if fields.text("summary").is_none() => item.set("summary", &[(); 0]),
+        View::Silent { .. } if kind == view::REASONING && fields.text("summary").is_none() => {
+            item.set("summary", &[(); 0]);
+        }
         _ => {}
     }
     Ok(Item(item))

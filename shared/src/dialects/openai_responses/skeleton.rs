@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::create::CreateResponse;
+use super::item::Item;
 use crate::model::clock::Timestamp;
 use crate::model::object::Object;
 use crate::model::response::Status;
@@ -23,11 +24,11 @@ const ECHOED_LAST: [(&str, &str); 9] = [
 ];
 
 impl CreateResponse {
-    /// The response `id` before any output, with all members of OpenAI's responses.
+    /// The response before any output, with all members of OpenAI's responses. `context` has the items of earlier turns.
     #[must_use]
-    pub fn skeleton(&self, id: &str, now: Timestamp, status: Status) -> Object {
+    pub fn skeleton(&self, context: &[Item], now: Timestamp, status: Status) -> Object {
         let mut response = Object::default()
-            .with("id", id)
+            .with("id", &self.id)
             .with("object", "response")
             .with("created_at", &now.seconds())
             .with("status", status.name())
@@ -44,7 +45,7 @@ impl CreateResponse {
         response.set("reasoning", &self.reasoning());
         self.echo(&ECHOED_LAST, &mut response);
         response.set("text", &self.text());
-        response.set("tools", &self.tools());
+        response.set("tools", self.tools(context).shown());
         self.echo(&[("truncation", "\"disabled\"")], &mut response);
         response.set("usage", &());
         self.echo(&[("user", "null"), ("metadata", "{}")], &mut response);
@@ -66,13 +67,6 @@ impl CreateResponse {
     fn text(&self) -> Object {
         let sent: Object = self.object.get("text").unwrap_or_default();
         with_defaults(sent, &[("format", r#"{"type":"text"}"#), ("verbosity", "\"medium\"")])
-    }
-
-    /// OpenAI's default for `strict` is true. A chat call's default is false, so the response shows false.
-    fn tools(&self) -> Vec<Object> {
-        let sent: Vec<Object> = self.object.get("tools").unwrap_or_default();
-        let defaults = [("description", "null"), ("parameters", "null"), ("strict", "false")];
-        sent.into_iter().map(|tool| with_defaults(tool, &defaults)).collect()
     }
 }
 

@@ -10,7 +10,8 @@ const NOW: Timestamp = Timestamp(1_790_000_000_000);
 #[track_caller]
 fn refused(members: &str, param: &str, code: Option<&str>, message: &str) {
     let body = format!(r#"{{"model":"m",{members}}}"#);
-    let error = CreateResponse::parse(body.as_bytes(), NOW).unwrap_err();
+    let read = CreateResponse::parse(body.as_bytes(), NOW).and_then(|create| create.chat(&[]).map(drop));
+    let error = read.unwrap_err();
     assert_eq!((error.param.as_deref(), error.code, error.message.as_str()), (Some(param), code, message), "{members}");
 }
 
@@ -178,8 +179,10 @@ fn metadata_has_openais_limits() {
 
 #[test]
 fn unsupported_members_are_refused() {
-    for kind in ["web_search", "file_search", "code_interpreter", "mcp", "image_generation", "computer", "custom"] {
-        let message = format!("Tools of the type '{kind}' are not supported, only 'function'.");
+    for kind in ["file_search", "code_interpreter", "mcp", "computer", "shell", "local_shell"] {
+        let message = format!(
+            "Tools of the type '{kind}' are not supported, only 'function', 'custom', 'namespace', 'tool_search'."
+        );
         let members = format!(r#""input":"a","tools":[{{"type":"function","name":"f"}},{{"type":"{kind}"}}]"#);
         refused(&members, "tools[1].type", Some("unsupported_tool"), &message);
     }
@@ -187,13 +190,13 @@ fn unsupported_members_are_refused() {
         r#""input":"a","tool_choice":{"type":"web_search"}"#,
         "tool_choice.type",
         Some("unsupported_tool"),
-        "Choices of the type 'web_search' are not supported, only 'function' and 'allowed_tools'.",
+        "Choices of the type 'web_search' are not supported, only 'function', 'custom', 'tool_search', 'allowed_tools'.",
     );
     refused(
         r#""input":[{"type":"web_search_call","id":"ws_1"}]"#,
         "input[0].type",
         Some("unsupported_item"),
-        "Invalid value for 'input[0].type': items of the type 'web_search_call' are not supported, only 'message', 'function_call', 'function_call_output', 'reasoning', 'item_reference'.",
+        "Invalid value for 'input[0].type': items of the type 'web_search_call' are not supported, only 'message', 'function_call', 'function_call_output', 'custom_tool_call', 'custom_tool_call_output', 'tool_search_call', 'tool_search_output', 'additional_tools', 'reasoning', 'item_reference'.",
     );
     refused(
         r#""input":[{"role":"user","content":[{"type":"input_image","file_id":"file-1"}]}]"#,
@@ -242,10 +245,18 @@ fn items_are_normalised() {
             r#"{"type":"function_call_output","call_id":"c","output":[{"type":"input_image","image_url":"u"}]}"#,
             r#"{"id":"fco_*","type":"function_call_output","status":"completed","call_id":"c","output":[{"type":"input_image","image_url":"u","detail":"auto"}]}"#,
         ),
-        (r#"{"type":"reasoning"}"#, r#"{"id":"rs_*","type":"reasoning","summary":[]}"#),
+        (r#"{"type":"reasoning","id":""}"#, r#"{"id":"rs_*","type":"reasoning","summary":[]}"#),
+        (
+            r#"{"type":"custom_tool_call","call_id":"c","name":"f","input":"a"}"#,
+            r#"{"id":"ctc_*","type":"custom_tool_call","status":"completed","call_id":"c","name":"f","input":"a"}"#,
+        ),
+        (
+            r#"{"type":"additional_tools","role":"developer","tools":[]}"#,
+            r#"{"id":"at_*","type":"additional_tools","role":"developer","tools":[]}"#,
+        ),
         (r#"{"id":"msg_1"}"#, r#"{"id":"msg_1","type":"item_reference"}"#),
     ] {
-        let found = parse_items(format!("[{item}]").as_bytes(), "items", NOW).unwrap().remove(0);
+        let found = parse_items(format!("[{item}]").as_bytes(), "items", NewIds::At(NOW)).unwrap().remove(0);
         let id = found.id();
         let made = id.split_once('_').map(|(prefix, rest)| (prefix, rest.len()));
         let shown = match made {
@@ -254,7 +265,7 @@ fn items_are_normalised() {
         };
         assert_eq!(shown, expected, "{item}");
         // Normalised items stay unchanged.
-        let again = parse_items(&serde_json::to_vec(&[&found]).unwrap(), "items", NOW).unwrap().remove(0);
+        let again = parse_items(&serde_json::to_vec(&[&found]).unwrap(), "items", NewIds::At(NOW)).unwrap().remove(0);
         assert_eq!(again.0.to_bytes(), found.0.to_bytes());
     }
 }
@@ -272,21 +283,26 @@ fn a_body_is_read_with_its_defaults() {
     }
 }
 
+/// The response before any output, with a short id.
+fn shown(create: &CreateResponse, status: Status) -> String {
+    String::from_utf8_lossy(&create.skeleton(&[], NOW, status).to_bytes()).replace(&create.id, "resp_1")
+}
+
 #[test]
 fn a_skeleton_has_every_member() {
     let plain = CreateResponse::parse(br#"{"model":"m","input":"a"}"#, NOW).unwrap();
     let expected = r#"{"id":"resp_1","object":"response","created_at":1790000000,"status":"in_progress","background":false,"completed_at":null,"conversation":null,"error":null,"incomplete_details":null,"instructions":null,"max_output_tokens":null,"max_tool_calls":null,"model":"m","output":[],"parallel_tool_calls":true,"previous_response_id":null,"prompt_cache_key":null,"prompt_cache_retention":null,"reasoning":{"effort":null,"summary":null},"safety_identifier":null,"service_tier":"auto","store":true,"temperature":1.0,"text":{"format":{"type":"text"},"verbosity":"medium"},"tool_choice":"auto","tools":[],"top_logprobs":0,"top_p":1.0,"truncation":"disabled","usage":null,"user":null,"metadata":{}}"#;
-    assert_eq!(plain.skeleton("resp_1", NOW, Status::InProgress).to_bytes(), expected);
+    assert_eq!(shown(&plain, Status::InProgress), expected);
     let full = r#"{"model":"m","input":"a","background":true,"conversation":"conv_1","instructions":"i","max_output_tokens":9,"temperature":0.50,"reasoning":{"effort":"low"},"text":{"format":{"type":"json_object"}},"tools":[{"type":"function","name":"f","strict":true}],"tool_choice":"none","truncation":"auto","metadata":{"a":"b"},"user":"u"}"#;
     let full = CreateResponse::parse(full.as_bytes(), NOW).unwrap();
     let expected = r#"{"id":"resp_1","object":"response","created_at":1790000000,"status":"queued","background":true,"completed_at":null,"conversation":{"id":"conv_1"},"error":null,"incomplete_details":null,"instructions":"i","max_output_tokens":9,"max_tool_calls":null,"model":"m","output":[],"parallel_tool_calls":true,"previous_response_id":null,"prompt_cache_key":null,"prompt_cache_retention":null,"reasoning":{"effort":"low","summary":null},"safety_identifier":null,"service_tier":"auto","store":true,"temperature":0.50,"text":{"format":{"type":"json_object"},"verbosity":"medium"},"tool_choice":"none","tools":[{"type":"function","name":"f","strict":true,"description":null,"parameters":null}],"top_logprobs":0,"top_p":1.0,"truncation":"auto","usage":null,"user":"u","metadata":{"a":"b"}}"#;
-    assert_eq!(full.skeleton("resp_1", NOW, Status::Queued).to_bytes(), expected);
+    assert_eq!(shown(&full, Status::Queued), expected);
 }
 
 #[test]
 fn a_response_can_end_without_a_stream() {
     let skeleton =
-        CreateResponse::parse(br#"{"model":"m","input":"a"}"#, NOW).unwrap().skeleton("r", NOW, Status::Queued);
+        CreateResponse::parse(br#"{"model":"m","input":"a"}"#, NOW).unwrap().skeleton(&[], NOW, Status::Queued);
     let failed = failed_response(&skeleton, "server_error", "It broke.");
     let told = ["status", "error", "output"].map(|name| failed.text(name).unwrap());
     assert_eq!(told, ["\"failed\"", r#"{"code":"server_error","message":"It broke."}"#, "[]"]);
@@ -305,7 +321,7 @@ fn a_request_has_at_most_5_000_items() {
 fn an_error_quotes_the_beginning_of_a_long_value() {
     let message = |value: &str| {
         let body = format!(r#"{{"model":"m","input":"a","tool_choice":"{value}","temperature":1}}"#);
-        CreateResponse::parse(body.as_bytes(), NOW).unwrap_err().message
+        CreateResponse::parse(body.as_bytes(), NOW).and_then(|create| create.chat(&[])).unwrap_err().message
     };
     assert!(message("any").ends_with("expected one of 'auto', 'none', 'required'."));
     assert!(message(&"é".repeat(100_000)).len() < 400);

@@ -1,7 +1,10 @@
 //! The members of an item that weir reads.
 
+use serde_json::value::RawValue;
+
 use super::fields::{Fields, TextOrList, invalid, quote_all, unsupported};
 use super::part::{self, Part, Source};
+use super::tools::{ToolKind, ToolName, Tools};
 use crate::dialects::body::missing;
 use crate::dialects::parts::Name;
 use crate::model::invalid::Invalid;
@@ -10,11 +13,29 @@ use crate::model::object::Object;
 pub(super) const MESSAGE: &str = "message";
 pub(super) const CALL: &str = "function_call";
 pub(super) const OUTPUT: &str = "function_call_output";
+pub(super) const CUSTOM_CALL: &str = "custom_tool_call";
+pub(super) const CUSTOM_OUTPUT: &str = "custom_tool_call_output";
+pub(super) const SEARCH_CALL: &str = "tool_search_call";
+pub(super) const SEARCH_OUTPUT: &str = "tool_search_output";
+pub(super) const ADDITIONAL_TOOLS: &str = "additional_tools";
 pub(super) const REASONING: &str = "reasoning";
 pub(super) const REFERENCE: &str = "item_reference";
 
+const KNOWN: [&str; 10] = [
+    MESSAGE,
+    CALL,
+    OUTPUT,
+    CUSTOM_CALL,
+    CUSTOM_OUTPUT,
+    SEARCH_CALL,
+    SEARCH_OUTPUT,
+    ADDITIONAL_TOOLS,
+    REASONING,
+    REFERENCE,
+];
+
 /// An item, as far as weir reads it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum View {
     Message {
         role: String,
@@ -23,15 +44,24 @@ pub(super) enum View {
     },
     Call {
         call_id: String,
-        name: String,
-        /// Text that should be JSON. It is not checked.
+        name: ToolName,
+        kind: ToolKind,
+        /// Text that should be JSON and is not checked. The input of a custom tool is any text.
         arguments: String,
     },
     Output {
         call_id: String,
         content: Vec<Part>,
     },
-    Reasoning,
+    /// Tools that the model can call from here on. Those that answer a search have the id of its call.
+    Loaded {
+        call_id: Option<String>,
+        tools: Vec<Object>,
+    },
+    /// Kept and listed, and not sent to the model: reasoning, and a search for tools that OpenAI ran.
+    Silent {
+        prefix: &'static str,
+    },
     /// Refers to the item with this id.
     Reference {
         id: String,
@@ -61,12 +91,11 @@ impl View {
         let kind = kind(fields)?;
         match kind.as_str() {
             MESSAGE => Self::message(fields),
-            CALL => Ok(Self::Call {
-                call_id: name("call_id")?,
-                name: name("name")?,
-                arguments: fields.required("arguments")?,
-            }),
-            OUTPUT => {
+            CALL => Self::call(fields, ToolKind::Function, "arguments"),
+            CUSTOM_CALL => Self::call(fields, ToolKind::Custom, "input"),
+            SEARCH_CALL => Self::search(fields),
+            SEARCH_OUTPUT | ADDITIONAL_TOOLS => Self::loaded(fields),
+            OUTPUT | CUSTOM_OUTPUT => {
                 let content: TextOrList = fields.required("output")?;
                 let content = part::read(&content, &fields.path("output"), Source::ToolOutput)?;
                 Ok(Self::Output { call_id: name("call_id")?, content })
@@ -75,11 +104,11 @@ impl View {
                 for member in ["summary", "content"] {
                     fields.optional::<Vec<Object>>(member)?;
                 }
-                Ok(Self::Reasoning)
+                Ok(Self::Silent { prefix: "rs_" })
             }
             REFERENCE => Ok(Self::Reference { id: name("id")? }),
             other => {
-                let known = quote_all(&[MESSAGE, CALL, OUTPUT, REASONING, REFERENCE]);
+                let known = quote_all(&KNOWN);
                 let path = fields.path("type");
                 let message =
                     format!("Invalid value for '{path}': items of the type '{other}' are not supported, only {known}.");
@@ -107,12 +136,37 @@ impl View {
         Ok(Self::Message { role, source, content })
     }
 
+    fn call(fields: Fields<'_>, kind: ToolKind, input: &str) -> Result<Self, Invalid> {
+        let name = |member| fields.required::<Name>(member).map(|name| name.0);
+        let namespace = fields.optional::<Name>("namespace")?.map(|name| name.0);
+        let (call_id, arguments) = (name("call_id")?, fields.required(input)?);
+        Ok(Self::Call { call_id, name: ToolName { namespace, name: name("name")? }, kind, arguments })
+    }
+
+    fn search(fields: Fields<'_>) -> Result<Self, Invalid> {
+        let arguments = fields.required::<Box<RawValue>>("arguments")?.get().to_owned();
+        Ok(match fields.optional::<Name>("call_id")? {
+            None => Self::Silent { prefix: "tsc_" },
+            Some(id) => Self::Call { call_id: id.0, name: ToolName::search(), kind: ToolKind::Search, arguments },
+        })
+    }
+
+    fn loaded(fields: Fields<'_>) -> Result<Self, Invalid> {
+        let tools: Vec<Object> = fields.required("tools")?;
+        Tools::read(&tools, &fields.path("tools"))?;
+        Ok(Self::Loaded { call_id: fields.optional::<Name>("call_id")?.map(|name| name.0), tools })
+    }
+
     /// The prefix of new ids for items of this kind.
     pub(super) fn prefix(&self) -> &'static str {
         match self {
-            Self::Call { .. } => "fc_",
+            Self::Call { kind: ToolKind::Function, .. } => "fc_",
+            Self::Call { kind: ToolKind::Custom, .. } => "ctc_",
+            Self::Call { kind: ToolKind::Search, .. } => "tsc_",
             Self::Output { .. } => "fco_",
-            Self::Reasoning => "rs_",
+            Self::Loaded { call_id: Some(_), .. } => "tso_",
+            Self::Loaded { call_id: None, .. } => "at_",
+            Self::Silent { prefix } => prefix,
             Self::Message { .. } | Self::Reference { .. } => "msg_",
         }
     }

@@ -32,6 +32,7 @@ pub(super) struct ProviderEntry {
     unreported: Unreported,
     allow_members: Option<Spanned<BTreeSet<String>>>,
     media_urls: Option<Vec<Spanned<String>>>,
+    custom_tools: Option<Spanned<bool>>,
     simulator: Option<Spanned<SimulatorConfig>>,
 }
 
@@ -235,6 +236,7 @@ fn provider(entry: ProviderEntry, problems: &mut Problems) -> ProviderConfig {
         Some(prefixes) => media_urls(prefixes, problems),
         None => MediaUrls::default_of(base_url.as_deref()),
     };
+    let custom_tools = custom_tools(entry.custom_tools, entry.kind, base_url.as_deref(), problems);
     ProviderConfig {
         name,
         kind: entry.kind,
@@ -244,6 +246,7 @@ fn provider(entry: ProviderEntry, problems: &mut Problems) -> ProviderConfig {
         output_limit,
         allow_members: entry.allow_members.map(Spanned::into_inner).unwrap_or_default(),
         media_urls,
+        custom_tools,
         breaker,
         unreported: entry.unreported,
         simulator,
@@ -268,6 +271,15 @@ fn output_limit(member: Option<Spanned<OutputLimit>>, kind: ProviderKind, proble
         problems.add(member.span().start, "`output_limit` is for providers of the kind `openai`; remove it");
     }
     member.map(Spanned::into_inner).unwrap_or_default()
+}
+
+/// OpenAI's own models know custom tools; its imitators do not.
+fn custom_tools(member: Option<Spanned<bool>>, kind: ProviderKind, url: Option<&str>, own: &mut Problems) -> bool {
+    if let Some(member) = member.as_ref().filter(|_| kind != ProviderKind::Openai) {
+        own.add(member.span().start, "`custom_tools` is for providers of the kind `openai`; remove it");
+    }
+    let is_openai = |url: &str| url.starts_with("https://api.openai.com/") || url.contains(".openai.azure.com/");
+    member.map_or_else(|| kind == ProviderKind::Openai && url.is_some_and(is_openai), Spanned::into_inner)
 }
 
 fn base_url(url: Spanned<String>, problems: &mut Problems) -> String {

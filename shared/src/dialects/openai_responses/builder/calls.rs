@@ -1,15 +1,19 @@
-//! The function calls of a response while their pieces come.
+//! The calls of tools in a response while their pieces come.
 
 use std::collections::HashMap;
 
 use super::chunk::CallPiece;
 use super::halves::Halves;
+use crate::dialects::openai_responses::tools::{ToolKind, ToolName};
+use crate::dialects::openai_responses::view;
 use crate::model::object::Object;
 
-/// A function call that grows with the stream.
+/// A call of a tool that grows with the stream.
 pub(super) struct Call {
     pub call_id: String,
-    pub name: String,
+    pub name: ToolName,
+    pub kind: ToolKind,
+    /// The input of a custom tool is any text.
     pub arguments: String,
     pub halves: Halves,
     progress: Progress,
@@ -20,7 +24,7 @@ enum Progress {
     Growing(Nesting),
     /// They are a JSON object, and only spaces may follow.
     Whole,
-    /// They are no JSON object, whatever follows.
+    /// They are no JSON object, whatever follows; also the input of a custom tool.
     Broken,
 }
 
@@ -34,9 +38,48 @@ struct Nesting {
 
 impl Call {
     /// A call without arguments.
-    pub(super) fn new(call_id: String, name: String) -> Self {
-        let progress = Progress::Growing(Nesting::default());
-        Self { call_id, name, arguments: String::new(), halves: Halves::default(), progress }
+    pub(super) fn new(call_id: String, name: ToolName, kind: ToolKind) -> Self {
+        // The end of any text is not seen in the text.
+        let progress = if kind == ToolKind::Custom { Progress::Broken } else { Progress::Growing(Nesting::default()) };
+        Self { call_id, name, kind, arguments: String::new(), halves: Halves::default(), progress }
+    }
+
+    /// The prefix of the ids of such items.
+    pub(super) fn prefix(&self) -> &'static str {
+        match self.kind {
+            ToolKind::Function => "fc_",
+            ToolKind::Custom => "ctc_",
+            ToolKind::Search => "tsc_",
+        }
+    }
+
+    /// The `type` of such items.
+    pub(super) fn item_type(&self) -> &'static str {
+        match self.kind {
+            ToolKind::Function => view::CALL,
+            ToolKind::Custom => view::CUSTOM_CALL,
+            ToolKind::Search => view::SEARCH_CALL,
+        }
+    }
+
+    /// Adds its members to the `head` of its item.
+    pub(super) fn json(&self, head: Object) -> Object {
+        let named = |item: Object| {
+            let item = item.with("call_id", &self.call_id).with("name", &self.name.name);
+            match &self.name.namespace {
+                Some(namespace) => item.with("namespace", namespace),
+                None => item,
+            }
+        };
+        match self.kind {
+            ToolKind::Function => named(head.with("arguments", &self.arguments)),
+            ToolKind::Custom => named(head.with("input", &self.arguments)),
+            ToolKind::Search => {
+                // Clients read the arguments as an object. Those of a call that was cut off are none.
+                let arguments = Object::parse(self.arguments.as_bytes()).unwrap_or_default();
+                head.with("call_id", &self.call_id).with("execution", "client").with("arguments", &arguments)
+            }
+        }
     }
 
     /// Adds a piece of the arguments.
@@ -106,9 +149,9 @@ impl KnownCalls {
     }
 }
 
-/// The name of the function that a piece begins to call. An empty one counts as none.
+/// The name of the tool that a piece begins to call. An empty one counts as none.
 pub(super) fn name_of(piece: &CallPiece) -> Option<&str> {
-    piece.function.as_ref()?.name.as_deref().filter(|name| !name.is_empty())
+    piece.called()?.name.as_deref().filter(|name| !name.is_empty())
 }
 
 /// The provider's id of the call. An empty one counts as none.

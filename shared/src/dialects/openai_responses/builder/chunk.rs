@@ -50,15 +50,29 @@ pub(super) struct CallPiece {
     #[serde(default)]
     pub id: Option<String>,
     #[serde(default)]
-    pub function: Option<FunctionPiece>,
+    function: Option<CalledPiece>,
+    #[serde(default)]
+    custom: Option<CalledPiece>,
 }
 
+/// A piece of what is called. A custom tool has an `input` instead of `arguments`.
 #[derive(Default, Deserialize)]
-pub(super) struct FunctionPiece {
+pub(super) struct CalledPiece {
     #[serde(default)]
     pub name: Option<String>,
-    #[serde(default)]
+    #[serde(default, alias = "input")]
     pub arguments: Option<ChunkText>,
+}
+
+impl CallPiece {
+    pub(super) fn called(&self) -> Option<&CalledPiece> {
+        self.function.as_ref().or(self.custom.as_ref())
+    }
+
+    /// Whether a custom tool is called.
+    pub(super) fn is_custom(&self) -> bool {
+        self.function.is_none() && self.custom.is_some()
+    }
 }
 
 #[derive(Default, Deserialize)]

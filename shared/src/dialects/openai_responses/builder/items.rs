@@ -7,7 +7,8 @@ use super::chunk::{CallPiece, Logprob};
 use super::halves::ChunkText;
 use super::output::{Content, Output, Text, TextKind};
 use super::{ResponseEvent, Status};
-use crate::model::clock::Timestamp;
+use crate::dialects::openai_responses::item_id::output_id;
+use crate::dialects::openai_responses::tools::{ToolKind, ToolName, Tools};
 use crate::model::id;
 use crate::model::object::Object;
 use crate::model::provider::Failure;
@@ -21,13 +22,16 @@ pub(super) struct OutputItems {
     /// Events that were not returned yet.
     pub(super) events: Vec<ResponseEvent>,
     pub(super) next_sequence: u64,
-    now: Timestamp,
+    /// Ids of items are made from it.
+    response_id: String,
+    /// What the model can call.
+    tools: Tools,
 }
 
 impl OutputItems {
-    pub(super) fn new(next_sequence: u64, now: Timestamp) -> Self {
+    pub(super) fn new(next_sequence: u64, response_id: String, tools: Tools) -> Self {
         let (ending, calls) = (BTreeSet::new(), KnownCalls::default());
-        Self { outputs: Vec::new(), ending, calls, events: Vec::new(), next_sequence, now }
+        Self { outputs: Vec::new(), ending, calls, events: Vec::new(), next_sequence, response_id, tools }
     }
 
     pub(super) fn take_events(&mut self) -> Vec<ResponseEvent> {
@@ -100,7 +104,7 @@ impl OutputItems {
         if !matches!(content, Content::Call(_)) {
             self.ending.insert(index);
         }
-        self.outputs.push(Output::new(id::new_ordered(prefix, self.now), content));
+        self.outputs.push(Output::new(output_id(prefix, &self.response_id, index), content));
         self.emit_item_added(index);
         index
     }
@@ -119,24 +123,33 @@ impl OutputItems {
         self.emit_part_added(index);
     }
 
-    /// Adds a piece of a function call.
+    /// Adds a piece of a call.
     pub(super) fn call(&mut self, piece: CallPiece) -> Result<(), Failure> {
-        let function = piece.function.as_ref();
         let index = match self.calls.find(&piece) {
             Some(index) => index,
-            None => {
-                let unnamed = || Failure::Malformed("a tool call begins without a name".to_owned());
-                let name = name_of(&piece).ok_or_else(unnamed)?.to_owned();
-                let call_id = provider_id(&piece).unwrap_or_else(|| id::new("call_"));
-                let index = self.open("fc_", Content::Call(Call::new(call_id, name)));
-                self.calls.add(&piece, index);
-                index
-            }
+            None => self.begin_call(&piece)?,
         };
-        let Some(piece) = function.and_then(|function| function.arguments.as_ref()) else { return Ok(()) };
+        let Some(piece) = piece.called().and_then(|called| called.arguments.as_ref()) else { return Ok(()) };
         let Content::Call(call) = &mut self.outputs[index].content else { return Ok(()) };
         let arguments = call.halves.join(piece);
         self.argue(index, &arguments)
+    }
+
+    /// Adds the call that begins with a piece. A name that no tool of the request has is passed on as it is.
+    fn begin_call(&mut self, piece: &CallPiece) -> Result<usize, Failure> {
+        let unnamed = || Failure::Malformed("a tool call begins without a name".to_owned());
+        let name = name_of(piece).ok_or_else(unnamed)?;
+        let call_id = provider_id(piece).unwrap_or_else(|| id::new("call_"));
+        let call = match self.tools.called(name) {
+            Some(tool) => Call::new(call_id, tool.name.clone(), tool.kind),
+            None => {
+                let kind = if piece.is_custom() { ToolKind::Custom } else { ToolKind::Function };
+                Call::new(call_id, ToolName { namespace: None, name: name.to_owned() }, kind)
+            }
+        };
+        let index = self.open(call.prefix(), Content::Call(call));
+        self.calls.add(piece, index);
+        Ok(index)
     }
 
     fn argue(&mut self, index: usize, arguments: &str) -> Result<(), Failure> {
@@ -166,7 +179,9 @@ impl OutputItems {
             Content::Call(call) => {
                 let rest = call.halves.end();
                 // Callers parse the arguments as JSON, and some providers send nothing for a call without arguments.
-                let is_empty = status == Status::Completed && rest.is_empty() && call.arguments.trim().is_empty();
+                let is_json = call.kind != ToolKind::Custom;
+                let is_empty =
+                    is_json && status == Status::Completed && rest.is_empty() && call.arguments.trim().is_empty();
                 // An open call accepts arguments, so this cannot fail.
                 let _ = self.argue(index, if is_empty { "{}" } else { rest });
                 self.emit_arguments_done(index);

@@ -13,6 +13,7 @@ use output::TextKind;
 
 use super::answer;
 use super::event::ResponseEvent;
+use super::tools::Tools;
 use crate::model::clock::Timestamp;
 use crate::model::object::Object;
 use crate::model::provider::Failure;
@@ -21,8 +22,7 @@ use crate::model::tokens::Charge;
 
 /// Builds the events of a response from the chunks of a chat completion, and finally the response.
 ///
-/// As at OpenAI, an item ends before the next one begins. The exception is a function call with incomplete arguments:
-/// it stays open next to later items, so that pieces of parallel calls may come in any order.
+/// As at OpenAI, an item ends before the next one begins. The exception is a call with incomplete arguments: it stays open next to later items, so that pieces of parallel calls may come in any order.
 pub struct EventBuilder {
     response: Object,
     items: OutputItems,
@@ -30,11 +30,14 @@ pub struct EventBuilder {
 }
 
 impl EventBuilder {
-    /// Starts with a response without output. `first_sequence` is the number of the first event. Ids of items are made
-    /// from `now`.
+    /// Starts with a response without output. `first_sequence` is the number of the first event.
     #[must_use]
-    pub fn new(skeleton: Object, first_sequence: u64, now: Timestamp) -> Self {
-        Self { response: skeleton, items: OutputItems::new(first_sequence, now), finish: None }
+    pub fn new(skeleton: Object, first_sequence: u64) -> Self {
+        let tools: Vec<Object> = skeleton.get("tools").unwrap_or_default();
+        // The request was checked, so its tools can be read.
+        let tools = Tools::read(&tools, "tools").unwrap_or_default();
+        let items = OutputItems::new(first_sequence, skeleton.get("id").unwrap_or_default(), tools);
+        Self { response: skeleton, items, finish: None }
     }
 
     /// `response.created`, the first event. The status is `Queued` for a background response and `InProgress`

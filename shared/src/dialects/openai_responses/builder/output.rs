@@ -88,10 +88,7 @@ impl Output {
         match &self.content {
             Content::Message(parts) => head("message").with("content", &list(parts)).with("role", "assistant"),
             Content::Reasoning(parts) => head("reasoning").with("summary", &[(); 0]).with("content", &list(parts)),
-            Content::Call(call) => head("function_call")
-                .with("arguments", &call.arguments)
-                .with("call_id", &call.call_id)
-                .with("name", &call.name),
+            Content::Call(call) => call.json(head(call.item_type())),
         }
     }
 

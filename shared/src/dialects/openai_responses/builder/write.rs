@@ -4,6 +4,7 @@ use super::items::OutputItems;
 use super::output::Content;
 use super::output::TextKind;
 use super::{ResponseEvent, Status};
+use crate::dialects::openai_responses::tools::ToolKind;
 use crate::model::object::Object;
 
 impl OutputItems {
@@ -60,14 +61,28 @@ impl OutputItems {
     }
 
     pub(super) fn emit_arguments_delta(&mut self, index: usize, delta: &str) {
+        let Content::Call(call) = &self.outputs[index].content else { return };
+        let name = match call.kind {
+            ToolKind::Function => "response.function_call_arguments.delta",
+            ToolKind::Custom => "response.custom_tool_call_input.delta",
+            ToolKind::Search => return,
+        };
         let members = self.at(index).with("delta", delta);
-        self.emit("response.function_call_arguments.delta", &members);
+        self.emit(name, &members);
     }
 
     pub(super) fn emit_arguments_done(&mut self, index: usize) {
         let Content::Call(call) = &self.outputs[index].content else { return };
-        let members = self.at(index).with("name", &call.name).with("arguments", &call.arguments);
-        self.emit("response.function_call_arguments.done", &members);
+        let at = self.at(index);
+        let (name, members) = match call.kind {
+            ToolKind::Function => (
+                "response.function_call_arguments.done",
+                at.with("name", &call.name.name).with("arguments", &call.arguments),
+            ),
+            ToolKind::Custom => ("response.custom_tool_call_input.done", at.with("input", &call.arguments)),
+            ToolKind::Search => return,
+        };
+        self.emit(name, &members);
     }
 
     fn at(&self, index: usize) -> Object {

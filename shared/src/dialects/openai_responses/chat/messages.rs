@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use crate::dialects::openai_responses::item::Item;
 use crate::dialects::openai_responses::part::{Part, Source};
+use crate::dialects::openai_responses::tools::{ToolKind, Tools};
 use crate::dialects::openai_responses::view::View;
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
 
 /// The messages so far.
-#[derive(Default)]
-pub(super) struct Messages {
+pub(super) struct Messages<'a> {
+    tools: &'a Tools,
     turns: Vec<Turn>,
     /// The calls without an output by their ids, oldest first: the index of the turn, and of the call within it.
     open: HashMap<String, Vec<(usize, usize)>>,
@@ -27,12 +28,18 @@ struct Turn {
 
 struct Call {
     id: String,
+    /// The name that the tool has in the chat call.
     name: String,
+    kind: ToolKind,
     arguments: String,
     output: Option<Vec<Part>>,
 }
 
-impl Messages {
+impl<'a> Messages<'a> {
+    pub(super) fn new(tools: &'a Tools) -> Self {
+        Self { tools, turns: Vec::new(), open: HashMap::new() }
+    }
+
     pub(super) fn instruct(&mut self, text: &str) {
         self.say("system", vec![Part::Text(text.to_owned())]);
     }
@@ -40,7 +47,7 @@ impl Messages {
     /// Adds the item at the path `at`.
     ///
     /// # Errors
-    /// If the item is invalid, or it is the output of a function that was not called.
+    /// If the item is invalid, or it is the output of a tool that was not called.
     pub(super) fn add(&mut self, item: &Item, at: &str) -> Result<(), Invalid> {
         match View::read(&item.0, at)? {
             View::Message { role, source: Source::Assistant, content } => match self.awaiting() {
@@ -49,9 +56,15 @@ impl Messages {
                 None => self.say(&role, content),
             },
             View::Message { role, content, .. } => self.say(&role, content),
-            View::Call { call_id: id, name, arguments } => self.call(Call { id, name, arguments, output: None }),
+            View::Call { call_id: id, name, kind, arguments } => {
+                self.call(Call { id, name: self.tools.chat_name(&name), kind, arguments, output: None });
+            }
             View::Output { call_id, content } => self.answer(&call_id, content, at)?,
-            View::Reasoning | View::Reference { .. } => {}
+            View::Loaded { call_id: Some(call_id), tools } => {
+                let found = Tools::read(&tools, "tools")?.names_in(self.tools);
+                self.answer(&call_id, vec![Part::Text(found)], at)?;
+            }
+            View::Loaded { call_id: None, .. } | View::Silent { .. } | View::Reference { .. } => {}
         }
         Ok(())
     }
@@ -124,8 +137,9 @@ impl Turn {
 
 impl Call {
     fn json(&self) -> Object {
-        let function = Object::default().with("name", &self.name).with("arguments", &self.arguments);
-        Object::default().with("id", &self.id).with("type", "function").with("function", &function)
+        let (kind, input) = (self.kind.in_chat(), if self.kind == ToolKind::Custom { "input" } else { "arguments" });
+        let called = Object::default().with("name", &self.name).with(input, &self.arguments);
+        Object::default().with("id", &self.id).with("type", kind).with(kind, &called)
     }
 }
 

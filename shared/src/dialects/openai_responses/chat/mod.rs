@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use messages::Messages;
 
 use super::create::CreateResponse;
-use super::fields::invalid;
+use super::fields::{Fields, invalid};
 use super::item::Item;
 use crate::dialects::body::missing;
 use crate::dialects::openai_chat::Body;
@@ -19,14 +19,15 @@ impl CreateResponse {
     /// The chat call that answers this request. `context` has the items of earlier turns, oldest first.
     ///
     /// The call is a stream that ends with its usage. `instructions` become the first message, with the role `system`.
-    /// Left out are reasoning items, input items whose id is in the context, and references to items of the input.
+    /// Left out are reasoning items, tools that weir does not run, input items whose id is in the context, and references to items of the input.
     ///
     /// # Errors
-    /// If the context is too large, a reference has no item, a function call has no output, an output has no call, or there
-    /// is no message.
+    /// If the context is too large, a reference has no item, a call has no output, an output has no call, there is no
+    /// message, or `tool_choice` names no tool.
     pub fn chat(&self, context: &[Item]) -> Result<Body, Invalid> {
         check_bytes(self.bytes(context))?;
-        let mut messages = Messages::default();
+        let tools = self.tools(context);
+        let mut messages = Messages::new(&tools);
         if let Some(instructions) = &self.instructions {
             messages.instruct(instructions);
         }
@@ -47,6 +48,7 @@ impl CreateResponse {
             return Err(missing("input"));
         }
         let mut chat = Object::default().with("model", &self.model).with("messages", &messages);
+        tools.write(Fields::new(&self.object, ""), &mut chat)?;
         chat.extend(&self.settings);
         chat.set("stream", &true);
         chat.set("stream_options", &Object::default().with("include_usage", &true));

@@ -1,4 +1,4 @@
-use crate::dialects::openai_responses::{CreateResponse, Item, StoredRequest, parse_items};
+use crate::dialects::openai_responses::{CreateResponse, Item, NewIds, StoredRequest, parse_items};
 use crate::model::clock::Timestamp;
 use crate::model::object::Object;
 
@@ -10,7 +10,7 @@ fn request(members: &str) -> CreateResponse {
 /// The chat call for a request, without the model and the members of a stream.
 #[track_caller]
 fn check(members: &str, context: &str, expected: &str) {
-    let context = parse_items(context.as_bytes(), "context", Timestamp(0)).unwrap();
+    let context = parse_items(context.as_bytes(), "context", NewIds::At(Timestamp(0))).unwrap();
     let mut chat = match request(members).chat(&context) {
         Ok(body) => body.object,
         Err(error) => {
@@ -127,7 +127,7 @@ fn references_stand_for_items_that_are_there() {
     );
     let mut request = request(r#""input":[{"id":"msg_1"},{"id":"msg_2"},{"id":"msg_2","role":"user","content":"b"}]"#);
     assert_eq!(request.references(), ["msg_1"]);
-    request.resolve(&parse_items(context.as_bytes(), "items", Timestamp(0)).unwrap());
+    request.resolve(&parse_items(context.as_bytes(), "items", NewIds::At(Timestamp(0))).unwrap());
     assert_eq!(request.references(), [""; 0]);
     assert_eq!(
         request.chat(&[]).unwrap().object.text("messages"),

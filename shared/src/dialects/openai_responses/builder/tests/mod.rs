@@ -12,8 +12,14 @@ const NOW: Timestamp = Timestamp(1_790_000_000_000);
 const LATER: Timestamp = Timestamp(1_790_000_002_500);
 
 fn builder(first_sequence: u64) -> EventBuilder {
-    let request = CreateResponse::parse(br#"{"model":"m","input":"hi"}"#, NOW).unwrap();
-    EventBuilder::new(request.skeleton("resp_1", NOW, Status::InProgress), first_sequence, NOW)
+    builder_with("[]", first_sequence)
+}
+
+/// A builder for a request with these tools.
+fn builder_with(tools: &str, first_sequence: u64) -> EventBuilder {
+    let body = format!(r#"{{"model":"m","input":"hi","tools":{tools}}}"#);
+    let request = CreateResponse::parse(body.as_bytes(), NOW).unwrap();
+    EventBuilder::new(request.skeleton(&[], NOW, Status::InProgress), first_sequence)
 }
 
 fn charge() -> Charge {
@@ -60,13 +66,13 @@ fn line(event: &ResponseEvent) -> String {
 
 fn with_short_ids(line: &str, ids: &mut Vec<String>) -> String {
     let mut line = line.to_owned();
-    for prefix in ["msg_", "fc_", "rs_", "call_"] {
+    for prefix in ["msg_", "fc_", "ctc_", "tsc_", "rs_", "call_"] {
         let mut from = 0;
         while let Some(at) = line[from..].find(&format!("\"{prefix}")).map(|at| from + at + 1) {
             let end = at + line[at..].find('"').unwrap();
             let id = line[at..end].to_owned();
             from = at + prefix.len();
-            if id.len() == prefix.len() + 24 {
+            if [24, 27].contains(&(id.len() - prefix.len())) {
                 let known = ids.iter().position(|known| *known == id).unwrap_or_else(|| {
                     ids.push(id.clone());
                     ids.len() - 1

@@ -72,7 +72,7 @@ impl Follower {
 proptest! {
     #[test]
     fn events_have_no_gaps_and_add_up(deltas in prop::collection::vec(delta(), 0..20), first in 0..100_u64) {
-        let mut builder = EventBuilder::new(Object::default().with("id", "resp_1"), first, Timestamp(0));
+        let mut builder = EventBuilder::new(Object::default().with("id", "resp_1"), first);
         let mut follower = Follower { next: first, ..Follower::default() };
         let mut broken = false;
         for delta in deltas {

@@ -7,7 +7,13 @@ use super::*;
 /// Plays a stream from its beginning to its end and compares all events but the first two.
 #[track_caller]
 fn check(deltas: &[Value], expected: &str) {
-    let mut builder = builder(0);
+    check_with("[]", deltas, expected);
+}
+
+/// As `check`, for a request with tools.
+#[track_caller]
+fn check_with(tools: &str, deltas: &[Value], expected: &str) {
+    let mut builder = builder_with(tools, 0);
     let mut events = vec![builder.created_event(Status::InProgress), builder.in_progress_event()];
     for chunk in chunks(deltas) {
         events.extend(builder.chunk(&chunk).unwrap());
@@ -38,6 +44,34 @@ fn a_text_comes_in_pieces() {
             7 content_part.done {"item_id":"msg_0","output_index":0,"content_index":0,"part":{"type":"output_text","annotations":[],"logprobs":[],"text":"Good day"}}
             8 output_item.done {"output_index":0,"item":{"id":"msg_0","type":"message","status":"completed","content":[{"type":"output_text","annotations":[],"logprobs":[],"text":"Good day"}],"role":"assistant"}}
             9 completed {"status":"completed","completed_at":1790000002,"output":[{"id":"msg_0","type":"message","status":"completed","content":[{"type":"output_text","annotations":[],"logprobs":[],"text":"Good day"}],"role":"assistant"}]}
+        "#,
+    );
+}
+
+#[test]
+fn a_call_has_the_namespace_and_the_kind_of_its_tool() {
+    check_with(
+        r#"[{"type":"namespace","name":"n","tools":[{"type":"function","name":"f"}]},{"type":"custom","name":"c"},{"type":"tool_search","execution":"client"}]"#,
+        &[
+            json!({"tool_calls": [{"index": 0, "id": "call_a", "type": "function", "function": {"name": "n__f", "arguments": "{}"}}]}),
+            json!({"tool_calls": [{"index": 1, "id": "call_b", "type": "custom", "custom": {"name": "c", "input": "a "}}]}),
+            json!({"tool_calls": [{"index": 1, "custom": {"input": "{}"}}]}),
+            json!({"tool_calls": [{"index": 2, "id": "call_c", "type": "function", "function": {"name": "tool_search", "arguments": "{\"q\":1}"}}]}),
+            json!("tool_calls"),
+        ],
+        r#"
+            2 output_item.added {"output_index":0,"item":{"id":"fc_0","type":"function_call","status":"in_progress","arguments":"","call_id":"call_a","name":"f","namespace":"n"}}
+            3 function_call_arguments.delta {"item_id":"fc_0","output_index":0,"delta":"{}"}
+            4 function_call_arguments.done {"item_id":"fc_0","output_index":0,"name":"f","arguments":"{}"}
+            5 output_item.done {"output_index":0,"item":{"id":"fc_0","type":"function_call","status":"completed","arguments":"{}","call_id":"call_a","name":"f","namespace":"n"}}
+            6 output_item.added {"output_index":1,"item":{"id":"ctc_1","type":"custom_tool_call","status":"in_progress","input":"","call_id":"call_b","name":"c"}}
+            7 custom_tool_call_input.delta {"item_id":"ctc_1","output_index":1,"delta":"a "}
+            8 custom_tool_call_input.delta {"item_id":"ctc_1","output_index":1,"delta":"{}"}
+            9 output_item.added {"output_index":2,"item":{"id":"tsc_2","type":"tool_search_call","status":"in_progress","call_id":"call_c","execution":"client","arguments":{}}}
+            10 custom_tool_call_input.done {"item_id":"ctc_1","output_index":1,"input":"a {}"}
+            11 output_item.done {"output_index":1,"item":{"id":"ctc_1","type":"custom_tool_call","status":"completed","input":"a {}","call_id":"call_b","name":"c"}}
+            12 output_item.done {"output_index":2,"item":{"id":"tsc_2","type":"tool_search_call","status":"completed","call_id":"call_c","execution":"client","arguments":{"q":1}}}
+            13 completed {"status":"completed","completed_at":1790000002,"output":[{"id":"fc_0","type":"function_call","status":"completed","arguments":"{}","call_id":"call_a","name":"f","namespace":"n"},{"id":"ctc_1","type":"custom_tool_call","status":"completed","input":"a {}","call_id":"call_b","name":"c"},{"id":"tsc_2","type":"tool_search_call","status":"completed","call_id":"call_c","execution":"client","arguments":{"q":1}}]}
         "#,
     );
 }
