@@ -1,59 +1,72 @@
 //! Writes a conversation as a request of the Messages API.
 
-use shared::model::provider::ProviderRequest;
+use shared::model::provider::{Failure, ProviderRequest};
 
+use super::blocks::{cache_control, content};
+use super::family::Family;
+use super::sampling::{Sampled, sampled};
 use super::thinking::{Thinking, thinking};
-use super::wire::{Block, Format, Message, Metadata, OutputConfig, Request, Source, Tool, ToolChoice};
-use crate::conversation::{self, Conversation, Image, Part, Role, Turn};
+use super::user::user_id;
+use super::wire::{Block, Format, Marked, Message, Metadata, OutputConfig, Request, System, Tool, ToolChoice};
+use crate::conversation::{self, Conversation, Role, SystemText, Turn};
 
-/// Anthropic requires a limit of output tokens. weir normally sets one before it calls.
+/// The limit of output tokens, which Anthropic requires, for a call whose model has none.
 const DEFAULT_MAX_TOKENS: u32 = 4_096;
 
-pub(super) fn request<'a>(call: &'a ProviderRequest, conversation: &'a Conversation) -> Request<'a> {
-    let max_tokens = conversation.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS);
-    let Thinking { thinking, effort } = thinking(&call.model, conversation, max_tokens);
+/// # Errors
+/// `Unsupported` if the Messages API cannot express the request. `Refused` if the request is invalid.
+pub(super) fn request<'a>(call: &'a ProviderRequest, conversation: &'a Conversation) -> Result<Request<'a>, Failure> {
+    let family = Family::of(&call.model);
+    let max_tokens = max_tokens(call, conversation);
+    let thinking = thinking(family, conversation, max_tokens);
+    let Sampled { temperature, top_p } = sampled(family, conversation, &thinking);
+    let Thinking { thinking, effort } = thinking;
     let format = conversation.schema.as_ref().map(|schema| Format { kind: "json_schema", schema: &schema.schema });
-    Request {
+    Ok(Request {
         model: &call.model,
         max_tokens,
-        system: Some(conversation.system.join("\n\n")).filter(|text| !text.is_empty()),
-        messages: conversation.turns.iter().map(message).collect(),
+        system: system(&conversation.system),
+        messages: conversation.turns.iter().map(message).collect::<Result<_, _>>()?,
         tools: conversation.tools.iter().map(tool).collect(),
         tool_choice: tool_choice(conversation),
         stop_sequences: &conversation.stop,
-        temperature: temperature(conversation.temperature),
-        top_p: conversation.top_p,
+        temperature,
+        top_p,
         thinking,
         output_config: (effort.is_some() || format.is_some()).then_some(OutputConfig { effort, format }),
-        metadata: conversation.user.as_deref().map(|user_id| Metadata { user_id }),
+        metadata: conversation.user.as_deref().map(|user| Metadata { user_id: user_id(user) }),
         stream: call.stream,
+    })
+}
+
+/// The caller's limit, else the most that the model can write.
+fn max_tokens(call: &ProviderRequest, conversation: &Conversation) -> u32 {
+    let ceiling = call.max_output_tokens.map(|tokens| u32::try_from(tokens).unwrap_or(u32::MAX));
+    conversation.max_tokens.or(ceiling).unwrap_or(DEFAULT_MAX_TOKENS)
+}
+
+/// One text, or blocks if one of them has a mark.
+fn system(texts: &[SystemText]) -> Option<System<'_>> {
+    if texts.is_empty() {
+        return None;
     }
+    if texts.iter().all(|text| text.cache.is_none()) {
+        let texts: Vec<_> = texts.iter().map(|text| text.text.as_str()).collect();
+        return Some(System::Text(texts.join("\n\n")));
+    }
+    Some(System::Blocks(texts.iter().map(system_block).collect()))
 }
 
-/// OpenAI's temperatures go up to 2, Anthropic's up to 1. The default is 1 and newer models accept no other value, so 1
-/// is not sent.
-fn temperature(temperature: Option<f64>) -> Option<f64> {
-    temperature.filter(|temperature| *temperature < 1.0)
+fn system_block(SystemText { text, cache }: &SystemText) -> Marked<'_> {
+    Marked { block: Block::Text { text }, cache_control: cache.map(cache_control) }
 }
 
-fn message(turn: &Turn) -> Message<'_> {
+fn message(turn: &Turn) -> Result<Message<'_>, Failure> {
     let role = match turn.role {
         Role::User => "user",
         Role::Assistant => "assistant",
     };
-    Message { role, content: turn.parts.iter().map(block).collect() }
-}
-
-fn block(part: &Part) -> Block<'_> {
-    match part {
-        Part::Text(text) => Block::Text { text },
-        Part::Image(Image::Url(url)) => Block::Image { source: Source::Url { url } },
-        Part::Image(Image::Base64 { media_type, data }) => Block::Image { source: Source::Base64 { media_type, data } },
-        Part::ToolUse { id, name, input } => Block::ToolUse { id, name, input },
-        Part::ToolResult { id, parts } => {
-            Block::ToolResult { tool_use_id: id, content: parts.iter().map(block).collect() }
-        }
-    }
+    Ok(Message { role, content: content(&turn.parts)? })
 }
 
 fn tool(tool: &conversation::Tool) -> Tool<'_> {
@@ -62,6 +75,7 @@ fn tool(tool: &conversation::Tool) -> Tool<'_> {
         description: tool.description.as_deref(),
         input_schema: &tool.parameters,
         strict: tool.strict,
+        cache_control: tool.cache.map(cache_control),
     }
 }
 

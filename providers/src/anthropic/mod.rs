@@ -1,9 +1,13 @@
 //! Anthropic's Messages API.
 
+mod blocks;
+pub(crate) mod family;
 mod map;
 mod reply;
+pub(crate) mod sampling;
 mod stream;
 pub(crate) mod thinking;
+mod user;
 mod wire;
 
 use std::sync::Arc;
@@ -41,7 +45,7 @@ impl Anthropic {
         if conversation.turns.is_empty() {
             return Err(invalid_request("messages", "Anthropic needs a message of the role `user` or `assistant`"));
         }
-        Ok(to_bytes(&map::request(call, &conversation)))
+        Ok(to_bytes(&map::request(call, &conversation)?))
     }
 }
 

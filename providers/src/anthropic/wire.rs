@@ -1,5 +1,7 @@
 //! The shapes of the Messages API that weir writes and reads.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -10,7 +12,7 @@ pub(super) struct Request<'a> {
     pub model: &'a str,
     pub max_tokens: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub system: Option<String>,
+    pub system: Option<System<'a>>,
     pub messages: Vec<Message<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<Tool<'a>>,
@@ -32,18 +34,58 @@ pub(super) struct Request<'a> {
 }
 
 #[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum System<'a> {
+    Text(String),
+    Blocks(Vec<Marked<'a>>),
+}
+
+#[derive(Serialize)]
 pub(super) struct Message<'a> {
     pub role: &'static str,
-    pub content: Vec<Block<'a>>,
+    pub content: Vec<Marked<'a>>,
+}
+
+/// A block, and a mark if the input up to it is to be kept.
+#[derive(Serialize)]
+pub(super) struct Marked<'a> {
+    #[serde(flatten)]
+    pub block: Block<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_control: Option<CacheControl>,
+}
+
+#[derive(Serialize)]
+pub(super) struct CacheControl {
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<&'static str>,
 }
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Block<'a> {
-    Text { text: &'a str },
-    Image { source: Source<'a> },
-    ToolUse { id: &'a str, name: &'a str, input: &'a RawValue },
-    ToolResult { tool_use_id: &'a str, content: Vec<Block<'a>> },
+    Text {
+        text: &'a str,
+    },
+    Image {
+        source: Source<'a>,
+    },
+    Document {
+        source: Source<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        title: Option<&'a str>,
+    },
+    ToolUse {
+        id: &'a str,
+        name: &'a str,
+        input: &'a RawValue,
+    },
+    ToolResult {
+        tool_use_id: &'a str,
+        content: Vec<Marked<'a>>,
+    },
 }
 
 #[derive(Serialize)]
@@ -51,6 +93,7 @@ pub(super) enum Block<'a> {
 pub(super) enum Source<'a> {
     Base64 { media_type: &'a str, data: &'a str },
     Url { url: &'a str },
+    Text { media_type: &'static str, data: String },
 }
 
 #[derive(Serialize)]
@@ -61,6 +104,8 @@ pub(super) struct Tool<'a> {
     pub input_schema: &'a RawValue,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub strict: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_control: Option<CacheControl>,
 }
 
 #[derive(Serialize)]
@@ -90,7 +135,7 @@ pub(super) struct Format<'a> {
 
 #[derive(Serialize)]
 pub(super) struct Metadata<'a> {
-    pub user_id: &'a str,
+    pub user_id: Cow<'a, str>,
 }
 
 /// An answer, or the start of a streamed one.

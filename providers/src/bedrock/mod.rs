@@ -1,6 +1,8 @@
 //! Amazon Bedrock: chat through Converse, embeddings through `InvokeModel`, with the function's own IAM role.
 
+mod blocks;
 mod bounded;
+mod cache;
 mod document;
 mod embed;
 mod failure;
@@ -13,6 +15,7 @@ use aws_config::{BehaviorVersion, Region};
 use aws_sdk_bedrockruntime::Client;
 use aws_sdk_bedrockruntime::config::{Builder, StalledStreamProtectionConfig};
 use aws_sdk_bedrockruntime::operation::RequestId as _;
+use aws_smithy_types::error::operation::BuildError;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use futures_util::stream::unfold;
@@ -149,4 +152,9 @@ fn settings(call: &ProviderRequest) -> Builder {
 /// The id of the completion: AWS's id of the request, which AWS support asks for.
 fn completion_id(request_id: Option<&str>) -> String {
     request_id.map_or_else(|| id::new("chatcmpl-"), |request_id| format!("chatcmpl-{request_id}"))
+}
+
+/// The SDK checks at run time that required members are set. They are set here.
+fn built<T>(result: Result<T, BuildError>) -> Result<T, Failure> {
+    result.map_err(|error| Failure::Unsupported { what: error.to_string(), param: None })
 }

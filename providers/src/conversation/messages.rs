@@ -6,7 +6,9 @@ use serde_json::value::RawValue;
 use shared::model::object::Object;
 use shared::model::provider::Failure;
 
-use super::{Image, Part, Role, Turn, invalid_request, unsupported};
+use super::cache::mark;
+use super::content::{Content, parts};
+use super::{CacheMark, Part, PartKind, Role, SystemText, Turn, ids, invalid_request, unsupported};
 
 #[derive(Deserialize)]
 struct Message {
@@ -16,33 +18,17 @@ struct Message {
     tool_call_id: Option<String>,
     #[serde(default)]
     function_call: Value,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Content {
-    Text(String),
-    Parts(Vec<ContentPart>),
-}
-
-#[derive(Deserialize)]
-struct ContentPart {
-    #[serde(rename = "type")]
-    kind: String,
-    text: Option<String>,
-    refusal: Option<String>,
-    image_url: Option<ImageUrl>,
-}
-
-#[derive(Deserialize)]
-struct ImageUrl {
-    url: String,
+    /// Stands for a mark on the last part.
+    #[serde(default)]
+    cache_control: Value,
 }
 
 #[derive(Deserialize)]
 struct ToolCall {
     id: String,
     function: Option<Function>,
+    #[serde(default)]
+    cache_control: Value,
 }
 
 #[derive(Deserialize)]
@@ -51,7 +37,7 @@ struct Function {
     arguments: String,
 }
 
-pub(super) fn parse(body: &Object) -> Result<(Vec<String>, Vec<Turn>), Failure> {
+pub(super) fn parse(body: &Object) -> Result<(Vec<SystemText>, Vec<Turn>), Failure> {
     let text = body.text("messages").ok_or_else(|| invalid_request("messages", "`messages` is missing"))?;
     let messages: Vec<Message> = serde_json::from_str(text)
         .map_err(|error| invalid_request("messages", format!("`messages` is not understood: {error}")))?;
@@ -59,12 +45,13 @@ pub(super) fn parse(body: &Object) -> Result<(Vec<String>, Vec<Turn>), Failure> 
     let mut turns: Vec<Turn> = Vec::new();
     for (index, message) in messages.into_iter().enumerate() {
         let at = format!("messages[{index}]");
-        let (role, parts) = match message.role.as_str() {
+        let mark = mark(&message.cache_control, &at)?;
+        let (role, mut parts) = match message.role.as_str() {
             "system" | "developer" => {
-                system.push(texts(content(message.content, &at)?, &at)?);
+                system.extend(texts(marked(parts(message.content, &at)?, mark), &at)?);
                 continue;
             }
-            "user" => (Role::User, content(message.content, &at)?),
+            "user" => (Role::User, parts(message.content, &at)?),
             "assistant" => (Role::Assistant, assistant(message, &at)?),
             "tool" => (Role::User, vec![tool_result(message, &at)?]),
             "function" => {
@@ -72,21 +59,38 @@ pub(super) fn parse(body: &Object) -> Result<(Vec<String>, Vec<Turn>), Failure> 
             }
             other => return Err(invalid_request(at, format!("`{other}` is no role of a message"))),
         };
+        parts = marked(parts, mark);
         match turns.last_mut() {
+            _ if parts.is_empty() => {}
             Some(turn) if turn.role == role => turn.parts.extend(parts),
             _ => turns.push(Turn { role, parts }),
         }
     }
-    turns.retain(|turn| !turn.parts.is_empty());
-    system.retain(|text| !text.is_empty());
+    trim_prefill(&mut turns);
     Ok((system, turns))
+}
+
+/// Sets the mark of a message on its last part.
+fn marked(mut parts: Vec<Part>, mark: Option<CacheMark>) -> Vec<Part> {
+    if let Some(last) = parts.last_mut() {
+        last.cache = last.cache.or(mark);
+    }
+    parts
+}
+
+/// A conversation may end with the beginning of the answer. Anthropic refuses one that ends with white space.
+fn trim_prefill(turns: &mut [Turn]) {
+    let Some(Turn { role: Role::Assistant, parts }) = turns.last_mut() else { return };
+    if let Some(Part { kind: PartKind::Text(text), .. }) = parts.last_mut() {
+        text.truncate(text.trim_end().len());
+    }
 }
 
 fn assistant(message: Message, at: &str) -> Result<Vec<Part>, Failure> {
     if !message.function_call.is_null() {
         return Err(unsupported(at, "`function_call` of a message cannot be expressed; use `tool_calls`"));
     }
-    let mut parts = content(message.content, at)?;
+    let mut parts = parts(message.content, at)?;
     for call in message.tool_calls.unwrap_or_default() {
         let Some(Function { name, arguments }) = call.function else {
             return Err(unsupported(
@@ -94,7 +98,8 @@ fn assistant(message: Message, at: &str) -> Result<Vec<Part>, Failure> {
                 "only tool calls of the type `function` can be expressed",
             ));
         };
-        parts.push(Part::ToolUse { id: call.id, name, input: object(&arguments, at)? });
+        let kind = PartKind::ToolUse { id: ids::accepted(call.id), name, input: object(&arguments, at)? };
+        parts.push(Part { kind, cache: mark(&call.cache_control, at)? });
     }
     Ok(parts)
 }
@@ -107,46 +112,31 @@ fn object(arguments: &str, at: &str) -> Result<Box<RawValue>, Failure> {
     if value.get().starts_with('{') { Ok(value) } else { Err(wrong()) }
 }
 
+/// The result has the mark of the last of its parts that has one: Bedrock has no marks inside of results.
 fn tool_result(message: Message, at: &str) -> Result<Part, Failure> {
     let id = message
         .tool_call_id
         .ok_or_else(|| invalid_request(at, "a message of the role `tool` needs a `tool_call_id`"))?;
-    Ok(Part::ToolResult { id, parts: content(message.content, at)? })
+    let mut parts = parts(message.content, at)?;
+    let marks: Vec<CacheMark> = parts.iter_mut().filter_map(|part| part.cache.take()).collect();
+    Ok(Part { kind: PartKind::ToolResult { id: ids::accepted(id), parts }, cache: marks.last().copied() })
 }
 
-fn content(content: Option<Content>, at: &str) -> Result<Vec<Part>, Failure> {
-    let parts = match content {
-        None => Vec::new(),
-        Some(Content::Text(text)) => vec![Part::Text(text)],
-        Some(Content::Parts(parts)) => parts.into_iter().map(|each| part(each, at)).collect::<Result<_, _>>()?,
-    };
-    Ok(parts.into_iter().filter(|part| !matches!(part, Part::Text(text) if text.is_empty())).collect())
-}
-
-fn part(part: ContentPart, at: &str) -> Result<Part, Failure> {
-    match (part.kind.as_str(), part.text, part.image_url, part.refusal) {
-        ("text", Some(text), ..) | ("refusal", .., Some(text)) => Ok(Part::Text(text)),
-        ("image_url", _, Some(image), _) => Ok(Part::Image(self::image(image.url, at)?)),
-        ("text" | "refusal" | "image_url", ..) => {
-            Err(invalid_request(at, format!("a part of the type `{}` is empty", part.kind)))
+/// Joins the parts of a system message, which may have only texts. A mark ends a text.
+fn texts(parts: Vec<Part>, at: &str) -> Result<Vec<SystemText>, Failure> {
+    let mut texts: Vec<SystemText> = Vec::new();
+    for part in parts {
+        let PartKind::Text(text) = part.kind else {
+            return Err(invalid_request(at, "a system message has texts only"));
+        };
+        match texts.last_mut().filter(|before| before.cache.is_none()) {
+            Some(before) => {
+                before.text.push('\n');
+                before.text.push_str(&text);
+                before.cache = part.cache;
+            }
+            None => texts.push(SystemText { text, cache: part.cache }),
         }
-        (kind, ..) => Err(unsupported(at, format!("content parts of the type `{kind}` cannot be expressed"))),
     }
-}
-
-fn image(url: String, at: &str) -> Result<Image, Failure> {
-    let Some(rest) = url.strip_prefix("data:") else { return Ok(Image::Url(url)) };
-    let Some((media_type, data)) = rest.split_once(";base64,") else {
-        return Err(invalid_request(at, "the data URL of an image must be in base64"));
-    };
-    Ok(Image::Base64 { media_type: media_type.to_owned(), data: data.to_owned() })
-}
-
-/// Joins the parts of a system message, which may have only texts.
-fn texts(parts: Vec<Part>, at: &str) -> Result<String, Failure> {
-    let text = |part| match part {
-        Part::Text(text) => Ok(text),
-        _ => Err(invalid_request(at, "a system message has texts only")),
-    };
-    Ok(parts.into_iter().map(text).collect::<Result<Vec<_>, _>>()?.join("\n"))
+    Ok(texts)
 }

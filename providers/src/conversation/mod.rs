@@ -2,18 +2,26 @@
 //!
 //! It is parsed once from OpenAI's body. Each provider only writes it.
 
+mod cache;
+mod content;
+mod data_url;
+mod ids;
 mod messages;
 mod options;
+mod schema;
 
 use serde_json::value::RawValue;
 use shared::model::object::Object;
 use shared::model::provider::{Failure, ProviderRefusal};
 
+pub(crate) use cache::CacheMark;
+pub(crate) use data_url::PDF;
+
 /// A chat request, independent of OpenAI's shapes.
 #[derive(Debug)]
 pub(crate) struct Conversation {
     /// System and developer messages in order. Their places between the turns are lost.
-    pub system: Vec<String>,
+    pub system: Vec<SystemText>,
     /// Turns of the user and the assistant. Two neighbours never have the same role.
     pub turns: Vec<Turn>,
     pub tools: Vec<Tool>,
@@ -31,9 +39,18 @@ pub(crate) struct Conversation {
     pub user: Option<String>,
 }
 
+/// The text of a system message, or of its parts up to a mark.
+#[derive(Debug)]
+pub(crate) struct SystemText {
+    /// Never only white space.
+    pub text: String,
+    pub cache: Option<CacheMark>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Turn {
     pub role: Role,
+    /// Never empty.
     pub parts: Vec<Part>,
 }
 
@@ -44,18 +61,28 @@ pub(crate) enum Role {
 }
 
 #[derive(Debug)]
-pub(crate) enum Part {
-    /// Never empty.
+pub(crate) struct Part {
+    pub kind: PartKind,
+    pub cache: Option<CacheMark>,
+}
+
+#[derive(Debug)]
+pub(crate) enum PartKind {
+    /// Never only white space.
     Text(String),
     Image(Image),
+    Document(Document),
     ToolUse {
+        /// Of at most 64 letters, digits, `_` and `-`.
         id: String,
         name: String,
         /// A JSON object.
         input: Box<RawValue>,
     },
     ToolResult {
+        /// As the id of its call.
         id: String,
+        /// Texts, images and documents without marks.
         parts: Vec<Part>,
     },
 }
@@ -66,6 +93,15 @@ pub(crate) enum Image {
     Base64 { media_type: String, data: String },
 }
 
+/// A file that the model reads.
+#[derive(Debug)]
+pub(crate) struct Document {
+    pub name: Option<String>,
+    pub media_type: String,
+    /// In base64.
+    pub data: String,
+}
+
 #[derive(Debug)]
 pub(crate) struct Tool {
     pub name: String,
@@ -74,6 +110,7 @@ pub(crate) struct Tool {
     pub parameters: Box<RawValue>,
     /// Whether arguments must satisfy the schema.
     pub strict: bool,
+    pub cache: Option<CacheMark>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -95,6 +132,7 @@ pub(crate) enum Effort {
     Medium,
     High,
     XHigh,
+    Max,
 }
 
 #[derive(Debug)]
@@ -131,7 +169,12 @@ impl Conversation {
     /// Whether the conversation ends with results of tools, so that the model continues its turn.
     pub(crate) fn ends_in_tool_results(&self) -> bool {
         let parts = self.turns.last().map(|turn| turn.parts.as_slice()).unwrap_or_default();
-        parts.iter().any(|part| matches!(part, Part::ToolResult { .. }))
+        parts.iter().any(|part| matches!(part.kind, PartKind::ToolResult { .. }))
+    }
+
+    /// Whether the model must call a tool.
+    pub(crate) fn forces_a_tool(&self) -> bool {
+        !self.tools.is_empty() && matches!(self.tool_choice, ToolChoice::Required | ToolChoice::Function(_))
     }
 }
 

@@ -7,7 +7,8 @@ use serde_json::value::RawValue;
 use shared::model::object::Object;
 use shared::model::provider::Failure;
 
-use super::{Effort, Schema, Tool, ToolChoice, invalid_request, unsupported};
+use super::cache::mark;
+use super::{Effort, Schema, Tool, ToolChoice, invalid_request, schema, unsupported};
 
 type AsksForNothing = fn(&Value) -> bool;
 
@@ -52,6 +53,8 @@ struct ToolEntry {
     #[serde(rename = "type")]
     kind: String,
     function: Option<FunctionEntry>,
+    #[serde(default)]
+    cache_control: Value,
 }
 
 #[derive(Deserialize)]
@@ -60,6 +63,8 @@ struct FunctionEntry {
     description: Option<String>,
     parameters: Option<Box<RawValue>>,
     strict: Option<bool>,
+    #[serde(default)]
+    cache_control: Value,
 }
 
 pub(super) fn tools(body: &Object) -> Result<Vec<Tool>, Failure> {
@@ -71,13 +76,14 @@ fn tool(entry: ToolEntry) -> Result<Tool, Failure> {
     let Some(function) = entry.function.filter(|_| entry.kind == "function") else {
         return Err(unsupported("tools", format!("tools of the type `{}` cannot be expressed", entry.kind)));
     };
-    let parameters = match function.parameters {
-        Some(parameters) => parameters,
-        None => serde_json::from_str(r#"{"type":"object","properties":{}}"#)
-            .map_err(|_| invalid_request("tools", "no parameters"))?,
-    };
     let strict = function.strict.unwrap_or(false);
-    Ok(Tool { name: function.name, description: function.description, parameters, strict })
+    let parameters = schema::of_arguments(function.parameters)?;
+    let parameters = if strict { schema::constrained(parameters) } else { parameters };
+    let cache = match mark(&entry.cache_control, "tools")? {
+        Some(mark) => Some(mark),
+        None => mark(&function.cache_control, "tools")?,
+    };
+    Ok(Tool { name: function.name, description: function.description, parameters, strict, cache })
 }
 
 pub(super) fn tool_choice(body: &Object) -> Result<ToolChoice, Failure> {
@@ -124,6 +130,7 @@ pub(super) fn effort(body: &Object) -> Result<Option<Effort>, Failure> {
         Some("medium") => Effort::Medium,
         Some("high") => Effort::High,
         Some("xhigh") => Effort::XHigh,
+        Some("max") => Effort::Max,
         Some(other) => return Err(invalid_request("reasoning_effort", format!("`{other}` is no reasoning effort"))),
     }))
 }
@@ -145,7 +152,9 @@ pub(super) fn schema(body: &Object) -> Result<Option<Schema>, Failure> {
     };
     match (format.kind.as_str(), format.json_schema) {
         ("text", _) => Ok(None),
-        ("json_schema", Some(JsonSchema { name, schema: Some(schema) })) => Ok(Some(Schema { name, schema })),
+        ("json_schema", Some(JsonSchema { name, schema: Some(schema) })) => {
+            Ok(Some(Schema { name, schema: schema::constrained(schema) }))
+        }
         ("json_schema", _) => {
             Err(invalid_request("response_format", "`response_format.json_schema` needs a `name` and a `schema`"))
         }

@@ -34,7 +34,7 @@ async fn a_request_becomes_a_message() {
     assert_eq!((got.header("x-api-key"), got.header("authorization")), (Some("sk-provider"), None));
     assert_eq!(got.header("anthropic-version"), Some("2023-06-01"));
     // A model writes its answer in the order of the schema.
-    assert!(String::from_utf8_lossy(&got.body).contains(r#"{"b": {"type": "integer"}, "a""#));
+    assert!(String::from_utf8_lossy(&got.body).contains(r#"{"b":{"type":"integer"},"a""#));
 }
 
 #[tokio::test]

@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, too")]
 
 mod anthropic;
+mod anthropic_requests;
 mod aws;
 mod bedrock;
+mod bedrock_requests;
 mod causes;
 mod openai;
 mod play;

@@ -173,6 +173,7 @@ pub(crate) fn call(endpoint: Endpoint, body: &str, stream: bool) -> ProviderRequ
         model: "their-model".to_owned(),
         body: Object::parse(body.as_bytes()).unwrap(),
         stream,
+        max_output_tokens: None,
         connect: Duration::from_secs(2),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
     }

@@ -176,6 +176,7 @@ impl Dispatcher {
             model: target.model.clone(),
             body: request.body.clone(),
             stream: request.stream,
+            max_output_tokens: Some(request.model.max_output_tokens).filter(|tokens| *tokens > 0),
             connect: target.timeouts.connect,
             traceparent: generation.traceparent(),
         };
