@@ -8,7 +8,7 @@ use std::time::Duration;
 use shared::app::ErrorChain;
 use shared::edge::config::env;
 use shared::edge::connect::{EnvKeys, secret_keys};
-use shared::model::catalog::{Catalog, KeySource, Model, ModelKind, ProviderConfig, ProviderKind};
+use shared::model::catalog::{Catalog, KeySource, Model, ModelKind, Preset, ProviderConfig, ProviderKind};
 use shared::model::clock::Clock;
 use shared::model::keys::Keys;
 use shared::model::provider::Failure;
@@ -98,6 +98,19 @@ fn check_provider(provider: &ProviderConfig, catalog: &Catalog, findings: &mut F
     if provider.key != KeySource::None && plain.is_some_and(|url| !is_loopback(url)) {
         findings.warn(line, format!("provider `{name}` is sent its key without encryption; use https"));
     }
+    check_preset(provider, line, findings);
+}
+
+/// A server that is known by its host gets what it refuses, or ignores limits, without its preset.
+fn check_preset(provider: &ProviderConfig, line: Option<usize>, findings: &mut Findings) {
+    let known = provider.base_url.as_deref().and_then(Preset::of_url);
+    let lacks = |preset: &&Preset| provider.preset.is_none() && preset.quirks() != provider.quirks;
+    let Some(preset) = known.filter(|_| provider.kind == ProviderKind::Openai).filter(lacks) else { return };
+    let (name, preset) = (&provider.name, preset.name);
+    findings.warn(
+        line,
+        format!("the server of provider `{name}` differs from OpenAI's API in known ways; add `preset = \"{preset}\"`"),
+    );
 }
 
 /// Secrets Manager allows these characters in a name.
@@ -246,6 +259,35 @@ targets = [{ provider = "bedrock", model = "us.cohere.embed-v4:0" }]
             "27: warning: model `unpriced` has no price: projects with a budget cannot use it; add `price`, in USD per million tokens",
         ];
         assert_eq!(found, expected);
+    }
+
+    #[tokio::test]
+    async fn a_known_server_without_its_preset_is_told() {
+        let check = async |url: &str, options: &str| {
+            let text = format!(
+                "[[provider]]\nname = \"a\"\nkind = \"openai\"\nbase_url = \"{url}\"\n{options}\n[[model]]\nname = \"m\"\n\
+                 kind = \"moderation\"\ntargets = [{{ provider = \"a\", model = \"x\" }}]\n"
+            );
+            check(&text, false).await.iter().map(ToString::to_string).collect::<String>()
+        };
+        let told = |preset: &str| {
+            format!(
+                "2: warning: the server of provider `a` differs from OpenAI's API in known ways; add `preset = \"{preset}\"`"
+            )
+        };
+        assert_eq!(check("https://api.mistral.ai/v1", "").await, told("mistral"));
+        assert_eq!(check("http://10.0.0.7:11434/v1", "output_limit = \"max_completion_tokens\"").await, told("ollama"));
+        let same = "output_limit = \"max_tokens\"\ndeveloper_role = \"system\"";
+        for (url, options) in [
+            ("https://api.mistral.ai/v1", "preset = \"mistral\""),
+            ("https://api.mistral.ai/v1", "preset = \"openai\""),
+            ("http://10.0.0.7:11434/v1", same),
+            ("https://api.openai.com/v1", ""),
+            ("https://example.openai.azure.com/openai/v1", ""),
+            ("http://vllm:8000/v1", ""),
+        ] {
+            assert_eq!(check(url, options).await, "", "{url} {options}");
+        }
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ pub mod bedrock;
 mod blocks;
 pub mod builtin;
 mod conversation;
+mod counts;
 mod custom_tools;
 mod http;
 mod media;

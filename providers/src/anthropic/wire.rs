@@ -7,6 +7,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use shared::model::tokens::Usage;
 
+use crate::counts;
+
 #[derive(Serialize)]
 pub(super) struct Request<'a> {
     pub model: &'a str,
@@ -186,10 +188,14 @@ pub(super) struct Delta {
 /// Tokens so far. In a stream, the counts of an event replace the earlier ones.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 pub(super) struct Counts {
+    #[serde(default, deserialize_with = "counts::member")]
     input_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "counts::member")]
     cache_creation_input_tokens: Option<u64>,
     cache_creation: Option<Creation>,
+    #[serde(default, deserialize_with = "counts::member")]
     cache_read_input_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "counts::member")]
     output_tokens: Option<u64>,
     output_tokens_details: Option<OutputDetails>,
 }
@@ -197,11 +203,13 @@ pub(super) struct Counts {
 /// The stored tokens by the time for which they are stored.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 struct Creation {
+    #[serde(default, deserialize_with = "counts::member")]
     ephemeral_1h_input_tokens: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 struct OutputDetails {
+    #[serde(default, deserialize_with = "counts::member")]
     thinking_tokens: Option<u64>,
 }
 

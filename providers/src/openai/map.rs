@@ -1,41 +1,14 @@
-//! Sets members of a request and reads members of an answer.
+//! Reads members of an answer.
 
-use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
-use shared::model::catalog::OutputLimit;
-use shared::model::object::Object;
-use shared::model::provider::{Event, Failure, ProviderRequest};
+use shared::model::provider::{Event, Failure};
 use shared::model::tokens::Usage;
 
+use super::calls::Calls;
+use crate::counts;
 use crate::http::{ErrorBody, SseEvent, failure_of_event};
 use crate::translate::{Step, Translate};
-
-/// The client's body with the provider's name of the model. The limit of output tokens gets the name that the provider
-/// reads. A stream gets the option to report its usage.
-pub(super) fn body(call: &ProviderRequest, output_limit: OutputLimit) -> Bytes {
-    let mut body = call.body.clone();
-    body.set("model", &call.model);
-    if output_limit == OutputLimit::MaxTokens {
-        use_older_name(&mut body);
-    }
-    if call.stream {
-        let mut options: Object = body.get("stream_options").unwrap_or_default();
-        options.set("include_usage", &true);
-        body.set("stream", &true);
-        body.set("stream_options", &options);
-    }
-    body.to_bytes()
-}
-
-/// Gives the limit of output tokens its older name. If the body has both, the provider reads the older one.
-fn use_older_name(body: &mut Object) {
-    let Some(limit) = body.get::<u64>("max_completion_tokens") else { return };
-    if body.get::<u64>("max_tokens").is_none() {
-        body.set("max_tokens", &limit);
-    }
-    body.remove("max_completion_tokens");
-}
 
 /// The members that weir reads from an answer or a chunk.
 #[derive(Deserialize)]
@@ -85,7 +58,7 @@ const LONG_WRITES: [&str; 2] = [
 
 /// Reads a `usage` object; `None` if it has no counts.
 pub(crate) fn usage(value: &Value) -> Option<Usage> {
-    let count = |path: &str| value.pointer(path).and_then(Value::as_u64);
+    let count = |path: &str| value.pointer(path).and_then(counts::read);
     let (input, output) = (count("/prompt_tokens"), count("/completion_tokens"));
     if input.is_none() && output.is_none() {
         return None;
@@ -100,10 +73,11 @@ pub(crate) fn usage(value: &Value) -> Option<Usage> {
     })
 }
 
-/// Passes chunks on, and watches for errors, the usage and the end.
+/// Passes chunks on, and watches for errors, the usage, the numbers of tool calls and the end.
 #[derive(Default)]
 pub(super) struct Chunks {
     finished: bool,
+    calls: Calls,
 }
 
 impl Translate for Chunks {
@@ -118,7 +92,8 @@ impl Translate for Chunks {
         }
         let seen = Seen::read(event.data.as_bytes())?;
         self.finished |= seen.is_finished();
-        Ok(Step::More(vec![Event { usage: usage(&seen.usage), data: event.data.into() }]))
+        let data = self.calls.numbered(&event.data).unwrap_or_else(|| event.data.into());
+        Ok(Step::More(vec![Event { usage: usage(&seen.usage), data }]))
     }
 
     /// Some imitators close the connection instead of sending `[DONE]`. This is accepted after a choice has finished.
@@ -150,6 +125,10 @@ mod tests {
         check("{}", None);
         check(r#"{"prompt_tokens":null,"completion_tokens":null}"#, None);
         check(r#"{"prompt_tokens":8,"total_tokens":8}"#, Some(Usage { input: 8, ..Usage::default() }));
+        check(
+            r#"{"prompt_tokens":12.0,"completion_tokens":5.0}"#,
+            Some(Usage { input: 12, output: 5, ..Usage::default() }),
+        );
         check(
             r#"{"prompt_tokens":8,"completion_tokens":5,"prompt_tokens_details":null,"completion_tokens_details":{"reasoning_tokens":2}}"#,
             Some(Usage { input: 8, output: 5, reasoning: 2, ..Usage::default() }),

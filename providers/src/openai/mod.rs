@@ -2,12 +2,14 @@
 //!
 //! Bodies pass through, including members that weir does not know. `docs/models.md` lists the members that weir sets.
 
+mod calls;
 mod map;
+mod request;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use shared::model::catalog::{MediaUrls, OutputLimit, ProviderConfig};
+use shared::model::catalog::{MediaUrls, ProviderConfig, Quirks};
 use shared::model::keys::Keys;
 use shared::model::long_work::long_work;
 use shared::model::provider::{Endpoint, Failure, Provider, ProviderRequest, Reply, Whole};
@@ -23,14 +25,14 @@ const DEFAULT_URL: &str = "https://api.openai.com/v1";
 pub struct OpenAi {
     server: Server,
     http: Arc<Http>,
-    output_limit: OutputLimit,
+    quirks: Quirks,
     media_urls: MediaUrls,
 }
 
 impl OpenAi {
     pub(crate) fn new(config: &ProviderConfig, keys: Arc<dyn Keys>, http: Arc<Http>) -> Result<Self, String> {
-        let media_urls = config.media_urls.clone();
-        Ok(Self { server: server(config, keys)?, http, output_limit: config.output_limit, media_urls })
+        let (quirks, media_urls) = (config.quirks.clone(), config.media_urls.clone());
+        Ok(Self { server: server(config, keys)?, http, quirks, media_urls })
     }
 }
 
@@ -43,7 +45,7 @@ impl Provider for OpenAi {
     async fn send(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
         let body = long_work(call.body.bytes(), || {
             media::check(&call.body, &self.media_urls)?;
-            Ok(map::body(call, self.output_limit))
+            Ok(request::body(call, &self.quirks))
         })?;
         let response = self.http.post(&self.server, call.endpoint.path(), call, body).await?;
         if call.stream {

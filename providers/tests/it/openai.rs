@@ -75,6 +75,56 @@ async fn the_output_limit_is_named_as_the_provider_reads_it() {
     }
 }
 
+/// Sends `client` to a provider with these settings, and compares the body that it gets.
+async fn check_sent(settings: &str, client: &str, stream: bool, expected: &str) {
+    let server = Server::start(if stream { Answer::sse(STREAM) } else { Answer::json(200, REPLY) }).await;
+    let toml = format!("{}{settings}\n", toml(&server));
+    provider(&toml).send(&call(Endpoint::ChatCompletions, client, stream)).await.unwrap();
+    assert_eq!(server.got().body, expected, "{settings}");
+}
+
+#[tokio::test]
+async fn a_provider_gets_the_role_of_developers_that_it_knows() {
+    let client = r#"{"model":"chat","messages":[{"role":"developer","content":"a"},{"role":"user","content":"b"}]}"#;
+    let sent = |role: &str| client.replace("developer", role).replace("chat", "their-model");
+    check_sent("", client, false, &sent("developer")).await;
+    check_sent("developer_role = \"system\"", client, false, &sent("system")).await;
+    check_sent("preset = \"vllm\"", client, false, &sent("system")).await;
+    check_sent("preset = \"vllm\"\ndeveloper_role = \"developer\"", client, false, &sent("developer")).await;
+}
+
+#[tokio::test]
+async fn a_provider_that_refuses_stream_options_gets_none() {
+    let client = r#"{"model":"chat","messages":[],"stream_options":{"include_obfuscation":false}}"#;
+    let none = r#"{"model":"their-model","messages":[],"stream":true}"#;
+    check_sent("stream_options = false", client, true, none).await;
+    check_sent("preset = \"lm_studio\"", r#"{"model":"chat","messages":[]}"#, true, none).await;
+}
+
+#[tokio::test]
+async fn members_that_a_provider_refuses_are_left_out() {
+    let client = r#"{"model":"chat","store":false,"messages":[{"role":"user","name":"jo","content":[{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}]}],"prompt_cache_key":"k","seed":1.0}"#;
+    let named = r#"{"model":"their-model","messages":[{"role":"user","content":[{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}]}],"prompt_cache_key":"k","seed":1.0}"#;
+    check_sent("drop = [\"store\", \"messages.name\"]", client, false, named).await;
+    let mistral =
+        r#"{"model":"their-model","messages":[{"role":"user","content":[{"type":"text","text":"a"}]}],"seed":1.0}"#;
+    check_sent("preset = \"mistral\"", client, false, mistral).await;
+}
+
+#[tokio::test]
+async fn tool_calls_of_a_stream_are_numbered_from_0() {
+    let chunk = |index: u64, id: &str| {
+        format!(
+            r#"{{"choices":[{{"index":0,"delta":{{"tool_calls":[{{"index":{index},"id":"{id}"}}]}},"finish_reason":null}}]}}"#
+        )
+    };
+    let stream =
+        |first, second| format!("data: {}\n\ndata: {}\n\ndata: [DONE]\n\n", chunk(first, "a"), chunk(second, "b"));
+    let server = Server::start(Answer::sse(&stream(1, 3))).await;
+    let reply = provider(&toml(&server)).send(&call(Endpoint::ChatCompletions, CLIENT, true)).await.unwrap();
+    assert_eq!(lines(reply).await, format!("{}\n{}\n", chunk(0, "a"), chunk(1, "b")));
+}
+
 #[tokio::test]
 async fn every_endpoint_has_its_path() {
     for endpoint in [Endpoint::Completions, Endpoint::Embeddings, Endpoint::Moderations] {

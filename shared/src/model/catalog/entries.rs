@@ -9,9 +9,10 @@ use toml::Spanned;
 use super::breaker::breaker;
 use super::file::{Lines, Read, Wrong};
 use super::price::{PriceEntry, prices};
+use super::quirks::QuirksEntry;
 use super::{
-    BreakerConfig, Catalog, KeySource, MediaUrls, Model, ModelKind, OutputLimit, ProviderConfig, ProviderKind,
-    SimulatorConfig, Target, Timeouts,
+    BreakerConfig, Catalog, DeveloperRole, KeySource, MediaUrls, Model, ModelKind, OutputLimit, ProviderConfig,
+    ProviderKind, SimulatorConfig, Target, Timeouts,
 };
 use crate::model::tokens::Unreported;
 
@@ -26,7 +27,11 @@ pub(super) struct ProviderEntry {
     #[serde(default)]
     headers: BTreeMap<String, String>,
     region: Option<String>,
+    preset: Option<Spanned<String>>,
     output_limit: Option<Spanned<OutputLimit>>,
+    developer_role: Option<Spanned<DeveloperRole>>,
+    stream_options: Option<Spanned<bool>>,
+    drop: Option<Spanned<Vec<String>>>,
     breaker: Option<Spanned<BreakerConfig>>,
     #[serde(default)]
     unreported: Unreported,
@@ -228,7 +233,15 @@ fn provider(entry: ProviderEntry, problems: &mut Problems) -> ProviderConfig {
     }
     let simulator = entry.simulator.map(|table| simulator(table, problems)).unwrap_or_default();
     let breaker = entry.breaker.map(|table| breaker(table, problems)).unwrap_or_default();
-    let output_limit = output_limit(entry.output_limit, entry.kind, problems);
+    let preset = entry.preset.as_ref().map(|preset| preset.get_ref().clone());
+    let quirks = QuirksEntry {
+        preset: entry.preset,
+        output_limit: entry.output_limit,
+        developer_role: entry.developer_role,
+        stream_options: entry.stream_options,
+        drop: entry.drop,
+    };
+    let quirks = quirks.resolve(entry.kind, base_url.as_deref(), problems);
     if let Some(member) = entry.allow_members.as_ref().filter(|_| !entry.kind.passes_members()) {
         problems.add(member.span().start, "`allow_members` is for providers of the kind `openai`; remove it");
     }
@@ -243,7 +256,8 @@ fn provider(entry: ProviderEntry, problems: &mut Problems) -> ProviderConfig {
         key,
         headers: entry.headers.into_iter().collect(),
         region: entry.region,
-        output_limit,
+        preset,
+        quirks,
         allow_members: entry.allow_members.map(Spanned::into_inner).unwrap_or_default(),
         media_urls,
         custom_tools,
@@ -266,6 +280,7 @@ fn media_urls(prefixes: Vec<Spanned<String>>, problems: &mut Problems) -> MediaU
     MediaUrls(prefixes.into_iter().map(Spanned::into_inner).collect())
 }
 
+<<<<<<< HEAD
 fn output_limit(member: Option<Spanned<OutputLimit>>, kind: ProviderKind, problems: &mut Problems) -> OutputLimit {
     if let Some(member) = member.as_ref().filter(|_| kind != ProviderKind::Openai) {
         problems.add(member.span().start, "`output_limit` is for providers of the kind `openai`; remove it");
@@ -282,6 +297,8 @@ fn custom_tools(member: Option<Spanned<bool>>, kind: ProviderKind, url: Option<&
     member.map_or_else(|| kind == ProviderKind::Openai && url.is_some_and(is_openai), Spanned::into_inner)
 }
 
+=======
+>>>>>>> d386f30 (catalog: Say how a server differs from OpenAI's API, with presets)
 fn base_url(url: Spanned<String>, problems: &mut Problems) -> String {
     let at = url.span().start;
     let url = url.into_inner();

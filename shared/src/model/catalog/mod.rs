@@ -4,7 +4,9 @@ mod breaker;
 mod entries;
 mod file;
 mod media_urls;
+mod presets;
 mod price;
+mod quirks;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -15,6 +17,8 @@ use super::tokens::{Bound, Charge, Price, Unreported, Usage};
 pub use breaker::BreakerConfig;
 pub use file::CatalogError;
 pub use media_urls::MediaUrls;
+pub use presets::Preset;
+pub use quirks::{DeveloperRole, OutputLimit, Quirks};
 
 /// The content of a checked `models.toml`. Every price is an amount, and no two models share a name.
 ///
@@ -45,7 +49,9 @@ pub struct ProviderConfig {
     pub headers: Vec<(String, String)>,
     /// The AWS region of a `bedrock` provider. `None` uses the function's own region.
     pub region: Option<String>,
-    pub output_limit: OutputLimit,
+    /// The value of `preset`; `None` if the entry has none.
+    pub preset: Option<String>,
+    pub quirks: Quirks,
     /// Of each of its targets.
     pub breaker: BreakerConfig,
     /// What is charged for attempts that it may bill and that ended without a usage.
@@ -75,17 +81,6 @@ impl ProviderKind {
     pub fn passes_members(self) -> bool {
         matches!(self, Self::Openai | Self::Simulator)
     }
-}
-
-/// The member of a chat call in which an `openai` provider reads the limit of output tokens.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OutputLimit {
-    /// For OpenAI, whose newer models refuse `max_tokens`.
-    #[default]
-    MaxCompletionTokens,
-    /// For servers with an older version of the API, which ignore `max_completion_tokens`.
-    MaxTokens,
 }
 
 /// The source of a provider's key.

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::catalog::{BreakerConfig, KeySource, OutputLimit};
+use crate::model::catalog::{BreakerConfig, DeveloperRole, KeySource, OutputLimit, Quirks};
 use crate::model::tokens::{Price, Unreported};
 
 const GOOD: &str = r#"
@@ -41,9 +41,9 @@ fn reads_a_file() {
     let provider = catalog.provider("mock").unwrap();
     assert_eq!(provider.base_url.as_deref(), Some("http://127.0.0.1:18080/v1"));
     assert_eq!(provider.key, KeySource::Env("MOCK_KEY".to_owned()));
-    assert_eq!(provider.output_limit, OutputLimit::MaxCompletionTokens);
+    assert_eq!((&provider.quirks, &provider.preset), (&Quirks::default(), &None));
     let older = GOOD.replace("api_key_env", "output_limit = \"max_tokens\"\napi_key_env");
-    assert_eq!(Catalog::parse(&older).unwrap().provider("mock").unwrap().output_limit, OutputLimit::MaxTokens);
+    assert_eq!(Catalog::parse(&older).unwrap().provider("mock").unwrap().quirks.output_limit, OutputLimit::MaxTokens);
     assert_eq!((provider.breaker, provider.unreported), (BreakerConfig::default(), Unreported::WorstCase));
     assert_eq!(model.tokens_per_second, 200);
     let own = GOOD.replace("api_key_env", "unreported = \"received\"\napi_key_env");
@@ -51,6 +51,35 @@ fn reads_a_file() {
     let patient = GOOD.replace("api_key_env", "breaker = { failure_share = 1, open_ms = 60000 }\napi_key_env");
     let expected = BreakerConfig { failure_share: 1.0, open_ms: 60_000, ..BreakerConfig::default() };
     assert_eq!(Catalog::parse(&patient).unwrap().provider("mock").unwrap().breaker, expected);
+}
+
+#[test]
+fn a_preset_sets_the_options_and_an_option_overrides_it() {
+    let quirks = |options: &str| {
+        let text = GOOD.replace("api_key_env", &format!("{options}\napi_key_env"));
+        Catalog::parse(&text).unwrap().provider("mock").unwrap().quirks.clone()
+    };
+    let mistral = quirks("preset = \"mistral\"");
+    assert_eq!((mistral.developer_role, mistral.output_limit), (DeveloperRole::System, OutputLimit::MaxTokens));
+    assert!(!mistral.stream_options && mistral.drop.contains(&"messages.name".to_owned()));
+    let options =
+        "developer_role = \"developer\"\noutput_limit = \"max_completion_tokens\"\nstream_options = true\ndrop = []";
+    assert_eq!(quirks(&format!("preset = \"mistral\"\n{options}")), Quirks::default());
+    let own = quirks("drop = [\"store\", \"tools.function.strict\"]\nstream_options = false");
+    let drop = vec!["store".to_owned(), "tools.function.strict".to_owned()];
+    assert_eq!(own, Quirks { stream_options: false, drop, ..Quirks::default() });
+}
+
+#[test]
+fn a_known_host_gets_the_role_that_it_knows() {
+    let quirks = |host: &str| {
+        let text = GOOD.replace("http://127.0.0.1:18080", host);
+        Catalog::parse(&text).unwrap().provider("mock").unwrap().quirks.clone()
+    };
+    let system = Quirks { developer_role: DeveloperRole::System, ..Quirks::default() };
+    assert_eq!(quirks("https://api.deepseek.com"), system);
+    assert_eq!(quirks("https://api.openai.com"), Quirks::default());
+    assert_eq!(quirks("https://vllm.example"), Quirks::default());
 }
 
 /// Replaces `from` by `to` in the good file and compares the error.
@@ -120,6 +149,41 @@ fn every_error_names_its_line_and_a_way_out() {
         "kind = \"openai\"",
         "kind = \"anthropic\"\noutput_limit = \"max_tokens\"",
         "line 5: `output_limit` is for providers of the kind `openai`; remove it",
+    );
+    check(
+        "kind = \"openai\"",
+        "kind = \"openai\"\npreset = \"mystral\"",
+        "line 5: `mystral` is no preset; expected one of `openai`, `azure`, `openrouter`, `deepseek`, `mistral`, `groq`, `xai`, `together`, `fireworks`, `vllm`, `ollama`, `llama_cpp`, `lm_studio`",
+    );
+    check(
+        "kind = \"openai\"",
+        "kind = \"anthropic\"\npreset = \"openai\"",
+        "line 5: `preset` is for providers of the kind `openai`; remove it",
+    );
+    check(
+        "kind = \"openai\"",
+        "kind = \"bedrock\"\ndrop = [\"store\"]",
+        "line 5: `drop` is for providers of the kind `openai`; remove it",
+    );
+    check(
+        "kind = \"openai\"",
+        "kind = \"openai\"\ndrop = [\"max_tokens\"]",
+        "line 5: `drop` has `max_tokens`, by which weir limits, charges or streams a call",
+    );
+    check(
+        "kind = \"openai\"",
+        "kind = \"openai\"\ndrop = [\"stream_options\"]",
+        "line 5: `drop` has `stream_options`, by which weir limits, charges or streams a call; write `stream_options = false`",
+    );
+    check(
+        "kind = \"openai\"",
+        "kind = \"openai\"\ndrop = [\"messages.\"]",
+        "line 5: `drop` has `messages.`; write a member, or its place such as \"messages.name\"",
+    );
+    check(
+        "kind = \"openai\"",
+        "kind = \"openai\"\ndeveloper_role = \"user\"",
+        "line 5: unknown variant `user`, expected `developer` or `system`",
     );
     check(
         "kind = \"openai\"",

@@ -1,0 +1,139 @@
+//! The numbers of the tool calls in a stream.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use serde_json::Value;
+use shared::model::object::Object;
+
+/// Numbers the tool calls of each choice from 0 in the order in which they begin.
+///
+/// Some servers number them from 1, leave numbers out, or number none. OpenAI's clients keep the calls in a list by their
+/// number, and fail at a gap.
+#[derive(Default)]
+pub(super) struct Calls(HashMap<u64, Vec<Call>>);
+
+/// A call that has begun.
+struct Call {
+    /// The server's number of it.
+    index: Option<u64>,
+    id: Option<String>,
+}
+
+impl Calls {
+    /// The chunk with its calls numbered; `None` if they have these numbers already.
+    pub(super) fn numbered(&mut self, chunk: &str) -> Option<Bytes> {
+        if !chunk.contains("\"tool_calls\"") {
+            return None;
+        }
+        let mut body = Object::parse(chunk.as_bytes()).ok()?;
+        let mut choices: Vec<Object> = body.get("choices")?;
+        let mut has_changed = false;
+        for choice in &mut choices {
+            let begun = self.0.entry(choice.get("index").unwrap_or(0)).or_default();
+            let Some(mut delta) = choice.get::<Object>("delta") else { continue };
+            let Some(mut calls) = delta.get::<Vec<Object>>("tool_calls") else { continue };
+            if number(begun, &mut calls) {
+                delta.set("tool_calls", &calls);
+                choice.set("delta", &delta);
+                has_changed = true;
+            }
+        }
+        body.set("choices", &choices);
+        has_changed.then(|| body.to_bytes())
+    }
+}
+
+/// Sets the numbers of calls. Returns whether one had another.
+fn number(begun: &mut Vec<Call>, calls: &mut [Object]) -> bool {
+    let mut has_changed = false;
+    for call in calls {
+        let named = call.get::<u64>("index");
+        let number = position(begun, named, call) as u64;
+        if named != Some(number) {
+            call.set("index", &number);
+            has_changed = true;
+        }
+    }
+    has_changed
+}
+
+/// The place of a call among those that have begun, which it joins if it is new.
+fn position(begun: &mut Vec<Call>, index: Option<u64>, call: &Object) -> usize {
+    let id = call.get::<String>("id").filter(|id| !id.is_empty());
+    let known = match (index, &id) {
+        (Some(_), _) => begun.iter().position(|before| before.index == index),
+        (None, Some(_)) => begun.iter().position(|before| before.id == id),
+        (None, None) if has_name(call) => None,
+        (None, None) => begun.len().checked_sub(1),
+    };
+    known.unwrap_or_else(|| {
+        begun.push(Call { index, id });
+        begun.len() - 1
+    })
+}
+
+fn has_name(call: &Object) -> bool {
+    let function: Value = call.get("function").unwrap_or_default();
+    function["name"].as_str().is_some_and(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers the calls of chunks with one choice, each given as the list of its calls.
+    #[track_caller]
+    fn check(chunks: &[(&str, &str)]) {
+        let mut calls = Calls::default();
+        for (given, expected) in chunks {
+            let chunk =
+                |list: &str| format!(r#"{{"choices":[{{"index":0,"delta":{{"tool_calls":{list}}}}}],"x":1.0}}"#);
+            let numbered = calls.numbered(&chunk(given)).unwrap_or_else(|| chunk(given).into());
+            assert_eq!(numbered, chunk(expected));
+        }
+    }
+
+    #[test]
+    fn gaps_are_closed() {
+        check(&[
+            (r#"[{"index":1,"id":"a"}]"#, r#"[{"index":0,"id":"a"}]"#),
+            (r#"[{"index":1,"function":{"arguments":"{}"}}]"#, r#"[{"index":0,"function":{"arguments":"{}"}}]"#),
+            (r#"[{"index":3,"id":"b"},{"index":1}]"#, r#"[{"index":1,"id":"b"},{"index":0}]"#),
+            (r#"[{"index":3}]"#, r#"[{"index":1}]"#),
+        ]);
+    }
+
+    #[test]
+    fn calls_without_numbers_are_numbered() {
+        check(&[
+            (r#"[{"id":"a"}]"#, r#"[{"id":"a","index":0}]"#),
+            (r#"[{"function":{"arguments":"{"}}]"#, r#"[{"function":{"arguments":"{"},"index":0}]"#),
+            (r#"[{"id":"b","index":null}]"#, r#"[{"id":"b","index":1}]"#),
+            (r#"[{"id":"a"}]"#, r#"[{"id":"a","index":0}]"#),
+            (r#"[{"id":"","function":{"name":"f"}}]"#, r#"[{"id":"","function":{"name":"f"},"index":2}]"#),
+        ]);
+    }
+
+    #[test]
+    fn right_numbers_stay_and_an_index_names_its_call_whatever_its_id() {
+        let chunk = |call: &str| format!(r#"{{"choices":[{{"delta":{{"tool_calls":[{call}]}}}}]}}"#);
+        let mut calls = Calls::default();
+        for call in [r#"{"index":0,"id":"a"}"#, r#"{"index":0,"id":"b"}"#, r#"{"index":1,"id":"c"}"#] {
+            assert_eq!(calls.numbered(&chunk(call)), None, "{call}");
+        }
+    }
+
+    #[test]
+    fn choices_are_numbered_apart_and_other_chunks_stay() {
+        let mut calls = Calls::default();
+        let chunk = |choice: u64, index: u64| {
+            format!(r#"{{"choices":[{{"index":{choice},"delta":{{"tool_calls":[{{"index":{index}}}]}}}}]}}"#)
+        };
+        assert_eq!(calls.numbered(&chunk(0, 2)).unwrap(), chunk(0, 0));
+        assert_eq!(calls.numbered(&chunk(1, 1)).unwrap(), chunk(1, 0));
+        for other in [r#"{"choices":[{"delta":{"tool_calls":null}}]}"#, r#"{"choices":"\"tool_calls\""}"#, "{}", "x"] {
+            assert_eq!(calls.numbered(other), None);
+        }
+    }
+}

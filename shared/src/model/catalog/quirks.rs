@@ -1,0 +1,135 @@
+//! How the API of an `openai` provider differs from OpenAI's: options of a `[[provider]]`, and presets of them.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::ProviderKind;
+use super::entries::Problems;
+use super::presets::{self, Preset};
+
+/// What an `openai` provider is sent in another way than OpenAI.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quirks {
+    pub output_limit: OutputLimit,
+    pub developer_role: DeveloperRole,
+    /// Whether a stream is asked for its usage with `stream_options`. Some servers refuse the member.
+    pub stream_options: bool,
+    /// Members that are left out of a request: names, and behind a point the names of members in them. Lists are looked
+    /// through: `messages.name`.
+    pub drop: Vec<String>,
+}
+
+impl Default for Quirks {
+    /// OpenAI has none.
+    fn default() -> Self {
+        Self {
+            output_limit: OutputLimit::default(),
+            developer_role: DeveloperRole::default(),
+            stream_options: true,
+            drop: Vec::new(),
+        }
+    }
+}
+
+/// The member of a chat call in which an `openai` provider reads the limit of output tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputLimit {
+    /// For OpenAI, whose newer models refuse `max_tokens`.
+    #[default]
+    MaxCompletionTokens,
+    /// For servers with an older version of the API, which ignore `max_completion_tokens`.
+    MaxTokens,
+}
+
+/// The role with which an `openai` provider gets developer messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeveloperRole {
+    #[default]
+    Developer,
+    /// For servers that know `system`, `user`, `assistant` and `tool` only.
+    System,
+}
+
+/// The options as the file has them.
+pub(super) struct QuirksEntry {
+    pub(super) preset: Option<Spanned<String>>,
+    pub(super) output_limit: Option<Spanned<OutputLimit>>,
+    pub(super) developer_role: Option<Spanned<DeveloperRole>>,
+    pub(super) stream_options: Option<Spanned<bool>>,
+    pub(super) drop: Option<Spanned<Vec<String>>>,
+}
+
+/// Members that weir sets itself, or by which it limits and charges a call.
+const KEPT: [&str; 10] = [
+    "model",
+    "messages",
+    "prompt",
+    "input",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "max_completion_tokens",
+    "n",
+    "service_tier",
+];
+
+impl QuirksEntry {
+    /// The quirks of a provider: its own options, else those of its preset, else OpenAI's. Where only the host of its base
+    /// URL is known, it gets the preset's role for developer messages: every server knows `system`.
+    pub(super) fn resolve(self, kind: ProviderKind, base_url: Option<&str>, problems: &mut Problems) -> Quirks {
+        self.check(kind, problems);
+        let preset = self.preset.as_ref().and_then(|name| Preset::named(name.get_ref()));
+        let by_host = base_url.and_then(Preset::of_url).filter(|_| kind == ProviderKind::Openai);
+        let base = match (preset, by_host) {
+            (Some(preset), _) => preset.quirks(),
+            (None, Some(known)) => Quirks { developer_role: known.developer_role, ..Quirks::default() },
+            (None, None) => Quirks::default(),
+        };
+        Quirks {
+            output_limit: self.output_limit.map_or(base.output_limit, Spanned::into_inner),
+            developer_role: self.developer_role.map_or(base.developer_role, Spanned::into_inner),
+            stream_options: self.stream_options.map_or(base.stream_options, Spanned::into_inner),
+            drop: self.drop.map_or(base.drop, Spanned::into_inner),
+        }
+    }
+
+    fn check(&self, kind: ProviderKind, problems: &mut Problems) {
+        if kind != ProviderKind::Openai {
+            for (name, at) in self.places() {
+                problems.add(at, format!("`{name}` is for providers of the kind `openai`; remove it"));
+            }
+        }
+        if let Some(name) = self.preset.as_ref().filter(|name| Preset::named(name.get_ref()).is_none()) {
+            let reason = format!("`{}` is no preset; expected one of {}", name.get_ref(), presets::names());
+            problems.add(name.span().start, reason);
+        }
+        if let Some(drop) = &self.drop {
+            drop.get_ref().iter().for_each(|name| check_dropped(name, drop.span().start, problems));
+        }
+    }
+
+    /// The options that are set, and where.
+    fn places(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        [
+            ("preset", self.preset.as_ref().map(|value| value.span().start)),
+            ("output_limit", self.output_limit.as_ref().map(|value| value.span().start)),
+            ("developer_role", self.developer_role.as_ref().map(|value| value.span().start)),
+            ("stream_options", self.stream_options.as_ref().map(|value| value.span().start)),
+            ("drop", self.drop.as_ref().map(|value| value.span().start)),
+        ]
+        .into_iter()
+        .filter_map(|(name, at)| Some((name, at?)))
+    }
+}
+
+fn check_dropped(name: &str, at: usize, problems: &mut Problems) {
+    if name.split('.').any(str::is_empty) {
+        problems.add(at, format!("`drop` has `{name}`; write a member, or its place such as \"messages.name\""));
+    }
+    if KEPT.contains(&name) {
+        let instead = if name == "stream_options" { "; write `stream_options = false`" } else { "" };
+        problems.add(at, format!("`drop` has `{name}`, by which weir limits, charges or streams a call{instead}"));
+    }
+}
