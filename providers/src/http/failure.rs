@@ -9,6 +9,8 @@ use shared::model::clock::Timestamp;
 use shared::model::provider::{Failure, ProviderRefusal};
 use shared::model::retry_after::{retry_after_ms, retry_after_ms_header};
 
+use super::overflow;
+
 /// The longest text that is taken from an error that is not JSON.
 const MAX_TEXT_CHARS: usize = 300;
 
@@ -64,7 +66,7 @@ pub(crate) fn unauthorized_failure() -> Failure {
 /// they may name the operator's account: "organization org-1 has no access to this model".
 pub(crate) fn refused_failure(status: u16, refusal: ProviderRefusal) -> Failure {
     let refusal = match status {
-        400 | 413 | 422 => refusal,
+        400 | 413 | 422 => overflow::with_code(refusal),
         _ => {
             let message = format!("The provider refused the request with status {status}; tell the operator.");
             ProviderRefusal { message, kind: refusal.kind, ..ProviderRefusal::default() }
@@ -87,7 +89,7 @@ pub(super) fn failure_of_status(status: u16, retry_after: Option<Duration>, body
 
 /// The failure for an error inside a stream, or inside an answer with status 200.
 pub(crate) fn failure_of_event(error: &ErrorBody) -> Failure {
-    let refusal = error.refusal();
+    let refusal = overflow::with_code(error.refusal());
     let is = |words: &[&str]| {
         let matches = |text: &Option<String>| text.as_ref().is_some_and(|text| words.contains(&text.as_str()));
         matches(&refusal.kind) || matches(&refusal.code)

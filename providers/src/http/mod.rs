@@ -1,6 +1,7 @@
 //! HTTP for providers: clients, servers with their headers, and bounded reading.
 
 mod failure;
+mod overflow;
 mod server;
 mod sse;
 

@@ -124,6 +124,10 @@ async fn errors_keep_the_words_of_the_provider() {
         (refusal.message.as_str(), refusal.kind.as_deref()),
         ("max_tokens: too large", Some("invalid_request_error"))
     );
+    let long = r#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 3 tokens > 2 maximum"}}"#;
+    let Failure::Refused { status: 400, refusal } = send(Answer::json(400, long)).await else { panic!() };
+    assert_eq!(refusal.message, "prompt is too long: 3 tokens > 2 maximum");
+    assert_eq!(refusal.code.as_deref(), Some("context_length_exceeded"));
     let overloaded = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
     assert!(matches!(send(Answer::json(529, overloaded)).await, Failure::Unavailable { status: 529, .. }));
     let throttled = Answer::json(429, r#"{"type":"error","error":{"type":"rate_limit_error","message":"slow"}}"#)

@@ -133,6 +133,15 @@ async fn errors_of_the_service_are_failures_and_are_not_retried() {
     }
 }
 
+#[tokio::test]
+async fn a_prompt_that_is_too_long_has_openais_code() {
+    let mut recorded = Recorded::json(400, r#"{"message":"Input is too long for requested model."}"#);
+    recorded.headers.push(("x-amzn-errortype", "ValidationException"));
+    let failure = failure(Aws::new(recorded).bedrock().send(&chat(CLIENT, false)).await);
+    let Failure::Refused { status: 400, refusal } = failure else { panic!("{failure}") };
+    assert_eq!(refusal.code.as_deref(), Some("context_length_exceeded"));
+}
+
 /// A function without a role.
 #[derive(Debug)]
 struct Nobody;

@@ -126,6 +126,22 @@ async fn tool_calls_of_a_stream_are_numbered_from_0() {
 }
 
 #[tokio::test]
+async fn a_prompt_that_is_too_long_has_openais_code() {
+    let vllm = r#"{"error":{"message":"This model's maximum context length is 8 tokens. However, you requested 9.","type":"BadRequestError","param":null,"code":400}}"#;
+    for answer in [Answer::json(400, vllm), Answer::json(200, vllm), Answer::sse(&format!("data: {vllm}\n\n"))] {
+        let stream = answer.headers[0].1 == "text/event-stream";
+        let server = Server::start(answer).await;
+        let sent = provider(&toml(&server)).send(&call(Endpoint::ChatCompletions, CLIENT, stream)).await;
+        let failure = match sent {
+            Ok(reply) => drain(reply).await.pop().unwrap().unwrap_err(),
+            Err(failure) => failure,
+        };
+        let Failure::Refused { status: 400, refusal } = failure else { panic!("{failure}") };
+        assert_eq!(refusal.code.as_deref(), Some("context_length_exceeded"));
+    }
+}
+
+#[tokio::test]
 async fn every_endpoint_has_its_path() {
     for endpoint in [Endpoint::Completions, Endpoint::Embeddings, Endpoint::Moderations] {
         let server =
