@@ -144,3 +144,10 @@ async fn the_project_s_default_limit_is_held_and_sent() {
         app.first.calls().iter().map(|call| call.body.get("max_completion_tokens")).collect();
     assert_eq!(limits, [Some(7), None]);
 }
+
+#[tokio::test]
+async fn a_provider_is_told_the_most_that_the_model_can_write() {
+    let (app, key) = app().await;
+    send(&app.router(), "POST", PATH, &key, &[], CHAT).await;
+    assert_eq!(app.first.calls()[0].max_output_tokens, Some(4_096));
+}

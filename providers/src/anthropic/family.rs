@@ -58,8 +58,8 @@ const CLAUDE_5_5: Family = Family { unasked: Unasked::Always, ..CLAUDE_4_8 };
 /// A model of another maker behind Anthropic's API.
 const OTHER: Family = Family { sampling: Sampling::Both, ..CLAUDE_4_8 };
 
-/// The families by a part of their models' names. The first that fits counts.
-const FAMILIES: [(&str, Family); 26] = [
+/// The families by a part of their models' names. `$` stands for the end of a name. The first that fits counts.
+const FAMILIES: [(&str, Family); 28] = [
     ("claude-instant", CLAUDE_3),
     ("claude-v2", CLAUDE_3),
     ("claude-2", CLAUDE_3),
@@ -67,8 +67,10 @@ const FAMILIES: [(&str, Family); 26] = [
     ("claude-3", CLAUDE_3),
     ("sonnet-4-0", CLAUDE_4),
     ("sonnet-4-2025", CLAUDE_4),
+    ("sonnet-4$", CLAUDE_4),
     ("opus-4-0", CLAUDE_4),
     ("opus-4-2025", CLAUDE_4),
+    ("opus-4$", CLAUDE_4),
     ("opus-4-1", CLAUDE_4_1),
     ("opus-4-5", CLAUDE_4_1),
     ("sonnet-4-5", CLAUDE_4_1),
@@ -92,7 +94,7 @@ const FAMILIES: [(&str, Family); 26] = [
 impl Family {
     /// The family of a model, by its name at Anthropic or Bedrock.
     pub(crate) fn of(model: &str) -> Self {
-        let name = model.to_ascii_lowercase().replace(['.', '@', '_'], "-");
+        let name = model.to_ascii_lowercase().replace(['.', '@', '_'], "-") + "$";
         FAMILIES.iter().find(|(part, _)| name.contains(part)).map_or(OTHER, |(_, family)| *family)
     }
 }
@@ -108,6 +110,7 @@ mod tests {
             ("anthropic.claude-v2:1", CLAUDE_3),
             ("us.anthropic.claude-3-7-sonnet-20250219-v1:0", CLAUDE_4),
             ("claude-sonnet-4@20250514", CLAUDE_4),
+            ("claude-opus-4", CLAUDE_4),
             ("eu.anthropic.claude-sonnet-4-5-20250929-v1:0", CLAUDE_4_1),
             ("claude-opus-4.1", CLAUDE_4_1),
             ("claude-sonnet-4-6", CLAUDE_4_6),

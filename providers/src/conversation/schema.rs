@@ -42,8 +42,6 @@ fn at_depth(schema: Box<RawValue>, depth: usize) -> Box<RawValue> {
 }
 
 fn members_at_depth(schema: &Object, depth: usize) -> Object {
-    let types = types(schema);
-    let is = |kind: &str| types.iter().any(|one| one == kind);
     let mut kept = Object::default();
     let mut moved = Vec::new();
     for (name, text) in schema.members() {
@@ -57,7 +55,7 @@ fn members_at_depth(schema: &Object, depth: usize) -> Object {
             Fate::Move => moved.push(format!("{name}: {text}")),
         }
     }
-    if is("object") {
+    if is_object(schema) && schema.text("$ref").is_none() {
         kept.set("additionalProperties", &false);
     }
     if !moved.is_empty() {
@@ -67,12 +65,11 @@ fn members_at_depth(schema: &Object, depth: usize) -> Object {
     kept
 }
 
-fn types(schema: &Object) -> Vec<String> {
+fn is_object(schema: &Object) -> bool {
     match schema.get::<Value>("type") {
-        Some(Value::String(one)) => vec![one],
-        Some(Value::Array(several)) => several.into_iter().filter_map(|one| one.as_str().map(str::to_owned)).collect(),
-        _ if schema.text("properties").is_some() => vec!["object".to_owned()],
-        _ => Vec::new(),
+        Some(Value::String(one)) => one == "object",
+        Some(Value::Array(several)) => several.iter().any(|one| one == "object"),
+        _ => schema.text("properties").is_some(),
     }
 }
 
@@ -213,6 +210,7 @@ mod tests {
             r#"{"anyOf":[{"type":"string"},{"type":"integer","description":"{maximum: 5}"}]}"#,
         );
         check(r#"{"enum":["a","b"],"default":"a"}"#, r#"{"enum":["a","b"],"description":"{default: \"a\"}"}"#);
+        check(r##"{"$ref":"#/$defs/a","type":"object"}"##, r##"{"$ref":"#/$defs/a"}"##);
         check("true", "true");
         let deep = |inner: &str| format!("{}{inner}{}", r#"{"items":"#.repeat(40), "}".repeat(40));
         check(&deep(r#"{"minimum":1}"#), &deep(r#"{"minimum":1}"#));

@@ -57,19 +57,26 @@ const LONG_WRITES: [&str; 2] = [
 ];
 
 /// Reads a `usage` object; `None` if it has no counts.
+///
+/// OpenAI counts the thoughts as a part of the output. Servers that count them beside it, such as xAI, add them to the total
+/// only.
 pub(crate) fn usage(value: &Value) -> Option<Usage> {
     let count = |path: &str| value.pointer(path).and_then(counts::read);
     let (input, output) = (count("/prompt_tokens"), count("/completion_tokens"));
     if input.is_none() && output.is_none() {
         return None;
     }
+    let (input, output) = (input.unwrap_or(0), output.unwrap_or(0));
+    let reasoning = count("/completion_tokens_details/reasoning_tokens").unwrap_or(0);
+    let with_thoughts = output.saturating_add(reasoning);
+    let are_beside = count("/total_tokens").is_some_and(|total| total == input.saturating_add(with_thoughts));
     Some(Usage {
-        input: input.unwrap_or(0),
+        input,
         cached_input: count("/prompt_tokens_details/cached_tokens").unwrap_or(0),
         cache_write: count("/prompt_tokens_details/cache_write_tokens").unwrap_or(0),
         cache_write_1h: LONG_WRITES.iter().find_map(|path| count(path)).unwrap_or(0),
-        output: output.unwrap_or(0),
-        reasoning: count("/completion_tokens_details/reasoning_tokens").unwrap_or(0),
+        output: if are_beside { with_thoughts } else { output },
+        reasoning,
     })
 }
 
@@ -125,6 +132,14 @@ mod tests {
         check("{}", None);
         check(r#"{"prompt_tokens":null,"completion_tokens":null}"#, None);
         check(r#"{"prompt_tokens":8,"total_tokens":8}"#, Some(Usage { input: 8, ..Usage::default() }));
+        check(
+            r#"{"prompt_tokens":8,"completion_tokens":5,"total_tokens":113,"completion_tokens_details":{"reasoning_tokens":100}}"#,
+            Some(Usage { input: 8, output: 105, reasoning: 100, ..Usage::default() }),
+        );
+        check(
+            r#"{"prompt_tokens":8,"completion_tokens":105,"total_tokens":113,"completion_tokens_details":{"reasoning_tokens":100}}"#,
+            Some(Usage { input: 8, output: 105, reasoning: 100, ..Usage::default() }),
+        );
         check(
             r#"{"prompt_tokens":12.0,"completion_tokens":5.0}"#,
             Some(Usage { input: 12, output: 5, ..Usage::default() }),
