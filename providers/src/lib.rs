@@ -78,5 +78,5 @@ fn provider(config: &ProviderConfig, keys: &Arc<dyn Keys>, http: &Arc<Http>) -> 
         ProviderKind::Bedrock => Arc::new(bedrock::Bedrock::new(config, http.clock().clone())),
         ProviderKind::Simulator => Arc::new(simulator::Simulator::new(config.simulator.clone(), http.clock().clone())),
     };
-    Ok(if config.custom_tools { provider } else { Arc::new(custom_tools::FunctionsOnly(provider)) })
+    Ok(if config.quirks.custom_tools { provider } else { Arc::new(custom_tools::FunctionsOnly(provider)) })
 }

@@ -48,6 +48,9 @@ impl Provider for Simulator {
             Endpoint::Completions => chat::completion(call, fingerprint.as_str(), created, pace).await,
             Endpoint::Embeddings => embed::embed(call),
             Endpoint::Moderations => moderate::moderate(call, fingerprint.as_str()),
+            Endpoint::Messages => {
+                Err(Failure::Unsupported { what: "the simulator has no messages".to_owned(), param: None })
+            }
         }
     }
 }

@@ -175,6 +175,7 @@ pub(crate) fn call(endpoint: Endpoint, body: &str, stream: bool) -> ProviderRequ
         stream,
         max_output_tokens: None,
         connect: Duration::from_secs(2),
+        headers: Vec::new(),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
     }
 }

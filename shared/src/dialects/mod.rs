@@ -4,11 +4,13 @@
 //! If client and provider use the same API, bytes pass unchanged. Everything here is pure: no I/O, no clock, no HTTP
 //! framework.
 
+pub mod anthropic_messages;
 pub mod body;
 mod content_type;
 pub mod openai_chat;
 pub mod openai_responses;
 pub(crate) mod parts;
 pub mod sse;
+mod walk;
 
 pub use content_type::ContentType;

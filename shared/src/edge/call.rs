@@ -53,6 +53,7 @@ pub fn call_options(parts: &Parts, caller: &Caller) -> Result<CallOptions, Rejec
         retry_count: retry_count.unwrap_or(0),
         deadline: function_ends(parts),
         run: run_options(&parts.headers, &caller.project.policy)?,
+        headers: Vec::new(),
         render_error: render,
     })
 }

@@ -13,7 +13,8 @@ use super::keys::KEY_RETRY_MS;
 use super::object::Object;
 use super::tokens::Usage;
 
-/// A provider of models. Implementations are in the crate `providers`. They accept and return OpenAI's shapes.
+/// A provider of models. Implementations are in the crate `providers`. They accept and return OpenAI's shapes, and
+/// Anthropic's for [`Endpoint::Messages`].
 ///
 /// An implementation makes one attempt. Timeouts other than for connecting, retries and fallback belong to
 /// `app::dispatch`.
@@ -32,7 +33,7 @@ pub struct ProviderRequest {
     pub endpoint: Endpoint,
     /// The provider's name of the model. The implementation writes it into the body.
     pub model: String,
-    /// The client's body in OpenAI's shape.
+    /// The client's body, in the shape of the endpoint.
     pub body: Object,
     pub stream: bool,
     /// The most output tokens that the model can write, as the models file says. `None` for models that write no text. A provider
@@ -40,17 +41,21 @@ pub struct ProviderRequest {
     pub max_output_tokens: Option<u64>,
     /// Time to establish a connection.
     pub connect: Duration,
+    /// Headers of the client that a provider with the same API gets too.
+    pub headers: Vec<(&'static str, String)>,
     /// W3C trace context to pass on.
     pub traceparent: Option<String>,
 }
 
-/// The operations that reach a provider. Names are OpenAI's paths.
+/// The operations that reach a provider. Names are OpenAI's and Anthropic's paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     ChatCompletions,
     Completions,
     Embeddings,
     Moderations,
+    /// Anthropic's API. Its bodies, answers and events have Anthropic's shapes.
+    Messages,
 }
 
 impl Endpoint {
@@ -62,6 +67,7 @@ impl Endpoint {
             Self::Completions => "/completions",
             Self::Embeddings => "/embeddings",
             Self::Moderations => "/moderations",
+            Self::Messages => "/messages",
         }
     }
 
@@ -69,7 +75,7 @@ impl Endpoint {
     #[must_use]
     pub fn operation(self) -> &'static str {
         match self {
-            Self::ChatCompletions => "chat",
+            Self::ChatCompletions | Self::Messages => "chat",
             Self::Completions => "text_completion",
             Self::Embeddings => "embeddings",
             Self::Moderations => "moderations",
@@ -87,7 +93,7 @@ pub enum Reply {
 /// A complete answer.
 #[derive(Debug, Clone)]
 pub struct Whole {
-    /// JSON in OpenAI's shape.
+    /// JSON in the shape of the endpoint.
     pub body: Bytes,
     /// The usage; `None` if the provider did not report it.
     pub usage: Option<Usage>,
@@ -96,7 +102,7 @@ pub struct Whole {
 /// One event of a streamed answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// The chunk as JSON in OpenAI's shape, without `data:` and without line breaks.
+    /// The chunk or event as JSON in the shape of the endpoint, without `data:` and without line breaks.
     pub data: Bytes,
     /// The usage of the call so far, if this chunk reports it.
     pub usage: Option<Usage>,

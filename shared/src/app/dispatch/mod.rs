@@ -42,6 +42,8 @@ pub(super) struct DispatchRequest<'a> {
     /// The version of the models that the call began with.
     pub(super) served: &'a ServedModels,
     pub(super) body: &'a Object,
+    /// Headers of the client that a provider with the same API gets too.
+    pub(super) headers: &'a [(&'static str, String)],
     pub(super) stream: bool,
     pub(super) deadline: Instant,
     /// Observes the attempts.
@@ -178,6 +180,7 @@ impl Dispatcher {
             stream: request.stream,
             max_output_tokens: Some(request.model.max_output_tokens).filter(|tokens| *tokens > 0),
             connect: target.timeouts.connect,
+            headers: request.headers.to_vec(),
             traceparent: generation.traceparent(),
         };
         let accept = || request.acceptance.map_or((), |told| told.tell(&target.provider, tried.attempts));

@@ -59,6 +59,7 @@ impl Run<'_> {
             model: &self.model,
             served: &self.served,
             body: &self.chat,
+            headers: &[],
             stream: true,
             deadline: self.deadline,
             used: self.used,

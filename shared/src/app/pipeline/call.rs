@@ -32,6 +32,8 @@ pub struct CallOptions {
     /// When the function that serves the request is stopped; `None`: never.
     pub deadline: Option<Timestamp>,
     pub run: RunOptions,
+    /// Headers that a provider with the same API gets too.
+    pub headers: Vec<(&'static str, String)>,
     /// Writes an error as the caller would see it, for the requests that wait for this run.
     pub render_error: fn(&Error) -> RenderedError,
 }
@@ -115,6 +117,8 @@ pub(in crate::app) struct Call {
     /// The version of the models that the call began with.
     pub(in crate::app) served: Arc<ServedModels>,
     pub(in crate::app) body: Body,
+    /// Headers that a provider with the same API gets too.
+    pub(in crate::app) headers: Vec<(&'static str, String)>,
     /// The most that the call can use.
     pub(in crate::app) bound: Bound,
     pub(in crate::app) time: TimeLimit,
@@ -148,6 +152,7 @@ impl Call {
         let time = TimeLimit::of_model(clock, &model, options.deadline);
         Ok(Self {
             run: options.run.run(sent, &caller.project.policy)?,
+            headers: options.headers.clone(),
             bound: bound::bound(&body, &model, &caller.project.policy),
             lease_until: time.over_at,
             reserved_for: ReservedFor::Request,
@@ -198,7 +203,9 @@ pub(in crate::app) fn find_model<'a>(
 ) -> Result<&'a Model, Error> {
     let model = served.model(name)?;
     let (expected, path) = match endpoint {
-        Endpoint::ChatCompletions | Endpoint::Completions => (ModelKind::Chat, "/v1/embeddings or /v1/moderations"),
+        Endpoint::ChatCompletions | Endpoint::Completions | Endpoint::Messages => {
+            (ModelKind::Chat, "/v1/embeddings or /v1/moderations")
+        }
         Endpoint::Embeddings => (ModelKind::Embedding, "/v1/chat/completions"),
         Endpoint::Moderations => (ModelKind::Moderation, "/v1/chat/completions"),
     };

@@ -70,6 +70,7 @@ impl<'a> OpenCall<'a> {
             model,
             served,
             body,
+            headers: &self.call.headers,
             stream,
             deadline,
             used,

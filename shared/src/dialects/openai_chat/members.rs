@@ -1,7 +1,7 @@
 //! The members of calls whose cost the price per token covers: their text is input, or they change how tokens are chosen.
 //! The list has what OpenAI's API has and what clients send back with messages. Everything else is noted.
 
-use super::walk::Shape::{self, Any, Cache, Content, List, Members, OneOf, Retention, Tier, Typed};
+use crate::dialects::walk::Shape::{self, Any, Cache, Content, List, Members, OneOf, Retention, Tier, Typed};
 
 /// A call of `/chat/completions`.
 pub(super) const CHAT: Shape = Members(&[

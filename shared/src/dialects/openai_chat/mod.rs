@@ -7,13 +7,13 @@ mod shape;
 pub mod stream;
 mod summary;
 pub mod transcript;
-mod walk;
 
 pub(crate) use shape::LEGACY_MAX_TOKENS;
 pub use summary::AnswerSummary;
-pub use walk::Noted;
 
+use crate::dialects::anthropic_messages;
 use crate::dialects::body::{read, read_object};
+use crate::dialects::walk::Noted;
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
 use crate::model::provider::Endpoint;
@@ -61,7 +61,30 @@ impl Body {
             Endpoint::Completions => (read::<CompletionShape>(json)?.into_body(object, length), &members::COMPLETION),
             Endpoint::Embeddings => (read::<EmbeddingShape>(json)?.into_body(object, length), &members::EMBEDDING),
             Endpoint::Moderations => (read::<ModerationShape>(json)?.into_body(object, length), &members::MODERATION),
+            Endpoint::Messages => {
+                let measured = anthropic_messages::measure(json)?;
+                (measured_body(measured, object, length), &anthropic_messages::MEMBERS)
+            }
         };
         Ok(Self { noted: Noted::of(known, &body.object), ..body })
+    }
+}
+
+/// The body of a call of Anthropic's API.
+fn measured_body(measured: anthropic_messages::Measured, object: Object, length: usize) -> Body {
+    Body {
+        object,
+        model: measured.model,
+        stream: measured.stream,
+        include_usage: true,
+        choices: 1,
+        max_output_tokens: Some(measured.max_tokens),
+        text_bytes: (length - measured.media.bytes.min(length)) as u64,
+        images: measured.media.images,
+        other_media: measured.media.others,
+        contexts: 1,
+        has_tools: measured.has_tools,
+        has_prediction: false,
+        noted: Noted::default(),
     }
 }

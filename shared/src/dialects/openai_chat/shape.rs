@@ -3,8 +3,9 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Body, Noted};
+use super::Body;
 use crate::dialects::parts::{Choices, Content, Count, Items, Name, TextOrTokens};
+use crate::dialects::walk::Noted;
 use crate::model::object::Object;
 
 #[derive(Deserialize)]

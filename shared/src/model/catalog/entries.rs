@@ -239,6 +239,7 @@ fn provider(entry: ProviderEntry, problems: &mut Problems) -> ProviderConfig {
         output_limit: entry.output_limit,
         developer_role: entry.developer_role,
         stream_options: entry.stream_options,
+        custom_tools: entry.custom_tools,
         drop: entry.drop,
     };
     let quirks = quirks.resolve(entry.kind, base_url.as_deref(), problems);
@@ -249,7 +250,6 @@ fn provider(entry: ProviderEntry, problems: &mut Problems) -> ProviderConfig {
         Some(prefixes) => media_urls(prefixes, problems),
         None => MediaUrls::default_of(base_url.as_deref()),
     };
-    let custom_tools = custom_tools(entry.custom_tools, entry.kind, base_url.as_deref(), problems);
     ProviderConfig {
         name,
         kind: entry.kind,
@@ -260,7 +260,6 @@ fn provider(entry: ProviderEntry, problems: &mut Problems) -> ProviderConfig {
         quirks,
         allow_members: entry.allow_members.map(Spanned::into_inner).unwrap_or_default(),
         media_urls,
-        custom_tools,
         breaker,
         unreported: entry.unreported,
         simulator,
@@ -280,25 +279,6 @@ fn media_urls(prefixes: Vec<Spanned<String>>, problems: &mut Problems) -> MediaU
     MediaUrls(prefixes.into_iter().map(Spanned::into_inner).collect())
 }
 
-<<<<<<< HEAD
-fn output_limit(member: Option<Spanned<OutputLimit>>, kind: ProviderKind, problems: &mut Problems) -> OutputLimit {
-    if let Some(member) = member.as_ref().filter(|_| kind != ProviderKind::Openai) {
-        problems.add(member.span().start, "`output_limit` is for providers of the kind `openai`; remove it");
-    }
-    member.map(Spanned::into_inner).unwrap_or_default()
-}
-
-/// OpenAI's own models know custom tools; its imitators do not.
-fn custom_tools(member: Option<Spanned<bool>>, kind: ProviderKind, url: Option<&str>, own: &mut Problems) -> bool {
-    if let Some(member) = member.as_ref().filter(|_| kind != ProviderKind::Openai) {
-        own.add(member.span().start, "`custom_tools` is for providers of the kind `openai`; remove it");
-    }
-    let is_openai = |url: &str| url.starts_with("https://api.openai.com/") || url.contains(".openai.azure.com/");
-    member.map_or_else(|| kind == ProviderKind::Openai && url.is_some_and(is_openai), Spanned::into_inner)
-}
-
-=======
->>>>>>> d386f30 (catalog: Say how a server differs from OpenAI's API, with presets)
 fn base_url(url: Spanned<String>, problems: &mut Problems) -> String {
     let at = url.span().start;
     let url = url.into_inner();

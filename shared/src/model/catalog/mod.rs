@@ -59,8 +59,6 @@ pub struct ProviderConfig {
     /// Members of requests whose cost the price per token covers, beside those that weir knows.
     pub allow_members: BTreeSet<String>,
     pub media_urls: MediaUrls,
-    /// Whether it knows custom tools. Others get functions with one string.
-    pub custom_tools: bool,
     pub simulator: SimulatorConfig,
 }
 

@@ -13,6 +13,7 @@ pub struct Preset {
     pub(super) developer_role: DeveloperRole,
     output_limit: OutputLimit,
     stream_options: bool,
+    pub(super) custom_tools: bool,
     drop: &'static [&'static str],
 }
 
@@ -22,6 +23,7 @@ const OPENAI: Preset = Preset {
     developer_role: DeveloperRole::Developer,
     output_limit: OutputLimit::MaxCompletionTokens,
     stream_options: true,
+    custom_tools: true,
     drop: &[],
 };
 
@@ -31,6 +33,7 @@ const OLDER: Preset = Preset {
     hosts: &[],
     developer_role: DeveloperRole::System,
     output_limit: OutputLimit::MaxTokens,
+    custom_tools: false,
     ..OPENAI
 };
 
@@ -127,6 +130,7 @@ impl Preset {
             output_limit: self.output_limit,
             developer_role: self.developer_role,
             stream_options: self.stream_options,
+            custom_tools: self.custom_tools,
             drop: self.drop.iter().map(|name| (*name).to_owned()).collect(),
         }
     }

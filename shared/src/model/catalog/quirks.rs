@@ -14,18 +14,21 @@ pub struct Quirks {
     pub developer_role: DeveloperRole,
     /// Whether a stream is asked for its usage with `stream_options`. Some servers refuse the member.
     pub stream_options: bool,
+    /// Whether its models know custom tools. Others get functions with one string.
+    pub custom_tools: bool,
     /// Members that are left out of a request: names, and behind a point the names of members in them. Lists are looked
     /// through: `messages.name`.
     pub drop: Vec<String>,
 }
 
 impl Default for Quirks {
-    /// OpenAI has none.
+    /// Those of a server that nobody knows.
     fn default() -> Self {
         Self {
             output_limit: OutputLimit::default(),
             developer_role: DeveloperRole::default(),
             stream_options: true,
+            custom_tools: false,
             drop: Vec::new(),
         }
     }
@@ -58,6 +61,7 @@ pub(super) struct QuirksEntry {
     pub(super) output_limit: Option<Spanned<OutputLimit>>,
     pub(super) developer_role: Option<Spanned<DeveloperRole>>,
     pub(super) stream_options: Option<Spanned<bool>>,
+    pub(super) custom_tools: Option<Spanned<bool>>,
     pub(super) drop: Option<Spanned<Vec<String>>>,
 }
 
@@ -76,21 +80,24 @@ const KEPT: [&str; 10] = [
 ];
 
 impl QuirksEntry {
-    /// The quirks of a provider: its own options, else those of its preset, else OpenAI's. Where only the host of its base
-    /// URL is known, it gets the preset's role for developer messages: every server knows `system`.
+    /// The quirks of a provider: its own options, else those of its preset. Where only the host of its base URL is known, it
+    /// has the preset's role for developer messages and custom tools.
     pub(super) fn resolve(self, kind: ProviderKind, base_url: Option<&str>, problems: &mut Problems) -> Quirks {
         self.check(kind, problems);
         let preset = self.preset.as_ref().and_then(|name| Preset::named(name.get_ref()));
         let by_host = base_url.and_then(Preset::of_url).filter(|_| kind == ProviderKind::Openai);
         let base = match (preset, by_host) {
             (Some(preset), _) => preset.quirks(),
-            (None, Some(known)) => Quirks { developer_role: known.developer_role, ..Quirks::default() },
+            (None, Some(known)) => {
+                Quirks { developer_role: known.developer_role, custom_tools: known.custom_tools, ..Quirks::default() }
+            }
             (None, None) => Quirks::default(),
         };
         Quirks {
             output_limit: self.output_limit.map_or(base.output_limit, Spanned::into_inner),
             developer_role: self.developer_role.map_or(base.developer_role, Spanned::into_inner),
             stream_options: self.stream_options.map_or(base.stream_options, Spanned::into_inner),
+            custom_tools: self.custom_tools.map_or(base.custom_tools, Spanned::into_inner),
             drop: self.drop.map_or(base.drop, Spanned::into_inner),
         }
     }
@@ -117,6 +124,7 @@ impl QuirksEntry {
             ("output_limit", self.output_limit.as_ref().map(|value| value.span().start)),
             ("developer_role", self.developer_role.as_ref().map(|value| value.span().start)),
             ("stream_options", self.stream_options.as_ref().map(|value| value.span().start)),
+            ("custom_tools", self.custom_tools.as_ref().map(|value| value.span().start)),
             ("drop", self.drop.as_ref().map(|value| value.span().start)),
         ]
         .into_iter()

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::model::object::Object;
 
 /// The members whose cost is known. `null` counts as absent everywhere.
-pub(super) enum Shape {
+pub(in crate::dialects) enum Shape {
     /// Any value.
     Any,
     /// One of these values, as JSON.
@@ -19,6 +19,8 @@ pub(super) enum Shape {
     Members(&'static [(&'static str, Shape)]),
     /// An object whose `type` says which other members it may have.
     Typed(&'static [(&'static str, &'static [(&'static str, Shape)])]),
+    /// A tool of Anthropic's API: one of the client, with some of these members, or one that Anthropic knows and the client runs.
+    Tool(&'static [(&'static str, Shape)]),
     /// A list of elements of this shape.
     List(&'static Shape),
     /// A text, or a list of parts of this shape.
@@ -35,11 +37,11 @@ pub(super) enum Shape {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Noted {
     /// The members whose cost is not known: the place of the first of each name. A name has no indexes.
-    pub(super) members: BTreeMap<String, String>,
+    pub(in crate::dialects) members: BTreeMap<String, String>,
     /// The service tier that the call asks for, if it is not the default.
-    pub(super) tier: Option<String>,
+    pub(in crate::dialects) tier: Option<String>,
     /// Whether the call asks to store its input for an hour or longer.
-    pub(super) stores_long: bool,
+    pub(in crate::dialects) stores_long: bool,
 }
 
 /// A body can have hundreds of thousands of members that nobody knows.
@@ -54,7 +56,7 @@ struct Place<'a> {
 
 impl Noted {
     /// What a body has beside the members of `shape`.
-    pub(super) fn of(shape: &Shape, body: &Object) -> Self {
+    pub(in crate::dialects) fn of(shape: &Shape, body: &Object) -> Self {
         let mut noted = Self::default();
         if let Shape::Members(members) = shape {
             for (name, text) in body.members() {
@@ -87,6 +89,7 @@ impl Noted {
             Shape::OneOf(values) => values.iter().any(|value| is_same(value, text)),
             Shape::Members(known) => self.members_of(text, known, place),
             Shape::Typed(types) => self.typed(types, text, place),
+            Shape::Tool(known) => self.tool(known, text, place),
             Shape::List(element) => self.elements(element, text, place),
             Shape::Content(part) => !text.starts_with('[') || self.elements(part, text, place),
             Shape::Tier => self.read_tier(text),
@@ -132,6 +135,33 @@ impl Noted {
                 self.member(known, member, value, Place { path: &path, name: &name });
             }
         })
+    }
+
+    /// Returns whether this is a tool.
+    fn tool(&mut self, known: &'static [(&'static str, Shape)], text: &str, place: Place<'_>) -> bool {
+        let mut kinds: Vec<Option<String>> = Vec::new();
+        let is_object = each_member(text, |name, value| {
+            if name == "type" && value != "null" {
+                kinds.push(serde_json::from_str(value).ok());
+            }
+        });
+        match &kinds[..] {
+            [] => is_object && self.members_of(text, known, place),
+            [Some(kind)] if kind == "custom" => each_member(text, |name, value| {
+                if name != "type" {
+                    let (path, named) = (format!("{}.{name}", place.path), format!("{}.{name}", place.name));
+                    self.member(known, name, value, Place { path: &path, name: &named });
+                }
+            }),
+            [Some(kind)] => {
+                const RUN_BY_CLIENTS: [&str; 4] = ["bash_", "text_editor_", "memory_", "computer_"];
+                if !RUN_BY_CLIENTS.iter().any(|begin| kind.starts_with(begin)) {
+                    self.note(Place { name: &format!("{}.{kind}", place.name), ..place });
+                }
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Returns whether this is a list.
