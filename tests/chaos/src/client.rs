@@ -278,6 +278,9 @@ fn is_complete_stream(body: &[u8]) -> bool {
     last == "data: [DONE]" || last.starts_with("event: response.completed")
 }
 
+/// What a stream sends while its provider is silent.
+const SIGNS_OF_LIFE: [&[u8]; 2] = [b": keep-alive\n\n", b"event: keepalive\ndata: {\"type\":\"keepalive\"}\n\n"];
+
 /// Fills `reply` while the answer arrives, so that the caller keeps the part before a break.
 async fn receive(
     instance: u32,
@@ -291,7 +294,8 @@ async fn receive(
     let mut received = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else { return };
-        if let Some(data) = frame.data_ref() {
+        // Clients skip signs of life, which are no part of the answer.
+        if let Some(data) = frame.data_ref().filter(|data| !SIGNS_OF_LIFE.contains(&&data[..])) {
             received.extend_from_slice(data);
             reply.body = Bytes::copy_from_slice(&received);
         }
