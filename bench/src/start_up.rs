@@ -15,9 +15,10 @@ const STARTS: usize = 15;
 const INVOCATIONS: usize = 300;
 
 /// The functions, and the kind of event that invokes each.
-const FUNCTIONS: [(&str, Event); 10] = [
+const FUNCTIONS: [(&str, Event); 11] = [
     ("chat", Event::Request),
     ("embeddings", Event::Request),
+    ("messages", Event::Request),
     ("responses", Event::Request),
     ("models", Event::Request),
     ("admin", Event::Request),

@@ -28,9 +28,10 @@ pub(crate) enum Function {
     Timer(fn(&Components) -> Job),
 }
 
-pub(crate) const FUNCTIONS: [(&str, Function); 10] = [
+pub(crate) const FUNCTIONS: [(&str, Function); 11] = [
     ("chat", Function::Http(|components| chat::router(components.auth(), components.calls()))),
     ("embeddings", Function::Http(|components| embeddings::router(components.auth(), components.calls()))),
+    ("messages", Function::Http(|components| messages::router(components.auth(), components.calls()))),
     ("models", Function::Http(|components| models::router(components.auth(), components.models()))),
     ("admin", Function::Http(admin)),
     ("responses", Function::Http(responses)),

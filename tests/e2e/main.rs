@@ -21,6 +21,7 @@ mod jobs;
 mod keys;
 mod layers;
 mod logs;
+mod messages;
 mod models;
 mod nested;
 mod panics;

@@ -28,12 +28,22 @@ enum For {
 /// Route, whom it serves, and a body that it takes, or the query of a `GET`.
 type Row = (&'static str, For, &'static str);
 
-const ROWS: [Row; 74] = [
+const ROWS: [Row; 76] = [
     ("GET /healthz", For::Everybody, ""),
     ("POST /v1/chat/completions", For::Project, r#"{"model":"priced","messages":[{"role":"user","content":"Hi"}]}"#),
     ("POST /v1/completions", For::Project, r#"{"model":"priced","prompt":"Hi"}"#),
     ("POST /v1/moderations", For::Project, r#"{"model":"moderation","input":"Hi"}"#),
     ("POST /v1/embeddings", For::Project, r#"{"model":"embedding","input":"Hi"}"#),
+    (
+        "POST /v1/messages",
+        For::Project,
+        r#"{"model":"priced","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}"#,
+    ),
+    (
+        "POST /v1/messages/count_tokens",
+        For::Project,
+        r#"{"model":"priced","messages":[{"role":"user","content":"Hi"}]}"#,
+    ),
     ("GET /v1/models", For::Project, ""),
     ("GET /v1/models/{*model}", For::Project, ""),
     ("POST /v1/responses", For::Project, r#"{"model":"priced","input":"Hi"}"#),

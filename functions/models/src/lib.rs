@@ -1,14 +1,18 @@
-//! The models of the catalog, `/v1/models` and `/v1/models/{model}`, and whether they can be served, `/healthz`.
+//! The models of the catalog, `/v1/models` and `/v1/models/{model}`, in OpenAI's or Anthropic's shape, and whether they can be served, `/healthz`.
+
+mod anthropic;
 
 use std::sync::Arc;
 
+use anthropic::ModelInfo;
 use axum::Router;
 use axum::extract::{FromRef, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::get;
 use serde::Serialize;
 use shared::app::{Auth, Models};
-use shared::edge::{Copies, HeldTags, Path, Rejection, json_or_unchanged};
+use shared::edge::{Copies, HeldTags, Params, Path, Rejection, is_anthropics, json_or_unchanged};
 use shared::model::catalog::Model;
 use shared::model::project::Caller;
 
@@ -52,12 +56,21 @@ impl<'a> ModelObject<'a> {
     }
 }
 
-async fn list(State(models): State<Arc<Models>>, caller: Caller, held: HeldTags) -> Result<Response, Rejection> {
+async fn list(
+    State(models): State<Arc<Models>>,
+    caller: Caller,
+    params: Params,
+    headers: HeaderMap,
+    held: HeldTags,
+) -> Result<Response, Rejection> {
     let served = models.current().await?;
     let models = served.catalog.models().iter();
     let with_names =
         models.flat_map(|model| std::iter::once(&model.name).chain(&model.aliases).map(move |name| (name, model)));
     let usable = with_names.filter(|(name, _)| caller.check_model(name).is_ok());
+    if is_anthropics(&headers) {
+        return Ok(answer(&anthropic::page(usable, &params)?, &held));
+    }
     let data = usable.map(|(name, model)| ModelObject::new(name, model)).collect();
     Ok(answer(&serde_json::json!(List { object: "list", data }), &held))
 }
@@ -66,10 +79,16 @@ async fn retrieve(
     State(models): State<Arc<Models>>,
     caller: Caller,
     Path(name): Path<String>,
+    headers: HeaderMap,
     held: HeldTags,
 ) -> Result<Response, Rejection> {
     let served = models.current().await?;
-    Ok(answer(&serde_json::json!(ModelObject::new(&name, served.model_for(&caller, &name)?)), &held))
+    let model = served.model_for(&caller, &name)?;
+    let object = match is_anthropics(&headers) {
+        true => serde_json::json!(ModelInfo::new(&name, model)),
+        false => serde_json::json!(ModelObject::new(&name, model)),
+    };
+    Ok(answer(&object, &held))
 }
 
 fn answer(object: &serde_json::Value, held: &HeldTags) -> Response {

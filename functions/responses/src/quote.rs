@@ -9,7 +9,7 @@ use serde::Serialize;
 use shared::app::{CallOptions, LevelQuote, Quote, Quotes, Rate, Refusal, ResponseRequest, ServedModels};
 use shared::dialects::openai_chat::Body;
 use shared::dialects::openai_responses::CreateResponse;
-use shared::edge::{Rejection, SentBody, call_options, read_body, refusal_code};
+use shared::edge::{Rejection, SentBody, call_options, is_anthropics, read_body, refusal_code};
 use shared::model::catalog::ModelKind;
 use shared::model::clock::{Clock, Timestamp};
 use shared::model::invalid::Invalid;
@@ -27,11 +27,13 @@ enum Quoted {
 
 impl Quoted {
     /// Reads a body. Its members tell its route: `messages`, `prompt` or `input`; of bodies with `input`, the kind of model.
-    fn parse(json: &[u8], served: &ServedModels, now: Timestamp) -> Result<Self, Invalid> {
+    /// A client of Anthropic's API says so in a header.
+    fn parse(json: &[u8], served: &ServedModels, now: Timestamp, is_anthropics: bool) -> Result<Self, Invalid> {
         let object = Object::parse(json).unwrap_or_default();
         let kind = object.get::<String>("model").and_then(|name| served.model(&name).ok().map(|model| model.kind));
         let call = |endpoint| Ok(Self::Call(endpoint, Body::parse(endpoint, json)?));
         match kind {
+            _ if object.text("messages").is_some() && is_anthropics => call(Endpoint::Messages),
             _ if object.text("messages").is_some() => call(Endpoint::ChatCompletions),
             _ if object.text("prompt").is_some() && object.text("input").is_none() => call(Endpoint::Completions),
             Some(ModelKind::Embedding) => call(Endpoint::Embeddings),
@@ -98,7 +100,7 @@ pub(crate) async fn quote(
     body: SentBody,
 ) -> Result<Json<QuoteJson>, Rejection> {
     let served = quotes.models().await?;
-    let quoted = read_body(body, |json| Quoted::parse(json, &served, clock.now()))?;
+    let quoted = read_body(body, |json| Quoted::parse(json, &served, clock.now(), is_anthropics(&parts.headers)))?;
     let (endpoint, options) = (quoted.path(), call_options(&parts, &caller)?);
     Ok(Json(to_json(endpoint, make(&quotes, caller, quoted, options).await?)))
 }

@@ -1,6 +1,7 @@
 //! Counts the tokens of an input without asking a model.
 
 use shared::dialects::openai_responses::{CreateResponse, InputPart, Item};
+use shared::dialects::tokens::count_text;
 
 /// Tokens around the text of a message, for its role and its ends.
 const PER_MESSAGE: u64 = 4;
@@ -31,22 +32,6 @@ fn count_part(part: &InputPart) -> u64 {
         InputPart::Image { is_low_detail: true } => LOW_DETAIL,
         InputPart::Image { is_low_detail: false } => HIGH_DETAIL,
     }
-}
-
-/// Text is counted in stretches of this many bytes. On long runs of white space the library's regular expression gives
-/// up and the library panics. Twice the letters without a space also take more than twice the time.
-const STRETCH: usize = 64 * 1024;
-
-/// Counts special tokens as text, because the text comes from the caller. Each cut between stretches may add a token.
-fn count_text(text: &str) -> u64 {
-    let vocabulary = tiktoken_rs::o200k_base_singleton();
-    let (mut rest, mut count) = (text, 0);
-    while !rest.is_empty() {
-        let (stretch, behind) = rest.split_at(rest.floor_char_boundary(STRETCH));
-        count += vocabulary.encode_ordinary(stretch).len() as u64;
-        rest = behind;
-    }
-    count
 }
 
 #[cfg(test)]

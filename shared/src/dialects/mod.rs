@@ -11,6 +11,7 @@ pub mod openai_chat;
 pub mod openai_responses;
 pub(crate) mod parts;
 pub mod sse;
+pub mod tokens;
 mod walk;
 
 pub use content_type::ContentType;

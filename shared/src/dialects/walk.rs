@@ -40,6 +40,8 @@ pub struct Noted {
     pub(in crate::dialects) members: BTreeMap<String, String>,
     /// The service tier that the call asks for, if it is not the default.
     pub(in crate::dialects) tier: Option<String>,
+    /// Whether these are members of Anthropic's API.
+    pub(in crate::dialects) is_messages: bool,
     /// Whether the call asks to store its input for an hour or longer.
     pub(in crate::dialects) stores_long: bool,
 }

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, request::Parts};
 use axum::response::Response;
 
 use super::answer::respond_to;
+use super::anthropic;
 use super::cache_control::cache_control;
 use super::input::{SentBody, read_body};
 use super::keep_alive::KeepAlive;
@@ -30,16 +31,28 @@ pub async fn serve(
     parts: Parts,
     body: SentBody,
 ) -> Result<Response, Rejection> {
+    let headers = if endpoint == Endpoint::Messages { passed_on(&parts.headers) } else { Vec::new() };
     let request = CallRequest {
         endpoint,
         body: read_body(body, |json| Body::parse(endpoint, json))?,
         cache_control: cache_control(&parts.headers),
-        options: call_options(&parts, &caller)?,
+        options: CallOptions { headers, ..call_options(&parts, &caller)? },
     };
     drop(parts); // Its headers would keep the connection's read buffer in memory until the answer ends.
     let requested_model = request.body.model.clone();
     let answer = calls.run(caller, request).await;
-    Ok(respond_to(&calls.models().known().catalog, &requested_model, answer, KeepAlive::Comment))
+    let keep_alive = if endpoint == Endpoint::Messages { KeepAlive::Ping } else { KeepAlive::Comment };
+    Ok(respond_to(&calls.models().known().catalog, &requested_model, answer, keep_alive))
+}
+
+/// The headers that decide how Anthropic reads a request and writes its answer.
+fn passed_on(headers: &HeaderMap) -> Vec<(&'static str, String)> {
+    let of = |name: &'static str| {
+        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        let value = values.collect::<Vec<_>>().join(",");
+        (!value.is_empty()).then_some((name, value))
+    };
+    [anthropic::VERSION, "anthropic-beta"].into_iter().filter_map(of).collect()
 }
 
 /// The options of a call, from the headers of its request.

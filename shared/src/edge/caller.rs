@@ -29,6 +29,16 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
+/// The key in Anthropic's header, where no other is sent.
+fn api_key(headers: &HeaderMap) -> Option<&str> {
+    if headers.contains_key(header::AUTHORIZATION) {
+        return None;
+    }
+    let mut sent = headers.get_all("x-api-key").iter();
+    let (Some(only), None) = (sent.next(), sent.next()) else { return None };
+    only.to_str().ok().map(str::trim).filter(|key| !key.is_empty())
+}
+
 /// Whether a request only reads.
 fn reads(parts: &Parts) -> bool {
     matches!(parts.method, Method::GET | Method::HEAD)
@@ -51,7 +61,8 @@ where
         let no_scope = || Error::internal("find the scope of the route")(format!("{} {route}", parts.method));
         let scope = Scope::of(reads(parts), route).ok_or_else(no_scope)?;
         let key_use = KeyUse { scope, address: source_address(&parts.extensions) };
-        let caller = Arc::<Auth>::from_ref(state).identify(bearer(&parts.headers), key_use).await?;
+        let token = bearer(&parts.headers).or_else(|| api_key(&parts.headers));
+        let caller = Arc::<Auth>::from_ref(state).identify(token, key_use).await?;
         sender::tell(&parts.extensions, Some(&caller.project.id), &caller.api_key_id);
         Ok(caller)
     }
@@ -89,6 +100,18 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_may_be_in_anthropics_header() {
+        let key = |headers: &[(&'static str, &str)]| {
+            let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            api_key(&HeaderMap::from_iter(headers)).map(str::to_owned)
+        };
+        assert_eq!(key(&[("x-api-key", " sk-1 ")]), Some("sk-1".to_owned()));
+        for none in [&[("x-api-key", "")][..], &[], &[("x-api-key", "sk-1"), ("authorization", "Basic a")]] {
+            assert_eq!(key(none), None, "{none:?}");
+        }
+    }
 
     #[test]
     fn reads_one_bearer_token_only() {

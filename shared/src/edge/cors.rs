@@ -107,8 +107,8 @@ impl AllowedOrigins {
     /// The request headers on which answers depend: `vary`.
     pub(super) fn vary(&self) -> HeaderValue {
         HeaderValue::from_static(match self {
-            Self::None => "authorization",
-            Self::Any | Self::Listed(_) => "authorization, origin",
+            Self::None => "authorization, x-api-key",
+            Self::Any | Self::Listed(_) => "authorization, x-api-key, origin",
         })
     }
 

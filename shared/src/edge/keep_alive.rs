@@ -18,12 +18,15 @@ pub enum KeepAlive {
     Comment,
     /// For streams of responses: an event. The timer of Codex counts events only, and SDKs skip those that they do not know.
     Event,
+    /// For streams of messages: Anthropic's own event.
+    Ping,
 }
 
 impl KeepAlive {
     fn bytes(self) -> Bytes {
         Bytes::from_static(match self {
             Self::Comment => b": keep-alive\n\n",
+            Self::Ping => b"event: ping\ndata: {\"type\":\"ping\"}\n\n",
             Self::Event => b"event: keepalive\ndata: {\"type\":\"keepalive\"}\n\n",
         })
     }

@@ -1,6 +1,7 @@
 //! HTTP and queues: how a request or a message reaches an operation, and how the outcome becomes an answer.
 
 mod answer;
+mod anthropic;
 mod base_path;
 mod cache_control;
 mod call;
@@ -25,6 +26,7 @@ pub mod telemetry;
 pub mod worker;
 
 pub use answer::{respond, respond_to};
+pub use anthropic::is_anthropics;
 pub use base_path::{BasePath, BasePathError};
 pub use call::{call_options, function_ends, serve};
 pub use caller::{Admin, bearer};

@@ -7,6 +7,7 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::anthropic;
 use super::config::HttpConfig;
 use super::copies::forbid_copies;
 use super::input::finish_body;
@@ -20,8 +21,9 @@ use super::reject::Rejection;
 /// 2. `forbid_copies`: sets `cache-control` and `vary` of every answer
 /// 3. `AllowedOrigins::share`: lets pages in browsers read every answer, and answers their preflights
 /// 4. `log`: gives every request an id and one log line, also if an inner layer refuses it
-/// 5. `CatchPanicLayer`: answers a panic with 500 in OpenAI's envelope instead of closing the connection
-/// 6. `finish_body`: refuses a body that is declared to be larger than Lambda accepts, with 413, and reads what the handler
+/// 5. `anthropic::speak`: writes errors and headers for Anthropic's clients as Anthropic does
+/// 6. `CatchPanicLayer`: answers a panic with 500 in OpenAI's envelope instead of closing the connection
+/// 7. `finish_body`: refuses a body that is declared to be larger than Lambda accepts, with 413, and reads what the handler
 ///    left of a body
 ///
 /// No layer checks keys: the extractors `Caller` and `Admin` do, which handlers take before the body. So no body is kept in
@@ -31,6 +33,7 @@ pub fn stack(router: Router, http: &HttpConfig) -> Router {
     let logged = refusing
         .layer(middleware::from_fn(finish_body))
         .layer(CatchPanicLayer::custom(|_| Rejection::Panicked.into_response()))
+        .layer(middleware::from_fn(anthropic::speak))
         .layer(middleware::from_fn(log));
     let shared = http.allowed_origins.share(logged);
     http.base_path.strip(forbid_copies(shared, http.allowed_origins.vary()))

@@ -72,7 +72,7 @@ async fn every_path_of_every_function_answers_the_preflight_of_a_page_that_may_w
                 ];
                 assert_eq!(permissions(&reply), expected, "{path} of `{name}`");
                 let kept = (reply.header("access-control-max-age"), reply.header("vary"));
-                assert_eq!(kept, ("7200", "authorization, origin"), "{path} of `{name}`");
+                assert_eq!(kept, ("7200", "authorization, x-api-key, origin"), "{path} of `{name}`");
             }
             let reply = preflight(&router, &path, STRANGER, "POST").await;
             assert_eq!((reply.status, reply.header("access-control-allow-origin")), (204, ""), "{path} of `{name}`");
@@ -130,7 +130,7 @@ async fn every_answer_can_be_read_by_a_page_that_may_with_all_its_headers() {
     for (what, status, reply) in answers(&app, &router, &key, PAGE).await {
         assert_eq!(reply.status, status, "{what}: {}", reply.text());
         assert_eq!(reply.header("access-control-allow-origin"), PAGE, "{what}");
-        assert_eq!(reply.header("vary"), "authorization, origin", "{what}");
+        assert_eq!(reply.header("vary"), "authorization, x-api-key, origin", "{what}");
         let names = reply.header("access-control-expose-headers").split(',').map(str::to_owned);
         let shown: BTreeSet<String> = names.chain(SHOWN.map(str::to_owned)).collect();
         let sent = reply.headers.keys().map(|name| name.as_str().to_owned());
@@ -174,11 +174,15 @@ async fn a_star_allows_every_page() {
     let router = router_with(&app.instance(), &allowing("*"));
     for (what, status, reply) in answers(&app, &router, &key, STRANGER).await {
         let found = (reply.status, reply.header("access-control-allow-origin"), reply.header("vary"));
-        assert_eq!(found, (status, "*", "authorization, origin"), "{what}");
+        assert_eq!(found, (status, "*", "authorization, x-api-key, origin"), "{what}");
     }
     let reply = send(&router, "GET", "/v1/models", &key, &[], "").await;
     let permission = reply.headers.keys().find(|name| name.as_str().starts_with("access-control-"));
-    assert_eq!((reply.status, permission, reply.header("vary")), (200, None, "authorization, origin"), "from no page");
+    assert_eq!(
+        (reply.status, permission, reply.header("vary")),
+        (200, None, "authorization, x-api-key, origin"),
+        "from no page"
+    );
     let reply = preflight(&router, PATH, STRANGER, "POST").await;
     assert_eq!((reply.status, reply.header("access-control-allow-headers")), (204, SENT));
     assert_eq!(reply.header("access-control-allow-credentials"), "", "no cookie is a key");

@@ -1,10 +1,11 @@
 //! Calls that one provider answers: chat completions, completions, embeddings and moderations.
 
+mod framing;
 mod relay;
 
 use std::sync::Arc;
 
-use super::answer::{CallAnswer, ResponseSender};
+use super::answer::{CallAnswer, Interruption, ResponseSender};
 use super::cache::{CacheControl, CachePlan};
 use super::dispatch::ProviderAnswer;
 use super::error::Error;
@@ -19,6 +20,7 @@ use crate::model::id::Fingerprint;
 use crate::model::object::Object;
 use crate::model::project::Caller;
 use crate::model::provider::{Endpoint, Whole};
+use framing::Framing;
 use relay::StreamRelay;
 
 /// A call as a client sent it, read by its dialect.
@@ -61,17 +63,24 @@ impl Calls {
         let body = &call.body.object;
         let key = options.idempotency_key.as_deref();
         call.cache = CachePlan::new(project, cache_control, || {
-            Fingerprint::of([endpoint.path().as_bytes(), body.fingerprint().as_str().as_bytes()])
+            let body = body.fingerprint();
+            let headers = call.headers.iter().flat_map(|(name, value)| [*name, value.as_str()]);
+            let parts: Vec<&str> = [endpoint.path(), body.as_str()].into_iter().chain(headers).collect();
+            Fingerprint::of(parts.into_iter().map(str::as_bytes))
         });
         call.key = KeyPlan::new(project, endpoint.path(), key, options.retry_count, || body.fingerprint());
-        self.pipeline.run(call, ChatRunner).await
+        self.pipeline.run(call, CallRunner(Framing::of(endpoint))).await
     }
 }
 
 /// Runs a call whose answer passes through as the provider gives it.
-struct ChatRunner;
+struct CallRunner(Framing);
 
-impl Runner for ChatRunner {
+impl Runner for CallRunner {
+    fn interruption(&self) -> Interruption {
+        self.0.interruption()
+    }
+
     async fn run(&self, open: &mut OpenCall<'_>, sender: &mut ResponseSender) {
         let begin = async |metadata| sender.begin_stream(metadata);
         match open.dispatch(&provider_body(open), open.call.body.stream, begin).await {
@@ -80,7 +89,7 @@ impl Runner for ChatRunner {
                 sender.fail(error).await;
             }
             Ok(ProviderAnswer::Whole(whole)) => answer_whole(open, whole, sender).await,
-            Ok(ProviderAnswer::Stream(events)) => StreamRelay::new(open, sender).run(events).await,
+            Ok(ProviderAnswer::Stream(events)) => StreamRelay::new(open, sender, self.0).run(events).await,
         }
     }
 }

@@ -4,13 +4,13 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use tokio::time::{Duration, Instant};
 
+use super::framing::Framing;
 use crate::app::answer::ResponseSender;
 use crate::app::dispatch::EventStream;
 use crate::app::idempotency::success_answer;
 use crate::app::pipeline::OpenCall;
 use crate::data::StoredAnswer;
-use crate::dialects::openai_chat::stream;
-use crate::dialects::{ContentType, sse};
+use crate::dialects::ContentType;
 use crate::model::error_chain::ErrorChain;
 use crate::model::provider::{Event, Failure};
 
@@ -25,6 +25,7 @@ const MAX_PART_BYTES: usize = 350 * 1024;
 pub(super) struct StreamRelay<'a> {
     open: &'a OpenCall<'a>,
     sender: &'a mut ResponseSender,
+    framing: Framing,
     /// Everything sent, if it goes into the cache.
     copy: Option<BytesMut>,
     /// The bytes that are not stored as a part yet, if another request may follow.
@@ -37,10 +38,11 @@ pub(super) struct StreamRelay<'a> {
 }
 
 impl<'a> StreamRelay<'a> {
-    pub(super) fn new(open: &'a OpenCall<'a>, sender: &'a mut ResponseSender) -> Self {
+    pub(super) fn new(open: &'a OpenCall<'a>, sender: &'a mut ResponseSender, framing: Framing) -> Self {
         Self {
             open,
             sender,
+            framing,
             copy: open.call.cache.as_ref().map(|_| BytesMut::new()),
             pending: BytesMut::new(),
             pending_at: 0,
@@ -60,7 +62,7 @@ impl<'a> StreamRelay<'a> {
                 Err(error) => failure = Some(error),
             }
         }
-        self.emit(last_event(failure.as_ref())).await;
+        self.emit(self.last_event(failure.as_ref())).await;
         self.sender.flush().await;
         self.finish(failure.is_some()).await;
     }
@@ -68,9 +70,16 @@ impl<'a> StreamRelay<'a> {
     async fn forward(&mut self, event: &Event) {
         self.open.used.observe(event);
         let cost = || self.open.charge().cost;
-        if let Some(event) = stream::chunk(event, self.open.call.body.include_usage, cost) {
+        if let Some(event) = self.framing.event(event, self.open.call.body.include_usage, cost) {
             self.emit(event).await;
         }
+    }
+
+    fn last_event(&self, failure: Option<&Failure>) -> Bytes {
+        let Some(failure) = failure else { return self.framing.end() };
+        tracing::warn!(error = failure.summary(), "stream broke after it had begun");
+        let message = format!("The stream was interrupted: {failure}. Send the request again.");
+        (self.framing.interruption())(&message, &[])
     }
 
     async fn emit(&mut self, event: Bytes) {
@@ -119,11 +128,4 @@ impl<'a> StreamRelay<'a> {
         };
         tokio::join!(open.settle(charge), open.complete(!failed, answer), cache);
     }
-}
-
-/// The event that ends a stream.
-fn last_event(failure: Option<&Failure>) -> Bytes {
-    let Some(failure) = failure else { return sse::DONE };
-    tracing::warn!(error = failure.summary(), "stream broke after it had begun");
-    sse::error(&format!("The stream was interrupted: {failure}. Send the request again."))
 }

@@ -3,12 +3,11 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::FutureExt as _;
 
 use super::start::{Start, replay_metadata};
 use super::{Call, OpenCall, Pipeline};
-use crate::app::answer::{CallAnswer, CallMetadata, ResponseSender};
+use crate::app::answer::{CallAnswer, CallMetadata, Interruption, ResponseSender};
 use crate::app::error::Error;
 use crate::app::idempotency::{Followed, success_answer};
 use crate::data::{CacheEntry, Record, RecordState};
@@ -18,8 +17,8 @@ use crate::model::money::MicroUsd;
 /// The part of a call that depends on its kind: from the admission to the settlement.
 pub(in crate::app) trait Runner: Send + Sync + 'static {
     /// Writes the event that ends a stream with an error.
-    fn interruption(message: &str, _last: &[u8]) -> Bytes {
-        sse::error(message)
+    fn interruption(&self) -> Interruption {
+        |message, _| sse::error(message)
     }
 
     /// Runs an admitted call: calls the provider, sends the answer, settles.
@@ -43,8 +42,8 @@ impl Pipeline {
     ///
     /// # Errors
     /// `Refused`, `KeyReused`, `Provider`, `Repeated`, `Invalid`.
-    pub(in crate::app) async fn run<R: Runner>(self: &Arc<Self>, call: Call, runner: R) -> Result<CallAnswer, Error> {
-        let (sender, answer) = ResponseSender::new(call.time.deadline, R::interruption);
+    pub(in crate::app) async fn run(self: &Arc<Self>, call: Call, runner: impl Runner) -> Result<CallAnswer, Error> {
+        let (sender, answer) = ResponseSender::new(call.time.deadline, runner.interruption());
         let pipeline = Arc::clone(self);
         self.tasks.spawn(async move { Box::pin(pipeline.supervise(&call, &runner, sender)).await });
         answer.await.unwrap_or_else(|lost| Err(Error::internal("run the call")(lost)))

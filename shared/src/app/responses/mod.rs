@@ -13,14 +13,13 @@ mod retrieve;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::future::OptionFuture;
 
 pub(super) use accept::Acceptor;
 pub(super) use follow::Follower;
 pub(super) use foreground::Foreground;
 
-use super::answer::{CallAnswer, CallMetadata, ResponseSender};
+use super::answer::{CallAnswer, CallMetadata, Interruption, ResponseSender};
 use super::conversations::{Conversations, require_retention};
 use super::error::Error;
 use super::idempotency::KeyPlan;
@@ -149,8 +148,8 @@ struct ResponseRunner {
 }
 
 impl Runner for ResponseRunner {
-    fn interruption(message: &str, last: &[u8]) -> Bytes {
-        interruption(message, last)
+    fn interruption(&self) -> Interruption {
+        interruption
     }
 
     async fn run(&self, open: &mut OpenCall<'_>, sender: &mut ResponseSender) {

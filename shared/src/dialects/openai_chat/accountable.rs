@@ -23,7 +23,8 @@ pub fn check(body: &Body, model: &Model) -> Result<(), Unaccountable> {
     if model.price.is_none() {
         return Err(Unaccountable::Unpriced(model.name.clone()));
     }
-    let Some(allowed) = &model.allow_members else { return Ok(()) };
+    let allowed = if body.noted.is_messages { &model.allow_messages_members } else { &model.allow_members };
+    let Some(allowed) = allowed else { return Ok(()) };
     if let Some(tier) = body.noted.tier.as_ref().filter(|tier| !model.tiers.contains_key(*tier)) {
         return Err(Unaccountable::Tier { model: model.name.clone(), tier: tier.clone() });
     }

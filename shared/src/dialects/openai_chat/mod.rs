@@ -66,7 +66,8 @@ impl Body {
                 (measured_body(measured, object, length), &anthropic_messages::MEMBERS)
             }
         };
-        Ok(Self { noted: Noted::of(known, &body.object), ..body })
+        let noted = Noted { is_messages: endpoint == Endpoint::Messages, ..Noted::of(known, &body.object) };
+        Ok(Self { noted, ..body })
     }
 }
 

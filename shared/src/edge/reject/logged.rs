@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Rejection;
 use crate::app::{Error, ErrorChain, Limit};
 use crate::model::key_refusal::KeyRefusal;
+use crate::model::meter::RateStatus;
 
 /// The rejection of a response. The response carries it to the log, so that each failure is logged once.
 #[derive(Clone)]
@@ -15,6 +16,12 @@ impl LoggedRejection {
     pub(in crate::edge) fn is_budget_refusal(&self) -> bool {
         let Rejection::App(error) = &*self.0 else { return false };
         matches!(&**error, Error::Refused(refusal) if matches!(refusal.limit, Limit::Budget { .. }))
+    }
+
+    /// How far the limits are used of which one refused the call.
+    pub(in crate::edge) fn rates(&self) -> Option<RateStatus> {
+        let Rejection::App(error) = &*self.0 else { return None };
+        if let Error::Refused(refusal) = &**error { Some(refusal.rates) } else { None }
     }
 
     /// Whether the request carried a key that is not taken: a wrong, a revoked or an expired one, or one from another address.

@@ -171,7 +171,8 @@ impl Builder<'_> {
         }
         match read.entry.map(|entry| model(entry, &mut own)) {
             Some(mut model) if own.0.is_empty() => {
-                model.allow_members = self.allowed_everywhere(&model.targets);
+                model.allow_members = self.allowed_everywhere(&model.targets, ProviderKind::passes_members);
+                model.allow_messages_members = self.allowed_everywhere(&model.targets, ProviderKind::passes_messages);
                 self.catalog.lines[0].insert(model.name.clone(), self.lines.line(read.at));
                 self.catalog.add(model);
             }
@@ -181,10 +182,9 @@ impl Builder<'_> {
     }
 
     /// The members that the price covers at each target that gets members which weir does not know.
-    fn allowed_everywhere(&self, targets: &[Target]) -> Option<BTreeSet<String>> {
+    fn allowed_everywhere(&self, targets: &[Target], passes: fn(ProviderKind) -> bool) -> Option<BTreeSet<String>> {
         let providers = targets.iter().filter_map(|target| self.catalog.provider(&target.provider));
-        let allowed =
-            providers.filter(|provider| provider.kind.passes_members()).map(|provider| &provider.allow_members);
+        let allowed = providers.filter(|provider| passes(provider.kind)).map(|provider| &provider.allow_members);
         allowed.cloned().reduce(|one, other| &one & &other)
     }
 
@@ -243,8 +243,10 @@ fn provider(entry: ProviderEntry, problems: &mut Problems) -> ProviderConfig {
         drop: entry.drop,
     };
     let quirks = quirks.resolve(entry.kind, base_url.as_deref(), problems);
-    if let Some(member) = entry.allow_members.as_ref().filter(|_| !entry.kind.passes_members()) {
-        problems.add(member.span().start, "`allow_members` is for providers of the kind `openai`; remove it");
+    let passes = entry.kind.passes_members() || entry.kind.passes_messages();
+    if let Some(member) = entry.allow_members.as_ref().filter(|_| !passes) {
+        let reason = "`allow_members` is for providers of the kinds `openai` and `anthropic`; remove it";
+        problems.add(member.span().start, reason);
     }
     let media_urls = match entry.media_urls {
         Some(prefixes) => media_urls(prefixes, problems),
@@ -331,6 +333,7 @@ fn model(entry: ModelEntry, own: &mut Problems) -> Model {
         price,
         tiers: tiers.unwrap_or_default(),
         allow_members: None,
+        allow_messages_members: None,
         context_tokens: entry.context_tokens.unwrap_or(DEFAULT_CONTEXT_TOKENS),
         max_output_tokens: if chat { entry.max_output_tokens.unwrap_or(DEFAULT_MAX_OUTPUT_TOKENS) } else { 0 },
         image_tokens: entry.image_tokens,

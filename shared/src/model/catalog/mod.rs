@@ -79,6 +79,12 @@ impl ProviderKind {
     pub fn passes_members(self) -> bool {
         matches!(self, Self::Openai | Self::Simulator)
     }
+
+    /// Whether a provider of this kind gets a request of Anthropic's API as it is.
+    #[must_use]
+    pub fn passes_messages(self) -> bool {
+        self == Self::Anthropic
+    }
 }
 
 /// The source of a provider's key.
@@ -125,6 +131,8 @@ pub struct Model {
     /// Members of requests whose cost the price covers at every target, beside those that weir knows. `None`: no target
     /// gets members that weir does not know.
     pub allow_members: Option<BTreeSet<String>>,
+    /// The same for requests of Anthropic's API, which providers with that API get as they are.
+    pub allow_messages_members: Option<BTreeSet<String>>,
     /// Input and output together.
     pub context_tokens: u64,
     pub max_output_tokens: u64,

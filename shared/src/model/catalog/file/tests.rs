@@ -211,7 +211,7 @@ fn every_error_names_its_line_and_a_way_out() {
     check(
         "kind = \"openai\"",
         "kind = \"bedrock\"\nallow_members = [\"top_k\"]",
-        "line 5: `allow_members` is for providers of the kind `openai`; remove it",
+        "line 5: `allow_members` is for providers of the kinds `openai` and `anthropic`; remove it",
     );
     check(
         "api_key_env = \"MOCK_KEY\"",

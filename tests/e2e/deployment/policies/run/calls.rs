@@ -12,7 +12,7 @@ impl Run {
     pub(super) async fn calls_of_models(&self) {
         let chat = json!({"model": "priced", "max_tokens": 100, "messages": [{"role": "user", "content": "Hello"}]});
         let embedding = json!({"model": "embedding", "input": "Hello"});
-        for (path, call) in [("/v1/chat/completions", &chat), ("/v1/embeddings", &embedding)] {
+        for (path, call) in [("/v1/chat/completions", &chat), ("/v1/messages", &chat), ("/v1/embeddings", &embedding)] {
             for (words, key) in [("Hello there.", "small"), (&*self.large, "large")] {
                 self.answers(words);
                 for _ in 0..2 {
@@ -41,6 +41,7 @@ impl Run {
         self.answers("Hello there.");
         self.send("POST", "/v1/completions", &self.key, &[], &json!({"model": "priced", "prompt": "Hello"})).await;
         self.send("POST", "/v1/moderations", &self.key, &[], &json!({"model": "moderation", "input": "Hello"})).await;
+        self.send("POST", "/v1/messages/count_tokens", &self.key, &[], &chat).await;
         self.get("/v1/models").await;
         self.get("/v1/models/priced").await;
     }
@@ -50,7 +51,7 @@ impl Run {
         let chat = json!({"model": "priced", "max_tokens": 4_000, "messages": [{"role": "user", "content": "Hello"}]});
         let (project, key) =
             self.new_project(&json!({"name": "Small", "limits": {"budget_usd_per_month": 0.02}})).await;
-        for path in ["/v1/chat/completions", "/v1/embeddings", "/v1/responses"] {
+        for path in ["/v1/chat/completions", "/v1/messages", "/v1/embeddings", "/v1/responses"] {
             let call = match path {
                 "/v1/embeddings" => json!({"model": "embedding", "input": "Hello"}),
                 "/v1/responses" => json!({"model": "priced", "max_output_tokens": 4_000, "input": "Hello"}),
