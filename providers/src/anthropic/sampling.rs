@@ -13,9 +13,10 @@ pub(crate) struct Sampled {
 
 /// What the model accepts of the request's temperature and `top_p`.
 ///
-/// OpenAI's temperatures go up to 2, Anthropic's up to 1. 1 is the default of both members, so it is not sent. Anthropic's API refuses
-/// both while the model thinks, both together for models from 4.1 on, and each for models from 4.7 on. An effort says more about
-/// what the caller wants than a temperature, which many clients always send; and a temperature more than a `top_p`.
+/// OpenAI's temperatures go up to 2, Anthropic's up to 1. 1 is the default of both members, so it is not sent.
+/// Anthropic's API refuses both while the model thinks, both together for models from 4.1 on, and each for models from
+/// 4.7 on. An effort says more about what the caller wants than a temperature, which many clients always send; and a
+/// temperature more than a `top_p`.
 pub(crate) fn sampled(family: Family, conversation: &Conversation, thinking: &Thinking) -> Sampled {
     let thinks = thinking.thinking.as_ref().is_some_and(|thinking| thinking["type"] != "disabled");
     if thinks || family.sampling == Sampling::Neither {

@@ -9,8 +9,9 @@ const MAX_CHARS: usize = 256;
 /// Telephone numbers have at least this many digits.
 const PHONE_DIGITS: usize = 7;
 
-/// The name that Anthropic is sent. It refuses mail addresses and telephone numbers, and wants an identifier that says nothing about the
-/// person. A name that looks like one of the two, or that is too long, becomes a hash of it, always the same one.
+/// The name that Anthropic is sent. It refuses mail addresses and telephone numbers, and wants an identifier that says
+/// nothing about the person. A name that looks like one of the two, or that is too long, becomes a hash of it, always
+/// the same one.
 pub(super) fn user_id(user: &str) -> Cow<'_, str> {
     if user.contains('@') || is_phone(user) || user.chars().count() > MAX_CHARS {
         return id::derive("user_", &[user]).into();

@@ -27,8 +27,8 @@ pub(super) fn is_data(url: &str) -> bool {
     url.get(..SCHEME.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(SCHEME))
 }
 
-/// How data of some types begins in base64. Anthropic refuses an image whose bytes are of another type than the named one, so the bytes
-/// decide.
+/// How data of some types begins in base64. Anthropic refuses an image whose bytes are of another type than the named
+/// one, so the bytes decide.
 const BEGINNINGS: [(&str, &str); 5] = [
     ("/9j/", "image/jpeg"),
     ("iVBORw0KGgo", "image/png"),

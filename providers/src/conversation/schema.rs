@@ -27,8 +27,9 @@ fn raw(value: &impl serde::Serialize) -> Result<Box<RawValue>, Failure> {
 /// Schemas in schemas that are looked at. Deeper ones stay as they are.
 const MAX_DEPTH: usize = 32;
 
-/// The schema for an answer that the provider holds to it. Structured outputs of Anthropic and Bedrock refuse some keywords. Each of these
-/// moves to the description, as Anthropic's SDKs do it, so that the model still reads it. Objects take no members but those that they name.
+/// The schema for an answer that the provider holds to it. Structured outputs of Anthropic and Bedrock refuse some
+/// keywords. Each of these moves to the description, as Anthropic's SDKs do it, so that the model still reads it.
+/// Objects take no members but those that they name.
 pub(super) fn constrained(schema: Box<RawValue>) -> Box<RawValue> {
     at_depth(schema, 0)
 }

@@ -58,8 +58,8 @@ const LONG_WRITES: [&str; 2] = [
 
 /// Reads a `usage` object; `None` if it has no counts.
 ///
-/// OpenAI counts the thoughts as a part of the output. Servers that count them beside it, such as xAI, add them to the total
-/// only.
+/// OpenAI counts the thoughts as a part of the output. Servers that count them beside it, such as xAI, add them to the
+/// total only.
 pub(crate) fn usage(value: &Value) -> Option<Usage> {
     let count = |path: &str| value.pointer(path).and_then(counts::read);
     let (input, output) = (count("/prompt_tokens"), count("/completion_tokens"));

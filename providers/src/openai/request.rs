@@ -6,8 +6,8 @@ use shared::model::catalog::{DeveloperRole, OutputLimit, Quirks};
 use shared::model::object::Object;
 use shared::model::provider::ProviderRequest;
 
-/// The client's body with the provider's name of the model. The limit of output tokens and developer messages get the names that the
-/// provider reads. A stream gets the option to report its usage, if the provider knows it.
+/// The client's body with the provider's name of the model. The limit of output tokens and developer messages get the
+/// names that the provider reads. A stream gets the option to report its usage, if the provider knows it.
 pub(super) fn body(call: &ProviderRequest, quirks: &Quirks) -> Bytes {
     let mut body = call.body.clone();
     quirks.drop.iter().for_each(|path| leave_out(&mut body, path));

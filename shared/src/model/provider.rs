@@ -36,8 +36,8 @@ pub struct ProviderRequest {
     /// The client's body, in the shape of the endpoint.
     pub body: Object,
     pub stream: bool,
-    /// The most output tokens that the model can write, as the models file says. `None` for models that write no text. A provider
-    /// whose API requires a limit sends it for a body without one.
+    /// The most output tokens that the model can write, as the models file says. `None` for models that write no text. A
+    /// provider whose API requires a limit sends it for a body without one.
     pub max_output_tokens: Option<u64>,
     /// Time to establish a connection.
     pub connect: Duration,
