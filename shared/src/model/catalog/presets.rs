@@ -120,7 +120,7 @@ impl Preset {
             Some(b'.') => host.ends_with(*known),
             _ => host == *known,
         };
-        PRESETS.iter().find(|preset| preset.hosts.iter().any(|known| is_there(&known)))
+        PRESETS.iter().find(|preset| preset.hosts.iter().any(is_there))
     }
 
     /// The options that it stands for.
