@@ -29,6 +29,10 @@ impl Blocks {
                 blocks.push(ContentBlock::CachePoint(point?));
             }
         }
+        let has_document = blocks.iter().any(ContentBlock::is_document);
+        if has_document && !blocks.iter().any(ContentBlock::is_text) {
+            blocks.push(ContentBlock::Text(NO_TEXT.to_owned()));
+        }
         Ok(blocks)
     }
 
@@ -67,6 +71,9 @@ impl Blocks {
         built(DocumentBlock::builder().format(format(&document.media_type)?).name(name).source(source).build())
     }
 }
+
+/// Stands for the text of a message that has documents only: Bedrock refuses one without a text, and a text of white space.
+const NO_TEXT: &str = ".";
 
 /// Bedrock's limit is 200 characters; the number needs some of them.
 const MAX_NAME: usize = 180;

@@ -2,6 +2,7 @@
 //!
 //! It is parsed once from OpenAI's body. Each provider only writes it.
 
+mod arguments;
 mod cache;
 mod content;
 mod data_url;

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use shared::model::object::Object;
 use shared::model::provider::Failure;
 
+use super::arguments::of_arguments;
 use super::cache::mark;
 use super::{Effort, Schema, Tool, ToolChoice, invalid_request, schema, unsupported};
 
@@ -77,7 +78,7 @@ fn tool(entry: ToolEntry) -> Result<Tool, Failure> {
         return Err(unsupported("tools", format!("tools of the type `{}` cannot be expressed", entry.kind)));
     };
     let strict = function.strict.unwrap_or(false);
-    let parameters = schema::of_arguments(function.parameters)?;
+    let parameters = of_arguments(function.parameters)?;
     let parameters = if strict { schema::constrained(parameters) } else { parameters };
     let cache = match mark(&entry.cache_control, "tools")? {
         Some(mark) => Some(mark),

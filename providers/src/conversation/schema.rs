@@ -1,28 +1,8 @@
-//! JSON schemas in the form that Anthropic and Bedrock take.
+//! JSON schemas to which Anthropic and Bedrock hold an answer.
 
+use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Value, json};
 use shared::model::object::Object;
-use shared::model::provider::Failure;
-
-use super::invalid_request;
-
-/// The schema of a tool's arguments. Both APIs want one whose `type` is `object`; OpenAI's clients also send none, and an
-/// empty one.
-pub(super) fn of_arguments(parameters: Option<Box<RawValue>>) -> Result<Box<RawValue>, Failure> {
-    let Some(parameters) = parameters else { return raw(&json!({"type": "object", "properties": {}})) };
-    let Ok(mut schema) = Object::parse(parameters.get().as_bytes()) else { return Ok(parameters) };
-    match schema.get::<Value>("type") {
-        Some(Value::String(_)) => return Ok(parameters),
-        // Arguments are an object even where the schema also permits `null`.
-        None | Some(_) => schema.set("type", "object"),
-    }
-    raw(&schema)
-}
-
-fn raw(value: &impl serde::Serialize) -> Result<Box<RawValue>, Failure> {
-    to_raw_value(value).map_err(|_| invalid_request("tools", "the parameters of a tool are not understood"))
-}
 
 /// Schemas in schemas that are looked at. Deeper ones stay as they are.
 const MAX_DEPTH: usize = 32;
@@ -59,11 +39,17 @@ fn members_at_depth(schema: &Object, depth: usize) -> Object {
     if is_object(schema) && schema.text("$ref").is_none() {
         kept.set("additionalProperties", &false);
     }
-    if !moved.is_empty() {
-        let before = kept.get::<String>("description").map(|text| text + "\n\n").unwrap_or_default();
-        kept.set("description", &format!("{before}{{{}}}", moved.join(", ")));
-    }
+    describe(&mut kept, &moved);
     kept
+}
+
+/// Adds keywords, each as `name: value`, to the description of a schema.
+pub(super) fn describe(schema: &mut Object, moved: &[String]) {
+    if moved.is_empty() {
+        return;
+    }
+    let before = schema.get::<String>("description").map(|text| text + "\n\n").unwrap_or_default();
+    schema.set("description", &format!("{before}{{{}}}", moved.join(", ")));
 }
 
 fn is_object(schema: &Object) -> bool {
@@ -136,19 +122,6 @@ mod tests {
 
     fn schema(text: &str) -> Box<RawValue> {
         RawValue::from_string(text.to_owned()).unwrap()
-    }
-
-    #[test]
-    fn arguments_are_an_object() {
-        let check = |parameters: &str, expected: &str| {
-            assert_eq!(of_arguments(Some(schema(parameters))).unwrap().get(), expected);
-        };
-        check("{}", r#"{"type":"object"}"#);
-        check(r#"{"properties":{"b":{},"a":{}}}"#, r#"{"properties":{"b":{},"a":{}},"type":"object"}"#);
-        check(r#"{"type":null,"required":[]}"#, r#"{"type":"object","required":[]}"#);
-        check(r#"{"type":["object","null"]}"#, r#"{"type":"object"}"#);
-        check(r#"{"type": "object", "x": 1.0}"#, r#"{"type": "object", "x": 1.0}"#);
-        assert_eq!(of_arguments(None).unwrap().get(), r#"{"properties":{},"type":"object"}"#);
     }
 
     #[track_caller]

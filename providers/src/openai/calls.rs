@@ -26,7 +26,7 @@ impl Calls {
         if !chunk.contains("\"tool_calls\"") {
             return None;
         }
-        let mut body = Object::parse(chunk.as_bytes()).ok()?;
+        let body = Object::parse(chunk.as_bytes()).ok()?;
         let mut choices: Vec<Object> = body.get("choices")?;
         let mut has_changed = false;
         for choice in &mut choices {
@@ -39,8 +39,7 @@ impl Calls {
                 has_changed = true;
             }
         }
-        body.set("choices", &choices);
-        has_changed.then(|| body.to_bytes())
+        has_changed.then(|| body.with("choices", &choices).to_bytes())
     }
 }
 

@@ -83,8 +83,8 @@ async fn a_mark_with_another_time_is_refused() {
 async fn the_schema_of_a_tool_is_of_an_object() {
     check_beside(
         "claude-opus-5",
-        r#""tools":[{"type":"function","function":{"name":"f","parameters":{}}},{"type":"function","function":{"name":"g","parameters":{"properties":{"a":{}}}}},{"type":"function","function":{"name":"h"}}]"#,
-        r#""tools":[{"name":"f","input_schema":{"type":"object"}},{"name":"g","input_schema":{"type":"object","properties":{"a":{}}}},{"name":"h","input_schema":{"type":"object","properties":{}}}]"#,
+        r#""tools":[{"type":"function","function":{"name":"f","parameters":{}}},{"type":"function","function":{"name":"g","parameters":{"properties":{"a":{}}}}},{"type":"function","function":{"name":"h"}},{"type":"function","function":{"name":"i","parameters":{"anyOf":[{"properties":{"a":{}}}]}}}]"#,
+        r#""tools":[{"name":"f","input_schema":{"type":"object"}},{"name":"g","input_schema":{"type":"object","properties":{"a":{}}}},{"name":"h","input_schema":{"type":"object","properties":{}}},{"name":"i","input_schema":{"type":"object","properties":{"a":{}},"description":"{anyOf: [{\"properties\":{\"a\":{}}}]}"}}]"#,
     )
     .await;
 }

@@ -126,6 +126,13 @@ async fn images_and_files_have_the_types_that_bedrock_knows() {
         "inferenceConfig":{}"#,
     )
     .await;
+    check(
+        SONNET_4_5,
+        r#""messages":[{"role":"user","content":[{"type":"file","file":{"file_data":"data:text/csv;base64,YQ=="}}]}]"#,
+        r#""messages":[{"role":"user","content":[{"document":{"format":"csv","name":"document 1","source":{"bytes":"YQ=="}}},{"text":"."}]}],
+        "inferenceConfig":{}"#,
+    )
+    .await;
     let aws = Aws::new(Recorded::json(200, REPLY));
     let zip = r#""messages":[{"role":"user","content":[{"type":"file","file":{"file_data":"data:application/zip;base64,AA=="}}]}]"#;
     let failure = failure(aws.bedrock().send(&request(SONNET_4_5, zip)).await);
