@@ -5,6 +5,7 @@
 mod calls;
 mod map;
 mod request;
+mod system;
 
 use std::sync::Arc;
 

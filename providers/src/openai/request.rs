@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 use serde_json::value::{RawValue, to_raw_value};
-use shared::model::catalog::{DeveloperRole, OutputLimit, Quirks};
+use shared::model::catalog::{OutputLimit, Quirks};
 use shared::model::object::Object;
 use shared::model::provider::ProviderRequest;
+
+use super::system;
 
 /// The client's body with the provider's name of the model. The limit of output tokens and developer messages get the
 /// names that the provider reads. A stream gets the option to report its usage, if the provider knows it.
@@ -15,9 +17,7 @@ pub(super) fn body(call: &ProviderRequest, quirks: &Quirks) -> Bytes {
     if quirks.output_limit == OutputLimit::MaxTokens {
         use_older_name(&mut body);
     }
-    if quirks.developer_role == DeveloperRole::System {
-        use_system_role(&mut body);
-    }
+    system::adapt(&mut body, quirks);
     if !quirks.stream_options {
         body.remove("stream_options");
     }
@@ -38,21 +38,6 @@ fn use_older_name(body: &mut Object) {
         body.set("max_tokens", &limit);
     }
     body.remove("max_completion_tokens");
-}
-
-/// Gives developer messages the older role.
-fn use_system_role(body: &mut Object) {
-    // Most requests have none, and need not be read.
-    if !body.text("messages").is_some_and(|text| text.contains("developer")) {
-        return;
-    }
-    let Some(mut messages) = body.get::<Vec<Object>>("messages") else { return };
-    for message in &mut messages {
-        if message.get::<String>("role").is_some_and(|role| role == "developer") {
-            message.set("role", "system");
-        }
-    }
-    body.set("messages", &messages);
 }
 
 /// Removes the member at `path`. Points separate names; a list on the way stands for its elements.
@@ -110,16 +95,5 @@ mod tests {
         );
         check("messages.content.x", r#"{"messages":[{"content":"x"}]}"#, r#"{"messages":[{"content":"x"}]}"#);
         check("a.b", r#"{"c":1}"#, r#"{"c":1}"#);
-    }
-
-    #[test]
-    fn only_the_role_of_developers_is_changed() {
-        let mut body = Object::parse(
-            br#"{"messages":[{"role":"developer","content":"developer"},{"role":"user","content":1.0}]}"#,
-        )
-        .unwrap();
-        use_system_role(&mut body);
-        let expected = r#"{"messages":[{"role":"system","content":"developer"},{"role":"user","content":1.0}]}"#;
-        assert_eq!(body.to_bytes(), expected);
     }
 }

@@ -91,6 +91,9 @@ async fn a_provider_gets_the_role_of_developers_that_it_knows() {
     check_sent("developer_role = \"system\"", client, false, &sent("system")).await;
     check_sent("preset = \"vllm\"", client, false, &sent("system")).await;
     check_sent("preset = \"vllm\"\ndeveloper_role = \"developer\"", client, false, &sent("developer")).await;
+    let later = r#"{"model":"chat","messages":[{"role":"user","content":"b"},{"role":"developer","content":"a"}]}"#;
+    check_sent("system_position = \"first\"", later, false, &sent("developer")).await;
+    check_sent("preset = \"llama_cpp\"", later, false, &sent("system")).await;
 }
 
 #[tokio::test]

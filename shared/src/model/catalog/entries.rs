@@ -12,7 +12,7 @@ use super::price::{PriceEntry, prices};
 use super::quirks::QuirksEntry;
 use super::{
     BreakerConfig, Catalog, DeveloperRole, KeySource, MediaUrls, Model, ModelKind, OutputLimit, ProviderConfig,
-    ProviderKind, SimulatorConfig, Target, Timeouts,
+    ProviderKind, SimulatorConfig, SystemPosition, Target, Timeouts,
 };
 use crate::model::tokens::Unreported;
 
@@ -30,6 +30,7 @@ pub(super) struct ProviderEntry {
     preset: Option<Spanned<String>>,
     output_limit: Option<Spanned<OutputLimit>>,
     developer_role: Option<Spanned<DeveloperRole>>,
+    system_position: Option<Spanned<SystemPosition>>,
     stream_options: Option<Spanned<bool>>,
     drop: Option<Spanned<Vec<String>>>,
     breaker: Option<Spanned<BreakerConfig>>,
@@ -238,6 +239,7 @@ fn provider(entry: ProviderEntry, problems: &mut Problems) -> ProviderConfig {
         preset: entry.preset,
         output_limit: entry.output_limit,
         developer_role: entry.developer_role,
+        system_position: entry.system_position,
         stream_options: entry.stream_options,
         custom_tools: entry.custom_tools,
         drop: entry.drop,

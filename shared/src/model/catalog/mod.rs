@@ -18,7 +18,7 @@ pub use breaker::BreakerConfig;
 pub use file::CatalogError;
 pub use media_urls::MediaUrls;
 pub use presets::Preset;
-pub use quirks::{DeveloperRole, OutputLimit, Quirks};
+pub use quirks::{DeveloperRole, OutputLimit, Quirks, SystemPosition};
 
 /// The content of a checked `models.toml`. Every price is an amount, and no two models share a name.
 ///

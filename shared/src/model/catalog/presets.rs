@@ -1,6 +1,6 @@
 //! Presets of [`Quirks`]: servers with OpenAI's API, and what is known about them.
 
-use super::quirks::{DeveloperRole, OutputLimit, Quirks};
+use super::quirks::{DeveloperRole, OutputLimit, Quirks, SystemPosition};
 
 /// What is known about a server with OpenAI's API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,7 @@ pub struct Preset {
     hosts: &'static [&'static str],
     pub(super) developer_role: DeveloperRole,
     output_limit: OutputLimit,
+    system_position: SystemPosition,
     stream_options: bool,
     pub(super) custom_tools: bool,
     drop: &'static [&'static str],
@@ -22,6 +23,7 @@ const OPENAI: Preset = Preset {
     hosts: &["api.openai.com", ".api.openai.com"],
     developer_role: DeveloperRole::Developer,
     output_limit: OutputLimit::MaxCompletionTokens,
+    system_position: SystemPosition::Any,
     stream_options: true,
     custom_tools: true,
     drop: &[],
@@ -36,6 +38,9 @@ const OLDER: Preset = Preset {
     custom_tools: false,
     ..OPENAI
 };
+
+/// Writes a prompt with the template of the model. Many templates refuse a system message behind another message.
+const TEMPLATED: Preset = Preset { system_position: SystemPosition::First, ..OLDER };
 
 /// Hints that change no answer, and thoughts of other providers. Mistral answers 422 to members that it does not know.
 const MISTRAL_REFUSES: &[&str] = &[
@@ -95,11 +100,11 @@ const PRESETS: [Preset; 13] = [
     },
     Preset { name: "together", hosts: &["api.together.xyz", "api.together.ai"], ..OLDER },
     Preset { name: "fireworks", hosts: &["api.fireworks.ai"], ..OLDER },
-    Preset { name: "vllm", output_limit: OutputLimit::MaxCompletionTokens, ..OLDER },
+    Preset { name: "vllm", output_limit: OutputLimit::MaxCompletionTokens, ..TEMPLATED },
     Preset { name: "ollama", hosts: &[":11434"], ..OLDER },
-    Preset { name: "llama_cpp", ..OLDER },
+    Preset { name: "llama_cpp", ..TEMPLATED },
     // It refuses `stream_options`.
-    Preset { name: "lm_studio", hosts: &[":1234"], stream_options: false, ..OLDER },
+    Preset { name: "lm_studio", hosts: &[":1234"], stream_options: false, ..TEMPLATED },
 ];
 
 impl Preset {
@@ -129,6 +134,7 @@ impl Preset {
         Quirks {
             output_limit: self.output_limit,
             developer_role: self.developer_role,
+            system_position: self.system_position,
             stream_options: self.stream_options,
             custom_tools: self.custom_tools,
             drop: self.drop.iter().map(|name| (*name).to_owned()).collect(),

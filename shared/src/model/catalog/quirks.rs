@@ -12,6 +12,7 @@ use super::presets::{self, Preset};
 pub struct Quirks {
     pub output_limit: OutputLimit,
     pub developer_role: DeveloperRole,
+    pub system_position: SystemPosition,
     /// Whether a stream is asked for its usage with `stream_options`. Some servers refuse the member.
     pub stream_options: bool,
     /// Whether its models know custom tools. Others get functions with one string.
@@ -27,6 +28,7 @@ impl Default for Quirks {
         Self {
             output_limit: OutputLimit::default(),
             developer_role: DeveloperRole::default(),
+            system_position: SystemPosition::default(),
             stream_options: true,
             custom_tools: false,
             drop: Vec::new(),
@@ -55,11 +57,22 @@ pub enum DeveloperRole {
     System,
 }
 
+/// Where an `openai` provider takes system messages, and developer messages with them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SystemPosition {
+    #[default]
+    Any,
+    /// For servers whose chat templates refuse one behind another message: all become one at the beginning.
+    First,
+}
+
 /// The options as the file has them.
 pub(super) struct QuirksEntry {
     pub(super) preset: Option<Spanned<String>>,
     pub(super) output_limit: Option<Spanned<OutputLimit>>,
     pub(super) developer_role: Option<Spanned<DeveloperRole>>,
+    pub(super) system_position: Option<Spanned<SystemPosition>>,
     pub(super) stream_options: Option<Spanned<bool>>,
     pub(super) custom_tools: Option<Spanned<bool>>,
     pub(super) drop: Option<Spanned<Vec<String>>>,
@@ -96,6 +109,7 @@ impl QuirksEntry {
         Quirks {
             output_limit: self.output_limit.map_or(base.output_limit, Spanned::into_inner),
             developer_role: self.developer_role.map_or(base.developer_role, Spanned::into_inner),
+            system_position: self.system_position.map_or(base.system_position, Spanned::into_inner),
             stream_options: self.stream_options.map_or(base.stream_options, Spanned::into_inner),
             custom_tools: self.custom_tools.map_or(base.custom_tools, Spanned::into_inner),
             drop: self.drop.map_or(base.drop, Spanned::into_inner),
@@ -123,6 +137,7 @@ impl QuirksEntry {
             ("preset", self.preset.as_ref().map(|value| value.span().start)),
             ("output_limit", self.output_limit.as_ref().map(|value| value.span().start)),
             ("developer_role", self.developer_role.as_ref().map(|value| value.span().start)),
+            ("system_position", self.system_position.as_ref().map(|value| value.span().start)),
             ("stream_options", self.stream_options.as_ref().map(|value| value.span().start)),
             ("custom_tools", self.custom_tools.as_ref().map(|value| value.span().start)),
             ("drop", self.drop.as_ref().map(|value| value.span().start)),

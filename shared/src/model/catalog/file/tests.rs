@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::catalog::{BreakerConfig, DeveloperRole, KeySource, OutputLimit, Quirks};
+use crate::model::catalog::{BreakerConfig, DeveloperRole, KeySource, OutputLimit, Quirks, SystemPosition};
 use crate::model::tokens::{Price, Unreported};
 
 const GOOD: &str = r#"
@@ -65,6 +65,10 @@ fn a_preset_sets_the_options_and_an_option_overrides_it() {
     let options =
         "developer_role = \"developer\"\noutput_limit = \"max_completion_tokens\"\nstream_options = true\ndrop = []";
     assert_eq!(quirks(&format!("preset = \"mistral\"\n{options}")), Quirks::default());
+    let llama = quirks("preset = \"llama_cpp\"");
+    assert_eq!((llama.system_position, llama.output_limit), (SystemPosition::First, OutputLimit::MaxTokens));
+    let any = quirks("preset = \"llama_cpp\"\nsystem_position = \"any\"");
+    assert_eq!(any, Quirks { system_position: SystemPosition::Any, ..llama });
     let own = quirks("drop = [\"store\", \"tools.function.strict\"]\nstream_options = false");
     let drop = vec!["store".to_owned(), "tools.function.strict".to_owned()];
     assert_eq!(own, Quirks { stream_options: false, drop, ..Quirks::default() });
