@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use shared::model::provider::Failure;
 
 use super::wire::{Block, CacheControl, Marked, Source};
-use crate::conversation::{CacheMark, Document, Image, PDF, Part, PartKind, invalid_request, unsupported};
+use crate::conversation::{CacheMark, Document, Image, PDF, Part, PartKind, invalid_request, is_text, unsupported};
 
 pub(super) fn content(parts: &[Part]) -> Result<Vec<Marked<'_>>, Failure> {
     parts.iter().map(marked).collect()
@@ -38,7 +38,7 @@ fn source(document: &Document) -> Result<Source<'_>, Failure> {
     if media_type == PDF {
         return Ok(Source::Base64 { media_type, data });
     }
-    if !media_type.starts_with("text/") && media_type != "application/json" {
+    if !is_text(media_type) {
         return Err(unsupported("messages", format!("Anthropic reads no files of the type `{media_type}`")));
     }
     let text = STANDARD.decode(data).ok().and_then(|bytes| String::from_utf8(bytes).ok());

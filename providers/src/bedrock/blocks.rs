@@ -11,7 +11,7 @@ use shared::model::provider::Failure;
 
 use super::cache::Points;
 use super::{built, document};
-use crate::conversation::{Document, Image, Part, PartKind, invalid_request, unsupported};
+use crate::conversation::{Document, Image, Part, PartKind, invalid_request, is_text, unsupported};
 
 /// Writes the parts of a request's turns, one turn after the other.
 pub(super) struct Blocks {
@@ -92,11 +92,11 @@ fn format(media_type: &str) -> Result<DocumentFormat, Failure> {
         "text/csv" => DocumentFormat::Csv,
         "text/html" => DocumentFormat::Html,
         "text/markdown" => DocumentFormat::Md,
-        "text/plain" => DocumentFormat::Txt,
         "application/msword" => DocumentFormat::Doc,
         "application/vnd.openxmlformats-officedocument.wordprocessingml.document" => DocumentFormat::Docx,
         "application/vnd.ms-excel" => DocumentFormat::Xls,
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" => DocumentFormat::Xlsx,
+        other if is_text(other) => DocumentFormat::Txt,
         other => return Err(unsupported("messages", format!("Bedrock reads no files of the type `{other}`"))),
     })
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use shared::model::provider::Failure;
 
 use super::cache::mark;
-use super::{Document, Image, Part, PartKind, data_url, invalid_request, unsupported};
+use super::{Document, Image, Part, PartKind, data_url, files, invalid_request, unsupported};
 
 /// The member `content` of a message.
 #[derive(Deserialize)]
@@ -82,7 +82,7 @@ fn file(file: File, at: &str) -> Result<PartKind, Failure> {
         return Ok(of_data(data, file.filename));
     }
     // Some clients send the base64 alone.
-    let media_type = data_url::media_type("", &text);
+    let media_type = files::media_type(data_url::media_type("", &text), file.filename.as_deref());
     if media_type.is_empty() {
         return Err(invalid_request(at, "`file_data` must be a data URL in base64"));
     }
@@ -95,6 +95,7 @@ fn of_data(data: data_url::Data, name: Option<String>) -> PartKind {
     if media_type.starts_with("image/") {
         PartKind::Image(Image::Base64 { media_type, data })
     } else {
+        let media_type = files::media_type(media_type, name.as_deref());
         PartKind::Document(Document { name, media_type, data })
     }
 }

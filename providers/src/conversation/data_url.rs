@@ -1,5 +1,7 @@
 //! Data URLs of images and files.
 
+use super::files::PDF;
+
 /// The content of a data URL in base64.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Data {
@@ -36,9 +38,6 @@ const BEGINNINGS: [(&str, &str); 5] = [
     ("UklGR", "image/webp"),
     ("JVBERi0", PDF),
 ];
-
-/// The media type of PDF files.
-pub(crate) const PDF: &str = "application/pdf";
 
 /// The type of `data`: as its bytes say, else as it is named.
 pub(super) fn media_type(named: &str, data: &str) -> String {

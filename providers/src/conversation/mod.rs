@@ -6,6 +6,7 @@ mod arguments;
 mod cache;
 mod content;
 mod data_url;
+mod files;
 mod ids;
 mod messages;
 mod options;
@@ -16,7 +17,7 @@ use shared::model::object::Object;
 use shared::model::provider::{Failure, ProviderRefusal};
 
 pub(crate) use cache::CacheMark;
-pub(crate) use data_url::PDF;
+pub(crate) use files::{PDF, is_text};
 
 /// A chat request, independent of OpenAI's shapes.
 #[derive(Debug)]

@@ -15,10 +15,10 @@ pub(super) fn constrained(schema: Box<RawValue>) -> Box<RawValue> {
 }
 
 fn at_depth(schema: Box<RawValue>, depth: usize) -> Box<RawValue> {
-    let Ok(members) = Object::parse(schema.get().as_bytes()) else { return schema };
     if depth == MAX_DEPTH {
         return schema;
     }
+    let Ok(members) = Object::parse(schema.get().as_bytes()) else { return schema };
     to_raw_value(&members_at_depth(&members, depth)).unwrap_or(schema)
 }
 

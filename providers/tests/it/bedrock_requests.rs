@@ -128,8 +128,8 @@ async fn images_and_files_have_the_types_that_bedrock_knows() {
     .await;
     check(
         SONNET_4_5,
-        r#""messages":[{"role":"user","content":[{"type":"file","file":{"file_data":"data:text/csv;base64,YQ=="}}]}]"#,
-        r#""messages":[{"role":"user","content":[{"document":{"format":"csv","name":"document 1","source":{"bytes":"YQ=="}}},{"text":"."}]}],
+        r#""messages":[{"role":"user","content":[{"type":"file","file":{"filename":"a.csv","file_data":"data:application/octet-stream;base64,YQ=="}}]}]"#,
+        r#""messages":[{"role":"user","content":[{"document":{"format":"csv","name":"a csv 1","source":{"bytes":"YQ=="}}},{"text":"."}]}],
         "inferenceConfig":{}"#,
     )
     .await;
