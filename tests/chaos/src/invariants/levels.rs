@@ -87,13 +87,14 @@ async fn check_counters(deployment: &Deployment, level: &Level, spent: u64) -> C
     expect(counted == spent, || format!("{}: the counters say {counted}, the meter {spent}", level.name))
 }
 
-/// Whether the level has a meter: a key without limits has none.
+/// Whether the level has a meter to the end: a key without limits has none, and the limits of a revoked key end with it, although
+/// its jobs may run again.
 fn has_limits(deployment: &Deployment, level: &Level) -> bool {
-    level.run.is_some()
-        || deployment.sim.observed().tenants[level.tenant]
-            .limited_keys
-            .iter()
-            .any(|id| Some(id) == level.key_id.as_ref())
+    let Some(key_id) = &level.key_id else { return true };
+    let observed = deployment.sim.observed();
+    let tenant = &observed.tenants[level.tenant];
+    let is_revoked = tenant.revoked.keys().any(|key| tenant.keys[*key].1 == *key_id);
+    tenant.limited_keys.contains(key_id) && !is_revoked
 }
 
 /// All keys and runs of all tenants.
