@@ -109,7 +109,7 @@ async fn errors_have_anthropics_envelope() {
     let app = TestApp::new().await;
     let (_, key) = app.project(Limits { requests_per_minute: Some(4), ..budget(1.0) }, Policy::default()).await;
     for (body, expected) in [
-        (json!({"model": "priced", "messages": []}), (400, "invalid_request_error", "invalid_value")),
+        (json!({"model": "priced", "messages": []}), (400, "invalid_request_error", "invalid_type")),
         (ask(json!({"model": "nothing"})), (404, "not_found_error", "model_not_found")),
         (ask(json!({"thread": {"type": "create"}})), (400, "invalid_request_error", "thread_unsupported_request")),
         (ask(json!({"mcp_servers": [{}]})), (200, "", "")),

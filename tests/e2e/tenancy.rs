@@ -285,7 +285,7 @@ impl Case<'_> {
             ("POST /v1/responses stream", 200) => "no-cache",
             _ => "no-store",
         };
-        assert_eq!((copies, vary), (expected, "authorization"), "{}", self.row.0);
+        assert_eq!((copies, vary), (expected, "authorization, x-api-key"), "{}", self.row.0);
         reply
     }
 

@@ -35,6 +35,16 @@ fn check_error(method: &str, reply: &Reply, status: u16, code: &str, context: &s
         return;
     }
     let json = reply.json();
+    if json["type"] == "error" {
+        // Anthropic's envelope.
+        assert_eq!(json["request_id"], reply.header("request-id"), "{method} {context}: {json}");
+        assert_eq!(
+            (json["error"]["message"].is_string(), reply.code().as_str()),
+            (true, code),
+            "{method} {context}: {json}"
+        );
+        return;
+    }
     let members: Vec<&str> = json["error"].as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(members, ["code", "message", "param", "type"], "{method} {context}: {json}");
     let kind = (json["error"]["type"].as_str(), json["error"]["code"].as_str());

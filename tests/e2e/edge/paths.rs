@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kit::{ADMIN_KEY, TestApp, router_with, routes_of, send};
+use kit::{ADMIN_KEY, Reply, TestApp, router_with, routes_of, send};
+use serde_json::Value;
 use shared::edge::config::HttpConfig;
 use shared::model::project::{Limits, Policy};
 
@@ -55,6 +56,11 @@ async fn every_route_answers_a_wrong_method_with_405_and_names_the_right_ones() 
     assert!(refused > 500, "{refused} requests");
 }
 
+/// The body as JSON, or as text.
+fn read(reply: &Reply) -> Value {
+    serde_json::from_slice(&reply.body).unwrap_or_else(|_| Value::from(reply.text()))
+}
+
 fn under(base_path: &str) -> HttpConfig {
     HttpConfig { base_path: base_path.parse().unwrap(), ..HttpConfig::default() }
 }
@@ -71,7 +77,12 @@ async fn a_base_path_is_stripped_from_every_route_and_requests_without_it_pass()
             let expected = send(&plain, &method, &path, "", &[], "").await;
             for path in [path.clone(), format!("{base}{path}")] {
                 let reply = send(&router, &method, &path, "", &[], "").await;
-                assert_eq!((reply.status, &reply.body), (expected.status, &expected.body), "{method} {path}");
+                let (mut found, mut wanted) = (read(&reply), read(&expected));
+                for body in [&mut found, &mut wanted] {
+                    // Anthropic's envelope has the id of the request.
+                    body.as_object_mut().map(|members| members.remove("request_id"));
+                }
+                assert_eq!((reply.status, found), (expected.status, wanted), "{method} {path}");
             }
         }
         for path in [base.to_owned(), format!("{base}/"), format!("{base}{base}/healthz"), format!("{base}m/healthz")] {

@@ -36,7 +36,9 @@ impl Reply {
     /// `error.code`, or nothing.
     #[must_use]
     pub fn code(&self) -> String {
-        self.json()["error"]["code"].as_str().unwrap_or_default().to_owned()
+        let body = self.json();
+        let code = body.pointer("/error/code").or_else(|| body.pointer("/error/details/error_code"));
+        code.and_then(Value::as_str).unwrap_or_default().to_owned()
     }
 }
 
