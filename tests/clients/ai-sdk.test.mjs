@@ -1,0 +1,55 @@
+// The AI SDK with its defaults: responses are stored, and each turn names what the model said before by its id.
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { createAnthropic } from "@ai-sdk/anthropic";
+import { createOpenAI } from "@ai-sdk/openai";
+import { generateText, stepCountIs, streamText, tool } from "ai";
+import { z } from "zod";
+import { asked, baseURL, key } from "./support.mjs";
+
+const weather = tool({
+  description: "The weather of a city",
+  inputSchema: z.object({ city: z.string() }),
+  execute: async ({ city }) => `warm in ${city}`,
+});
+
+const clients = {
+  responses: async (model) => createOpenAI({ baseURL, apiKey: await key() })(model),
+  chat: async (model) => createOpenAI({ baseURL, apiKey: await key() }).chat(model),
+  messages: async (model) => createAnthropic({ baseURL, apiKey: await key() })(model),
+};
+
+for (const [api, client] of Object.entries(clients)) {
+  for (const model of ["over-chat", "over-messages"]) {
+    describe(`${api} ${model}`, () => {
+      test("three turns", async () => {
+        const requests = asked();
+        const languageModel = await client(model);
+        const messages = [];
+        for (const text of ["play answer", "play answer again", "and play answer once more"]) {
+          messages.push({ role: "user", content: text });
+          const { text: said, response } = await generateText({ model: languageModel, messages, maxRetries: 0 });
+          assert.equal(said, "All done.");
+          messages.push(...response.messages);
+        }
+        const last = requests().at(-1).body.messages.filter((message) => message.role !== "system");
+        assert.deepEqual(last.map((message) => message.role), ["user", "assistant", "user", "assistant", "user"]);
+      });
+
+      test("a tool loop, streamed, then another turn", async () => {
+        const languageModel = await client(model);
+        const messages = [{ role: "user", content: "play weather" }];
+        const stream = streamText({ model: languageModel, messages, tools: { weather }, stopWhen: stepCountIs(4), maxRetries: 0 });
+        const parts = [];
+        for await (const part of stream.fullStream) parts.push(part);
+        assert.deepEqual(parts.filter((part) => part.type === "error"), []);
+        assert.equal(parts.find((part) => part.type === "tool-result").output, "warm in Rome");
+        assert.equal(await stream.text, "It is warm in Rome.");
+        messages.push(...(await stream.response).messages, { role: "user", content: "play answer" });
+        const { text } = await generateText({ model: languageModel, messages, tools: { weather }, maxRetries: 0 });
+        assert.equal(text, "All done.");
+      });
+    });
+  }
+}

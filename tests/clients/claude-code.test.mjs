@@ -1,0 +1,45 @@
+// Claude Code with its defaults.
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { asked, folder, key, origin, run } from "./support.mjs";
+
+async function claude(model, prompt, apiKey) {
+  const env = {
+    ANTHROPIC_BASE_URL: origin,
+    ANTHROPIC_API_KEY: apiKey ?? (await key()),
+    CLAUDE_CONFIG_DIR: folder(),
+    DISABLE_AUTOUPDATER: "1",
+    IS_SANDBOX: "1",
+  };
+  const args = ["-p", prompt, "--model", model, "--allowedTools", "Bash", "--permission-mode", "acceptEdits"];
+  return run("claude", args, { cwd: folder(), env });
+}
+
+describe("claude code", () => {
+  // A provider of its own API, one of OpenAI's, and a model that it does not know.
+  for (const model of ["claude-opus-5-5", "claude-sonnet-5", "over-chat", "over-messages"]) {
+    test(`a tool loop with ${model}`, async () => {
+      const requests = asked();
+      const { status, out, err } = await claude(model, "play shell");
+      assert.equal(status, 0, out + err);
+      assert.match(out, /It says weir-42\./);
+      assert.match(JSON.stringify(requests().at(-1).body.messages), /weir-42/);
+    });
+  }
+
+  test("a spent budget is shown, and costs one request", async () => {
+    const requests = asked();
+    const { out, err } = await claude("over-messages", "play answer", await key(0.000_001));
+    assert.match(out + err, /budget/i);
+    assert.equal(requests().length, 0);
+  });
+
+  for (const model of ["over-chat", "over-messages"]) {
+    test(`a cut stream with ${model}`, async () => {
+      const { status, out, err } = await claude(model, "play cut");
+      assert.equal(status, 0, out + err);
+      assert.match(out, /Whole again\./);
+    });
+  }
+});

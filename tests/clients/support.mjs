@@ -1,0 +1,41 @@
+// What the tests of all clients use: projects of their own, processes, and what the provider was asked.
+
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export const origin = process.env.WEIR_ORIGIN;
+export const baseURL = `${origin}/v1`;
+
+async function admin(path, body) {
+  const headers = { authorization: `Bearer ${process.env.WEIR_ADMIN_KEY}`, "content-type": "application/json" };
+  const answer = await fetch(`${baseURL}/organization/${path}`, { method: "POST", headers, body: JSON.stringify(body) });
+  if (!answer.ok) throw new Error(`${path}: ${await answer.text()}`);
+  return answer.json();
+}
+
+/** The key of a new project with a budget in dollars. */
+export async function key(budget = 1_000) {
+  const { id } = await admin("projects", { name: "clients", limits: { budget_usd_per_month: budget } });
+  return (await admin(`projects/${id}/service_accounts`, { name: "tests" })).api_key.value;
+}
+
+/** The requests that the provider got from now on. */
+export function asked() {
+  const lines = () => readFileSync(process.env.PROVIDER_LOG, "utf8").split("\n").filter(Boolean);
+  const before = lines().length;
+  return () => lines().slice(before).map((line) => JSON.parse(line));
+}
+
+export const folder = () => mkdtempSync(join(tmpdir(), "weir-clients-"));
+
+/** Runs a program of `node_modules` in a folder. Returns what it wrote, and its status. */
+export function run(program, args, { cwd, env }) {
+  const path = join(import.meta.dirname, "node_modules", ".bin", program);
+  const child = spawn(path, args, { cwd, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  let [out, err] = ["", ""];
+  child.stdout.on("data", (text) => (out += text));
+  child.stderr.on("data", (text) => (err += text));
+  return new Promise((resolve) => child.on("close", (status) => resolve({ status, out, err })));
+}
