@@ -4,6 +4,7 @@ pub mod admin_key;
 pub mod audit;
 pub mod backoff;
 pub mod catalog;
+pub mod chat_chunk;
 pub mod clock;
 pub mod error_chain;
 pub mod forbidden;

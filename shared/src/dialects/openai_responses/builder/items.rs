@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::calls::{Call, KnownCalls, name_of, provider_id};
-use super::chunk::{CallPiece, Logprob};
-use super::halves::ChunkText;
+use super::calls::Call;
 use super::output::{Content, Output, Text, TextKind};
 use super::{ResponseEvent, Status};
 use crate::dialects::openai_responses::item_id::output_id;
 use crate::dialects::openai_responses::tools::{ToolKind, ToolName, Tools};
+use crate::model::chat_chunk::{CallPiece, ChunkText, KnownCalls, Logprob};
 use crate::model::id;
 use crate::model::object::Object;
 use crate::model::provider::Failure;
@@ -138,8 +137,8 @@ impl OutputItems {
     /// Adds the call that begins with a piece. A name that no tool of the request has is passed on as it is.
     fn begin_call(&mut self, piece: &CallPiece) -> Result<usize, Failure> {
         let unnamed = || Failure::Malformed("a tool call begins without a name".to_owned());
-        let name = name_of(piece).ok_or_else(unnamed)?;
-        let call_id = provider_id(piece).unwrap_or_else(|| id::new("call_"));
+        let name = piece.name().ok_or_else(unnamed)?;
+        let call_id = piece.provider_id().unwrap_or_else(|| id::new("call_"));
         let call = match self.tools.called(name) {
             Some(tool) => Call::new(call_id, tool.name.clone(), tool.kind),
             None => {

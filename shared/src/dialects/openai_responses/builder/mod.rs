@@ -1,19 +1,17 @@
 //! Builds the events of a response from the chunks of a chat completion.
 
 mod calls;
-mod chunk;
-mod halves;
 mod items;
 mod output;
 mod write;
 
-use chunk::Chunk;
 use items::OutputItems;
 use output::TextKind;
 
 use super::answer;
 use super::event::ResponseEvent;
 use super::tools::Tools;
+use crate::model::chat_chunk::Chunk;
 use crate::model::clock::Timestamp;
 use crate::model::object::Object;
 use crate::model::provider::Failure;

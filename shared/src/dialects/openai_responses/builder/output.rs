@@ -1,8 +1,7 @@
 //! Output items that grow with the stream.
 
 use super::calls::Call;
-use super::chunk::Logprob;
-use super::halves::Halves;
+use crate::model::chat_chunk::{Halves, Logprob};
 use crate::model::object::Object;
 
 /// An output item. Its index in the list is its `output_index`.

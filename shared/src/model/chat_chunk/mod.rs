@@ -1,22 +1,35 @@
-//! The members that are read from a chunk of a chat completion.
+//! The members that are read from a chunk of a chat completion, and how its pieces of tool calls belong together.
+
+mod calls;
+mod progress;
+mod text;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::halves::ChunkText;
-use crate::model::object::Object;
-use crate::model::provider::Failure;
+pub use calls::KnownCalls;
+pub use progress::Progress;
+pub use text::{ChunkText, Halves};
 
+use super::object::Object;
+use super::provider::Failure;
+
+/// A chunk of a chat completion.
 #[derive(Deserialize)]
-pub(super) struct Chunk {
+pub struct Chunk {
+    #[serde(default)]
+    pub id: Option<String>,
+    #[serde(default)]
+    pub model: Option<String>,
     #[serde(default)]
     choices: Option<Vec<Choice>>,
     #[serde(default)]
     pub service_tier: Option<String>,
 }
 
+/// What a chunk adds to a choice.
 #[derive(Deserialize)]
-pub(super) struct Choice {
+pub struct Choice {
     #[serde(default)]
     index: Option<u64>,
     #[serde(default)]
@@ -27,8 +40,9 @@ pub(super) struct Choice {
     pub finish_reason: Option<String>,
 }
 
+/// What a chunk adds to a message. A whole message has the same members.
 #[derive(Default, Deserialize)]
-pub(super) struct Delta {
+pub struct Delta {
     #[serde(default)]
     pub content: Option<ChunkText>,
     #[serde(default)]
@@ -44,7 +58,7 @@ pub(super) struct Delta {
 
 /// A piece of a tool call. OpenAI identifies the call by `index`. Imitators omit the index or the id.
 #[derive(Deserialize)]
-pub(super) struct CallPiece {
+pub struct CallPiece {
     #[serde(default)]
     pub index: Option<u64>,
     #[serde(default)]
@@ -57,7 +71,7 @@ pub(super) struct CallPiece {
 
 /// A piece of what is called. A custom tool has an `input` instead of `arguments`.
 #[derive(Default, Deserialize)]
-pub(super) struct CalledPiece {
+pub struct CalledPiece {
     #[serde(default)]
     pub name: Option<String>,
     #[serde(default, alias = "input")]
@@ -65,25 +79,40 @@ pub(super) struct CalledPiece {
 }
 
 impl CallPiece {
-    pub(super) fn called(&self) -> Option<&CalledPiece> {
+    #[must_use]
+    pub fn called(&self) -> Option<&CalledPiece> {
         self.function.as_ref().or(self.custom.as_ref())
     }
 
+    /// The name of the tool that a piece begins to call. An empty one counts as none.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.called()?.name.as_deref().filter(|name| !name.is_empty())
+    }
+
+    /// The provider's id of the call. An empty one counts as none.
+    #[must_use]
+    pub fn provider_id(&self) -> Option<String> {
+        self.id.clone().filter(|id| !id.is_empty())
+    }
+
     /// Whether a custom tool is called.
-    pub(super) fn is_custom(&self) -> bool {
+    #[must_use]
+    pub fn is_custom(&self) -> bool {
         self.function.is_none() && self.custom.is_some()
     }
 }
 
+/// The log probabilities of a piece of text.
 #[derive(Default, Deserialize)]
-pub(super) struct Logprobs {
+pub struct Logprobs {
     #[serde(default)]
     pub content: Option<Vec<Logprob>>,
 }
 
 /// The log probability of a token, and those of the likeliest tokens at its place.
 #[derive(Debug, Clone, Deserialize, Serialize)]
-pub(super) struct Logprob {
+pub struct Logprob {
     #[serde(deserialize_with = "alone")]
     token: String,
     logprob: f64,
@@ -111,20 +140,24 @@ fn null_is_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Ve
 }
 
 impl Chunk {
-    pub(super) fn read(json: &[u8]) -> Result<Self, Failure> {
+    /// # Errors
+    /// `Malformed` if this is no chunk.
+    pub fn read(json: &[u8]) -> Result<Self, Failure> {
         serde_json::from_slice(json)
             .map_err(|error| Failure::Malformed(format!("the chunk is no chat completion's: {error}")))
     }
 
     /// The choice that is read. weir asks for only one.
-    pub(super) fn choice(self) -> Option<Choice> {
+    #[must_use]
+    pub fn choice(self) -> Option<Choice> {
         self.choices?.into_iter().find(|choice| choice.index.unwrap_or(0) == 0)
     }
 }
 
 impl Delta {
     /// The reasoning, from one of its two names.
-    pub(super) fn reasoning(&self) -> Option<ChunkText> {
+    #[must_use]
+    pub fn reasoning(&self) -> Option<ChunkText> {
         let names = [&self.reasoning_content, &self.reasoning];
         names.into_iter().flatten().find_map(|json| serde_json::from_str(json.get()).ok())
     }
@@ -132,7 +165,8 @@ impl Delta {
 
 impl Logprob {
     /// The log probability as events have it: without bytes.
-    pub(super) fn in_event(&self) -> Object {
+    #[must_use]
+    pub fn in_event(&self) -> Object {
         let short = |token: &str, logprob: f64| Object::default().with("token", token).with("logprob", &logprob);
         let top: Vec<Object> = self.top_logprobs.iter().map(|top| short(&top.token, top.logprob)).collect();
         short(&self.token, self.logprob).with("top_logprobs", &top)

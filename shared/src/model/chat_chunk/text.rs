@@ -9,22 +9,24 @@ use serde::{Deserialize, Deserializer};
 
 /// A text in which halves of surrogate pairs may stand alone, in the encoding WTF-8.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ChunkText(Vec<u8>);
+pub struct ChunkText(Vec<u8>);
 
 /// Joins the halves at the ends of texts that follow each other.
 #[derive(Debug, Default)]
-pub(super) struct Halves {
+pub struct Halves {
     /// The first half of a pair, which the text before ended with.
     first: Option<u16>,
 }
 
 impl ChunkText {
-    pub(super) fn is_empty(&self) -> bool {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The text by itself, with `U+FFFD` for each half.
-    pub(super) fn alone(&self) -> String {
+    #[must_use]
+    pub fn alone(&self) -> String {
         let mut halves = Halves::default();
         let text = halves.join(self).into_owned();
         text + halves.end()
@@ -34,7 +36,7 @@ impl ChunkText {
 impl Halves {
     /// The text, joined with a half from the text before. A first half at its end waits for the next text. `U+FFFD` stands
     /// for a half without its other one.
-    pub(super) fn join<'a>(&mut self, text: &'a ChunkText) -> Cow<'a, str> {
+    pub fn join<'a>(&mut self, text: &'a ChunkText) -> Cow<'a, str> {
         match std::str::from_utf8(&text.0) {
             Ok(whole) if self.first.is_none() => Cow::Borrowed(whole),
             _ => Cow::Owned(self.join_halves(&text.0)),
@@ -71,7 +73,7 @@ impl Halves {
     }
 
     /// What stands for a half whose other one does not come.
-    pub(super) fn end(&mut self) -> &'static str {
+    pub fn end(&mut self) -> &'static str {
         if self.first.take().is_some() { "\u{fffd}" } else { "" }
     }
 }
