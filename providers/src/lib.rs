@@ -15,6 +15,7 @@ mod custom_tools;
 mod http;
 mod media;
 pub mod openai;
+mod signature;
 pub mod simulator;
 mod translate;
 mod wrong;

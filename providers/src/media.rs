@@ -15,18 +15,29 @@ use crate::conversation::unsupported;
 /// `Unsupported` if the provider may not be sent one of them.
 pub(crate) fn check(body: &Object, permitted: &MediaUrls) -> Result<(), Failure> {
     for (name, text) in body.members() {
-        let place = match name {
-            _ if name.eq_ignore_ascii_case("messages") => Place::Messages,
-            _ if name.eq_ignore_ascii_case("input") => Place::Content,
-            _ => continue,
-        };
-        let read = Urls { permitted, place }.deserialize(&mut serde_json::Deserializer::from_str(text));
-        read.map_err(|error| {
-            let reason = error.to_string();
-            unsupported(name, reason.split(" at line ").next().unwrap_or_default())
-        })?;
+        if name.eq_ignore_ascii_case("messages") {
+            check_member(name, text, Urls { permitted, place: Place::Messages })?;
+        } else if name.eq_ignore_ascii_case("input") {
+            check_member(name, text, Urls { permitted, place: Place::Content })?;
+        }
     }
     Ok(())
+}
+
+/// Checks the URLs in the messages of Anthropic's API, whose blocks also quote pages that nobody fetches again.
+///
+/// # Errors
+/// `Unsupported` if the provider may not be sent one of them.
+pub(crate) fn check_blocks(body: &Object, permitted: &MediaUrls) -> Result<(), Failure> {
+    let mut messages = body.members().filter(|(name, _)| name.eq_ignore_ascii_case("messages"));
+    messages.try_for_each(|(name, text)| check_member(name, text, Urls { permitted, place: Place::Turns }))
+}
+
+fn check_member(name: &str, text: &str, urls: Urls<'_>) -> Result<(), Failure> {
+    urls.deserialize(&mut serde_json::Deserializer::from_str(text)).map_err(|error| {
+        let reason = error.to_string();
+        unsupported(name, reason.split(" at line ").next().unwrap_or_default())
+    })
 }
 
 /// Where a value is.
@@ -34,6 +45,10 @@ pub(crate) fn check(body: &Object, permitted: &MediaUrls) -> Result<(), Failure>
 enum Place {
     /// In the list of messages.
     Messages,
+    /// In the list of messages of Anthropic's API.
+    Turns,
+    /// In a block of such a message.
+    Block,
     /// In the content of a message, outside of URLs.
     Content,
     /// Behind a name such as `url` or `image_url`.
@@ -56,7 +71,12 @@ impl<'a> Urls<'a> {
         };
         let place = match self.place {
             Place::Messages if is("content") => Place::Content,
-            Place::Messages => return None,
+            Place::Turns | Place::Block if is("content") => Place::Block,
+            Place::Messages | Place::Turns => return None,
+            // Arguments of tools, sources that an answer quoted, and the page of a search's result.
+            Place::Block if matches!(name, "input" | "citations" | "annotations" | "url") => return None,
+            Place::Block if is("url") => Place::Url,
+            Place::Block => Place::Content,
             // Sources that an answer quoted.
             Place::Content | Place::Url if name == "annotations" => return None,
             Place::Content | Place::Url if is("url") => Place::Url,
@@ -134,6 +154,11 @@ mod tests {
 
     #[track_caller]
     fn refused(member: &str, expected: Option<&str>) {
+        refused_by(check, member, expected);
+    }
+
+    #[track_caller]
+    fn refused_by(check: fn(&Object, &MediaUrls) -> Result<(), Failure>, member: &str, expected: Option<&str>) {
         let body = Object::parse(format!("{{{member}}}").as_bytes()).unwrap();
         let permitted = MediaUrls(vec!["https://a.example/".to_owned(), "data:".to_owned()]);
         let refused = match check(&body, &permitted) {
@@ -170,5 +195,27 @@ mod tests {
         refused(r#""messages":[{"role":"assistant","content":"a","annotations":[{"url":"http://b"}]}]"#, None);
         refused(r#""input":[{"type":"image_url","image_url":{"url":"http://b"}}]"#, Some("http://b"));
         refused(r#""input":["http://b"],"other":{"url":"http://b"}"#, None);
+    }
+
+    #[test]
+    fn urls_in_sources_of_blocks_are_checked() {
+        let image = |url: &str| format!(r#"{{"type":"image","source":{{"type":"url","url":"{url}"}}}}"#);
+        let bad = image("http://b");
+        for (content, expected) in [
+            (r#""http://b""#.to_owned(), None),
+            (format!("[{}]", image("https://a.example/b.png")), None),
+            (format!("[{bad}]"), Some("http://b")),
+            (format!(r#"[{{"type":"tool_result","content":[{bad}]}}]"#), Some("http://b")),
+            (format!(r#"[{{"type":"document","source":{{"type":"content","content":[{bad}]}}}}]"#), Some("http://b")),
+            (r#"[{"type":"image","image_url":"http://b"}]"#.to_owned(), Some("http://b")),
+            (r#"[{"type":"tool_use","input":{"source":{"url":"http://b"}}}]"#.to_owned(), None),
+            (r#"[{"type":"text","text":"a","citations":[{"url":"http://b"}]}]"#.to_owned(), None),
+            (
+                r#"[{"type":"web_search_tool_result","content":[{"type":"web_search_result","url":"http://b"}]}]"#.to_owned(),
+                None,
+            ),
+        ] {
+            refused_by(check_blocks, &format!(r#""messages":[{{"role":"user","content":{content}}}]"#), expected);
+        }
     }
 }

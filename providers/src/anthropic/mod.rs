@@ -2,7 +2,9 @@
 
 mod blocks;
 pub(crate) mod family;
+mod iterations;
 mod map;
+mod native;
 mod reply;
 pub(crate) mod sampling;
 mod stream;
@@ -39,6 +41,28 @@ impl Anthropic {
         Ok(Self { server: server(config, keys)?, http, media_urls: config.media_urls.clone() })
     }
 
+    async fn native(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
+        let body = long_work(call.body.bytes(), || {
+            media::check_blocks(&call.body, &self.media_urls)?;
+            Ok(native::body(call))
+        })?;
+        let response = self.http.post(&self.server, Endpoint::Messages.path(), call, body).await?;
+        if call.stream {
+            return Ok(Reply::Stream(translate(http::events(response), native::Events::default())));
+        }
+        native::whole(http::whole(response).await?).map(Reply::Whole)
+    }
+
+    async fn chat(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
+        let body = long_work(call.body.bytes(), || self.body(call))?;
+        let response = self.http.post(&self.server, Endpoint::Messages.path(), call, body).await?;
+        let created = self.http.clock().now().seconds();
+        if call.stream {
+            return Ok(Reply::Stream(translate(http::events(response), stream::Messages::new(created))));
+        }
+        Ok(Reply::Whole(reply::whole(&http::whole(response).await?, created)?))
+    }
+
     fn body(&self, call: &ProviderRequest) -> Result<Bytes, Failure> {
         media::check(&call.body, &self.media_urls)?;
         let conversation = Conversation::parse(&call.body)?;
@@ -57,16 +81,13 @@ pub(crate) fn server(config: &ProviderConfig, keys: Arc<dyn Keys>) -> Result<Ser
 #[async_trait]
 impl Provider for Anthropic {
     async fn send(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
-        if call.endpoint != Endpoint::ChatCompletions {
-            let what = format!("Anthropic has no {}", call.endpoint.operation());
-            return Err(Failure::Unsupported { what, param: None });
+        match call.endpoint {
+            Endpoint::Messages => self.native(call).await,
+            Endpoint::ChatCompletions => self.chat(call).await,
+            other => {
+                let what = format!("Anthropic has no {}", other.operation());
+                Err(Failure::Unsupported { what, param: None })
+            }
         }
-        let body = long_work(call.body.bytes(), || self.body(call))?;
-        let response = self.http.post(&self.server, "/messages", call, body).await?;
-        let created = self.http.clock().now().seconds();
-        if call.stream {
-            return Ok(Reply::Stream(translate(http::events(response), stream::Messages::new(created))));
-        }
-        Ok(Reply::Whole(reply::whole(&http::whole(response).await?, created)?))
     }
 }

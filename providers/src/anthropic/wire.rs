@@ -7,6 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use shared::model::tokens::Usage;
 
+use super::iterations;
 use crate::counts;
 
 #[derive(Serialize)]
@@ -198,6 +199,8 @@ pub(super) struct Counts {
     #[serde(default, deserialize_with = "counts::member")]
     output_tokens: Option<u64>,
     output_tokens_details: Option<OutputDetails>,
+    #[serde(default, deserialize_with = "iterations::compactions")]
+    iterations: Option<Usage>,
 }
 
 /// The stored tokens by the time for which they are stored.
@@ -222,6 +225,7 @@ impl Counts {
             cache_read_input_tokens: newer.cache_read_input_tokens.or(self.cache_read_input_tokens),
             output_tokens: newer.output_tokens.or(self.output_tokens),
             output_tokens_details: newer.output_tokens_details.or(self.output_tokens_details),
+            iterations: newer.iterations.or(self.iterations),
         }
     }
 
@@ -229,13 +233,15 @@ impl Counts {
     pub(super) fn usage(&self) -> Usage {
         let cached_input = self.cache_read_input_tokens.unwrap_or(0);
         let cache_write = self.cache_creation_input_tokens.unwrap_or(0);
-        Usage {
+        let mut usage = Usage {
             input: self.input_tokens.unwrap_or(0).saturating_add(cached_input).saturating_add(cache_write),
             cached_input,
             cache_write,
             cache_write_1h: self.cache_creation.and_then(|creation| creation.ephemeral_1h_input_tokens).unwrap_or(0),
             output: self.output_tokens.unwrap_or(0),
             reasoning: self.output_tokens_details.and_then(|details| details.thinking_tokens).unwrap_or(0),
-        }
+        };
+        usage += self.iterations.unwrap_or_default();
+        usage
     }
 }

@@ -88,7 +88,7 @@ impl Http {
         call: &ProviderRequest,
         body: Bytes,
     ) -> Result<reqwest::Response, Failure> {
-        let mut headers = to.headers(key)?;
+        let mut headers = to.headers(key, &call.headers)?;
         if let Some(trace) = call.traceparent.as_deref().and_then(|text| HeaderValue::from_str(text).ok()) {
             headers.insert("traceparent", trace);
         }
@@ -104,7 +104,7 @@ impl Http {
 
     /// Gets a path of a server, with the headers of its calls. Returns the status of the answer.
     pub(crate) async fn status_of(&self, server: &Server, path: &str, connect: Duration) -> Result<u16, Failure> {
-        let headers = server.headers(server.key().await?.as_ref())?;
+        let headers = server.headers(server.key().await?.as_ref(), &[])?;
         let request = self.client(connect)?.get(format!("{}{path}", server.base_url())).headers(headers);
         Ok(request.send().await.map_err(|error| unanswered(error, connect))?.status().as_u16())
     }

@@ -27,6 +27,9 @@ pub(crate) enum KeyHeader {
     Named(&'static str),
 }
 
+/// The header that lists the betas of Anthropic's API that a call uses.
+const BETAS: &str = "anthropic-beta";
+
 /// Stands for the key in the value of a configured header.
 const KEY_PLACEHOLDER: &str = "$KEY";
 
@@ -65,8 +68,13 @@ impl Server {
         self.keys.renewed(&self.key, refused).await
     }
 
-    /// The headers of a call.
-    pub(super) fn headers(&self, key: Option<&Secret>) -> Result<HeaderMap, Failure> {
+    /// The headers of a call. One of the client replaces one that this kind of provider always needs, and no other. Its betas join those
+    /// of the models file.
+    pub(super) fn headers(
+        &self,
+        key: Option<&Secret>,
+        client: &[(&'static str, String)],
+    ) -> Result<HeaderMap, Failure> {
         // Files and secret stores often add a line break.
         let key = key.map_or("", Secret::expose).trim();
         let sendable = |text: &str| {
@@ -74,6 +82,12 @@ impl Server {
         };
         let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
         headers.extend(self.fixed.iter().cloned());
+        for (name, value) in client {
+            // One that cannot be sent came from no header.
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(*name, value);
+            }
+        }
         let placed = self.configured.iter().any(|(_, value)| value.contains(KEY_PLACEHOLDER));
         if !key.is_empty() && !placed {
             match self.sent_as {
@@ -82,10 +96,20 @@ impl Server {
             };
         }
         for (name, value) in &self.configured {
-            headers.insert(name, sendable(&value.replace(KEY_PLACEHOLDER, key))?);
+            let value = sendable(&value.replace(KEY_PLACEHOLDER, key))?;
+            match headers.get(name).filter(|_| name == BETAS) {
+                Some(theirs) => headers.insert(name, joined(&value, theirs)),
+                None => headers.insert(name, value),
+            };
         }
         Ok(headers)
     }
+}
+
+/// Two values of a header that has a list.
+fn joined(first: &HeaderValue, second: &HeaderValue) -> HeaderValue {
+    let bytes = [first.as_bytes(), b",", second.as_bytes()].concat();
+    HeaderValue::from_bytes(&bytes).unwrap_or_else(|_| first.clone())
 }
 
 /// Checks a header of the models file.
