@@ -1,6 +1,7 @@
 //! The model providers that weir can call: OpenAI and servers with its API, Anthropic, Amazon Bedrock, and a simulator.
 //!
-//! [`connect`] makes a [`Provider`] of a `[[provider]]`. A provider accepts and returns OpenAI's shapes
+//! [`connect`] makes a [`Provider`] of a `[[provider]]`. A provider accepts and returns OpenAI's shapes, and Anthropic's for
+//! `Endpoint::Messages`,
 //! and makes one attempt per call. Retries, fallback and all timeouts except for the one to connect belong to
 //! `shared::app::dispatch`.
 
@@ -14,6 +15,7 @@ mod counts;
 mod custom_tools;
 mod http;
 mod media;
+pub mod messages;
 pub mod openai;
 mod signature;
 pub mod simulator;
@@ -79,5 +81,9 @@ fn provider(config: &ProviderConfig, keys: &Arc<dyn Keys>, http: &Arc<Http>) -> 
         ProviderKind::Bedrock => Arc::new(bedrock::Bedrock::new(config, http.clock().clone())),
         ProviderKind::Simulator => Arc::new(simulator::Simulator::new(config.simulator.clone(), http.clock().clone())),
     };
-    Ok(if config.quirks.custom_tools { provider } else { Arc::new(custom_tools::FunctionsOnly(provider)) })
+    let provider = if config.quirks.custom_tools { provider } else { Arc::new(custom_tools::FunctionsOnly(provider)) };
+    Ok(match config.kind {
+        ProviderKind::Anthropic => provider,
+        _ => Arc::new(messages::OverChat::new(provider, messages::Accepts::of(config))),
+    })
 }

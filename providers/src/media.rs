@@ -211,7 +211,8 @@ mod tests {
             (r#"[{"type":"tool_use","input":{"source":{"url":"http://b"}}}]"#.to_owned(), None),
             (r#"[{"type":"text","text":"a","citations":[{"url":"http://b"}]}]"#.to_owned(), None),
             (
-                r#"[{"type":"web_search_tool_result","content":[{"type":"web_search_result","url":"http://b"}]}]"#.to_owned(),
+                r#"[{"type":"web_search_tool_result","content":[{"type":"web_search_result","url":"http://b"}]}]"#
+                    .to_owned(),
                 None,
             ),
         ] {

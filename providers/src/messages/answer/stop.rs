@@ -1,0 +1,45 @@
+//! Why a message ended.
+
+use shared::model::provider::Failure;
+
+/// The `stop_reason` for a `finish_reason`. Some servers say `stop` although there are calls, and some say nothing. Which stop sequence
+/// was found is not told.
+///
+/// # Errors
+/// `Unavailable` if the provider says that the answer ended with an error.
+pub(super) fn reason(finish: Option<&str>, was_refused: bool, has_calls: bool) -> Result<&'static str, Failure> {
+    Ok(match finish {
+        Some("error") => {
+            let message = "the answer ended with an error".to_owned();
+            return Err(Failure::Unavailable { status: 500, message, retry_after: None });
+        }
+        Some("length") => "max_tokens",
+        Some("content_filter") => "refusal",
+        _ if was_refused => "refusal",
+        _ if has_calls => "tool_use",
+        _ => "end_turn",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_counterpart() {
+        for (finish, was_refused, has_calls, expected) in [
+            (Some("stop"), false, false, "end_turn"),
+            (Some("stop"), false, true, "tool_use"),
+            (Some("tool_calls"), false, true, "tool_use"),
+            (None, false, true, "tool_use"),
+            (None, false, false, "end_turn"),
+            (Some("a_later_one"), false, false, "end_turn"),
+            (Some("length"), false, true, "max_tokens"),
+            (Some("content_filter"), false, false, "refusal"),
+            (Some("stop"), true, false, "refusal"),
+        ] {
+            assert_eq!(reason(finish, was_refused, has_calls).unwrap(), expected, "{finish:?}");
+        }
+        assert!(matches!(reason(Some("error"), false, false), Err(Failure::Unavailable { status: 500, .. })));
+    }
+}
