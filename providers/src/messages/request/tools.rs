@@ -43,7 +43,10 @@ fn function(tool: &Object, at: &str, accepts: Accepts) -> Result<Option<Object>,
         None | Some("custom") => {}
         Some(kind) if kind.starts_with(SEARCH) => return Ok(None),
         Some(kind) => {
-            return Err(unsupported(at, format!("{at}: tools of the type `{kind}` are not supported by this provider")));
+            return Err(unsupported(
+                at,
+                format!("{at}: tools of the type `{kind}` are not supported by this provider"),
+            ));
         }
     }
     let mut function = Object::default().with("name", &required::<String>(tool, "name", at)?);
