@@ -1,8 +1,7 @@
 //! The model providers that weir can call: OpenAI and servers with its API, Anthropic, Amazon Bedrock, and a simulator.
 //!
 //! [`connect`] makes a [`Provider`] of a `[[provider]]`. A provider accepts and returns OpenAI's shapes, and Anthropic's for
-//! `Endpoint::Messages`,
-//! and makes one attempt per call. Retries, fallback and all timeouts except for the one to connect belong to
+//! `Endpoint::Messages`. It makes one attempt per call. Retries, fallback and all timeouts except for the one to connect belong to
 //! `shared::app::dispatch`.
 
 mod answer;

@@ -9,8 +9,8 @@ pub struct Accepts {
     pub marks: bool,
     /// `reasoning_content` of the assistant's messages.
     pub thoughts: bool,
-    /// The effort `max`. Others have `xhigh` as the highest.
-    pub max_effort: bool,
+    /// The efforts `none` and `max`, whatever the model has. Other servers pass them to models that may not have them.
+    pub every_effort: bool,
 }
 
 impl Accepts {
@@ -18,12 +18,12 @@ impl Accepts {
     #[must_use]
     pub fn of(config: &ProviderConfig) -> Self {
         if config.kind != ProviderKind::Openai {
-            return Self { marks: true, thoughts: true, max_effort: true };
+            return Self { marks: true, thoughts: true, every_effort: true };
         }
         let by_name = config.preset.as_deref().and_then(Preset::named);
         let known = by_name.or_else(|| config.base_url.as_deref().and_then(Preset::of_url)).map(|preset| preset.name);
         let is_openai = matches!(known, Some("openai" | "azure")) || config.base_url.is_none();
-        Self { marks: known == Some("openrouter"), thoughts: !is_openai, max_effort: false }
+        Self { marks: known == Some("openrouter"), thoughts: !is_openai, every_effort: false }
     }
 }
 
@@ -34,10 +34,10 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(entry: &str, marks: bool, thoughts: bool, max_effort: bool) {
+    fn check(entry: &str, marks: bool, thoughts: bool, every_effort: bool) {
         let catalog = Catalog::parse(&format!("[[provider]]\nname = \"a\"\n{entry}\n")).unwrap();
         let accepts = Accepts::of(catalog.provider("a").unwrap());
-        assert_eq!(accepts, Accepts { marks, thoughts, max_effort }, "{entry}");
+        assert_eq!(accepts, Accepts { marks, thoughts, every_effort }, "{entry}");
     }
 
     #[test]

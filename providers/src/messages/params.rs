@@ -19,8 +19,36 @@ pub(super) fn renamed(mut failure: Failure) -> Failure {
         Failure::Refused { refusal, .. } => &mut refusal.param,
         _ => return failure,
     };
-    if let Some((_, name)) = NAMES.iter().find(|(chat, _)| param.as_deref() == Some(chat)) {
-        *param = Some((*name).to_owned());
-    }
+    *param = param.take().map(|param| name(&param).to_owned());
     failure
+}
+
+fn name(param: &str) -> &str {
+    // The messages and tools of the chat completion have other numbers than those of the client.
+    for list in ["messages", "tools"] {
+        if param.strip_prefix(list).is_some_and(|rest| rest.starts_with(['[', '.'])) {
+            return list;
+        }
+    }
+    NAMES.iter().find(|(chat, _)| *chat == param).map_or(param, |(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_has_the_name_that_the_client_wrote() {
+        for (param, expected) in [
+            ("reasoning_effort", "output_config.effort"),
+            ("max_completion_tokens", "max_tokens"),
+            ("temperature", "temperature"),
+            ("messages", "messages"),
+            ("messages[3].content[1]", "messages"),
+            ("tools.0.function", "tools"),
+            ("tools_later", "tools_later"),
+        ] {
+            assert_eq!(name(param), expected);
+        }
+    }
 }

@@ -92,6 +92,17 @@ async fn a_stream_is_asked_for() {
     assert_eq!(server.got().json(), json(expected));
 }
 
+/// Sends the members `client` to a model of Bedrock, and compares the body that it gets with the members `expected`.
+async fn check_bedrock(model: &str, client: &str, expected: &str) {
+    let aws = Aws::new(Recorded::json(200, include_str!("../fixtures/bedrock/reply.json")));
+    let accepts = Accepts { marks: true, thoughts: true, every_effort: true };
+    let body = format!(r#"{{"max_tokens":9,{client}}}"#);
+    let sent = ProviderRequest { model: model.to_owned(), ..call(Endpoint::Messages, &body, false) };
+    OverChat::new(Arc::new(aws.bedrock()), accepts).send(&sent).await.unwrap();
+    let got = &aws.sent()[0].body;
+    assert_eq!(*got, json(format!("{{{expected}}}")), "{got:#}");
+}
+
 const MARKED: &str = r#"
     "system":[{"type":"text","text":"a","cache_control":{"type":"ephemeral","ttl":"1h"}}],
     "messages":[
@@ -136,24 +147,30 @@ async fn marks_for_the_cache_go_where_they_are_read() {
 
 #[tokio::test]
 async fn marks_become_cache_points_at_bedrock() {
-    let aws = Aws::new(Recorded::json(200, include_str!("../fixtures/bedrock/reply.json")));
-    let accepts = Accepts { marks: true, thoughts: true, max_effort: true };
-    let body = format!(r#"{{"max_tokens":9,{MARKED},"output_config":{{"effort":"max"}}}}"#);
-    let sent =
-        ProviderRequest { model: "anthropic.claude-opus-4-6-v1".to_owned(), ..call(Endpoint::Messages, &body, false) };
-    OverChat::new(Arc::new(aws.bedrock()), accepts).send(&sent).await.unwrap();
-    let expected = json(
-        r#"{"system":[{"text":"a"},{"cachePoint":{"type":"default","ttl":"1h"}}],
+    check_bedrock(
+        "anthropic.claude-opus-4-6-v1",
+        &format!(r#"{MARKED},"output_config":{{"effort":"max"}}"#),
+        r#""system":[{"text":"a"},{"cachePoint":{"type":"default","ttl":"1h"}}],
         "messages":[
             {"role":"user","content":[{"text":"b"},{"image":{"format":"png","source":{"bytes":"AA=="}}},{"cachePoint":{"type":"default"}}]},
             {"role":"assistant","content":[{"toolUse":{"toolUseId":"1","name":"f","input":{}}}]},
             {"role":"user","content":[{"toolResult":{"toolUseId":"1","content":[{"text":"c"}]}},{"cachePoint":{"type":"default"}}]}],
         "inferenceConfig":{"maxTokens":9},
         "toolConfig":{"tools":[{"toolSpec":{"name":"f","inputSchema":{"json":{"type":"object"}}}},{"cachePoint":{"type":"default"}}]},
-        "outputConfig":{"effort":"max"},"additionalModelRequestFields":{"thinking":{"type":"adaptive"}}}"#,
-    );
-    let got = &aws.sent()[0].body;
-    assert_eq!(*got, expected, "{got:#}");
+        "outputConfig":{"effort":"max"},"additionalModelRequestFields":{"thinking":{"type":"adaptive"}}"#,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn bedrock_is_told_not_to_think() {
+    check_bedrock(
+        "anthropic.claude-sonnet-5",
+        r#""messages":[{"role":"user","content":"a"}],"thinking":{"type":"disabled"}"#,
+        r#""messages":[{"role":"user","content":[{"text":"a"}]}],"inferenceConfig":{"maxTokens":9},
+        "additionalModelRequestFields":{"thinking":{"type":"disabled"}}"#,
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -1,4 +1,7 @@
 //! Passes the events of a stream on, and watches for errors, the usage and the end.
+//!
+//! A `ping` passes, too: a model that thinks without telling its thoughts sends nothing else for minutes, and the limit on the time between
+//! two events must not end its answer.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -58,14 +61,9 @@ impl Translate for Events {
 
     fn item(&mut self, event: SseEvent) -> Result<Step, Failure> {
         let kind = read::<Head>(&event.data)?.kind;
-        match kind.as_str() {
-            // weir gives signs of life itself, whatever the provider. Those of the provider would not count as progress.
-            "ping" => return Ok(Step::More(Vec::new())),
-            "error" => {
-                let error = ErrorBody::of(&read::<Error>(&event.data)?.error);
-                return Err(failure_of_event(&error.unwrap_or_default()));
-            }
-            _ => {}
+        if kind == "error" {
+            let error = ErrorBody::of(&read::<Error>(&event.data)?.error);
+            return Err(failure_of_event(&error.unwrap_or_default()));
         }
         let usage = self.usage(&kind, &event.data)?;
         let events = vec![Event { data: event.data.into(), usage }];

@@ -11,7 +11,7 @@ use crate::signature;
 pub(super) struct Block {
     pub kind: Kind,
     /// Thoughts, text, or the arguments of a call.
-    pub text: String,
+    text: String,
     halves: Halves,
     /// The bytes of `text` that were sent.
     sent: usize,
@@ -33,7 +33,7 @@ impl Block {
         matches!(self.kind, Kind::ToolUse { .. })
     }
 
-    /// Adds a piece. Returns what it adds to the text.
+    /// Adds a piece.
     pub(super) fn push(&mut self, piece: &ChunkText) {
         let piece = self.halves.join(piece).into_owned();
         self.push_text(&piece);

@@ -10,19 +10,33 @@ mod whole;
 #[cfg(test)]
 mod tests;
 
+use serde::Deserialize;
+use serde_json::Value;
 use shared::model::id;
 use shared::model::object::Object;
 
 pub(super) use stream::Stream;
 pub(super) use whole::whole;
 
-/// The first members of a message.
-fn head(chat_id: &str, model: &str) -> Object {
-    Object::default()
-        .with("id", &message_id(chat_id))
-        .with("type", "message")
-        .with("role", "assistant")
-        .with("model", model)
+/// What a chat completion, or a chunk of one, says about itself. Some servers leave it out, or send other values than texts.
+#[derive(Default, Deserialize)]
+struct Origin {
+    #[serde(default)]
+    id: Value,
+    #[serde(default)]
+    model: Value,
+}
+
+impl Origin {
+    /// The first members of the message. `called` is the model if the provider does not name its own.
+    fn head(&self, called: &str) -> Object {
+        let model = self.model.as_str().filter(|model| !model.is_empty()).unwrap_or(called);
+        Object::default()
+            .with("id", &message_id(self.id.as_str().unwrap_or_default()))
+            .with("type", "message")
+            .with("role", "assistant")
+            .with("model", model)
+    }
 }
 
 /// The id of the message: the letters and digits of the chat completion's, without its prefix.

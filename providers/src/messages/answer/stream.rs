@@ -6,13 +6,13 @@ use shared::model::provider::{Event, Failure};
 use shared::model::tokens::Usage;
 
 use super::blocks::Blocks;
-use super::{head, stop, usage};
+use super::{Origin, stop, usage};
 use crate::translate::{Step, Translate};
 
 /// The state of one stream.
 pub(in crate::messages) struct Stream {
-    id: String,
-    model: String,
+    /// The model that was called.
+    called: String,
     has_started: bool,
     blocks: Blocks,
     finish: Option<String>,
@@ -23,16 +23,17 @@ pub(in crate::messages) struct Stream {
 impl Stream {
     /// The stream of a call of `model`, which counts until the provider names its own.
     pub(in crate::messages) fn new(model: &str) -> Self {
-        let (id, blocks) = (String::new(), Blocks::default());
-        Self { id, model: model.to_owned(), has_started: false, blocks, finish: None, usage: None }
+        Self { called: model.to_owned(), has_started: false, blocks: Blocks::default(), finish: None, usage: None }
     }
 
-    /// The first event, once. Its counts are 0: chat completions tell theirs at the end.
-    fn start(&mut self) -> Option<Object> {
+    /// The first event, once, for the first chunk with a choice. Its counts are 0: chat completions tell theirs at the end.
+    fn start(&mut self, chunk: &[u8]) -> Option<Object> {
         if std::mem::replace(&mut self.has_started, true) {
             return None;
         }
-        let message = head(&self.id, &self.model)
+        let origin: Origin = serde_json::from_slice(chunk).unwrap_or_default();
+        let message = origin
+            .head(&self.called)
             .with::<[Object]>("content", &[])
             .with("stop_reason", &())
             .with("stop_sequence", &())
@@ -42,24 +43,14 @@ impl Stream {
 
     /// The events for a chunk.
     fn chunk(&mut self, data: &[u8]) -> Result<Vec<Object>, Failure> {
-        let mut chunk = Chunk::read(data)?;
-        if !self.has_started {
-            self.name(chunk.id.take(), chunk.model.take());
-        }
         // Azure begins with a chunk without choices, and without an id.
-        let Some(choice) = chunk.choice() else { return Ok(Vec::new()) };
-        let mut events: Vec<Object> = self.start().into_iter().collect();
+        let Some(choice) = Chunk::read(data)?.choice() else { return Ok(Vec::new()) };
+        let mut events: Vec<Object> = self.start(data).into_iter().collect();
         self.blocks.add(choice.delta.unwrap_or_default())?;
         events.extend(self.blocks.events());
         // Some servers send an empty reason with each chunk. It is none.
         self.finish = choice.finish_reason.filter(|reason| !reason.is_empty()).or(self.finish.take());
         Ok(events)
-    }
-
-    fn name(&mut self, id: Option<String>, model: Option<String>) {
-        let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
-        self.id = filled(id).unwrap_or_else(|| std::mem::take(&mut self.id));
-        self.model = filled(model).unwrap_or_else(|| std::mem::take(&mut self.model));
     }
 
     fn message_delta(&self, reason: &str) -> Object {
@@ -79,7 +70,7 @@ impl Translate for Stream {
 
     /// The inner provider has made sure that the answer is whole.
     fn end(&mut self) -> Result<Vec<Event>, Failure> {
-        let mut events: Vec<Object> = self.start().into_iter().collect();
+        let mut events: Vec<Object> = self.start(b"{}").into_iter().collect();
         let reason = stop::reason(self.finish.as_deref(), self.blocks.was_refused, self.blocks.has_calls())?;
         self.blocks.close(reason == "max_tokens")?;
         events.extend(self.blocks.last_events());

@@ -5,14 +5,10 @@ use shared::model::chat_chunk::Delta;
 use shared::model::provider::{Failure, Whole};
 
 use super::blocks::Blocks;
-use super::{head, stop, usage};
+use super::{Origin, stop, usage};
 
 #[derive(Deserialize)]
 struct Completion {
-    #[serde(default)]
-    id: Option<String>,
-    #[serde(default)]
-    model: Option<String>,
     choices: Vec<Choice>,
 }
 
@@ -28,8 +24,8 @@ struct Choice {
 /// # Errors
 /// `Malformed` if this is no chat completion, or a call has arguments that are no JSON object. `Unavailable` if it ended with an error.
 pub(in crate::messages) fn whole(chat: &Whole, model: &str) -> Result<Whole, Failure> {
-    let completion: Completion = serde_json::from_slice(&chat.body)
-        .map_err(|error| Failure::Malformed(format!("the answer is no chat completion: {error}")))?;
+    let completion: Completion = read(&chat.body)?;
+    let origin: Origin = read(&chat.body)?;
     let Some(Choice { mut message, finish_reason }) = completion.choices.into_iter().next() else {
         return Err(Failure::Malformed("the chat completion has no choice".to_owned()));
     };
@@ -41,11 +37,16 @@ pub(in crate::messages) fn whole(chat: &Whole, model: &str) -> Result<Whole, Fai
     blocks.add(message)?;
     let reason = stop::reason(finish_reason.as_deref(), blocks.was_refused, blocks.has_calls())?;
     blocks.close(reason == "max_tokens")?;
-    let model = completion.model.filter(|model| !model.is_empty()).unwrap_or_else(|| model.to_owned());
-    let body = head(&completion.id.unwrap_or_default(), &model)
+    let body = origin
+        .head(model)
         .with("content", &blocks.whole())
         .with("stop_reason", reason)
         .with("stop_sequence", &())
         .with("usage", &usage::usage(chat.usage));
     Ok(Whole { body: body.to_bytes(), usage: chat.usage })
+}
+
+fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body)
+        .map_err(|error| Failure::Malformed(format!("the answer is no chat completion: {error}")))
 }

@@ -65,8 +65,8 @@ fn present<T: serde::de::DeserializeOwned>(body: &Object, name: &str) -> Result<
     }
 }
 
-/// The effort that is asked for. A call that forbids to think gets none: that a model does not think by default is likelier than that
-/// its server knows the effort `none`.
+/// The effort that is asked for. A call that forbids to think gets the effort `none` where it is known, and no other: that a model does not
+/// think by default is likelier than that it has this effort.
 fn effort(
     body: &Object,
     config: &Object,
@@ -77,11 +77,11 @@ fn effort(
     let kind = thinking.get::<String>("type").unwrap_or_default();
     let named = history.effort.clone().or_else(|| config.get("effort"));
     Ok(match (kind.as_str(), named.as_deref()) {
-        ("disabled", _) => None,
+        ("disabled", _) => accepts.every_effort.then_some("none"),
         (_, Some("low")) => Some("low"),
         (_, Some("medium")) => Some("medium"),
         (_, Some("high")) => Some("high"),
-        (_, Some("max")) if accepts.max_effort => Some("max"),
+        (_, Some("max")) if accepts.every_effort => Some("max"),
         (_, Some("xhigh" | "max")) => Some("xhigh"),
         (_, Some(other)) => {
             let message = format!("output_config.effort: `{other}` is no effort");

@@ -18,10 +18,6 @@ use super::provider::Failure;
 #[derive(Deserialize)]
 pub struct Chunk {
     #[serde(default)]
-    pub id: Option<String>,
-    #[serde(default)]
-    pub model: Option<String>,
-    #[serde(default)]
     choices: Option<Vec<Choice>>,
     #[serde(default)]
     pub service_tier: Option<String>,
