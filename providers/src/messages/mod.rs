@@ -11,6 +11,7 @@ mod request;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::TryStreamExt as _;
 use shared::model::long_work::long_work;
 use shared::model::provider::{Endpoint, Failure, Provider, ProviderRequest, Reply};
 
@@ -36,7 +37,10 @@ impl OverChat {
         let chat = ProviderRequest { endpoint: Endpoint::ChatCompletions, body, headers: Vec::new(), ..call.clone() };
         match self.inner.send(&chat).await.map_err(params::renamed)? {
             Reply::Whole(whole) => long_work(whole.body.len(), || answer::whole(&whole, &call.model)).map(Reply::Whole),
-            Reply::Stream(chunks) => Ok(Reply::Stream(translate(chunks, answer::Stream::new(&call.model)))),
+            Reply::Stream(chunks) => {
+                let chunks = chunks.map_err(params::renamed);
+                Ok(Reply::Stream(translate(chunks, answer::Stream::new(&call.model))))
+            }
         }
     }
 }

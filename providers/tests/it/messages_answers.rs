@@ -81,6 +81,7 @@ async fn arguments_that_are_no_object_are_never_lost() {
             r#"{{"message":{{"tool_calls":[{{"id":"1","function":{{"name":"f","arguments":"{{\"a\":"}}}}]}},"finish_reason":"{finish}"}}"#
         )
     };
+    assert_eq!(message(&choice("content_filter")).await["stop_reason"], "refusal");
     let cut = message(&choice("length")).await;
     let expected = r#"[{"type":"tool_use","id":"1","name":"f","input":{"incomplete_json":"{\"a\":"}}]"#;
     assert_eq!((&cut["content"], &cut["stop_reason"]), (&json(expected), &"max_tokens".into()));

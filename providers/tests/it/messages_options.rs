@@ -238,3 +238,13 @@ async fn members_that_change_the_answer_are_refused_by_name() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn a_provider_is_sent_no_urls_that_it_may_not_fetch() {
+    check_refused(
+        r#""messages":[{"role":"user","content":[{"type":"image","source":{"type":"url","url":"http://a.example/b"}}]}]"#,
+        "messages",
+        "this provider is not sent the URL `http://a.example/b`: it must begin with `https://`, `data:` (`media_urls` in the models file)",
+    )
+    .await;
+}

@@ -91,14 +91,14 @@ impl Blocks {
         Ok(at)
     }
 
-    /// Closes all blocks. `is_cut` says whether the answer ended at the limit of its output.
+    /// Closes all blocks. `is_cut` says whether the answer may have ended within a block.
     ///
     /// # Errors
     /// `Malformed` if the arguments of a call are no JSON object although they were not cut off.
     pub(super) fn close(&mut self, is_cut: bool) -> Result<(), Failure> {
-        let ended = self.ended;
-        self.blocks.iter_mut().skip(ended).for_each(Block::close);
-        if is_cut || self.blocks.iter().all(Block::is_readable) {
+        let open = &mut self.blocks[self.ended..];
+        open.iter_mut().for_each(Block::close);
+        if is_cut || open.iter().all(Block::is_readable) {
             return Ok(());
         }
         Err(Failure::Malformed("the arguments of a tool call are no JSON object".to_owned()))

@@ -21,6 +21,11 @@ pub(super) fn reason(finish: Option<&str>, was_refused: bool, has_calls: bool) -
     })
 }
 
+/// Whether an answer that ends for this reason may end within a block: at the limit of its output, or at the word of a filter.
+pub(super) fn is_cut(reason: &str) -> bool {
+    matches!(reason, "max_tokens" | "refusal")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

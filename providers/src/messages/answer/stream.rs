@@ -72,7 +72,7 @@ impl Translate for Stream {
     fn end(&mut self) -> Result<Vec<Event>, Failure> {
         let mut events: Vec<Object> = self.start(b"{}").into_iter().collect();
         let reason = stop::reason(self.finish.as_deref(), self.blocks.was_refused, self.blocks.has_calls())?;
-        self.blocks.close(reason == "max_tokens")?;
+        self.blocks.close(stop::is_cut(reason))?;
         events.extend(self.blocks.last_events());
         events.push(self.message_delta(reason));
         events.push(Object::default().with("type", "message_stop"));

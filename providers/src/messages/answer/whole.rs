@@ -36,7 +36,7 @@ pub(in crate::messages) fn whole(chat: &Whole, model: &str) -> Result<Whole, Fai
     let mut blocks = Blocks::default();
     blocks.add(message)?;
     let reason = stop::reason(finish_reason.as_deref(), blocks.was_refused, blocks.has_calls())?;
-    blocks.close(reason == "max_tokens")?;
+    blocks.close(stop::is_cut(reason))?;
     let body = origin
         .head(model)
         .with("content", &blocks.whole())

@@ -3,7 +3,6 @@
 //! Anthropic takes neighbours of one role for one message, and has the results of tools in messages of the user. A chat completion has
 //! them in messages of their own directly behind the calls.
 
-use serde_json::json;
 use shared::model::object::Object;
 use shared::model::provider::Failure;
 
@@ -19,8 +18,8 @@ const APART: &str = "\n\n";
 #[derive(Default)]
 pub(super) struct History {
     messages: Vec<Message>,
-    /// Where the next result goes, behind the last calls and their other results.
-    results_at: Option<usize>,
+    /// The last message of the assistant, if it calls tools: the next results belong to it.
+    calling: Option<usize>,
     /// Tools that are defined in messages.
     pub tools: Vec<Object>,
     /// The latest effort that a message asks for.
@@ -30,8 +29,16 @@ pub(super) struct History {
 enum Message {
     System(Vec<Part>),
     User(Vec<Part>),
-    Assistant(Assistant),
-    Tool { id: String, text: Vec<Part> },
+    /// With the results of the tools that it calls.
+    Assistant(Assistant, Vec<Answer>),
+    /// A result without calls. The provider refuses it.
+    Answer(Answer),
+}
+
+/// The message of a tool.
+struct Answer {
+    id: String,
+    text: Vec<Part>,
 }
 
 /// Reads `system` and `messages`.
@@ -89,7 +96,7 @@ impl History {
             if blocks::kind(block, &at)? == "tool_result" {
                 let result = results::read(block, &at)?;
                 attached.extend(result.attached);
-                self.answer(Message::Tool { id: result.id, text: result.text });
+                self.answer(Answer { id: result.id, text: result.text });
             } else {
                 said.extend(blocks::parts(block, &at)?);
             }
@@ -104,49 +111,56 @@ impl History {
         Ok(())
     }
 
-    /// Adds a result behind the calls that it belongs to. A result without calls stays where it is: the provider refuses it.
-    fn answer(&mut self, result: Message) {
-        let at = self.results_at.unwrap_or(self.messages.len());
-        self.messages.insert(at, result);
-        self.results_at = self.results_at.map(|at| at + 1);
+    /// Adds a result behind the calls that it belongs to.
+    fn answer(&mut self, answer: Answer) {
+        match self.calling.and_then(|at| self.messages.get_mut(at)) {
+            Some(Message::Assistant(_, answers)) => answers.push(answer),
+            _ => self.messages.push(Message::Answer(answer)),
+        }
     }
 
     fn assistant(&mut self, blocks: &[Object], at: &str) -> Result<(), Failure> {
-        let mut assistant = match self.messages.pop() {
-            Some(Message::Assistant(before)) => before,
-            other => {
-                self.messages.extend(other);
-                Assistant::default()
-            }
+        let is_open = |message: &mut Message| matches!(message, Message::Assistant(_, answers) if answers.is_empty());
+        let mut assistant = match self.messages.pop_if(is_open) {
+            Some(Message::Assistant(before, _)) => before,
+            _ => Assistant::default(),
         };
         for (index, block) in blocks.iter().enumerate() {
             assistant.add(block, &format!("{at}[{index}]"))?;
         }
-        let calls_tools = assistant.calls_tools();
-        self.messages.push(Message::Assistant(assistant));
-        self.results_at = calls_tools.then_some(self.messages.len());
+        self.calling = assistant.calls_tools().then_some(self.messages.len());
+        self.messages.push(Message::Assistant(assistant, Vec::new()));
         Ok(())
     }
 
     /// The messages of the chat completion.
     pub(super) fn messages(&self, accepts: Accepts) -> Vec<Object> {
-        self.messages.iter().filter_map(|message| message.json(accepts)).collect()
+        self.messages.iter().flat_map(|message| message.json(accepts)).collect()
     }
 }
 
 impl Message {
-    fn json(&self, accepts: Accepts) -> Option<Object> {
+    fn json(&self, accepts: Accepts) -> Vec<Object> {
         let of = |role: &str, parts: &[Part]| {
-            Object::default().with("role", role).with("content", &content(parts, APART, accepts.marks))
+            vec![Object::default().with("role", role).with("content", &content(parts, APART, accepts.marks))]
         };
-        Some(match self {
+        match self {
             Self::System(parts) => of("system", parts),
             Self::User(parts) => of("user", parts),
-            Self::Assistant(assistant) => return assistant.message(accepts),
-            Self::Tool { id, text } => Object::default()
-                .with("role", "tool")
-                .with("tool_call_id", id)
-                .with("content", &json!(content(text, APART, accepts.marks))),
-        })
+            Self::Assistant(assistant, answers) => {
+                let said = assistant.message(accepts);
+                said.into_iter().chain(answers.iter().map(|answer| answer.json(accepts))).collect()
+            }
+            Self::Answer(answer) => vec![answer.json(accepts)],
+        }
+    }
+}
+
+impl Answer {
+    fn json(&self, accepts: Accepts) -> Object {
+        Object::default()
+            .with("role", "tool")
+            .with("tool_call_id", &self.id)
+            .with("content", &content(&self.text, APART, accepts.marks))
     }
 }
