@@ -5,7 +5,8 @@ use shared::model::catalog::{Preset, ProviderConfig, ProviderKind};
 /// Members that some providers read and others refuse.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Accepts {
-    /// `cache_control` on parts and tools. OpenAI's own API refuses members of a part that it does not know, and others ignore them.
+    /// `cache_control` on parts and tools. OpenAI's own API and others refuse members of a part that they do not know, so only providers
+    /// that are known to read it get it.
     pub marks: bool,
     /// `reasoning_content` of the assistant's messages.
     pub thoughts: bool,

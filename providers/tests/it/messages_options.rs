@@ -226,6 +226,12 @@ async fn members_that_change_the_answer_are_refused_by_name() {
     )
     .await;
     check_refused(
+        &format!(r#"{hi},"output_config":{{"effort":5}}"#),
+        "output_config.effort",
+        "the provider refused with 400: output_config.effort: Input has the wrong type",
+    )
+    .await;
+    check_refused(
         &format!(r#"{hi},"output_config":{{"effort":"huge"}}"#),
         "output_config.effort",
         "the provider refused with 400: output_config.effort: `huge` is no effort",

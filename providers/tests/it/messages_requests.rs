@@ -129,11 +129,11 @@ async fn tools_that_come_and_go_are_said() {
         "",
         r#""messages":[{"role":"user","content":"a"},{"role":"system","content":[
             {"type":"tool_addition","tool":{"name":"g","input_schema":{"type":"object"}}},
-            {"type":"tool_addition","tools":[{"type":"tool_reference","name":"h"}]},
+            {"type":"tool_addition","tools":[{"type":"tool_reference","name":"h"},{"name":"f","input_schema":{}}]},
             {"type":"tool_removal","tool_name":"f"}],"output_config":{"effort":"low"},"clear_at":"x"}],
         "output_config":{"effort":"high"},
         "tools":[{"name":"f","input_schema":{}}]"#,
-        r#""messages":[{"role":"user","content":"a"},{"role":"system","content":"From here on you can use: `g`.\n\nFrom here on you can use: `h`.\n\nFrom here on you must not use: `f`."}],
+        r#""messages":[{"role":"user","content":"a"},{"role":"system","content":"From here on you can use: `g`.\n\nFrom here on you can use: `h`, `f`.\n\nFrom here on you must not use: `f`."}],
         "reasoning_effort":"low",
         "tools":[{"type":"function","function":{"name":"f","parameters":{}}},{"type":"function","function":{"name":"g","parameters":{"type":"object"}}}]"#,
     )

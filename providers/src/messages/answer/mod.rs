@@ -1,4 +1,7 @@
 //! Writes the answer of a chat completion as a message.
+//!
+//! Thoughts always become a thinking block with their text, also for a client that did not ask for them or wants them without text: the
+//! block is how they come back, and some providers refuse a conversation without them.
 
 mod block;
 mod blocks;

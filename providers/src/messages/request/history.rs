@@ -3,12 +3,13 @@
 //! Anthropic takes neighbours of one role for one message, and has the results of tools in messages of the user. A chat completion has
 //! them in messages of their own directly behind the calls.
 
+use serde_json::value::RawValue;
 use shared::model::object::Object;
 use shared::model::provider::Failure;
 
 use super::assistant::Assistant;
 use super::content::{Part, content};
-use super::{Accepts, blocks, required, results, tool_changes};
+use super::{Accepts, blocks, present, required, results, tool_changes};
 use crate::conversation::invalid_request;
 
 /// Stands between the blocks of a message, which Anthropic's models tell apart.
@@ -47,9 +48,8 @@ struct Answer {
 /// `Unsupported` for blocks that a chat completion cannot express. `Refused` if a message is invalid.
 pub(super) fn read(body: &Object) -> Result<History, Failure> {
     let mut history = History::default();
-    if body.text("system").is_some_and(|text| text != "null") {
-        let blocks = blocks::of_content(body, "system", "")?;
-        history.system(&blocks, "system")?;
+    if present::<Box<RawValue>>(body, "system", "")?.is_some() {
+        history.system(&blocks::of_content(body, "system", "")?, "system")?;
     }
     let messages: Vec<Object> = required(body, "messages", "")?;
     for (index, message) in messages.iter().enumerate() {

@@ -46,6 +46,22 @@ fn required<T: DeserializeOwned>(object: &Object, name: &str, at: &str) -> Resul
     object.get(name).ok_or_else(|| invalid_request(&place, format!("{place}: {wrong}")))
 }
 
+/// A member that is absent, `null` or a `T`.
+fn present<T: DeserializeOwned>(object: &Object, name: &str, at: &str) -> Result<Option<T>, Failure> {
+    match object.text(name) {
+        None | Some("null") => Ok(None),
+        Some(_) => required(object, name, at).map(Some),
+    }
+}
+
+/// Refuses members other than those that are known; `null` counts as absent. `at` is the place of the object.
+fn refuse_others(object: &Object, at: &str, known: &[&str]) -> Result<(), Failure> {
+    match object.members().find(|(name, text)| *text != "null" && !known.contains(name)) {
+        Some((name, _)) => Err(extra(&format!("{at}.{name}"))),
+        None => Ok(()),
+    }
+}
+
 /// The failure for a member that only Anthropic's servers can follow, in Anthropic's words for one that is not known.
 fn extra(place: &str) -> Failure {
     unsupported(place, format!("{place}: Extra inputs are not permitted"))

@@ -5,7 +5,7 @@ use shared::model::object::Object;
 use shared::model::provider::Failure;
 
 use super::history::History;
-use super::{Accepts, extra, required};
+use super::{Accepts, present, refuse_others, required};
 use crate::conversation::{invalid_request, unsupported};
 
 /// The longest name of an end user that OpenAI takes, in characters.
@@ -16,7 +16,7 @@ const MAX_USER_CHARS: usize = 64;
 /// # Errors
 /// `Unsupported` if it is 0, by which Anthropic only stores the input. `Refused` if it is no count.
 pub(super) fn limit(body: &Object) -> Result<Option<u64>, Failure> {
-    match present(body, "max_tokens")? {
+    match present(body, "max_tokens", "")? {
         Some(0) => {
             let what = "max_tokens: 0, which only stores the input, is not supported by this provider";
             Err(unsupported("max_tokens", what))
@@ -30,24 +30,22 @@ pub(super) fn limit(body: &Object) -> Result<Option<u64>, Failure> {
 /// # Errors
 /// `Unsupported` for a member that only Anthropic's servers can follow. `Refused` if a member is invalid.
 pub(super) fn write(body: &Object, history: &History, accepts: Accepts, chat: &mut Object) -> Result<(), Failure> {
-    let stops: Vec<String> = present(body, "stop_sequences")?.unwrap_or_default();
+    let stops: Vec<String> = present(body, "stop_sequences", "")?.unwrap_or_default();
     if !stops.is_empty() {
         chat.set("stop", &stops);
     }
     for name in ["temperature", "top_p"] {
-        if let Some(value) = present::<Box<RawValue>>(body, name)? {
+        if let Some(value) = present::<Box<RawValue>>(body, name, "")? {
             chat.set_raw(name, value);
         }
     }
-    let metadata: Object = present(body, "metadata")?.unwrap_or_default();
+    let metadata: Object = present(body, "metadata", "")?.unwrap_or_default();
     let user: Option<String> = metadata.get("user_id");
     if let Some(user) = user.filter(|user| user.chars().count() <= MAX_USER_CHARS) {
         chat.set("user", &user);
     }
-    let config: Object = present(body, "output_config")?.unwrap_or_default();
-    if let Some((name, _)) = config.members().find(|(name, _)| !matches!(*name, "effort" | "format" | "task_budget")) {
-        return Err(extra(&format!("output_config.{name}")));
-    }
+    let config: Object = present(body, "output_config", "")?.unwrap_or_default();
+    refuse_others(&config, "output_config", &["effort", "format", "task_budget"])?;
     if let Some(effort) = effort(body, &config, history, accepts)? {
         chat.set("reasoning_effort", effort);
     }
@@ -55,14 +53,6 @@ pub(super) fn write(body: &Object, history: &History, accepts: Accepts, chat: &m
         chat.set("response_format", &format);
     }
     Ok(())
-}
-
-/// A member that is absent, `null` or a `T`.
-fn present<T: serde::de::DeserializeOwned>(body: &Object, name: &str) -> Result<Option<T>, Failure> {
-    match body.text(name) {
-        None | Some("null") => Ok(None),
-        Some(_) => required(body, name, "").map(Some),
-    }
 }
 
 /// The effort that is asked for. A call that forbids to think gets the effort `none` where it is known, and no other: that a model does not
@@ -73,9 +63,9 @@ fn effort(
     history: &History,
     accepts: Accepts,
 ) -> Result<Option<&'static str>, Failure> {
-    let thinking: Object = present(body, "thinking")?.unwrap_or_default();
+    let thinking: Object = present(body, "thinking", "")?.unwrap_or_default();
     let kind = thinking.get::<String>("type").unwrap_or_default();
-    let named = history.effort.clone().or_else(|| config.get("effort"));
+    let named = history.effort.clone().or(present(config, "effort", "output_config")?);
     Ok(match (kind.as_str(), named.as_deref()) {
         ("disabled", _) => accepts.every_effort.then_some("none"),
         (_, Some("low")) => Some("low"),
@@ -109,9 +99,9 @@ fn of_budget(tokens: u64) -> &'static str {
 
 /// The format of the answer, which older clients send as `output_format`.
 fn format(body: &Object, config: &Object) -> Result<Option<Object>, Failure> {
-    let (format, at) = match config.get::<Object>("format") {
+    let (format, at) = match present::<Object>(config, "format", "output_config")? {
         Some(format) => (format, "output_config.format"),
-        None => match present(body, "output_format")? {
+        None => match present(body, "output_format", "")? {
             Some(format) => (format, "output_format"),
             None => return Ok(None),
         },

@@ -1,12 +1,11 @@
 //! Tools and the choice among them.
 
-use serde_json::value::RawValue;
 use shared::model::object::Object;
 use shared::model::provider::Failure;
 
 use super::content::mark;
 use super::history::History;
-use super::{Accepts, extra, required};
+use super::{Accepts, present, refuse_others, required};
 use crate::conversation::{invalid_request, unsupported};
 
 /// A tool that finds other tools among those whose definitions are sent later. All definitions are sent here, so there is nothing to find.
@@ -17,13 +16,13 @@ const SEARCH: &str = "tool_search_tool_";
 /// # Errors
 /// `Unsupported` for a tool that only Anthropic defines or runs. `Refused` if a tool or the choice is invalid.
 pub(super) fn write(body: &Object, history: &History, accepts: Accepts, chat: &mut Object) -> Result<(), Failure> {
-    let tools: Vec<Object> =
-        if body.get::<Box<RawValue>>("tools").is_some() { required(body, "tools", "")? } else { Vec::new() };
+    let tools: Vec<Object> = present(body, "tools", "")?.unwrap_or_default();
     let mut functions = Vec::new();
     for (index, tool) in tools.iter().enumerate() {
         functions.extend(function(tool, &format!("tools[{index}]"), accepts)?);
     }
-    for tool in &history.tools {
+    let is_new = |added: &&Object| tools.iter().all(|tool| tool.text("name") != added.text("name"));
+    for tool in history.tools.iter().filter(is_new) {
         functions.extend(function(tool, "messages", accepts)?);
     }
     if functions.is_empty() {
@@ -31,8 +30,8 @@ pub(super) fn write(body: &Object, history: &History, accepts: Accepts, chat: &m
         return Ok(());
     }
     chat.set("tools", &functions);
-    match body.get::<Box<RawValue>>("tool_choice") {
-        Some(_) => choose(&required(body, "tool_choice", "")?, chat),
+    match present(body, "tool_choice", "")? {
+        Some(choice) => choose(&choice, chat),
         None => Ok(()),
     }
 }
@@ -81,11 +80,7 @@ fn choose(choice: &Object, chat: &mut Object) -> Result<(), Failure> {
             ));
         }
     }
-    if let Some((name, _)) =
-        choice.members().find(|(name, _)| !matches!(*name, "type" | "name" | "disable_parallel_tool_use"))
-    {
-        return Err(extra(&format!("tool_choice.{name}")));
-    }
+    refuse_others(choice, "tool_choice", &["type", "name", "disable_parallel_tool_use"])?;
     if choice.get("disable_parallel_tool_use").unwrap_or(false) {
         chat.set("parallel_tool_calls", &false);
     }
