@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { asked, folder, key, origin, run } from "./support.mjs";
+import { asked, folder, key, origin, project, run, statuses } from "./support.mjs";
 
 async function claude(model, prompt, apiKey) {
   const env = {
@@ -29,10 +29,10 @@ describe("claude code", () => {
   }
 
   test("a spent budget is shown, and costs one request", async () => {
-    const requests = asked();
-    const { out, err } = await claude("over-messages", "play answer", await key(0.000_001));
+    const { id, key } = await project(0.000_001);
+    const { out, err } = await claude("over-messages", "play answer", key);
     assert.match(out + err, /budget/i);
-    assert.equal(requests().length, 0);
+    assert.deepEqual(statuses(id), [429]);
   });
 
   for (const model of ["over-chat", "over-messages"]) {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { asked, baseURL, folder, key, run } from "./support.mjs";
+import { asked, baseURL, folder, key, project, run, statuses } from "./support.mjs";
 
 const provider = `model_providers.weir={name="weir",base_url="${baseURL}",env_key="WEIR_KEY",wire_api="responses"}`;
 
@@ -43,11 +43,11 @@ describe("codex", () => {
   });
 
   test("a spent budget costs one request and is told", async () => {
-    const requests = asked();
-    const { status, err } = await codex("over-chat", ["play answer"], { apiKey: await key(0.000_001) });
+    const { id, key } = await project(0.000_001);
+    const { status, err } = await codex("over-chat", ["play answer"], { apiKey: key });
     assert.notEqual(status, 0);
     assert.match(err, /[Qq]uota exceeded|budget/, err);
-    assert.equal(requests().length, 0);
+    assert.deepEqual(statuses(id), [429]);
   });
 
   test("a provider that thinks for long does not end the turn", async () => {

@@ -33,15 +33,16 @@ function scriptOf(messages) {
   return { name: named[last] ?? "answer", after: messages.slice(from + 1) };
 }
 
+/** How often each model was asked for the script whose first answer is cut. */
 const cuts = new Map();
 
 /** The step of a script that a request asks for. */
-function stepOf(messages, results) {
+function stepOf({ model, messages }, results) {
   const { name, after } = scriptOf(messages);
   const steps = SCRIPTS[name];
   if (name === "cut") {
-    const begun = cuts.get("cut") ?? 0;
-    cuts.set("cut", begun + 1);
+    const begun = cuts.get(model) ?? 0;
+    cuts.set(model, begun + 1);
     return steps[Math.min(begun, 1)];
   }
   return steps[Math.min(results(after), steps.length - 1)];
@@ -60,7 +61,7 @@ function callOf(step, tools) {
 
 function chat(body) {
   const tools = (body.tools ?? []).map((tool) => tool.function?.name ?? tool.custom?.name);
-  const step = stepOf(body.messages, (after) => after.filter((message) => message.role === "tool").length);
+  const step = stepOf(body, (after) => after.filter((message) => message.role === "tool").length);
   const call = (step.call || step.shell) && callOf(step, tools);
   const usage = { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 };
   const head = { id: "chatcmpl-1", created: 1, model: body.model };
@@ -91,7 +92,7 @@ function messages(body) {
   const tools = (body.tools ?? []).map((tool) => tool.name);
   const results = (after) =>
     after.filter((message) => Array.isArray(message.content) && message.content.some((block) => block.type === "tool_result")).length;
-  const step = stepOf(body.messages, results);
+  const step = stepOf(body, results);
   const call = (step.call || step.shell) && callOf(step, tools);
   const usage = { input_tokens: 10, cache_creation_input_tokens: 0, cache_read_input_tokens: 0, output_tokens: 5 };
   const block = call

@@ -15,10 +15,18 @@ async function admin(path, body) {
   return answer.json();
 }
 
-/** The key of a new project with a budget in dollars. */
-export async function key(budget = 1_000) {
+/** A new project with a budget in dollars, and a key of it. */
+export async function project(budget = 1_000) {
   const { id } = await admin("projects", { name: "clients", limits: { budget_usd_per_month: budget } });
-  return (await admin(`projects/${id}/service_accounts`, { name: "tests" })).api_key.value;
+  return { id, key: (await admin(`projects/${id}/service_accounts`, { name: "tests" })).api_key.value };
+}
+
+export const key = async () => (await project()).key;
+
+/** The statuses of all requests that a project sent, in order: weir logs each. */
+export function statuses(projectId) {
+  const lines = readFileSync(process.env.WEIR_LOG, "utf8").split("\n").filter((line) => line.includes(projectId));
+  return lines.map((line) => JSON.parse(line)).filter((line) => line.message === "request").map((line) => line["http.status"]);
 }
 
 /** The requests that the provider got from now on. */

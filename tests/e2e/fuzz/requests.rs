@@ -80,10 +80,16 @@ fn check(request: &Value, reply: &Reply) -> Result<(), TestCaseError> {
     if reply.status < 400 {
         return Ok(());
     }
-    let error = &serde_json::from_str::<Value>(&text).unwrap_or_default()["error"];
+    let body = serde_json::from_str::<Value>(&text).unwrap_or_default();
+    let error = &body["error"];
     let mut members: Vec<_> = error.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    members.retain(|name| *name != "details");
     members.sort_unstable();
-    prop_assert_eq!(members, ["code", "message", "param", "type"], "{}", text);
+    match body["type"].as_str() {
+        // Anthropic's envelope.
+        Some("error") => prop_assert_eq!(members, ["message", "type"], "{}", text),
+        _ => prop_assert_eq!(members, ["code", "message", "param", "type"], "{}", text),
+    }
     prop_assert!(error["message"].as_str().is_some_and(|message| message.len() > 10), "{}", text);
     Ok(())
 }

@@ -112,6 +112,7 @@ fn blotted(body: &str) -> String {
             ("msg_", 28),
             ("msg_", 31),
             ("conv_", 29),
+            ("req_", 28),
         ];
         let made = made.iter().any(|(prefix, length)| text.starts_with(prefix) && text.len() == *length);
         let secret = ["sk-weir-", "whsec_"].into_iter().find(|prefix| text.starts_with(prefix));

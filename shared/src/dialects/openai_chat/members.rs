@@ -56,6 +56,9 @@ const MESSAGE: Shape = Members(&[
     ("reasoning_details", Any),
     ("thinking_blocks", Any),
     ("prefix", Any),
+    // Members of an answer's choice that clients send back.
+    ("index", Any),
+    ("id", Any),
     ("cache_control", Cache),
 ]);
 
