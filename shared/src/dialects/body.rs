@@ -2,6 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
+use super::unknown::unknown;
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
 
@@ -34,6 +35,9 @@ pub(in crate::dialects) fn read_at<T: DeserializeOwned>(json: &[u8], at: &str) -
         let reason = error.inner().to_string();
         let reason = in_words_of_json(shortened(reason.split(" at line ").next().unwrap_or_default()));
         let path = join_paths(at, &error.path().to_string());
+        if let Some(unknown) = unknown_field(&path, &error.inner().to_string()) {
+            return unknown;
+        }
         match reason.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
             Some(field) => missing(&join_paths(&path, field)),
             None if path == "." => {
@@ -46,6 +50,13 @@ pub(in crate::dialects) fn read_at<T: DeserializeOwned>(json: &[u8], at: &str) -
             },
         }
     })
+}
+
+/// The error for a field that the shape does not have, from serde's `reason`. `path` ends with the field.
+fn unknown_field(path: &str, reason: &str) -> Option<Invalid> {
+    let (name, known) = reason.strip_prefix("unknown field `")?.split_once('`')?;
+    let at = path.strip_suffix(name)?.trim_end_matches('.');
+    Some(unknown(at, name, known.split('`').skip(1).step_by(2)))
 }
 
 /// The most bytes of a caller's text that an error quotes.
@@ -146,6 +157,16 @@ mod tests {
             "Missing required parameter: 'inner.a.requests'.",
             Some("inner.a.requests"),
         );
+    }
+
+    #[test]
+    fn an_unknown_field_is_named_with_the_one_that_was_meant() {
+        let meant = |field: &str, meant: &str| format!("Unknown parameter: '{field}'. Did you mean '{meant}'?");
+        check(r#"{"request":1}"#, &meant("request", "requests"), Some("request"));
+        check(r#"{"requests":1,"other":{}}"#, "Unknown parameter: 'other'.", Some("other"));
+        let inner = r#"{"requests":1,"inner":{"a":{"requests":1,"raito":2}}}"#;
+        check(inner, &meant("inner.a.raito", "inner.a.ratio"), Some("inner.a.raito"));
+        check(r#"{"a`b":1}"#, "Unknown parameter: 'a`b'.", Some("a`b"));
     }
 
     #[test]

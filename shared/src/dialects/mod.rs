@@ -12,6 +12,7 @@ pub mod openai_responses;
 pub(crate) mod parts;
 pub mod sse;
 pub mod tokens;
+mod unknown;
 mod walk;
 
 pub use content_type::ContentType;

@@ -361,7 +361,7 @@ async fn a_response_is_refused_where_the_items_are_too_large_for_a_context() {
     let client = Client::new(&app).await;
     let conversation = client.conversation(json!({"items": [message("m1", &"a".repeat(4_300_000))]})).await;
     let id = conversation.rsplit_once('/').unwrap().1;
-    let ask = json!({"model": "priced", "input": "Go on", "conversation": id, "max_output_tokens": 10});
+    let ask = json!({"model": "priced", "input": "Go on", "conversation": id, "max_output_tokens": 20});
     assert_eq!(client.post("/v1/responses", ask.clone()).await.status, 200);
     let more = json!({"items": [message("m2", &"a".repeat(4_300_000))]});
     assert_eq!(client.post(&format!("{conversation}/items"), more).await.status, 200);

@@ -307,7 +307,7 @@ async fn instructions_tools_and_formats_reach_the_provider_as_chat() {
     let app = TestApp::new().await;
     let (_, key) = app.project(Limits::default(), Policy::default()).await;
     let body = json!({
-        "model": "priced", "instructions": "Be brief.", "input": "Hello", "max_output_tokens": 9, "temperature": 0.5,
+        "model": "priced", "instructions": "Be brief.", "input": "Hello", "max_output_tokens": 19, "temperature": 0.5,
         "tools": [{"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}, "strict": true}],
         "tool_choice": {"type": "function", "name": "f"},
         "text": {"format": {"type": "json_schema", "name": "s", "schema": {"type": "object"}, "strict": true}},

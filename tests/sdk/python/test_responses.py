@@ -48,7 +48,7 @@ def test_whole(client):
 
 
 def test_at_the_limit(client):
-    made = ask(client, max_output_tokens=2)
+    made = ask(client, "word " * 40, max_output_tokens=16)
     assert made.status == "incomplete" and made.incomplete_details.reason == "max_output_tokens"
 
 

@@ -3,6 +3,7 @@
 use super::fields::{Fields, invalid, unsupported};
 use super::item::{Item, parse_items};
 use super::item_id::NewIds;
+use super::members::check_known;
 use super::metadata::metadata;
 use crate::dialects::body::{missing, read_object};
 use crate::model::clock::Timestamp;
@@ -29,7 +30,7 @@ impl NewConversation {
         if json.is_empty() {
             return Ok(Self::default());
         }
-        let body = object(json)?;
+        let body = object(json, &["items", "metadata"])?;
         let items = items(&body, now)?.unwrap_or_default();
         Ok(Self { metadata: metadata(&body)?, items })
     }
@@ -40,7 +41,7 @@ impl NewConversation {
 /// # Errors
 /// If there are no items or more than 20, one is a reference, or [`parse_items`] refuses one. The error names the path.
 pub fn sent_items(json: &[u8], now: Timestamp) -> Result<Vec<Item>, Invalid> {
-    items(&object(json)?, now)?.ok_or_else(|| missing("items"))
+    items(&object(json, &["items"])?, now)?.ok_or_else(|| missing("items"))
 }
 
 /// Reads the metadata of a body of `POST /v1/conversations/{id}`.
@@ -48,7 +49,7 @@ pub fn sent_items(json: &[u8], now: Timestamp) -> Result<Vec<Item>, Invalid> {
 /// # Errors
 /// If the metadata is missing or invalid.
 pub fn changed_metadata(json: &[u8]) -> Result<Object, Invalid> {
-    let body = object(json)?;
+    let body = object(json, &["metadata"])?;
     if body.text("metadata").is_none() {
         return Err(missing("metadata"));
     }
@@ -68,8 +69,11 @@ pub fn deleted_conversation(id: &str) -> Object {
     Object::default().with("id", id).with("object", "conversation.deleted").with("deleted", &true)
 }
 
-fn object(json: &[u8]) -> Result<Object, Invalid> {
-    read_object(json)
+/// Reads a body that has no other members than `known`.
+fn object(json: &[u8], known: &[&str]) -> Result<Object, Invalid> {
+    let body = read_object(json)?;
+    check_known(Fields::new(&body, ""), known)?;
+    Ok(body)
 }
 
 fn items(body: &Object, now: Timestamp) -> Result<Option<Vec<Item>>, Invalid> {
@@ -97,6 +101,7 @@ mod tests {
             ("{}", "items"),
             (r#"{"items":null}"#, "items"),
             (r#"{"items":{}}"#, "items"),
+            (r#"{"items":[],"metadata":{}}"#, "metadata"),
             (many.as_str(), "items"),
             (r#"{"items":[{"type":"item_reference","id":"msg_1"}]}"#, "items[0]"),
             (r#"{"items":[{"role":"user","content":"Hi","id":"a/b"}]}"#, "items[0].id"),
@@ -107,7 +112,8 @@ mod tests {
         ] {
             assert_eq!(sent_items(json.as_bytes(), Timestamp(0)).unwrap_err().param.as_deref(), Some(param), "{json}");
         }
-        for (json, param) in [("{}", "metadata"), (r#"{"metadata":{"a":1}}"#, "metadata.a")] {
+        for (json, param) in [("{}", "metadata"), (r#"{"meta":{}}"#, "meta"), (r#"{"metadata":{"a":1}}"#, "metadata.a")]
+        {
             assert_eq!(changed_metadata(json.as_bytes()).unwrap_err().param.as_deref(), Some(param), "{json}");
         }
         assert_eq!(NewConversation::parse(b"[]", Timestamp(0)).unwrap_err().param, None);

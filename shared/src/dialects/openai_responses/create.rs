@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::fields::{Fields, TextOrList, invalid, not_one_of, unsupported};
+use super::fields::{Fields, TextOrList, invalid, not_one_of};
 use super::item::{Item, parse_items, user_text};
 use super::item_id::{NewIds, new_response_id};
+use super::members;
 use super::metadata::metadata;
 use super::settings;
 use super::tools::Tools;
@@ -39,13 +40,6 @@ pub struct CreateResponse {
     tools: Tools,
 }
 
-/// Members that change the answer and that weir does not support. Each has a hint for the caller.
-const UNSUPPORTED: [(&str, &str); 3] = [
-    ("prompt", "Stored prompts are not supported: send their text in 'instructions' and 'input'."),
-    ("moderation", "Moderation within a response is not supported: use '/v1/moderations'."),
-    ("context_management", "Context management is not supported: send a shorter 'input'."),
-];
-
 /// The values of `include`. Only log probabilities have an effect: the others belong to tools that weir does not have.
 const INCLUDABLE: [&str; 8] = [
     "file_search_call.results",
@@ -65,11 +59,25 @@ impl CreateResponse {
     /// only echoed, because it limits built-in tools and weir has none. Streams are not obfuscated.
     ///
     /// # Errors
-    /// If the body is not a JSON object, or a member is missing, has the wrong type or is not supported. The error
-    /// names the path.
+    /// If the body is not a JSON object, or a member is missing, unknown, has the wrong type or is not supported. The
+    /// error names the path.
     pub fn parse(json: &[u8], now: Timestamp) -> Result<Self, Invalid> {
         let object = read_object(json)?;
-        let model = Fields::new(&object, "").required::<Name>("model")?.0;
+        let fields = Fields::new(&object, "");
+        members::check_supported(fields)?;
+        members::check(fields)?;
+        let model = fields.required::<Name>("model")?.0;
+        Self::read(object, model, now)
+    }
+
+    /// Reads a body that was accepted before, maybe by an earlier version of weir, which accepted unknown members.
+    ///
+    /// # Errors
+    /// As [`CreateResponse::parse`].
+    pub(super) fn parse_stored(object: Object, now: Timestamp) -> Result<Self, Invalid> {
+        let fields = Fields::new(&object, "");
+        members::check_supported(fields)?;
+        let model = fields.required::<Name>("model")?.0;
         Self::read(object, model, now)
     }
 
@@ -79,17 +87,15 @@ impl CreateResponse {
     /// As [`CreateResponse::parse`].
     pub fn parse_to_count(json: &[u8], now: Timestamp) -> Result<Self, Invalid> {
         let object = read_object(json)?;
-        let model = Fields::new(&object, "").optional::<Name>("model")?.map_or_else(String::new, |name| name.0);
+        let fields = Fields::new(&object, "");
+        members::check_supported(fields)?;
+        members::check(fields)?;
+        let model = fields.optional::<Name>("model")?.map_or_else(String::new, |name| name.0);
         Self::read(object, model, now)
     }
 
     fn read(object: Object, model: String, now: Timestamp) -> Result<Self, Invalid> {
         let fields = Fields::new(&object, "");
-        for (name, message) in UNSUPPORTED {
-            if fields.text(name).is_some() {
-                return Err(unsupported(name, message, "unsupported_parameter"));
-            }
-        }
         let flag = |name, default| fields.optional(name).map(|value| value.unwrap_or(default));
         let include = read_include(fields)?;
         let with_logprobs = include.iter().any(|name| name == "message.output_text.logprobs");

@@ -27,6 +27,15 @@ impl<'a> Fields<'a> {
         self.object
     }
 
+    pub(super) fn at(&self) -> &'a str {
+        self.at
+    }
+
+    /// The names of the members that are not `null`. A `null` asks for nothing.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
+        self.object.members().filter(|(_, text)| *text != "null").map(|(name, _)| name)
+    }
+
     pub(super) fn path(&self, name: &str) -> String {
         if self.at.is_empty() { name.to_owned() } else { format!("{}.{name}", self.at) }
     }

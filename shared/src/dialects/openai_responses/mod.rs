@@ -19,6 +19,7 @@ mod input_part;
 mod item;
 mod item_id;
 mod list;
+mod members;
 mod metadata;
 mod part;
 mod settings;

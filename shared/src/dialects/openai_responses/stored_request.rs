@@ -64,7 +64,7 @@ impl StoredRequest {
     /// # Errors
     /// `Invalid` if a later version of weir refuses the request.
     pub fn chat(&self, now: Timestamp) -> Result<Body, Invalid> {
-        CreateResponse::parse(&self.body.to_bytes(), now)?.chat(&self.context())
+        CreateResponse::parse_stored(self.body.clone(), now)?.chat(&self.context())
     }
 
     /// The bytes of the request and of the turns before it.

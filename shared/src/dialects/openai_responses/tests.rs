@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::clock::Timestamp;
+use crate::model::object::Object;
 use crate::model::response::Status;
 
 const NOW: Timestamp = Timestamp(1_790_000_000_000);
@@ -59,7 +60,6 @@ fn wrong_types_are_named_with_their_path() {
         "invalid type: integer `1`, expected a boolean",
     );
     mistyped(r#""input":"a","reasoning":"low""#, "reasoning", "invalid type: string \"low\", expected a JSON object");
-    mistyped(r#""input":"a","max_output_tokens":0"#, "max_output_tokens", "0 is below the minimum of 1");
     mistyped(r#""input":"a","metadata":{"a":1}"#, "metadata.a", "invalid type: integer `1`, expected a string");
     mistyped(
         r#""input":"a","conversation":{"id":1}"#,
@@ -293,9 +293,9 @@ fn a_skeleton_has_every_member() {
     let plain = CreateResponse::parse(br#"{"model":"m","input":"a"}"#, NOW).unwrap();
     let expected = r#"{"id":"resp_1","object":"response","created_at":1790000000,"status":"in_progress","background":false,"completed_at":null,"conversation":null,"error":null,"incomplete_details":null,"instructions":null,"max_output_tokens":null,"max_tool_calls":null,"model":"m","output":[],"parallel_tool_calls":true,"previous_response_id":null,"prompt_cache_key":null,"prompt_cache_retention":null,"reasoning":{"effort":null,"summary":null},"safety_identifier":null,"service_tier":"auto","store":true,"temperature":1.0,"text":{"format":{"type":"text"},"verbosity":"medium"},"tool_choice":"auto","tools":[],"top_logprobs":0,"top_p":1.0,"truncation":"disabled","usage":null,"user":null,"metadata":{}}"#;
     assert_eq!(shown(&plain, Status::InProgress), expected);
-    let full = r#"{"model":"m","input":"a","background":true,"conversation":"conv_1","instructions":"i","max_output_tokens":9,"temperature":0.50,"reasoning":{"effort":"low"},"text":{"format":{"type":"json_object"}},"tools":[{"type":"function","name":"f","strict":true}],"tool_choice":"none","truncation":"auto","metadata":{"a":"b"},"user":"u"}"#;
+    let full = r#"{"model":"m","input":"a","background":true,"conversation":"conv_1","instructions":"i","max_output_tokens":19,"temperature":0.50,"reasoning":{"effort":"low"},"text":{"format":{"type":"json_object"}},"tools":[{"type":"function","name":"f","strict":true}],"tool_choice":"none","truncation":"auto","metadata":{"a":"b"},"user":"u"}"#;
     let full = CreateResponse::parse(full.as_bytes(), NOW).unwrap();
-    let expected = r#"{"id":"resp_1","object":"response","created_at":1790000000,"status":"queued","background":true,"completed_at":null,"conversation":{"id":"conv_1"},"error":null,"incomplete_details":null,"instructions":"i","max_output_tokens":9,"max_tool_calls":null,"model":"m","output":[],"parallel_tool_calls":true,"previous_response_id":null,"prompt_cache_key":null,"prompt_cache_retention":null,"reasoning":{"effort":"low","summary":null},"safety_identifier":null,"service_tier":"auto","store":true,"temperature":0.50,"text":{"format":{"type":"json_object"},"verbosity":"medium"},"tool_choice":"none","tools":[{"type":"function","name":"f","strict":true,"description":null,"parameters":null}],"top_logprobs":0,"top_p":1.0,"truncation":"auto","usage":null,"user":"u","metadata":{"a":"b"}}"#;
+    let expected = r#"{"id":"resp_1","object":"response","created_at":1790000000,"status":"queued","background":true,"completed_at":null,"conversation":{"id":"conv_1"},"error":null,"incomplete_details":null,"instructions":"i","max_output_tokens":19,"max_tool_calls":null,"model":"m","output":[],"parallel_tool_calls":true,"previous_response_id":null,"prompt_cache_key":null,"prompt_cache_retention":null,"reasoning":{"effort":"low","summary":null},"safety_identifier":null,"service_tier":"auto","store":true,"temperature":0.50,"text":{"format":{"type":"json_object"},"verbosity":"medium"},"tool_choice":"none","tools":[{"type":"function","name":"f","strict":true,"description":null,"parameters":null}],"top_logprobs":0,"top_p":1.0,"truncation":"auto","usage":null,"user":"u","metadata":{"a":"b"}}"#;
     assert_eq!(shown(&full, Status::Queued), expected);
 }
 
@@ -335,4 +335,71 @@ fn a_reference_has_an_id_that_an_item_can_have() {
     for id in ["msg#1", "a b", &"a".repeat(129)] {
         invalid(&format!(r#""input":[{{"type":"item_reference","id":"{id}"}}]"#), "input[0].id", reason);
     }
+}
+
+#[track_caller]
+fn unknown(members: &str, param: &str, help: &str) {
+    let message = format!("Unknown parameter: '{param}'.{help}");
+    refused(&format!(r#""input":"a",{members}"#), param, Some("unknown_parameter"), &message);
+}
+
+#[test]
+fn unknown_members_are_refused_with_the_right_name() {
+    for (name, right) in [
+        ("max_tokens", "max_output_tokens"),
+        ("max_completion_tokens", "max_output_tokens"),
+        ("response_format", "text.format"),
+        ("messages", "input"),
+        ("functions", "tools"),
+        ("reasoning_effort", "reasoning.effort"),
+        ("temprature", "temperature"),
+    ] {
+        unknown(&format!(r#""{name}":1"#), name, &format!(" Did you mean '{right}'?"));
+    }
+    for name in ["stop", "seed", "n", "logit_bias"] {
+        unknown(&format!(r#""{name}":1"#), name, " Only '/v1/chat/completions' has it.");
+    }
+    unknown(r#""colour":"red""#, "colour", "");
+    unknown(r#""reasoning":{"efort":"low"}"#, "reasoning.efort", " Did you mean 'reasoning.effort'?");
+    unknown(r#""text":{"fromat":{}}"#, "text.fromat", " Did you mean 'text.format'?");
+    unknown(
+        r#""text":{"format":{"type":"json_object","strickt":1}}"#,
+        "text.format.strickt",
+        " Did you mean 'text.format.strict'?",
+    );
+    let message = "Unknown parameter: 'max_tokens'. Did you mean 'max_output_tokens'?";
+    assert_eq!(CreateResponse::parse_to_count(br#"{"max_tokens":5}"#, NOW).unwrap_err().message, message);
+}
+
+#[test]
+fn members_that_change_nothing_are_accepted() {
+    let body = r#"{"model":"m","input":[{"role":"user","content":"a","internal":1}],"client_metadata":{"a":"b"},"stop":null,"stream_options":{"include_usage":true},"background_options":{"completion_window":"2h"},"reasoning":{"context":"auto","mode":"standard"},"service_tier":"fast"}"#;
+    assert!(CreateResponse::parse(body.as_bytes(), NOW).is_ok());
+}
+
+#[test]
+fn values_outside_of_openais_limits_are_refused() {
+    for asked in [0, 1, 15] {
+        let members = format!(r#""input":"a","max_output_tokens":{asked}"#);
+        let message = format!("Invalid value for 'max_output_tokens': {asked} is below the minimum of 16.");
+        refused(&members, "max_output_tokens", Some("integer_below_min_value"), &message);
+    }
+    let least = CreateResponse::parse(br#"{"model":"m","input":"a","max_output_tokens":16}"#, NOW).unwrap();
+    assert_eq!(least.chat(&[]).unwrap().max_output_tokens, Some(16));
+    invalid(
+        r#""input":"a","service_tier":"gold""#,
+        "service_tier",
+        "'gold' is not supported, expected one of 'auto', 'default', 'flex', 'scale', 'priority', 'fast', 'ultrafast'",
+    );
+    let long = format!(r#""input":"a","safety_identifier":"{}""#, "é".repeat(65));
+    let message = "Invalid value for 'safety_identifier': it has 65 characters, expected at most 64.";
+    refused(&long, "safety_identifier", Some("string_above_max_length"), message);
+}
+
+#[test]
+fn a_stored_request_is_read_as_it_was_accepted() {
+    let body = r#"{"model":"m","input":"a","max_tokens":5,"max_output_tokens":3,"service_tier":"gold"}"#;
+    assert!(CreateResponse::parse(body.as_bytes(), NOW).is_err());
+    let stored = CreateResponse::parse_stored(Object::parse(body.as_bytes()).unwrap(), NOW).unwrap();
+    assert_eq!(stored.chat(&[]).unwrap().max_output_tokens, Some(3));
 }

@@ -221,9 +221,9 @@ fn settings_get_chats_names() {
 #[test]
 fn the_numbers_of_the_body_are_those_of_the_whole_call() {
     let context = [Item(Object::parse(br#"{"id":"msg_1","type":"message","role":"user","content":[{"type":"input_image","image_url":"data:image/png;base64,AAAA"}]}"#).unwrap())];
-    let members = r#""instructions":"i","max_output_tokens":7,"tools":[{"type":"function","name":"f"}],"input":[{"role":"user","content":[{"type":"input_file","filename":"a","file_data":"AAAA"}]}]"#;
+    let members = r#""instructions":"i","max_output_tokens":17,"tools":[{"type":"function","name":"f"}],"input":[{"role":"user","content":[{"type":"input_file","filename":"a","file_data":"AAAA"}]}]"#;
     let body = request(members).chat(&context).unwrap();
-    assert_eq!((body.images, body.other_media, body.max_output_tokens, body.has_tools), (1, 1, Some(7), true));
+    assert_eq!((body.images, body.other_media, body.max_output_tokens, body.has_tools), (1, 1, Some(17), true));
     assert_eq!((body.choices, body.contexts), (1, 1));
     let media = [
         r#"{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}"#,
