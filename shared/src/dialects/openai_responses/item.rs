@@ -51,11 +51,12 @@ impl serde::Serialize for Item {
 /// Reads the JSON list of items at `path` of a body.
 ///
 /// Normalises the items. Every item has an `id` and a `type`, all but reasoning and additional tools have a `status`, and
-/// contents are lists of parts. Items without an id get one of `ids`. References stay as they are.
+/// contents are lists of parts. Items without an id get one of `ids`, and so do items of a response whose id cannot be kept:
+/// clients send ids that other services made. References stay as they are.
 ///
 /// # Errors
-/// If this is not a list, it has more than 5,000 items, an item is unknown or invalid, or two items or two references
-/// have the same id. The error names the path.
+/// If this is not a list, it has more than 5,000 items, an item is unknown or invalid, two items or two references
+/// have the same id, or the id of a reference or of a conversation's item is none of weir's shape. The error names the path.
 pub fn parse_items(json: &[u8], path: &str, ids: NewIds<'_>) -> Result<Vec<Item>, Invalid> {
     let list: Vec<Box<RawValue>> = read_at(json, path)?;
     if list.len() > MOST_ITEMS {
@@ -85,15 +86,22 @@ fn normalise(object: &Object, at: &str, ids: NewIds<'_>, index: usize) -> Result
     let kind = view::kind(fields)?;
     let view = View::read(object, at)?;
     if let View::Reference { id } = &view {
-        check_id(id, fields.path("id"))?;
+        if !is_id(id) {
+            return Err(not_an_id(fields.path("id")));
+        }
         return Ok(Item(Object::default().with("id", id).with("type", view::REFERENCE)));
     }
     let given = fields.optional::<String>("id")?.filter(|id| !id.is_empty());
-    if let Some(id) = &given {
-        check_id(id, fields.path("id"))?;
-    }
+    let id = match given {
+        None => ids.make(view.prefix(), index),
+        Some(id) if is_id(&id) => id,
+        Some(id) => {
+            let replaced = ids.replace(view.prefix(), &id);
+            replaced.ok_or_else(|| not_an_id(fields.path("id")))?
+        }
+    };
     let mut item = Object::default();
-    item.set("id", &given.unwrap_or_else(|| ids.make(view.prefix(), index)));
+    item.set("id", &id);
     item.set("type", &kind);
     let status = fields.one_of("status", &["in_progress", "completed", "incomplete"])?;
     let has_status = !matches!(kind.as_str(), view::REASONING | view::ADDITIONAL_TOOLS);
@@ -128,9 +136,6 @@ pub fn is_id(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(fits)
 }
 
-fn check_id(id: &str, path: String) -> Result<(), Invalid> {
-    if is_id(id) {
-        return Ok(());
-    }
-    Err(invalid(path, "expected 1 to 128 letters, digits, '_' and '-'"))
+fn not_an_id(path: String) -> Invalid {
+    invalid(path, "expected 1 to 128 letters, digits, '_' and '-'")
 }

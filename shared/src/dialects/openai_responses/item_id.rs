@@ -32,6 +32,15 @@ impl NewIds<'_> {
             Self::InputOf(response_id) => format!("{prefix}{}i{index:03}", letters(response_id)),
         }
     }
+
+    /// An id in place of one that cannot be part of a key. The same one gets the same id in each request, so that an item
+    /// that a client sends again is still known. `None`: a conversation keeps its items under the ids that clients know.
+    pub(super) fn replace(self, prefix: &str, given: &str) -> Option<String> {
+        match self {
+            Self::At(_) => None,
+            Self::InputOf(_) => Some(id::derive(prefix, &[given])),
+        }
+    }
 }
 
 /// The id of an output item of a response: `prefix`, the letters of the response, and the index of the item.
