@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::extract::OriginalUri;
-use axum::http::Method;
+use axum::http::{HeaderMap, Method};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -43,6 +43,18 @@ async fn refuse_unknown_route(method: Method, OriginalUri(uri): OriginalUri) -> 
     Rejection::UnknownRoute { method: method.to_string(), path: uri.path().to_owned() }.into_response()
 }
 
-async fn refuse_method(method: Method, OriginalUri(uri): OriginalUri) -> Response {
+async fn refuse_method(method: Method, OriginalUri(uri): OriginalUri, headers: HeaderMap) -> Response {
+    if wants_websocket(&headers) {
+        return Rejection::WebSocket.into_response();
+    }
     Rejection::WrongMethod { method: method.to_string(), path: uri.path().to_owned() }.into_response()
+}
+
+/// Whether a request begins a WebSocket, or would on a server that is reached without a proxy: API Gateway removes `upgrade`.
+fn wants_websocket(headers: &HeaderMap) -> bool {
+    let has = |name: &str, part: &str| {
+        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|value| value.trim().to_ascii_lowercase().starts_with(part))
+    };
+    has("upgrade", "websocket") || has("openai-beta", "responses_websockets")
 }

@@ -13,6 +13,6 @@ pub struct Invalid {
 impl Invalid {
     /// The error for a field whose value cannot be used.
     pub fn field(param: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { message: message.into(), param: Some(param.into()), code: None }
+        Self { message: message.into(), param: Some(param.into()), code: Some("invalid_value") }
     }
 }

@@ -14,6 +14,7 @@ use crate::app::generation::{
     EventSink, Generated, LEASE_MS, LOST_AFTER_MS, RunEnd, RunLost, describe, expect_stream, generate,
 };
 use crate::app::models::ServedModels;
+use crate::app::responses::in_request;
 use crate::app::telemetry::{self, TelemetryEvent};
 use crate::data::{CommitOutcome, MAX_DELAY, RequeueReason, ResponseEnd, ResponseRecord, WriteOutcome};
 use crate::dialects::openai_responses::EventBuilder;
@@ -74,7 +75,7 @@ impl Run<'_> {
             tokio::select! {
                 biased;
                 dispatched = &mut dispatch => {
-                    break dispatched.map_err(|error| failed(error.charged(self.charge())))?;
+                    break dispatched.map_err(|error| failed(in_request(error).charged(self.charge())))?;
                 }
                 () = self.sink.heartbeat_due() => self.sink.heartbeat().await.map_err(NotStarted::Lost)?,
             }

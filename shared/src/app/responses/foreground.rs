@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::PlannedResponse;
+use super::names::in_request;
 use super::record::chunk;
 use crate::app::answer::{CallMetadata, ResponseSender};
 use crate::app::conversations::Conversations;
@@ -60,7 +61,7 @@ impl Foreground {
         let (started, log) =
             tokio::join!(open.dispatch(&chat, true, begin), self.open_log(record, planned, &first, claim));
         let events = started.and_then(|answer| expect_stream(answer).map_err(|source| provider_error(open, source)));
-        match events {
+        match events.map_err(in_request) {
             Err(error) => self.answer_failed(open, builder, log, error, sender).await,
             Ok(events) if planned.create.stream => {
                 begin_stream(sender, open.metadata.clone(), &first).await;
@@ -117,7 +118,7 @@ impl Foreground {
         let generated = generate(events, &open.used, &mut builder, &mut EventSink::default()).await;
         open.metadata.provider_time = sent_at.elapsed();
         if let Generated::Broken(source) = generated {
-            let error = provider_error(open, source);
+            let error = in_request(provider_error(open, source));
             open.fail(&error).await;
             return sender.fail(error).await;
         }

@@ -7,6 +7,7 @@ mod accept;
 mod context;
 mod follow;
 mod foreground;
+mod names;
 mod record;
 mod references;
 mod retrieve;
@@ -18,6 +19,7 @@ use futures_util::future::OptionFuture;
 pub(super) use accept::Acceptor;
 pub(super) use follow::Follower;
 pub(super) use foreground::Foreground;
+pub(super) use names::in_request;
 
 use super::answer::{CallAnswer, CallMetadata, Interruption, ResponseSender};
 use super::conversations::{Conversations, require_retention};
@@ -119,7 +121,7 @@ impl Responses {
         has_room.transpose()?;
         let chat = long_work(create.bytes(&context.items), || create.chat(&context.items))?;
         let asked = Asked { body: chat, sent: &create.object, options: &options };
-        let mut call = Call::new(&self.clock, caller, Endpoint::ChatCompletions, served, asked)?;
+        let mut call = Call::new(&self.clock, caller, Endpoint::ChatCompletions, served, asked).map_err(in_request)?;
         let now = self.clock.now();
         if create.background {
             // The worker calls the provider: the reservation waits for as long as the job may.

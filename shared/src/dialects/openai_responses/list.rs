@@ -92,10 +92,10 @@ impl ListQuery {
     }
 }
 
-/// A page in OpenAI's shape. `first_id` and `last_id` are `null` on an empty page.
+/// A page in OpenAI's shape. `first_id` and `last_id` are empty on an empty page: in lists of items their type is string.
 #[must_use]
 pub fn list(page: &[Item], has_more: bool) -> Object {
-    let end = |item: Option<&Item>| item.map(Item::id);
+    let end = |item: Option<&Item>| item.map(Item::id).unwrap_or_default();
     Object::default()
         .with("object", "list")
         .with("data", page)
@@ -117,7 +117,8 @@ mod tests {
         };
         let data: Vec<Object> = list.get("data").unwrap();
         let ids: Vec<String> = data.iter().map(|item| item.get("id").unwrap()).collect();
-        assert_eq!((ids.first(), ids.last()), (list.get("first_id").as_ref(), list.get("last_id").as_ref()));
+        let end = |id: Option<&String>| id.cloned().unwrap_or_default();
+        assert_eq!((end(ids.first()), end(ids.last())), (list.get("first_id").unwrap(), list.get("last_id").unwrap()));
         let more = if list.get("has_more").unwrap() { "+" } else { "" };
         format!("{}{more}", ids.join(" "))
     }
@@ -142,9 +143,9 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_list_has_no_ends() {
+    fn the_ends_of_an_empty_list_are_empty() {
         let list = list(&[], false);
-        let expected = r#"{"object":"list","data":[],"first_id":null,"last_id":null,"has_more":false}"#;
+        let expected = r#"{"object":"list","data":[],"first_id":"","last_id":"","has_more":false}"#;
         assert_eq!(list.to_bytes(), expected);
     }
 }

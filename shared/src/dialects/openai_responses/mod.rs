@@ -30,7 +30,7 @@ mod view;
 
 pub use answer::{cancelled_response, deleted_response, failed_response};
 pub use builder::EventBuilder;
-pub use chat::{MAX_CONTEXT_BYTES, check_bytes};
+pub use chat::{MAX_CONTEXT_BYTES, check_bytes, message_in_request, path_in_request};
 pub use conversation::{NewConversation, changed_metadata, conversation, deleted_conversation, sent_items};
 pub use create::{CreateResponse, check_include};
 pub use event::{ResponseEvent, interruption};

@@ -23,6 +23,8 @@ const TOO_LARGE: &str = "The request body is larger than 6 MB, the most that one
                          Send images by URL, split lists of inputs, or shorten the conversation.";
 const TOO_SLOW: &str =
     "The request body did not arrive within a minute. Send the request again over a better connection.";
+const NO_WEBSOCKET: &str =
+    "This server does not speak over WebSockets. Send the request over HTTP: POST, with `stream` for events.";
 const INTERNAL: &str = "The server had an error while processing your request. Try again; if it persists, give the operator the x-request-id.";
 const STORE_UNAVAILABLE: &str = "The server could not reach its storage for the moment. Try again after the time in the \
                                  `retry-after` header.";
@@ -39,6 +41,7 @@ impl PublicError {
             Rejection::WrongMethod { method, path } => {
                 format!("{path} has no method {method}; see the `allow` header.")
             }
+            Rejection::WebSocket => NO_WEBSOCKET.to_owned(),
             Rejection::Panicked => INTERNAL.to_owned(),
         };
         let (status, kind, code) = classify(rejection);

@@ -46,6 +46,7 @@ impl LoggedRejection {
             Rejection::TooSlow => "request body too slow".to_owned(),
             Rejection::UnknownRoute { .. } => "unknown route".to_owned(),
             Rejection::WrongMethod { .. } => "wrong method".to_owned(),
+            Rejection::WebSocket => "websocket not supported".to_owned(),
             Rejection::Panicked => "handler panicked".to_owned(),
         }
     }

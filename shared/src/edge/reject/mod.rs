@@ -32,6 +32,8 @@ pub enum Rejection {
         method: String,
         path: String,
     },
+    /// The client wants to speak over a WebSocket.
+    WebSocket,
     /// The handler panicked.
     Panicked,
 }

@@ -23,6 +23,8 @@ pub(super) fn classify(rejection: &Rejection) -> Row<'_> {
         Rejection::TooSlow => (S::REQUEST_TIMEOUT, REQUEST, Some("request_timeout")),
         Rejection::UnknownRoute { .. } => (S::NOT_FOUND, REQUEST, Some("unknown_url")),
         Rejection::WrongMethod { .. } => (S::METHOD_NOT_ALLOWED, REQUEST, Some("method_not_allowed")),
+        // Clients such as Codex go on with HTTP at once after this status.
+        Rejection::WebSocket => (S::UPGRADE_REQUIRED, REQUEST, Some("websocket_not_supported")),
         Rejection::Panicked => (S::INTERNAL_SERVER_ERROR, SERVER, Some("internal_error")),
     }
 }

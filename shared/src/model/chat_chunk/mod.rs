@@ -1,6 +1,7 @@
 //! The members that are read from a chunk of a chat completion, and how its pieces of tool calls belong together.
 
 mod calls;
+mod citations;
 mod progress;
 mod text;
 
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use calls::KnownCalls;
+pub use citations::Annotations;
 pub use progress::Progress;
 pub use text::{ChunkText, Halves};
 
@@ -30,10 +32,20 @@ pub struct Choice {
     index: Option<u64>,
     #[serde(default)]
     pub delta: Option<Delta>,
+    /// Some servers repeat the whole message in a chunk.
+    #[serde(default)]
+    pub message: Option<Annotated>,
     #[serde(default)]
     pub logprobs: Option<Logprobs>,
     #[serde(default)]
     pub finish_reason: Option<String>,
+}
+
+/// What is read of a whole message.
+#[derive(Deserialize)]
+pub struct Annotated {
+    #[serde(default)]
+    pub annotations: Annotations,
 }
 
 /// What a chunk adds to a message. A whole message has the same members.
@@ -43,6 +55,8 @@ pub struct Delta {
     pub content: Option<ChunkText>,
     #[serde(default)]
     pub refusal: Option<ChunkText>,
+    #[serde(default)]
+    pub annotations: Annotations,
     #[serde(default)]
     reasoning_content: Option<Box<RawValue>>,
     /// The reasoning as a string. Some providers use this name for an object, which is ignored.

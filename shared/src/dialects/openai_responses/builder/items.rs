@@ -18,6 +18,8 @@ pub(super) struct OutputItems {
     /// The indexes of the items that end before the next one begins: those with text, and the calls that are whole.
     ending: BTreeSet<usize>,
     calls: KnownCalls,
+    /// Citations that came before the text that they belong to.
+    uncited: Vec<Object>,
     /// Events that were not returned yet.
     pub(super) events: Vec<ResponseEvent>,
     pub(super) next_sequence: u64,
@@ -30,7 +32,16 @@ pub(super) struct OutputItems {
 impl OutputItems {
     pub(super) fn new(next_sequence: u64, response_id: String, tools: Tools) -> Self {
         let (ending, calls) = (BTreeSet::new(), KnownCalls::default());
-        Self { outputs: Vec::new(), ending, calls, events: Vec::new(), next_sequence, response_id, tools }
+        Self {
+            outputs: Vec::new(),
+            ending,
+            calls,
+            uncited: Vec::new(),
+            events: Vec::new(),
+            next_sequence,
+            response_id,
+            tools,
+        }
     }
 
     pub(super) fn take_events(&mut self) -> Vec<ResponseEvent> {
@@ -63,6 +74,19 @@ impl OutputItems {
         if !(delta.is_empty() && shown.is_empty()) {
             self.emit_text_delta(index, kind, &delta, &shown);
         }
+    }
+
+    /// Adds a citation to the text that is open, or to the next one. A citation that the text has is not added again.
+    pub(super) fn cite(&mut self, citation: Object) {
+        let index = self.outputs.len().saturating_sub(1);
+        let last = self.outputs.last_mut().filter(|output| output.done.is_none());
+        let part = last.and_then(|output| output.texts()?.last_mut());
+        let Some(part) = part.filter(|part| part.kind == TextKind::Output) else { return self.uncited.push(citation) };
+        if part.annotations.iter().any(|known| known.to_bytes() == citation.to_bytes()) {
+            return;
+        }
+        part.annotations.push(citation);
+        self.emit_annotation_added(index);
     }
 
     /// Ends the last part of an item.
@@ -120,6 +144,9 @@ impl OutputItems {
         let Some(parts) = self.outputs[index].texts() else { return };
         parts.push(Text::new(kind));
         self.emit_part_added(index);
+        if kind == TextKind::Output {
+            std::mem::take(&mut self.uncited).into_iter().for_each(|citation| self.cite(citation));
+        }
     }
 
     /// Adds a piece of a call.

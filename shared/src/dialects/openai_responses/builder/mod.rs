@@ -11,7 +11,7 @@ use output::TextKind;
 use super::answer;
 use super::event::ResponseEvent;
 use super::tools::Tools;
-use crate::model::chat_chunk::Chunk;
+use crate::model::chat_chunk::{Annotations, Chunk};
 use crate::model::clock::Timestamp;
 use crate::model::object::Object;
 use crate::model::provider::Failure;
@@ -71,6 +71,10 @@ impl EventBuilder {
         }
         let logprobs = choice.logprobs.and_then(|logprobs| logprobs.content).unwrap_or_default();
         self.items.text(TextKind::Output, &delta.content.unwrap_or_default(), logprobs);
+        let whole = choice.message.map(|message| message.annotations).unwrap_or_default();
+        for citation in [delta.annotations, whole].iter().flat_map(Annotations::citations) {
+            self.items.cite(citation);
+        }
         self.items.text(TextKind::Refusal, &delta.refusal.unwrap_or_default(), Vec::new());
         for piece in delta.tool_calls.unwrap_or_default() {
             self.items.call(piece)?;

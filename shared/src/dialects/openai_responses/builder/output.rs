@@ -24,6 +24,8 @@ pub(super) struct Text {
     pub text: String,
     pub halves: Halves,
     pub logprobs: Vec<Logprob>,
+    /// The pages that the text cites.
+    pub annotations: Vec<Object>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +60,7 @@ impl TextKind {
 
 impl Text {
     pub(super) fn new(kind: TextKind) -> Self {
-        Self { kind, text: String::new(), halves: Halves::default(), logprobs: Vec::new() }
+        Self { kind, text: String::new(), halves: Halves::default(), logprobs: Vec::new(), annotations: Vec::new() }
     }
 
     pub(super) fn json(&self) -> Object {
@@ -66,7 +68,7 @@ impl Text {
         match self.kind {
             TextKind::Output => part
                 .with("type", "output_text")
-                .with("annotations", &[(); 0])
+                .with("annotations", &self.annotations)
                 .with("logprobs", &self.logprobs)
                 .with("text", &self.text),
             TextKind::Refusal => part.with("type", "refusal").with("refusal", &self.text),

@@ -47,6 +47,15 @@ impl OutputItems {
         self.emit(kind.delta_event(), &members);
     }
 
+    /// Announces the last annotation of the last part of an item.
+    pub(super) fn emit_annotation_added(&mut self, index: usize) {
+        let members = self.at_last_part(index);
+        let Some(part) = self.outputs[index].texts().and_then(|parts| parts.last()) else { return };
+        let at = members.with("annotation_index", &part.annotations.len().saturating_sub(1));
+        let members = at.with("annotation", &part.annotations.last());
+        self.emit("response.output_text.annotation.added", &members);
+    }
+
     /// Ends the last part of an item.
     pub(super) fn emit_part_done(&mut self, index: usize) {
         let at = self.at_last_part(index);

@@ -1,10 +1,12 @@
 //! Writes the chat call that answers a request for a response.
 
 mod messages;
+mod names;
 
 use std::collections::HashSet;
 
 use messages::Messages;
+pub use names::{message_in_request, path_in_request};
 
 use super::create::CreateResponse;
 use super::fields::{Fields, invalid};
@@ -52,10 +54,14 @@ impl CreateResponse {
         chat.extend(&self.settings);
         chat.set("stream", &true);
         chat.set("stream_options", &Object::default().with("include_usage", &true));
-        // Everything was checked above. An error here has no path in the caller's body.
-        let internal = |error: Invalid| Invalid { param: None, ..error };
-        Body::parse(Endpoint::ChatCompletions, &chat.to_bytes()).map_err(internal)
+        Body::parse(Endpoint::ChatCompletions, &chat.to_bytes()).map_err(in_request)
     }
+}
+
+/// The error of a chat call with the names that its request has.
+fn in_request(error: Invalid) -> Invalid {
+    let param = error.param.as_deref().map(path_in_request);
+    Invalid { message: message_in_request(&error.message), param, ..error }
 }
 
 /// The most bytes of a context: the turns before, the input, and all else that the request says. Several jobs share the

@@ -18,6 +18,10 @@ fn delta() -> impl Strategy<Value = Value> {
             let function = json!({"name": "f", "arguments": piece});
             json!({"delta": {"tool_calls": [{"index": index, "id": format!("call_{index}"), "function": function}]}})
         }),
+        1 => (0..3_u64).prop_map(|page| {
+            let cited = json!({"url": format!("https://{page}.example"), "title": "", "start_index": 0, "end_index": page});
+            json!({"delta": {"annotations": [{"type": "url_citation", "url_citation": cited}]}})
+        }),
         1 => finish.prop_map(|reason| json!({"delta": {}, "finish_reason": reason})),
     ]
 }
@@ -28,6 +32,8 @@ struct Follower {
     next: u64,
     /// The joined deltas of texts and arguments, by item and part.
     deltas: BTreeMap<(u64, Option<u64>), String>,
+    /// The annotations by item and part.
+    annotations: BTreeMap<(u64, Option<u64>), Vec<Value>>,
     added: Vec<String>,
     done: BTreeMap<u64, Value>,
 }
@@ -50,6 +56,11 @@ impl Follower {
             "output_item.done" => assert!(self.done.insert(part.0, data["item"].clone()).is_none(), "{data}"),
             name if name.ends_with(".delta") => {
                 self.deltas.entry(part).or_default().push_str(data["delta"].as_str().unwrap());
+            }
+            "output_text.annotation.added" => {
+                let known = self.annotations.entry(part).or_default();
+                assert_eq!(data["annotation_index"], known.len());
+                known.push(data["annotation"].clone());
             }
             "output_text.done" | "reasoning_text.done" => assert_eq!(data["text"], self.deltas[&part]),
             "refusal.done" => assert_eq!(data["refusal"], self.deltas[&part]),
@@ -95,6 +106,10 @@ proptest! {
         prop_assert_eq!(&output, &follower.done.values().cloned().collect::<Vec<_>>());
         if !broken {
             prop_assert_eq!(output.len(), follower.added.len());
+            for ((index, part), annotations) in &follower.annotations {
+                let part = usize::try_from(part.unwrap()).unwrap();
+                prop_assert_eq!(&output[usize::try_from(*index).unwrap()]["content"][part]["annotations"], &json!(annotations));
+            }
             for ((index, part), text) in &follower.deltas {
                 let item = &output[usize::try_from(*index).unwrap()];
                 prop_assert_eq!(Follower::final_text(item, *part), text);

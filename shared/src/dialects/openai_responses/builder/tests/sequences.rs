@@ -49,6 +49,39 @@ fn a_text_comes_in_pieces() {
 }
 
 #[test]
+fn citations_belong_to_their_text() {
+    let cited = |page: &str| json!({"type": "url_citation", "url_citation": {"url": page, "title": "T", "start_index": 0, "end_index": 2}});
+    check(
+        &[
+            json!({"role": "assistant", "annotations": [cited("a")]}),
+            json!({"content": "Go"}),
+            json!({"annotations": [cited("a"), cited("b")]}),
+            json!("stop"),
+        ],
+        r#"
+            2 output_item.added {"output_index":0,"item":{"id":"msg_0","type":"message","status":"in_progress","content":[],"role":"assistant"}}
+            3 content_part.added {"item_id":"msg_0","output_index":0,"content_index":0,"part":{"type":"output_text","annotations":[],"logprobs":[],"text":""}}
+            4 output_text.annotation.added {"item_id":"msg_0","output_index":0,"content_index":0,"annotation_index":0,"annotation":{"type":"url_citation","start_index":0,"end_index":2,"url":"a","title":"T"}}
+            5 output_text.delta {"item_id":"msg_0","output_index":0,"content_index":0,"delta":"Go","logprobs":[]}
+            6 output_text.annotation.added {"item_id":"msg_0","output_index":0,"content_index":0,"annotation_index":1,"annotation":{"type":"url_citation","start_index":0,"end_index":2,"url":"b","title":"T"}}
+            7 output_text.done {"item_id":"msg_0","output_index":0,"content_index":0,"text":"Go","logprobs":[]}
+            8 content_part.done {"item_id":"msg_0","output_index":0,"content_index":0,"part":{"type":"output_text","annotations":[{"type":"url_citation","start_index":0,"end_index":2,"url":"a","title":"T"},{"type":"url_citation","start_index":0,"end_index":2,"url":"b","title":"T"}],"logprobs":[],"text":"Go"}}
+            9 output_item.done {"output_index":0,"item":{"id":"msg_0","type":"message","status":"completed","content":[{"type":"output_text","annotations":[{"type":"url_citation","start_index":0,"end_index":2,"url":"a","title":"T"},{"type":"url_citation","start_index":0,"end_index":2,"url":"b","title":"T"}],"logprobs":[],"text":"Go"}],"role":"assistant"}}
+            10 completed {"status":"completed","completed_at":1790000002,"output":[{"id":"msg_0","type":"message","status":"completed","content":[{"type":"output_text","annotations":[{"type":"url_citation","start_index":0,"end_index":2,"url":"a","title":"T"},{"type":"url_citation","start_index":0,"end_index":2,"url":"b","title":"T"}],"logprobs":[],"text":"Go"}],"role":"assistant"}]}
+        "#,
+    );
+}
+
+#[test]
+fn a_whole_message_in_a_chunk_adds_its_citations() {
+    let mut builder = builder(0);
+    builder.chunk(br#"{"choices":[{"index":0,"delta":{"content":"Go"}}]}"#).unwrap();
+    let message = br#"{"choices":[{"index":0,"delta":{},"message":{"content":"Go","annotations":[{"type":"url_citation","url_citation":{"url":"a"}}]},"finish_reason":"stop"}]}"#;
+    let names: Vec<&str> = builder.chunk(message).unwrap().iter().map(|event| event.name).collect();
+    assert_eq!(names, ["response.output_text.annotation.added"]);
+}
+
+#[test]
 fn a_call_has_the_namespace_and_the_kind_of_its_tool() {
     check_with(
         r#"[{"type":"namespace","name":"n","tools":[{"type":"function","name":"f"}]},{"type":"custom","name":"c"},{"type":"tool_search","execution":"client"}]"#,
