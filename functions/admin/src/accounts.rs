@@ -86,12 +86,27 @@ pub(crate) struct CreateBody {
     models: Patch<Vec<String>>,
     #[serde(default)]
     expires_at: Patch<u64>,
+    /// OpenAI's way to say `expires_at`.
+    expires_in_seconds: Option<u64>,
     #[serde(default)]
     allowed_ips: Patch<Vec<String>>,
 }
 
+/// Above all lifetimes: a century. Times beyond the year 9999 have no date.
+const MAX_LIFETIME_SECONDS: u64 = 100 * 366 * 86_400;
+
 const NEEDS_KEY: &str =
     "A service account is made with its key and cannot be without one; leave `create_service_account_only` out.";
+
+/// Checks `expires_in_seconds`.
+fn lifetime(seconds: Option<u64>, expires_at: &Patch<u64>) -> Result<Option<u64>, Invalid> {
+    let wrong = |reason: String| Err(Invalid::field("expires_in_seconds", format!("`expires_in_seconds` {reason}.")));
+    match seconds {
+        Some(0 | MAX_LIFETIME_SECONDS..) => wrong(format!("is not within 1 to {}", MAX_LIFETIME_SECONDS - 1)),
+        Some(_) if matches!(expires_at, Patch::Set(_)) => wrong("and `expires_at` say the same; send one".to_owned()),
+        seconds => Ok(seconds),
+    }
+}
 
 pub(crate) async fn create(
     admin: Admin,
@@ -102,11 +117,12 @@ pub(crate) async fn create(
     if body.create_service_account_only == Some(true) {
         return Err(Invalid::field("create_service_account_only", NEEDS_KEY).into());
     }
-    let CreateBody { scopes, models, expires_at, allowed_ips, .. } = body;
+    let CreateBody { scopes, models, expires_at, expires_in_seconds, allowed_ips, .. } = body;
+    let lifetime_seconds = lifetime(expires_in_seconds, &expires_at)?;
     let name = Name::try_from(body.name)?;
     let rights = RightsBody { scopes, models, expires_at, allowed_ips }.patch()?;
     let limits = wire::parse_limits(body.limits)?.apply(Limits::default());
-    let settings = KeySettings { limits, rights: rights.apply(KeyRights::default()) };
+    let settings = KeySettings { limits, rights: rights.apply(KeyRights::default()), lifetime_seconds };
     Ok(Json(accounts.create(&project_id, name, settings, admin.actor()).await?.into()))
 }
 

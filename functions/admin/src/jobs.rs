@@ -123,6 +123,7 @@ impl DeadLetterObject {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Replay {
     queue: String,
     /// Ids of dead letters. Without ids all are replayed, at most 100 per request.

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use shared::app::Page;
 use shared::app::projects::{KeyPatch, ServiceAccounts, UsedKey};
 use shared::edge::{Admin, Input, List, Params, Path, Rejection, cursor};
+use shared::model::invalid::Invalid;
 use shared::model::key_rights::KeyRights;
 use shared::model::patch::Patch;
 use shared::model::project::{Limits, Project};
@@ -57,10 +59,27 @@ impl KeyObject {
             redacted_value: key.redacted_value,
             created_at: key.created_at,
             last_used_at,
-            owner_project_access: if project.archived_at.is_some() { "inactive" } else { "active" },
+            owner_project_access: owner_access(project),
             owner: Owner { r#type: "service_account", service_account: owner },
             limits: key.limits,
             rights: key.rights,
+        }
+    }
+}
+
+/// Whether the owners of a project's keys may use the project.
+fn owner_access(project: &Project) -> &'static str {
+    if project.archived_at.is_some() { "inactive" } else { "active" }
+}
+
+/// The access that the parameter `owner_project_access` asks for; `None`: any.
+fn access(params: &Params) -> Result<Option<&str>, Invalid> {
+    let name = "owner_project_access";
+    match params.text(name) {
+        None | Some("any") => Ok(None),
+        Some(access @ ("active" | "inactive")) => Ok(Some(access)),
+        Some(other) => {
+            Err(Invalid::field(name, format!("`{name}` is `{other}`, expected `active`, `inactive` or `any`.")))
         }
     }
 }
@@ -71,7 +90,11 @@ pub(crate) async fn list(
     Path(project_id): Path<String>,
     params: Params,
 ) -> Result<Json<List<KeyObject>>, Rejection> {
-    let (project, page) = accounts.api_keys(&project_id, &cursor(&params)?).await?;
+    let wanted = access(&params)?;
+    let (project, mut page) = accounts.api_keys(&project_id, &cursor(&params)?).await?;
+    if wanted.is_some_and(|wanted| wanted != owner_access(&project)) {
+        page = Page { items: Vec::new(), has_more: false };
+    }
     Ok(Json(List::of(page, |used| &used.key.id, |used| KeyObject::new(&project, used))))
 }
 

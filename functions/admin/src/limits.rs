@@ -47,6 +47,7 @@ impl SpendLimit {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct SpendLimitBody {
     threshold_amount: u64,
     currency: Option<String>,
@@ -124,14 +125,14 @@ fn limits_patch(limits: LimitsPatch) -> ProjectPatch {
 /// The id of a project's only rate limit, which holds for all models together.
 const RATE_LIMIT: &str = "rl_all";
 
-/// `null` means no limit.
+/// A project without a limit shows the largest one that it could have: OpenAI's type has no `null`.
 #[derive(Serialize)]
 pub(crate) struct RateLimit {
     object: &'static str,
     id: &'static str,
     model: &'static str,
-    max_requests_per_1_minute: Option<u64>,
-    max_tokens_per_1_minute: Option<u64>,
+    max_requests_per_1_minute: u64,
+    max_tokens_per_1_minute: u64,
 }
 
 impl From<Limits> for RateLimit {
@@ -140,13 +141,14 @@ impl From<Limits> for RateLimit {
             object: "project.rate_limit",
             id: RATE_LIMIT,
             model: "*",
-            max_requests_per_1_minute: limits.requests_per_minute,
-            max_tokens_per_1_minute: limits.tokens_per_minute,
+            max_requests_per_1_minute: limits.requests_per_minute.unwrap_or(wire::MAX_REQUESTS_PER_MINUTE),
+            max_tokens_per_1_minute: limits.tokens_per_minute.unwrap_or(wire::MAX_TOKENS_PER_MINUTE),
         }
     }
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RateLimitBody {
     #[serde(default)]
     max_requests_per_1_minute: Patch<u64>,

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use shared::app::projects::{NewProject, Projects};
 use shared::edge::{Admin, Input, List, Params, Path, Rejection, cursor};
+use shared::model::invalid::Invalid;
 use shared::model::patch::Patch;
 use shared::model::project::{Limits, Name, Policy, Project, Purge};
 use shared::model::project_patch::ProjectPatch;
@@ -60,15 +62,20 @@ impl From<Purge> for PurgeObject {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct CreateBody {
     name: String,
     #[serde(default)]
     limits: Patch<LimitsBody>,
     #[serde(default)]
     policy: Patch<PolicyBody>,
+    /// OpenAI's. weir has none, so only `null` is accepted.
+    external_key_id: Option<IgnoredAny>,
+    residency: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct UpdateBody {
     /// Absent or `null` keeps the name: a project always has one.
     name: Option<String>,
@@ -76,6 +83,16 @@ pub(crate) struct UpdateBody {
     limits: Patch<LimitsBody>,
     #[serde(default)]
     policy: Patch<PolicyBody>,
+    /// OpenAI's. weir has none, so only `null` is accepted.
+    external_key_id: Option<IgnoredAny>,
+}
+
+/// Refuses a member of OpenAI's projects that has no effect here.
+fn refuse(name: &str, value: Option<IgnoredAny>) -> Result<(), Invalid> {
+    match value {
+        Some(_) => Err(Invalid::field(name, format!("weir's projects have no `{name}`; leave it out."))),
+        None => Ok(()),
+    }
 }
 
 pub(crate) async fn create(
@@ -83,6 +100,8 @@ pub(crate) async fn create(
     State(projects): State<Arc<Projects>>,
     Input(body): Input<CreateBody>,
 ) -> Result<Json<ProjectObject>, Rejection> {
+    refuse("external_key_id", body.external_key_id)?;
+    refuse("residency", body.residency)?;
     let new = NewProject {
         name: Name::try_from(body.name)?,
         limits: wire::parse_limits(body.limits)?.apply(Limits::default()),
@@ -114,6 +133,7 @@ pub(crate) async fn update(
     Path(id): Path<String>,
     Input(body): Input<UpdateBody>,
 ) -> Result<Json<ProjectObject>, Rejection> {
+    refuse("external_key_id", body.external_key_id)?;
     let patch = ProjectPatch {
         name: body.name.map(Name::try_from).transpose()?,
         limits: wire::parse_limits(body.limits)?,

@@ -110,9 +110,10 @@ pub(crate) fn parse_policy(body: Patch<PolicyBody>) -> Result<PolicyPatch, Inval
     })
 }
 
-const MAX_REQUESTS_PER_MINUTE: u64 = 1_000_000_000;
+/// The largest limits that a project can have.
+pub(crate) const MAX_REQUESTS_PER_MINUTE: u64 = 1_000_000_000;
+pub(crate) const MAX_TOKENS_PER_MINUTE: u64 = 1_000_000_000_000;
 const MAX_CONCURRENT_REQUESTS: u64 = 50_000;
-const MAX_TOKENS_PER_MINUTE: u64 = 1_000_000_000_000;
 const MAX_OUTPUT_TOKENS: u64 = 100_000_000;
 /// An item of the table has room for this many slots.
 const MAX_CONCURRENT_JOBS: u64 = 2_000;

@@ -9,6 +9,9 @@ use shared::model::invalid::Invalid;
 use shared::model::usage::Operation;
 use shared::model::usage::{Grouping, Range, Selection, Width};
 
+/// The width of a minute.
+const MINUTE: &str = "1m";
+
 /// The requested report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Report {
@@ -23,7 +26,9 @@ impl Report {
     /// `Invalid`, with the name of the parameter, if one is invalid or weir cannot apply it.
     pub(crate) fn query(self, params: &Params, now: Timestamp) -> Result<UsageQuery, Invalid> {
         refuse(params, "user_ids", "weir has no users; filter by `api_key_ids` or `project_ids`.")?;
-        refuse(params, "batch", "weir does not count batches apart.")?;
+        if params.flag("batch")? == Some(true) {
+            return Err(Invalid::field("batch", "weir has no batches: all usage is of single calls."));
+        }
         let width = self.width(params)?;
         let missing =
             || Invalid::field("start_time", "`start_time` is missing: Unix seconds, the begin of the report.");
@@ -51,24 +56,26 @@ impl Report {
         match (params.text("bucket_width"), self) {
             (None | Some("1d"), _) => Ok(Width::Day),
             (Some(_), Self::Costs) => wrong("Costs have a `bucket_width` of `1d` only."),
-            (Some("1h"), Self::Usage(_)) => Ok(Width::Hour),
-            (Some("1m"), Self::Usage(_)) => {
-                wrong("weir's counters are hourly: `bucket_width` can be `1h` or `1d`, not `1m`.")
-            }
-            (Some(_), Self::Usage(_)) => wrong("`bucket_width` can be `1h` or `1d`."),
+            // The counters are hourly, so buckets of minutes are as wide as an hour. They say where they begin and end.
+            (Some("1h" | MINUTE), Self::Usage(_)) => Ok(Width::Hour),
+            (Some(_), Self::Usage(_)) => wrong("`bucket_width` can be `1m`, `1h` or `1d`."),
         }
     }
 
     /// The number of buckets of a page. Defaults and maxima are OpenAI's.
     fn limit(self, params: &Params, width: Width) -> Result<usize, Invalid> {
+        let in_minutes = params.text("bucket_width") == Some(MINUTE);
         let (default, max) = match (self, width) {
             (Self::Costs, _) => (7, 180),
             (Self::Usage(_), Width::Day) => (7, 31),
+            (Self::Usage(_), Width::Hour) if in_minutes => (60, 1_440),
             (Self::Usage(_), Width::Hour) => (24, 168),
         };
         let limit = params.number("limit")?.unwrap_or(default);
         let wrong = || Invalid::field("limit", format!("`limit` is {limit}, expected 1 to {max} buckets."));
-        usize::try_from(limit).ok().filter(|limit| (1..=max).contains(limit)).ok_or_else(wrong)
+        let limit = usize::try_from(limit).ok().filter(|limit| (1..=max).contains(limit)).ok_or_else(wrong)?;
+        // A page has the hours in which so many minutes are.
+        Ok(if in_minutes { limit.div_ceil(60) } else { limit })
     }
 
     fn grouping(self, params: &Params) -> Result<Grouping, Invalid> {
@@ -78,6 +85,8 @@ impl Report {
                 ("project_id", _) => grouping.project = true,
                 ("api_key_id", _) => grouping.api_key = true,
                 ("run_id", _) => grouping.run = true,
+                // Nothing is counted by them: their members are `null`.
+                ("user_id", Self::Usage(_)) | ("batch" | "service_tier", Self::Usage(Operation::Completions)) => {}
                 ("model", Self::Usage(_)) | ("line_item", Self::Costs) => grouping.model = true,
                 _ => return Err(Invalid::field("group_by", self.unknown_group(field))),
             }
@@ -150,16 +159,31 @@ mod tests {
         check(USAGE, "", "start_time");
         check(USAGE, "start_time=soon", "start_time");
         check(USAGE, "start_time=9&end_time=9", "end_time");
-        for width in ["1m", "2h", "1w"] {
+        for width in ["2m", "2h", "1w"] {
             check(USAGE, &format!("start_time=0&bucket_width={width}"), "bucket_width");
         }
         check(Report::Costs, "start_time=0&bucket_width=1h", "bucket_width");
-        check(USAGE, "start_time=0&group_by=user_id", "group_by");
+        check(USAGE, "start_time=0&group_by=colour", "group_by");
+        check(Report::Usage(Operation::Embeddings), "start_time=0&group_by=batch", "group_by");
+        check(Report::Costs, "start_time=0&bucket_width=1m", "bucket_width");
+        check(Report::Costs, "start_time=0&group_by=user_id", "group_by");
+        check(USAGE, "start_time=0&batch=maybe", "batch");
+        check(USAGE, "start_time=0&bucket_width=1m&limit=1441", "limit");
         check(USAGE, "start_time=0&group_by[]=model&group_by[]=line_item", "group_by");
         check(Report::Costs, "start_time=0&group_by=model", "group_by");
         check(USAGE, "start_time=0&user_ids[]=u", "user_ids");
         check(USAGE, "start_time=0&batch=true", "batch");
         check(USAGE, "start_time=0&page=7", "page");
+    }
+
+    #[test]
+    fn minutes_are_pages_of_hours() {
+        for (limit, hours) in [("", 1), ("1", 1), ("61", 2), ("1440", 24)] {
+            let query = read(USAGE, &format!("start_time=0&bucket_width=1m&batch=false&limit={limit}")).unwrap();
+            assert_eq!((query.limit, query.range.page(None, 1).0[0].end), (hours, 3_600), "{limit}");
+        }
+        let query = read(USAGE, "start_time=0&group_by=user_id,batch,service_tier").unwrap();
+        assert_eq!(query.selection.group_by, Grouping::default());
     }
 
     #[test]

@@ -121,9 +121,7 @@ async fn fields_that_are_wrong_are_named() {
         (&project, r#"{"limits":{"requests_per_minute":-1}}"#, "limits.requests_per_minute"),
         (&project, r#"{"limits":{"tokens_per_minute":1.5}}"#, "limits.tokens_per_minute"),
         (&project, r#"{"limits":{"budget_usd_per_month":"10"}}"#, "limits.budget_usd_per_month"),
-        (&project, r#"{"limits":{"rpm":1}}"#, "limits.rpm"),
         (&project, r#"{"policy":{"dedupe_retries":1}}"#, "policy.dedupe_retries"),
-        (&project, r#"{"policy":{"cache":1}}"#, "policy.cache"),
         (&spend, r#"{"threshold_amount":-5}"#, "threshold_amount"),
     ];
     let values = [
@@ -141,20 +139,51 @@ async fn fields_that_are_wrong_are_named() {
         (&spend, r#"{"threshold_amount":1,"currency":"EUR"}"#, "currency"),
         (&spend, r#"{"threshold_amount":1,"interval":"day"}"#, "interval"),
         (&rate, r#"{"max_requests_per_1_minute":0}"#, "max_requests_per_1_minute"),
+        (PROJECTS, r#"{"name":"a","residency":"eu"}"#, "residency"),
+        (&project, r#"{"external_key_id":"key"}"#, "external_key_id"),
+        (&accounts, r#"{"name":"a","expires_in_seconds":0}"#, "expires_in_seconds"),
+        (&accounts, r#"{"name":"a","expires_in_seconds":9,"expires_at":99999999999}"#, "expires_in_seconds"),
         (&rate, r#"{"max_requests_per_1_day":5}"#, "max_requests_per_1_day"),
     ];
+    let (permissions, key) = (format!("{project}/model_permissions"), format!("{project}/api_keys/key_1"));
+    let unknown = [
+        (PROJECTS, r#"{"nam":"typo"}"#, "nam"),
+        (PROJECTS, r#"{"name":"a","geography":"eu"}"#, "geography"),
+        (&project, r#"{"nam":"typo"}"#, "nam"),
+        (&project, r#"{"limits":{"rpm":1}}"#, "limits.rpm"),
+        (&project, r#"{"policy":{"cache":1}}"#, "policy.cache"),
+        (&project, r#"{"policy":{"models":{"mod":"allow_list"}}}"#, "policy.models.mod"),
+        (&accounts, r#"{"name":"a","expires":5}"#, "expires"),
+        (&key, r#"{"limit":{}}"#, "limit"),
+        (&spend, r#"{"threshold_amount":1,"currenzy":"USD"}"#, "currenzy"),
+        (&rate, r#"{"max_request_per_1_minute":5}"#, "max_request_per_1_minute"),
+        (&permissions, r#"{"mode":"allow_list","models":[]}"#, "models"),
+        ("/v1/organization/admin_api_keys", r#"{"name":"a","scopes":"read"}"#, "scopes"),
+        ("/v1/organization/dead_letters/replay", r#"{"queue":"jobs","id":["a"]}"#, "id"),
+    ];
     let before = api.admin("GET", &project, "").await;
+    for (path, body, param) in unknown {
+        check(&api, Some(ADMIN_KEY), ("POST", path, body), (400, Some("unknown_parameter"), Some(param))).await;
+    }
     for (path, body, param) in types {
         check(&api, Some(ADMIN_KEY), ("POST", path, body), (400, Some("invalid_type"), Some(param))).await;
     }
     for (path, body, param) in values {
-        check(&api, Some(ADMIN_KEY), ("POST", path, body), (400, None, Some(param))).await;
+        check(&api, Some(ADMIN_KEY), ("POST", path, body), (400, Some("invalid_value"), Some(param))).await;
     }
     assert_eq!(api.admin("GET", &project, "").await, before);
+    let keys = format!("{project}/api_keys?owner_project_access=some");
+    check(&api, Some(ADMIN_KEY), ("GET", &keys, ""), (400, Some("invalid_value"), Some("owner_project_access"))).await;
     for (query, param) in
         [("limit=0", "limit"), ("limit=101", "limit"), ("limit=x", "limit"), ("include_archived=1", "include_archived")]
     {
-        check(&api, Some(ADMIN_KEY), ("GET", &format!("{PROJECTS}?{query}"), ""), (400, None, Some(param))).await;
+        check(
+            &api,
+            Some(ADMIN_KEY),
+            ("GET", &format!("{PROJECTS}?{query}"), ""),
+            (400, Some("invalid_value"), Some(param)),
+        )
+        .await;
     }
 }
 

@@ -130,8 +130,8 @@ async fn parameters_that_are_wrong_are_named() {
     let api = UsageApi::new().await;
     for (path, query, param) in [
         ("/usage/completions", "", "start_time"),
-        ("/usage/completions", "start_time=0&bucket_width=1m", "bucket_width"),
-        ("/usage/completions", "start_time=0&group_by[]=user_id", "group_by"),
+        ("/usage/completions", "start_time=0&bucket_width=1w", "bucket_width"),
+        ("/usage/completions", "start_time=0&group_by[]=colour", "group_by"),
         ("/usage/embeddings", "start_time=0&limit=32", "limit"),
         ("/usage/moderations", "start_time=0&page=x", "page"),
         ("/costs", "start_time=0&bucket_width=1h", "bucket_width"),

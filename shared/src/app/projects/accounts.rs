@@ -81,8 +81,11 @@ impl ServiceAccounts {
     }
 
     fn generate(&self, project_id: &str, name: String, settings: KeySettings, check: &KeyCheck) -> Issued {
-        let KeySettings { limits, rights } = settings;
+        let KeySettings { limits, mut rights, lifetime_seconds } = settings;
         let now = self.clock.now();
+        if let Some(seconds) = lifetime_seconds {
+            rights.expires_at = Some(now.seconds().saturating_add(seconds));
+        }
         let secret = ApiKeySecret::generate(project_id, check);
         let account = ServiceAccount {
             id: id::new_ordered("svc_acct_", now),

@@ -19,6 +19,8 @@ use crate::model::project_patch::LimitsPatch;
 pub struct KeySettings {
     pub limits: Limits,
     pub rights: KeyRights,
+    /// Seconds until a new key expires, instead of a time in its rights.
+    pub lifetime_seconds: Option<u64>,
 }
 
 /// A change of a key's settings. The default changes nothing.
