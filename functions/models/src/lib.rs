@@ -83,10 +83,12 @@ async fn retrieve(
     held: HeldTags,
 ) -> Result<Response, Rejection> {
     let served = models.current().await?;
-    let model = served.model_for(&caller, &name)?;
+    // A name has no slash at its end, and a path may.
+    let name = name.trim_end_matches('/');
+    let model = served.model_for(&caller, name)?;
     let object = match is_anthropics(&headers) {
-        true => serde_json::json!(ModelInfo::new(&name, model)),
-        false => serde_json::json!(ModelObject::new(&name, model)),
+        true => serde_json::json!(ModelInfo::new(name, model)),
+        false => serde_json::json!(ModelObject::new(name, model)),
     };
     Ok(answer(&object, &held))
 }

@@ -65,7 +65,11 @@ impl BasePath {
 /// The URI without the base path; `None` if it does not begin with it.
 fn without(prefix: &str, uri: &Uri) -> Option<Uri> {
     let rest = uri.path().strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
-    let path = if rest.is_empty() { "/" } else { rest };
+    with_path(uri, if rest.is_empty() { "/" } else { rest })
+}
+
+/// The URI with another path and the same query. `None` if the path is none.
+pub(super) fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
     let path = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(path.parse().ok()?);

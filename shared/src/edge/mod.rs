@@ -20,6 +20,7 @@ mod more;
 mod params;
 mod reject;
 mod sender;
+mod spelling;
 mod stack;
 mod sweep;
 pub mod telemetry;

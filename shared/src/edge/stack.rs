@@ -13,17 +13,19 @@ use super::copies::forbid_copies;
 use super::input::finish_body;
 use super::log::log;
 use super::reject::Rejection;
+use super::spelling::tolerate;
 
 /// Wraps a router, or several that were merged, in the layers that every function shares.
 ///
 /// A request meets them in this order. `Router::layer` nests inside out, so the calls below are in reverse.
 /// 1. `BasePath::strip`: removes the base path of a custom domain, before a route is chosen
-/// 2. `forbid_copies`: sets `cache-control` and `vary` of every answer
-/// 3. `AllowedOrigins::share`: lets pages in browsers read every answer, and answers their preflights
-/// 4. `log`: gives every request an id and one log line, also if an inner layer refuses it
-/// 5. `anthropic::speak`: writes errors and headers for Anthropic's clients as Anthropic does
-/// 6. `CatchPanicLayer`: answers a panic with 500 in OpenAI's envelope instead of closing the connection
-/// 7. `finish_body`: refuses a body that is declared to be larger than Lambda accepts, with 413, and reads what the handler
+/// 2. `tolerate`: gives a path that no route has the spelling of a route
+/// 3. `forbid_copies`: sets `cache-control` and `vary` of every answer
+/// 4. `AllowedOrigins::share`: lets pages in browsers read every answer, and answers their preflights
+/// 5. `log`: gives every request an id and one log line, also if an inner layer refuses it
+/// 6. `anthropic::speak`: writes errors and headers for Anthropic's clients as Anthropic does
+/// 7. `CatchPanicLayer`: answers a panic with 500 in OpenAI's envelope instead of closing the connection
+/// 8. `finish_body`: refuses a body that is declared to be larger than Lambda accepts, with 413, and reads what the handler
 ///    left of a body
 ///
 /// No layer checks keys: the extractors `Caller` and `Admin` do, which handlers take before the body. So no body is kept in
@@ -36,7 +38,7 @@ pub fn stack(router: Router, http: &HttpConfig) -> Router {
         .layer(middleware::from_fn(anthropic::speak))
         .layer(middleware::from_fn(log));
     let shared = http.allowed_origins.share(logged);
-    http.base_path.strip(forbid_copies(shared, http.allowed_origins.vary()))
+    http.base_path.strip(tolerate(forbid_copies(shared, http.allowed_origins.vary())))
 }
 
 async fn refuse_unknown_route(method: Method, OriginalUri(uri): OriginalUri) -> Response {

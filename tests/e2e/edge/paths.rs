@@ -14,7 +14,7 @@ use super::{METHODS, check_error, functions};
 async fn every_function_answers_an_unknown_path_with_404_whatever_the_method_and_the_key() {
     let app = TestApp::new().await;
     let (_, key) = app.project(Limits::default(), Policy::default()).await;
-    let paths = ["/", "/v1", "/v1/", "/v1/nope", "/nope", "/v1/models/", "/v1/organization/projects/p/nope", "/%00"];
+    let paths = ["/", "/v1", "/v1/", "/v1/nope", "/nope", "/v1/nope/", "/v1/organization/projects/p/nope", "/%00"];
     for (name, router) in functions(&app, &HttpConfig::default()) {
         for (method, path) in METHODS.iter().flat_map(|method| paths.map(|path| (*method, path))) {
             for token in ["", "nonsense", &key, ADMIN_KEY] {
@@ -103,4 +103,56 @@ async fn a_query_survives_the_base_path() {
     assert_eq!((reply.status, reply.json()["id"].as_str()), (200, Some("vendor/priced")));
     let reply = send(&router, "GET", "/ai/v1/organization/jobs?limit=many", ADMIN_KEY, &[], "").await;
     assert_eq!((reply.status, reply.json()["error"]["param"].as_str()), (400, Some("limit")));
+}
+
+#[tokio::test]
+async fn every_route_is_served_under_other_spellings_of_its_path() {
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    for (name, router) in functions(&app, &HttpConfig::default()) {
+        for (method, path) in routes_of(&router).await.into_iter().filter(|(_, path)| path != "/healthz") {
+            let path = path.replace(['{', '}', '*'], "");
+            for token in ["", &key] {
+                let expected = send(&router, &method, &path, token, &[], "").await;
+                let bare = path.strip_prefix("/v1").unwrap();
+                for other in [format!("{path}/"), format!("/{path}"), format!("/v1/{bare}"), bare.to_owned()] {
+                    let reply = send(&router, &method, &other, token, &[], "").await;
+                    let context = format!("{method} {other} of `{name}`");
+                    assert_eq!(reply.status, expected.status, "{context}: {}", reply.text());
+                    assert_eq!(read(&reply)["error"]["code"], read(&expected)["error"]["code"], "{context}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_spelling_without_a_route_is_named_as_it_was_sent() {
+    let app = TestApp::new().await;
+    let router = router_with(&app.instance(), &under("ai"));
+    let healthy = send(&router, "GET", "/ai/healthz/?x=1", "", &[], "").await;
+    assert_eq!((healthy.status, healthy.text().contains("ok")), (200, true));
+    for path in ["/nope/", "//v1/nope", "/v1/conversations//items", "/ai/nope"] {
+        let reply = send(&router, "GET", path, "", &[], "").await;
+        check_error("GET", &reply, 404, "unknown_url", path);
+        assert!(reply.text().contains(&format!("GET {path}.")), "{}", reply.text());
+    }
+}
+
+/// Codex tries a WebSocket first, and goes on with HTTP at once after this status.
+#[tokio::test]
+async fn a_websocket_is_refused_with_426() {
+    let app = TestApp::new().await;
+    let router = app.router();
+    for headers in [
+        [("connection", "Upgrade"), ("upgrade", "websocket")],
+        [("accept", "*/*"), ("upgrade", "h2c, WebSocket")],
+        [("accept", "*/*"), ("openai-beta", "assistants=v2, responses_websockets=2026-02-06")],
+    ] {
+        let reply = send(&router, "GET", "/v1/responses", "", &headers, "").await;
+        check_error("GET", &reply, 426, "websocket_not_supported", &format!("{headers:?}"));
+    }
+    for headers in [&[][..], &[("upgrade", "h2c")], &[("openai-beta", "assistants=v2")]] {
+        assert_eq!(send(&router, "GET", "/v1/responses", "", headers, "").await.status, 405, "{headers:?}");
+    }
 }

@@ -8,7 +8,7 @@ use http_body_util::BodyExt as _;
 use kit::{Script, TestApp, send};
 use serde_json::{Value, json};
 use shared::model::project::{Limits, Policy};
-use shared::model::provider::Failure;
+use shared::model::provider::{Failure, ProviderRefusal};
 use tower::ServiceExt as _;
 
 use super::{COST, PATH, ask, ask_with, asked, blotted, make, status};
@@ -341,4 +341,82 @@ async fn whoever_has_the_answer_or_reads_that_it_ended_can_continue_it() {
         let id = read[read.find("resp_").unwrap()..].split('"').next().unwrap();
         make(&router, &key, ask_with(json!({"previous_response_id": id}))).await;
     }
+}
+
+#[tokio::test]
+async fn unknown_members_are_refused_before_anything_runs() {
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    let router = app.router();
+    let counting = format!("{PATH}/input_tokens");
+    for (path, name, value, code) in [
+        (PATH, "max_tokens", json!(100), "unknown_parameter"),
+        (PATH, "colour", json!("red"), "unknown_parameter"),
+        (counting.as_str(), "seed", json!(7), "unknown_parameter"),
+        ("/v1/quote", "stop", json!("a"), "unknown_parameter"),
+        (PATH, "max_output_tokens", json!(15), "integer_below_min_value"),
+        (PATH, "service_tier", json!("gold"), "invalid_value"),
+    ] {
+        let mut body = ask();
+        body[name] = value;
+        let reply = send(&router, "POST", path, &key, &[], body.to_string()).await;
+        let error = &reply.json()["error"];
+        assert_eq!(
+            (reply.status, &error["param"], &error["code"]),
+            (400, &json!(name), &json!(code)),
+            "{path} {error}"
+        );
+    }
+    assert_eq!(app.first.call_count(), 0);
+}
+
+fn refused_effort() -> Failure {
+    let message = "Unsupported value: 'reasoning_effort' does not support 'max'.".to_owned();
+    let param = Some("reasoning_effort".to_owned());
+    let refusal = ProviderRefusal { message, param, ..ProviderRefusal::default() };
+    Failure::Refused { status: 400, refusal }
+}
+
+fn unsupported_message() -> Failure {
+    Failure::Unsupported { what: "`messages[1].content` has audio.".into(), param: Some("messages[1].content".into()) }
+}
+
+#[tokio::test]
+async fn errors_of_the_chat_call_name_the_members_of_the_request() {
+    let app = TestApp::new().await;
+    let (_, key) = app.project(budget(1.0), Policy::default()).await;
+    let router = app.router();
+    let effort = "Unsupported value: 'reasoning.effort' does not support 'max'.";
+    for (failure, param, message) in [
+        (refused_effort as fn() -> Failure, "reasoning.effort", effort),
+        (unsupported_message, "input", "`input` has audio."),
+    ] {
+        for stream in [false, true] {
+            app.first.always(Script::Fail(failure));
+            app.second.always(Script::Fail(failure));
+            let reply = send(&router, "POST", PATH, &key, &[], ask_with(json!({"stream": stream})).to_string()).await;
+            let error = &reply.json()["error"];
+            assert_eq!((reply.status, &error["param"], &error["message"]), (400, &json!(param), &json!(message)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn citations_of_a_chat_provider_are_kept() {
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    let router = app.router();
+    let cited = json!({"url": "https://a.example", "title": "A", "start_index": 0, "end_index": 5});
+    let chunk = |delta: Value, finish: Value| json!({"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
+    app.first.always(Script::Chunks(vec![
+        chunk(json!({"role": "assistant", "content": "Hello"}), Value::Null).to_string(),
+        chunk(json!({"annotations": [{"type": "url_citation", "url_citation": cited}]}), json!("stop")).to_string(),
+    ]));
+    let made = make(&router, &key, ask()).await;
+    let mut expected = cited.clone();
+    expected["type"] = json!("url_citation");
+    assert_eq!(made["output"][0]["content"][0]["annotations"], json!([expected]));
+    let path = format!("{PATH}/{}", made["id"].as_str().unwrap());
+    let read = send(&router, "GET", &path, &key, &[], "").await.json();
+    assert_eq!(read["output"][0]["content"][0]["annotations"], json!([expected]));
 }

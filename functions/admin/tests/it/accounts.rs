@@ -148,3 +148,27 @@ async fn a_key_is_not_found_in_another_project() {
     }
     assert!(api.accepts(&made.secret).await);
 }
+
+#[tokio::test]
+async fn a_key_expires_as_long_after_its_creation_as_was_asked() {
+    let api = AdminApi::new().await;
+    let project = api.project().await;
+    let body = r#"{"name":"App","expires_in_seconds":60}"#;
+    let answer = api.admin("POST", &format!("{project}/service_accounts"), body).await;
+    let key = answer["api_key"]["id"].as_str().unwrap();
+    assert_eq!(api.admin("GET", &format!("{project}/api_keys/{key}"), "").await["expires_at"], NOW + 60);
+}
+
+#[tokio::test]
+async fn keys_are_listed_by_the_access_of_their_owners() {
+    let api = AdminApi::new().await;
+    let project = api.project().await;
+    make(&api, &project, "App").await;
+    let count = async |access: &str| {
+        let path = format!("{project}/api_keys?owner_project_access={access}");
+        api.admin("GET", &path, "").await["data"].as_array().unwrap().len()
+    };
+    assert_eq!((count("").await, count("any").await, count("active").await, count("inactive").await), (1, 1, 1, 0));
+    api.admin("POST", &format!("{project}/archive"), "").await;
+    assert_eq!((count("any").await, count("active").await, count("inactive").await), (1, 0, 1));
+}
