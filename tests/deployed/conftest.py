@@ -73,7 +73,7 @@ class Told:
 
     def __init__(self, project, receiver):
         self.project, self.client, self.receiver = project, project.client(), receiver
-        self.endpoint = call(self.client, "POST", "/webhook_endpoints", {"url": receiver.url, "event_types": ENDS})
+        self.endpoint = call(self.client, "POST", "/webhook_endpoints", {"name": "told", "url": receiver.url, "event_types": ENDS})
 
     def begin(self, model="acme/chat", text="Hello, weir"):
         return self.client.responses.create(model=model, input=text, background=True)
@@ -81,7 +81,7 @@ class Told:
     def event(self, seconds=30):
         """The next event, its signature checked."""
         body, headers = self.receiver.next(seconds)
-        return self.client.webhooks.unwrap(body, headers, secret=self.endpoint["secret"])
+        return self.client.webhooks.unwrap(body, headers, secret=self.endpoint["signing_secret"])
 
     def deliveries(self, status):
         return call(self.client, "GET", f"/webhook_endpoints/{self.endpoint['id']}/deliveries?status={status}")["data"]

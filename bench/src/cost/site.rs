@@ -90,7 +90,7 @@ impl Site {
     }
 
     pub(super) async fn add_endpoint(&self) {
-        let body = json!({"url": self.receiver.url(), "event_types": ["response.completed"]});
+        let body = json!({"name": "bench", "url": self.receiver.url(), "event_types": ["response.completed"]});
         self.post("/v1/webhook_endpoints", &[], &body, 200).await;
     }
 

@@ -1,4 +1,4 @@
-//! `/v1/webhook_endpoints`.
+//! `/v1/webhook_endpoints` and `/v1/webhook_event_types`.
 
 use std::sync::Arc;
 
@@ -6,20 +6,23 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::app::webhooks::{EndpointChange, NewEndpoint, Webhooks};
-use shared::edge::{Input, List, Params, Path, Rejection, cursor};
+use shared::dialects::body::parse;
+use shared::edge::{Input, List, Params, Path, Rejection, SentBody, cursor, read_body};
 use shared::model::invalid::Invalid;
-use shared::model::patch::Patch;
-use shared::model::project::Caller;
-use shared::model::webhook::{Description, DisabledReason, EndpointStatus, EventType, EventTypes, WebhookEndpoint};
+use shared::model::project::{Caller, Name};
+use shared::model::webhook::{DisabledReason, EndpointStatus, EventType, EventTypes, WebhookEndpoint};
 
 #[derive(Serialize)]
 pub(crate) struct EndpointObject {
     id: String,
     object: &'static str,
     created_at: u64,
+    updated_at: u64,
+    name: String,
     url: String,
     event_types: Vec<&'static str>,
-    description: Option<String>,
+    signing_secret_hint: String,
+    /// weir's own, as `disabled_reason`.
     status: &'static str,
     disabled_reason: Option<&'static str>,
 }
@@ -34,9 +37,11 @@ impl From<WebhookEndpoint> for EndpointObject {
             id: endpoint.id,
             object: "webhook_endpoint",
             created_at: endpoint.created_at,
+            updated_at: endpoint.updated_at,
+            name: endpoint.name,
             url: endpoint.url,
             event_types: endpoint.event_types.into_iter().map(EventType::name).collect(),
-            description: endpoint.description,
+            signing_secret_hint: endpoint.secrets.current.hint(),
             status,
             disabled_reason,
         }
@@ -48,13 +53,13 @@ impl From<WebhookEndpoint> for EndpointObject {
 pub(crate) struct WithSecret {
     #[serde(flatten)]
     endpoint: EndpointObject,
-    secret: String,
+    signing_secret: String,
 }
 
 impl From<WebhookEndpoint> for WithSecret {
     fn from(endpoint: WebhookEndpoint) -> Self {
-        let secret = endpoint.secrets.current.secret().expose().to_owned();
-        Self { endpoint: endpoint.into(), secret }
+        let signing_secret = endpoint.secrets.current.secret().expose().to_owned();
+        Self { endpoint: endpoint.into(), signing_secret }
     }
 }
 
@@ -68,20 +73,46 @@ pub(crate) struct Deleted {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateBody {
+    name: String,
     url: String,
     event_types: Vec<String>,
-    description: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UpdateBody {
+    name: Option<String>,
     url: Option<String>,
     event_types: Option<Vec<String>>,
-    /// `null` removes the description.
-    #[serde(default)]
-    description: Patch<String>,
     status: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RotateBody {
+    keep_old_secret_active_for_24_hours: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TestBody {
+    event_type: String,
+}
+
+/// OpenAI's answer to a test: `success` says that the receiver answered, whatever its status.
+#[derive(Serialize)]
+pub(crate) struct Tested {
+    object: &'static str,
+    webhook_endpoint_id: String,
+    event_type: &'static str,
+    success: bool,
+    status_code: u16,
+}
+
+#[derive(Serialize)]
+pub(crate) struct EventTypeList {
+    object: &'static str,
+    data: [&'static str; EventType::ALL.len()],
 }
 
 impl UpdateBody {
@@ -95,7 +126,7 @@ impl UpdateBody {
         Ok(EndpointChange {
             url: self.url,
             event_types: self.event_types.map(EventTypes::try_from).transpose()?,
-            description: self.description.try_map(Description::try_from)?,
+            name: self.name.map(Name::try_from).transpose()?,
             enabled,
         })
     }
@@ -109,7 +140,7 @@ pub(crate) async fn create(
     let new = NewEndpoint {
         url: body.url,
         event_types: EventTypes::try_from(body.event_types)?,
-        description: body.description.map(Description::try_from).transpose()?,
+        name: Name::try_from(body.name)?,
     };
     Ok(Json(webhooks.create(&caller, new).await?.into()))
 }
@@ -153,6 +184,31 @@ pub(crate) async fn rotate_secret(
     caller: Caller,
     State(webhooks): State<Arc<Webhooks>>,
     Path(id): Path<String>,
+    body: SentBody,
 ) -> Result<Json<WithSecret>, Rejection> {
-    Ok(Json(webhooks.rotate_secret(&caller, &id).await?.into()))
+    // The SDKs send no body for a rotation without wishes.
+    let read = |json: &[u8]| if json.is_empty() { Ok(RotateBody::default()) } else { parse(json) };
+    let keeps_old = read_body(body, read)?.keep_old_secret_active_for_24_hours.unwrap_or(false);
+    Ok(Json(webhooks.rotate_secret(&caller, &id, keeps_old).await?.into()))
+}
+
+pub(crate) async fn test(
+    caller: Caller,
+    State(webhooks): State<Arc<Webhooks>>,
+    Path(id): Path<String>,
+    Input(body): Input<TestBody>,
+) -> Result<Json<Tested>, Rejection> {
+    let event_type = EventType::parse(&body.event_type).ok_or_else(unknown_event_type)?;
+    let status_code = webhooks.send_sample(&caller, &id, event_type).await?;
+    let object = "webhook_endpoint.test";
+    Ok(Json(Tested { object, webhook_endpoint_id: id, event_type: event_type.name(), success: true, status_code }))
+}
+
+fn unknown_event_type() -> Invalid {
+    let known = EventType::ALL.map(EventType::name).join(", ");
+    Invalid::field("event_type", format!("`event_type` is no event that is sent; there are: {known}."))
+}
+
+pub(crate) async fn list_event_types(_: Caller) -> Json<EventTypeList> {
+    Json(EventTypeList { object: "list", data: EventType::ALL.map(EventType::name) })
 }

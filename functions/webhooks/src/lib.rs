@@ -22,11 +22,13 @@ pub fn router(auth: Arc<Auth>, webhooks: Arc<Webhooks>) -> Router {
     let endpoint = Router::new()
         .route("/", get(endpoints::retrieve).post(endpoints::update).delete(endpoints::delete))
         .route("/rotate_secret", post(endpoints::rotate_secret))
+        .route("/test", post(endpoints::test))
         .route("/deliveries", get(deliveries::list))
         .route("/deliveries/{delivery_id}", get(deliveries::retrieve))
         .route("/deliveries/{delivery_id}/redeliver", post(deliveries::redeliver));
     Router::new()
         .route("/v1/webhook_endpoints", get(endpoints::list).post(endpoints::create))
+        .route("/v1/webhook_event_types", get(endpoints::list_event_types))
         .nest("/v1/webhook_endpoints/{endpoint_id}", endpoint)
         .with_state(WebhooksApi { auth, webhooks })
 }

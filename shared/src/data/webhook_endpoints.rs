@@ -73,12 +73,14 @@ fn to_item(endpoint: &WebhookEndpoint) -> Item {
         ("project_id", text(&endpoint.project_id)),
         ("url", text(&endpoint.url)),
         ("event_types", AttributeValue::L(types)),
+        ("name", text(&endpoint.name)),
         ("created_at", number(endpoint.created_at)),
+        ("updated_at", number(endpoint.updated_at)),
         ("secret", text(endpoint.secrets.current.secret().expose())),
         ("retired", text(serde_json::to_string(&retired).unwrap_or_default())),
         ("revision", text(&endpoint.revision)),
     ]);
-    insert_present(&mut item, [("disabled", disabled), ("description", endpoint.description.as_ref().map(text))]);
+    insert_present(&mut item, [("disabled", disabled)]);
     item
 }
 
@@ -98,8 +100,10 @@ fn read_endpoint(item: &Item) -> Result<WebhookEndpoint, StoreError> {
         url: reader.text("url")?,
         // A newer version may have added a type that this one does not send.
         event_types: types.iter().filter_map(|name| EventType::parse(name.as_s().ok()?)).collect(),
-        description: reader.maybe_text("description"),
+        // An endpoint of an earlier version has a description at most, and no time of its last change.
+        name: reader.maybe_text("name").or_else(|| reader.maybe_text("description")).unwrap_or_default(),
         created_at: reader.number("created_at")?,
+        updated_at: reader.maybe_number("updated_at")?.map_or_else(|| reader.number("created_at"), Ok)?,
         status,
         secrets: SigningSecrets {
             current: SigningSecret::from_stored(reader.text("secret")?),
@@ -123,14 +127,14 @@ mod tests {
             project_id: "proj_1".into(),
             url: "https://example.com/".into(),
             event_types: vec![EventType::ResponseFailed, EventType::ResponseCompleted],
-            description: None,
+            name: "Orders".into(),
             created_at: 7,
+            updated_at: 8,
             status: EndpointStatus::Enabled,
             secrets: SigningSecrets::generate(),
             revision: "r".into(),
         };
         let full = WebhookEndpoint {
-            description: Some("Orders".into()),
             status: EndpointStatus::Disabled(DisabledReason::Gone),
             secrets: bare.secrets.rotate(Timestamp(5)).unwrap(),
             ..bare.clone()

@@ -25,7 +25,7 @@ pub enum Scope {
 }
 
 /// The begin of the routes, and the scopes for reading (`GET`) and for everything else.
-const FAMILIES: [(&str, Scope, Scope); 10] = [
+const FAMILIES: [(&str, Scope, Scope); 11] = [
     ("/v1/models", Scope::ModelRead, Scope::ModelRequest),
     // A quote calls no model and writes nothing.
     ("/v1/quote", Scope::ModelRead, Scope::ModelRead),
@@ -37,6 +37,7 @@ const FAMILIES: [(&str, Scope, Scope); 10] = [
     ("/v1/responses", Scope::ResponsesRead, Scope::ResponsesWrite),
     ("/v1/conversations", Scope::ConversationsRead, Scope::ConversationsWrite),
     ("/v1/webhook_endpoints", Scope::WebhooksRead, Scope::WebhooksWrite),
+    ("/v1/webhook_event_types", Scope::WebhooksRead, Scope::WebhooksWrite),
 ];
 
 impl Scope {

@@ -144,7 +144,7 @@ impl Deployment {
             let host = if is_dead { "dead".to_owned() } else { format!("receiver-{n}-{m}") };
             let events = ["response.completed", "response.failed", "response.incomplete", "response.cancelled"];
             let url = format!("https://{host}.example/");
-            let body = json!({"url": url, "event_types": events});
+            let body = json!({"name": host, "url": url, "event_types": events});
             let id = self.create("/v1/webhook_endpoints", &keys[0].0, &body.to_string()).await;
             endpoints.push(TenantEndpoint { id, url, is_unchanged: true });
         }

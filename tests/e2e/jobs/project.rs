@@ -72,7 +72,8 @@ impl Jobs {
         let jobs = Self { app, project, key, receivers: Arc::default() };
         let all = ["response.completed", "response.failed", "response.incomplete", "response.cancelled"];
         for n in 0..ENDPOINTS {
-            let body = json!({"url": format!("https://receiver-{n}.example/"), "event_types": all}).to_string();
+            let body =
+                json!({"name": "a", "url": format!("https://receiver-{n}.example/"), "event_types": all}).to_string();
             let router = router_of(&jobs.deliverer());
             let made = send(&router, "POST", "/v1/webhook_endpoints", &jobs.key, &[], body).await;
             assert_eq!(made.status, 200, "{}", made.text());

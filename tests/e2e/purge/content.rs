@@ -96,7 +96,8 @@ impl Content {
         self.post(app, &accounts, &[], json!({"name": "app"})).await;
         let all = ["response.completed", "response.failed", "response.cancelled", "response.incomplete"];
         let url = format!("http://127.0.0.1:9/{}", self.word);
-        let endpoint = self.post(app, "/v1/webhook_endpoints", &[], json!({"url": url, "event_types": all})).await;
+        let endpoint =
+            self.post(app, "/v1/webhook_endpoints", &[], json!({"name": "a", "url": url, "event_types": all})).await;
         self.endpoint = endpoint.json()["id"].as_str().unwrap().to_owned();
     }
 

@@ -412,7 +412,7 @@ async fn citations_of_a_chat_provider_are_kept() {
         chunk(json!({"role": "assistant", "content": "Hello"}), Value::Null).to_string(),
         chunk(json!({"annotations": [{"type": "url_citation", "url_citation": cited}]}), json!("stop")).to_string(),
     ]));
-    let made = make(&router, &key, ask()).await;
+    let made = send(&router, "POST", PATH, &key, &[], ask().to_string()).await.json();
     let mut expected = cited.clone();
     expected["type"] = json!("url_citation");
     assert_eq!(made["output"][0]["content"][0]["annotations"], json!([expected]));

@@ -138,7 +138,7 @@ async fn what_is_no_call_of_a_model_has_no_model() {
 async fn a_job_tells_its_start_its_end_its_cost_and_its_message() {
     let observed = Observed::counted(Limits::default(), Policy::default()).await;
     let hook = Hook::start(&observed.app.clock).await;
-    let body = json!({"url": hook.url(), "event_types": ["response.completed"]}).to_string();
+    let body = json!({"name": "a", "url": hook.url(), "event_types": ["response.completed"]}).to_string();
     observed.post("/v1/webhook_endpoints", &[], &body).await;
     observed.post(RESPONSES, &[], &background()).await;
     observed.lines();

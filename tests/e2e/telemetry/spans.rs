@@ -24,7 +24,7 @@ fn header(span_id: &[u8]) -> String {
 }
 
 async fn register(observed: &Observed, hook: &Hook) {
-    let body = json!({"url": hook.url(), "event_types": ["response.completed"]}).to_string();
+    let body = json!({"name": "a", "url": hook.url(), "event_types": ["response.completed"]}).to_string();
     assert_eq!(observed.post("/v1/webhook_endpoints", &[], &body).await.status, 200);
 }
 

@@ -18,12 +18,11 @@ test("unwrap", async () => {
   await once(server.listen(0, "127.0.0.1"), "listening");
   try {
     const url = `http://127.0.0.1:${server.address().port}/hook`;
-    const body = { url, event_types: ["response.completed"] };
-    const endpoint = await client.post("/webhook_endpoints", { body });
+    const endpoint = await client.webhooks.create({ name: "Orders", url, event_types: ["response.completed"] });
     const told = once(server, "told");
     const made = await client.responses.create({ model: "acme/chat", input: "Hello", background: true });
     const [text, headers] = await told;
-    const event = await client.webhooks.unwrap(text, headers, endpoint.secret);
+    const event = await client.webhooks.unwrap(text, headers, endpoint.signing_secret);
     assert.deepEqual([event.object, event.type, event.data.id], ["event", "response.completed", made.id]);
     await assert.rejects(client.webhooks.unwrap(`${text} `, headers, endpoint.secret));
   } finally {

@@ -9,7 +9,7 @@ use shared::data::Queue;
 use shared::edge::worker::SqsEvent;
 use shared::model::clock::Clock;
 use shared::model::message::DeliveryKey;
-use shared::model::project::{Caller, Limits, Policy};
+use shared::model::project::{Caller, Limits, Name, Policy};
 use shared::model::scope::Scope;
 use shared::model::webhook::{Delivery, DeliveryState, EventType, EventTypes, WebhookEndpoint, WebhookEvent};
 
@@ -43,7 +43,7 @@ impl Deliveries {
 
     pub(crate) async fn endpoint(&self, url: &str) -> WebhookEndpoint {
         let event_types = EventTypes::try_from(vec![EventType::ResponseCompleted.name().to_owned()]).unwrap();
-        let new = NewEndpoint { url: url.to_owned(), event_types, description: None };
+        let new = NewEndpoint { url: url.to_owned(), event_types, name: Name::try_from("Orders".to_owned()).unwrap() };
         self.instance.webhooks().create(&self.caller, new).await.unwrap()
     }
 

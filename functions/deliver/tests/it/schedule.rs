@@ -119,10 +119,25 @@ async fn a_delivery_ends_with_its_endpoint() {
 }
 
 #[tokio::test]
+async fn no_old_secret_signs_after_a_rotation_that_keeps_none() {
+    let deliveries = Deliveries::new().await;
+    let endpoint = deliveries.endpoint(&deliveries.hook.url()).await;
+    let (webhooks, caller) = (deliveries.instance.webhooks(), &deliveries.caller);
+    let kept = webhooks.rotate_secret(caller, &endpoint.id, true).await.unwrap();
+    let rotated = webhooks.rotate_secret(caller, &endpoint.id, false).await.unwrap();
+    deliveries.announce(&endpoint, &deliveries.event("resp_1")).await;
+    deliveries.work().await;
+    let [sent] = deliveries.hook.received().try_into().unwrap();
+    let signs =
+        [&endpoint, &kept, &rotated].map(|endpoint| sent.is_signed_with(endpoint.secrets.current.secret().expose()));
+    assert_eq!(signs, [false, false, true]);
+}
+
+#[tokio::test]
 async fn both_secrets_sign_for_a_day_after_a_rotation() {
     let deliveries = Deliveries::new().await;
     let endpoint = deliveries.endpoint(&deliveries.hook.url()).await;
-    let rotated = deliveries.instance.webhooks().rotate_secret(&deliveries.caller, &endpoint.id).await.unwrap();
+    let rotated = deliveries.instance.webhooks().rotate_secret(&deliveries.caller, &endpoint.id, true).await.unwrap();
     let [old, new] = [&endpoint, &rotated].map(|endpoint| endpoint.secrets.current.secret().expose());
     assert_ne!(old, new);
     deliveries.announce(&endpoint, &deliveries.event("resp_1")).await;

@@ -57,7 +57,7 @@ impl WebhooksApi {
 
     /// Registers an endpoint. Returns its path and its object.
     pub(crate) async fn endpoint(&self, url: &str) -> (String, Value) {
-        let body = json!({"url": url, "event_types": ["response.completed"]});
+        let body = json!({"name": "Orders", "url": url, "event_types": ["response.completed"]});
         let endpoint = self.ok("POST", ENDPOINTS, body).await;
         (format!("{ENDPOINTS}/{}", endpoint["id"].as_str().unwrap()), endpoint)
     }

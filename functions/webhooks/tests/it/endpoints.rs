@@ -1,5 +1,6 @@
 //! Registering, changing, listing, rotating.
 
+use kit::{Hook, HookReply};
 use serde_json::{Value, json};
 
 use crate::api::{ENDPOINTS, WebhooksApi, ids};
@@ -9,26 +10,26 @@ const URL: &str = "https://example.com/hook";
 #[tokio::test]
 async fn an_endpoint_is_registered_and_its_secret_is_shown_once() {
     let api = WebhooksApi::strict().await;
-    let body = json!({"url": URL, "event_types": ["response.completed", "response.failed"], "description": " Orders "});
+    let body = json!({"url": URL, "event_types": ["response.completed", "response.failed"], "name": " Orders "});
     let mut created = api.ok("POST", ENDPOINTS, body).await;
-    let (id, secret) = (created["id"].take(), created["secret"].take());
+    let (id, secret) = (created["id"].take(), created["signing_secret"].take());
     assert!(id.as_str().unwrap().starts_with("we_"));
-    assert!(secret.as_str().unwrap().starts_with("whsec_"));
+    let secret = secret.as_str().unwrap();
+    assert!(secret.starts_with("whsec_"));
     let expected = json!({
-        "id": null, "object": "webhook_endpoint", "created_at": 1_795_366_800, "url": URL,
-        "event_types": ["response.completed", "response.failed"], "description": "Orders",
-        "status": "enabled", "disabled_reason": null, "secret": null,
+        "id": null, "object": "webhook_endpoint", "created_at": 1_795_366_800, "updated_at": 1_795_366_800,
+        "name": "Orders", "url": URL, "event_types": ["response.completed", "response.failed"],
+        "signing_secret_hint": format!("whsec_...{}", &secret[secret.len() - 4..]),
+        "status": "enabled", "disabled_reason": null, "signing_secret": null,
     });
     assert_eq!(created, expected);
 
     let path = format!("{ENDPOINTS}/{}", id.as_str().unwrap());
-    for (method, path, body) in [
-        ("GET", path.as_str(), Value::Null),
-        ("GET", ENDPOINTS, Value::Null),
-        ("POST", &path, json!({"description": "x"})),
-    ] {
+    for (method, path, body) in
+        [("GET", path.as_str(), Value::Null), ("GET", ENDPOINTS, Value::Null), ("POST", &path, json!({"name": "x"}))]
+    {
         let answer = api.ok(method, path, body).await;
-        assert!(!answer.to_string().contains("whsec_") && answer.get("secret").is_none(), "{answer}");
+        assert!(!answer.to_string().contains(secret) && answer.get("signing_secret").is_none(), "{answer}");
     }
     let deleted = api.ok("DELETE", &path, Value::Null).await;
     assert_eq!(deleted, json!({"id": id, "object": "webhook_endpoint.deleted", "deleted": true}));
@@ -78,7 +79,7 @@ async fn what_is_wrong_with_a_registration_is_said_with_its_param() {
             "The host of `url`, `half.test`, has an address that is not public; events are sent to public addresses only.",
         ),
     ] {
-        let body = json!({"url": url, "event_types": ["response.completed"]});
+        let body = json!({"name": "a", "url": url, "event_types": ["response.completed"]});
         let expected = json!({"error": {
             "message": message, "type": "invalid_request_error", "param": "url", "code": "webhook_url_refused",
         }});
@@ -90,14 +91,16 @@ async fn what_is_wrong_with_a_registration_is_said_with_its_param() {
         api.ok("DELETE", &path, Value::Null).await;
     }
     for (body, param) in [
-        (json!({"event_types": ["response.completed"]}), json!("url")),
-        (json!({"url": URL}), json!("event_types")),
-        (json!({"url": URL, "event_types": []}), json!("event_types")),
-        (json!({"url": URL, "event_types": "response.completed"}), json!("event_types")),
-        (json!({"url": URL, "event_types": ["response.completed", "batch"]}), json!("event_types[1]")),
-        (json!({"url": URL, "event_types": ["response.failed"], "description": "a".repeat(201)}), json!("description")),
-        (json!({"url": 7, "event_types": ["response.failed"]}), json!("url")),
-        (json!({"url": URL, "event_types": ["response.failed"], "secret": "mine"}), json!("secret")),
+        (json!({"name": "a", "event_types": ["response.completed"]}), json!("url")),
+        (json!({"url": URL, "event_types": ["response.completed"]}), json!("name")),
+        (json!({"name": "a", "url": URL}), json!("event_types")),
+        (json!({"name": "a", "url": URL, "event_types": []}), json!("event_types")),
+        (json!({"name": "a", "url": URL, "event_types": "response.completed"}), json!("event_types")),
+        (json!({"name": "a", "url": URL, "event_types": ["response.completed", "batch"]}), json!("event_types[1]")),
+        (json!({"name": "a".repeat(201), "url": URL, "event_types": ["response.failed"]}), json!("name")),
+        (json!({"name": " ", "url": URL, "event_types": ["response.failed"]}), json!("name")),
+        (json!({"name": "a", "url": 7, "event_types": ["response.failed"]}), json!("url")),
+        (json!({"name": "a", "url": URL, "event_types": ["response.failed"], "secret": "mine"}), json!("secret")),
     ] {
         let reply = api.send("POST", ENDPOINTS, body.clone()).await;
         assert_eq!((reply.status, &reply.json()["error"]["param"]), (400, &param), "{body}: {}", reply.text());
@@ -110,18 +113,18 @@ async fn an_endpoint_is_changed_field_by_field() {
     let api = WebhooksApi::strict().await;
     api.app.names.set("other.test", &["93.184.215.14"]);
     let (path, _) = api.endpoint(URL).await;
-    let change = json!({"url": "https://other.test/", "event_types": ["response.cancelled"], "description": "New"});
+    let change = json!({"url": "https://other.test/", "event_types": ["response.cancelled"], "name": "New"});
     api.ok("POST", &path, change).await;
     let disabled = api.ok("POST", &path, json!({"status": "disabled"})).await;
     assert_eq!(
-        [&disabled["url"], &disabled["event_types"], &disabled["description"]],
+        [&disabled["url"], &disabled["event_types"], &disabled["name"]],
         [&json!("https://other.test/"), &json!(["response.cancelled"]), &json!("New")]
     );
     assert_eq!([&disabled["status"], &disabled["disabled_reason"]], [&json!("disabled"), &json!("requested")]);
-    let enabled = api.ok("POST", &path, json!({"status": "enabled", "description": null})).await;
+    let enabled = api.ok("POST", &path, json!({"status": "enabled", "name": null})).await;
     assert_eq!(
-        [&enabled["status"], &enabled["disabled_reason"], &enabled["description"]],
-        [&json!("enabled"), &Value::Null, &Value::Null]
+        [&enabled["status"], &enabled["disabled_reason"], &enabled["name"]],
+        [&json!("enabled"), &Value::Null, &json!("New")]
     );
     assert_eq!(api.ok("GET", &path, Value::Null).await, enabled);
     let reply = api.send("POST", &path, json!({"status": "paused"})).await;
@@ -134,13 +137,13 @@ async fn changes_at_the_same_moment_all_take_place() {
     let (path, _) = api.endpoint(URL).await;
     let rotate = format!("{path}/rotate_secret");
     let (one, other, third) = tokio::join!(
-        api.ok("POST", &path, json!({"description": "One"})),
+        api.ok("POST", &path, json!({"name": "One"})),
         api.ok("POST", &path, json!({"event_types": ["response.failed"]})),
         api.ok("POST", &rotate, Value::Null),
     );
-    assert!(one.is_object() && other.is_object() && third["secret"].is_string());
+    assert!(one.is_object() && other.is_object() && third["signing_secret"].is_string());
     let found = api.ok("GET", &path, Value::Null).await;
-    assert_eq!([&found["description"], &found["event_types"]], [&json!("One"), &json!(["response.failed"])]);
+    assert_eq!([&found["name"], &found["event_types"]], [&json!("One"), &json!(["response.failed"])]);
 }
 
 #[tokio::test]
@@ -166,7 +169,7 @@ async fn a_project_has_at_most_twenty_endpoints() {
     for _ in 1..20 {
         api.endpoint(URL).await;
     }
-    let body = json!({"url": URL, "event_types": ["response.completed"]});
+    let body = json!({"name": "a", "url": URL, "event_types": ["response.completed"]});
     let reply = api.send("POST", ENDPOINTS, body).await;
     assert_eq!((reply.status, reply.code()), (400, "too_many_webhook_endpoints".to_owned()));
     api.ok("DELETE", &first, Value::Null).await;
@@ -174,18 +177,91 @@ async fn a_project_has_at_most_twenty_endpoints() {
 }
 
 #[tokio::test]
-async fn a_rotated_secret_is_shown_once_and_not_too_often() {
+async fn a_rotated_secret_is_shown_once_and_not_kept_too_often() {
     let api = WebhooksApi::strict().await;
     let (path, created) = api.endpoint(URL).await;
     let rotate = format!("{path}/rotate_secret");
-    let mut seen = vec![created["secret"].clone()];
+    let keep = json!({"keep_old_secret_active_for_24_hours": true});
+    let mut seen = vec![created["signing_secret"].clone()];
     for _ in 0..4 {
-        let rotated = api.ok("POST", &rotate, Value::Null).await;
-        assert!(!seen.contains(&rotated["secret"]));
-        seen.push(rotated["secret"].clone());
+        let rotated = api.ok("POST", &rotate, keep.clone()).await;
+        assert!(!seen.contains(&rotated["signing_secret"]));
+        seen.push(rotated["signing_secret"].clone());
     }
-    let reply = api.send("POST", &rotate, Value::Null).await;
+    let reply = api.send("POST", &rotate, keep.clone()).await;
     assert_eq!((reply.status, reply.code()), (400, "rotated_too_often".to_owned()));
     api.app.clock.advance_ms(86_400_000);
-    api.ok("POST", &rotate, Value::Null).await;
+    api.ok("POST", &rotate, keep.clone()).await;
+    // A rotation that keeps no old secret is always possible, and ends all of them.
+    for body in [Value::Null, json!({}), json!({"keep_old_secret_active_for_24_hours": false})] {
+        api.ok("POST", &rotate, body).await;
+    }
+    let reply = api.send("POST", &rotate, json!({"keep_old_secret_active": true})).await;
+    assert_eq!((reply.status, reply.code()), (400, "unknown_parameter".to_owned()));
+}
+
+#[tokio::test]
+async fn the_time_of_the_last_change_is_told() {
+    let api = WebhooksApi::strict().await;
+    let (path, created) = api.endpoint(URL).await;
+    let updated = async |below: &str, body: Value| {
+        api.app.clock.advance_ms(1_000);
+        api.ok("POST", &format!("{path}{below}"), body).await["updated_at"].as_u64().unwrap()
+    };
+    let made = created["created_at"].as_u64().unwrap();
+    assert_eq!(created["updated_at"], made);
+    for (below, body, expected) in [
+        ("", json!({"name": "Orders"}), made),
+        ("", json!({"name": "Sales"}), made + 2),
+        ("", json!({"status": "enabled", "url": URL}), made + 2),
+        ("/rotate_secret", Value::Null, made + 4),
+        ("", json!({"status": "disabled"}), made + 5),
+    ] {
+        assert_eq!(updated(below, body.clone()).await, expected, "{below} {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_test_sends_a_signed_event_once_and_changes_nothing() {
+    let api = WebhooksApi::local().await;
+    let hook = Hook::start(&api.app.clock).await;
+    let (path, endpoint) = api.endpoint(&hook.url()).await;
+    let test = format!("{path}/test");
+    for (status, event_type) in [(200, "response.completed"), (500, "response.cancelled")] {
+        hook.then(HookReply::status(status));
+        let tested = api.ok("POST", &test, json!({"event_type": event_type})).await;
+        let expected = json!({
+            "object": "webhook_endpoint.test", "webhook_endpoint_id": endpoint["id"], "event_type": event_type,
+            "success": true, "status_code": status,
+        });
+        assert_eq!(tested, expected);
+    }
+    let received = hook.received();
+    assert_eq!(received.len(), 2);
+    assert!(received.iter().all(|one| one.is_signed_with(endpoint["signing_secret"].as_str().unwrap())));
+    assert!(ids(&api.ok("GET", &format!("{path}/deliveries"), Value::Null).await).is_empty());
+    assert_eq!(api.ok("GET", &path, Value::Null).await["updated_at"], endpoint["updated_at"]);
+    for (body, param) in [(json!({}), "event_type"), (json!({"event_type": "batch.completed"}), "event_type")] {
+        let reply = api.send("POST", &test, body).await;
+        assert_eq!((reply.status, &reply.json()["error"]["param"]), (400, &json!(param)));
+    }
+    api.ok("POST", &path, json!({"status": "disabled"})).await;
+    let reply = api.send("POST", &test, json!({"event_type": "response.failed"})).await;
+    assert_eq!((reply.status, reply.code()), (400, "webhook_endpoint_disabled".to_owned()));
+}
+
+#[tokio::test]
+async fn a_receiver_that_does_not_answer_a_test_is_an_error() {
+    let api = WebhooksApi::local().await;
+    let (path, _) = api.endpoint("http://127.0.0.1:9/").await;
+    let reply = api.send("POST", &format!("{path}/test"), json!({"event_type": "response.failed"})).await;
+    assert_eq!((reply.status, reply.code()), (400, "webhook_endpoint_unanswered".to_owned()), "{}", reply.text());
+}
+
+#[tokio::test]
+async fn the_types_of_events_are_listed() {
+    let api = WebhooksApi::strict().await;
+    let expected = ["response.completed", "response.failed", "response.incomplete", "response.cancelled"];
+    let listed = api.ok("GET", "/v1/webhook_event_types", Value::Null).await;
+    assert_eq!(listed, json!({"object": "list", "data": expected}));
 }

@@ -17,10 +17,11 @@ async fn another_projects_ids_are_not_found() {
     let (_, other) = api.app.project(Limits::default(), Policy::default()).await;
     let routes = [
         ("GET", path.clone(), Value::Null),
-        ("POST", path.clone(), json!({"description": "mine"})),
+        ("POST", path.clone(), json!({"name": "mine"})),
         ("POST", path.clone(), json!({"url": "http://127.0.0.1/"})),
         ("DELETE", path.clone(), Value::Null),
         ("POST", format!("{path}/rotate_secret"), Value::Null),
+        ("POST", format!("{path}/test"), json!({"event_type": "response.completed"})),
         ("GET", format!("{path}/deliveries"), Value::Null),
         ("GET", delivery.clone(), Value::Null),
         ("POST", format!("{delivery}/redeliver"), Value::Null),
@@ -33,7 +34,7 @@ async fn another_projects_ids_are_not_found() {
     }
     assert!(ids(&api.send_as(&other, "GET", ENDPOINTS, Value::Null).await.json()).is_empty());
     let mut shown = endpoint;
-    shown.as_object_mut().unwrap().remove("secret");
+    shown.as_object_mut().unwrap().remove("signing_secret");
     assert_eq!(api.ok("GET", &path, Value::Null).await, shown, "nothing was changed");
 }
 

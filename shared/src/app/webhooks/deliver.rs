@@ -30,7 +30,7 @@ use crate::model::webhook::{
 const _: () = assert!(LONGEST_MESSAGE_DELAY_MS == MAX_DELAY.as_secs() * 1_000);
 
 /// The deliveries of a project that are attempted at the same time.
-const CONCURRENT_DELIVERIES: u64 = 10;
+pub(super) const CONCURRENT_DELIVERIES: u64 = 10;
 
 /// How long a delivery waits at most that finds no free slot of its project.
 const SLOT_WAIT_MS: u64 = 10_000;
@@ -201,9 +201,11 @@ impl Deliverer {
 
     /// Disables an endpoint that answered 410, unless its URL was changed since.
     async fn disable_gone(&self, gone: &WebhookEndpoint) -> Result<(), Error> {
+        let now = self.clock.now();
         let disable = |mut endpoint: WebhookEndpoint| {
             if endpoint.url == gone.url {
                 endpoint.status = EndpointStatus::Disabled(DisabledReason::Gone);
+                endpoint.updated_at = now.seconds();
             }
             Ok(endpoint)
         };

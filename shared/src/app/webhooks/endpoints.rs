@@ -3,14 +3,13 @@
 use super::edit::{change_endpoint, load_endpoint};
 use super::{Webhooks, require_receivers};
 use crate::app::error::Error;
+use crate::model::clock::Timestamp;
 use crate::model::id;
 use crate::model::invalid::Invalid;
 use crate::model::page::{Cursor, Page};
-use crate::model::patch::Patch;
-use crate::model::project::Caller;
+use crate::model::project::{Caller, Name};
 use crate::model::webhook::{
-    Description, DisabledReason, EndpointStatus, EventTypes, MAX_ENDPOINTS, MAX_RETIRED, RefusedUrl, SigningSecrets,
-    WebhookEndpoint,
+    DisabledReason, EndpointStatus, EventTypes, MAX_ENDPOINTS, MAX_RETIRED, RefusedUrl, SigningSecrets, WebhookEndpoint,
 };
 
 /// The properties of an endpoint that is to be registered.
@@ -18,7 +17,7 @@ use crate::model::webhook::{
 pub struct NewEndpoint {
     pub url: String,
     pub event_types: EventTypes,
-    pub description: Option<Description>,
+    pub name: Name,
 }
 
 /// A change of an endpoint. `None` keeps a property.
@@ -26,7 +25,7 @@ pub struct NewEndpoint {
 pub struct EndpointChange {
     pub url: Option<String>,
     pub event_types: Option<EventTypes>,
-    pub description: Patch<Description>,
+    pub name: Option<Name>,
     /// `true` enables the endpoint, `false` disables it.
     pub enabled: Option<bool>,
 }
@@ -49,8 +48,9 @@ impl Webhooks {
             project_id: project_id.clone(),
             url: new.url,
             event_types: new.event_types.into(),
-            description: new.description.and_then(Option::from),
+            name: new.name.into(),
             created_at: now.seconds(),
+            updated_at: now.seconds(),
             status: EndpointStatus::Enabled,
             secrets: SigningSecrets::generate(),
             revision: id::random(16),
@@ -86,19 +86,25 @@ impl Webhooks {
             load_endpoint(&self.endpoints, project_id, id).await?;
             self.check_url(url).await?;
         }
-        change_endpoint(&self.endpoints, project_id, id, |endpoint| Ok(change.clone().apply(endpoint))).await
+        let now = self.clock.now();
+        change_endpoint(&self.endpoints, project_id, id, |endpoint| Ok(change.clone().apply(endpoint, now))).await
     }
 
-    /// Replaces the signing secret of an endpoint. Deliveries are signed with the previous secret too for 24 hours.
+    /// Replaces the signing secret of an endpoint. With `keeps_old`, deliveries are signed with the previous secret too for
+    /// 24 hours; otherwise no secret before the new one signs any more.
     ///
     /// # Errors
     /// - `NotFound` if the project has no endpoint with that id.
-    /// - `Invalid` if the secret was rotated too often within 24 hours.
+    /// - `Invalid` if too many secrets would sign at the same time.
     /// - `Contended` if concurrent changes of the endpoint interfered too often.
-    pub async fn rotate_secret(&self, caller: &Caller, id: &str) -> Result<WebhookEndpoint, Error> {
+    pub async fn rotate_secret(&self, caller: &Caller, id: &str, keeps_old: bool) -> Result<WebhookEndpoint, Error> {
         let now = self.clock.now();
         change_endpoint(&self.endpoints, &caller.project.id, id, |mut endpoint| {
-            endpoint.secrets = endpoint.secrets.rotate(now).ok_or_else(rotated_too_often)?;
+            endpoint.secrets = match keeps_old {
+                true => endpoint.secrets.rotate(now).ok_or_else(rotated_too_often)?,
+                false => SigningSecrets::generate(),
+            };
+            endpoint.updated_at = now.seconds();
             Ok(endpoint)
         })
         .await
@@ -134,24 +140,21 @@ fn rotated_too_often() -> Invalid {
 }
 
 impl EndpointChange {
-    fn apply(self, endpoint: WebhookEndpoint) -> WebhookEndpoint {
+    /// The endpoint after the change at `now`. A change that changes nothing is none.
+    fn apply(self, endpoint: WebhookEndpoint, now: Timestamp) -> WebhookEndpoint {
         let status = match (self.enabled, endpoint.status) {
             (None, status) => status,
             (Some(true), _) => EndpointStatus::Enabled,
             (Some(false), EndpointStatus::Enabled) => EndpointStatus::Disabled(DisabledReason::Requested),
             (Some(false), disabled) => disabled,
         };
-        let description = match self.description {
-            Patch::Keep => endpoint.description,
-            Patch::Clear => None,
-            Patch::Set(description) => description.into(),
-        };
-        WebhookEndpoint {
-            url: self.url.unwrap_or(endpoint.url),
-            event_types: self.event_types.map_or(endpoint.event_types, Vec::from),
-            description,
+        let changed = WebhookEndpoint {
+            url: self.url.unwrap_or_else(|| endpoint.url.clone()),
+            event_types: self.event_types.map_or_else(|| endpoint.event_types.clone(), Vec::from),
+            name: self.name.map_or_else(|| endpoint.name.clone(), String::from),
             status,
-            ..endpoint
-        }
+            ..endpoint.clone()
+        };
+        if changed == endpoint { endpoint } else { WebhookEndpoint { updated_at: now.seconds(), ..changed } }
     }
 }

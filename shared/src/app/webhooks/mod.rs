@@ -9,10 +9,12 @@ mod deliver;
 mod deliveries;
 mod edit;
 mod endpoints;
+mod sample;
 
 use std::sync::Arc;
 
 use super::error::Error;
+use super::slots::Slots;
 use super::worker_queues::WorkerQueues;
 use crate::data::{DeliveryRecords, EndpointRecords, Stores};
 use crate::model::clock::Clock;
@@ -27,6 +29,7 @@ pub struct Webhooks {
     endpoints: EndpointRecords,
     deliveries: DeliveryRecords,
     queues: WorkerQueues,
+    slots: Slots,
     receivers: Option<Arc<dyn Receivers>>,
     clock: Clock,
 }
@@ -38,6 +41,7 @@ impl Webhooks {
             endpoints: stores.webhook_endpoints(),
             deliveries: stores.deliveries(),
             queues: WorkerQueues(stores.queues.clone()),
+            slots: Slots::new(stores.slots(), clock.clone()),
             receivers,
             clock,
         }

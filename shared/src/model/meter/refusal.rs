@@ -48,6 +48,8 @@ pub enum Counted {
     Concurrent,
     /// Those that follow a stream or another request.
     Following,
+    /// Deliveries of webhooks at the same time.
+    Delivering,
     /// Those that have begun and not ended, and jobs: a shard of the meter has room for so many reservations.
     Open,
 }
@@ -126,6 +128,13 @@ impl Refusal {
         Self::new(Level::Project, limit, Some(CONCURRENT_WAIT))
     }
 
+    /// As many deliveries of a project go on as may at the same time.
+    #[must_use]
+    pub fn delivering(limit: u64) -> Self {
+        let limit = Limit::Requests { counted: Counted::Delivering, limit, used: limit };
+        Self::new(Level::Project, limit, Some(CONCURRENT_WAIT))
+    }
+
     /// No shard has room for another reservation.
     pub(super) fn open(shards: &[Option<Shard>], limits: &MeterLimits) -> Self {
         let in_use = shards.iter().take(usize::from(limits.shards)).flatten();
@@ -183,6 +192,10 @@ fn write_requests(f: &mut fmt::Formatter<'_>, owner: &str, counted: Counted, lim
             "Too many requests of the {owner} follow responses or other requests at the same time: limit {limit}, \
              following {used}, requested 1. Close some of them, or have an administrator raise \
              limits.concurrent_requests."
+        ),
+        Counted::Delivering => write!(
+            f,
+            "Too many webhooks of the {owner} are sent at the same time: limit {limit}, being sent {used}, requested 1."
         ),
         Counted::PerMinute => write!(
             f,

@@ -16,9 +16,11 @@ pub struct WebhookEndpoint {
     /// Checked by `Receivers::check` when it was set.
     pub url: String,
     pub event_types: Vec<EventType>,
-    pub description: Option<String>,
+    pub name: String,
     /// Unix seconds.
     pub created_at: u64,
+    /// When the endpoint or its secret was changed last, in Unix seconds.
+    pub updated_at: u64,
     pub status: EndpointStatus,
     pub secrets: SigningSecrets,
     /// A random word of the last change. A change is stored only if the endpoint still has the revision that was read.
@@ -97,32 +99,6 @@ impl From<EventTypes> for Vec<EventType> {
     }
 }
 
-/// A description that was checked: at most 200 characters, no surrounding space.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Description(String);
-
-impl TryFrom<String> for Description {
-    type Error = Invalid;
-
-    fn try_from(raw: String) -> Result<Self, Invalid> {
-        let text = raw.trim();
-        match text.chars().count() {
-            0..=200 => Ok(Self(text.to_owned())),
-            length => {
-                let message = format!("The description has {length} characters, expected at most 200.");
-                Err(Invalid::field("description", message))
-            }
-        }
-    }
-}
-
-impl From<Description> for Option<String> {
-    /// An empty description is none.
-    fn from(description: Description) -> Self {
-        Some(description.0).filter(|text| !text.is_empty())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,13 +120,5 @@ mod tests {
                 .ends_with("there are: response.completed, response.failed, response.incomplete, response.cancelled.")
         );
         assert_eq!(types(&[]).unwrap_err().param.as_deref(), Some("event_types"));
-    }
-
-    #[test]
-    fn a_description_is_trimmed_and_bounded() {
-        let read = |text: &str| Description::try_from(text.to_owned()).map(Option::from);
-        assert_eq!(read(" Orders "), Ok(Some("Orders".to_owned())));
-        assert_eq!(read("  "), Ok(None));
-        assert!(read(&"é".repeat(200)).is_ok() && read(&"a".repeat(201)).is_err());
     }
 }

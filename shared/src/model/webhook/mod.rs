@@ -11,7 +11,7 @@ pub use delivery::{
     AttemptClaim, Delivery, DeliveryAttempt, DeliveryFailure, DeliveryState, DeliveryStatus, LONGEST_MESSAGE_DELAY_MS,
     PendingAttempt,
 };
-pub use endpoint::{Description, DisabledReason, EndpointStatus, EventTypes, MAX_ENDPOINTS, WebhookEndpoint};
+pub use endpoint::{DisabledReason, EndpointStatus, EventTypes, MAX_ENDPOINTS, WebhookEndpoint};
 pub use event::{EventType, WebhookEvent};
 pub use receivers::{Post, ReceiverAnswer, Receivers, RefusedUrl, SendError};
 pub use schedule::{MAX_ATTEMPTS, delay_after};

@@ -18,6 +18,9 @@ pub const MAX_RETIRED: usize = 4;
 
 const PREFIX: &str = "whsec_";
 
+/// The letters of a secret that its hint shows.
+const HINTED: usize = 4;
+
 /// A secret that signs deliveries: `whsec_` and the base64 of its 32 bytes.
 ///
 /// The table stores it in clear, because weir must sign with it; the table is encrypted at rest. The secret is shown once,
@@ -40,6 +43,14 @@ impl SigningSecret {
     #[must_use]
     pub fn secret(&self) -> &Secret {
         &self.0
+    }
+
+    /// The end of the secret, by which its owner recognises it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        let text = self.0.expose();
+        let end = text.char_indices().rev().nth(HINTED - 1).map_or("", |(at, _)| &text[at..]);
+        format!("{PREFIX}...{end}")
     }
 
     /// `v1,<base64 HMAC-SHA256 of "{id}.{timestamp}.{body}">`.
@@ -110,6 +121,12 @@ mod tests {
         assert_eq!(STANDARD.decode(&encoded).unwrap().len(), 32);
         assert!(!format!("{secret:?}").contains(&encoded));
         assert_ne!(secret, SigningSecret::generate());
+    }
+
+    #[test]
+    fn a_hint_shows_the_last_letters() {
+        assert_eq!(SigningSecret::from_stored("whsec_C2FVsBQIhrscChlQ".to_owned()).hint(), "whsec_...ChlQ");
+        assert_eq!(SigningSecret::from_stored(String::new()).hint(), "whsec_...");
     }
 
     #[test]

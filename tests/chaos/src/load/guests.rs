@@ -98,8 +98,7 @@ impl Visit {
         let accounts = format!("/v1/organization/projects/{project_id}/service_accounts");
         let account = administer(client, &accounts, json!({"name": "app"})).await?;
         let key = account["api_key"]["value"].as_str()?.to_owned();
-        let endpoint =
-            json!({"url": "https://guest.example/", "event_types": ["response.completed", "response.failed"]});
+        let endpoint = json!({"name": "guest", "url": "https://guest.example/", "event_types": ["response.completed", "response.failed"]});
         post(client, "/v1/webhook_endpoints", &key, None, &endpoint).await;
         Some(Guest { project_id, key, retention: self.retention, is_leaving: false, responses: Vec::new() })
     }

@@ -13,12 +13,14 @@ impl Run {
     pub(super) async fn webhooks(&self) {
         const ENDPOINTS: &str = "/v1/webhook_endpoints";
         let all = ["response.completed", "response.failed", "response.cancelled", "response.incomplete"];
-        let endpoint = self.post(ENDPOINTS, json!({"url": self.hook.url(), "event_types": all})).await;
+        let endpoint = self.post(ENDPOINTS, json!({"name": "all", "url": self.hook.url(), "event_types": all})).await;
         let path = format!("{ENDPOINTS}/{}", text(&endpoint["id"]));
         self.get(ENDPOINTS).await;
         self.get(&path).await;
-        self.post(&path, json!({"description": "x"})).await;
+        self.post(&path, json!({"name": "x"})).await;
         self.post(&format!("{path}/rotate_secret"), json!({})).await;
+        self.post(&format!("{path}/test"), json!({"event_type": "response.completed"})).await;
+        self.get("/v1/webhook_event_types").await;
         self.hook.then(HookReply::status(500));
         self.background("Hello").await;
         self.work().await;
@@ -30,7 +32,7 @@ impl Run {
         self.post(&format!("{delivery}/redeliver"), json!({})).await;
         self.work().await;
         // One that is gone for good.
-        let gone = self.post(ENDPOINTS, json!({"url": self.hook.url(), "event_types": all})).await;
+        let gone = self.post(ENDPOINTS, json!({"name": "gone", "url": self.hook.url(), "event_types": all})).await;
         let waiting = self.background("Hello").await;
         self.post(&format!("/v1/responses/{waiting}/cancel"), json!({})).await;
         self.hook.then(HookReply::status(410));
