@@ -66,7 +66,7 @@ async fn malformed_bodies_are_400_with_the_field() {
     }
     for key_header in ["", &"k".repeat(256)] {
         let reply = send(&router, "POST", PATH, &key, &[("idempotency-key", key_header)], CHAT).await;
-        check(&reply, 400, "null");
+        check(&reply, 400, "invalid_value");
         assert_eq!(reply.json()["error"]["param"], "Idempotency-Key");
     }
     assert_eq!(app.first.call_count(), 0);

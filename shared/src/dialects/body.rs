@@ -54,7 +54,7 @@ pub(in crate::dialects) fn read_at<T: DeserializeOwned>(json: &[u8], at: &str) -
 
 /// The error for a field that the shape does not have, from serde's `reason`. `path` ends with the field.
 fn unknown_field(path: &str, reason: &str) -> Option<Invalid> {
-    let (name, known) = reason.strip_prefix("unknown field `")?.split_once('`')?;
+    let (name, known) = reason.strip_prefix("unknown field `")?.split_once("`, ")?;
     let at = path.strip_suffix(name)?.trim_end_matches('.');
     Some(unknown(at, name, known.split('`').skip(1).step_by(2)))
 }

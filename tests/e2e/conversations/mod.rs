@@ -52,8 +52,8 @@ impl Client {
     async fn page(&self, conversation: &str, query: &str) -> String {
         let page = self.get(&format!("{conversation}/items?{query}")).await.json();
         let ids: Vec<&str> = page["data"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap()).collect();
-        assert_eq!(page["first_id"].as_str(), ids.first().copied());
-        assert_eq!(page["last_id"].as_str(), ids.last().copied());
+        assert_eq!(page["first_id"].as_str(), Some(ids.first().copied().unwrap_or_default()));
+        assert_eq!(page["last_id"].as_str(), Some(ids.last().copied().unwrap_or_default()));
         format!("{}{}", ids.join(" "), if page["has_more"] == true { "+" } else { "" })
     }
 

@@ -132,7 +132,7 @@ async fn a_spelling_without_a_route_is_named_as_it_was_sent() {
     let router = router_with(&app.instance(), &under("ai"));
     let healthy = send(&router, "GET", "/ai/healthz/?x=1", "", &[], "").await;
     assert_eq!((healthy.status, healthy.text().contains("ok")), (200, true));
-    for path in ["/nope/", "//v1/nope", "/v1/conversations//items", "/ai/nope"] {
+    for path in ["/nope/", "//v1/nope", "/v1//conversations/c/nope/", "/ai/nope"] {
         let reply = send(&router, "GET", path, "", &[], "").await;
         check_error("GET", &reply, 404, "unknown_url", path);
         assert!(reply.text().contains(&format!("GET {path}.")), "{}", reply.text());

@@ -319,7 +319,7 @@ async fn instructions_tools_and_formats_reach_the_provider_as_chat() {
     assert_eq!(sent["tools"][0]["function"]["name"], "f");
     assert_eq!(sent["tool_choice"], json!({"type": "function", "function": {"name": "f"}}));
     assert_eq!(sent["response_format"]["json_schema"]["name"], "s");
-    assert_eq!((&sent["max_completion_tokens"], &sent["reasoning_effort"]), (&json!(9), &json!("low")));
+    assert_eq!((&sent["max_completion_tokens"], &sent["reasoning_effort"]), (&json!(19), &json!("low")));
     assert_eq!(sent["temperature"], json!(0.5));
 }
 

@@ -5,11 +5,13 @@
 mod event_log;
 mod event_sink;
 mod generate;
+mod names;
 mod run_end;
 
 pub(super) use event_log::{EventLog, RunLost};
 pub(super) use event_sink::EventSink;
 pub(super) use generate::{Generated, expect_stream, generate};
+pub(super) use names::in_request;
 pub(super) use run_end::{RunEnd, describe, failed_end, read_output, read_request, skeleton_of};
 
 /// How long a run may be silent before another process treats it as dead.

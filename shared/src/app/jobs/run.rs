@@ -11,10 +11,9 @@ use super::worker::{MAX_RUNS, NOT_READY_WAIT};
 use crate::app::dispatch::{DispatchRequest, Dispatched, Dispatcher, EventStream, UsageMeter};
 use crate::app::error::{Attempts, Error};
 use crate::app::generation::{
-    EventSink, Generated, LEASE_MS, LOST_AFTER_MS, RunEnd, RunLost, describe, expect_stream, generate,
+    EventSink, Generated, LEASE_MS, LOST_AFTER_MS, RunEnd, RunLost, describe, expect_stream, generate, in_request,
 };
 use crate::app::models::ServedModels;
-use crate::app::responses::in_request;
 use crate::app::telemetry::{self, TelemetryEvent};
 use crate::data::{CommitOutcome, MAX_DELAY, RequeueReason, ResponseEnd, ResponseRecord, WriteOutcome};
 use crate::dialects::openai_responses::EventBuilder;

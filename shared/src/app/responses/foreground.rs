@@ -6,13 +6,14 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::PlannedResponse;
-use super::names::in_request;
 use super::record::chunk;
 use crate::app::answer::{CallMetadata, ResponseSender};
 use crate::app::conversations::Conversations;
 use crate::app::dispatch::EventStream;
 use crate::app::error::{Attempts, Error};
-use crate::app::generation::{EventLog, EventSink, Generated, LEASE_MS, RunEnd, describe, expect_stream, generate};
+use crate::app::generation::{
+    EventLog, EventSink, Generated, LEASE_MS, RunEnd, describe, expect_stream, generate, in_request,
+};
 use crate::app::idempotency::{error_answer, success_answer};
 use crate::app::jobs::Finalizer;
 use crate::app::pipeline::OpenCall;
