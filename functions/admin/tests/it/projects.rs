@@ -44,7 +44,8 @@ async fn check(create: &Value, created: &Value, update: &Value, updated: &Value)
 #[tokio::test]
 async fn a_project_needs_a_name_and_nothing_else() {
     let bare = |name| expected(name, &no_limits(), &no_policy());
-    check(&json!({"name": " Team "}), &bare("Team"), &json!({"name": "Crew", "residency": "eu"}), &bare("Crew")).await;
+    check(&json!({"name": " Team "}), &bare("Team"), &json!({"name": "Crew", "external_key_id": null}), &bare("Crew"))
+        .await;
     check(&json!({"name": "Team", "limits": null}), &bare("Team"), &json!({"name": null}), &bare("Team")).await;
 }
 

@@ -46,7 +46,7 @@ async fn an_endpoint_of_ones_own_does_not_lead_to_anothers_deliveries() {
     api.announce("resp_1").await;
     let list = api.ok("GET", &format!("{path}/deliveries"), Value::Null).await;
     let (_, other) = api.app.project(Limits::default(), Policy::default()).await;
-    let body = json!({"url": hook.url(), "event_types": ["response.completed"]});
+    let body = json!({"name": "own", "url": hook.url(), "event_types": ["response.completed"]});
     let own = api.send_as(&other, "POST", ENDPOINTS, body).await.json();
     let own = format!("{ENDPOINTS}/{}/deliveries", own["id"].as_str().unwrap());
     assert!(ids(&api.send_as(&other, "GET", &own, Value::Null).await.json()).is_empty());
