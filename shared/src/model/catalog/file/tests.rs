@@ -75,14 +75,14 @@ fn a_preset_sets_the_options_and_an_option_overrides_it() {
 }
 
 #[test]
-fn a_known_host_gets_the_role_that_it_knows() {
+fn a_known_host_gets_the_role_and_the_tools_that_it_knows() {
     let quirks = |host: &str| {
         let text = GOOD.replace("http://127.0.0.1:18080", host);
         Catalog::parse(&text).unwrap().provider("mock").unwrap().quirks.clone()
     };
     let system = Quirks { developer_role: DeveloperRole::System, ..Quirks::default() };
     assert_eq!(quirks("https://api.deepseek.com"), system);
-    assert_eq!(quirks("https://api.openai.com"), Quirks::default());
+    assert_eq!(quirks("https://api.openai.com"), Quirks { custom_tools: true, ..Quirks::default() });
     assert_eq!(quirks("https://vllm.example"), Quirks::default());
 }
 
