@@ -44,6 +44,9 @@ def at(path):
 def error(answer):
     assert answer.headers["content-type"] == "application/json" and answer.headers["x-request-id"]
     body = answer.json()["error"]
+    if answer.json().get("type") == "error":  # Anthropic's envelope.
+        assert body["message"] and answer.json()["request_id"] == answer.headers["request-id"]
+        return answer.status_code, body["details"]["error_code"]
     assert set(body) == {"message", "type", "param", "code"} and body["message"]
     return answer.status_code, body["code"]
 
