@@ -6,7 +6,7 @@ import { createAnthropic } from "@ai-sdk/anthropic";
 import { createOpenAI } from "@ai-sdk/openai";
 import { generateText, stepCountIs, streamText, tool } from "ai";
 import { z } from "zod";
-import { asked, baseURL, key } from "./support.mjs";
+import { baseURL, key, mark } from "./support.mjs";
 
 const weather = tool({
   description: "The weather of a city",
@@ -24,16 +24,16 @@ for (const [api, client] of Object.entries(clients)) {
   for (const model of ["over-chat", "over-messages"]) {
     describe(`${api} ${model}`, () => {
       test("three turns", async () => {
-        const requests = asked();
+        const { word, asked } = mark();
         const languageModel = await client(model);
         const messages = [];
-        for (const text of ["play answer", "play answer again", "and play answer once more"]) {
+        for (const text of [`play answer ${word}`, "play answer again", "and play answer once more"]) {
           messages.push({ role: "user", content: text });
           const { text: said, response } = await generateText({ model: languageModel, messages, maxRetries: 0 });
           assert.equal(said, "All done.");
           messages.push(...response.messages);
         }
-        const last = requests().at(-1).body.messages.filter((message) => message.role !== "system");
+        const last = asked().at(-1).body.messages.filter((message) => message.role !== "system");
         assert.deepEqual(last.map((message) => message.role), ["user", "assistant", "user", "assistant", "user"]);
       });
 

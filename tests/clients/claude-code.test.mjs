@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { asked, folder, key, origin, project, run, statuses } from "./support.mjs";
+import { folder, key, mark, origin, project, run, statuses } from "./support.mjs";
 
 async function claude(model, prompt, apiKey) {
   const env = {
@@ -20,11 +20,11 @@ describe("claude code", () => {
   // A provider of its own API, one of OpenAI's, and a model that it does not know.
   for (const model of ["claude-opus-5-5", "claude-sonnet-5", "over-chat", "over-messages"]) {
     test(`a tool loop with ${model}`, async () => {
-      const requests = asked();
-      const { status, out, err } = await claude(model, "play shell");
+      const { word, asked } = mark();
+      const { status, out, err } = await claude(model, `play shell ${word}`);
       assert.equal(status, 0, out + err);
       assert.match(out, /It says weir-42\./);
-      assert.match(JSON.stringify(requests().at(-1).body.messages), /weir-42/);
+      assert.match(JSON.stringify(asked().at(-1).body.messages), /weir-42/);
     });
   }
 

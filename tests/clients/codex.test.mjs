@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { asked, baseURL, folder, key, project, run, statuses } from "./support.mjs";
+import { baseURL, folder, key, mark, project, run, statuses } from "./support.mjs";
 
 const provider = `model_providers.weir={name="weir",base_url="${baseURL}",env_key="WEIR_KEY",wire_api="responses"}`;
 
@@ -33,12 +33,12 @@ describe("codex", () => {
   });
 
   test("two turns", async () => {
-    const { home, cwd, err } = await codex("over-chat", ["play answer"]);
-    const requests = asked();
+    const { word, asked } = mark();
+    const { home, cwd, err } = await codex("over-chat", [`play answer ${word}`]);
     const second = await codex("over-chat", ["resume", "--last", "play shell"], { home, cwd });
     assert.equal(second.status, 0, err + second.err);
     assert.match(second.out, /It says weir-42\./, second.err);
-    const said = JSON.stringify(requests()[0].body.messages);
+    const said = JSON.stringify(asked()[1].body.messages);
     assert.match(said, /play answer.*All done\..*play shell/);
   });
 

@@ -1,6 +1,7 @@
 // What the tests of all clients use: projects of their own, processes, and what the provider was asked.
 
 import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -29,11 +30,14 @@ export function statuses(projectId) {
   return lines.map((line) => JSON.parse(line)).filter((line) => line.message === "request").map((line) => line["http.status"]);
 }
 
-/** The requests that the provider got from now on. */
-export function asked() {
-  const lines = () => readFileSync(process.env.PROVIDER_LOG, "utf8").split("\n").filter(Boolean);
-  const before = lines().length;
-  return () => lines().slice(before).map((line) => JSON.parse(line));
+/** A word for the texts of one test. Its `asked()` are the requests with the word that the provider got: tests run at the same time. */
+export function mark() {
+  const word = `mark-${randomUUID()}`;
+  const asked = () => {
+    const lines = readFileSync(process.env.PROVIDER_LOG, "utf8").split("\n").filter((line) => line.includes(word));
+    return lines.map((line) => JSON.parse(line));
+  };
+  return { word, asked };
 }
 
 export const folder = () => mkdtempSync(join(tmpdir(), "weir-clients-"));

@@ -8,7 +8,7 @@ use shared::model::money::MicroUsd;
 use shared::model::project::Limits;
 use shared::model::provider::Failure;
 
-use super::project::Jobs;
+use super::project::{Jobs, background};
 
 const JOBS: usize = 8;
 
@@ -73,4 +73,21 @@ async fn jobs_end_once_whatever_the_stores_and_the_provider_do() {
         // A run without a hold would not be stopped by the budget, which has room for little more than the jobs' first runs.
         assert!(spent > 0 && spent <= BUDGET, "the budget holds: {spent}");
     }
+}
+
+/// The creation fails without an answer, so the response is prevented; the write that prevents it takes effect, its answer is lost,
+/// and the SDK repeats it. The repetition must not take its own first half for the response.
+#[tokio::test(start_paused = true)]
+async fn a_job_that_was_prevented_is_not_accepted() {
+    let jobs = Jobs::with(Limits { budget: Some(MicroUsd(BUDGET)), ..Limits::default() }).await;
+    let mut is_lost = false;
+    jobs.app.faults.set(move |operation| match operation {
+        "TransactWriteItems" => Fault::Lose,
+        "PutItem" if !std::mem::replace(&mut is_lost, true) => Fault::LoseAnswer,
+        _ => Fault::None,
+    });
+    let refused = jobs.post(&background(), &[]).await;
+    jobs.app.faults.clear();
+    assert!(refused.status >= 500, "{}", refused.text());
+    assert_eq!(jobs.books().await, (0, 0), "nothing is held for it");
 }

@@ -136,8 +136,10 @@ impl ResponseRecords {
         let void = ResponseRecord { status: Status::Failed, due_at: None, reservation: None, ..record.clone() };
         let mut item = to_item(&void);
         insert(&mut item, [("deleted", number(1))]);
-        // Without the condition, this would destroy a response whose creation took effect without an answer.
-        self.table.put_new(item).await
+        // Without the condition, this would destroy a response whose creation took effect without an answer. Without its second
+        // half, this write would take itself for that response when the SDK repeats it: then nobody would run the job that its
+        // client was told of, and its reservation would be charged a day later.
+        self.table.put_if(item, "attribute_not_exists(pk) OR deleted = :one", [(":one", number(1))]).await
     }
 }
 

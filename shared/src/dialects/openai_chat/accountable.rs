@@ -82,7 +82,7 @@ mod tests {
         ] {
             assert_eq!(refused(&chat(members), &model), "", "{members}");
         }
-        let messages = r#"{"model":"m","messages":[{"role":"system","content":[{"type":"text","text":"a","cache_control":{"type":"ephemeral","ttl":"1h"}}]},{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:,","detail":"low"}},{"type":"file","file":{"file_data":"data:,","filename":"a"}}]},{"role":"assistant","content":null,"refusal":null,"audio":null,"index":0,"id":"a","reasoning_content":"a","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"a","content":"a"}]}"#;
+        let messages = r#"{"model":"m","messages":[{"role":"system","content":[{"type":"text","text":"a","role":"assistant","index":0,"cache_control":{"type":"ephemeral","ttl":"1h"}}]},{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:,","detail":"low"}},{"type":"file","file":{"file_data":"data:,","filename":"a"}}]},{"role":"assistant","content":null,"refusal":null,"audio":null,"index":0,"id":"a","reasoning_content":"a","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"a","content":"a"}]}"#;
         assert_eq!(refused(&Body::parse(Endpoint::ChatCompletions, messages.as_bytes()).unwrap(), &model), "");
         for (endpoint, json) in [
             (Endpoint::Completions, r#"{"model":"m","prompt":["a"],"best_of":2,"n":1,"echo":true,"suffix":"b"}"#),

@@ -74,7 +74,21 @@ const TOOL_CALL: Shape = Members(&[
 
 /// Sounds and videos have prices of their own.
 const PART: Shape = Typed(&[
-    ("text", &[("text", Any), ("cache_control", Cache)]),
+    (
+        "text",
+        &[
+            ("text", Any),
+            ("cache_control", Cache),
+            // OpenAI's Agents SDK sends the other members of an answer's message back with each of its parts.
+            ("role", Any),
+            ("index", Any),
+            ("refusal", Any),
+            ("annotations", Any),
+            ("reasoning", Any),
+            ("reasoning_content", Any),
+            ("reasoning_details", Any),
+        ],
+    ),
     ("refusal", &[("refusal", Any)]),
     ("image_url", &[("image_url", Members(&[("url", Any), ("detail", Any)])), ("cache_control", Cache)]),
     (
