@@ -18,6 +18,7 @@ use shared::model::provider::{Endpoint, Failure, Provider, ProviderRequest, Repl
 use crate::answer;
 use crate::http::{self, Http, KeyHeader, Server};
 use crate::media;
+use crate::messages::Accepts;
 use crate::translate::translate;
 
 const DEFAULT_URL: &str = "https://api.openai.com/v1";
@@ -32,7 +33,10 @@ pub struct OpenAi {
 
 impl OpenAi {
     pub(crate) fn new(config: &ProviderConfig, keys: Arc<dyn Keys>, http: Arc<Http>) -> Result<Self, String> {
-        let (quirks, media_urls) = (config.quirks.clone(), config.media_urls.clone());
+        let (mut quirks, media_urls) = (config.quirks.clone(), config.media_urls.clone());
+        if !Accepts::of(config).thoughts {
+            quirks.drop.push("messages.reasoning_content".to_owned());
+        }
         Ok(Self { server: server(config, keys)?, http, quirks, media_urls })
     }
 }

@@ -114,6 +114,19 @@ async fn members_that_a_provider_refuses_are_left_out() {
     check_sent("preset = \"mistral\"", client, false, mistral).await;
 }
 
+/// Some refuse a turn without the thoughts that they wrote; `OpenAI` writes none.
+#[tokio::test]
+async fn thoughts_go_back_to_providers_that_write_them() {
+    let client = r#"{"model":"chat","messages":[{"role":"assistant","reasoning_content":"t","content":"a"}]}"#;
+    let kept = client.replace("chat", "their-model");
+    check_sent("preset = \"deepseek\"", client, false, &kept).await;
+    check_sent("", client, false, &kept).await;
+    let without = r#"{"model":"their-model","messages":[{"role":"assistant","content":"a"}]}"#;
+    for preset in ["openai", "azure", "groq"] {
+        check_sent(&format!("preset = \"{preset}\""), client, false, without).await;
+    }
+}
+
 #[tokio::test]
 async fn tool_calls_of_a_stream_are_numbered_from_0() {
     let chunk = |index: u64, id: &str| {

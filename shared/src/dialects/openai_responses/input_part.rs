@@ -20,7 +20,7 @@ impl CreateResponse {
     /// The parts that a model reads for this request: the instructions, the items of earlier turns (`context`), the
     /// input, then tools and formats as JSON.
     ///
-    /// Leaves out files, whose tokens are unknown, and reasoning items, which are not sent. Also leaves out references:
+    /// Leaves out files, whose tokens are unknown, and reasoning items, which only some providers are sent. Also leaves out references:
     /// resolve them first.
     #[must_use]
     pub fn input_parts(&self, context: &[Item]) -> Vec<InputPart> {
@@ -42,7 +42,9 @@ fn parts_of(item: &Item) -> Vec<InputPart> {
         }
         Ok(View::Call { name, arguments, .. }) => parts.extend([name.name, arguments].map(InputPart::Text)),
         Ok(View::Loaded { call_id: Some(_), .. }) => {}
-        Ok(View::Loaded { .. } | View::Silent { .. } | View::Reference { .. }) | Err(_) => parts.clear(),
+        Ok(View::Loaded { .. } | View::Reasoning { .. } | View::ServerSearch | View::Reference { .. }) | Err(_) => {
+            parts.clear();
+        }
     }
     parts
 }

@@ -120,9 +120,7 @@ fn normalise(object: &Object, at: &str, ids: NewIds<'_>, index: usize) -> Result
                 item.set("output", &part::normalise(&output, Source::ToolOutput));
             }
         }
-        View::Silent { .. } if kind == view::REASONING && fields.text("summary").is_none() => {
-            item.set("summary", &[(); 0]);
-        }
+        View::Reasoning { .. } if fields.text("summary").is_none() => item.set("summary", &[(); 0]),
         _ => {}
     }
     Ok(Item(item))

@@ -5,8 +5,8 @@
 //! clocks.
 //!
 //! A request that a chat completion cannot express is refused, with the path of the member: tools that OpenAI runs and whose
-//! absence would change the answer; items of such tools; uploaded files; stored prompts. Reasoning items are stored and listed
-//! but not sent, because no chat call accepts them.
+//! absence would change the answer; items of such tools; uploaded files; stored prompts. Reasoning items go back as
+//! `reasoning_content`, which providers that write it read, too.
 
 mod answer;
 mod builder;

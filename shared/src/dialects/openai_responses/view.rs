@@ -58,10 +58,12 @@ pub(super) enum View {
         call_id: Option<String>,
         tools: Vec<Object>,
     },
-    /// Kept and listed, and not sent to the model: reasoning, and a search for tools that OpenAI ran.
-    Silent {
-        prefix: &'static str,
+    Reasoning {
+        /// What the model thought, or else its summary. May be empty: some providers do not show it.
+        text: String,
     },
+    /// A search for tools that OpenAI ran: kept and listed, and not sent to the model.
+    ServerSearch,
     /// Refers to the item with this id.
     Reference {
         id: String,
@@ -101,10 +103,12 @@ impl View {
                 Ok(Self::Output { call_id: name("call_id")?, content })
             }
             REASONING => {
-                for member in ["summary", "content"] {
-                    fields.optional::<Vec<Object>>(member)?;
-                }
-                Ok(Self::Silent { prefix: "rs_" })
+                let texts = |member| -> Result<String, Invalid> {
+                    let parts: Vec<Object> = fields.optional(member)?.unwrap_or_default();
+                    Ok(parts.iter().filter_map(|part| part.get::<String>("text")).collect())
+                };
+                let (content, summary) = (texts("content")?, texts("summary")?);
+                Ok(Self::Reasoning { text: if content.is_empty() { summary } else { content } })
             }
             REFERENCE => Ok(Self::Reference { id: name("id")? }),
             other => {
@@ -146,7 +150,7 @@ impl View {
     fn search(fields: Fields<'_>) -> Result<Self, Invalid> {
         let arguments = fields.required::<Box<RawValue>>("arguments")?.get().to_owned();
         Ok(match fields.optional::<Name>("call_id")? {
-            None => Self::Silent { prefix: "tsc_" },
+            None => Self::ServerSearch,
             Some(id) => Self::Call { call_id: id.0, name: ToolName::search(), kind: ToolKind::Search, arguments },
         })
     }
@@ -166,7 +170,8 @@ impl View {
             Self::Output { .. } => "fco_",
             Self::Loaded { call_id: Some(_), .. } => "tso_",
             Self::Loaded { call_id: None, .. } => "at_",
-            Self::Silent { prefix } => prefix,
+            Self::Reasoning { .. } => "rs_",
+            Self::ServerSearch => "tsc_",
             Self::Message { .. } | Self::Reference { .. } => "msg_",
         }
     }

@@ -13,6 +13,8 @@ use crate::model::object::Object;
 pub(super) struct Messages<'a> {
     tools: &'a Tools,
     turns: Vec<Turn>,
+    /// What the model thought before the message that comes next.
+    thoughts: String,
     /// The calls without an output by their ids, oldest first: the index of the turn, and of the call within it.
     open: HashMap<String, Vec<(usize, usize)>>,
 }
@@ -21,6 +23,8 @@ pub(super) struct Messages<'a> {
 struct Turn {
     role: String,
     content: Vec<Part>,
+    /// What the model thought. Some providers refuse a message that they wrote without its thoughts.
+    thoughts: String,
     calls: Vec<Call>,
     /// Whether a call has an output. No further call belongs to this message then.
     answered: bool,
@@ -37,7 +41,7 @@ struct Call {
 
 impl<'a> Messages<'a> {
     pub(super) fn new(tools: &'a Tools) -> Self {
-        Self { tools, turns: Vec::new(), open: HashMap::new() }
+        Self { tools, turns: Vec::new(), thoughts: String::new(), open: HashMap::new() }
     }
 
     pub(super) fn instruct(&mut self, text: &str) {
@@ -52,7 +56,10 @@ impl<'a> Messages<'a> {
         match View::read(&item.0, at)? {
             View::Message { role, source: Source::Assistant, content } => match self.awaiting() {
                 // A chat call requires the outputs directly after the calls.
-                Some(turn) => turn.content.extend(content),
+                Some(turn) => {
+                    turn.content.extend(content);
+                    self.note_thoughts();
+                }
                 None => self.say(&role, content),
             },
             View::Message { role, content, .. } => self.say(&role, content),
@@ -64,13 +71,24 @@ impl<'a> Messages<'a> {
                 let found = Tools::read(&tools, "tools")?.names_in(self.tools);
                 self.answer(&call_id, vec![Part::Text(found)], at)?;
             }
-            View::Loaded { call_id: None, .. } | View::Silent { .. } | View::Reference { .. } => {}
+            View::Reasoning { text } => self.thoughts.push_str(&text),
+            View::Loaded { call_id: None, .. } | View::ServerSearch | View::Reference { .. } => {}
         }
         Ok(())
     }
 
     fn say(&mut self, role: &str, content: Vec<Part>) {
-        self.turns.push(Turn { role: role.to_owned(), content, calls: Vec::new(), answered: false });
+        let (thoughts, calls) = (String::new(), Vec::new());
+        self.turns.push(Turn { role: role.to_owned(), content, thoughts, calls, answered: false });
+        self.note_thoughts();
+    }
+
+    /// Adds the thoughts so far to the last message. Only the assistant has thoughts: others forget them.
+    fn note_thoughts(&mut self) {
+        let thoughts = std::mem::take(&mut self.thoughts);
+        if let Some(turn) = self.turns.last_mut().filter(|turn| turn.role == "assistant") {
+            turn.thoughts.push_str(&thoughts);
+        }
     }
 
     /// The last message if it calls functions and none has an output yet.
@@ -83,6 +101,7 @@ impl<'a> Messages<'a> {
         if self.turns.last().is_none_or(|turn| turn.role != "assistant" || turn.answered) {
             self.say("assistant", Vec::new());
         }
+        self.note_thoughts();
         let last = self.turns.len() - 1;
         let calls = &mut self.turns[last].calls;
         self.open.entry(call.id.clone()).or_default().push((last, calls.len()));
@@ -125,7 +144,10 @@ impl<'a> Messages<'a> {
 
 impl Turn {
     fn message(&self) -> Object {
-        let message = Object::default().with("role", &self.role);
+        let mut message = Object::default().with("role", &self.role);
+        if !self.thoughts.is_empty() {
+            message.set("reasoning_content", &self.thoughts);
+        }
         if self.calls.is_empty() {
             return with_content(message, &self.content);
         }

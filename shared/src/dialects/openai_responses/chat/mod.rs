@@ -21,7 +21,8 @@ impl CreateResponse {
     /// The chat call that answers this request. `context` has the items of earlier turns, oldest first.
     ///
     /// The call is a stream that ends with its usage. `instructions` become the first message, with the role `system`.
-    /// Left out are reasoning items, tools that weir does not run, input items whose id is in the context, and references to items of the input.
+    /// The text of reasoning items is in `reasoning_content` of the assistant's next message. Left out are tools that weir
+    /// does not run, input items whose id is in the context, and references to items of the input.
     ///
     /// # Errors
     /// If the context is too large, a reference has no item, a call has no output, an output has no call, there is no

@@ -73,6 +73,39 @@ const RESULT_A: &str = r#"{"role":"tool","tool_call_id":"a","content":"1"}"#;
 const RESULT_B: &str = r#"{"role":"tool","tool_call_id":"b","content":[{"type":"text","text":"2"},{"type":"image_url","image_url":{"url":"https://i"}}]}"#;
 
 #[test]
+fn thoughts_go_back_with_the_message_that_follows_them() {
+    let thought = |n: u32| {
+        format!(r#"{{"type":"reasoning","summary":[],"content":[{{"type":"reasoning_text","text":"t{n}"}}]}}"#)
+    };
+    let summary = r#"{"type":"reasoning","summary":[{"type":"summary_text","text":"s"}]}"#;
+    for (items, messages) in [
+        (
+            vec![thought(1), SAID.to_owned()],
+            r#"{"role":"assistant","reasoning_content":"t1","content":"Let me see."}"#.to_owned(),
+        ),
+        (
+            vec![
+                thought(1),
+                CALL_A.to_owned(),
+                thought(2),
+                CALL_B.to_owned(),
+                OUTPUT_A.to_owned(),
+                OUTPUT_B.to_owned(),
+            ],
+            format!(
+                r#"{{"role":"assistant","reasoning_content":"t1t2","content":null,"tool_calls":[{TOOL_A},{TOOL_B}]}},{RESULT_A},{RESULT_B}"#
+            ),
+        ),
+        (
+            vec![summary.to_owned(), r#"{"role":"user","content":"?"}"#.to_owned(), SAID.to_owned()],
+            r#"{"role":"user","content":"?"},{"role":"assistant","content":"Let me see."}"#.to_owned(),
+        ),
+    ] {
+        check(&format!(r#""input":[{}]"#, items.join(",")), "[]", &format!(r#"{{"messages":[{messages}]}}"#));
+    }
+}
+
+#[test]
 fn function_calls_are_one_message_with_their_outputs_behind() {
     let both = format!(
         r#"{{"role":"assistant","content":"Let me see.","tool_calls":[{TOOL_A},{TOOL_B}]}},{RESULT_A},{RESULT_B}"#
