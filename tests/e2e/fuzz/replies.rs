@@ -1,6 +1,7 @@
 //! What providers answer, whole and streamed: the caller gets an answer or an error, in the right form to its end, and the
 //! hold is settled within the budget.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use kit::{FuzzedBytes, Reply, TestApp, mutated_json, mutated_text, send};
 use proptest::prelude::*;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use shared::app::{Components, ServedModels};
 use shared::model::catalog::Catalog;
@@ -114,8 +116,8 @@ fn parse_text(json: &str) -> serde_json::Result<Value> {
     serde_json::from_str(json)
 }
 
-/// Reads JSON as Python and JavaScript do: they take half of a surrogate pair, which `serde_json` refuses. A chat call passes
-/// it on, because the next chunk may have the other half.
+/// Reads JSON as Python and JavaScript do: they take half of a surrogate pair and a number beyond all doubles, which `serde_json`
+/// refuses. A chat call passes both on: the next chunk may have the other half, and numbers are not read.
 fn parse(json: &str) -> serde_json::Result<Value> {
     let mut read = json.to_owned();
     for (at, _) in json.match_indices("\\u") {
@@ -124,7 +126,12 @@ fn parse(json: &str) -> serde_json::Result<Value> {
             read.replace_range(at + 2..at + 6, "fffd");
         }
     }
-    serde_json::from_str(&read)
+    match serde_json::from_str(&read) {
+        Err(error) if error.to_string().starts_with("number out of range") => {
+            serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(&read).map(|_| json!({}))
+        }
+        read => read,
+    }
 }
 
 fn check_whole(reply: &Reply, parse: Parse) -> Result<(), TestCaseError> {
