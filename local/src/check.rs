@@ -101,7 +101,8 @@ fn check_provider(provider: &ProviderConfig, catalog: &Catalog, findings: &mut F
     check_preset(provider, line, findings);
 }
 
-/// A server that is known by its host gets what it refuses, or ignores limits, without its preset.
+/// Warns if weir knows the server by its host and the entry lacks the preset: weir then sends members that the server refuses, or
+/// limits that it ignores.
 fn check_preset(provider: &ProviderConfig, line: Option<usize>, findings: &mut Findings) {
     let known = provider.base_url.as_deref().and_then(Preset::of_url);
     let lacks = |preset: &&Preset| provider.preset.is_none() && preset.quirks() != provider.quirks;

@@ -4,7 +4,7 @@ use super::family::{Family, Sampling};
 use super::thinking::Thinking;
 use crate::conversation::Conversation;
 
-/// What is sent of `temperature` and `top_p`.
+/// The `temperature` and the `top_p` that the provider gets.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Sampled {
     pub temperature: Option<f64>,

@@ -35,7 +35,7 @@ impl Input {
         }
     }
 
-    /// What is left when the arguments are whole.
+    /// Returns the text that `push` has held back, when no more arguments come.
     pub(super) fn end(&mut self) -> String {
         match self.state {
             State::Before => std::mem::take(&mut self.held),

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::Responses;
 use crate::app::error::Error;
 use crate::app::generation::{read_output, read_request};
-use crate::data::ResponseBody;
+use crate::data::{ResponseBody, ResponseRecord};
 use crate::dialects::openai_responses::{Item, ItemOrigin, check_bytes};
 use crate::model::invalid::Invalid;
 use crate::model::message::ResponseKey;
@@ -34,16 +34,19 @@ impl Responses {
         let (mut found, mut bytes) = (Vec::new(), 0);
         for (origins, kind) in [(inputs, ResponseBody::Request), (outputs, ResponseBody::End)] {
             let keys: Vec<ResponseKey> = origins.into_iter().map(key).collect();
-            let bodies = self.records.bodies_of(&keys, kind, self.clock.now()).await?;
-            for (_, body) in bodies.into_iter().filter(|(record, _)| record.stored && !record.deleted) {
+            let read = |record: &ResponseRecord, body: &[u8]| -> Result<(), Error> {
+                if !record.stored || record.deleted {
+                    return Ok(());
+                }
                 let items = match kind {
-                    ResponseBody::Request => read_request(&body)?.input(),
-                    ResponseBody::End => read_output(&body)?,
+                    ResponseBody::Request => read_request(body)?.input(),
+                    ResponseBody::End => read_output(body)?,
                 };
                 let items = items.into_iter().filter(|item| wanted.contains(item.id().as_str()));
                 found.extend(items.inspect(|item| bytes += item.0.bytes()));
-                check_bytes(bytes)?;
-            }
+                Ok(check_bytes(bytes)?)
+            };
+            self.records.read_bodies(&keys, kind, self.clock.now(), read).await?;
         }
         Ok(found)
     }

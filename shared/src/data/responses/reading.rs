@@ -39,7 +39,7 @@ pub enum ResponseBody {
 /// Responses whose bodies are read with one call: two items of each.
 const AT_ONCE: usize = MAX_BATCH / 2;
 /// Bodies that are read from the bucket at the same time.
-const UNPACKED_AT_ONCE: usize = 8;
+const UNPACKED_AT_ONCE: usize = 4;
 
 impl ResponseRecords {
     /// Returns the record of a response, expired or not.
@@ -65,15 +65,17 @@ impl ResponseRecords {
         Ok(found.zip(request).map(|(record, request)| StoredResponse { record, request, response, claim }))
     }
 
-    /// Returns one body of each of several responses, in no order. Leaves out responses that do not exist, have expired by
-    /// `now`, or have no such body. No key may be there twice.
-    pub async fn bodies_of(
+    /// Passes one body of each of several responses to `read`, in no order. Leaves out responses that do not exist, have
+    /// expired by `now`, or have no such body. No key may be there twice. Ends when `read` fails.
+    ///
+    /// A body can have many megabytes, so only some are in memory at the same time.
+    pub async fn read_bodies<E: From<StoreError>>(
         &self,
         responses: &[ResponseKey],
         body: ResponseBody,
         now: Timestamp,
-    ) -> Result<Vec<(ResponseRecord, Bytes)>, StoreError> {
-        let mut found = Vec::new();
+        mut read: impl FnMut(&ResponseRecord, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         for some in responses.chunks(AT_ONCE) {
             let of = |key| match body {
                 ResponseBody::Request => keys::response_request(key),
@@ -93,9 +95,12 @@ impl ResponseRecords {
                     unpacked.push(async { Ok::<_, StoreError>((record, self.bodies.unpack(item).await?)) });
                 }
             }
-            found.extend(stream::iter(unpacked).buffered(UNPACKED_AT_ONCE).try_collect::<Vec<_>>().await?);
+            let mut unpacked = stream::iter(unpacked).buffered(UNPACKED_AT_ONCE);
+            while let Some((record, body)) = unpacked.try_next().await? {
+                read(&record, &body)?;
+            }
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Returns the request of a response.
