@@ -33,7 +33,7 @@ impl Action for Items {
         let made = client.send(&request("POST", CONVERSATIONS, &["a", "b"])).await;
         let Some(id) = made.and_then(|made| Some(made.json()["id"].as_str()?.to_owned())) else { return };
         let path = format!("{CONVERSATIONS}/{id}");
-        let (items, first) = (format!("{path}/items"), format!("{path}/items/a"));
+        let (items, first) = (format!("{path}/items"), format!("{path}/items/msg_a"));
         let changes = [
             ("POST", &items, &["c", "d"][..]),
             ("POST", &items, &["d"]),
