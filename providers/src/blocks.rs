@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use shared::model::provider::{Event, Failure};
 
-use crate::answer::{Answer, Finish};
+use crate::answer::{Answer, Finish, Thought, ThoughtKind};
 
 /// The state of one streamed answer.
 #[derive(Default)]
@@ -45,6 +45,30 @@ impl Blocks {
     pub(crate) fn stop(&mut self, block: usize) -> Vec<Event> {
         let empty = self.tools.get(&block).is_some_and(|tool| !tool.has_arguments);
         if empty { self.input(block, "{}") } else { Vec::new() }
+    }
+
+    /// A piece of thoughts. Empty pieces give no event.
+    pub(crate) fn thinking(&self, block: usize, text: &str) -> Vec<Event> {
+        if text.is_empty() {
+            return Vec::new();
+        }
+        self.thought(block, ThoughtKind::Text { text: text.to_owned(), signature: None })
+    }
+
+    /// The signature of thoughts, which may have no text: a provider can keep it to itself.
+    pub(crate) fn signature(&self, block: usize, signature: &str) -> Vec<Event> {
+        if signature.is_empty() {
+            return Vec::new();
+        }
+        self.thought(block, ThoughtKind::Text { text: String::new(), signature: Some(signature.to_owned()) })
+    }
+
+    pub(crate) fn encrypted(&self, block: usize, data: String) -> Vec<Event> {
+        self.thought(block, ThoughtKind::Encrypted(data))
+    }
+
+    fn thought(&self, index: usize, kind: ThoughtKind) -> Vec<Event> {
+        vec![self.answer.thought(0, &Thought { index, kind })]
     }
 
     pub(crate) fn finish(&mut self, finish: Finish) -> Event {

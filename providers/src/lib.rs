@@ -16,7 +16,7 @@ mod http;
 mod media;
 pub mod messages;
 pub mod openai;
-mod signature;
+mod own_reasoning;
 pub mod simulator;
 mod translate;
 mod wrong;
@@ -81,6 +81,7 @@ fn provider(config: &ProviderConfig, keys: &Arc<dyn Keys>, http: &Arc<Http>) -> 
         ProviderKind::Simulator => Arc::new(simulator::Simulator::new(config.simulator.clone(), http.clock().clone())),
     };
     let provider = if config.quirks.custom_tools { provider } else { Arc::new(custom_tools::FunctionsOnly(provider)) };
+    let provider: Arc<dyn Provider> = Arc::new(own_reasoning::OwnReasoning::new(provider, &config.name));
     Ok(match config.kind {
         ProviderKind::Anthropic => provider,
         _ => Arc::new(messages::OverChat::new(provider, messages::Accepts::of(config))),

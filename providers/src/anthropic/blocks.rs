@@ -21,6 +21,8 @@ pub(super) fn cache_control(mark: CacheMark) -> CacheControl {
 
 fn block(part: &PartKind) -> Result<Block<'_>, Failure> {
     Ok(match part {
+        PartKind::Thinking { text, signature } => Block::Thinking { thinking: text, signature },
+        PartKind::RedactedThinking(data) => Block::RedactedThinking { data },
         PartKind::Text(text) => Block::Text { text },
         PartKind::Image(Image::Url(url)) => Block::Image { source: Source::Url { url } },
         PartKind::Image(Image::Base64 { media_type, data }) => {

@@ -33,15 +33,19 @@ impl Messages {
         match (block.kind.as_str(), block.text, block.id, block.name) {
             ("text", Some(text), ..) if !text.is_empty() => vec![self.blocks.answer.text(0, &text)],
             ("tool_use", _, Some(id), Some(name)) => vec![self.blocks.tool_use(index, &id, &name)],
+            ("thinking", ..) => self.blocks.thinking(index, &block.thinking.unwrap_or_default()),
+            ("redacted_thinking", ..) => self.blocks.encrypted(index, block.data.unwrap_or_default()),
             _ => Vec::new(),
         }
     }
 
     fn block_delta(&mut self, index: usize, delta: &Delta) -> Vec<Event> {
-        match (&delta.text, &delta.partial_json) {
-            (Some(text), _) => vec![self.blocks.answer.text(0, text)],
-            (None, Some(piece)) => self.blocks.input(index, piece),
-            (None, None) => Vec::new(),
+        match delta {
+            Delta { text: Some(text), .. } => vec![self.blocks.answer.text(0, text)],
+            Delta { partial_json: Some(piece), .. } => self.blocks.input(index, piece),
+            Delta { thinking: Some(piece), .. } => self.blocks.thinking(index, piece),
+            Delta { signature: Some(signature), .. } => self.blocks.signature(index, signature),
+            _ => Vec::new(),
         }
     }
 

@@ -52,8 +52,7 @@ fn effort_of(effort: Effort, family: Family) -> &'static str {
 /// The member `thinking` with the largest budget up to the one asked for that is below the limit of the output.
 fn budget(effort: Effort, conversation: &Conversation, max_tokens: u32) -> Option<Value> {
     // With a budget, the API refuses to force a tool, and requires the model's earlier thoughts next to a tool call.
-    // OpenAI's messages cannot carry them.
-    if conversation.forces_a_tool() || conversation.ends_in_tool_results() {
+    if conversation.forces_a_tool() || conversation.continues_without_thoughts() {
         return None;
     }
     let last = match effort {

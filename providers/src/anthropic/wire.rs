@@ -69,6 +69,13 @@ pub(super) struct CacheControl {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Block<'a> {
+    Thinking {
+        thinking: &'a str,
+        signature: &'a str,
+    },
+    RedactedThinking {
+        data: &'a str,
+    },
     Text {
         text: &'a str,
     },
@@ -153,12 +160,16 @@ pub(super) struct Reply {
     pub usage: Counts,
 }
 
-/// A block of an answer. Blocks of other types, such as `thinking`, have none of these members.
+/// A block of an answer. Blocks of types that weir does not know have none of these members.
 #[derive(Deserialize)]
 pub(super) struct ReplyBlock {
     #[serde(rename = "type")]
     pub kind: String,
     pub text: Option<String>,
+    pub thinking: Option<String>,
+    pub signature: Option<String>,
+    /// Of `redacted_thinking`.
+    pub data: Option<String>,
     pub id: Option<String>,
     pub name: Option<String>,
     pub input: Option<Box<RawValue>>,
@@ -182,6 +193,8 @@ pub(super) struct StreamEvent {
 #[derive(Deserialize)]
 pub(super) struct Delta {
     pub text: Option<String>,
+    pub thinking: Option<String>,
+    pub signature: Option<String>,
     pub partial_json: Option<String>,
     pub stop_reason: Option<String>,
 }

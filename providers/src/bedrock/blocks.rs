@@ -1,8 +1,8 @@
 //! Writes the parts of a turn as content blocks.
 
 use aws_sdk_bedrockruntime::types::{
-    ContentBlock, DocumentBlock, DocumentFormat, DocumentSource, ImageBlock, ImageFormat, ImageSource, ToolResultBlock,
-    ToolResultContentBlock, ToolUseBlock,
+    ContentBlock, DocumentBlock, DocumentFormat, DocumentSource, ImageBlock, ImageFormat, ImageSource,
+    ReasoningContentBlock, ReasoningTextBlock, ToolResultBlock, ToolResultContentBlock, ToolUseBlock,
 };
 use aws_smithy_types::Blob;
 use base64::Engine as _;
@@ -38,6 +38,13 @@ impl Blocks {
 
     fn block(&mut self, part: &PartKind) -> Result<ContentBlock, Failure> {
         Ok(match part {
+            PartKind::Thinking { text, signature } => {
+                let block = ReasoningTextBlock::builder().text(text).signature(signature);
+                ContentBlock::ReasoningContent(ReasoningContentBlock::ReasoningText(built(block.build())?))
+            }
+            PartKind::RedactedThinking(data) => {
+                ContentBlock::ReasoningContent(ReasoningContentBlock::RedactedContent(bytes(data)?))
+            }
             PartKind::Text(text) => ContentBlock::Text(text.clone()),
             PartKind::Image(image) => ContentBlock::Image(self::image(image)?),
             PartKind::Document(document) => ContentBlock::Document(self.document(document)?),
@@ -58,9 +65,7 @@ impl Blocks {
             PartKind::Text(text) => Ok(ToolResultContentBlock::Text(text.clone())),
             PartKind::Image(image) => Ok(ToolResultContentBlock::Image(self::image(image)?)),
             PartKind::Document(document) => Ok(ToolResultContentBlock::Document(self.document(document)?)),
-            PartKind::ToolUse { .. } | PartKind::ToolResult { .. } => {
-                Err(invalid_request("messages", "a tool's result has texts, images and files only"))
-            }
+            _ => Err(invalid_request("messages", "a tool's result has texts, images and files only")),
         }
     }
 

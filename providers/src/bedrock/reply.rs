@@ -1,12 +1,14 @@
 //! Reads the output of Converse as a chat completion.
 
 use aws_sdk_bedrockruntime::operation::converse::ConverseOutput;
-use aws_sdk_bedrockruntime::types::{CacheTtl, ContentBlock, StopReason, TokenUsage};
+use aws_sdk_bedrockruntime::types::{CacheTtl, ContentBlock, ReasoningContentBlock, StopReason, TokenUsage};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use shared::model::provider::Whole;
 use shared::model::tokens::Usage;
 
 use super::document;
-use crate::answer::{Answer, Choice, Finish, ToolCall};
+use crate::answer::{Answer, Choice, Finish, Thought, ThoughtKind, ToolCall};
 
 pub(super) fn whole(answer: &Answer, output: ConverseOutput) -> Whole {
     let finish = finish(&output.stop_reason);
@@ -14,9 +16,21 @@ pub(super) fn whole(answer: &Answer, output: ConverseOutput) -> Whole {
     let blocks = message.map(|message| message.content).unwrap_or_default();
     let texts: Vec<_> = blocks.iter().filter_map(|block| block.as_text().ok().map(String::as_str)).collect();
     let text = (!texts.is_empty()).then(|| texts.concat());
-    let choice = Choice { text, tool_calls: blocks.iter().filter_map(tool_call).collect(), finish };
+    let reasoning = blocks.iter().enumerate().filter_map(thought).collect();
+    let choice = Choice { reasoning, text, tool_calls: blocks.iter().filter_map(tool_call).collect(), finish };
     let usage = output.usage.as_ref().map(usage);
     Whole { usage, ..answer.whole(&[choice], usage.unwrap_or_default()) }
+}
+
+fn thought((index, block): (usize, &ContentBlock)) -> Option<Thought> {
+    let kind = match block.as_reasoning_content().ok()? {
+        ReasoningContentBlock::ReasoningText(block) => {
+            ThoughtKind::Text { text: block.text.clone(), signature: block.signature.clone() }
+        }
+        ReasoningContentBlock::RedactedContent(data) => ThoughtKind::Encrypted(STANDARD.encode(data)),
+        _ => return None,
+    };
+    Some(Thought { index, kind })
 }
 
 fn tool_call(block: &ContentBlock) -> Option<ToolCall> {

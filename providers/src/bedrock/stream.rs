@@ -1,6 +1,10 @@
 //! Reads the events of `ConverseStream` as chunks of a chat completion.
 
-use aws_sdk_bedrockruntime::types::{ContentBlockDelta, ContentBlockStart, ConverseStreamOutput};
+use aws_sdk_bedrockruntime::types::{
+    ContentBlockDelta, ContentBlockStart, ConverseStreamOutput, ReasoningContentBlockDelta,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use shared::model::provider::{Event, Failure};
 
 use super::reply::{finish, usage};
@@ -29,6 +33,16 @@ impl Converse {
         match delta {
             Some(ContentBlockDelta::Text(text)) => vec![self.0.answer.text(0, &text)],
             Some(ContentBlockDelta::ToolUse(tool)) => self.0.input(number(index), &tool.input),
+            Some(ContentBlockDelta::ReasoningContent(delta)) => self.reasoning(number(index), &delta),
+            _ => Vec::new(),
+        }
+    }
+
+    fn reasoning(&self, index: usize, delta: &ReasoningContentBlockDelta) -> Vec<Event> {
+        match delta {
+            ReasoningContentBlockDelta::Text(piece) => self.0.thinking(index, piece),
+            ReasoningContentBlockDelta::Signature(signature) => self.0.signature(index, signature),
+            ReasoningContentBlockDelta::RedactedContent(data) => self.0.encrypted(index, STANDARD.encode(data)),
             _ => Vec::new(),
         }
     }

@@ -8,6 +8,7 @@ use shared::model::provider::Failure;
 
 use super::cache::mark;
 use super::content::{Content, parts};
+use super::thoughts::thoughts;
 use super::{CacheMark, Part, PartKind, Role, SystemText, Turn, ids, invalid_request, unsupported};
 
 #[derive(Deserialize)]
@@ -16,6 +17,7 @@ struct Message {
     content: Option<Content>,
     tool_calls: Option<Vec<ToolCall>>,
     tool_call_id: Option<String>,
+    reasoning_details: Option<Box<RawValue>>,
     #[serde(default)]
     function_call: Value,
     /// Stands for a mark on the last part.
@@ -91,6 +93,8 @@ fn assistant(message: Message, at: &str) -> Result<Vec<Part>, Failure> {
         return Err(unsupported(at, "`function_call` of a message cannot be expressed; use `tool_calls`"));
     }
     let mut parts = parts(message.content, at)?;
+    // They come first, as the model wrote them: a signature stands for a place in the answer, too.
+    parts.splice(..0, thoughts(message.reasoning_details.as_deref()));
     for call in message.tool_calls.unwrap_or_default() {
         let Some(Function { name, arguments }) = call.function else {
             return Err(unsupported(
@@ -100,6 +104,10 @@ fn assistant(message: Message, at: &str) -> Result<Vec<Part>, Failure> {
         };
         let kind = PartKind::ToolUse { id: ids::accepted(call.id), name, input: object(&arguments, at)? };
         parts.push(Part { kind, cache: mark(&call.cache_control, at)? });
+    }
+    // No provider takes a message of thoughts alone.
+    if parts.iter().all(Part::is_thought) {
+        parts.clear();
     }
     Ok(parts)
 }

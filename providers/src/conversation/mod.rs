@@ -11,6 +11,7 @@ mod ids;
 mod messages;
 mod options;
 mod schema;
+mod thoughts;
 
 use serde_json::value::RawValue;
 use shared::model::object::Object;
@@ -68,8 +69,21 @@ pub(crate) struct Part {
     pub cache: Option<CacheMark>,
 }
 
+impl Part {
+    pub(crate) fn is_thought(&self) -> bool {
+        matches!(self.kind, PartKind::Thinking { .. } | PartKind::RedactedThinking(_))
+    }
+}
+
 #[derive(Debug)]
 pub(crate) enum PartKind {
+    /// Thoughts of a Claude model in the shape of Anthropic, with its signature. The text may be empty.
+    Thinking {
+        text: String,
+        signature: String,
+    },
+    /// Thoughts that only the model can read.
+    RedactedThinking(String),
     /// Never only white space.
     Text(String),
     Image(Image),
@@ -168,10 +182,12 @@ impl Conversation {
         })
     }
 
-    /// Whether the conversation ends with results of tools, so that the model continues its turn.
-    pub(crate) fn ends_in_tool_results(&self) -> bool {
-        let parts = self.turns.last().map(|turn| turn.parts.as_slice()).unwrap_or_default();
-        parts.iter().any(|part| matches!(part.kind, PartKind::ToolResult { .. }))
+    /// Whether the conversation ends with results of tools, so that the model continues its turn, and the thoughts before its calls
+    /// are missing.
+    pub(crate) fn continues_without_thoughts(&self) -> bool {
+        let [.., before, last] = self.turns.as_slice() else { return false };
+        let has_results = last.parts.iter().any(|part| matches!(part.kind, PartKind::ToolResult { .. }));
+        has_results && !before.parts.first().is_some_and(Part::is_thought)
     }
 
     /// Whether the model must call a tool.

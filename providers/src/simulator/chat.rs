@@ -82,11 +82,16 @@ fn choices_of(call: &ProviderRequest, messages: &[Value], fingerprint: &str) -> 
 
 fn tool_choice(id: String, name: &str, (arguments, finish): (String, Finish)) -> Choice {
     let finish = if finish == Finish::Length { finish } else { Finish::ToolCalls };
-    Choice { text: None, tool_calls: vec![ToolCall { id, name: name.to_owned(), arguments }], finish }
+    Choice {
+        reasoning: Vec::new(),
+        text: None,
+        tool_calls: vec![ToolCall { id, name: name.to_owned(), arguments }],
+        finish,
+    }
 }
 
 fn text_choice((text, finish): (String, Finish)) -> Choice {
-    Choice { text: Some(text), tool_calls: Vec::new(), finish }
+    Choice { reasoning: Vec::new(), text: Some(text), tool_calls: Vec::new(), finish }
 }
 
 /// The function that the caller requires, if any.

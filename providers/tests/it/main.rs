@@ -15,5 +15,6 @@ mod messages_requests;
 mod messages_sent;
 mod openai;
 mod play;
+mod reasoning;
 mod registry;
 mod simulator;

@@ -26,6 +26,7 @@ pub mod patch;
 pub mod project;
 pub mod project_patch;
 pub mod provider;
+pub mod reasoning;
 pub mod response;
 pub mod retention;
 pub mod retry_after;

@@ -3,13 +3,12 @@
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 use shared::model::object::Object;
-
-use crate::signature;
+use shared::model::reasoning::OWN;
 
 /// The messages of a body without the thoughts that weir wrote; `None` if there are none. A message that had nothing else is left out.
 /// Everything else stays to the byte.
 pub(super) fn without_own_thoughts(body: &Object) -> Option<Vec<Box<RawValue>>> {
-    body.text("messages").filter(|text| text.contains(signature::OWN))?;
+    body.text("messages").filter(|text| text.contains(OWN))?;
     let messages: Vec<Box<RawValue>> = body.get("messages")?;
     let kept = messages.into_iter().filter_map(|message| match blocks_left(&message) {
         None => Some(message),
@@ -21,7 +20,7 @@ pub(super) fn without_own_thoughts(body: &Object) -> Option<Vec<Box<RawValue>>> 
 
 /// A message and the blocks that are left of it; `None` if it has no thoughts that weir wrote.
 fn blocks_left(message: &RawValue) -> Option<(Object, Vec<Box<RawValue>>)> {
-    let text = Some(message.get()).filter(|text| text.contains(signature::OWN))?;
+    let text = Some(message.get()).filter(|text| text.contains(OWN))?;
     let message = Object::parse(text.as_bytes()).ok()?;
     let mut blocks: Vec<Box<RawValue>> = message.get("content")?;
     let before = blocks.len();
@@ -34,10 +33,17 @@ fn is_own_thought(block: &RawValue) -> bool {
     struct Block<'a> {
         #[serde(rename = "type")]
         kind: &'a str,
-        signature: &'a str,
+        signature: Option<&'a str>,
+        /// Of `redacted_thinking`.
+        data: Option<&'a str>,
     }
-    let block = serde_json::from_str::<Block<'_>>(block.get());
-    block.is_ok_and(|block| block.kind == "thinking" && block.signature.starts_with(signature::OWN))
+    let Ok(Block { kind, signature, data }) = serde_json::from_str(block.get()) else { return false };
+    let text = match kind {
+        "thinking" => signature,
+        "redacted_thinking" => data,
+        _ => None,
+    };
+    text.is_some_and(|text| text.starts_with(OWN))
 }
 
 #[cfg(test)]
@@ -54,10 +60,11 @@ mod tests {
     #[test]
     fn thoughts_of_weir_are_removed_and_everything_else_stays_to_the_byte() {
         let own = r#"{"type":"thinking","thinking":"a","signature":"weir:1:"}"#;
+        let redacted = r#"{"type":"redacted_thinking","data":"weir:1:e30"}"#;
         let theirs = r#"{"type":"thinking", "thinking":"","signature":"c2ln","x":1.0}"#;
         check(
             &format!(
-                r#"[{{"role":"user","content": "weir:"}},{{"role":"assistant","content":[{own},{theirs}],"y":2.0}},{{"role":"assistant","content":[{own}]}},{{"content":[]}}]"#
+                r#"[{{"role":"user","content": "weir:"}},{{"role":"assistant","content":[{own},{theirs},{redacted}],"y":2.0}},{{"role":"assistant","content":[{own}]}},{{"content":[]}}]"#
             ),
             Some(&format!(
                 r#"[{{"role":"user","content": "weir:"}},{{"role":"assistant","content":[{theirs}],"y":2.0}},{{"content":[]}}]"#

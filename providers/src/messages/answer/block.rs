@@ -4,8 +4,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use shared::model::chat_chunk::{ChunkText, Halves, Progress};
 use shared::model::object::Object;
-
-use crate::signature;
+use shared::model::reasoning::ReasoningDetails;
 
 /// A block, with its whole text so far.
 pub(super) struct Block {
@@ -19,9 +18,16 @@ pub(super) struct Block {
 }
 
 pub(super) enum Kind {
-    Thinking,
+    /// Thoughts. Their signature carries what the model wants back.
+    Thinking(ReasoningDetails),
+    /// What the model wants back without thoughts that can be shown.
+    RedactedThinking(ReasoningDetails),
     Text,
-    ToolUse { id: String, name: String, progress: Progress },
+    ToolUse {
+        id: String,
+        name: String,
+        progress: Progress,
+    },
 }
 
 impl Block {
@@ -58,7 +64,7 @@ impl Block {
     /// Whether nothing can follow once another block has begun.
     pub(super) fn is_whole(&self) -> bool {
         match &self.kind {
-            Kind::Thinking | Kind::Text => true,
+            Kind::Thinking(_) | Kind::RedactedThinking(_) | Kind::Text => true,
             Kind::ToolUse { progress, .. } => progress.is_whole(),
         }
     }
@@ -72,7 +78,8 @@ impl Block {
     pub(super) fn empty(&self) -> Object {
         let block = Object::default();
         match &self.kind {
-            Kind::Thinking => block.with("type", "thinking").with("thinking", "").with("signature", ""),
+            Kind::Thinking(_) => block.with("type", "thinking").with("thinking", "").with("signature", ""),
+            Kind::RedactedThinking(details) => block.with("type", "redacted_thinking").with("data", &details.carrier()),
             Kind::Text => block.with("type", "text").with("text", ""),
             Kind::ToolUse { id, name, .. } => {
                 block.with("type", "tool_use").with("id", id).with("name", name).with("input", &json!({}))
@@ -84,10 +91,11 @@ impl Block {
     pub(super) fn whole(&self) -> Object {
         let mut block = self.empty();
         match &self.kind {
-            Kind::Thinking => {
+            Kind::Thinking(details) => {
                 block.set("thinking", &self.text);
-                block.set("signature", signature::PLAIN);
+                block.set("signature", &details.carrier());
             }
+            Kind::RedactedThinking(_) => {}
             Kind::Text => block.set("text", &self.text),
             Kind::ToolUse { .. } => match input(&self.text) {
                 Some(input) => block.set_raw("input", input),
@@ -104,8 +112,8 @@ impl Block {
             return None;
         }
         let (kind, member) = match self.kind {
-            Kind::Thinking => ("thinking_delta", "thinking"),
-            Kind::Text => ("text_delta", "text"),
+            Kind::Thinking(_) => ("thinking_delta", "thinking"),
+            Kind::RedactedThinking(_) | Kind::Text => ("text_delta", "text"),
             Kind::ToolUse { .. } => ("input_json_delta", "partial_json"),
         };
         let delta = Object::default().with("type", kind).with(member, piece);
@@ -115,8 +123,8 @@ impl Block {
 
     /// The delta in front of the end.
     pub(super) fn last_delta(&self) -> Option<Object> {
-        let signed = || Object::default().with("type", "signature_delta").with("signature", signature::PLAIN);
-        matches!(self.kind, Kind::Thinking).then(signed)
+        let Kind::Thinking(details) = &self.kind else { return None };
+        Some(Object::default().with("type", "signature_delta").with("signature", &details.carrier()))
     }
 }
 

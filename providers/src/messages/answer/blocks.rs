@@ -4,6 +4,7 @@ use shared::model::chat_chunk::{CallPiece, ChunkText, Delta, KnownCalls, Progres
 use shared::model::id;
 use shared::model::object::Object;
 use shared::model::provider::Failure;
+use shared::model::reasoning::ReasoningDetails;
 
 use super::block::{Block, Kind};
 
@@ -28,8 +29,9 @@ impl Blocks {
     /// `Malformed` if a call has no name, or goes on after its end.
     pub(super) fn add(&mut self, delta: Delta) -> Result<(), Failure> {
         if let Some(thoughts) = delta.reasoning() {
-            self.say(Kind::Thinking, &thoughts);
+            self.say(Kind::Thinking(ReasoningDetails::default()), &thoughts);
         }
+        self.remember(delta.reasoning_details());
         self.say(Kind::Text, &delta.content.unwrap_or_default());
         let refusal = delta.refusal.unwrap_or_default();
         self.was_refused |= !refusal.is_empty();
@@ -54,6 +56,19 @@ impl Blocks {
         let mut block = Block::new(kind);
         block.push(text);
         self.begin(block);
+    }
+
+    /// Adds what the model wants back to the thoughts that are open, else to a block of its own.
+    fn remember(&mut self, details: ReasoningDetails) {
+        if details.is_empty() {
+            return;
+        }
+        match self.blocks.last_mut().map(|block| &mut block.kind) {
+            Some(Kind::Thinking(known)) => known.extend(details),
+            // A stream sends such a block whole, so it cannot grow.
+            _ if details.is_opaque() => self.begin(Block::new(Kind::RedactedThinking(details))),
+            _ => {}
+        }
     }
 
     fn begin(&mut self, block: Block) {

@@ -2,11 +2,11 @@
 
 use shared::model::object::Object;
 use shared::model::provider::Failure;
+use shared::model::reasoning::ReasoningDetails;
 
 use super::content::{Part, content};
 use super::{Accepts, blocks, required, server_tools};
 use crate::conversation::invalid_request;
-use crate::signature;
 
 /// What the assistant said in one turn.
 #[derive(Default)]
@@ -14,6 +14,8 @@ pub(super) struct Assistant {
     parts: Vec<Part>,
     /// The thoughts that weir told the client. Those that Anthropic signed are for Anthropic only.
     thoughts: String,
+    /// The reasoning that the model wants back.
+    details: ReasoningDetails,
     /// The calls as the chat completion has them.
     calls: Vec<Object>,
 }
@@ -28,7 +30,8 @@ impl Assistant {
         match kind.as_str() {
             "thinking" => self.think(block),
             "tool_use" => self.calls.push(call(block, at)?),
-            "redacted_thinking" | "server_tool_use" | "fallback" => {}
+            "redacted_thinking" => self.details.extend(carried(block, "data").unwrap_or_default()),
+            "server_tool_use" | "fallback" => {}
             kind if server_tools::is_result(kind) && !kind.starts_with("mcp_") => {
                 self.parts.extend(server_tools::parts(block, kind));
             }
@@ -38,9 +41,9 @@ impl Assistant {
     }
 
     fn think(&mut self, block: &Object) {
-        let is_plain = block.get::<String>("signature").is_some_and(|text| text.starts_with(signature::PLAIN));
-        if is_plain {
+        if let Some(details) = carried(block, "signature") {
             self.thoughts.push_str(&block.get::<String>("thinking").unwrap_or_default());
+            self.details.extend(details);
         }
     }
 
@@ -62,11 +65,19 @@ impl Assistant {
         if accepts.thoughts && !self.thoughts.is_empty() {
             message.set("reasoning_content", &self.thoughts);
         }
+        if !self.details.is_empty() {
+            message.set("reasoning_details", &self.details);
+        }
         if !self.calls.is_empty() {
             message.set("tool_calls", &self.calls);
         }
         Some(message)
     }
+}
+
+/// The reasoning that weir wrote into a member of a block.
+fn carried(block: &Object, member: &str) -> Option<ReasoningDetails> {
+    ReasoningDetails::from_carrier(&block.get::<String>(member)?)
 }
 
 /// A call of a tool that the client runs.

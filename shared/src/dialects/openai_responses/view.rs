@@ -9,6 +9,7 @@ use crate::dialects::body::missing;
 use crate::dialects::parts::Name;
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
+use crate::model::reasoning::ReasoningDetails;
 
 pub(super) const MESSAGE: &str = "message";
 pub(super) const CALL: &str = "function_call";
@@ -61,6 +62,8 @@ pub(super) enum View {
     Reasoning {
         /// What the model thought, or else its summary. May be empty: some providers do not show it.
         text: String,
+        /// What the model wants back.
+        details: ReasoningDetails,
     },
     /// A search for tools that OpenAI ran: kept and listed, and not sent to the model.
     ServerSearch,
@@ -108,7 +111,10 @@ impl View {
                     Ok(parts.iter().filter_map(|part| part.get::<String>("text")).collect())
                 };
                 let (content, summary) = (texts("content")?, texts("summary")?);
-                Ok(Self::Reasoning { text: if content.is_empty() { summary } else { content } })
+                // Encrypted reasoning of other services is for them only.
+                let encrypted: Option<String> = fields.optional("encrypted_content")?;
+                let details = encrypted.as_deref().and_then(ReasoningDetails::from_carrier).unwrap_or_default();
+                Ok(Self::Reasoning { text: if content.is_empty() { summary } else { content }, details })
             }
             REFERENCE => Ok(Self::Reference { id: name("id")? }),
             other => {

@@ -15,6 +15,7 @@ pub use text::{ChunkText, Halves};
 
 use super::object::Object;
 use super::provider::Failure;
+use super::reasoning::ReasoningDetails;
 
 /// A chunk of a chat completion.
 #[derive(Deserialize)]
@@ -62,6 +63,8 @@ pub struct Delta {
     /// The reasoning as a string. Some providers use this name for an object, which is ignored.
     #[serde(default)]
     reasoning: Option<Box<RawValue>>,
+    #[serde(default)]
+    reasoning_details: Option<Box<RawValue>>,
     #[serde(default)]
     pub tool_calls: Option<Vec<CallPiece>>,
 }
@@ -165,11 +168,18 @@ impl Chunk {
 }
 
 impl Delta {
-    /// The reasoning, from one of its two names.
+    /// The reasoning, from one of its two names, else from its details.
     #[must_use]
     pub fn reasoning(&self) -> Option<ChunkText> {
         let names = [&self.reasoning_content, &self.reasoning];
-        names.into_iter().flatten().find_map(|json| serde_json::from_str(json.get()).ok())
+        let named = names.into_iter().flatten().find_map(|json| serde_json::from_str(json.get()).ok());
+        named.or_else(|| Some(self.reasoning_details().text().into()))
+    }
+
+    /// The reasoning that the model wants back.
+    #[must_use]
+    pub fn reasoning_details(&self) -> ReasoningDetails {
+        self.reasoning_details.as_deref().map(ReasoningDetails::read).unwrap_or_default()
     }
 }
 

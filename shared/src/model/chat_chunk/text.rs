@@ -18,6 +18,12 @@ pub struct Halves {
     first: Option<u16>,
 }
 
+impl From<String> for ChunkText {
+    fn from(text: String) -> Self {
+        Self(text.into_bytes())
+    }
+}
+
 impl ChunkText {
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -11,6 +11,7 @@ use crate::model::chat_chunk::{CallPiece, ChunkText, KnownCalls, Logprob};
 use crate::model::id;
 use crate::model::object::Object;
 use crate::model::provider::Failure;
+use crate::model::reasoning::ReasoningDetails;
 
 /// The items so far, and the events about them.
 pub(super) struct OutputItems {
@@ -76,6 +77,22 @@ impl OutputItems {
         }
     }
 
+    /// Adds what the model wants back to the reasoning that is open, else to an item of its own.
+    pub(super) fn remember(&mut self, details: ReasoningDetails) {
+        let is_open = self
+            .outputs
+            .last()
+            .is_some_and(|output| output.done.is_none() && matches!(output.content, Content::Reasoning(..)));
+        // Details without an item that are only a text say nothing that the text did not.
+        if details.is_empty() || !(is_open || details.is_opaque()) {
+            return;
+        }
+        let index = self.item_for(TextKind::Reasoning);
+        if let Content::Reasoning(_, known) = &mut self.outputs[index].content {
+            known.extend(details);
+        }
+    }
+
     /// Adds a citation to the text that is open, or to the next one. A citation that the text has is not added again.
     pub(super) fn cite(&mut self, citation: Object) {
         let index = self.outputs.len().saturating_sub(1);
@@ -106,16 +123,17 @@ impl OutputItems {
         let reasons = kind == TextKind::Reasoning;
         let fits = |output: &Output| match output.content {
             Content::Message(_) => !reasons,
-            Content::Reasoning(_) => reasons,
+            Content::Reasoning(..) => reasons,
             Content::Call(_) => false,
         };
         // The next item ends one with text, so only the last can be open.
         if self.outputs.last().is_some_and(|output| output.done.is_none() && fits(output)) {
             return self.outputs.len() - 1;
         }
-        let (prefix, content) =
-            if reasons { ("rs_", Content::Reasoning(Vec::new())) } else { ("msg_", Content::Message(Vec::new())) };
-        self.open(prefix, content)
+        match reasons {
+            true => self.open("rs_", Content::Reasoning(Vec::new(), ReasoningDetails::default())),
+            false => self.open("msg_", Content::Message(Vec::new())),
+        }
     }
 
     /// Adds an item and announces it.

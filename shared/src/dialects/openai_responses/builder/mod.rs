@@ -69,6 +69,7 @@ impl EventBuilder {
         if let Some(text) = delta.reasoning() {
             self.items.text(TextKind::Reasoning, &text, Vec::new());
         }
+        self.items.remember(delta.reasoning_details());
         let logprobs = choice.logprobs.and_then(|logprobs| logprobs.content).unwrap_or_default();
         self.items.text(TextKind::Output, &delta.content.unwrap_or_default(), logprobs);
         let whole = choice.message.map(|message| message.annotations).unwrap_or_default();

@@ -3,6 +3,7 @@
 use super::calls::Call;
 use crate::model::chat_chunk::{Halves, Logprob};
 use crate::model::object::Object;
+use crate::model::reasoning::ReasoningDetails;
 
 /// An output item. Its index in the list is its `output_index`.
 pub(super) struct Output {
@@ -14,7 +15,8 @@ pub(super) struct Output {
 
 pub(super) enum Content {
     Message(Vec<Text>),
-    Reasoning(Vec<Text>),
+    /// Thoughts, and what the model wants back of them.
+    Reasoning(Vec<Text>, ReasoningDetails),
     Call(Call),
 }
 
@@ -88,7 +90,10 @@ impl Output {
         let list = |parts: &[Text]| parts.iter().map(Text::json).collect::<Vec<_>>();
         match &self.content {
             Content::Message(parts) => head("message").with("content", &list(parts)).with("role", "assistant"),
-            Content::Reasoning(parts) => head("reasoning").with("summary", &[(); 0]).with("content", &list(parts)),
+            Content::Reasoning(parts, details) => {
+                let item = head("reasoning").with("summary", &[(); 0]).with("content", &list(parts));
+                if details.is_opaque() { item.with("encrypted_content", &details.carrier()) } else { item }
+            }
             Content::Call(call) => call.json(head(call.item_type())),
         }
     }
@@ -96,7 +101,7 @@ impl Output {
     /// The parts of a message or of reasoning.
     pub(super) fn texts(&mut self) -> Option<&mut Vec<Text>> {
         match &mut self.content {
-            Content::Message(parts) | Content::Reasoning(parts) => Some(parts),
+            Content::Message(parts) | Content::Reasoning(parts, _) => Some(parts),
             Content::Call(_) => None,
         }
     }

@@ -8,13 +8,14 @@ use crate::dialects::openai_responses::tools::{ToolKind, Tools};
 use crate::dialects::openai_responses::view::View;
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
+use crate::model::reasoning::ReasoningDetails;
 
 /// The messages so far.
 pub(super) struct Messages<'a> {
     tools: &'a Tools,
     turns: Vec<Turn>,
     /// What the model thought before the message that comes next.
-    thoughts: String,
+    thoughts: Thoughts,
     /// The calls without an output by their ids, oldest first: the index of the turn, and of the call within it.
     open: HashMap<String, Vec<(usize, usize)>>,
 }
@@ -24,10 +25,17 @@ struct Turn {
     role: String,
     content: Vec<Part>,
     /// What the model thought. Some providers refuse a message that they wrote without its thoughts.
-    thoughts: String,
+    thoughts: Thoughts,
     calls: Vec<Call>,
     /// Whether a call has an output. No further call belongs to this message then.
     answered: bool,
+}
+
+#[derive(Default)]
+struct Thoughts {
+    text: String,
+    /// What the model wants back.
+    details: ReasoningDetails,
 }
 
 struct Call {
@@ -41,7 +49,7 @@ struct Call {
 
 impl<'a> Messages<'a> {
     pub(super) fn new(tools: &'a Tools) -> Self {
-        Self { tools, turns: Vec::new(), thoughts: String::new(), open: HashMap::new() }
+        Self { tools, turns: Vec::new(), thoughts: Thoughts::default(), open: HashMap::new() }
     }
 
     pub(super) fn instruct(&mut self, text: &str) {
@@ -71,14 +79,18 @@ impl<'a> Messages<'a> {
                 let found = Tools::read(&tools, "tools")?.names_in(self.tools);
                 self.answer(&call_id, vec![Part::Text(found)], at)?;
             }
-            View::Reasoning { text } => self.thoughts.push_str(&text),
+            View::Reasoning { text, details } => self.thoughts.extend(Thoughts { text, details }),
             View::Loaded { call_id: None, .. } | View::ServerSearch | View::Reference { .. } => {}
         }
         Ok(())
     }
 
     fn say(&mut self, role: &str, content: Vec<Part>) {
-        let (thoughts, calls) = (String::new(), Vec::new());
+        if role != "assistant" {
+            // Reasoning at the end of an answer belongs to the message before it.
+            self.note_thoughts();
+        }
+        let (thoughts, calls) = (Thoughts::default(), Vec::new());
         self.turns.push(Turn { role: role.to_owned(), content, thoughts, calls, answered: false });
         self.note_thoughts();
     }
@@ -87,7 +99,7 @@ impl<'a> Messages<'a> {
     fn note_thoughts(&mut self) {
         let thoughts = std::mem::take(&mut self.thoughts);
         if let Some(turn) = self.turns.last_mut().filter(|turn| turn.role == "assistant") {
-            turn.thoughts.push_str(&thoughts);
+            turn.thoughts.extend(thoughts);
         }
     }
 
@@ -145,8 +157,12 @@ impl<'a> Messages<'a> {
 impl Turn {
     fn message(&self) -> Object {
         let mut message = Object::default().with("role", &self.role);
-        if !self.thoughts.is_empty() {
-            message.set("reasoning_content", &self.thoughts);
+        let Thoughts { text, details } = &self.thoughts;
+        if !text.is_empty() {
+            message.set("reasoning_content", text);
+        }
+        if !details.is_empty() {
+            message.set("reasoning_details", details);
         }
         if self.calls.is_empty() {
             return with_content(message, &self.content);
@@ -154,6 +170,13 @@ impl Turn {
         let message =
             if self.content.is_empty() { message.with("content", &()) } else { with_content(message, &self.content) };
         message.with("tool_calls", &self.calls.iter().map(Call::json).collect::<Vec<_>>())
+    }
+}
+
+impl Thoughts {
+    fn extend(&mut self, later: Self) {
+        self.text.push_str(&later.text);
+        self.details.extend(later.details);
     }
 }
 

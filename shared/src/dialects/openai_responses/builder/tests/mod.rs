@@ -103,6 +103,55 @@ fn log_probabilities_come_with_their_text() {
     assert!(response.text("output").unwrap().contains(whole));
 }
 
+/// The chat message of the assistant that a client's next turn becomes, if it sends the answer's items back.
+fn sent_back(response: &Object, next: Value) -> Object {
+    let output = response.get::<Vec<Object>>("output").unwrap();
+    let input = [output, vec![Object::parse(next.to_string().as_bytes()).unwrap()]].concat();
+    let body = Object::default().with("model", "m").with("input", &input);
+    let chat = CreateResponse::parse(&body.to_bytes(), NOW).unwrap().chat(&[]).unwrap();
+    chat.object.get::<Vec<Object>>("messages").unwrap().remove(0)
+}
+
+#[test]
+fn reasoning_that_the_model_wants_back_comes_back_in_its_item() {
+    let text = |text: &str| json!([{"type": "reasoning.text", "text": text, "index": 0}]);
+    let signed = json!([{"type": "reasoning.text", "text": "", "signature": "s", "index": 0}]);
+    let encrypted = json!([{"type": "reasoning.encrypted", "data": "d", "id": "c"}]);
+    let call = json!([{"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}}]);
+    let mut builder = builder(0);
+    for chunk in chunks(&[
+        json!({"reasoning_content": "H", "reasoning_details": text("H")}),
+        json!({"reasoning_content": "m", "reasoning_details": text("m")}),
+        json!({"reasoning_details": signed}),
+        json!({"content": "Let me see."}),
+        json!({"reasoning_details": encrypted, "tool_calls": call}),
+        json!("tool_calls"),
+    ]) {
+        builder.chunk(&chunk).unwrap();
+    }
+    let (_, response, _) = builder.complete(&charge(), LATER);
+    let kinds: Vec<String> =
+        response.get::<Vec<Object>>("output").unwrap().iter().filter_map(|item| item.get("type")).collect();
+    assert_eq!(kinds, ["reasoning", "message", "reasoning", "function_call"]);
+    let message = sent_back(&response, json!({"type": "function_call_output", "call_id": "c", "output": "1"}));
+    assert_eq!(message.get::<String>("reasoning_content").as_deref(), Some("Hm"));
+    let expected = r#"[{"type":"reasoning.text","text":"Hm","index":0,"signature":"s"},{"type":"reasoning.encrypted","data":"d","id":"c"}]"#;
+    assert_eq!(message.get::<Value>("reasoning_details"), serde_json::from_str(expected).unwrap());
+}
+
+#[test]
+fn reasoning_behind_the_answer_comes_back_with_it() {
+    let mut builder = builder(0);
+    let encrypted = json!([{"type": "reasoning.encrypted", "data": "d", "id": null}]);
+    for chunk in chunks(&[json!({"content": "Yes."}), json!({"reasoning_details": encrypted}), json!("stop")]) {
+        builder.chunk(&chunk).unwrap();
+    }
+    let response = builder.complete(&charge(), LATER).1;
+    let message = sent_back(&response, json!({"role": "user", "content": "a"}));
+    assert_eq!(message.get::<String>("content").as_deref(), Some("Yes."));
+    assert_eq!(message.get::<Value>("reasoning_details"), Some(encrypted));
+}
+
 #[test]
 fn a_failure_keeps_ended_items() {
     let mut builder = builder(17);
