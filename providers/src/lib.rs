@@ -82,8 +82,10 @@ fn provider(config: &ProviderConfig, keys: &Arc<dyn Keys>, http: &Arc<Http>) -> 
     };
     let provider = if config.quirks.custom_tools { provider } else { Arc::new(custom_tools::FunctionsOnly(provider)) };
     let provider: Arc<dyn Provider> = Arc::new(own_reasoning::OwnReasoning::new(provider, &config.name));
+    let over_chat = |provider| messages::OverChat::new(provider, messages::Accepts::of(config));
     Ok(match config.kind {
         ProviderKind::Anthropic => provider,
-        _ => Arc::new(messages::OverChat::new(provider, messages::Accepts::of(config))),
+        ProviderKind::Bedrock => Arc::new(over_chat(provider).except(bedrock::claude::takes)),
+        _ => Arc::new(over_chat(provider)),
     })
 }

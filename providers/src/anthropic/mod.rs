@@ -4,7 +4,7 @@ mod blocks;
 pub(crate) mod family;
 mod iterations;
 mod map;
-mod native;
+pub(crate) mod native;
 mod reply;
 pub(crate) mod sampling;
 mod stream;

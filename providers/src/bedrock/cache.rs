@@ -4,6 +4,7 @@ use aws_sdk_bedrockruntime::types::{CachePointBlock, CachePointType, CacheTtl};
 use shared::model::provider::Failure;
 
 use super::built;
+use super::map::is_claude;
 use crate::anthropic::family::{Family, ThinkingKind};
 use crate::conversation::CacheMark;
 
@@ -19,7 +20,7 @@ pub(super) enum Points {
 
 impl Points {
     pub(super) fn of(model: &str) -> Self {
-        if model.contains("anthropic.") {
+        if is_claude(model) {
             // The models without a cache are among those that cannot think.
             if Family::of(model).thinking == ThinkingKind::Never { Self::None } else { Self::All }
         } else if model.starts_with("arn:") {

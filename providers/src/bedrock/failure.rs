@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_bedrockruntime::config::http::HttpResponse;
 use aws_sdk_bedrockruntime::error::{ConnectorError, ProvideErrorMetadata, SdkError};
-use aws_sdk_bedrockruntime::types::error::ConverseStreamOutputError;
+use aws_sdk_bedrockruntime::types::error::{ConverseStreamOutputError, ResponseStreamError};
 use aws_smithy_types::event_stream::RawMessage;
 use shared::model::provider::{Awaited, Failure, ProviderRefusal};
 use shared::model::shortage::is_shortage;
@@ -58,12 +58,15 @@ fn lacks_credentials(source: Option<&(dyn Error + 'static)>) -> bool {
 }
 
 /// The failure for an error inside a stream.
-pub(super) fn of_stream(error: SdkError<ConverseStreamOutputError, RawMessage>) -> Failure {
+pub(super) fn of_stream<E>(error: SdkError<E, RawMessage>) -> Failure
+where
+    E: StreamError + Send + Sync + 'static,
+{
     if let Some(failure) = too_long(&error) {
         return failure;
     }
     match error {
-        SdkError::ServiceError(service) => of_service(service.err(), code(service.err()), None),
+        SdkError::ServiceError(service) => of_service(service.err(), service.err().name(), None),
         SdkError::ResponseError(_) => malformed(),
         other => Failure::Interrupted(other.into()),
     }
@@ -76,15 +79,35 @@ fn too_long(error: &(dyn Error + 'static)) -> Option<Failure> {
     found.map(|too_long| Failure::Malformed(too_long.to_string()))
 }
 
-/// The name of an error inside a stream. In the SDK, only the type of the error has it.
-fn code(error: &ConverseStreamOutputError) -> Option<&str> {
-    match error {
-        ConverseStreamOutputError::ThrottlingException(_) => Some("ThrottlingException"),
-        ConverseStreamOutputError::ValidationException(_) => Some("ValidationException"),
-        ConverseStreamOutputError::ServiceUnavailableException(_) => Some("ServiceUnavailableException"),
-        ConverseStreamOutputError::InternalServerException(_) => Some("InternalServerException"),
-        ConverseStreamOutputError::ModelStreamErrorException(_) => Some("ModelStreamErrorException"),
-        other => other.code(),
+/// An error inside a stream. In the SDK, only its type has the name.
+pub(super) trait StreamError: Error + ProvideErrorMetadata {
+    fn name(&self) -> Option<&str>;
+}
+
+impl StreamError for ConverseStreamOutputError {
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::ThrottlingException(_) => Some("ThrottlingException"),
+            Self::ValidationException(_) => Some("ValidationException"),
+            Self::ServiceUnavailableException(_) => Some("ServiceUnavailableException"),
+            Self::InternalServerException(_) => Some("InternalServerException"),
+            Self::ModelStreamErrorException(_) => Some("ModelStreamErrorException"),
+            other => other.code(),
+        }
+    }
+}
+
+impl StreamError for ResponseStreamError {
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::ThrottlingException(_) => Some("ThrottlingException"),
+            Self::ValidationException(_) => Some("ValidationException"),
+            Self::ServiceUnavailableException(_) => Some("ServiceUnavailableException"),
+            Self::InternalServerException(_) => Some("InternalServerException"),
+            Self::ModelStreamErrorException(_) => Some("ModelStreamErrorException"),
+            Self::ModelTimeoutException(_) => Some("ModelTimeoutException"),
+            other => other.code(),
+        }
     }
 }
 

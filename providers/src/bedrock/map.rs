@@ -47,7 +47,7 @@ pub(super) fn request(call: &ProviderRequest, conversation: &Conversation) -> Re
     })
 }
 
-fn is_claude(model: &str) -> bool {
+pub(super) fn is_claude(model: &str) -> bool {
     model.contains("anthropic.")
 }
 

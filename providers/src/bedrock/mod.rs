@@ -1,8 +1,9 @@
-//! Amazon Bedrock: chat through Converse, embeddings through `InvokeModel`, with the function's own IAM role.
+//! Amazon Bedrock: chat through Converse, embeddings and the messages of Claude through `InvokeModel`, with the function's own IAM role.
 
 mod blocks;
 mod bounded;
 mod cache;
+pub(crate) mod claude;
 mod document;
 mod embed;
 mod failure;
@@ -125,6 +126,7 @@ impl Provider for Bedrock {
     async fn send(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
         match call.endpoint {
             Endpoint::ChatCompletions => self.chat(call).await,
+            Endpoint::Messages if claude::takes(&call.model) => claude::message(self.client().await, call).await,
             Endpoint::Embeddings => embed::embed(self.client().await, call).await,
             other => {
                 let what = format!("Bedrock has no {}", other.operation());

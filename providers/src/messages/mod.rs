@@ -19,16 +19,23 @@ pub use accepts::Accepts;
 
 use crate::translate::translate;
 
-/// A provider that knows chat completions and no messages.
+/// A provider that knows chat completions, and messages for none or some of its models.
 pub struct OverChat {
     inner: Arc<dyn Provider>,
     accepts: Accepts,
+    speaks_messages: fn(&str) -> bool,
 }
 
 impl OverChat {
     #[must_use]
     pub fn new(inner: Arc<dyn Provider>, accepts: Accepts) -> Self {
-        Self { inner, accepts }
+        Self { inner, accepts, speaks_messages: |_| false }
+    }
+
+    /// Leaves the messages to the provider for the models whose name `speaks_messages` accepts.
+    #[must_use]
+    pub fn except(self, speaks_messages: fn(&str) -> bool) -> Self {
+        Self { speaks_messages, ..self }
     }
 
     async fn message(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
@@ -49,7 +56,7 @@ impl OverChat {
 impl Provider for OverChat {
     async fn send(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
         match call.endpoint {
-            Endpoint::Messages => self.message(call).await,
+            Endpoint::Messages if !(self.speaks_messages)(&call.model) => self.message(call).await,
             _ => self.inner.send(call).await,
         }
     }

@@ -6,6 +6,7 @@ mod anthropic;
 mod anthropic_requests;
 mod aws;
 mod bedrock;
+mod bedrock_messages;
 mod bedrock_requests;
 mod causes;
 mod messages_answers;

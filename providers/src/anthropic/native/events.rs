@@ -15,7 +15,7 @@ use crate::translate::{Step, Translate};
 
 /// The state of one stream.
 #[derive(Default)]
-pub(in crate::anthropic) struct Events {
+pub(crate) struct Events {
     /// Those of the start have the tokens that are stored for an hour, which later ones lack.
     counts: Counts,
 }

@@ -6,30 +6,36 @@ mod history;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
+use shared::model::object::Object;
 use shared::model::provider::{Failure, ProviderRequest, Whole};
 
-pub(super) use events::Events;
+pub(crate) use events::Events;
 
 use super::wire::Counts;
 use crate::http::{ErrorBody, failure_of_event};
 
-/// The client's body with the provider's name of the model. Thoughts that weir wrote for other providers are left out: Anthropic refuses
-/// them, because it did not sign them.
+/// The client's body with the provider's name of the model.
 pub(super) fn body(call: &ProviderRequest) -> Bytes {
-    let mut body = call.body.clone();
+    let mut body = own(call);
     body.set("model", &call.model);
     body.set("stream", &call.stream);
+    body.to_bytes()
+}
+
+/// The client's body without the thoughts that weir wrote for other providers: Anthropic refuses them, because it did not sign them.
+pub(crate) fn own(call: &ProviderRequest) -> Object {
+    let mut body = call.body.clone();
     if let Some(messages) = history::without_own_thoughts(&body) {
         body.set("messages", &messages);
     }
-    body.to_bytes()
+    body
 }
 
 /// A whole answer as it came.
 ///
 /// # Errors
 /// `Malformed` if this is no message. The failure for its error if it is an error with status 200.
-pub(super) fn whole(body: Bytes) -> Result<Whole, Failure> {
+pub(crate) fn whole(body: Bytes) -> Result<Whole, Failure> {
     #[derive(Deserialize)]
     struct Message {
         #[serde(rename = "type")]

@@ -172,7 +172,7 @@ impl Builder<'_> {
         }
         match read.entry.map(|entry| model(entry, &mut own)) {
             Some(mut model) if own.0.is_empty() => {
-                model.allow_members = self.allowed_everywhere(&model.targets, ProviderKind::passes_members);
+                model.allow_members = self.allowed_everywhere(&model.targets, |kind, _| kind.passes_members());
                 model.allow_messages_members = self.allowed_everywhere(&model.targets, ProviderKind::passes_messages);
                 self.catalog.lines[0].insert(model.name.clone(), self.lines.line(read.at));
                 self.catalog.add(model);
@@ -183,10 +183,16 @@ impl Builder<'_> {
     }
 
     /// The members that the price covers at each target that gets members which weir does not know.
-    fn allowed_everywhere(&self, targets: &[Target], passes: fn(ProviderKind) -> bool) -> Option<BTreeSet<String>> {
-        let providers = targets.iter().filter_map(|target| self.catalog.provider(&target.provider));
-        let allowed = providers.filter(|provider| passes(provider.kind)).map(|provider| &provider.allow_members);
-        allowed.cloned().reduce(|one, other| &one & &other)
+    fn allowed_everywhere(
+        &self,
+        targets: &[Target],
+        passes: fn(ProviderKind, &str) -> bool,
+    ) -> Option<BTreeSet<String>> {
+        let allowed = targets.iter().filter_map(|target| {
+            let provider = self.catalog.provider(&target.provider)?;
+            passes(provider.kind, &target.model).then(|| provider.allow_members.clone())
+        });
+        allowed.reduce(|one, other| &one & &other)
     }
 
     fn leave_out(&mut self, at: usize, names: Vec<Spanned<String>>) {
@@ -245,11 +251,6 @@ fn provider(entry: ProviderEntry, problems: &mut Problems) -> ProviderConfig {
         drop: entry.drop,
     };
     let quirks = quirks.resolve(entry.kind, base_url.as_deref(), problems);
-    let passes = entry.kind.passes_members() || entry.kind.passes_messages();
-    if let Some(member) = entry.allow_members.as_ref().filter(|_| !passes) {
-        let reason = "`allow_members` is for providers of the kinds `openai` and `anthropic`; remove it";
-        problems.add(member.span().start, reason);
-    }
     let media_urls = match entry.media_urls {
         Some(prefixes) => media_urls(prefixes, problems),
         None => MediaUrls::default_of(base_url.as_deref()),

@@ -80,10 +80,11 @@ impl ProviderKind {
         matches!(self, Self::Openai | Self::Simulator)
     }
 
-    /// Whether a provider of this kind gets a request of Anthropic's API as it is.
+    /// Whether a provider of this kind gets a request of Anthropic's API as it is when it is asked for `model`, its own name of the
+    /// model. Of Bedrock, Claude models do. The model of an ARN is not known.
     #[must_use]
-    pub fn passes_messages(self) -> bool {
-        self == Self::Anthropic
+    pub fn passes_messages(self, model: &str) -> bool {
+        self == Self::Anthropic || self == Self::Bedrock && model.contains("anthropic.") && !model.starts_with("arn:")
     }
 }
 
