@@ -9,6 +9,7 @@ use shared::model::clock::Timestamp;
 use shared::model::provider::{Failure, ProviderRefusal};
 use shared::model::retry_after::{retry_after_ms, retry_after_ms_header};
 
+use super::google::GoogleError;
 use super::overflow;
 
 /// The longest text that is taken from an error that is not JSON.
@@ -77,7 +78,15 @@ pub(crate) fn refused_failure(status: u16, refusal: ProviderRefusal) -> Failure 
 
 /// The failure for an answer with an error status.
 pub(super) fn failure_of_status(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Failure {
-    let refusal = refusal(status, body);
+    let json: Value = serde_json::from_slice(body).unwrap_or_default();
+    let inner = inner(&json);
+    let google = GoogleError::of(inner);
+    let retry_after = retry_after.or_else(|| google.as_ref()?.retry_after());
+    let refusal = match &google {
+        Some(google) if google.refuses_key() => return unauthorized_failure(),
+        Some(google) => google.refusal(),
+        None => refusal(status, inner, body),
+    };
     match status {
         401 => unauthorized_failure(),
         429 => Failure::Throttled { message: refusal.message, retry_after },
@@ -111,13 +120,24 @@ pub(crate) fn failure_of_event(error: &ErrorBody) -> Failure {
     Failure::Unavailable { status, message: refusal.message, retry_after: None }
 }
 
-fn refusal(status: u16, body: &[u8]) -> ProviderRefusal {
-    let json: Option<Value> = serde_json::from_slice(body).ok();
-    let inner = json.as_ref().map(|json| json.get("error").unwrap_or(json));
-    if let Some(error) = inner.filter(|inner| !inner.is_array()).and_then(ErrorBody::of) {
-        return error.refusal();
+/// The failure for an error of Google's APIs inside a stream, or inside an answer with status 200. It has the status that
+/// the answer would have had.
+pub(crate) fn failure_of_google(error: &Value) -> Failure {
+    let status = error["code"].as_u64().and_then(|code| u16::try_from(code).ok()).filter(|code| *code >= 400);
+    failure_of_status(status.unwrap_or(500), None, error.to_string().as_bytes())
+}
+
+/// The inner object of an error. Google's APIs also send a list with one error.
+fn inner(json: &Value) -> &Value {
+    let error = json.get(0).unwrap_or(json);
+    error.get("error").unwrap_or(error)
+}
+
+fn refusal(status: u16, inner: &Value, body: &[u8]) -> ProviderRefusal {
+    match ErrorBody::of(inner).filter(|_| inner.is_object() || inner.is_string()) {
+        Some(error) => error.refusal(),
+        None => ProviderRefusal { message: short(status, body), ..ProviderRefusal::default() },
     }
-    ProviderRefusal { message: short(status, body), ..ProviderRefusal::default() }
 }
 
 /// The start of a body that is not JSON, on one line.

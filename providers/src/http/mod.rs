@@ -1,6 +1,7 @@
 //! HTTP for providers: clients, servers with their headers, and bounded reading.
 
 mod failure;
+mod google;
 mod overflow;
 mod server;
 mod sse;
@@ -17,7 +18,7 @@ use shared::model::provider::{Awaited, Failure, ProviderRequest};
 use shared::model::secret::Secret;
 use shared::model::shortage::is_shortage;
 
-pub(crate) use failure::{ErrorBody, failure_of_event, refused_failure, unauthorized_failure};
+pub(crate) use failure::{ErrorBody, failure_of_event, failure_of_google, refused_failure, unauthorized_failure};
 pub(crate) use server::{KeyHeader, Server};
 pub(crate) use sse::{SseEvent, events};
 
