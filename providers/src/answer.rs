@@ -131,7 +131,7 @@ impl Answer {
         Event { data: self.body("chat.completion.chunk", Vec::new(), Some(usage)), usage: Some(usage) }
     }
 
-    fn delta(&self, index: usize, delta: Value, finish: Option<Finish>) -> Event {
+    pub(crate) fn delta(&self, index: usize, delta: Value, finish: Option<Finish>) -> Event {
         let finish = finish.map(Finish::name);
         let choice = json!({"index": index, "delta": delta, "logprobs": null, "finish_reason": finish});
         Event { data: self.body("chat.completion.chunk", vec![choice], None), usage: None }

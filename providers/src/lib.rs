@@ -1,4 +1,4 @@
-//! The model providers that weir can call: OpenAI and servers with its API, Anthropic, Amazon Bedrock, and a simulator.
+//! The model providers that weir can call: OpenAI and servers with its API, Anthropic, Gemini, Amazon Bedrock, and a simulator.
 //!
 //! [`connect`] makes a [`Provider`] of a `[[provider]]`. A provider accepts and returns OpenAI's shapes, and Anthropic's for
 //! `Endpoint::Messages`. It makes one attempt per call. Retries, fallback and all timeouts except for the one to connect belong to
@@ -12,6 +12,7 @@ pub mod builtin;
 mod conversation;
 mod counts;
 mod custom_tools;
+pub mod gemini;
 mod http;
 mod media;
 pub mod messages;
@@ -67,6 +68,7 @@ pub async fn ask(config: &ProviderConfig, keys: Arc<dyn Keys>) -> Result<Option<
     let server = match config.kind {
         ProviderKind::Openai => openai::server(config, keys),
         ProviderKind::Anthropic => anthropic::server(config, keys),
+        ProviderKind::Gemini => gemini::server(config, keys),
         ProviderKind::Bedrock | ProviderKind::Simulator => return Ok(None),
     };
     let server = server.map_err(Failure::wrong_entry)?;
@@ -77,6 +79,7 @@ fn provider(config: &ProviderConfig, keys: &Arc<dyn Keys>, http: &Arc<Http>) -> 
     let provider: Arc<dyn Provider> = match config.kind {
         ProviderKind::Openai => Arc::new(openai::OpenAi::new(config, keys.clone(), http.clone())?),
         ProviderKind::Anthropic => Arc::new(anthropic::Anthropic::new(config, keys.clone(), http.clone())?),
+        ProviderKind::Gemini => Arc::new(gemini::Gemini::new(config, keys.clone(), http.clone())?),
         ProviderKind::Bedrock => Arc::new(bedrock::Bedrock::new(config, http.clock().clone())),
         ProviderKind::Simulator => Arc::new(simulator::Simulator::new(config.simulator.clone(), http.clock().clone())),
     };

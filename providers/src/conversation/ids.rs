@@ -8,7 +8,7 @@ const MAX_LENGTH: usize = 64;
 /// The id under which a provider is told of a tool call. Anthropic and Bedrock take letters, digits, `_` and `-` only;
 /// other providers also make ids such as `functions.weather:0`. An id that they would refuse becomes a hash of it: the
 /// same for the call and its result, and another for each id.
-pub(super) fn accepted(id: String) -> String {
+pub(crate) fn accepted(id: String) -> String {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     if (1..=MAX_LENGTH).contains(&id.len()) && id.bytes().all(fits) {
         return id;

@@ -19,6 +19,7 @@ use shared::model::provider::{Failure, ProviderRefusal};
 
 pub(crate) use cache::CacheMark;
 pub(crate) use files::{PDF, is_text};
+pub(crate) use ids::accepted as accepted_id;
 
 /// A chat request, independent of OpenAI's shapes.
 #[derive(Debug)]

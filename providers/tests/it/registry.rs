@@ -27,6 +27,9 @@ region = "eu-central-1"
 [[provider]]
 name = "d"
 kind = "simulator"
+[[provider]]
+name = "e"
+kind = "gemini"
 "#;
 
 fn keys() -> Arc<dyn Keys> {

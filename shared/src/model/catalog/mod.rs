@@ -68,6 +68,7 @@ pub struct ProviderConfig {
 pub enum ProviderKind {
     Openai,
     Anthropic,
+    Gemini,
     Bedrock,
     Simulator,
 }

@@ -99,7 +99,7 @@ fn every_error_names_its_line_and_a_way_out() {
     check(
         "kind = \"openai\"",
         "kind = \"opnai\"",
-        "line 4: unknown variant `opnai`, expected one of `openai`, `anthropic`, `bedrock`, `simulator`",
+        "line 4: unknown variant `opnai`, expected one of `openai`, `anthropic`, `gemini`, `bedrock`, `simulator`",
     );
     check(
         "base_url = \"http://127.0.0.1:18080/v1/\"",
