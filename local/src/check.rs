@@ -184,7 +184,7 @@ async fn check_online(provider: &ProviderConfig, catalog: &Catalog, findings: &m
     }
     let asked = providers::ask(provider, secret_keys(Clock::system()));
     match tokio::time::timeout(ONLINE_WAIT, asked).await {
-        Ok(Ok(Some(401 | 403))) => {
+        Ok(Ok(Some(status))) if refuses_key(status, provider.kind) => {
             findings.error(line, format!("provider `{name}` refuses its key; store another one"))
         }
         Ok(Ok(Some(404))) => findings.warn(
@@ -206,6 +206,11 @@ async fn check_online(provider: &ProviderConfig, catalog: &Catalog, findings: &m
             findings.error(line, format!("provider `{name}` did not answer within {seconds} s; check `base_url`"));
         }
     }
+}
+
+/// Whether a status means that the key is wrong. Google calls a wrong key a wrong argument, and the list of models has no other.
+fn refuses_key(status: u16, kind: ProviderKind) -> bool {
+    matches!(status, 401 | 403) || (status == 400 && kind == ProviderKind::Gemini)
 }
 
 #[cfg(test)]

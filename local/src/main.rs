@@ -87,7 +87,7 @@ enum ModelsCommand {
     Import {
         /// `model_prices_and_context_window.json`
         file: PathBuf,
-        /// Provider to import the models of, as `LiteLLM` names it: openai, anthropic, ...
+        /// Provider to import the models of, as `LiteLLM` names it: openai, anthropic, gemini, ...
         #[arg(long)]
         provider: String,
         /// For `--provider bedrock`: the models of inference profiles with this prefix or `none` for those without one

@@ -31,7 +31,10 @@ impl Entry<'_> {
 
     /// Why a price per token does not cover the cost of a call; `None` if it does.
     pub(super) fn skip_reason(&self) -> Option<&'static str> {
-        if self.fields.keys().any(|field| field.contains("audio_token")) {
+        // The translation for Gemini passes no sounds.
+        let hears_none = self.text("litellm_provider") == Some("gemini");
+        let is_audio = |field: &String| field.contains("audio_token") && !(hears_none && field.contains("input"));
+        if self.fields.keys().any(is_audio) {
             return Some("audio is priced apart");
         }
         if self.name.split('-').any(|word| word == "search") {

@@ -173,6 +173,16 @@ mod tests {
         assert_eq!(IMPORT.models_toml(list).unwrap(), expected);
     }
 
+    #[test]
+    fn a_price_of_sounds_that_gemini_is_never_sent_does_not_matter() {
+        let list = r#"{
+            "gemini/hears": {"litellm_provider": "gemini", "mode": "embedding", "input_cost_per_token": 2e-07, "input_cost_per_audio_token": 6.5e-06},
+            "gemini/speaks": {"litellm_provider": "gemini", "mode": "chat", "input_cost_per_token": 1e-06, "output_cost_per_audio_token": 2e-05}
+        }"#;
+        let toml = Import { litellm_provider: "gemini", provider: "gemini", ..IMPORT }.models_toml(list).unwrap();
+        assert!(toml.contains("name = \"hears\"") && toml.contains("# Not imported: \"speaks\" (audio"), "{toml}");
+    }
+
     #[track_caller]
     fn check(list: &str, expected: &str) {
         assert_eq!(IMPORT.models_toml(list).unwrap_err().to_string(), expected);

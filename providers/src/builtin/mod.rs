@@ -10,7 +10,7 @@ const SIMULATOR: &str = include_str!("simulator.toml");
 /// Providers that need a key, each with its `[[provider]]` and its models.
 ///
 /// The models are made by `weir models import`; see `docs/models.md`.
-const WITH_KEY: [(&str, &str, &str); 2] = [
+const WITH_KEY: [(&str, &str, &str); 3] = [
     (
         "OPENAI_API_KEY",
         "[[provider]]\nname = \"openai\"\nkind = \"openai\"\nbase_url = \"https://api.openai.com/v1\"\napi_key_env = \"OPENAI_API_KEY\"\n",
@@ -20,6 +20,11 @@ const WITH_KEY: [(&str, &str, &str); 2] = [
         "ANTHROPIC_API_KEY",
         "[[provider]]\nname = \"anthropic\"\nkind = \"anthropic\"\napi_key_env = \"ANTHROPIC_API_KEY\"\n",
         include_str!("anthropic.toml"),
+    ),
+    (
+        "GEMINI_API_KEY",
+        "[[provider]]\nname = \"gemini\"\nkind = \"gemini\"\napi_key_env = \"GEMINI_API_KEY\"\n",
+        include_str!("gemini.toml"),
     ),
 ];
 
@@ -56,7 +61,7 @@ mod tests {
             let catalog = Catalog::parse(&format!("{provider}{models}")).unwrap();
             assert!(catalog.models().len() > 5);
             let chat = catalog.models().iter().filter(|model| model.kind == ModelKind::Chat);
-            assert!(chat.into_iter().all(|model| model.price.is_some()));
+            assert!(chat.into_iter().all(|model| model.price.is_some_and(|price| price.input > 0)));
         }
         assert!(Catalog::parse(SIMULATOR).is_ok());
     }
