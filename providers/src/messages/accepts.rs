@@ -19,7 +19,8 @@ impl Accepts {
     #[must_use]
     pub fn of(config: &ProviderConfig) -> Self {
         if config.kind != ProviderKind::Openai {
-            return Self { marks: true, thoughts: true, every_effort: true };
+            // Gemini caches by itself.
+            return Self { marks: config.kind != ProviderKind::Gemini, thoughts: true, every_effort: true };
         }
         let by_name = config.preset.as_deref().and_then(Preset::named);
         let known = by_name.or_else(|| config.base_url.as_deref().and_then(Preset::of_url)).map(|preset| preset.name);
@@ -44,6 +45,7 @@ mod tests {
     #[test]
     fn a_provider_is_sent_what_it_is_known_to_take() {
         check("kind = \"bedrock\"\nregion = \"eu-central-1\"", true, true, true);
+        check("kind = \"gemini\"", false, true, true);
         check("kind = \"openai\"\nbase_url = \"https://api.openai.com/v1\"", false, false, false);
         check("kind = \"openai\"\nbase_url = \"https://a.openai.azure.com/openai/v1\"", false, false, false);
         check("kind = \"openai\"\nbase_url = \"https://openrouter.ai/api/v1\"", true, true, false);
