@@ -1,4 +1,4 @@
-// Anthropic's SDK with its defaults, over a provider with its API and over one with OpenAI's.
+// Anthropic's SDK with its defaults, over providers with its API, with OpenAI's and with Gemini's.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -9,7 +9,7 @@ const client = async (options = {}) => new Anthropic({ baseURL: origin, apiKey: 
 const hello = { max_tokens: 100, messages: [{ role: "user", content: "play answer" }] };
 const weather = { name: "weather", description: "The weather", input_schema: { type: "object", properties: { city: { type: "string" } } } };
 
-for (const model of ["over-chat", "over-messages"]) {
+for (const model of ["over-chat", "over-messages", "over-gemini"]) {
   describe(`anthropic ${model}`, () => {
     test("a message, whole and streamed", async () => {
       const anthropic = await client();

@@ -15,8 +15,8 @@ async function codex(model, args, { apiKey, home = folder(), cwd = folder() } = 
 }
 
 describe("codex", () => {
-  // An unknown model, one with custom tools, one whose tools are all in namespaces of an input item; and a provider of Anthropic's API.
-  for (const model of ["over-chat", "gpt-5.5", "gpt-5.6-sol", "over-messages"]) {
+  // An unknown model, one with custom tools, one whose tools are all in namespaces of an input item; and providers of Anthropic's and of Gemini's API.
+  for (const model of ["over-chat", "gpt-5.5", "gpt-5.6-sol", "over-messages", "over-gemini"]) {
     test(`a shell loop with ${model}`, async () => {
       const { status, out, err } = await codex(model, ["play shell"]);
       assert.equal(status, 0, err);

@@ -12,7 +12,7 @@ import { baseURL, key, origin } from "./support.mjs";
 
 const parameters = z.object({ city: z.string() });
 
-for (const model of ["over-chat", "over-messages"]) {
+for (const model of ["over-chat", "over-messages", "over-gemini"]) {
   describe(`agents ${model}`, () => {
     const weather = tool({ name: "weather", description: "The weather", parameters, execute: ({ city }) => `warm in ${city}` });
 

@@ -1,4 +1,4 @@
-// A provider that follows scripts, with OpenAI's and with Anthropic's API. The text of the user names the script: "play shell".
+// A provider that follows scripts, with OpenAI's, with Anthropic's and with Gemini's API. The text of the user names the script: "play shell".
 // It prints its port. Each request is written to the file that the first argument names.
 
 import { appendFileSync } from "node:fs";
@@ -115,6 +115,43 @@ function messages(body) {
   return { step, frames: events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`) };
 }
 
+const answers = (content) => content.parts.some((part) => part.functionResponse);
+
+/** Whether a call of the current turn comes back without a signature, which Gemini 3 and later refuse. */
+function lacksSignature(contents) {
+  const asked = contents.findLastIndex((content) => content.role === "user" && !answers(content));
+  const calls = contents.slice(asked).map((content) => content.parts.find((part) => part.functionCall));
+  return calls.some((call) => call && !call.thoughtSignature);
+}
+
+function gemini(body, url) {
+  if (lacksSignature(body.contents)) {
+    const message = "Function call is missing a thought_signature in functionCall parts.";
+    return { step: {}, status: 400, whole: { error: { code: 400, message, status: "INVALID_ARGUMENT" } } };
+  }
+  const tools = (body.tools ?? []).flatMap((tool) => tool.functionDeclarations.map((declared) => declared.name));
+  const messages = body.contents.map(({ role, parts }) => ({ role, content: parts, answers: answers({ parts }) }));
+  const step = stepOf({ model: url, messages }, (after) => after.filter((message) => message.answers).length);
+  const call = (step.call || step.shell) && callOf(step, tools);
+  const parts = call
+    ? [{ functionCall: { name: call.name, args: call.input }, thoughtSignature: "c2lnbmF0dXJl" }]
+    : (step.text ?? "No shell.").match(/\S+\s*/g).map((text) => ({ text }));
+  const usageMetadata = { promptTokenCount: 10, candidatesTokenCount: 3, thoughtsTokenCount: 2, totalTokenCount: 15 };
+  const reply = (parts, end) => ({
+    candidates: [{ content: { role: "model", parts }, index: 0, ...end }], usageMetadata, modelVersion: "gemini-model", responseId: "1",
+  });
+  const end = { finishReason: "STOP" };
+  if (!url.includes("alt=sse")) return { step, whole: reply(parts, end) };
+  const frames = [...parts.map((part) => reply([part])), reply([{ text: "" }], end)];
+  return { step, frames: frames.map((frame) => `data: ${JSON.stringify(frame)}\r\n\r\n`) };
+}
+
+/** The answer in the API that the path belongs to. */
+function answerTo(url, body) {
+  if (url.includes("enerateContent")) return gemini(body, url);
+  return url.includes("/messages") ? messages(body) : chat(body);
+}
+
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 const server = createServer(async (request, response) => {
@@ -122,10 +159,10 @@ const server = createServer(async (request, response) => {
   for await (const piece of request) text += piece;
   const body = JSON.parse(text || "{}");
   appendFileSync(log, `${JSON.stringify({ path: request.url, headers: request.headers, body })}\n`);
-  const { step, whole, frames } = request.url.includes("/messages") ? messages(body) : chat(body);
+  const { step, whole, frames, status = 200 } = answerTo(request.url, body);
   if (whole) {
     if (step.wait) await wait(step.wait);
-    response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(whole));
+    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(whole));
     return;
   }
   response.writeHead(200, { "content-type": "text/event-stream" });

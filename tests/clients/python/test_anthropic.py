@@ -8,7 +8,7 @@ import anthropic
 import pytest
 
 ORIGIN = os.environ["WEIR_ORIGIN"]
-MODELS = ["over-chat", "over-messages"]
+MODELS = ["over-chat", "over-messages", "over-gemini"]
 HELLO = {"max_tokens": 100, "messages": [{"role": "user", "content": "play answer"}]}
 WEATHER = {"name": "weather", "description": "The weather", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}
 
