@@ -1,5 +1,6 @@
 //! Writes a conversation as a request of `generateContent`.
 
+use serde_json::Value;
 use shared::model::object::Object;
 use shared::model::provider::Failure;
 
@@ -30,7 +31,7 @@ pub(super) fn request<'a>(
     if conversation.stop.len() > MAX_STOPS {
         return Err(unsupported("stop", format!("Gemini takes at most {MAX_STOPS} texts that end an answer")));
     }
-    let has_schema = conversation.schema.is_some();
+    let is_json = conversation.schema.is_some() || is_json_mode(body);
     Ok(Request {
         system_instruction: system(&conversation.system),
         contents: Contents::of(family, &conversation.turns, signatures)?,
@@ -43,11 +44,25 @@ pub(super) fn request<'a>(
             top_p: conversation.top_p.filter(|_| family.samples),
             seed: body.get("seed"),
             thinking_config: thinking(family, conversation.effort),
-            response_mime_type: has_schema.then_some("application/json"),
+            response_mime_type: is_json.then_some("application/json"),
             response_json_schema: conversation.schema.as_ref().map(|schema| &*schema.schema),
         },
         service_tier: service_tier(body),
     })
+}
+
+/// Whether the answer may be any JSON. Other providers with an API of their own have no such mode.
+fn is_json_mode(body: &Object) -> bool {
+    body.get::<Value>("response_format").is_some_and(|format| format["type"] == "json_object")
+}
+
+/// The body as all of these providers can express it.
+pub(super) fn without_json_mode(body: &Object) -> Object {
+    let mut rest = body.clone();
+    if is_json_mode(body) {
+        rest.remove("response_format");
+    }
+    rest
 }
 
 fn system(texts: &[SystemText]) -> Option<Content<'_>> {

@@ -58,7 +58,7 @@ impl Gemini {
     /// The body of a call, and whether the answer may have only one call of a tool.
     fn body(&self, call: &ProviderRequest) -> Result<(Bytes, bool), Failure> {
         media::check(&call.body, &self.media_urls)?;
-        let conversation = Conversation::parse(&call.body)?;
+        let conversation = Conversation::parse(&map::without_json_mode(&call.body))?;
         if conversation.turns.is_empty() {
             return Err(invalid_request("messages", "Gemini needs a message of the role `user` or `assistant`"));
         }

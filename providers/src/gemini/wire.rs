@@ -202,15 +202,15 @@ impl Reply {
     /// Reads an answer or a piece of one.
     ///
     /// # Errors
-    /// `Malformed` if it is not of this API. The failure for its error if it is one, alone or in a list.
+    /// `Malformed` if it is not of this API. The failure for its error if it is one, alone or in a list of one.
     pub(super) fn read(json: &str) -> Result<Self, Failure> {
         let wrong = |error| Failure::Malformed(format!("the answer is not Gemini's: {error}"));
-        if json.trim_start().starts_with('[') {
-            let list: Vec<Value> = serde_json::from_str(json).map_err(wrong)?;
-            let error = list.first().map(|first| &first["error"]);
-            return Err(error.map_or_else(|| Failure::Malformed("the answer is empty".to_owned()), failure_of_google));
-        }
-        let reply: Self = serde_json::from_str(json).map_err(wrong)?;
+        let reply: Self = if json.trim_start().starts_with('[') {
+            let [reply] = serde_json::from_str::<[Self; 1]>(json).map_err(wrong)?;
+            reply
+        } else {
+            serde_json::from_str(json).map_err(wrong)?
+        };
         if reply.error.is_null() { Ok(reply) } else { Err(failure_of_google(&reply.error)) }
     }
 

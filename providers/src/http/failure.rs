@@ -208,6 +208,7 @@ mod tests {
             "the provider does not accept its key: it was refused; tell the operator",
         );
         check(429, r#"{"error":{"message":"slow down","code":"insufficient_quota"}}"#, "the provider throttles");
+        check(400, r#"[{"error":{"message":"in a list"}}]"#, "the provider refused with 400: in a list");
         check(408, "", "the provider answered 408");
         check(502, "<html>\n <b>Bad\tGateway</b>", "the provider answered 502");
         check(307, "", "the provider answered 307");

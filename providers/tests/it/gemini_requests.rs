@@ -69,6 +69,13 @@ async fn newer_models_get_no_temperature() {
 }
 
 #[tokio::test]
+async fn any_json_is_asked_for_by_its_type() {
+    let expected = r#""generationConfig":{"responseMimeType":"application/json"}"#;
+    check_beside("gemini-3.8-flash", r#""response_format":{"type":"json_object"}"#, expected).await;
+    check_beside("gemini-3.8-flash", r#""response_format":{"type":"text"}"#, r#""generationConfig":{}"#).await;
+}
+
+#[tokio::test]
 async fn an_effort_becomes_what_the_model_has() {
     for (model, effort, expected) in [
         ("gemini-2.5-flash", "medium", r#"{"thinkingConfig":{"includeThoughts":true,"thinkingBudget":8192}}"#),

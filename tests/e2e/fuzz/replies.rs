@@ -37,7 +37,10 @@ async fn play(State(played): State<Played>) -> Response {
     ([(CONTENT_TYPE, kind)], Body::from_stream(stream::iter(pieces))).into_response()
 }
 
-/// A catalog with the models of two providers at the address.
+/// The kinds of providers that are asked by HTTP.
+const KINDS: [&str; 3] = ["openai", "anthropic", "gemini"];
+
+/// A catalog with the models of a provider of each kind at the address.
 fn catalog(address: &str) -> Catalog {
     let provider = |kind: &str| {
         format!(
@@ -46,7 +49,7 @@ fn catalog(address: &str) -> Catalog {
              context_tokens = 128000\nmax_output_tokens = 4096\ntargets = [{{ provider = \"{kind}\", model = \"theirs\" }}]\n"
         )
     };
-    Catalog::parse(&format!("{}{}", provider("openai"), provider("anthropic"))).unwrap()
+    Catalog::parse(&KINDS.map(provider).concat()).unwrap()
 }
 
 struct FuzzedProvider {
@@ -168,11 +171,11 @@ const PATHS: [&str; 2] = ["/v1/chat/completions", "/v1/responses"];
 #[test]
 fn every_whole_answer_of_a_provider_is_passed_on_or_is_an_error() {
     let fuzzed = FuzzedProvider::new();
-    for kind in ["openai", "anthropic"] {
+    for kind in KINDS {
         let corpus: Vec<Value> = super::files(&format!("providers/tests/fixtures/{kind}"), "json")
             .iter()
             .map(|text| serde_json::from_str(text).unwrap())
-            .filter(|reply: &Value| reply.get("usage").is_some())
+            .filter(|reply: &Value| reply.get("usage").or(reply.get("usageMetadata")).is_some())
             .collect();
         let texts = corpus.iter().map(Value::to_string).collect();
         let json = mutated_json(corpus).prop_map(|reply| FuzzedBytes(reply.to_string().into_bytes()));
@@ -187,7 +190,7 @@ fn every_whole_answer_of_a_provider_is_passed_on_or_is_an_error() {
 #[test]
 fn every_stream_of_a_provider_is_passed_on_to_an_end_or_an_error() {
     let fuzzed = FuzzedProvider::new();
-    for kind in ["openai", "anthropic"] {
+    for kind in KINDS {
         let corpus = super::files(&format!("providers/tests/fixtures/{kind}"), "sse");
         assert!(!corpus.is_empty());
         let cases = (mutated_text(corpus), proptest::sample::select(&PATHS[..]), 1_usize..200);
