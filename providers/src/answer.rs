@@ -7,8 +7,7 @@ use shared::model::object::Object;
 use shared::model::provider::{Event, Whole};
 use shared::model::tokens::Usage;
 
-/// `format` of the reasoning of Claude models, and of those that Bedrock serves in the same shape.
-pub(crate) const CLAUDE: &str = "anthropic-claude-v1";
+use crate::thought::{Reasoning, Thought};
 
 /// The members that all chunks of one chat completion share.
 #[derive(Debug, Clone, Default)]
@@ -22,27 +21,10 @@ pub(crate) struct Answer {
 /// One choice of a whole answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Choice {
-    /// Entries of `reasoning_details`.
-    pub reasoning: Vec<Thought>,
+    pub reasoning: Reasoning,
     pub text: Option<String>,
     pub tool_calls: Vec<ToolCall>,
     pub finish: Finish,
-}
-
-/// An entry of `reasoning_details`, or a piece of one.
-#[derive(Debug, Clone)]
-pub(crate) struct Thought {
-    /// Pieces of one entry have one index.
-    pub index: usize,
-    pub kind: ThoughtKind,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) enum ThoughtKind {
-    /// Thoughts, and the signature without which the model does not take them back.
-    Text { text: String, signature: Option<String> },
-    /// Thoughts that only the model can read.
-    Encrypted(String),
 }
 
 /// A function that the model wants to be called.
@@ -146,39 +128,17 @@ impl Answer {
 impl Choice {
     fn message(&self, index: usize) -> Value {
         let mut message = json!({"role": "assistant", "content": self.text, "refusal": null});
-        if !self.reasoning.is_empty() {
-            message["reasoning_content"] = self.reasoning.iter().filter_map(Thought::text).collect::<String>().into();
-            message["reasoning_details"] = self.reasoning.iter().map(Thought::json).collect();
+        let Reasoning { text, details } = &self.reasoning;
+        if !text.is_empty() {
+            message["reasoning_content"] = text.as_str().into();
+        }
+        if !details.is_empty() {
+            message["reasoning_details"] = details.as_slice().into();
         }
         if !self.tool_calls.is_empty() {
             message["tool_calls"] = self.tool_calls.iter().map(ToolCall::json).collect();
         }
         json!({"index": index, "message": message, "logprobs": null, "finish_reason": self.finish.name()})
-    }
-}
-
-impl Thought {
-    fn text(&self) -> Option<&str> {
-        match &self.kind {
-            ThoughtKind::Text { text, .. } => Some(text).filter(|text| !text.is_empty()).map(String::as_str),
-            ThoughtKind::Encrypted(_) => None,
-        }
-    }
-
-    fn json(&self) -> Value {
-        let Self { index, kind } = self;
-        match kind {
-            ThoughtKind::Text { text, signature } => {
-                let mut entry = json!({"type": "reasoning.text", "text": text, "format": CLAUDE, "index": index});
-                if let Some(signature) = signature {
-                    entry["signature"] = signature.as_str().into();
-                }
-                entry
-            }
-            ThoughtKind::Encrypted(data) => {
-                json!({"type": "reasoning.encrypted", "data": data, "format": CLAUDE, "index": index})
-            }
-        }
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use shared::model::provider::{Event, Failure};
 
-use crate::answer::{Answer, Finish, Thought, ThoughtKind};
+use crate::answer::{Answer, Finish};
+use crate::thought::{Thought, ThoughtKind};
 
 /// The state of one streamed answer.
 #[derive(Default)]

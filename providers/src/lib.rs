@@ -19,6 +19,7 @@ pub mod messages;
 pub mod openai;
 mod own_reasoning;
 pub mod simulator;
+mod thought;
 mod translate;
 mod wrong;
 

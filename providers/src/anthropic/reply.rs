@@ -3,7 +3,8 @@
 use shared::model::provider::{Failure, Whole};
 
 use super::wire::{Reply, ReplyBlock};
-use crate::answer::{Answer, Choice, Finish, Thought, ThoughtKind, ToolCall};
+use crate::answer::{Answer, Choice, Finish, ToolCall};
+use crate::thought::{Thought, ThoughtKind};
 
 pub(super) fn whole(body: &[u8], created: u64) -> Result<Whole, Failure> {
     let reply: Reply = serde_json::from_slice(body)

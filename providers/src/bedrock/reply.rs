@@ -8,7 +8,8 @@ use shared::model::provider::Whole;
 use shared::model::tokens::Usage;
 
 use super::document;
-use crate::answer::{Answer, Choice, Finish, Thought, ThoughtKind, ToolCall};
+use crate::answer::{Answer, Choice, Finish, ToolCall};
+use crate::thought::{Thought, ThoughtKind};
 
 pub(super) fn whole(answer: &Answer, output: ConverseOutput) -> Whole {
     let finish = finish(&output.stop_reason);

@@ -5,7 +5,7 @@ use shared::model::object::Object;
 use shared::model::reasoning::ReasoningDetails;
 
 use super::{Part, PartKind};
-use crate::answer::CLAUDE;
+use crate::thought::CLAUDE;
 
 /// The thoughts that a Claude model signed. Others are not sent: it refuses thoughts without its signature.
 pub(super) fn thoughts(details: Option<&RawValue>) -> Vec<Part> {

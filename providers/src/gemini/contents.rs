@@ -88,6 +88,8 @@ impl<'a> Contents<'a> {
                     may_lack = true;
                     signature.or(unknown)
                 }
+                // Of Claude.
+                PartKind::Thinking { .. } | PartKind::RedactedThinking(_) => continue,
                 _ => None,
             };
             parts.push(Part { data: data(&part.kind)?, thought_signature });
@@ -115,8 +117,8 @@ fn data(part: &PartKind) -> Result<Payload<'_>, Failure> {
         }
         PartKind::Document(document) => Payload::InlineData(self::document(document)?),
         PartKind::ToolUse { id, name, input } => Payload::FunctionCall(FunctionCall { id, name, args: input }),
-        PartKind::ToolResult { .. } => {
-            return Err(invalid_request("messages", "a tool's result is no part of another content"));
+        PartKind::ToolResult { .. } | PartKind::Thinking { .. } | PartKind::RedactedThinking(_) => {
+            return Err(invalid_request("messages", "a tool's result or a thought is no part of another content"));
         }
     })
 }

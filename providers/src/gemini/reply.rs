@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 use shared::model::id;
-use shared::model::object::Object;
 use shared::model::provider::{Failure, Whole};
 
 use super::signatures;
 use super::wire::{Counts, Reply, ReplyCall, ReplyPart};
 use crate::answer::{Answer, Choice, Finish, ToolCall};
+use crate::thought::Reasoning;
 
 /// A part of an answer as a chat completion has it.
 pub(super) enum Piece {
@@ -77,17 +77,17 @@ pub(super) fn whole(body: &str, mut answer: Answer, one_call: bool) -> Result<Wh
     let mut parts = Parts::new(one_call);
     let pieces = parts.read(candidate.content.and_then(|content| content.parts).unwrap_or_default());
     let finish = finish(candidate.finish_reason.as_deref(), parts.calls > 0)?;
-    let (mut text, mut thoughts, mut tool_calls, mut details) = (String::new(), String::new(), Vec::new(), Vec::new());
+    let (mut text, mut reasoning, mut tool_calls) = (String::new(), Reasoning::default(), Vec::new());
     for piece in pieces {
         match piece {
             Piece::Text(more) => text += &more,
-            Piece::Thought(more) => thoughts += &more,
+            Piece::Thought(more) => reasoning.text += &more,
             Piece::Call(call) => tool_calls.push(call),
-            Piece::Detail(detail) => details.push(detail),
+            Piece::Detail(detail) => reasoning.details.push(detail),
         }
     }
-    let choice = Choice { text: (!text.is_empty()).then_some(text), tool_calls, finish };
-    Ok(with_thoughts(answer.whole(&[choice], counts.usage()), &thoughts, &details))
+    let choice = Choice { reasoning, text: (!text.is_empty()).then_some(text), tool_calls, finish };
+    Ok(answer.whole(&[choice], counts.usage()))
 }
 
 /// Sets the id and the model, as Google names them.
@@ -100,31 +100,9 @@ pub(super) fn name(answer: &mut Answer, reply: &Reply) {
 
 /// The answer to a prompt that Google refused. It is an answer, because its input is counted.
 fn blocked(answer: &Answer, counts: Counts) -> Whole {
-    let choice = Choice { text: None, tool_calls: Vec::new(), finish: Finish::ContentFilter };
+    let reasoning = Reasoning::default();
+    let choice = Choice { reasoning, text: None, tool_calls: Vec::new(), finish: Finish::ContentFilter };
     answer.whole(&[choice], counts.usage())
-}
-
-/// Adds the thoughts and the signatures to the message.
-fn with_thoughts(whole: Whole, thoughts: &str, details: &[Value]) -> Whole {
-    if thoughts.is_empty() && details.is_empty() {
-        return whole;
-    }
-    let Some((body, mut choices, mut message)) = message_of(&whole) else { return whole };
-    if !thoughts.is_empty() {
-        message.set("reasoning_content", thoughts);
-    }
-    if !details.is_empty() {
-        message.set("reasoning_details", details);
-    }
-    choices[0].set("message", &message);
-    Whole { body: body.with("choices", &choices).to_bytes(), ..whole }
-}
-
-fn message_of(whole: &Whole) -> Option<(Object, Vec<Object>, Object)> {
-    let body = Object::parse(&whole.body).ok()?;
-    let choices: Vec<Object> = body.get("choices")?;
-    let message = choices.first()?.get("message")?;
-    Some((body, choices, message))
 }
 
 /// Why an answer ended.

@@ -11,6 +11,7 @@ use super::pace::Pace;
 use super::sample::{object_without_schema, sample};
 use super::{invalid_request, text};
 use crate::answer::{Answer, Choice, Finish, ToolCall, to_bytes, usage_json};
+use crate::thought::Reasoning;
 
 const MAX_CHOICES: u64 = 128;
 /// `builtin/simulator.toml` has the same values.
@@ -83,7 +84,7 @@ fn choices_of(call: &ProviderRequest, messages: &[Value], fingerprint: &str) -> 
 fn tool_choice(id: String, name: &str, (arguments, finish): (String, Finish)) -> Choice {
     let finish = if finish == Finish::Length { finish } else { Finish::ToolCalls };
     Choice {
-        reasoning: Vec::new(),
+        reasoning: Reasoning::default(),
         text: None,
         tool_calls: vec![ToolCall { id, name: name.to_owned(), arguments }],
         finish,
@@ -91,7 +92,7 @@ fn tool_choice(id: String, name: &str, (arguments, finish): (String, Finish)) ->
 }
 
 fn text_choice((text, finish): (String, Finish)) -> Choice {
-    Choice { reasoning: Vec::new(), text: Some(text), tool_calls: Vec::new(), finish }
+    Choice { reasoning: Reasoning::default(), text: Some(text), tool_calls: Vec::new(), finish }
 }
 
 /// The function that the caller requires, if any.

@@ -251,6 +251,12 @@ fn provider(entry: ProviderEntry, problems: &mut Problems) -> ProviderConfig {
         drop: entry.drop,
     };
     let quirks = quirks.resolve(entry.kind, base_url.as_deref(), problems);
+    if let Some(member) = entry.allow_members.as_ref().filter(|_| entry.kind == ProviderKind::Gemini) {
+        problems.add(
+            member.span().start,
+            "`allow_members` is for providers that get bodies as they are, and Gemini gets a translation; remove it",
+        );
+    }
     let media_urls = match entry.media_urls {
         Some(prefixes) => media_urls(prefixes, problems),
         None => MediaUrls::default_of(base_url.as_deref()),

@@ -214,8 +214,8 @@ fn every_error_names_its_line_and_a_way_out() {
     }
     check(
         "kind = \"openai\"",
-        "kind = \"bedrock\"\nallow_members = [\"top_k\"]",
-        "line 5: `allow_members` is for providers of the kinds `openai` and `anthropic`; remove it",
+        "kind = \"gemini\"\nallow_members = [\"top_k\"]",
+        "line 5: `allow_members` is for providers that get bodies as they are, and Gemini gets a translation; remove it",
     );
     check(
         "api_key_env = \"MOCK_KEY\"",
