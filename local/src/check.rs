@@ -12,6 +12,7 @@ use shared::model::catalog::{Catalog, KeySource, Model, ModelKind, Preset, Provi
 use shared::model::clock::Clock;
 use shared::model::keys::Keys;
 use shared::model::provider::Failure;
+use shared::model::tokens::Price;
 
 use crate::jobs::is_loopback;
 
@@ -123,6 +124,15 @@ fn check_secret_name(secret: &str, line: Option<usize>, findings: &mut Findings)
     }
 }
 
+/// Whether calls of a model can cost nothing.
+fn is_free(kind: ModelKind, price: &Price) -> bool {
+    match kind {
+        ModelKind::Chat => price.input == 0 || price.output == 0,
+        ModelKind::Embedding | ModelKind::Moderation => price.input == 0,
+        ModelKind::Image | ModelKind::Speech => price.pieces == 0 && price.has_free_tokens(),
+    }
+}
+
 fn check_model(model: &Model, catalog: &Catalog, findings: &mut Findings) {
     let (name, line) = (&model.name, catalog.line_of_model(&model.name));
     match model.price {
@@ -131,7 +141,7 @@ fn check_model(model: &Model, catalog: &Catalog, findings: &mut Findings) {
             line,
             format!("model `{name}` has no price: projects with a budget cannot use it; add `price`, in USD per million tokens"),
         ),
-        Some(price) if price.input == 0 || (model.kind == ModelKind::Chat && price.output == 0) => {
+        Some(price) if is_free(model.kind, &price) => {
             findings.warn(line, format!("model `{name}` has a price of 0: no budget limits it; write the provider's price"));
         }
         Some(_) => {}

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use axum::body::Body;
 use axum::http::Request;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use embedded::Place;
 use http_body_util::BodyExt as _;
 use lambda_http::RequestExt as _;
@@ -112,5 +114,13 @@ async fn answer_json(answer: axum::response::Response) -> Value {
         .iter()
         .map(|(name, value)| (name.to_string(), Value::from(String::from_utf8_lossy(value.as_bytes()))))
         .collect();
-    json!({ "statusCode": parts.status.as_u16(), "headers": headers, "body": String::from_utf8_lossy(&body) })
+    let (body, is_base64) = match String::from_utf8(body.into()) {
+        Ok(text) => (text, false),
+        Err(bytes) => (BASE64_STANDARD.encode(bytes.as_bytes()), true),
+    };
+    let mut answer = json!({ "statusCode": parts.status.as_u16(), "headers": headers, "body": body });
+    if is_base64 {
+        answer["isBase64Encoded"] = Value::Bool(true);
+    }
+    answer
 }

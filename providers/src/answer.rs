@@ -71,7 +71,7 @@ impl Answer {
     pub(crate) fn whole(&self, choices: &[Choice], usage: Usage) -> Whole {
         let choices = choices.iter().enumerate().map(|(index, choice)| choice.message(index)).collect();
         let body = self.body("chat.completion", choices, Some(usage));
-        Whole { body, usage: Some(usage) }
+        Whole::json(body, Some(usage))
     }
 
     /// The first chunk of a choice.
@@ -186,7 +186,7 @@ pub(crate) fn embeddings(model: &str, vectors: &[Vec<f32>], base64: bool, input:
     let data = vectors.iter().enumerate().map(item).collect();
     let usage = json!({"prompt_tokens": input, "total_tokens": input});
     let body = to_bytes(&List { object: "list", data, model, usage });
-    Whole { body, usage: Some(Usage { input, ..Usage::default() }) }
+    Whole::json(body, Some(Usage { input, ..Usage::default() }))
 }
 
 /// An answer with embeddings as the client asked for them: in base64, although the provider answered with numbers.

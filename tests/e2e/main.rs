@@ -21,6 +21,7 @@ mod jobs;
 mod keys;
 mod layers;
 mod logs;
+mod media;
 mod messages;
 mod models;
 mod nested;

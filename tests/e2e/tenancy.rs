@@ -28,12 +28,14 @@ enum For {
 /// Route, whom it serves, and a body that it takes, or the query of a `GET`.
 type Row = (&'static str, For, &'static str);
 
-const ROWS: [Row; 78] = [
+const ROWS: [Row; 82] = [
     ("GET /healthz", For::Everybody, ""),
     ("POST /v1/chat/completions", For::Project, r#"{"model":"priced","messages":[{"role":"user","content":"Hi"}]}"#),
     ("POST /v1/completions", For::Project, r#"{"model":"priced","prompt":"Hi"}"#),
     ("POST /v1/moderations", For::Project, r#"{"model":"moderation","input":"Hi"}"#),
     ("POST /v1/embeddings", For::Project, r#"{"model":"embedding","input":"Hi"}"#),
+    ("POST /v1/images/generations", For::Project, r#"{"model":"image","prompt":"A cat"}"#),
+    ("POST /v1/audio/speech", For::Project, r#"{"model":"speech","input":"Hi","voice":"alloy"}"#),
     (
         "POST /v1/messages",
         For::Project,
@@ -129,6 +131,8 @@ const ROWS: [Row; 78] = [
     ("GET /v1/organization/usage/completions", For::Admin, "start_time=1795000000"),
     ("GET /v1/organization/usage/embeddings", For::Admin, "start_time=1795000000"),
     ("GET /v1/organization/usage/moderations", For::Admin, "start_time=1795000000"),
+    ("GET /v1/organization/usage/images", For::Admin, "start_time=1795000000"),
+    ("GET /v1/organization/usage/audio_speeches", For::Admin, "start_time=1795000000"),
     ("GET /v1/organization/costs", For::Admin, "start_time=1795000000"),
     // Ids that are in bodies.
     (

@@ -1,4 +1,4 @@
-//! Vectors from models: `/v1/embeddings`.
+//! Calls whose answers are whole and may be large: `/v1/embeddings`, `/v1/images/generations` and `/v1/audio/speech`.
 
 use std::sync::Arc;
 
@@ -20,7 +20,11 @@ struct Embeddings {
 
 /// The routes of this function.
 pub fn router(auth: Arc<Auth>, calls: Arc<Calls>) -> Router {
-    Router::new().route("/v1/embeddings", post(embeddings)).with_state(Embeddings { auth, calls })
+    Router::new()
+        .route("/v1/embeddings", post(embeddings))
+        .route("/v1/images/generations", post(images))
+        .route("/v1/audio/speech", post(speech))
+        .with_state(Embeddings { auth, calls })
 }
 
 async fn embeddings(
@@ -30,4 +34,22 @@ async fn embeddings(
     body: SentBody,
 ) -> Result<Response, Rejection> {
     serve(calls, Endpoint::Embeddings, caller, parts, body).await
+}
+
+async fn images(
+    State(calls): State<Arc<Calls>>,
+    caller: Caller,
+    parts: Parts,
+    body: SentBody,
+) -> Result<Response, Rejection> {
+    serve(calls, Endpoint::Images, caller, parts, body).await
+}
+
+async fn speech(
+    State(calls): State<Arc<Calls>>,
+    caller: Caller,
+    parts: Parts,
+    body: SentBody,
+) -> Result<Response, Rejection> {
+    serve(calls, Endpoint::Speech, caller, parts, body).await
 }

@@ -21,20 +21,22 @@ use shared::model::provider::Endpoint;
 
 /// A body with the route that it is for.
 enum Quoted {
-    Call(Endpoint, Body),
+    Call(Endpoint, Box<Body>),
     Response(Box<CreateResponse>),
 }
 
 impl Quoted {
-    /// Reads a body. Its members tell its route: `messages`, `prompt` or `input`; of bodies with `input`, the kind of model.
+    /// Reads a body. Its members tell its route: `messages`, `prompt` or `input`; of bodies with the last two, also the kind of model.
     /// A client of Anthropic's API says so in a header.
     fn parse(json: &[u8], served: &ServedModels, now: Timestamp, is_anthropics: bool) -> Result<Self, Invalid> {
         let object = Object::parse(json).unwrap_or_default();
         let kind = object.get::<String>("model").and_then(|name| served.model(&name).ok().map(|model| model.kind));
-        let call = |endpoint| Ok(Self::Call(endpoint, Body::parse(endpoint, json)?));
+        let call = |endpoint| Ok(Self::Call(endpoint, Box::new(Body::parse(endpoint, json)?)));
         match kind {
             _ if object.text("messages").is_some() && is_anthropics => call(Endpoint::Messages),
             _ if object.text("messages").is_some() => call(Endpoint::ChatCompletions),
+            Some(ModelKind::Image) => call(Endpoint::Images),
+            Some(ModelKind::Speech) => call(Endpoint::Speech),
             _ if object.text("prompt").is_some() && object.text("input").is_none() => call(Endpoint::Completions),
             Some(ModelKind::Embedding) => call(Endpoint::Embeddings),
             Some(ModelKind::Moderation) => call(Endpoint::Moderations),
@@ -107,7 +109,7 @@ pub(crate) async fn quote(
 
 async fn make(quotes: &Quotes, caller: Caller, quoted: Quoted, options: CallOptions) -> Result<Quote, Rejection> {
     Ok(match quoted {
-        Quoted::Call(endpoint, body) => quotes.of_call(caller, endpoint, body, &options).await?,
+        Quoted::Call(endpoint, body) => quotes.of_call(caller, endpoint, *body, &options).await?,
         Quoted::Response(create) => quotes.of_response(caller, ResponseRequest { create: *create, options }).await?,
     })
 }

@@ -37,6 +37,8 @@ pub fn router(auth: Arc<Auth>, reports: Arc<UsageReports>, clock: Clock) -> Rout
         .route("/v1/organization/usage/completions", usage(Operation::Completions))
         .route("/v1/organization/usage/embeddings", usage(Operation::Embeddings))
         .route("/v1/organization/usage/moderations", usage(Operation::Moderations))
+        .route("/v1/organization/usage/images", usage(Operation::Images))
+        .route("/v1/organization/usage/audio_speeches", usage(Operation::AudioSpeeches))
         .route("/v1/organization/costs", costs)
         .with_state(UsageApi { auth, reports, clock })
 }

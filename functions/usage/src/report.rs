@@ -50,6 +50,20 @@ enum Sum {
     Embeddings(Inputs),
     #[serde(rename = "organization.usage.moderations.result")]
     Moderations(Inputs),
+    #[serde(rename = "organization.usage.images.result")]
+    Images {
+        images: u64,
+        #[serde(flatten)]
+        calls: Calls,
+        source: Option<String>,
+        size: Option<String>,
+    },
+    #[serde(rename = "organization.usage.audio_speeches.result")]
+    AudioSpeeches {
+        characters: u64,
+        #[serde(flatten)]
+        calls: Calls,
+    },
     #[serde(rename = "organization.costs.result")]
     Costs {
         amount: Amount,
@@ -69,6 +83,13 @@ enum Sum {
 #[derive(Serialize)]
 struct Inputs {
     input_tokens: u64,
+    #[serde(flatten)]
+    calls: Calls,
+}
+
+/// The number of calls of a group.
+#[derive(Serialize)]
+struct Calls {
     num_model_requests: u64,
     project_id: Option<String>,
     user_id: Option<String>,
@@ -115,6 +136,12 @@ impl Sum {
             Report::Usage(Operation::Completions) => Self::completions(group, count),
             Report::Usage(Operation::Embeddings) => Self::Embeddings(Inputs::new(group, count)),
             Report::Usage(Operation::Moderations) => Self::Moderations(Inputs::new(group, count)),
+            Report::Usage(Operation::Images) => {
+                Self::Images { images: count.tokens.pieces, calls: Calls::new(group, count), source: None, size: None }
+            }
+            Report::Usage(Operation::AudioSpeeches) => {
+                Self::AudioSpeeches { characters: count.tokens.pieces, calls: Calls::new(group, count) }
+            }
             Report::Costs => Self::Costs {
                 amount: count.cost.into(),
                 line_item: group.model,
@@ -148,8 +175,13 @@ impl Sum {
 
 impl Inputs {
     fn new(group: Group, count: &UsageCount) -> Self {
+        Self { input_tokens: count.tokens.input, calls: Calls::new(group, count) }
+    }
+}
+
+impl Calls {
+    fn new(group: Group, count: &UsageCount) -> Self {
         Self {
-            input_tokens: count.tokens.input,
             num_model_requests: count.requests,
             project_id: group.project_id,
             user_id: None,

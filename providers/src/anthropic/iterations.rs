@@ -37,8 +37,15 @@ mod tests {
             ],
         });
         let usage = serde_json::from_value::<Counts>(counts).unwrap().usage();
-        let expected =
-            Usage { input: 135, cached_input: 20, cache_write: 4, cache_write_1h: 3, output: 35, reasoning: 0 };
+        let expected = Usage {
+            input: 135,
+            cached_input: 20,
+            cache_write: 4,
+            cache_write_1h: 3,
+            output: 35,
+            reasoning: 0,
+            pieces: 0,
+        };
         assert_eq!(usage, expected);
     }
 

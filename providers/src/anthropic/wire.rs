@@ -253,6 +253,7 @@ impl Counts {
             cache_write_1h: self.cache_creation.and_then(|creation| creation.ephemeral_1h_input_tokens).unwrap_or(0),
             output: self.output_tokens.unwrap_or(0),
             reasoning: self.output_tokens_details.and_then(|details| details.thinking_tokens).unwrap_or(0),
+            ..Usage::default()
         };
         usage += self.iterations.unwrap_or_default();
         usage

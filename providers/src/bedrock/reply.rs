@@ -64,6 +64,6 @@ pub(super) fn usage(counts: &TokenUsage) -> Usage {
         cache_write,
         cache_write_1h: long.map(|detail| count(detail.input_tokens)).sum(),
         output: count(counts.output_tokens),
-        reasoning: 0,
+        ..Usage::default()
     }
 }

@@ -52,7 +52,10 @@ mod tests {
     fn without_keys_there_is_the_simulator() {
         let catalog = builtin_catalog(&|_| false);
         let names: Vec<_> = catalog.models().iter().map(|model| model.name.as_str()).collect();
-        assert_eq!(names, ["simulator", "simulator-slow", "simulator-embedding", "simulator-moderation"]);
+        let makers = ["simulator-image", "simulator-speech"];
+        let all =
+            ["simulator", "simulator-slow", "simulator-embedding", "simulator-moderation"].into_iter().chain(makers);
+        assert_eq!(names, all.collect::<Vec<_>>());
     }
 
     #[test]

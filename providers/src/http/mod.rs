@@ -22,7 +22,7 @@ pub(crate) use failure::{ErrorBody, failure_of_event, failure_of_google, refused
 pub(crate) use server::{KeyHeader, Server};
 pub(crate) use sse::{SseEvent, events};
 
-/// The limit of an answer that is not streamed. The largest answers are embeddings of a full batch.
+/// The limit of an answer that is not streamed. The largest answers are embeddings of a full batch, and ten images.
 pub(crate) const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// The limit of a stream: 128,000 tokens with the 20 likeliest alternatives of each are about as long.
 pub(crate) const MAX_STREAM_BYTES: usize = 256 * 1024 * 1024;
@@ -134,9 +134,17 @@ fn unanswered(error: reqwest::Error, connect: Duration) -> Failure {
 
 /// Reads a whole answer, which is UTF-8: weir passes it on as JSON, and looks only at some of its members.
 pub(crate) async fn whole(response: reqwest::Response) -> Result<Bytes, Failure> {
+    let body = whole_bytes(response).await?;
+    match std::str::from_utf8(&body) {
+        Ok(_) => Ok(body),
+        Err(_) => Err(Failure::Malformed("the answer is not UTF-8".to_owned())),
+    }
+}
+
+/// Reads a whole answer that weir passes on as it is.
+pub(crate) async fn whole_bytes(response: reqwest::Response) -> Result<Bytes, Failure> {
     match read(response, MAX_ANSWER_BYTES).await {
-        (body, Ok(true)) if std::str::from_utf8(&body).is_ok() => Ok(body),
-        (_, Ok(true)) => Err(Failure::Malformed("the answer is not UTF-8".to_owned())),
+        (body, Ok(true)) => Ok(body),
         (_, Ok(false)) => Err(Failure::Malformed(format!("the answer is longer than {MAX_ANSWER_BYTES} bytes"))),
         (_, Err(error)) => Err(Failure::Interrupted(error.without_url().into())),
     }

@@ -77,6 +77,7 @@ pub(crate) fn usage(value: &Value) -> Option<Usage> {
         cache_write_1h: LONG_WRITES.iter().find_map(|path| count(path)).unwrap_or(0),
         output: if are_beside { with_thoughts } else { output },
         reasoning,
+        ..Usage::default()
     })
 }
 
@@ -113,7 +114,7 @@ impl Translate for Chunks {
 }
 
 /// The failure for an event with the name `error`. Its data is an object with an `error` member, or the error itself.
-fn named_error(data: &str) -> Failure {
+pub(super) fn named_error(data: &str) -> Failure {
     let value = serde_json::from_str(data).unwrap_or_else(|_| Value::from(data));
     let error = ErrorBody::of(value.get("error").unwrap_or(&value));
     failure_of_event(&error.unwrap_or_default())

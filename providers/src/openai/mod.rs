@@ -4,6 +4,7 @@
 
 mod calls;
 mod map;
+mod media;
 mod request;
 mod system;
 
@@ -17,7 +18,7 @@ use shared::model::provider::{Endpoint, Failure, Provider, ProviderRequest, Repl
 
 use crate::answer;
 use crate::http::{self, Http, KeyHeader, Server};
-use crate::media;
+use crate::media as urls;
 use crate::messages::Accepts;
 use crate::translate::translate;
 
@@ -49,10 +50,21 @@ pub(crate) fn server(config: &ProviderConfig, keys: Arc<dyn Keys>) -> Result<Ser
 impl Provider for OpenAi {
     async fn send(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
         let body = long_work(call.body.bytes(), || {
-            media::check(&call.body, &self.media_urls)?;
-            Ok(request::body(call, &self.quirks))
+            urls::check(&call.body, &self.media_urls)?;
+            Ok(match call.endpoint {
+                Endpoint::Images | Endpoint::Speech => media::body(call, &self.quirks),
+                _ => request::body(call, &self.quirks),
+            })
         })?;
         let response = self.http.post(&self.server, call.endpoint.path(), call, body).await?;
+        match call.endpoint {
+            Endpoint::Images => return media::images(response).await.map(Reply::Whole),
+            Endpoint::Speech if call.stream => {
+                return Ok(Reply::Stream(translate(http::events(response), media::SoundEvents)));
+            }
+            Endpoint::Speech => return media::sound(call, response).await.map(Reply::Whole),
+            _ => {}
+        }
         if call.stream {
             return Ok(Reply::Stream(translate(http::events(response), map::Chunks::default())));
         }
@@ -61,6 +73,6 @@ impl Provider for OpenAi {
         if call.endpoint == Endpoint::Embeddings && answer::wants_base64(&call.body) {
             body = long_work(body.len(), || answer::in_base64(&body)).unwrap_or(body);
         }
-        Ok(Reply::Whole(Whole { body, usage }))
+        Ok(Reply::Whole(Whole::json(body, usage)))
     }
 }

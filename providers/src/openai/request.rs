@@ -41,7 +41,7 @@ fn use_older_name(body: &mut Object) {
 }
 
 /// Removes the member at `path`. Points separate names; a list on the way stands for its elements.
-fn leave_out(object: &mut Object, path: &str) {
+pub(super) fn leave_out(object: &mut Object, path: &str) {
     let Some((name, rest)) = path.split_once('.') else {
         object.remove(path);
         return;

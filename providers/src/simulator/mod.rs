@@ -4,10 +4,12 @@
 
 mod chat;
 mod embed;
+mod image;
 mod length;
 mod moderate;
 mod pace;
 mod sample;
+mod speech;
 mod text;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,6 +50,8 @@ impl Provider for Simulator {
             Endpoint::Completions => chat::completion(call, fingerprint.as_str(), created, pace).await,
             Endpoint::Embeddings => embed::embed(call),
             Endpoint::Moderations => moderate::moderate(call, fingerprint.as_str()),
+            Endpoint::Images => image::images(call, fingerprint.as_str(), created),
+            Endpoint::Speech => speech::speak(call),
             Endpoint::Messages => {
                 Err(Failure::Unsupported { what: "the simulator has no messages".to_owned(), param: None })
             }

@@ -18,6 +18,7 @@ mod messages_options;
 mod messages_requests;
 mod messages_sent;
 mod openai;
+mod openai_media;
 mod play;
 mod reasoning;
 mod registry;

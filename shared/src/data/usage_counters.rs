@@ -32,6 +32,7 @@ impl UsageCounters {
             (", cache_write_tokens :write", ":write", tokens.cache_write),
             (", output_tokens :output", ":output", tokens.output),
             (", reasoning_tokens :reasoning", ":reasoning", tokens.reasoning),
+            (", pieces :pieces", ":pieces", tokens.pieces),
             (", cost_micro_usd :cost", ":cost", count.cost.0),
         ];
         // Most calls have several zeros, and an absent attribute costs nothing.
@@ -66,6 +67,7 @@ fn read_counter(project_id: &str, item: &Item) -> Result<(UsageKey, UsageCount),
         cache_write: count("cache_write_tokens")?,
         output: count("output_tokens")?,
         reasoning: count("reasoning_tokens")?,
+        pieces: count("pieces")?,
         // The counters have one number for all that was stored.
         cache_write_1h: 0,
     };

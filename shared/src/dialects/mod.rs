@@ -6,7 +6,6 @@
 
 pub mod anthropic_messages;
 pub mod body;
-mod content_type;
 pub mod openai_chat;
 pub mod openai_responses;
 pub(crate) mod parts;
@@ -15,4 +14,4 @@ pub mod tokens;
 mod unknown;
 mod walk;
 
-pub use content_type::ContentType;
+pub use crate::model::content_type::ContentType;

@@ -56,7 +56,7 @@ fn refuse(error: Error) -> Response {
 pub fn respond(answer: CallAnswer, keep_alive: KeepAlive) -> Response {
     let body = match answer.content_type {
         ContentType::EventStream => Body::from_stream(kept_alive(answer.body, keep_alive)),
-        ContentType::Json => {
+        _ => {
             let pieces = unfold(answer.body, async |mut body| Some((body.recv().await?, body)));
             Body::from_stream(pieces.map(Ok::<_, std::convert::Infallible>))
         }

@@ -6,6 +6,7 @@ pub mod backoff;
 pub mod catalog;
 pub mod chat_chunk;
 pub mod clock;
+pub mod content_type;
 pub mod error_chain;
 pub mod forbidden;
 pub mod id;

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
+use super::content_type::ContentType;
 use super::error_chain::ErrorChain;
 use super::keys::KEY_RETRY_MS;
 use super::object::Object;
@@ -54,6 +55,8 @@ pub enum Endpoint {
     Completions,
     Embeddings,
     Moderations,
+    Images,
+    Speech,
     /// Anthropic's API. Its bodies, answers and events have Anthropic's shapes.
     Messages,
 }
@@ -67,6 +70,8 @@ impl Endpoint {
             Self::Completions => "/completions",
             Self::Embeddings => "/embeddings",
             Self::Moderations => "/moderations",
+            Self::Images => "/images/generations",
+            Self::Speech => "/audio/speech",
             Self::Messages => "/messages",
         }
     }
@@ -79,6 +84,8 @@ impl Endpoint {
             Self::Completions => "text_completion",
             Self::Embeddings => "embeddings",
             Self::Moderations => "moderations",
+            Self::Images => "image_generation",
+            Self::Speech => "speech",
         }
     }
 }
@@ -91,12 +98,23 @@ pub enum Reply {
 }
 
 /// A complete answer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Whole {
-    /// JSON in the shape of the endpoint.
+    /// In the shape of the endpoint: JSON, or sound.
     pub body: Bytes,
+    pub content_type: ContentType,
     /// The usage; `None` if the provider did not report it.
     pub usage: Option<Usage>,
+    /// The pieces that the answer has, if some are billed by the piece; see [`Usage::pieces`].
+    pub pieces: Option<u64>,
+}
+
+impl Whole {
+    /// An answer in JSON that has no pieces.
+    #[must_use]
+    pub fn json(body: Bytes, usage: Option<Usage>) -> Self {
+        Self { body, usage, ..Self::default() }
+    }
 }
 
 /// One event of a streamed answer.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub enum Scope {
     #[serde(rename = "api.model.read")]
     ModelRead,
-    /// Calls of models that keep nothing: chat, legacy completions, embeddings, moderations, messages.
+    /// Calls of models that keep nothing: chat, legacy completions, embeddings, moderations, images, sound, messages.
     #[serde(rename = "api.model.request")]
     ModelRequest,
     #[serde(rename = "api.responses.read")]
@@ -25,7 +25,7 @@ pub enum Scope {
 }
 
 /// The begin of the routes, and the scopes for reading (`GET`) and for everything else.
-const FAMILIES: [(&str, Scope, Scope); 11] = [
+const FAMILIES: [(&str, Scope, Scope); 13] = [
     ("/v1/models", Scope::ModelRead, Scope::ModelRequest),
     // A quote calls no model and writes nothing.
     ("/v1/quote", Scope::ModelRead, Scope::ModelRead),
@@ -33,6 +33,8 @@ const FAMILIES: [(&str, Scope, Scope); 11] = [
     ("/v1/completions", Scope::ModelRequest, Scope::ModelRequest),
     ("/v1/embeddings", Scope::ModelRequest, Scope::ModelRequest),
     ("/v1/moderations", Scope::ModelRequest, Scope::ModelRequest),
+    ("/v1/images", Scope::ModelRequest, Scope::ModelRequest),
+    ("/v1/audio", Scope::ModelRequest, Scope::ModelRequest),
     ("/v1/messages", Scope::ModelRequest, Scope::ModelRequest),
     ("/v1/responses", Scope::ResponsesRead, Scope::ResponsesWrite),
     ("/v1/conversations", Scope::ConversationsRead, Scope::ConversationsWrite),

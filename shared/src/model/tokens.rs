@@ -1,4 +1,4 @@
-//! Tokens of a call, and their cost.
+//! Tokens and pieces of a call, and their cost.
 
 use std::ops::{Add, AddAssign};
 
@@ -19,6 +19,8 @@ pub struct Usage {
     pub output: u64,
     /// Output tokens spent on reasoning.
     pub reasoning: u64,
+    /// What is billed by the piece beside tokens: images that were made, or characters that were spoken.
+    pub pieces: u64,
 }
 
 impl AddAssign for Usage {
@@ -29,6 +31,7 @@ impl AddAssign for Usage {
         self.cache_write_1h = self.cache_write_1h.saturating_add(other.cache_write_1h);
         self.output = self.output.saturating_add(other.output);
         self.reasoning = self.reasoning.saturating_add(other.reasoning);
+        self.pieces = self.pieces.saturating_add(other.pieces);
     }
 }
 
@@ -43,6 +46,8 @@ pub struct Price {
     pub cache_write_1h: u64,
     pub output: u64,
     pub reasoning: u64,
+    /// For a million pieces: see [`Usage::pieces`]. A model has pieces of one kind.
+    pub pieces: u64,
 }
 
 impl Price {
@@ -54,7 +59,7 @@ impl Price {
     /// ```
     /// # use shared::model::{money::MicroUsd, tokens::{Price, Usage}};
     /// let (input, output) = (2_500_000, 10_000_000);
-    /// let price = Price { input, cached_input: 250_000, cache_write: input, cache_write_1h: input, output, reasoning: output };
+    /// let price = Price { input, cached_input: 250_000, cache_write: input, cache_write_1h: input, output, reasoning: output, pieces: 0 };
     /// let usage = Usage { input: 1_000, cached_input: 400, output: 10, ..Usage::default() };
     /// assert_eq!(price.cost(&usage), MicroUsd(1_700)); // 600 x 2.5 + 400 x 0.25 + 10 x 10 micro-dollars
     /// assert_eq!(price.cost(&Usage { input: 1, ..Usage::default() }), MicroUsd(3)); // 2.5 rounds up
@@ -71,9 +76,17 @@ impl Price {
             (long, self.cache_write_1h),
             (spoken, self.output),
             (usage.reasoning, self.reasoning),
+            (usage.pieces, self.pieces),
         ];
         let total: u128 = parts.iter().map(|&(tokens, rate)| u128::from(tokens) * u128::from(rate)).sum();
         MicroUsd(i64::try_from(total.div_ceil(1_000_000)).unwrap_or(i64::MAX).unsigned_abs())
+    }
+
+    /// Whether tokens cost nothing: then the cost of a call does not depend on a report of its tokens.
+    #[must_use]
+    pub fn has_free_tokens(&self) -> bool {
+        let rates = [self.input, self.cached_input, self.cache_write, self.cache_write_1h, self.output, self.reasoning];
+        rates.iter().all(|rate| *rate == 0)
     }
 
     /// The price of a call that asks for no long storage of its input. Its tokens of that kind cannot come, so they do not
@@ -83,7 +96,7 @@ impl Price {
         Self { cache_write_1h: self.cache_write, ..self }
     }
 
-    /// The highest cost of a call with at most `bound` tokens, for any use of the provider's caches.
+    /// The highest cost of a call within `bound`, for any use of the provider's caches.
     #[must_use]
     pub fn worst_case(&self, bound: &Bound) -> MicroUsd {
         let dearest = Self {
@@ -91,7 +104,7 @@ impl Price {
             output: self.output.max(self.reasoning),
             ..*self
         };
-        dearest.cost(&Usage { input: bound.input, output: bound.output, ..Usage::default() })
+        dearest.cost(&bound.whole())
     }
 }
 
@@ -123,7 +136,7 @@ impl Charge {
     /// The most that `usage` can cost at `price`, for any use of the provider's caches and any share of reasoning.
     #[must_use]
     pub fn at_most(price: Option<Price>, usage: Usage) -> Self {
-        let bound = Bound { input: usage.input, output: usage.output };
+        let bound = Bound { input: usage.input, output: usage.output, pieces: usage.pieces };
         Self { usage, cost: price.map_or(MicroUsd(0), |price| price.worst_case(&bound)), excess: MicroUsd(0) }
     }
 
@@ -161,22 +174,28 @@ impl Unreported {
     #[must_use]
     pub fn usage(self, bound: &Bound, received_bytes: u64) -> Usage {
         match self {
-            Self::WorstCase => Usage { input: bound.input, output: bound.output, ..Usage::default() },
+            Self::WorstCase => bound.whole(),
             Self::Received => bound.estimate(received_bytes),
             Self::Nothing => Usage::default(),
         }
     }
 }
 
-/// The most tokens that a call can use; see `dialects::openai_chat::bound`.
+/// The most tokens and pieces that a call can use; see `dialects::openai_chat::bound`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Bound {
     pub input: u64,
     pub output: u64,
+    pub pieces: u64,
 }
 
 impl Bound {
-    /// A usage without the tokens beyond the bound.
+    /// The usage of a call that uses all of its bound.
+    fn whole(&self) -> Usage {
+        Usage { input: self.input, output: self.output, pieces: self.pieces, ..Usage::default() }
+    }
+
+    /// A usage without what is beyond the bound.
     #[must_use]
     fn cut(&self, usage: Usage) -> Usage {
         let input = usage.input.min(self.input);
@@ -184,14 +203,15 @@ impl Bound {
         let output = usage.output.min(self.output);
         let cache_write = usage.cache_write.min(input - cached_input);
         let cache_write_1h = usage.cache_write_1h.min(cache_write);
-        Usage { input, cached_input, cache_write, cache_write_1h, output, reasoning: usage.reasoning.min(output) }
+        let (reasoning, pieces) = (usage.reasoning.min(output), usage.pieces.min(self.pieces));
+        Usage { input, cached_input, cache_write, cache_write_1h, output, reasoning, pieces }
     }
 
     /// The usage of a call by what was received of it: all of its input, and one output token for each byte, at most the
     /// bound. Reasoning that a provider hides leaves no bytes; see decision 5.
     #[must_use]
     pub fn estimate(&self, received_bytes: u64) -> Usage {
-        Usage { input: self.input, output: received_bytes.min(self.output), ..Usage::default() }
+        Usage { output: received_bytes.min(self.output), ..self.whole() }
     }
 }
 
@@ -200,7 +220,7 @@ mod tests {
     use super::*;
 
     const PRICE: Price =
-        Price { input: 3, cached_input: 1, cache_write: 5, cache_write_1h: 60, output: 7, reasoning: 9 };
+        Price { input: 3, cached_input: 1, cache_write: 5, cache_write_1h: 60, output: 7, reasoning: 9, pieces: 11 };
 
     #[test]
     fn every_kind_of_token_has_its_price() {
@@ -212,21 +232,23 @@ mod tests {
             cache_write_1h: million,
             output: 3 * million,
             reasoning: million,
+            pieces: 2 * million,
         };
-        assert_eq!(PRICE.cost(&usage), MicroUsd(3 * 3 + 1 + 5 + 60 + 2 * 7 + 9));
+        assert_eq!(PRICE.cost(&usage), MicroUsd(3 * 3 + 1 + 5 + 60 + 2 * 7 + 9 + 2 * 11));
     }
 
     #[test]
     fn a_usage_beyond_the_worst_case_is_cut_and_the_excess_is_known() {
-        let bound = Bound { input: 1_000_000, output: 1_000_000 };
+        let bound = Bound { input: 1_000_000, output: 1_000_000, pieces: 1_000_000 };
         let plausible = Usage { input: 1_000_000, output: 1, reasoning: 1, ..Usage::default() };
         assert_eq!(Charge::reported(Some(PRICE), plausible, &bound), Charge::at(Some(PRICE), plausible));
         for absurd in [1_000_001, 1 << 50, u64::MAX] {
             let usage =
-                Usage { input: absurd, cache_write_1h: absurd, output: absurd, reasoning: absurd, ..Usage::default() };
+                Usage { input: absurd, cache_write_1h: absurd, output: absurd, pieces: absurd, ..Usage::default() };
             let Charge { usage: cut, cost, excess } = Charge::reported(Some(PRICE), usage, &bound);
             assert!(cost <= PRICE.worst_case(&bound), "{absurd}");
-            assert!((cut.input, cut.output) == (bound.input, bound.output) && excess > MicroUsd(0), "{absurd}");
+            let within = (cut.input, cut.output, cut.pieces) == (bound.input, bound.output, bound.pieces);
+            assert!(within && excess > MicroUsd(0), "{absurd}");
             let unpriced = Charge::reported(None, usage, &bound);
             assert_eq!((unpriced.usage, unpriced.cost, unpriced.excess), (cut, MicroUsd(0), MicroUsd(0)));
         }
@@ -234,7 +256,7 @@ mod tests {
 
     #[test]
     fn the_worst_case_is_never_below_the_cost() {
-        let bound = Bound { input: 1_000_000, output: 1_000_000 };
+        let bound = Bound { input: 1_000_000, output: 1_000_000, pieces: 7 };
         let usage = Usage {
             input: 1_000_000,
             cache_write: 1_000_000,
@@ -242,6 +264,7 @@ mod tests {
             output: 1_000_000,
             reasoning: 1_000_000,
             cached_input: 0,
+            pieces: 7,
         };
         assert_eq!(PRICE.worst_case(&bound), PRICE.cost(&usage));
         let short = Usage { cache_write_1h: 0, ..usage };

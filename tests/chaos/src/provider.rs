@@ -105,10 +105,10 @@ impl SimulatedProvider {
             return Ok(Reply::Stream(script.into_stream()));
         }
         record.set_state(final_state);
-        Ok(Reply::Whole(Whole {
-            body: chat_answer(&text, &usage),
-            usage: (final_state == CallState::WithUsage).then_some(usage),
-        }))
+        Ok(Reply::Whole(Whole::json(
+            chat_answer(&text, &usage),
+            (final_state == CallState::WithUsage).then_some(usage),
+        )))
     }
 }
 

@@ -42,7 +42,7 @@ pub fn new_key(project_id: &str) -> ApiKeySecret {
     ApiKeySecret::generate(project_id, &key_check())
 }
 
-/// One model per case: priced, unpriced, with a fallback, and for embeddings and moderations.
+/// One model per case: priced, unpriced, with a fallback, and for embeddings, moderations, images and sound.
 const CATALOG: &str = r#"
 [[provider]]
 name = "first"
@@ -83,6 +83,18 @@ targets = [{ provider = "first", model = "embedding-1" }]
 name = "moderation"
 kind = "moderation"
 targets = [{ provider = "first", model = "moderation-1" }]
+
+[[model]]
+name = "image"
+kind = "image"
+price = { per_image = 0.04 }
+targets = [{ provider = "first", model = "image-1" }]
+
+[[model]]
+name = "speech"
+kind = "speech"
+price = { per_million_characters = 15.0 }
+targets = [{ provider = "first", model = "speech-1" }]
 "#;
 
 /// The settings of a [`TestApp`].
@@ -108,7 +120,7 @@ impl TestAppBuilder {
         Self { latency, ..self }
     }
 
-    /// Without it, the models `priced`, `unpriced`, `two-targets`, `embedding` and `moderation`.
+    /// Without it, the models `priced`, `unpriced`, `two-targets`, `embedding`, `moderation`, `image` and `speech`.
     #[must_use]
     pub fn models(self, catalog: Arc<Catalog>) -> Self {
         Self { catalog, ..self }

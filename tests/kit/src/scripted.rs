@@ -19,6 +19,10 @@ pub enum Script {
     Answer { after: Duration, text: String, usage: Usage },
     /// Answers with this body, to any request, and reports no usage.
     Body(Bytes),
+    /// Answers with this.
+    Whole(Whole),
+    /// Streams these events.
+    Events(Vec<Event>),
     /// Fails.
     Fail(fn() -> Failure),
     /// Streams the first words of an answer, then fails.
@@ -125,9 +129,11 @@ impl Provider for ScriptedProvider {
                     let events = chat_chunks(&text, &usage).into_iter().map(Ok);
                     return Ok(Reply::Stream(futures_util::stream::iter(events).then(slowly).boxed()));
                 }
-                Ok(Reply::Whole(Whole { body: chat_answer(&text, &usage), usage: Some(usage) }))
+                Ok(Reply::Whole(Whole::json(chat_answer(&text, &usage), Some(usage))))
             }
-            Script::Body(body) => Ok(Reply::Whole(Whole { body, usage: None })),
+            Script::Body(body) => Ok(Reply::Whole(Whole::json(body, None))),
+            Script::Whole(whole) => Ok(Reply::Whole(whole)),
+            Script::Events(events) => Ok(Reply::Stream(futures_util::stream::iter(events.into_iter().map(Ok)).boxed())),
             Script::Fail(failure) => Err(failure()),
             Script::Break { text, after_chunks } => {
                 let events = chat_chunks(&text, &Usage::default()).into_iter().take(after_chunks).map(Ok);

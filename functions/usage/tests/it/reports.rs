@@ -116,7 +116,14 @@ async fn pages_lead_through_all_buckets() {
 #[tokio::test]
 async fn only_the_admin_key_opens_a_report() {
     let api = UsageApi::new().await;
-    let paths = ["/usage/completions", "/usage/embeddings", "/usage/moderations", "/costs"];
+    let paths = [
+        "/usage/completions",
+        "/usage/embeddings",
+        "/usage/moderations",
+        "/usage/images",
+        "/usage/audio_speeches",
+        "/costs",
+    ];
     for path in paths.map(|path| format!("/v1/organization{path}?start_time={DAY}")) {
         for key in [None, Some("sk-weir-admin-wrong"), Some(api.project_key.as_str())] {
             let (status, answer) = api.send(key, &path).await;

@@ -47,7 +47,7 @@ pub(crate) fn whole(body: Bytes) -> Result<Whole, Failure> {
     let message: Message = serde_json::from_slice(&body)
         .map_err(|error| Failure::Malformed(format!("the answer is not Anthropic's: {error}")))?;
     match message.kind.as_str() {
-        "message" => Ok(Whole { body, usage: message.usage.map(|counts| counts.usage()) }),
+        "message" => Ok(Whole::json(body, message.usage.map(|counts| counts.usage()))),
         "error" => Err(failure_of_event(&ErrorBody::of(&message.error).unwrap_or_default())),
         kind => Err(Failure::Malformed(format!("the answer is a `{kind}`, not a message"))),
     }

@@ -73,7 +73,7 @@ fn append(text: &mut Value, piece: &Value) {
 /// The message for the same chat completion, whole.
 fn in_one(message: &Value, finish: &str) -> Value {
     let body = json!({"id": "chatcmpl-1", "choices": [{"message": message, "finish_reason": finish}]});
-    let chat = Whole { body: body.to_string().into(), usage: None };
+    let chat = Whole::json(body.to_string().into(), None);
     serde_json::from_slice(&whole(&chat, "m").unwrap().body).unwrap()
 }
 

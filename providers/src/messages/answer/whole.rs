@@ -43,7 +43,7 @@ pub(in crate::messages) fn whole(chat: &Whole, model: &str) -> Result<Whole, Fai
         .with("stop_reason", reason)
         .with("stop_sequence", &())
         .with("usage", &usage::usage(chat.usage));
-    Ok(Whole { body: body.to_bytes(), usage: chat.usage })
+    Ok(Whole::json(body.to_bytes(), chat.usage))
 }
 
 fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {

@@ -15,11 +15,17 @@ pub(super) enum Framing {
     Chunks,
     /// Named events, of which the last says that it is.
     Messages,
+    /// Events without names, of which the last says that it is.
+    Sound,
 }
 
 impl Framing {
     pub(super) fn of(endpoint: Endpoint) -> Self {
-        if endpoint == Endpoint::Messages { Self::Messages } else { Self::Chunks }
+        match endpoint {
+            Endpoint::Messages => Self::Messages,
+            Endpoint::Speech => Self::Sound,
+            _ => Self::Chunks,
+        }
     }
 
     /// An event for the client; `None` if the client did not ask for it.
@@ -27,6 +33,7 @@ impl Framing {
         match self {
             Self::Chunks => stream::chunk(event, include_usage, cost),
             Self::Messages => Some(anthropic_messages::stream::event(&event.data)),
+            Self::Sound => Some(sse::data(&event.data)),
         }
     }
 
@@ -34,13 +41,13 @@ impl Framing {
     pub(super) fn end(self) -> Bytes {
         match self {
             Self::Chunks => sse::DONE,
-            Self::Messages => Bytes::new(),
+            Self::Messages | Self::Sound => Bytes::new(),
         }
     }
 
     pub(super) fn interruption(self) -> Interruption {
         match self {
-            Self::Chunks => |message, _| sse::error(message),
+            Self::Chunks | Self::Sound => |message, _| sse::error(message),
             Self::Messages => |message, _| anthropic_messages::stream::interruption(message),
         }
     }

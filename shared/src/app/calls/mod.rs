@@ -1,4 +1,4 @@
-//! Calls that one provider answers: chat completions, completions, embeddings and moderations.
+//! Calls that one provider answers: chat completions, completions, embeddings, moderations, images and sound.
 
 mod framing;
 mod relay;
@@ -12,7 +12,6 @@ use super::error::Error;
 use super::idempotency::{KeyPlan, success_answer};
 use super::models::Models;
 use super::pipeline::{Asked, Call, CallOptions, OpenCall, Pipeline, Runner};
-use crate::dialects::ContentType;
 use crate::dialects::openai_chat::bound;
 use crate::dialects::openai_chat::{Body, LEGACY_MAX_TOKENS};
 use crate::model::clock::Clock;
@@ -98,12 +97,13 @@ async fn answer_whole(open: &mut OpenCall<'_>, whole: Whole, sender: &mut Respon
     let charge = open.charge();
     open.report(charge, false);
     open.metadata.cost = Some(charge.cost);
-    sender.send_whole(ContentType::Json, whole.body.clone(), open.metadata.clone()).await;
+    let Whole { body, content_type, .. } = whole;
+    sender.send_whole(content_type, body.clone(), open.metadata.clone()).await;
     sender.flush().await;
     tokio::join!(
         open.settle(charge),
-        open.complete(true, success_answer(ContentType::Json, whole.body.clone())),
-        open.cache(ContentType::Json, whole.body),
+        open.complete(true, success_answer(content_type, body.clone())),
+        open.cache(content_type, body),
     );
 }
 

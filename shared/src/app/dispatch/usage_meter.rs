@@ -25,12 +25,27 @@ struct Attempt {
     sent_at: Instant,
     received_bytes: u64,
     reported: Option<Usage>,
+    /// The pieces of the whole answer, if some are billed by the piece.
+    pieces: Option<u64>,
+}
+
+impl Attempt {
+    /// The usage that the provider reported, with the pieces of its answer. Where tokens cost nothing, the pieces are enough.
+    fn reported(&self, price: Option<Price>, bound: &Bound) -> Option<Usage> {
+        let has_free_tokens = price.is_none_or(|price| price.has_free_tokens());
+        let usage = match (self.reported, self.pieces) {
+            (None, Some(_)) if has_free_tokens => Usage::default(),
+            (reported, _) => reported?,
+        };
+        // A stream does not tell its pieces.
+        Some(Usage { pieces: self.pieces.unwrap_or(bound.pieces), ..usage })
+    }
 }
 
 impl UsageMeter {
     /// Notes that the call goes to a provider now. `rule` is that provider's.
     pub(in crate::app) fn begin_attempt(&self, rule: Unreported) {
-        let attempt = Attempt { rule, sent_at: Instant::now(), received_bytes: 0, reported: None };
+        let attempt = Attempt { rule, sent_at: Instant::now(), received_bytes: 0, reported: None, pieces: None };
         self.with(|attempts| attempts.latest = Some(attempt));
     }
 
@@ -45,18 +60,19 @@ impl UsageMeter {
     }
 
     pub(in crate::app) fn observe(&self, event: &Event) {
-        self.add(event.data.len(), event.usage);
+        self.add(event.data.len(), event.usage, None);
     }
 
     pub(in crate::app) fn observe_whole(&self, whole: &Whole) {
-        self.add(whole.body.len(), whole.usage);
+        self.add(whole.body.len(), whole.usage, whole.pieces);
     }
 
-    fn add(&self, bytes: usize, usage: Option<Usage>) {
+    fn add(&self, bytes: usize, usage: Option<Usage>, pieces: Option<u64>) {
         self.with(|attempts| {
             let Some(attempt) = &mut attempts.latest else { return };
             attempt.received_bytes += bytes as u64;
             attempt.reported = usage.or(attempt.reported);
+            attempt.pieces = pieces.or(attempt.pieces);
         });
     }
 
@@ -86,7 +102,7 @@ impl UsageMeter {
 
     fn sum(&self, price: Option<Price>, bound: &Bound, unreported: impl FnOnce(Attempt) -> Usage) -> Charge {
         let (latest, unanswered) = self.with(|attempts| (attempts.latest, attempts.unanswered.clone()));
-        let latest = latest.map(|attempt| match attempt.reported {
+        let latest = latest.map(|attempt| match attempt.reported(price, bound) {
             Some(usage) => Charge::reported(price, usage, bound),
             None => Charge::at_most(price, unreported(attempt)),
         });
@@ -114,8 +130,9 @@ mod tests {
         cache_write_1h: 2_000_000,
         output: 10_000_000,
         reasoning: 10_000_000,
+        pieces: 0,
     });
-    const BOUND: Bound = Bound { input: 100, output: 1_000 };
+    const BOUND: Bound = Bound { input: 100, output: 1_000, pieces: 0 };
 
     fn event(bytes: usize, usage: Option<Usage>) -> Event {
         let data = vec![b'x'; bytes].into();
@@ -139,6 +156,35 @@ mod tests {
             meter.observe(&event(7, Some(Usage { input: 5, output: 1, ..Usage::default() })));
             assert_eq!(cost(&meter), 15, "{rule:?}");
         }
+    }
+
+    #[test]
+    fn pieces_are_charged_without_a_report_of_tokens_only_where_tokens_are_free() {
+        let tokens = Price { pieces: 1_000_000_000, ..PRICE.unwrap() };
+        let free = Price {
+            input: 0,
+            cached_input: 0,
+            cache_write: 0,
+            cache_write_1h: 0,
+            output: 0,
+            reasoning: 0,
+            pieces: 1_000_000_000,
+        };
+        let bound = Bound { pieces: 3, ..BOUND };
+        let charged = |price, whole: &Whole, rule| {
+            let meter = UsageMeter::default();
+            meter.begin_attempt(rule);
+            meter.observe_whole(whole);
+            meter.charge(Some(price), &bound).cost.0
+        };
+        let two = Whole { pieces: Some(2), ..Whole::default() };
+        for rule in [Unreported::WorstCase, Unreported::Received, Unreported::Nothing] {
+            assert_eq!(charged(free, &two, rule), 2_000, "{rule:?}");
+            assert_eq!(charged(free, &Whole { pieces: Some(9), ..Whole::default() }, rule), 3_000, "{rule:?}");
+        }
+        assert_eq!(charged(tokens, &two, Unreported::WorstCase), 200 + 10_000 + 3_000);
+        let reported = Whole { usage: Some(Usage { input: 5, output: 1, ..Usage::default() }), ..two };
+        assert_eq!(charged(tokens, &reported, Unreported::WorstCase), 15 + 2_000);
     }
 
     #[test]

@@ -208,6 +208,8 @@ pub(in crate::app) fn find_model<'a>(
         }
         Endpoint::Embeddings => (ModelKind::Embedding, "/v1/chat/completions"),
         Endpoint::Moderations => (ModelKind::Moderation, "/v1/chat/completions"),
+        Endpoint::Images => (ModelKind::Image, "/v1/chat/completions"),
+        Endpoint::Speech => (ModelKind::Speech, "/v1/chat/completions"),
     };
     if model.kind == expected {
         return Ok(model);

@@ -189,14 +189,15 @@ pub(super) fn read_record(item: &Item) -> Result<ResponseRecord, StoreError> {
 }
 
 pub(super) fn usage_attribute(usage: &Usage) -> AttributeValue {
-    let Usage { input, cached_input, cache_write, cache_write_1h, output, reasoning } = usage;
+    // A response has no pieces.
+    let Usage { input, cached_input, cache_write, cache_write_1h, output, reasoning, pieces: _ } = usage;
     text(format!("{input} {cached_input} {cache_write} {cache_write_1h} {output} {reasoning}"))
 }
 
 fn parse_usage(text: &str) -> Option<Usage> {
     let numbers: Vec<u64> = text.split(' ').map(str::parse).collect::<Result<_, _>>().ok()?;
     let [input, cached_input, cache_write, cache_write_1h, output, reasoning] = numbers.try_into().ok()?;
-    Some(Usage { input, cached_input, cache_write, cache_write_1h, output, reasoning })
+    Some(Usage { input, cached_input, cache_write, cache_write_1h, output, reasoning, pieces: 0 })
 }
 
 #[cfg(test)]
@@ -208,7 +209,7 @@ mod tests {
     use crate::model::tokens::Bound;
 
     const USAGE: Usage =
-        Usage { input: 1, cached_input: 2, cache_write: 3, cache_write_1h: 1, output: 4, reasoning: 5 };
+        Usage { input: 1, cached_input: 2, cache_write: 3, cache_write_1h: 1, output: 4, reasoning: 5, pieces: 0 };
 
     #[test]
     fn a_record_reads_back() {
@@ -250,7 +251,7 @@ mod tests {
                     },
                     inner: Vec::new(),
                 },
-                bound: Bound { input: 5, output: 6 },
+                bound: Bound { input: 5, output: 6, pieces: 0 },
                 price: None,
             }),
             output_bytes: 12,

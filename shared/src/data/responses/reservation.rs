@@ -22,7 +22,7 @@ pub struct StoredReservation {
 impl StoredReservation {
     /// The first line has what the levels share, each other line a level: the project first.
     pub(super) fn to_text(&self) -> String {
-        let Self { fence, placed, bound: Bound { input, output }, price } = self;
+        let Self { fence, placed, bound: Bound { input, output, .. }, price } = self;
         let price = price.as_ref().map_or_else(String::new, price_text);
         let amount = placed.project.reservation.amount.0;
         let levels: String = placed.all().map(level_text).collect();
@@ -40,7 +40,7 @@ impl StoredReservation {
         Some(Self {
             fence: fence.parse().ok()?,
             placed: PlacedReservations { project: levels.next()??, inner: levels.collect::<Option<_>>()? },
-            bound: Bound { input: input.parse().ok()?, output: output.parse().ok()? },
+            bound: Bound { input: input.parse().ok()?, output: output.parse().ok()?, pieces: 0 },
             price: if price.is_empty() { None } else { Some(parse_price(price)?) },
         })
     }
@@ -65,14 +65,15 @@ fn parse_level(line: &str, amount: MicroUsd, model: &str) -> Option<PlacedReserv
 
 /// Each rate, after a space.
 fn price_text(price: &Price) -> String {
-    let Price { input, cached_input, cache_write, cache_write_1h, output, reasoning } = price;
+    // A response has no pieces.
+    let Price { input, cached_input, cache_write, cache_write_1h, output, reasoning, pieces: _ } = price;
     format!(" {input} {cached_input} {cache_write} {cache_write_1h} {output} {reasoning}")
 }
 
 fn parse_price(parts: &[&str]) -> Option<Price> {
     let rates: Vec<u64> = parts.iter().map(|part| part.parse()).collect::<Result<_, _>>().ok()?;
     let [input, cached_input, cache_write, cache_write_1h, output, reasoning] = rates.try_into().ok()?;
-    Some(Price { input, cached_input, cache_write, cache_write_1h, output, reasoning })
+    Some(Price { input, cached_input, cache_write, cache_write_1h, output, reasoning, pieces: 0 })
 }
 
 #[cfg(test)]
@@ -96,7 +97,7 @@ mod tests {
         let full = StoredReservation {
             fence: 3,
             placed: PlacedReservations { project: placed(Scope::Project, 2), inner },
-            bound: Bound { input: 5, output: 6 },
+            bound: Bound { input: 5, output: 6, pieces: 0 },
             price: Some(Price {
                 input: 1,
                 cached_input: 2,
@@ -104,6 +105,7 @@ mod tests {
                 cache_write_1h: 6,
                 output: 4,
                 reasoning: 5,
+                pieces: 0,
             }),
         };
         let alone = PlacedReservations { inner: Vec::new(), ..full.placed.clone() };

@@ -1,16 +1,21 @@
 //! Whether the price per token covers all that a call can cost, and which price that is.
 
-use super::Body;
+use super::{Body, Pieces};
 use crate::model::catalog::{Model, Unaccountable};
 use crate::model::tokens::Price;
 
-/// The model with the price of a call: that of the call's service tier if the model has one. A call that asks for no long
+/// The model with the price of a call: that of the call's service tier if the model has one, and of its images' size. A call that asks for no long
 /// storage of its input has no dearer worst case because of it.
 #[must_use]
 pub fn priced(model: &Model, body: &Body) -> Model {
     let tier = body.noted.tier.as_ref().and_then(|tier| model.tiers.get(tier));
     let price = tier.copied().or(model.price);
     let price = if body.noted.stores_long { price } else { price.map(Price::without_long_storage) };
+    let per_image = model.per_image.as_ref().map(|prices| {
+        let Pieces { size, quality, .. } = &body.pieces;
+        prices.of(size.as_deref(), quality.as_deref())
+    });
+    let price = price.map(|price| Price { pieces: per_image.unwrap_or(price.pieces), ..price });
     Model { price, ..model.clone() }
 }
 
@@ -168,7 +173,7 @@ mod tests {
     #[test]
     fn the_price_is_that_of_the_tier_and_of_what_the_call_stores() {
         let model = model("openai", "", PRICE);
-        let bound = Bound { input: 1_000_000, output: 1_000_000 };
+        let bound = Bound { input: 1_000_000, output: 1_000_000, pieces: 0 };
         let worst_case = |members: &str| priced(&model, &chat(members)).worst_case(&bound);
         let usd = |dollars| MicroUsd::from_dollars(dollars).unwrap();
         assert_eq!(worst_case(""), usd(3.0 + 2.0));

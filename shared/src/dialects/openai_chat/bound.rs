@@ -1,4 +1,4 @@
-//! The most tokens that a call can use, known before it is made, and the limit that holds the provider to it.
+//! The most tokens and pieces that a call can use, known before it is made, and the limit that holds the provider to it.
 
 use super::Body;
 use crate::model::catalog::{Model, ModelKind};
@@ -14,7 +14,8 @@ const TOOL_TOKENS: u64 = 1_024;
 ///
 /// Input: every token is at least one byte of text, so the bytes of the body bound its tokens. Each image counts the
 /// model's `image_tokens`; where the model has none, and for sounds and files, the whole context counts. Output: the
-/// request's limit, else the project's default, else the most that the model can write; for each answer asked for.
+/// request's limit, else the project's default, else the most that the model can write; for each answer asked for. Images and
+/// sound have no such limit: each counts the most that the model can make.
 #[must_use]
 pub fn bound(body: &Body, model: &Model, policy: &Policy) -> Bound {
     let tools = if body.has_tools { TOOL_TOKENS } else { 0 };
@@ -30,7 +31,7 @@ pub fn bound(body: &Body, model: &Model, policy: &Policy) -> Bound {
     let input = if model.kind == ModelKind::Chat { with_media.min(context) } else { with_media };
     let predicted = if body.has_prediction { body.text_bytes } else { 0 };
     let each = output_limit(body, model, policy).saturating_add(predicted).min(model.context_tokens);
-    Bound { input, output: each.saturating_mul(body.choices) }
+    Bound { input, output: each.saturating_mul(body.choices), pieces: body.pieces.count }
 }
 
 /// Output tokens that are counted into the rate window for an answer without a limit; its end corrects them.
@@ -49,7 +50,8 @@ pub fn expected_tokens(bound: &Bound, body: &Body, policy: &Policy) -> u64 {
 
 /// Output tokens of one answer.
 fn output_limit(body: &Body, model: &Model, policy: &Policy) -> u64 {
-    let asked = body.max_output_tokens.or(policy.default_max_output_tokens);
+    let default = policy.default_max_output_tokens.filter(|_| model.kind == ModelKind::Chat);
+    let asked = body.max_output_tokens.or(default);
     asked.unwrap_or(u64::MAX).min(model.max_output_tokens).min(model.context_tokens)
 }
 
@@ -107,11 +109,11 @@ mod tests {
     #[test]
     fn output_is_bounded_by_the_request_else_the_default_else_the_model() {
         let default = Policy { default_max_output_tokens: Some(50), ..Policy::default() };
-        check("", "", &Policy::default(), Bound { input: 0, output: 100 });
-        check("", "", &default, Bound { input: 0, output: 50 });
-        check(r#","max_tokens":7"#, "", &default, Bound { input: 0, output: 7 });
-        check(r#","max_tokens":7000,"n":3"#, "", &default, Bound { input: 0, output: 300 });
-        check(r#","tools":[]"#, "", &default, Bound { input: TOOL_TOKENS, output: 50 });
+        check("", "", &Policy::default(), Bound { input: 0, output: 100, pieces: 0 });
+        check("", "", &default, Bound { input: 0, output: 50, pieces: 0 });
+        check(r#","max_tokens":7"#, "", &default, Bound { input: 0, output: 7, pieces: 0 });
+        check(r#","max_tokens":7000,"n":3"#, "", &default, Bound { input: 0, output: 300, pieces: 0 });
+        check(r#","tools":[]"#, "", &default, Bound { input: TOOL_TOKENS, output: 50, pieces: 0 });
     }
 
     #[track_caller]

@@ -140,3 +140,33 @@ pub(super) const EMBEDDING: Shape = Members(&[
 
 /// A call of `/moderations`.
 pub(super) const MODERATION: Shape = Members(&[("model", Any), ("input", Any)]);
+
+/// A call of `/images/generations`. `size` and `quality` decide the price.
+pub(super) const IMAGE: Shape = Members(&[
+    ("model", Any),
+    ("prompt", Any),
+    ("n", Any),
+    ("size", Any),
+    ("quality", Any),
+    ("style", Any),
+    ("background", Any),
+    ("moderation", Any),
+    ("output_format", Any),
+    ("output_compression", Any),
+    ("response_format", Any),
+    ("stream", OneOf(&["false"])),
+    // Each partial image is billed beside the whole one.
+    ("partial_images", OneOf(&["0"])),
+    ("user", Any),
+]);
+
+/// A call of `/audio/speech`.
+pub(super) const SPEECH: Shape = Members(&[
+    ("model", Any),
+    ("input", Any),
+    ("voice", Any),
+    ("instructions", Any),
+    ("response_format", Any),
+    ("speed", Any),
+    ("stream_format", Any),
+]);

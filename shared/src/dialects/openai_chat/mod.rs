@@ -2,12 +2,14 @@
 
 pub mod accountable;
 pub mod bound;
+mod media;
 mod members;
 mod shape;
 pub mod stream;
 mod summary;
 pub mod transcript;
 
+pub use media::Pieces;
 pub(crate) use shape::LEGACY_MAX_TOKENS;
 pub use summary::AnswerSummary;
 
@@ -17,6 +19,7 @@ use crate::dialects::walk::Noted;
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
 use crate::model::provider::Endpoint;
+use media::{ImageShape, SpeechShape};
 use shape::{ChatShape, CompletionShape, EmbeddingShape, ModerationShape};
 
 /// A checked body of a model endpoint.
@@ -43,6 +46,8 @@ pub struct Body {
     pub has_tools: bool,
     /// Whether text from the caller, such as a prediction, may be billed as output.
     pub has_prediction: bool,
+    /// What the provider may bill by the piece.
+    pub pieces: Pieces,
     /// What decides the price of the call, and whether a budget can pay for it.
     pub noted: Noted,
 }
@@ -61,6 +66,8 @@ impl Body {
             Endpoint::Completions => (read::<CompletionShape>(json)?.into_body(object, length), &members::COMPLETION),
             Endpoint::Embeddings => (read::<EmbeddingShape>(json)?.into_body(object, length), &members::EMBEDDING),
             Endpoint::Moderations => (read::<ModerationShape>(json)?.into_body(object, length), &members::MODERATION),
+            Endpoint::Images => (read::<ImageShape>(json)?.into_body(object, length)?, &members::IMAGE),
+            Endpoint::Speech => (read::<SpeechShape>(json)?.into_body(object, length), &members::SPEECH),
             Endpoint::Messages => {
                 let measured = anthropic_messages::measure(json)?;
                 (measured_body(measured, object, length), &anthropic_messages::MEMBERS)
@@ -86,6 +93,7 @@ fn measured_body(measured: anthropic_messages::Measured, object: Object, length:
         contexts: 1,
         has_tools: measured.has_tools,
         has_prediction: false,
+        pieces: Pieces::default(),
         noted: Noted::default(),
     }
 }

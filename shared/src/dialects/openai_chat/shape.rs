@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Body;
+use super::media::Pieces;
 use crate::dialects::parts::{Choices, Content, Count, Items, Name, TextOrTokens};
 use crate::dialects::walk::Noted;
 use crate::model::object::Object;
@@ -52,6 +53,7 @@ impl ChatShape {
             contexts: 1,
             has_tools: self.tools.is_some() || self.functions.is_some(),
             has_prediction: self.prediction.is_some(),
+            pieces: Pieces::default(),
             noted: Noted::default(),
         }
     }
@@ -95,6 +97,7 @@ impl CompletionShape {
             contexts: self.prompt.items.max(1),
             has_tools: false,
             has_prediction: self.echo.unwrap_or(false),
+            pieces: Pieces::default(),
             noted: Noted::default(),
         }
     }
@@ -142,7 +145,7 @@ impl ModerationShape {
     }
 }
 
-fn input_only(model: String, object: Object, length: usize) -> Body {
+pub(super) fn input_only(model: String, object: Object, length: usize) -> Body {
     Body {
         object,
         model,
@@ -156,6 +159,7 @@ fn input_only(model: String, object: Object, length: usize) -> Body {
         contexts: 1,
         has_tools: false,
         has_prediction: false,
+        pieces: Pieces::default(),
         noted: Noted::default(),
     }
 }

@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::breaker::breaker;
 use super::file::{Lines, Read, Wrong};
-use super::price::{PriceEntry, prices};
+use super::price::{PriceEntry, Prices, prices};
 use super::quirks::QuirksEntry;
 use super::{
     BreakerConfig, Catalog, DeveloperRole, KeySource, MediaUrls, Model, ModelKind, OutputLimit, ProviderConfig,
@@ -323,43 +323,55 @@ const DEFAULT_TOKENS_PER_SECOND: u64 = 200;
 fn model(entry: ModelEntry, own: &mut Problems) -> Model {
     let at = entry.name.span().start;
     let name = entry.name.into_inner();
-    let chat = entry.kind == ModelKind::Chat;
-    check_limits(&name, at, chat && entry.price.is_some(), entry.context_tokens, entry.max_output_tokens, own);
     if entry.tokens_per_second == Some(0) {
         own.add(at, format!("`tokens_per_second` of model `{name}` is 0; it must be at least 1"));
     }
-    let (price, tiers) = entry.price.map(|table| prices(table, chat, own)).unzip();
+    let prices = entry.price.map(|table| prices(table, entry.kind, own));
+    let is_output_priced = prices.as_ref().is_some_and(|prices| prices.price.output > 0);
+    let limits = Limits { context_tokens: entry.context_tokens, max_output_tokens: entry.max_output_tokens };
+    let (has_output, needs_limits) = match entry.kind {
+        ModelKind::Chat => (true, prices.is_some()),
+        ModelKind::Image | ModelKind::Speech => {
+            (is_output_priced || entry.max_output_tokens.is_some(), is_output_priced)
+        }
+        ModelKind::Embedding | ModelKind::Moderation => (false, false),
+    };
+    check_limits(&name, at, needs_limits, limits, own);
     let targets_at = entry.targets.span().start;
     let targets = entry.targets.into_inner();
     if targets.is_empty() {
         let example = "targets = [{ provider = \"...\", model = \"...\" }]";
         own.add(targets_at, format!("model `{name}` has no targets; write {example}"));
     }
+    let (price, tiers, per_image) = match prices {
+        Some(Prices { price, tiers, per_image }) => (Some(price), tiers, per_image),
+        None => Default::default(),
+    };
     Model {
         name,
         aliases: entry.aliases.into_iter().map(Spanned::into_inner).collect(),
         kind: entry.kind,
         price,
-        tiers: tiers.unwrap_or_default(),
+        tiers,
+        per_image,
         allow_members: None,
         allow_messages_members: None,
         context_tokens: entry.context_tokens.unwrap_or(DEFAULT_CONTEXT_TOKENS),
-        max_output_tokens: if chat { entry.max_output_tokens.unwrap_or(DEFAULT_MAX_OUTPUT_TOKENS) } else { 0 },
+        max_output_tokens: if has_output { entry.max_output_tokens.unwrap_or(DEFAULT_MAX_OUTPUT_TOKENS) } else { 0 },
         image_tokens: entry.image_tokens,
         tokens_per_second: entry.tokens_per_second.unwrap_or(DEFAULT_TOKENS_PER_SECOND),
         targets: targets.into_iter().map(|listed| target(listed, entry.timeouts, own)).collect(),
     }
 }
 
-fn check_limits(
-    name: &str,
-    at: usize,
-    required: bool,
+/// The most tokens of a call, as the entry says.
+struct Limits {
     context_tokens: Option<u64>,
     max_output_tokens: Option<u64>,
-    problems: &mut Problems,
-) {
-    for (field, value) in [("context_tokens", context_tokens), ("max_output_tokens", max_output_tokens)] {
+}
+
+fn check_limits(name: &str, at: usize, required: bool, limits: Limits, problems: &mut Problems) {
+    for (field, value) in [("context_tokens", limits.context_tokens), ("max_output_tokens", limits.max_output_tokens)] {
         if required && value.is_none() {
             let why = "without it a call's worst case is not known";
             problems.add(at, format!("model `{name}` has a price but no `{field}`; {why}"));

@@ -3,6 +3,7 @@
 mod breaker;
 mod entries;
 mod file;
+mod image_prices;
 mod media_urls;
 mod presets;
 mod price;
@@ -16,6 +17,7 @@ use super::tokens::{Bound, Charge, Price, Unreported, Usage};
 
 pub use breaker::BreakerConfig;
 pub use file::CatalogError;
+pub use image_prices::ImagePrices;
 pub use media_urls::MediaUrls;
 pub use presets::Preset;
 pub use quirks::{DeveloperRole, OutputLimit, Quirks, SystemPosition};
@@ -130,6 +132,8 @@ pub struct Model {
     pub price: Option<Price>,
     /// The prices of other service tiers than the default, by the value of `service_tier`.
     pub tiers: BTreeMap<String, Price>,
+    /// The prices of images by size and quality; `None` if images are not billed by the piece. `price` has the dearest.
+    pub per_image: Option<ImagePrices>,
     /// Members of requests whose cost the price covers at every target, beside those that weir knows. `None`: no target
     /// gets members that weir does not know.
     pub allow_members: Option<BTreeSet<String>>,
@@ -159,7 +163,7 @@ impl Model {
         Charge::at(self.price, usage)
     }
 
-    /// The highest cost of a call that uses at most `bound` tokens; nothing for a model without a price.
+    /// The highest cost of a call within `bound`; nothing for a model without a price.
     #[must_use]
     pub fn worst_case(&self, bound: &Bound) -> MicroUsd {
         self.price.map_or(MicroUsd(0), |price| price.worst_case(bound))
@@ -184,6 +188,10 @@ pub enum ModelKind {
     Chat,
     Embedding,
     Moderation,
+    /// Makes images.
+    Image,
+    /// Speaks a text.
+    Speech,
 }
 
 /// One place where a model can be called.

@@ -17,9 +17,13 @@ pub enum Operation {
     Completions,
     Embeddings,
     Moderations,
+    Images,
+    AudioSpeeches,
 }
 
 impl Operation {
+    const ALL: [Self; 5] = [Self::Completions, Self::Embeddings, Self::Moderations, Self::Images, Self::AudioSpeeches];
+
     /// The operation that calls of a model count as.
     #[must_use]
     pub fn of(kind: ModelKind) -> Self {
@@ -27,6 +31,8 @@ impl Operation {
             ModelKind::Chat => Self::Completions,
             ModelKind::Embedding => Self::Embeddings,
             ModelKind::Moderation => Self::Moderations,
+            ModelKind::Image => Self::Images,
+            ModelKind::Speech => Self::AudioSpeeches,
         }
     }
 
@@ -36,13 +42,15 @@ impl Operation {
             Self::Completions => "completions",
             Self::Embeddings => "embeddings",
             Self::Moderations => "moderations",
+            Self::Images => "images",
+            Self::AudioSpeeches => "audio_speeches",
         }
     }
 
     /// The operation with this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Completions, Self::Embeddings, Self::Moderations].into_iter().find(|operation| operation.name() == name)
+        Self::ALL.into_iter().find(|operation| operation.name() == name)
     }
 }
 

@@ -34,6 +34,7 @@ fn reads_a_file() {
         cache_write_1h: 1_000_000,
         output: 2_000_000,
         reasoning: 2_000_000,
+        pieces: 0,
     };
     assert_eq!(model.price, Some(price));
     let timeouts = model.targets[0].timeouts;
@@ -249,6 +250,7 @@ fn a_tier_and_long_storage_have_prices_of_their_own() {
         cache_write_1h: input,
         output: 1_000_000,
         reasoning: 1_000_000,
+        pieces: 0,
     };
     assert_eq!(model.tiers.get("flex"), Some(&flex));
 }

@@ -41,6 +41,10 @@ impl Run {
         self.answers("Hello there.");
         self.send("POST", "/v1/completions", &self.key, &[], &json!({"model": "priced", "prompt": "Hello"})).await;
         self.send("POST", "/v1/moderations", &self.key, &[], &json!({"model": "moderation", "input": "Hello"})).await;
+        self.send("POST", "/v1/images/generations", &self.key, &[], &json!({"model": "image", "prompt": "A cat"}))
+            .await;
+        let speech = json!({"model": "speech", "input": "Hello", "voice": "alloy"});
+        self.send("POST", "/v1/audio/speech", &self.key, &[], &speech).await;
         self.send("POST", "/v1/messages/count_tokens", &self.key, &[], &chat).await;
         self.get("/v1/models").await;
         self.get("/v1/models/priced").await;

@@ -96,7 +96,9 @@ impl Run {
         let account = format!("{project}/service_accounts/{}", text(&accounts["data"][0]["id"]));
         self.get(&account).await;
         let start = self.app.clock.now().seconds() - 86_400;
-        for path in ["usage/completions", "usage/embeddings", "usage/moderations", "costs"] {
+        let reports =
+            ["completions", "embeddings", "moderations", "images", "audio_speeches"].map(|of| format!("usage/{of}"));
+        for path in reports.into_iter().chain(["costs".to_owned()]) {
             self.get(&format!("/v1/organization/{path}?start_time={start}")).await;
         }
         let (other, _) = self.new_project(&json!({"name": "Other"})).await;
