@@ -60,4 +60,6 @@ async fn the_time_of_counting_grows_with_the_bytes() {
 async fn the_time_of_other_bodies_grows_with_their_bytes() {
     check("/v1/embeddings").await;
     check("/v1/moderations").await;
+    check("/v1/images/generations").await;
+    check("/v1/audio/speech").await;
 }

@@ -41,7 +41,9 @@ pub(super) async fn images(response: reqwest::Response) -> Result<Whole, Failure
         map::usage_of_whole(&body)?;
         let seen: SeenImages = serde_json::from_slice(&body)
             .map_err(|error| Failure::Malformed(format!("the answer has no images: {error}")))?;
-        let (usage, pieces) = (usage(&seen.usage), Some(seen.data.len() as u64));
+        // Some imitators name the counts as chat completions do.
+        let usage = usage(&seen.usage).or_else(|| map::usage(&seen.usage));
+        let (usage, pieces) = (usage, Some(seen.data.len() as u64));
         Ok(Whole { body: body.clone(), usage, pieces, ..Whole::default() })
     })
 }

@@ -18,7 +18,9 @@ const SPOKEN: &str = r#"{"model":"m","input":"Grüße","voice":"alloy"}"#;
 async fn images_pass_through_and_are_counted() {
     let by_tokens = r#"{"created":1,"data":[{"b64_json":"aGk="}],"usage":{"input_tokens":50,"output_tokens":272,"total_tokens":322,"input_tokens_details":{"text_tokens":50,"image_tokens":0}}}"#;
     let by_piece = r#"{"created":1,"data":[{"url":"https://a"},{"url":"https://b","revised_prompt":"A cat"}]}"#;
+    let as_chat = r#"{"created":1,"data":[{}],"usage":{"prompt_tokens":9,"completion_tokens":7}}"#;
     for (answer, usage, pieces) in [
+        (as_chat, Some(Usage { input: 9, output: 7, ..Usage::default() }), 1),
         (by_tokens, Some(Usage { input: 50, output: 272, ..Usage::default() }), 1),
         (by_piece, None, 2),
         (r#"{"created":1,"data":[],"usage":null}"#, None, 0),

@@ -264,6 +264,7 @@ impl Drop for Line {
                     replayed = metadata.replayed,
                     input_tokens = last.usage.input,
                     output_tokens = last.usage.output,
+                    pieces = last.usage.pieces,
                     cost_micro_usd = last.cost.0,
                     body_complete = self.is_complete,
                     error = self.error,

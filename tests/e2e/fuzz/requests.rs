@@ -25,6 +25,8 @@ fn request_of(event: &Value) -> Option<Value> {
     let model = match body["model"].as_str() {
         Some(name) if name.contains("embedding") => "embedding",
         Some(name) if name.contains("moderation") => "moderation",
+        Some(name) if name.contains("image") => "image",
+        Some(name) if name.contains("speech") => "speech",
         _ => "priced",
     };
     let text = body.to_string().replace(body["model"].as_str().unwrap_or("\u{0}"), model);

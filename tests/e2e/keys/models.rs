@@ -74,7 +74,11 @@ async fn the_permissions_of_a_project_hold_for_all_of_its_keys() {
     for (mode, ids, expected) in [
         ("allow_list", json!(["embedding", "two*"]), vec!["two-targets", "embedding"]),
         ("deny_list", json!(["*priced", "moderation"]), vec![]),
-        ("deny_list", json!(["priced", "vendor/priced", "moderation"]), vec!["unpriced", "two-targets", "embedding"]),
+        (
+            "deny_list",
+            json!(["priced", "vendor/priced", "moderation"]),
+            vec!["unpriced", "two-targets", "embedding", "image", "speech"],
+        ),
     ] {
         let reply = admin(&router, "POST", &path, json!({"mode": mode, "model_ids": ids})).await;
         if expected.is_empty() {

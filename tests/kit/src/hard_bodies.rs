@@ -26,6 +26,8 @@ impl HardBody {
         match self.path {
             "/v1/embeddings" => "embedding",
             "/v1/moderations" => "moderation",
+            "/v1/images/generations" => "image",
+            "/v1/audio/speech" => "speech",
             _ => chat,
         }
     }
@@ -36,7 +38,7 @@ const RESPONSES: &str = "/v1/responses";
 const TOKENS: &str = "/v1/responses/input_tokens";
 
 /// All kinds.
-pub const HARD_BODIES: [HardBody; 31] = [
+pub const HARD_BODIES: [HardBody; 33] = [
     hard("one long text", CHAT, |bytes| chat(&said(&"a".repeat(bytes)))),
     hard("escapes", CHAT, |bytes| chat(&said(&"\\u0041".repeat(bytes / 6)))),
     hard("quotes", CHAT, |bytes| chat(&said(&"\\\"".repeat(bytes / 2)))),
@@ -132,6 +134,10 @@ pub const HARD_BODIES: [HardBody; 31] = [
         format!(r#""input":[{}]"#, list_of(2_048, bytes, |n, pad| format!(r#""{n}{pad}""#)))
     }),
     hard("tokens to embed", "/v1/embeddings", |bytes| format!(r#""input":[{}]"#, list(bytes, |n| n.to_string()))),
+    hard("a long prompt", "/v1/images/generations", |bytes| format!(r#""prompt":"{}""#, "a".repeat(bytes))),
+    hard("letters to speak", "/v1/audio/speech", |bytes| {
+        format!(r#""input":"{}","voice":"a""#, "\\u00e4".repeat(bytes / 6))
+    }),
     hard("texts to moderate", "/v1/moderations", |bytes| {
         format!(r#""input":[{}]"#, list_of(2_048, bytes, |n, pad| format!(r#""{n}{pad}""#)))
     }),

@@ -96,6 +96,18 @@ describe("the other endpoints", () => {
     }
   });
 
+  test("images", async () => {
+    const answer = await client.images.generate({ model: "image", prompt: "a weir", n: 2 });
+    assert.equal(answer.data.length, 2);
+    assert.ok(answer.data.every((image) => Buffer.from(image.b64_json, "base64").subarray(1, 4).toString() === "PNG"));
+  });
+
+  test("speech", async () => {
+    const spoken = await client.audio.speech.create({ model: "speech", input: "Hello", voice: "alloy", response_format: "wav" });
+    assert.equal(spoken.headers.get("content-type"), "audio/wav");
+    assert.equal(Buffer.from(await spoken.arrayBuffer()).subarray(0, 4).toString(), "RIFF");
+  });
+
   test("models", async () => {
     const names = (await all(client.models.list())).map((model) => model.id);
     assert.ok(["acme/chat", "chat", "embedding"].every((name) => names.includes(name)));

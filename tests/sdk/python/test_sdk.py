@@ -136,6 +136,20 @@ def test_embeddings_as_floats_and_as_base64_are_the_same(client):
     assert client.embeddings.create(**ask).data[0].embedding == pytest.approx(floats)
 
 
+def test_images(client):
+    answer = client.images.generate(model="image", prompt="a weir", n=2, size="1024x1024")
+    assert len(answer.data) == 2 and answer.usage.output_tokens > 0
+    assert all(base64.b64decode(image.b64_json).startswith(b"\x89PNG") for image in answer.data)
+
+
+def test_speech(client):
+    ask = {"model": "speech", "input": "Hello there", "voice": "alloy", "response_format": "wav"}
+    spoken = client.audio.speech.create(**ask)
+    assert spoken.response.headers["content-type"] == "audio/wav" and spoken.content.startswith(b"RIFF")
+    with client.audio.speech.with_streaming_response.create(**ask) as streamed:
+        assert b"".join(streamed.iter_bytes()) == spoken.content
+
+
 def test_models(client):
     names = [model.id for model in client.models.list()]
     assert {"acme/chat", "chat", "embedding"} <= set(names)

@@ -202,18 +202,24 @@ pub(in crate::app) fn find_model<'a>(
     endpoint: Endpoint,
 ) -> Result<&'a Model, Error> {
     let model = served.model(name)?;
-    let (expected, path) = match endpoint {
-        Endpoint::ChatCompletions | Endpoint::Completions | Endpoint::Messages => {
-            (ModelKind::Chat, "/v1/embeddings or /v1/moderations")
-        }
-        Endpoint::Embeddings => (ModelKind::Embedding, "/v1/chat/completions"),
-        Endpoint::Moderations => (ModelKind::Moderation, "/v1/chat/completions"),
-        Endpoint::Images => (ModelKind::Image, "/v1/chat/completions"),
-        Endpoint::Speech => (ModelKind::Speech, "/v1/chat/completions"),
+    let expected = match endpoint {
+        Endpoint::ChatCompletions | Endpoint::Completions | Endpoint::Messages => ModelKind::Chat,
+        Endpoint::Embeddings => ModelKind::Embedding,
+        Endpoint::Moderations => ModelKind::Moderation,
+        Endpoint::Images => ModelKind::Image,
+        Endpoint::Speech => ModelKind::Speech,
     };
     if model.kind == expected {
         return Ok(model);
     }
-    let message = format!("The model `{}` does not serve /v1{}. Try {path}.", model.name, endpoint.path());
+    let served_by = match model.kind {
+        ModelKind::Chat => Endpoint::ChatCompletions,
+        ModelKind::Embedding => Endpoint::Embeddings,
+        ModelKind::Moderation => Endpoint::Moderations,
+        ModelKind::Image => Endpoint::Images,
+        ModelKind::Speech => Endpoint::Speech,
+    };
+    let path = served_by.path();
+    let message = format!("The model `{}` does not serve /v1{}. Try /v1{path}.", model.name, endpoint.path());
     Err(Invalid { message, param: Some("model".to_owned()), code: Some("model_not_supported") }.into())
 }
