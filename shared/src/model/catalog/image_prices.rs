@@ -17,11 +17,13 @@ impl ImagePrices {
         self.0.values().copied().max().unwrap_or(0)
     }
 
-    /// The highest price of an image of this size and quality. Where the request leaves one to the provider, it is the
-    /// dearest that the provider may choose; for a size or quality without a price, the dearest of all.
-    /// A size alone stands for all qualities that have no price with it, and the reverse.
+    /// The highest price of an image of this size and quality; `None` where the provider chooses. `docs/models.md` has the rules.
     #[must_use]
     pub fn of(&self, size: Option<&str>, quality: Option<&str>) -> u64 {
+        // A caller must not choose an entry by its name in the table.
+        if [size, quality].into_iter().flatten().any(|name| name == DEFAULT || name.contains('/')) {
+            return self.dearest();
+        }
         let named = match (size, quality) {
             (Some(size), Some(quality)) => self.0.get(&format!("{size}/{quality}")),
             (Some(one), None) | (None, Some(one)) => self.0.get(one),
@@ -62,6 +64,7 @@ mod tests {
             [("default", 40), ("1024x1024", 40), ("1792x1024", 81), ("1024x1024/hd", 82), ("1792x1024/hd", 120)];
         check(&prices, &[(None, None, 40), (square, None, 40), (wide, None, 81), (square, hd, 82), (wide, hd, 120)]);
         check(&prices, &[(None, hd, 120), (square, Some("standard"), 40), (Some("9x9"), None, 120)]);
+        check(&prices, &[(Some("default"), None, 120), (Some("1024x1024/hd"), None, 120), (Some("a"), Some("/"), 120)]);
     }
 
     #[test]
