@@ -227,10 +227,11 @@ impl ResponseWorker {
         let (reservation, limit) = reserved?;
         let StoredReservation { bound, price, .. } = reservation;
         let record = ResponseRecord { reservation: Some(reservation), ..record.clone() };
+        let compacts = request.compacts();
         let skeleton = request.skeleton.with("status", Status::InProgress.name());
         let log = EventLog::new(self.records.clone(), self.clock.clone(), record.clone());
         Ok(Run {
-            builder: EventBuilder::new(skeleton, record.next_sequence),
+            builder: EventBuilder::new(skeleton, record.next_sequence).compacting(compacts),
             sink: EventSink { sender: None, log: Some(log) },
             chat: bound::with_limit(chat.object, limit),
             deadline: time.deadline,

@@ -93,6 +93,12 @@ impl OutputItems {
         }
     }
 
+    /// Adds the summary of a conversation.
+    pub(super) fn summarise(&mut self, summary: String, status: Status) {
+        let index = self.open("cmp_", Content::Compaction(summary));
+        self.emit_item_done(index, status);
+    }
+
     /// Adds a citation to the text that is open, or to the next one. A citation that the text has is not added again.
     pub(super) fn cite(&mut self, citation: Object) {
         let index = self.outputs.len().saturating_sub(1);
@@ -124,7 +130,7 @@ impl OutputItems {
         let fits = |output: &Output| match output.content {
             Content::Message(_) => !reasons,
             Content::Reasoning(..) => reasons,
-            Content::Call(_) => false,
+            Content::Call(_) | Content::Compaction(_) => false,
         };
         // The next item ends one with text, so only the last can be open.
         if self.outputs.last().is_some_and(|output| output.done.is_none() && fits(output)) {
@@ -142,7 +148,7 @@ impl OutputItems {
             self.close(index, Status::Completed);
         }
         let index = self.outputs.len();
-        if !matches!(content, Content::Call(_)) {
+        if matches!(content, Content::Message(_) | Content::Reasoning(..)) {
             self.ending.insert(index);
         }
         self.outputs.push(Output::new(output_id(prefix, &self.response_id, index), content));
