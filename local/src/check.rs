@@ -125,13 +125,13 @@ fn check_secret_name(secret: &str, line: Option<usize>, findings: &mut Findings)
 
 fn check_model(model: &Model, catalog: &Catalog, findings: &mut Findings) {
     let (name, line) = (&model.name, catalog.line_of_model(&model.name));
-    match model.price {
+    match &model.price {
         _ if model.kind == ModelKind::Moderation => {}
         None => findings.warn(
             line,
             format!("model `{name}` has no price: projects with a budget cannot use it; add `price`, in USD per million tokens"),
         ),
-        Some(price) if price.input == 0 || (model.kind == ModelKind::Chat && price.output == 0) => {
+        Some(price) if price.rates.input == 0 || (model.kind == ModelKind::Chat && price.rates.output == 0) => {
             findings.warn(line, format!("model `{name}` has a price of 0: no budget limits it; write the provider's price"));
         }
         Some(_) => {}

@@ -51,8 +51,15 @@ async fn a_whole_reply_becomes_a_chat_completion() {
     let server = Server::start(Answer::json(200, REPLY)).await;
     let whole = whole(provider(&toml(&server)).send(&chat(CLIENT, false)).await.unwrap());
     assert_eq!(json(&whole.body), json(include_str!("../fixtures/anthropic/reply-client.json")));
-    let usage =
-        Usage { input: 3_210, cached_input: 3_000, cache_write: 200, cache_write_1h: 50, output: 50, reasoning: 8 };
+    let usage = Usage {
+        input: 3_210,
+        cached_input: 3_000,
+        cache_write: 200,
+        cache_write_1h: 50,
+        output: 50,
+        reasoning: 8,
+        ..Usage::default()
+    };
     assert_eq!(whole.usage, Some(usage));
 }
 

@@ -39,8 +39,14 @@ async fn a_whole_reply_becomes_a_chat_completion() {
     let aws = Aws::new(Recorded::json(200, REPLY));
     let whole = whole(aws.bedrock().send(&chat(CLIENT, false)).await.unwrap());
     assert_eq!(json(&whole.body), json(include_str!("../fixtures/bedrock/reply-client.json")));
-    let usage =
-        Usage { input: 3_210, cached_input: 3_000, cache_write: 200, cache_write_1h: 50, output: 50, reasoning: 0 };
+    let usage = Usage {
+        input: 3_210,
+        cached_input: 3_000,
+        cache_write: 200,
+        cache_write_1h: 50,
+        output: 50,
+        ..Usage::default()
+    };
     assert_eq!(whole.usage, Some(usage));
 }
 

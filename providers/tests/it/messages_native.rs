@@ -80,8 +80,15 @@ async fn a_whole_answer_comes_back_byte_for_byte_and_is_counted() {
     let server = Server::start(Answer::json(200, REPLY)).await;
     let answered = whole(provider(&toml(&server, "")).send(&message(LEAST, false)).await.unwrap());
     assert_eq!(answered.body, REPLY);
-    let usage =
-        Usage { input: 3_210, cached_input: 3_000, cache_write: 200, cache_write_1h: 50, output: 50, reasoning: 8 };
+    let usage = Usage {
+        input: 3_210,
+        cached_input: 3_000,
+        cache_write: 200,
+        cache_write_1h: 50,
+        output: 50,
+        reasoning: 8,
+        ..Usage::default()
+    };
     assert_eq!(answered.usage, Some(usage));
     let server = Server::start(Answer::json(200, r#"{"type":"message","content":[]}"#)).await;
     assert_eq!(whole(provider(&toml(&server, "")).send(&message(LEAST, false)).await.unwrap()).usage, None);

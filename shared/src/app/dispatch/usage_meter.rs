@@ -67,13 +67,18 @@ impl UsageMeter {
 
     /// The charge for the call so far: the usage that the provider reported, up to the bound, else by its rule; and by their rules the
     /// attempts that gave no answer and may be billed. Nothing if no provider may bill anything.
-    pub(in crate::app) fn charge(&self, price: Option<Price>, bound: &Bound) -> Charge {
+    pub(in crate::app) fn charge(&self, price: Option<&Price>, bound: &Bound) -> Charge {
         self.sum(price, bound, |attempt| attempt.rule.usage(bound, attempt.received_bytes))
     }
 
     /// The charge for a call that was left before its answer had ended. Where the rule is the worst case, the time bounds
     /// what the provider wrote or thought: a model that is left writes at most `tokens_per_second`.
-    pub(in crate::app) fn charge_of_left(&self, price: Option<Price>, bound: &Bound, tokens_per_second: u64) -> Charge {
+    pub(in crate::app) fn charge_of_left(
+        &self,
+        price: Option<&Price>,
+        bound: &Bound,
+        tokens_per_second: u64,
+    ) -> Charge {
         self.sum(price, bound, |attempt| match attempt.rule {
             Unreported::WorstCase => {
                 let ms = u64::try_from(attempt.sent_at.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -84,7 +89,7 @@ impl UsageMeter {
         })
     }
 
-    fn sum(&self, price: Option<Price>, bound: &Bound, unreported: impl FnOnce(Attempt) -> Usage) -> Charge {
+    fn sum(&self, price: Option<&Price>, bound: &Bound, unreported: impl FnOnce(Attempt) -> Usage) -> Charge {
         let (latest, unanswered) = self.with(|attempts| (attempts.latest, attempts.unanswered.clone()));
         let latest = latest.map(|attempt| match attempt.reported {
             Some(usage) => Charge::reported(price, usage, bound),
@@ -106,15 +111,12 @@ mod tests {
     use super::*;
     use crate::model::money::MicroUsd;
     use crate::model::provider::Awaited;
+    use crate::model::tokens::Rates;
 
-    const PRICE: Option<Price> = Some(Price {
-        input: 1_000_000,
-        cached_input: 1_000_000,
-        cache_write: 2_000_000,
-        cache_write_1h: 2_000_000,
-        output: 10_000_000,
-        reasoning: 10_000_000,
-    });
+    fn price() -> Price {
+        Price::from(Rates { cache_write: 2_000_000, ..Rates::flat(1_000_000, 10_000_000) })
+    }
+
     const BOUND: Bound = Bound { input: 100, output: 1_000 };
 
     fn event(bytes: usize, usage: Option<Usage>) -> Event {
@@ -123,7 +125,7 @@ mod tests {
     }
 
     fn cost(meter: &UsageMeter) -> u64 {
-        meter.charge(PRICE, &BOUND).cost.0
+        meter.charge(Some(&price()), &BOUND).cost.0
     }
 
     #[test]
@@ -153,7 +155,7 @@ mod tests {
         }
         meter.begin_attempt(Unreported::Nothing);
         assert!(!meter.fail_attempt(&late));
-        assert_eq!(meter.charge(PRICE, &BOUND), Charge::default());
+        assert_eq!(meter.charge(Some(&price()), &BOUND), Charge::default());
         for failure in [&late, &Failure::Interrupted("reset".into()), &Failure::Malformed("html".into())] {
             meter.begin_attempt(Unreported::WorstCase);
             assert!(meter.fail_attempt(failure), "{failure}");
@@ -162,16 +164,16 @@ mod tests {
         meter.observe(&event(7, Some(Usage { input: 5, output: 1, ..Usage::default() })));
         let expected = Usage { input: 305, output: 3_001, ..Usage::default() };
         assert_eq!(
-            meter.charge(PRICE, &BOUND),
+            meter.charge(Some(&price()), &BOUND),
             Charge { usage: expected, cost: MicroUsd(3 * 10_200 + 15), ..Charge::default() }
         );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_call_that_is_left_is_charged_by_time_and_never_less_than_what_came() {
-        let output = |meter: &UsageMeter| meter.charge_of_left(PRICE, &BOUND, 50).usage.output;
+        let output = |meter: &UsageMeter| meter.charge_of_left(Some(&price()), &BOUND, 50).usage.output;
         let meter = UsageMeter::default();
-        assert_eq!(meter.charge_of_left(PRICE, &BOUND, 50), Charge::default());
+        assert_eq!(meter.charge_of_left(Some(&price()), &BOUND, 50), Charge::default());
         meter.begin_attempt(Unreported::WorstCase);
         tokio::time::sleep(Duration::from_secs(3)).await;
         assert_eq!(output(&meter), 150);

@@ -1,13 +1,14 @@
 //! The prices of a model in `models.toml`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::entries::Problems;
 use crate::model::money::MicroUsd;
-use crate::model::tokens::Price;
+use crate::model::tokens::{Label, Longer, Multipliers, Price, Rates};
 
 /// US dollars per million tokens.
 #[derive(Deserialize)]
@@ -16,9 +17,24 @@ pub(super) struct PriceEntry {
     input: Spanned<f64>,
     cached_input: Option<Spanned<f64>>,
     cache_write: Option<Spanned<f64>>,
+    cache_write_30m: Option<Spanned<f64>>,
     cache_write_1h: Option<Spanned<f64>>,
+    cache_write_12h: Option<Spanned<f64>>,
+    audio_input: Option<Spanned<f64>>,
+    cached_audio_input: Option<Spanned<f64>>,
+    image_input: Option<Spanned<f64>>,
     output: Option<Spanned<f64>>,
     reasoning: Option<Spanned<f64>>,
+    audio_output: Option<Spanned<f64>>,
+    image_output: Option<Spanned<f64>>,
+    /// Only in an entry of `longer`.
+    above: Option<u64>,
+    #[serde(default)]
+    longer: Vec<Spanned<PriceEntry>>,
+    #[serde(default)]
+    inference_geo: BTreeMap<String, Spanned<f64>>,
+    #[serde(default)]
+    speed: BTreeMap<String, Spanned<f64>>,
     #[serde(default)]
     tiers: BTreeMap<String, Spanned<PriceEntry>>,
 }
@@ -28,36 +44,90 @@ pub(super) fn prices(
     table: Spanned<PriceEntry>,
     chat: bool,
     problems: &mut Problems,
-) -> (Price, BTreeMap<String, Price>) {
+) -> (Arc<Price>, BTreeMap<String, Arc<Price>>) {
     let at = table.span().start;
     let mut entry = table.into_inner();
-    let tiers = std::mem::take(&mut entry.tiers).into_iter().map(|(name, table)| {
+    let tiers = std::mem::take(&mut entry.tiers);
+    let own = price(at, entry, chat, problems);
+    let tiers = tiers.into_iter().map(|(name, table)| {
         let (at, tier) = (table.span().start, table.into_inner());
         if !tier.tiers.is_empty() {
             problems.add(at, format!("the price of the tier `{name}` has tiers; write them beside it"));
         }
-        (name, price(at, tier, chat, problems))
+        let tier = price(at, tier, chat, problems);
+        // A place or a speed costs more in each tier.
+        let or = |of_tier: Multipliers, own: &Multipliers| if of_tier.is_empty() { own.clone() } else { of_tier };
+        let (geo, speed) = (or(tier.geo, &own.geo), or(tier.speed, &own.speed));
+        (name, Arc::new(Price { geo, speed, ..tier }))
     });
     let tiers = tiers.collect();
-    (price(at, entry, chat, problems), tiers)
+    (Arc::new(own), tiers)
 }
 
-fn price(at: usize, entry: PriceEntry, chat: bool, problems: &mut Problems) -> Price {
+fn price(at: usize, mut entry: PriceEntry, chat: bool, problems: &mut Problems) -> Price {
+    if entry.above.is_some() {
+        problems.add(at, "`above` is for the entries of `longer`");
+    }
+    let (geo, speed) = (std::mem::take(&mut entry.inference_geo), std::mem::take(&mut entry.speed));
+    let (geo, speed) = (multipliers(geo, problems), multipliers(speed, problems));
+    let longer = std::mem::take(&mut entry.longer);
+    let rates = rates(at, entry, chat, problems);
+    let mut longer: Vec<_> = longer.into_iter().map(|table| longer_price(table, &rates, chat, problems)).collect();
+    longer.sort_by_key(|longer| longer.above);
+    if longer.windows(2).any(|pair| pair[0].above == pair[1].above) {
+        problems.add(at, "`longer` has two entries for the same length");
+    }
+    Price { rates, longer, geo, speed }
+}
+
+fn longer_price(table: Spanned<PriceEntry>, shorter: &Rates, chat: bool, problems: &mut Problems) -> Longer {
+    let (at, entry) = (table.span().start, table.into_inner());
+    if !(entry.longer.is_empty() && entry.tiers.is_empty() && entry.inference_geo.is_empty() && entry.speed.is_empty())
+    {
+        problems.add(at, "an entry of `longer` has `above` and rates only");
+    }
+    if entry.above.is_none() {
+        problems.add(at, "the entry of `longer` has no `above`, in tokens of the prompt");
+    }
+    let above = entry.above.unwrap_or_default();
+    let rates = rates(at, entry, chat, problems);
+    // Sound without a rate would be as cheap as text.
+    let apart = Rates {
+        audio_input: rates.audio_input.or(shorter.audio_input),
+        cached_audio: rates.cached_audio.or(shorter.cached_audio),
+        image_input: rates.image_input.or(shorter.image_input),
+        audio_output: rates.audio_output.or(shorter.audio_output),
+        image_output: rates.image_output.or(shorter.image_output),
+        ..rates
+    };
+    Longer { above, rates: apart }
+}
+
+fn rates(at: usize, entry: PriceEntry, chat: bool, problems: &mut Problems) -> Rates {
     if chat && entry.output.is_none() {
         problems.add(at, "the price has no `output`, in USD per million tokens");
     }
     let input = rate(entry.input, problems);
     let output = entry.output.map_or(0, |value| rate(value, problems));
+    let mut maybe = |value: Option<Spanned<f64>>| value.map(|value| rate(value, problems));
     // A missing price counts in full: a guess must not be below the provider's bill.
-    let mut or = |value: Option<Spanned<f64>>, default: u64| value.map_or(default, |value| rate(value, problems));
-    let cache_write = or(entry.cache_write, input);
-    Price {
+    let cache_write = maybe(entry.cache_write).unwrap_or(input);
+    let cache_write_30m = maybe(entry.cache_write_30m).unwrap_or(cache_write);
+    let cache_write_1h = maybe(entry.cache_write_1h).unwrap_or(cache_write_30m);
+    Rates {
         input,
-        cached_input: or(entry.cached_input, input),
+        cached_input: maybe(entry.cached_input).unwrap_or(input),
         cache_write,
-        cache_write_1h: or(entry.cache_write_1h, cache_write),
+        cache_write_30m,
+        cache_write_1h,
+        cache_write_12h: maybe(entry.cache_write_12h).unwrap_or(cache_write_1h),
+        audio_input: maybe(entry.audio_input),
+        cached_audio: maybe(entry.cached_audio_input),
+        image_input: maybe(entry.image_input),
         output,
-        reasoning: or(entry.reasoning, output),
+        reasoning: maybe(entry.reasoning).unwrap_or(output),
+        audio_output: maybe(entry.audio_output),
+        image_output: maybe(entry.image_output),
     }
 }
 
@@ -70,4 +140,23 @@ fn rate(dollars: Spanned<f64>, problems: &mut Problems) -> u64 {
         return 0;
     };
     micro
+}
+
+/// A higher one is a mistake.
+const HIGHEST_MULTIPLIER: f64 = 100.0;
+
+fn multipliers(table: BTreeMap<String, Spanned<f64>>, problems: &mut Problems) -> Multipliers {
+    let read = table.into_iter().map(|(word, times)| {
+        let (at, times) = (times.span().start, times.into_inner());
+        if !(1..=Label::LENGTH).contains(&word.len()) || !word.bytes().all(|byte| byte.is_ascii_graphic()) {
+            problems.add(at, format!("`{word}` is no word of 1 to {} characters without spaces", Label::LENGTH));
+        }
+        if !(0.0..=HIGHEST_MULTIPLIER).contains(&times) {
+            problems.add(at, format!("{times} is no multiplier of a price; expected 0 to {HIGHEST_MULTIPLIER}"));
+            return (Label::new(&word), Multipliers::ONE);
+        }
+        let millionths = MicroUsd::from_dollars(times).map_or(Multipliers::ONE, |MicroUsd(millionths)| millionths);
+        (Label::new(&word), millionths)
+    });
+    Multipliers::new(read.collect())
 }

@@ -1,0 +1,107 @@
+//! Nothing is charged above what was held: for all prices, requests and usages.
+
+use proptest::prelude::*;
+
+use super::{Asked, Bound, Charge, Label, Longer, Multipliers, Price, Rates, Served, Stored, Usage};
+
+const WORDS: [&str; 4] = ["", "us", "eu", "fast"];
+
+fn word() -> impl Strategy<Value = Label> {
+    prop::sample::select(WORDS.to_vec()).prop_map(Label::new)
+}
+
+fn rate() -> impl Strategy<Value = u64> {
+    prop_oneof![0..200_000_000_u64, Just(u64::MAX), Just(1)]
+}
+
+prop_compose! {
+    fn rates()(
+        plain in prop::array::uniform8(rate()),
+        apart in prop::array::uniform5(prop::option::of(rate())),
+    ) -> Rates {
+        let [input, cached_input, cache_write, cache_write_30m, cache_write_1h, cache_write_12h, output, reasoning] = plain;
+        let [audio_input, cached_audio, image_input, audio_output, image_output] = apart;
+        Rates {
+            input, cached_input, cache_write, cache_write_30m, cache_write_1h, cache_write_12h, audio_input, cached_audio,
+            image_input, output, reasoning, audio_output, image_output,
+        }
+    }
+}
+
+fn multipliers() -> impl Strategy<Value = Multipliers> {
+    let of_word = (word(), 0..5_000_000_u64);
+    prop::collection::btree_map(of_word.0, of_word.1, 0..3).prop_map(Multipliers::new)
+}
+
+prop_compose! {
+    fn prices()(
+        rates in rates(),
+        longer in prop::collection::btree_map(0..2_000_u64, rates(), 0..4),
+        geo in multipliers(),
+        speed in multipliers(),
+    ) -> Price {
+        let longer = longer.into_iter().map(|(above, rates)| Longer { above, rates }).collect();
+        Price { rates, longer, geo, speed }
+    }
+}
+
+prop_compose! {
+    fn asks()(
+        stored in prop::sample::select(vec![Stored::Minutes, Stored::Hour, Stored::HalfDay]),
+        media in prop::array::uniform4(any::<bool>()),
+        geo in prop::option::of(word()),
+        speed in prop::option::of(word()),
+    ) -> Asked {
+        let [audio_input, image_input, audio_output, image_output] = media;
+        Asked { stored, audio_input, image_input, audio_output, image_output, geo, speed }
+    }
+}
+
+fn tokens() -> impl Strategy<Value = u64> {
+    prop_oneof![6 => 0..2_000_u64, 1 => any::<u64>()]
+}
+
+prop_compose! {
+    fn usages()(
+        counts in prop::collection::vec(tokens(), 14),
+        geo in word(),
+        speed in word(),
+    ) -> Usage {
+        Usage {
+            input: counts[0], cached_input: counts[1], cached_audio: counts[2], cache_write: counts[3],
+            cache_write_30m: counts[4], cache_write_1h: counts[5], cache_write_12h: counts[6], audio_input: counts[7],
+            image_input: counts[8], output: counts[9], reasoning: counts[10], audio_output: counts[11],
+            image_output: counts[12], served: Served { longest_prompt: counts[13], geo, speed },
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_report_of_a_provider_costs_more_than_was_held(
+        price in prices(),
+        asked in asks(),
+        usage in usages(),
+        input in tokens(),
+        output in tokens(),
+    ) {
+        let (price, bound) = (price.asked(&asked), Bound { input, output });
+        let charge = Charge::reported(Some(&price), usage, &bound);
+        prop_assert!(charge.cost <= price.worst_case(&bound));
+        prop_assert!(charge.usage.input <= input && charge.usage.output <= output);
+        prop_assert!(Charge::at_most(Some(&price), charge.usage).cost <= price.worst_case(&bound));
+    }
+
+    #[test]
+    fn a_usage_has_each_token_once(usage in usages(), input in 0..5_000_u64, output in 0..5_000_u64) {
+        let cut = Bound { input, output }.cut(usage);
+        prop_assert_eq!(cut.parts().iter().sum::<u64>(), cut.input + cut.output);
+    }
+
+    #[test]
+    fn a_smaller_request_holds_no_more(price in prices(), asked in asks(), input in 0..4_000_u64, less in 0..4_000_u64) {
+        let price = price.asked(&asked);
+        let worst = |input| price.worst_case(&Bound { input, output: 10 });
+        prop_assert!(worst(input.saturating_sub(less)) <= worst(input));
+    }
+}
