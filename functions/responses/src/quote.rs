@@ -21,7 +21,7 @@ use shared::model::provider::Endpoint;
 
 /// A body with the route that it is for.
 enum Quoted {
-    Call(Endpoint, Body),
+    Call(Endpoint, Box<Body>),
     Response(Box<CreateResponse>),
 }
 
@@ -31,7 +31,7 @@ impl Quoted {
     fn parse(json: &[u8], served: &ServedModels, now: Timestamp, is_anthropics: bool) -> Result<Self, Invalid> {
         let object = Object::parse(json).unwrap_or_default();
         let kind = object.get::<String>("model").and_then(|name| served.model(&name).ok().map(|model| model.kind));
-        let call = |endpoint| Ok(Self::Call(endpoint, Body::parse(endpoint, json)?));
+        let call = |endpoint| Ok(Self::Call(endpoint, Box::new(Body::parse(endpoint, json)?)));
         match kind {
             _ if object.text("messages").is_some() && is_anthropics => call(Endpoint::Messages),
             _ if object.text("messages").is_some() => call(Endpoint::ChatCompletions),
@@ -107,7 +107,7 @@ pub(crate) async fn quote(
 
 async fn make(quotes: &Quotes, caller: Caller, quoted: Quoted, options: CallOptions) -> Result<Quote, Rejection> {
     Ok(match quoted {
-        Quoted::Call(endpoint, body) => quotes.of_call(caller, endpoint, body, &options).await?,
+        Quoted::Call(endpoint, body) => quotes.of_call(caller, endpoint, *body, &options).await?,
         Quoted::Response(create) => quotes.of_response(caller, ResponseRequest { create: *create, options }).await?,
     })
 }

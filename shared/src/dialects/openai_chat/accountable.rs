@@ -225,8 +225,7 @@ mod tests {
     #[test]
     fn a_place_and_a_speed_need_a_multiplier() {
         let price = "price={input=1,output=2,inference_geo={us=1.1},speed={fast=2}}";
-        let openai = "[[provider]]\nname='o'\nkind='openai'\nbase_url='http://o.example'";
-        let model = model("anthropic", openai, price);
+        let model = model("anthropic", "", price);
         let bound = Bound { input: 1_000_000, output: 0 };
         for (members, dollars, expected) in [
             ("", 1.1, ""),

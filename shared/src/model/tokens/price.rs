@@ -266,13 +266,13 @@ mod tests {
         let longer =
             [(200_000, 30), (400_000, 300)].map(|(above, rate)| Longer { above, rates: Rates::flat(rate, rate) });
         let price = Price { longer: longer.to_vec(), ..price() };
-        let cost = |input, longest_prompt| {
+        let cost = |input: u64, longest_prompt: u64| {
             let served = Served { longest_prompt, ..Served::default() };
             price.cost(&Usage { input: input * 1_000, output: MILLION, served, ..Usage::default() }).0
         };
         assert_eq!((cost(200, 0), cost(201, 0), cost(400, 0), cost(401, 0)), (8, 37, 42, 421));
         assert_eq!((cost(400, 200_000), cost(400, 250_000)), (9, 42), "of several prompts the longest counts");
-        let worst = |input| price.worst_case(&Bound { input: input * 1_000, output: 0 }).0;
+        let worst = |input: u64| price.worst_case(&Bound { input: input * 1_000, output: 0 }).0;
         assert_eq!((worst(200), worst(201), worst(400), worst(500)), (24, 25, 48, 150), "cache writes cost 120");
     }
 
