@@ -269,6 +269,6 @@ impl Counts {
         let Iterations { compactions, longest_prompt } = self.iterations.unwrap_or_default();
         usage += compactions;
         let (geo, speed) = (self.inference_geo.unwrap_or_default(), self.speed.unwrap_or_default());
-        Usage { served: Served { longest_prompt, geo, speed }, ..usage }
+        Usage { served: Served { longest_prompt, geo, speed, ..Served::default() }, ..usage }
     }
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 use shared::model::provider::{Event, Failure};
-use shared::model::tokens::{Served, Usage};
+use shared::model::tokens::{Label, Served, Usage};
 
 use super::calls::Calls;
 use crate::counts;
@@ -17,6 +17,8 @@ struct Seen {
     usage: Value,
     #[serde(default)]
     error: Value,
+    #[serde(default)]
+    service_tier: Value,
     choices: Option<Vec<SeenChoice>>,
 }
 
@@ -35,6 +37,11 @@ impl Seen {
         }
     }
 
+    fn usage(&self) -> Option<Usage> {
+        let tier = Label::new(self.service_tier.as_str().unwrap_or_default());
+        usage(&self.usage).map(|usage| Usage { served: Served { tier, ..usage.served }, ..usage })
+    }
+
     fn is_finished(&self) -> bool {
         // Some servers send an empty reason with each chunk. It is none.
         let has_finished = |choice: &SeenChoice| choice.finish_reason.as_ref().is_some_and(|reason| !reason.is_empty());
@@ -47,7 +54,7 @@ impl Seen {
 /// # Errors
 /// `Malformed` if the body is not an answer of this API. The failure for its error if it is an error with status 200.
 pub(super) fn usage_of_whole(body: &[u8]) -> Result<Option<Usage>, Failure> {
-    Ok(usage(&Seen::read(body)?.usage))
+    Ok(Seen::read(body)?.usage())
 }
 
 /// Reads a `usage` object; `None` if it has no counts.
@@ -106,7 +113,7 @@ impl Translate for Chunks {
         let seen = Seen::read(event.data.as_bytes())?;
         self.finished |= seen.is_finished();
         let data = self.calls.numbered(&event.data).unwrap_or_else(|| event.data.into());
-        Ok(Step::More(vec![Event { usage: usage(&seen.usage), data }]))
+        Ok(Step::More(vec![Event { usage: seen.usage(), data }]))
     }
 
     /// Some imitators close the connection instead of sending `[DONE]`. This is accepted after a choice has finished.

@@ -14,8 +14,12 @@ pub fn priced(model: &Model, body: &Body) -> Model {
     let tier = body.noted.tier.as_ref().and_then(|tier| model.price_of_tier(tier));
     // A file may have images.
     let asked = Asked { image_input: body.images > 0 || body.other_media > 0, ..body.noted.asked };
-    let price = tier.or(model.price.as_ref()).map(|price| Arc::new(price.asked(&asked)));
-    Model { price, ..model.clone() }
+    let default = model.price.as_deref().map(|price| price.asked(&asked));
+    let price = match tier {
+        Some(tier) => Some(Price { in_default_tier: default.map(Box::new), ..tier.asked(&asked) }),
+        None => default,
+    };
+    Model { price: price.map(Arc::new), ..model.clone() }
 }
 
 /// Checks that the price per token covers all that a call can cost. A budget can pay for no other. `model` is [`priced`].

@@ -77,7 +77,7 @@ fn price(at: usize, mut entry: PriceEntry, chat: bool, problems: &mut Problems) 
     if longer.windows(2).any(|pair| pair[0].above == pair[1].above) {
         problems.add(at, "`longer` has two entries for the same length");
     }
-    Price { rates, longer, geo, speed }
+    Price { longer, geo, speed, ..Price::from(rates) }
 }
 
 fn longer_price(table: Spanned<PriceEntry>, shorter: &Rates, chat: bool, problems: &mut Problems) -> Longer {
@@ -91,13 +91,14 @@ fn longer_price(table: Spanned<PriceEntry>, shorter: &Rates, chat: bool, problem
     }
     let above = entry.above.unwrap_or_default();
     let rates = rates(at, entry, chat, problems);
-    // Sound without a rate would be as cheap as text.
+    // Sound without a rate would be as cheap as text. It is never cheaper than that.
+    let or = |own: Option<u64>, shorter: Option<u64>, text: u64| own.or(shorter.map(|rate| rate.max(text)));
     let apart = Rates {
-        audio_input: rates.audio_input.or(shorter.audio_input),
-        cached_audio: rates.cached_audio.or(shorter.cached_audio),
-        image_input: rates.image_input.or(shorter.image_input),
-        audio_output: rates.audio_output.or(shorter.audio_output),
-        image_output: rates.image_output.or(shorter.image_output),
+        audio_input: or(rates.audio_input, shorter.audio_input, rates.input),
+        cached_audio: or(rates.cached_audio, shorter.cached_audio, rates.cached_input),
+        image_input: or(rates.image_input, shorter.image_input, rates.input),
+        audio_output: or(rates.audio_output, shorter.audio_output, rates.output),
+        image_output: or(rates.image_output, shorter.image_output, rates.output),
         ..rates
     };
     Longer { above, rates: apart }

@@ -118,6 +118,9 @@ pub struct Price {
     /// By the speed with which the provider served the call.
     #[serde(default, skip_serializing_if = "Multipliers::is_empty")]
     pub speed: Multipliers,
+    /// The price of the default tier, for a call that asks for another one: providers serve some of these calls in the default tier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_default_tier: Option<Box<Price>>,
 }
 
 /// Rates are per million tokens, and each of the two multipliers in millionths.
@@ -125,7 +128,13 @@ const UNITS: u128 = 1_000_000_000_000_000_000;
 
 impl From<Rates> for Price {
     fn from(rates: Rates) -> Self {
-        Self { rates, longer: Vec::new(), geo: Multipliers::default(), speed: Multipliers::default() }
+        Self {
+            rates,
+            longer: Vec::new(),
+            geo: Multipliers::default(),
+            speed: Multipliers::default(),
+            in_default_tier: None,
+        }
     }
 }
 
@@ -144,6 +153,15 @@ impl Price {
     /// ```
     #[must_use]
     pub fn cost(&self, usage: &Usage) -> MicroUsd {
+        let own = self.cost_in_tier(usage);
+        match &self.in_default_tier {
+            // Nothing was held for a tier that is dearer than the one that the call asked for.
+            Some(default) if usage.served.is_in_default_tier() => own.min(default.cost_in_tier(usage)),
+            _ => own,
+        }
+    }
+
+    fn cost_in_tier(&self, usage: &Usage) -> MicroUsd {
         let rates = self.rates_of(usage.prompt()).list();
         let multiplier = u128::from(self.geo.of(usage.served.geo)) * u128::from(self.speed.of(usage.served.speed));
         cost(usage.parts().into_iter().zip(rates), multiplier)
@@ -163,6 +181,7 @@ impl Price {
             longer: self.longer.iter().map(|longer| Longer { rates: longer.rates.asked(asked), ..*longer }).collect(),
             geo: asked.geo.map_or_else(|| self.geo.clone(), |word| self.geo.asked(word)),
             speed: asked.speed.map_or_else(Multipliers::default, |word| self.speed.asked(word)),
+            in_default_tier: self.in_default_tier.as_ref().map(|price| Box::new(price.asked(asked))),
         }
     }
 
@@ -292,6 +311,19 @@ mod tests {
         let global = Asked { geo: Some(Label::new("global")), ..Asked::default() };
         assert_eq!([worst(&global), worst(&plain), worst(&fast)], [6_000, 6_600, 13_200]);
         assert!(price.asked(&fast).knows_asked_speed() && !price.asked(&global).knows_asked_geo());
+    }
+
+    #[test]
+    fn a_call_in_the_default_tier_costs_no_more_than_there_and_no_more_than_asked() {
+        let default = Price::from(Rates::flat(5, 5));
+        let cost = |rate, tier| {
+            let in_default_tier = Some(Box::new(default.clone()));
+            let price = Price { in_default_tier, ..Price::from(Rates::flat(rate, rate)) };
+            let served = Served { tier: Label::new(tier), ..Served::default() };
+            price.cost(&Usage { input: MILLION, served, ..Usage::default() }).0
+        };
+        assert_eq!((cost(9, "priority"), cost(9, "default"), cost(9, "")), (9, 5, 9));
+        assert_eq!((cost(2, "flex"), cost(2, "default")), (2, 2));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{Asked, Bound, Charge, Label, Longer, Multipliers, Price, Rates, Served, Stored, Usage};
 
-const WORDS: [&str; 4] = ["", "us", "eu", "fast"];
+const WORDS: [&str; 5] = ["", "us", "eu", "fast", "default"];
 
 fn word() -> impl Strategy<Value = Label> {
     prop::sample::select(WORDS.to_vec()).prop_map(Label::new)
@@ -41,8 +41,13 @@ prop_compose! {
         speed in multipliers(),
     ) -> Price {
         let longer = longer.into_iter().map(|(above, rates)| Longer { above, rates }).collect();
-        Price { rates, longer, geo, speed }
+        Price { longer, geo, speed, ..Price::from(rates) }
     }
+}
+
+fn prices_of_tiers() -> impl Strategy<Value = Price> {
+    (prices(), prop::option::of(prices()))
+        .prop_map(|(own, default)| Price { in_default_tier: default.map(Box::new), ..own })
 }
 
 prop_compose! {
@@ -66,12 +71,13 @@ prop_compose! {
         counts in prop::collection::vec(tokens(), 14),
         geo in word(),
         speed in word(),
+        tier in word(),
     ) -> Usage {
         Usage {
             input: counts[0], cached_input: counts[1], cached_audio: counts[2], cache_write: counts[3],
             cache_write_30m: counts[4], cache_write_1h: counts[5], cache_write_12h: counts[6], audio_input: counts[7],
             image_input: counts[8], output: counts[9], reasoning: counts[10], audio_output: counts[11],
-            image_output: counts[12], served: Served { longest_prompt: counts[13], geo, speed },
+            image_output: counts[12], served: Served { longest_prompt: counts[13], geo, speed, tier },
         }
     }
 }
@@ -79,7 +85,7 @@ prop_compose! {
 proptest! {
     #[test]
     fn no_report_of_a_provider_costs_more_than_was_held(
-        price in prices(),
+        price in prices_of_tiers(),
         asked in asks(),
         usage in usages(),
         input in tokens(),

@@ -45,6 +45,15 @@ pub struct Served {
     pub geo: Label,
     /// How fast: Anthropic's `speed`.
     pub speed: Label,
+    /// In which service tier: OpenAI's `service_tier`.
+    pub tier: Label,
+}
+
+impl Served {
+    /// Whether the provider says that it served the call in its default tier.
+    pub(super) fn is_in_default_tier(&self) -> bool {
+        matches!(self.tier.as_str(), "default" | "standard")
+    }
 }
 
 impl Usage {

@@ -332,10 +332,10 @@ fn a_price_has_lengths_places_and_speeds() {
     let model = catalog.model("chat").unwrap();
     let own = model.price.as_ref().unwrap();
     let five =
-        Rates { audio_input: Some(9_000_000), image_input: Some(3_000_000), ..Rates::flat(5_000_000, 6_000_000) };
+        Rates { audio_input: Some(9_000_000), image_input: Some(5_000_000), ..Rates::flat(5_000_000, 6_000_000) };
     let five = Rates { cached_input: 0, ..five };
     let nine =
-        Rates { audio_input: Some(8_000_000), image_input: Some(3_000_000), ..Rates::flat(7_000_000, 8_000_000) };
+        Rates { audio_input: Some(8_000_000), image_input: Some(7_000_000), ..Rates::flat(7_000_000, 8_000_000) };
     assert_eq!(own.longer, [Longer { above: 5, rates: five }, Longer { above: 9, rates: nine }]);
     assert!(model.price_of_tier("batch").is_none(), "a request cannot ask for it");
     assert_eq!(model.price_of_tier("fast"), model.price_of_tier("priority"));
