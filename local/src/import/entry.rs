@@ -188,3 +188,15 @@ pub(super) fn flattened(mut fields: Map<String, Value>) -> Map<String, Value> {
     }
     fields
 }
+
+/// The fields of an entry with the rates of a project whose data resides in `place`.
+pub(super) fn resident(mut fields: Map<String, Value>, place: Option<&str>) -> Map<String, Value> {
+    let times = |place| fields.get(&format!("regional_processing_uplift_multiplier_{place}"))?.as_f64();
+    let Some(times) = place.and_then(times) else { return fields };
+    for (_, rate) in fields.iter_mut().filter(|(name, _)| name.contains("_cost")) {
+        if let Some(dollars) = rate.as_f64() {
+            *rate = Value::from(dollars * times);
+        }
+    }
+    fields
+}

@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use entry::{Entry, Price, flattened};
+use entry::{Entry, Price, flattened, resident};
 
 /// The entries to take from the list.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +28,8 @@ pub struct Import<'a> {
     /// For Amazon Bedrock: the prefix of the inference profiles to take, such as `us`, or `none` for the ids without one.
     /// It replaces `litellm_provider`.
     pub bedrock_profile: Option<&'a str>,
+    /// For OpenAI: where the data of the provider's project resides, `eu` or `us`. Most models cost more there.
+    pub residency: Option<&'a str>,
 }
 
 /// An entry to take.
@@ -107,7 +109,7 @@ impl Import<'_> {
     }
 
     fn model(&self, wanted: &Wanted) -> Result<Taken, ImportError> {
-        let fields = flattened(wanted.fields.clone());
+        let fields = resident(flattened(wanted.fields.clone()), self.residency);
         let entry = Entry { name: &wanted.name, fields: &fields };
         if let Some(reason) = entry.skip_reason() {
             return Ok(Taken::Skipped(reason));
@@ -144,8 +146,13 @@ mod tests {
 
     use super::*;
 
-    const IMPORT: Import<'_> =
-        Import { litellm_provider: "acme", provider: "acme-eu", today: "2026-11-22", bedrock_profile: None };
+    const IMPORT: Import<'_> = Import {
+        litellm_provider: "acme",
+        provider: "acme-eu",
+        today: "2026-11-22",
+        bedrock_profile: None,
+        residency: None,
+    };
 
     #[test]
     fn prices_become_dollars_per_million_tokens() {
@@ -229,6 +236,21 @@ targets = [{ provider = "acme-eu", model = "words" }]
         let provider = "[[provider]]\nname = 'acme-eu'\nkind = 'openai'\nbase_url = 'http://a.example'\n";
         let catalog = Catalog::parse(&format!("{provider}{written}")).unwrap();
         assert_eq!(catalog.model("big").unwrap().tiers["priority"].longer[0].rates.cache_write_1h, 18_000_000);
+    }
+
+    #[test]
+    fn data_that_resides_somewhere_costs_more_where_the_list_says_so() {
+        let list = r#"{"acme/a": {"litellm_provider": "acme", "mode": "chat", "input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06,
+            "output_cost_per_token_above_200k_tokens": 4e-06, "input_cost_per_token_above_200k_tokens": 2e-06,
+            "regional_processing_uplift_multiplier_eu": 1.1, "max_input_tokens": 9, "max_output_tokens": 9}}"#;
+        let price = |residency| {
+            let written = Import { residency, ..IMPORT }.models_toml(list).unwrap();
+            written.split_once("[model.price]").unwrap().1.replace('\n', " ").trim().to_owned()
+        };
+        let plain = "input = 1.0 output = 2.0 longer = [{ above = 200000, input = 2.0, output = 4.0 }]";
+        assert_eq!((price(None).as_str(), price(Some("us")).as_str()), (plain, plain));
+        let resident = "input = 1.1 output = 2.2 longer = [{ above = 200000, input = 2.2, output = 4.4 }]";
+        assert_eq!(price(Some("eu")), resident);
     }
 
     #[test]

@@ -107,6 +107,7 @@ mod tests {
             price: Some(Arc::new(Price {
                 longer: vec![Longer { above: 7, rates: Rates { image_input: Some(3), ..Rates::flat(8, 9) } }],
                 geo: Multipliers::new([(Label::new("us"), 1_100_000)].into()),
+                in_default_tier: Some(Box::new(Price::from(Rates::flat(1, 2)))),
                 ..Price::from(Rates { cache_write_1h: 6, audio_input: Some(12), ..Rates::flat(1, 4) })
             })),
         };
