@@ -9,11 +9,11 @@ use super::wire::Counts;
 /// The entries of `usage.iterations`.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Iterations {
-    /// The sum of the entries of the type `compaction`, which the counts beside the list do not have. They have the other entries, also those
-    /// of another model such as `advisor_message`: these cost what the called model costs, because a call has one price.
+    /// The sum of the entries of the type `compaction`, which the counts beside the list do not have. They have the other entries,
+    /// also those of another model such as `advisor_message`: these cost what the called model costs, because a call has one price.
     pub(super) compactions: Usage,
-    /// The longest prompt of the called model. Its length decides on the rates of all entries, so the shorter ones may cost more here
-    /// than at Anthropic, and none less.
+    /// The longest prompt of the called model. Its length decides on the rates of all entries, so the shorter ones may cost more
+    /// here than at Anthropic, and none less.
     pub(super) longest_prompt: u64,
 }
 

@@ -7,11 +7,13 @@ mod multipliers;
 mod price;
 #[cfg(test)]
 mod properties;
+mod rates;
 mod usage;
 
 pub use asked::{Asked, Stored};
 pub use charge::{Bound, Charge, Unreported};
 pub use label::Label;
 pub use multipliers::Multipliers;
-pub use price::{Longer, Price, Rates};
+pub use price::Price;
+pub use rates::{Longer, Rates};
 pub use usage::{Served, Usage};
