@@ -39,12 +39,14 @@ impl Entry<'_> {
     /// Why a price per token does not cover the cost of a call; `None` if it does.
     pub(super) fn skip_reason(&self) -> Option<&'static str> {
         let has = |part: &str| self.fields.keys().any(|field| field.contains(part));
-        // The translation for Gemini passes neither sounds nor videos.
+        // The translation for Gemini sends neither sounds nor videos, and passes no sounds on.
         let is_gemini = self.text("litellm_provider") == Some("gemini");
         if has("video_token") && !is_gemini {
             return Some("video is priced apart");
         }
-        if has("audio_token") && self.text("mode") != Some("chat") && !is_gemini {
+        let (is_apart, is_chat) = (has("audio_token"), self.text("mode") == Some("chat"));
+        let is_uncovered = if is_gemini { has("output_cost_per_audio_token") } else { is_apart && !is_chat };
+        if is_uncovered {
             return Some("audio is priced apart");
         }
         if self.name.split('-').any(|word| word == "search") {

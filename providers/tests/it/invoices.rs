@@ -93,6 +93,9 @@ const INVOICES: &[Invoice] = &[
     // 100 x 2 + 300 x 2.5 + 500 x 5 + 10 x 10
     Invoice { name: "Bedrock, a model of OpenAI", kind: "bedrock", price: SOL, asks: r#","prompt_cache_options":{"ttl":"12h"}"#, prompt: 5_000, micro_usd: 3_550, reply:
         r#"{"output":{"message":{"role":"assistant","content":[{"text":"a"}]}},"stopReason":"end_turn","metrics":{"latencyMs":1},"usage":{"inputTokens":100,"outputTokens":10,"totalTokens":110,"cacheWriteInputTokens":800,"cacheDetails":[{"ttl":"30m","inputTokens":300},{"ttl":"12h","inputTokens":500}]}}"# },
+    // (120 - 20 + 10) x 1.25 + 20 x 0.125 + (30 + 50) x 10: thoughts are output, and results of Google's own tools are input
+    Invoice { name: "Gemini, thoughts and a cache", kind: "gemini", price: "input = 1.25, cached_input = 0.125, output = 10.0", asks: "", prompt: 2_000, micro_usd: 940, reply:
+        r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"a"}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":120,"cachedContentTokenCount":20,"toolUsePromptTokenCount":10,"candidatesTokenCount":30,"thoughtsTokenCount":50,"totalTokenCount":210}}"# },
 ];
 
 const HOUR: &str = r#","tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object"}},"cache_control":{"type":"ephemeral","ttl":"1h"}}]"#;

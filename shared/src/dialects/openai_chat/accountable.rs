@@ -128,7 +128,7 @@ mod tests {
             (r#","best_of":9"#, "best_of"),
             (r#","audio":{"voice":"a"}"#, "audio"),
             (r#","modalities":["text","audio"]"#, "modalities"),
-            (r#","store":true"#, "store"),
+            (r#","store":"yes""#, "store"),
             (r#","service_tier":"priority""#, "priority!"),
             (r#","service_tier":["priority"]"#, "service_tier"),
             (r#","service_tier":{"name":"flex"}"#, "service_tier"),
