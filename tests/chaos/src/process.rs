@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use axum::Router;
+use providers::messages::{Accepts, OverChat};
 use shared::app::{Components, Models, ServedModels};
 use shared::data::{Queue, Stores};
 use shared::edge::worker::{MoreMessages, SqsBatchResponse, SqsEvent};
@@ -81,7 +82,9 @@ impl Process {
         let handle = ProcessHandle::new(name);
         let sim = &deployment.sim;
         let provider = |name: &'static str| {
-            Arc::new(SimulatedProvider::new(name, Arc::clone(sim), handle.clone())) as Arc<dyn Provider>
+            let simulated = SimulatedProvider::new(name, Arc::clone(sim), handle.clone());
+            // It answers chat completions, so weir translates messages.
+            Arc::new(OverChat::new(Arc::new(simulated), Accepts::default())) as Arc<dyn Provider>
         };
         let components = Components::new(stores(deployment, &handle), sim.clock.clone())
             .serving(Arc::new(Models::fixed(ServedModels {
