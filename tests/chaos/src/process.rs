@@ -14,6 +14,7 @@ use providers::messages::{Accepts, OverChat};
 use shared::app::{Components, Models, ServedModels};
 use shared::data::{Queue, Stores};
 use shared::edge::worker::{MoreMessages, SqsBatchResponse, SqsEvent};
+use shared::model::keys::FixedKey;
 use shared::model::provider::Provider;
 use shared::model::secret::Secret;
 use tokio_util::sync::CancellationToken;
@@ -86,13 +87,14 @@ impl Process {
             // It answers chat completions, so weir translates messages.
             Arc::new(OverChat::new(Arc::new(simulated), Accepts::default())) as Arc<dyn Provider>
         };
+        let (keys, source) = FixedKey::with_source(Secret::new(kit::ADMIN_KEY));
         let components = Components::new(stores(deployment, &handle), sim.clock.clone())
             .serving(Arc::new(Models::fixed(ServedModels {
                 catalog: (*catalog()).clone(),
                 providers: HashMap::from(PROVIDERS.map(|name| (name.to_owned(), provider(name)))),
             })))
             .receivers(Arc::new(SimulatedReceivers::new(Arc::clone(sim), handle.clone())))
-            .admin_key(Secret::new(kit::ADMIN_KEY));
+            .admin_key(keys, source);
         Self { router: kit::router_of(&components), components: Arc::new(components), handle }
     }
 

@@ -126,7 +126,7 @@ impl Finalizer {
         self.append_turn(record).await?;
         self.announce(record).await?;
         if let Some(erased_at) = record.erased_at() {
-            self.records.hasten_erasure(&record.key, erased_at).await?;
+            self.records.erasures().hasten(&record.key, erased_at).await?;
         }
         Ok(self.jobs.mark_finalized(&record.key).await?)
     }

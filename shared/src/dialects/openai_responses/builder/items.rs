@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::Status;
 use super::calls::Call;
 use super::output::{Content, Output, Text, TextKind};
-use super::{ResponseEvent, Status};
+use super::write::Events;
 use crate::dialects::openai_responses::item_id::output_id;
 use crate::dialects::openai_responses::tools::{ToolKind, ToolName, Tools};
 use crate::model::chat_chunk::{CallPiece, ChunkText, KnownCalls, Logprob};
@@ -21,9 +22,7 @@ pub(super) struct OutputItems {
     calls: KnownCalls,
     /// Citations that came before the text that they belong to.
     uncited: Vec<Object>,
-    /// Events that were not returned yet.
-    pub(super) events: Vec<ResponseEvent>,
-    pub(super) next_sequence: u64,
+    pub(super) events: Events,
     /// Ids of items are made from it.
     response_id: String,
     /// What the model can call.
@@ -38,15 +37,10 @@ impl OutputItems {
             ending,
             calls,
             uncited: Vec::new(),
-            events: Vec::new(),
-            next_sequence,
+            events: Events::new(next_sequence),
             response_id,
             tools,
         }
-    }
-
-    pub(super) fn take_events(&mut self) -> Vec<ResponseEvent> {
-        std::mem::take(&mut self.events)
     }
 
     /// Ends all items that have not ended.

@@ -103,7 +103,7 @@ impl EventBuilder {
         for piece in delta.tool_calls.unwrap_or_default() {
             self.items.call(piece)?;
         }
-        Ok(self.items.take_events())
+        Ok(self.items.events.take())
     }
 
     /// Ends the response after the stream has ended. Returns the last events, the response, and `Completed` or
@@ -135,8 +135,8 @@ impl EventBuilder {
         response.set("output", &self.items.done());
         response.set("usage", &answer::usage(charge));
         let name = if reason.is_some() { "response.incomplete" } else { "response.completed" };
-        self.items.emit(name, &Object::default().with("response", &response));
-        (self.items.take_events(), response, status)
+        self.items.events.emit(name, &Object::default().with("response", &response));
+        (self.items.events.take(), response, status)
     }
 
     /// Ends the response after a failure. Returns the last events, up to `response.failed`, and the response.
@@ -145,13 +145,13 @@ impl EventBuilder {
     #[must_use]
     pub fn fail(mut self, code: &str, message: &str, charge: Option<&Charge>) -> (Vec<ResponseEvent>, Object) {
         let response = self.cut_short(answer::failed_response(&self.response, code, message), charge);
-        self.items.emit("response.failed", &Object::default().with("response", &response));
-        (self.items.take_events(), response)
+        self.items.events.emit("response.failed", &Object::default().with("response", &response));
+        (self.items.events.take(), response)
     }
 
     fn announce(&mut self, name: &'static str, status: Status) -> ResponseEvent {
         self.response.set("status", status.name());
-        self.items.next_event(name, &Object::default().with("response", &self.response))
+        self.items.events.next(name, &Object::default().with("response", &self.response))
     }
 
     fn cut_short(&self, mut response: Object, charge: Option<&Charge>) -> Object {
