@@ -127,21 +127,21 @@ fn check_secret_name(secret: &str, line: Option<usize>, findings: &mut Findings)
 /// Whether calls of a model can cost nothing.
 fn is_free(kind: ModelKind, price: &Price) -> bool {
     match kind {
-        ModelKind::Chat => price.input == 0 || price.output == 0,
-        ModelKind::Embedding | ModelKind::Moderation => price.input == 0,
+        ModelKind::Chat => price.rates.input == 0 || price.rates.output == 0,
+        ModelKind::Embedding | ModelKind::Moderation => price.rates.input == 0,
         ModelKind::Image | ModelKind::Speech => price.pieces == 0 && price.has_free_tokens(),
     }
 }
 
 fn check_model(model: &Model, catalog: &Catalog, findings: &mut Findings) {
     let (name, line) = (&model.name, catalog.line_of_model(&model.name));
-    match model.price {
+    match &model.price {
         _ if model.kind == ModelKind::Moderation => {}
         None => findings.warn(
             line,
             format!("model `{name}` has no price: projects with a budget cannot use it; add `price`, in USD per million tokens"),
         ),
-        Some(price) if is_free(model.kind, &price) => {
+        Some(price) if is_free(model.kind, price) => {
             findings.warn(line, format!("model `{name}` has a price of 0: no budget limits it; write the provider's price"));
         }
         Some(_) => {}

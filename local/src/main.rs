@@ -93,6 +93,9 @@ enum ModelsCommand {
         /// For `--provider bedrock`: the models of inference profiles with this prefix or `none` for those without one
         #[arg(long, value_parser = BEDROCK_PROFILES)]
         profile: Option<String>,
+        /// For `--provider openai`: where the data of your project resides, if it does. Most models cost more there
+        #[arg(long, value_parser = ["eu", "us"])]
+        residency: Option<String>,
     },
 }
 
@@ -213,8 +216,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
             let findings = runtime.block_on(check(&read(&file)?, online));
             print_findings(&file, &findings)
         }
-        Command::Models { command: ModelsCommand::Import { file, provider, profile } } => {
-            import(&file, &provider, profile.as_deref())
+        Command::Models { command: ModelsCommand::Import { file, provider, profile, residency } } => {
+            import(&file, &provider, profile.as_deref(), residency.as_deref())
         }
     }
 }
@@ -300,13 +303,22 @@ fn read(file: &std::path::Path) -> Result<String, Failure> {
     Ok(std::fs::read_to_string(file).map_err(|error| format!("could not read `{}`: {error}", file.display()))?)
 }
 
-fn import(file: &std::path::Path, provider: &str, profile: Option<&str>) -> Result<(), Failure> {
+fn import(
+    file: &std::path::Path,
+    provider: &str,
+    profile: Option<&str>,
+    residency: Option<&str>,
+) -> Result<(), Failure> {
     let json = read(file)?;
     let today = Clock::system().now().day();
     if profile.is_some() && provider != "bedrock" {
         return Err("--profile is for --provider bedrock: leave one of them out".into());
     }
+    if residency.is_some() && provider != "openai" {
+        return Err("--residency is for --provider openai: leave one of them out".into());
+    }
     let bedrock_profile = profile.or((provider == "bedrock").then_some("none"));
-    let toml = Import { litellm_provider: provider, provider, today: &today, bedrock_profile }.models_toml(&json)?;
+    let toml = Import { litellm_provider: provider, provider, today: &today, bedrock_profile, residency }
+        .models_toml(&json)?;
     Ok(write!(std::io::stdout(), "{toml}")?)
 }

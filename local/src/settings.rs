@@ -13,6 +13,7 @@ use shared::edge::config::{HttpConfig, env};
 use shared::edge::connect::{Builtin, EnvKeys, ModelsFile, ModelsPlace};
 use shared::model::catalog::Catalog;
 use shared::model::clock::Clock;
+use shared::model::keys::FixedKey;
 use shared::model::secret::Secret;
 
 use crate::{LocalError, Problems};
@@ -68,7 +69,10 @@ impl Settings {
         let receivers = Arc::new(Outbound::new(options));
         let components = Components::new(stores, clock).serving(Arc::new(models)).receivers(receivers);
         Ok(match admin_key {
-            Some(key) => components.admin_key(key),
+            Some(key) => {
+                let (keys, source) = FixedKey::with_source(key);
+                components.admin_key(keys, source)
+            }
             None => components,
         })
     }

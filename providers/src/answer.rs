@@ -148,15 +148,27 @@ impl ToolCall {
     }
 }
 
-/// OpenAI's `usage` of a chat completion.
+/// OpenAI's `usage` of a chat completion. Counts that few providers have are there if they are not 0.
 pub(crate) fn usage_json(usage: &Usage) -> Value {
-    json!({
+    let mut json = json!({
         "prompt_tokens": usage.input,
         "completion_tokens": usage.output,
         "total_tokens": usage.input.saturating_add(usage.output),
         "prompt_tokens_details": {"cached_tokens": usage.cached_input, "cache_write_tokens": usage.cache_write},
         "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
-    })
+    });
+    if usage.cache_write_30m > 0 || usage.cache_write_12h > 0 {
+        json["prompt_tokens_details"]["cache_write_tokens_details"] =
+            json!({"ttl_30m_tokens": usage.cache_write_30m, "ttl_12h_tokens": usage.cache_write_12h});
+    }
+    for (part, tokens) in
+        [("prompt_tokens_details", usage.audio_input), ("completion_tokens_details", usage.audio_output)]
+    {
+        if tokens > 0 {
+            json[part]["audio_tokens"] = tokens.into();
+        }
+    }
+    json
 }
 
 /// Compact JSON. Writing fails only for maps whose keys are not strings, and the types of this crate have none.

@@ -44,7 +44,7 @@ impl Provider for OwnReasoning {
         Ok(match self.inner.send(&call).await? {
             Reply::Whole(whole) => {
                 let body = long_work(whole.body.len(), || marked(&whole.body, "message", &origin));
-                Reply::Whole(Whole { body: body.unwrap_or(whole.body), ..whole })
+                Reply::from(Whole { body: body.unwrap_or(whole.body), ..*whole })
             }
             Reply::Stream(events) => {
                 let mark =

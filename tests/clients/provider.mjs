@@ -22,6 +22,9 @@ const SCRIPTS = {
   slow: [{ text: "Slow.", wait: 12_000 }],
 };
 
+/** What Claude and Gemini write beside their thoughts, and want back. */
+const SIGNATURE = "c2lnbmF0dXJl";
+
 const textOf = (content) =>
   typeof content === "string" ? content : (content ?? []).map((part) => part.text ?? textOf(part.content ?? "")).join(" ");
 
@@ -100,15 +103,23 @@ function messages(body) {
     : { type: "text", text: step.text ?? "No shell." };
   const stop_reason = call ? "tool_use" : "end_turn";
   const message = { id: "msg_1", type: "message", role: "assistant", model: body.model, stop_sequence: null };
-  if (!body.stream) return { step, whole: { ...message, content: [block], stop_reason, usage } };
+  // A model thinks before it calls a tool, and signs its thoughts.
+  const thoughts = call ? [{ type: "thinking", thinking: "A tool knows.", signature: SIGNATURE }] : [];
+  if (!body.stream) return { step, whole: { ...message, content: [...thoughts, block], stop_reason, usage } };
   const delta = call
     ? { type: "input_json_delta", partial_json: JSON.stringify(call.input) }
     : { type: "text_delta", text: block.text };
   const events = [
     { type: "message_start", message: { ...message, content: [], stop_reason: null, usage: { ...usage, output_tokens: 1 } } },
-    { type: "content_block_start", index: 0, content_block: call ? { ...block, input: {} } : { type: "text", text: "" } },
-    { type: "content_block_delta", index: 0, delta },
-    { type: "content_block_stop", index: 0 },
+    ...thoughts.flatMap(({ thinking, signature }) => [
+      { type: "content_block_start", index: 0, content_block: { type: "thinking", thinking: "", signature: "" } },
+      { type: "content_block_delta", index: 0, delta: { type: "thinking_delta", thinking } },
+      { type: "content_block_delta", index: 0, delta: { type: "signature_delta", signature } },
+      { type: "content_block_stop", index: 0 },
+    ]),
+    { type: "content_block_start", index: thoughts.length, content_block: call ? { ...block, input: {} } : { type: "text", text: "" } },
+    { type: "content_block_delta", index: thoughts.length, delta },
+    { type: "content_block_stop", index: thoughts.length },
     { type: "message_delta", delta: { stop_reason, stop_sequence: null }, usage: { output_tokens: 5 } },
     { type: "message_stop" },
   ];
@@ -134,7 +145,7 @@ function gemini(body, url) {
   const step = stepOf({ model: url, messages }, (after) => after.filter((message) => message.answers).length);
   const call = (step.call || step.shell) && callOf(step, tools);
   const parts = call
-    ? [{ functionCall: { name: call.name, args: call.input }, thoughtSignature: "c2lnbmF0dXJl" }]
+    ? [{ functionCall: { name: call.name, args: call.input }, thoughtSignature: SIGNATURE }]
     : (step.text ?? "No shell.").match(/\S+\s*/g).map((text) => ({ text }));
   const usageMetadata = { promptTokenCount: 10, candidatesTokenCount: 3, thoughtsTokenCount: 2, totalTokenCount: 15 };
   const reply = (parts, end) => ({

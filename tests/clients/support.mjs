@@ -2,7 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdtempSync, readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -40,7 +40,14 @@ export function mark() {
   return { word, asked };
 }
 
-export const folder = () => mkdtempSync(join(tmpdir(), "weir-clients-"));
+const folders = [];
+process.on("exit", () => folders.forEach((path) => rmSync(path, { recursive: true, force: true })));
+
+/** A new folder, which is removed when the tests of the file have ended. */
+export function folder() {
+  folders.push(mkdtempSync(join(tmpdir(), "weir-clients-")));
+  return folders.at(-1);
+}
 
 /** Runs a program of `node_modules` in a folder. Returns what it wrote, and its status. */
 export function run(program, args, { cwd, env }) {

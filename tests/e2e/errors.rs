@@ -73,6 +73,21 @@ async fn malformed_bodies_are_400_with_the_field() {
 }
 
 #[tokio::test]
+async fn chat_completions_are_not_stored() {
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    let router = app.router();
+    let body =
+        |store: &str| format!(r#"{{"model":"priced","messages":[{{"role":"user","content":"a"}}],"store":{store}}}"#);
+    let refused = send(&router, "POST", PATH, &key, &[], body("true")).await;
+    check(&refused, 400, "unsupported_parameter");
+    assert_eq!(refused.json()["error"]["param"], "store");
+    for store in ["false", "null"] {
+        assert_eq!(send(&router, "POST", PATH, &key, &[], body(store)).await.status, 200, "{store}");
+    }
+}
+
+#[tokio::test]
 async fn models_that_are_unknown_or_of_another_kind() {
     let app = TestApp::new().await;
     let (_, key) = app.project(Limits::default(), Policy::default()).await;

@@ -1,6 +1,7 @@
 //! Anthropic's Messages API: what its clients get, and that a message is a call like every other.
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use kit::{Reply, Script, TestApp, send};
 use serde_json::{Value, json};
 use shared::model::catalog::Catalog;
@@ -149,6 +150,21 @@ async fn a_spent_budget_is_told_so_that_claude_code_stops() {
     assert!(reply.header("retry-after").parse::<u64>().is_ok());
     assert!(reply.header("anthropic-ratelimit-unified-reset").parse::<u64>().is_ok());
     assert_eq!(app.first.call_count(), 0);
+}
+
+#[tokio::test]
+async fn who_waits_for_a_call_that_is_refused_for_a_spent_budget_is_told_the_same() {
+    let app = TestApp::new().await;
+    let (_, key) = app.project(budget(0.000_01), Policy::default()).await;
+    let (router, body) = (app.router(), ask(json!({})).to_string());
+    let post = || send(&router, "POST", PATH, &key, &[VERSION, ("idempotency-key", "k")], body.clone());
+    for reply in join_all((0..4).map(|_| post())).await {
+        assert_eq!(told(&reply), (429, "billing_error".to_owned(), "budget_exceeded".to_owned()));
+        assert_eq!(
+            (reply.header("x-should-retry"), reply.header("anthropic-ratelimit-unified-status")),
+            ("false", "rejected")
+        );
+    }
 }
 
 #[tokio::test]

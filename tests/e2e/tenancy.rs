@@ -28,7 +28,7 @@ enum For {
 /// Route, whom it serves, and a body that it takes, or the query of a `GET`.
 type Row = (&'static str, For, &'static str);
 
-const ROWS: [Row; 82] = [
+const ROWS: [Row; 83] = [
     ("GET /healthz", For::Everybody, ""),
     ("POST /v1/chat/completions", For::Project, r#"{"model":"priced","messages":[{"role":"user","content":"Hi"}]}"#),
     ("POST /v1/completions", For::Project, r#"{"model":"priced","prompt":"Hi"}"#),
@@ -51,6 +51,7 @@ const ROWS: [Row; 82] = [
     ("POST /v1/responses", For::Project, r#"{"model":"priced","input":"Hi"}"#),
     ("POST /v1/quote", For::Project, r#"{"model":"priced","input":"Hi"}"#),
     ("POST /v1/responses/input_tokens", For::Project, r#"{"model":"priced","input":"Hi"}"#),
+    ("POST /v1/responses/compact", For::Project, r#"{"model":"priced","input":"Hi"}"#),
     ("GET /v1/responses/{id}", For::Project, ""),
     ("DELETE /v1/responses/{id}", For::Project, ""),
     ("POST /v1/responses/{id}/cancel", For::Project, ""),

@@ -1,5 +1,6 @@
 //! The Responses API: `/v1/responses` and `/v1/conversations`.
 
+mod compact;
 mod conversations;
 mod quote;
 mod tokens;
@@ -45,6 +46,7 @@ pub fn router(
         .route("/v1/responses", post(create))
         .route("/v1/quote", post(quote::quote))
         .route("/v1/responses/input_tokens", post(count_input_tokens))
+        .route("/v1/responses/compact", post(compact::compact))
         .route("/v1/responses/{id}", get(retrieve).delete(delete))
         .route("/v1/responses/{id}/cancel", post(cancel))
         .route("/v1/responses/{id}/input_items", get(list_input_items))

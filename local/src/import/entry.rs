@@ -1,27 +1,34 @@
 //! The price and the limits of one entry of the list.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
 use super::ImportError;
+use super::rates::{Rate, Rates};
 
-/// The service tiers whose prices are taken, by the value of `service_tier`.
-const TIERS: [&str; 3] = ["flex", "priority", "ultrafast"];
-
-/// The rates beside the one of input, and their fields. Anthropic stores input for an hour, OpenAI for twelve.
-const FURTHER_RATES: [(&str, &[&str]); 5] = [
-    ("cached_input", &["cache_read_input_token_cost"]),
-    ("cache_write", &["cache_creation_input_token_cost"]),
-    ("cache_write_1h", &["cache_creation_input_token_cost_above_1hr", "cache_creation_input_token_cost_above_12hr"]),
-    ("output", &["output_cost_per_token"]),
-    ("reasoning", &["output_cost_per_reasoning_token"]),
+/// The service tiers whose prices are taken, by the value of `service_tier`, and their suffixes in the list. No request asks for `batch`.
+const TIERS: [(&str, &str); 5] = [
+    ("flex", "_flex"),
+    ("priority", "_priority"),
+    ("ultrafast", "_ultrafast"),
+    ("balanced", "_balanced"),
+    ("batch", "_batches"),
 ];
 
 /// An entry of the list.
 pub(super) struct Entry<'a> {
     pub(super) name: &'a str,
     pub(super) fields: &'a Map<String, Value>,
+}
+
+/// A price as members of a `[[model]]`.
+#[derive(Debug, PartialEq)]
+pub(super) enum Price {
+    /// Rates only, for one line.
+    Inline(String),
+    /// The lines of a table.
+    Table(String),
 }
 
 impl Entry<'_> {
@@ -31,10 +38,15 @@ impl Entry<'_> {
 
     /// Why a price per token does not cover the cost of a call; `None` if it does.
     pub(super) fn skip_reason(&self) -> Option<&'static str> {
-        // The translation for Gemini passes no sounds.
-        let hears_none = self.text("litellm_provider") == Some("gemini");
-        let is_audio = |field: &String| field.contains("audio_token") && !(hears_none && field.contains("input"));
-        if self.fields.keys().any(is_audio) {
+        let has = |part: &str| self.fields.keys().any(|field| field.contains(part));
+        // The translation for Gemini sends neither sounds nor videos, and passes no sounds on.
+        let is_gemini = self.text("litellm_provider") == Some("gemini");
+        if has("video_token") && !is_gemini {
+            return Some("video is priced apart");
+        }
+        let (is_apart, is_chat) = (has("audio_token"), self.text("mode") == Some("chat"));
+        let is_uncovered = if is_gemini { has("output_cost_per_audio_token") } else { is_apart && !is_chat };
+        if is_uncovered {
             return Some("audio is priced apart");
         }
         if self.name.split('-').any(|word| word == "search") {
@@ -46,32 +58,82 @@ impl Entry<'_> {
         chat_only_elsewhere.then_some("it does not serve chat completions")
     }
 
-    pub(super) fn price(&self, kind: &str) -> Result<Option<String>, ImportError> {
-        let Some(mut text) = self.rates(kind, "")? else { return Ok(None) };
-        let tiers = TIERS.iter().filter(|_| kind == "chat");
-        let tiers =
-            tiers.map(|name| Ok(self.rates(kind, &format!("_{name}"))?.map(|rates| format!("{name} = {{ {rates} }}"))));
-        let tiers: Vec<String> = tiers.filter_map(Result::transpose).collect::<Result<_, _>>()?;
-        if !tiers.is_empty() {
-            let _ = write!(text, ", tiers = {{ {} }}", tiers.join(", "));
+    /// The price; `None` if the list does not have it.
+    pub(super) fn price(&self, kind: &str) -> Result<Option<Price>, ImportError> {
+        let Some(own) = Rates::read(self, "")? else { return Ok(None) };
+        if kind != "chat" {
+            return Ok(Some(Price::Inline(own.input_only())));
         }
-        Ok(Some(text))
+        if !own.has_output() {
+            return Ok(None);
+        }
+        let lengths = self.lengths(&own)?;
+        let tiers = TIERS.iter().map(|(name, suffix)| self.tier(name, suffix, &own, &lengths));
+        let tiers: String = tiers.collect::<Result<_, _>>()?;
+        let multipliers = self.multipliers()?;
+        if lengths.is_empty() && tiers.is_empty() {
+            let members: Vec<_> = std::iter::once(own.members()).chain(multipliers).collect();
+            return Ok(Some(Price::Inline(members.join(", "))));
+        }
+        let mut lines = own.lines();
+        if !lengths.is_empty() {
+            let _ = writeln!(lines, "longer = [{}]", self.longer(&lengths));
+        }
+        for multiplier in multipliers {
+            let _ = writeln!(lines, "{multiplier}");
+        }
+        Ok(Some(Price::Table(lines + &tiers)))
     }
 
-    /// The rates of a service tier, or of the default one (`""`); `None` if the list does not have them.
-    fn rates(&self, kind: &str, tier: &str) -> Result<Option<String>, ImportError> {
-        let Some(input) = self.highest_rate(&["input_cost_per_token"], tier)? else { return Ok(None) };
-        let mut text = format!("input = {input}");
-        for (name, fields) in FURTHER_RATES {
-            match self.highest_rate(fields, tier)? {
-                Some(rate) if kind == "chat" => {
-                    let _ = write!(text, ", {name} = {rate}");
-                }
-                None if kind == "chat" && name == "output" => return Ok(None),
-                _ => {}
-            }
+    /// The rates of longer prompts, each with the number of thousands above which it begins.
+    fn lengths(&self, own: &Rates) -> Result<Vec<(u64, Rates)>, ImportError> {
+        let mut lengths: Vec<u64> = self.fields.keys().filter_map(|field| thousands(field)).collect();
+        lengths.sort_unstable();
+        let read = lengths.into_iter().map(|length| {
+            let rates = Rates::read(self, &format!("_above_{length}k_tokens"))?.unwrap_or_default();
+            Ok((length, rates.completed_by(own)))
+        });
+        read.collect()
+    }
+
+    /// The line of a service tier; empty if the list has no price for it.
+    fn tier(&self, name: &str, suffix: &str, own: &Rates, lengths: &[(u64, Rates)]) -> Result<String, ImportError> {
+        let Some(rates) = Rates::read(self, suffix)?.filter(Rates::has_output) else { return Ok(String::new()) };
+        let dearer = rates.dearer_than(own);
+        let rates = rates.completed_by(own);
+        let longer = lengths.iter().map(|(length, default)| {
+            let read = Rates::read(self, &format!("_above_{length}k_tokens{suffix}"))?.unwrap_or_default();
+            Ok((*length, read.or(default, dearer)))
+        });
+        let longer: Vec<_> = longer.collect::<Result<_, _>>()?;
+        let mut members = rates.members();
+        if !longer.is_empty() {
+            let _ = write!(members, ", longer = [{}]", self.longer(&longer));
         }
-        Ok(Some(text))
+        Ok(format!("tiers.{name} = {{ {members} }}\n"))
+    }
+
+    /// The elements of `longer`. At xAI a prompt of exactly so many tokens is a long one.
+    fn longer(&self, lengths: &[(u64, Rates)]) -> String {
+        let less = u64::from(self.text("litellm_provider") == Some("xai"));
+        let each = lengths.iter().map(|(length, rates)| {
+            let above = length.saturating_mul(1_000).saturating_sub(less);
+            format!("{{ above = {above}, {} }}", rates.members())
+        });
+        each.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The multipliers of places and speeds.
+    fn multipliers(&self) -> Result<Vec<String>, ImportError> {
+        let Some(Value::Object(entries)) = self.fields.get("provider_specific_entry") else { return Ok(Vec::new()) };
+        let known = [("us", "inference_geo"), ("fast", "speed")].into_iter();
+        let read =
+            known.filter_map(|(word, member)| Some((word, member, entries.get(word)?))).map(|(word, member, value)| {
+                let times = value.as_f64().filter(|times| (0.0..=100.0).contains(times));
+                let times = times.ok_or_else(|| self.field_error(word, value, "a multiplier from 0 to 100"))?;
+                Ok(format!("{member} = {{ {word} = {} }}", Rate(times)))
+            });
+        read.collect()
     }
 
     /// `context_tokens` and `max_output_tokens`; `None` if a chat model has none.
@@ -86,32 +148,8 @@ impl Entry<'_> {
         Ok(Some(format!("context_tokens = {context}\nmax_output_tokens = {output}\n")))
     }
 
-    /// A comment with the lower price of short prompts; empty if the price does not depend on the length. weir has one price
-    /// per model and takes the highest.
-    pub(super) fn lower_tier(&self) -> Result<String, ImportError> {
-        let Some(thousands) = self.fields.keys().filter_map(|field| longer("input_cost_per_token", field)).min() else {
-            return Ok(String::new());
-        };
-        let (input, output) = (self.rate("input_cost_per_token")?, self.rate("output_cost_per_token")?);
-        let (input, output) = (input.unwrap_or_default(), output.unwrap_or_default());
-        Ok(format!(
-            "# Up to {thousands}000 tokens of input the provider takes less: input = {input}, output = {output}.\n"
-        ))
-    }
-
-    /// The highest rate of these fields, over all lengths of input. With a lower one, a charge could be below the provider's
-    /// bill.
-    fn highest_rate(&self, fields: &[&str], tier: &str) -> Result<Option<Rate>, ImportError> {
-        let is_rate = |name: &&String| {
-            let of_tier = name.strip_suffix(tier);
-            of_tier.is_some_and(|name| fields.iter().any(|field| name == *field || longer(field, name).is_some()))
-        };
-        let rates = self.fields.keys().filter(is_rate).map(|name| self.rate(name)).collect::<Result<Vec<_>, _>>()?;
-        Ok(rates.into_iter().flatten().max_by(|one, other| one.0.total_cmp(&other.0)))
-    }
-
     /// Reads US dollars per token.
-    fn rate(&self, field: &str) -> Result<Option<Rate>, ImportError> {
+    pub(super) fn rate(&self, field: &str) -> Result<Option<Rate>, ImportError> {
         let Some(value) = self.fields.get(field).filter(|value| !value.is_null()) else { return Ok(None) };
         let dollars = value.as_f64().filter(|dollars| (0.0..=1.0).contains(dollars));
         let dollars = dollars.ok_or_else(|| self.field_error(field, value, "US dollars per token, from 0 to 1"))?;
@@ -133,19 +171,34 @@ impl Entry<'_> {
     }
 }
 
-/// The 272 of `input_cost_per_token_above_272k_tokens`; `None` if `name` is not `field` for longer inputs.
-fn longer(field: &str, name: &str) -> Option<u64> {
-    name.strip_prefix(field)?.strip_prefix("_above_")?.strip_suffix("k_tokens")?.parse().ok()
+/// The 272 of `input_cost_per_token_above_272k_tokens`; `None` for another field.
+fn thousands(field: &str) -> Option<u64> {
+    field.strip_prefix("input_cost_per_token_above_")?.strip_suffix("k_tokens")?.parse().ok()
 }
 
-/// US dollars per million tokens. Written to the micro-dollar, with at least one decimal.
-#[derive(Debug, Clone, Copy, Default)]
-struct Rate(f64);
-
-impl fmt::Display for Rate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = format!("{:.6}", self.0);
-        let text = text.trim_end_matches('0');
-        write!(f, "{text}{}", if text.ends_with('.') { "0" } else { "" })
+/// The fields of an entry, with those of `tiered_pricing` as other entries have them: a list of rates, each with the `range` of the
+/// prompt's length in tokens.
+pub(super) fn flattened(mut fields: Map<String, Value>) -> Map<String, Value> {
+    let Some(Value::Array(ranges)) = fields.remove("tiered_pricing") else { return fields };
+    for range in ranges.iter().filter_map(Value::as_object) {
+        let begin = range.get("range").and_then(|range| range.get(0)?.as_f64()).unwrap_or(0.0);
+        let suffix =
+            if begin < 1_000.0 { String::new() } else { format!("_above_{}k_tokens", (begin / 1_000.0).floor()) };
+        for (name, rate) in range.iter().filter(|(name, _)| name.contains("_cost")) {
+            fields.entry(format!("{name}{suffix}")).or_insert_with(|| rate.clone());
+        }
     }
+    fields
+}
+
+/// The fields of an entry with the rates of a project whose data resides in `place`.
+pub(super) fn resident(mut fields: Map<String, Value>, place: Option<&str>) -> Map<String, Value> {
+    let times = |place| fields.get(&format!("regional_processing_uplift_multiplier_{place}"))?.as_f64();
+    let Some(times) = place.and_then(times) else { return fields };
+    for (_, rate) in fields.iter_mut().filter(|(name, _)| name.contains("_cost")) {
+        if let Some(dollars) = rate.as_f64() {
+            *rate = Value::from(dollars * times);
+        }
+    }
+    fields
 }

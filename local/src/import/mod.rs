@@ -5,6 +5,7 @@
 
 mod bedrock;
 mod entry;
+mod rates;
 
 pub use bedrock::BEDROCK_PROFILES;
 
@@ -13,7 +14,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use entry::Entry;
+use entry::{Entry, Price, flattened, resident};
 
 /// The entries to take from the list.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +28,8 @@ pub struct Import<'a> {
     /// For Amazon Bedrock: the prefix of the inference profiles to take, such as `us`, or `none` for the ids without one.
     /// It replaces `litellm_provider`.
     pub bedrock_profile: Option<&'a str>,
+    /// For OpenAI: where the data of the provider's project resides, `eu` or `us`. Most models cost more there.
+    pub residency: Option<&'a str>,
 }
 
 /// An entry to take.
@@ -106,7 +109,8 @@ impl Import<'_> {
     }
 
     fn model(&self, wanted: &Wanted) -> Result<Taken, ImportError> {
-        let entry = Entry { name: &wanted.name, fields: &wanted.fields };
+        let fields = resident(flattened(wanted.fields.clone()), self.residency);
+        let entry = Entry { name: &wanted.name, fields: &fields };
         if let Some(reason) = entry.skip_reason() {
             return Ok(Taken::Skipped(reason));
         }
@@ -114,11 +118,14 @@ impl Import<'_> {
         let Some(limits) = entry.limits(kind)? else { return Ok(Taken::Skipped("its limits are not in the list")) };
         let Some(price) = entry.price(kind)? else { return Ok(Taken::Skipped("its price is not in the list")) };
         let (name, id, provider) = (quoted(&wanted.name), quoted(&wanted.id), quoted(self.provider));
-        let (note, alias) =
-            (entry.lower_tier()?, if name == id { String::new() } else { format!("aliases = [{id}]\n") });
+        let alias = if name == id { String::new() } else { format!("aliases = [{id}]\n") };
+        let (inline, table) = match price {
+            Price::Inline(members) => (format!("price = {{ {members} }}\n"), String::new()),
+            Price::Table(lines) => (String::new(), format!("[model.price]\n{lines}")),
+        };
         Ok(Taken::Model(format!(
-            "[[model]]\nname = {name}\n{alias}kind = \"{kind}\"\n{note}price = {{ {price} }}\n{limits}\
-             targets = [{{ provider = {provider}, model = {id} }}]\n"
+            "[[model]]\nname = {name}\n{alias}kind = \"{kind}\"\n{inline}{limits}\
+             targets = [{{ provider = {provider}, model = {id} }}]\n{table}"
         )))
     }
 }
@@ -135,10 +142,17 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use shared::model::catalog::Catalog;
+
     use super::*;
 
-    const IMPORT: Import<'_> =
-        Import { litellm_provider: "acme", provider: "acme-eu", today: "2026-11-22", bedrock_profile: None };
+    const IMPORT: Import<'_> = Import {
+        litellm_provider: "acme",
+        provider: "acme-eu",
+        today: "2026-11-22",
+        bedrock_profile: None,
+        residency: None,
+    };
 
     #[test]
     fn prices_become_dollars_per_million_tokens() {
@@ -146,31 +160,106 @@ mod tests {
             "sample_spec": {"max_output_tokens": "a description"},
             "acme/big": {"litellm_provider": "acme", "mode": "chat", "input_cost_per_token": 2.5e-06, "cache_read_input_token_cost": 2.5e-07,
                 "cache_creation_input_token_cost": 3.125e-06, "cache_creation_input_token_cost_above_1hr": 4e-06,
-                "cache_creation_input_token_cost_above_1hr_above_200k_tokens": 8e-06, "input_cost_per_token_batches": 1e-06,
-                "input_cost_per_token_flex": 1.25e-06, "output_cost_per_token_flex": 5e-06, "cache_read_input_token_cost_flex": 1.25e-07,
-                "input_cost_per_token_priority": 4e-06, "input_cost_per_token_above_200k_tokens_priority": 9e-06,
+                "cache_creation_input_token_cost_above_1hr_above_200k_tokens": 9e-06,
+                "input_cost_per_token_batches": 1.25e-06, "output_cost_per_token_batches": 5e-06,
+                "input_cost_per_token_priority": 5e-06, "input_cost_per_token_above_200k_tokens_priority": 9e-06,
                 "output_cost_per_token_priority": 2e-05, "output_cost_per_token": 1e-05, "output_cost_per_reasoning_token": 1.2e-05,
-                "input_cost_per_token_above_200k_tokens": 5e-06, "max_input_tokens": 1000000, "max_output_tokens": 64000},
+                "input_cost_per_token_above_200k_tokens": 5e-06, "provider_specific_entry": {"us": 1.1, "fast": 2, "other": 3},
+                "max_input_tokens": 1000000, "max_output_tokens": 64000},
+            "acme/halves": {"litellm_provider": "acme", "mode": "chat", "max_input_tokens": 9, "max_output_tokens": 9,
+                "tiered_pricing": [{"range": [0, 32000.0], "input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06},
+                    {"range": [32000.0, 99000], "input_cost_per_token": 2e-06, "output_cost_per_token": 3e-06}]},
+            "acme/voice": {"litellm_provider": "acme", "mode": "chat", "input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06,
+                "input_cost_per_audio_token": 1e-05, "output_cost_per_audio_token": 2e-05, "cache_read_input_audio_token_cost": 1e-06,
+                "input_cost_per_image_token": 3e-06, "output_cost_per_image_token": 3e-05, "provider_specific_entry": {"us": 1.1},
+                "max_input_tokens": 9, "max_output_tokens": 9},
             "acme/words": {"litellm_provider": "acme", "mode": "embedding", "input_cost_per_token": 2e-08, "output_cost_per_token": 0.0, "max_input_tokens": 8191},
             "acme/old": {"litellm_provider": "acme", "mode": "chat", "deprecation_date": "2026-11-22"},
-            "acme/voice": {"litellm_provider": "acme", "mode": "chat", "input_cost_per_audio_token": 1e-05},
+            "acme/film": {"litellm_provider": "acme", "mode": "chat", "input_cost_per_video_token": 1e-05},
+            "acme/heard": {"litellm_provider": "acme", "mode": "embedding", "input_cost_per_audio_token": 1e-05},
             "acme/vague": {"litellm_provider": "acme", "mode": "chat", "input_cost_per_token": 1e-06, "output_cost_per_token": 1e-06},
             "acme/paint": {"litellm_provider": "acme", "mode": "image_generation"},
             "other": {"litellm_provider": "other", "mode": "chat"}
         }"#;
-        let expected = "# Made by `weir models import` on 2026-11-22 from LiteLLM's price list.\n\
-            # Not imported: \"vague\" (its limits are not in the list).\n\
-            # Not imported: \"voice\" (audio is priced apart).\n\
-            \n[[model]]\nname = \"big\"\nkind = \"chat\"\n\
-            # Up to 200000 tokens of input the provider takes less: input = 2.5, output = 10.0.\n\
-            price = { input = 5.0, cached_input = 0.25, cache_write = 3.125, cache_write_1h = 8.0, output = 10.0, \
-            reasoning = 12.0, tiers = { flex = { input = 1.25, cached_input = 0.125, output = 5.0 }, \
-            priority = { input = 9.0, output = 20.0 } } }\n\
-            context_tokens = 1064000\nmax_output_tokens = 64000\n\
-            targets = [{ provider = \"acme-eu\", model = \"big\" }]\n\
-            \n[[model]]\nname = \"words\"\nkind = \"embedding\"\nprice = { input = 0.02 }\ncontext_tokens = 8191\n\
-            targets = [{ provider = \"acme-eu\", model = \"words\" }]\n";
-        assert_eq!(IMPORT.models_toml(list).unwrap(), expected);
+        let expected = r#"# Made by `weir models import` on 2026-11-22 from LiteLLM's price list.
+# Not imported: "film" (video is priced apart).
+# Not imported: "heard" (audio is priced apart).
+# Not imported: "vague" (its limits are not in the list).
+
+[[model]]
+name = "big"
+kind = "chat"
+context_tokens = 1064000
+max_output_tokens = 64000
+targets = [{ provider = "acme-eu", model = "big" }]
+[model.price]
+input = 2.5
+cached_input = 0.25
+cache_write = 3.125
+cache_write_1h = 4.0
+output = 10.0
+reasoning = 12.0
+longer = [{ above = 200000, input = 5.0, cached_input = 0.5, cache_write = 6.25, cache_write_1h = 9.0, output = 20.0, reasoning = 24.0 }]
+inference_geo = { us = 1.1 }
+speed = { fast = 2.0 }
+tiers.priority = { input = 5.0, cached_input = 0.5, cache_write = 6.25, cache_write_1h = 8.0, output = 20.0, reasoning = 24.0, longer = [{ above = 200000, input = 9.0, cached_input = 1.0, cache_write = 12.5, cache_write_1h = 18.0, output = 40.0, reasoning = 48.0 }] }
+tiers.batch = { input = 1.25, cached_input = 0.25, cache_write = 3.125, cache_write_1h = 4.0, output = 5.0, reasoning = 12.0, longer = [{ above = 200000, input = 5.0, cached_input = 0.5, cache_write = 6.25, cache_write_1h = 9.0, output = 20.0, reasoning = 24.0 }] }
+
+[[model]]
+name = "halves"
+kind = "chat"
+context_tokens = 18
+max_output_tokens = 9
+targets = [{ provider = "acme-eu", model = "halves" }]
+[model.price]
+input = 1.0
+output = 2.0
+longer = [{ above = 32000, input = 2.0, output = 3.0 }]
+
+[[model]]
+name = "voice"
+kind = "chat"
+price = { input = 1.0, audio_input = 10.0, cached_audio_input = 1.0, image_input = 3.0, output = 2.0, audio_output = 20.0, image_output = 30.0, inference_geo = { us = 1.1 } }
+context_tokens = 18
+max_output_tokens = 9
+targets = [{ provider = "acme-eu", model = "voice" }]
+
+[[model]]
+name = "words"
+kind = "embedding"
+price = { input = 0.02 }
+context_tokens = 8191
+targets = [{ provider = "acme-eu", model = "words" }]
+"#;
+        let written = IMPORT.models_toml(list).unwrap();
+        assert_eq!(written, expected);
+        let provider = "[[provider]]\nname = 'acme-eu'\nkind = 'openai'\nbase_url = 'http://a.example'\n";
+        let catalog = Catalog::parse(&format!("{provider}{written}")).unwrap();
+        assert_eq!(catalog.model("big").unwrap().tiers["priority"].longer[0].rates.cache_write_1h, 18_000_000);
+    }
+
+    #[test]
+    fn data_that_resides_somewhere_costs_more_where_the_list_says_so() {
+        let list = r#"{"acme/a": {"litellm_provider": "acme", "mode": "chat", "input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06,
+            "output_cost_per_token_above_200k_tokens": 4e-06, "input_cost_per_token_above_200k_tokens": 2e-06,
+            "regional_processing_uplift_multiplier_eu": 1.1, "max_input_tokens": 9, "max_output_tokens": 9}}"#;
+        let price = |residency| {
+            let written = Import { residency, ..IMPORT }.models_toml(list).unwrap();
+            written.split_once("[model.price]").unwrap().1.replace('\n', " ").trim().to_owned()
+        };
+        let plain = "input = 1.0 output = 2.0 longer = [{ above = 200000, input = 2.0, output = 4.0 }]";
+        assert_eq!((price(None).as_str(), price(Some("us")).as_str()), (plain, plain));
+        let resident = "input = 1.1 output = 2.2 longer = [{ above = 200000, input = 2.2, output = 4.4 }]";
+        assert_eq!(price(Some("eu")), resident);
+    }
+
+    #[test]
+    fn at_xai_a_prompt_of_the_length_itself_is_long() {
+        let list = r#"{"xai/g": {"litellm_provider": "xai", "mode": "chat", "input_cost_per_token": 1e-06, "output_cost_per_token": 1e-06,
+            "input_cost_per_token_above_200k_tokens": 2e-06, "max_input_tokens": 9, "max_output_tokens": 9}}"#;
+        let import = Import { litellm_provider: "xai", ..IMPORT };
+        let written = import.models_toml(list).unwrap();
+        assert!(written.contains("longer = [{ above = 199999, input = 2.0, output = 2.0 }]"), "{written}");
     }
 
     #[test]

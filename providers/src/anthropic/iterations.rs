@@ -6,22 +6,39 @@ use shared::model::tokens::Usage;
 
 use super::wire::Counts;
 
-/// The sum of the entries of the type `compaction`, which the counts beside the list do not have. They have the other entries, also those
-/// of another model such as `advisor_message`: these cost what the called model costs, because a call has one price.
-pub(super) fn compactions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Usage>, D::Error> {
+/// The entries of `usage.iterations`.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Iterations {
+    /// The sum of the entries of the type `compaction`, which the counts beside the list do not have. They have the other entries,
+    /// also those of another model such as `advisor_message`: these cost what the called model costs, because a call has one price.
+    pub(super) compactions: Usage,
+    /// The longest prompt of the called model. Its length decides on the rates of all entries, so the shorter ones may cost more
+    /// here than at Anthropic, and none less.
+    pub(super) longest_prompt: u64,
+}
+
+/// Reads the list; `None` if it is none.
+pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Iterations>, D::Error> {
     let Value::Array(entries) = Value::deserialize(deserializer)? else { return Ok(None) };
-    let mut sum = Usage::default();
-    for entry in entries.into_iter().filter(|entry| entry["type"] == "compaction") {
-        if let Ok(counts) = Counts::deserialize(entry) {
-            sum += counts.usage();
+    let mut read = Iterations::default();
+    for entry in entries {
+        let is_compaction = entry["type"] == "compaction";
+        if !is_compaction && entry["type"] != "message" {
+            continue;
+        }
+        let Ok(usage) = Counts::deserialize(entry).map(|counts| counts.usage()) else { continue };
+        read.longest_prompt = read.longest_prompt.max(usage.input);
+        if is_compaction {
+            read.compactions += usage;
         }
     }
-    Ok(Some(sum))
+    Ok(Some(read))
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use shared::model::tokens::Served;
 
     use super::*;
 
@@ -43,8 +60,8 @@ mod tests {
             cache_write: 4,
             cache_write_1h: 3,
             output: 35,
-            reasoning: 0,
-            pieces: 0,
+            served: Served { longest_prompt: 120, ..Served::default() },
+            ..Usage::default()
         };
         assert_eq!(usage, expected);
     }

@@ -50,7 +50,7 @@ impl Anthropic {
         if call.stream {
             return Ok(Reply::Stream(translate(http::events(response), native::Events::default())));
         }
-        native::whole(http::whole(response).await?).map(Reply::Whole)
+        native::whole(http::whole(response).await?).map(Reply::from)
     }
 
     async fn chat(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
@@ -60,7 +60,7 @@ impl Anthropic {
         if call.stream {
             return Ok(Reply::Stream(translate(http::events(response), stream::Messages::new(created))));
         }
-        Ok(Reply::Whole(reply::whole(&http::whole(response).await?, created)?))
+        Ok(Reply::from(reply::whole(&http::whole(response).await?, created)?))
     }
 
     fn body(&self, call: &ProviderRequest) -> Result<Bytes, Failure> {

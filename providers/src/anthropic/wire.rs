@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use shared::model::tokens::Usage;
+use shared::model::tokens::{Label, Served, Usage};
 
-use super::iterations;
+use super::iterations::{self, Iterations};
 use crate::counts;
 
 #[derive(Serialize)]
@@ -212,8 +212,17 @@ pub(super) struct Counts {
     #[serde(default, deserialize_with = "counts::member")]
     output_tokens: Option<u64>,
     output_tokens_details: Option<OutputDetails>,
-    #[serde(default, deserialize_with = "iterations::compactions")]
-    iterations: Option<Usage>,
+    #[serde(default, deserialize_with = "iterations::read")]
+    iterations: Option<Iterations>,
+    #[serde(default, deserialize_with = "word")]
+    inference_geo: Option<Label>,
+    #[serde(default, deserialize_with = "word")]
+    speed: Option<Label>,
+}
+
+/// Reads a word; `None` if it is no text.
+fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Label>, D::Error> {
+    Ok(Value::deserialize(deserializer)?.as_str().map(Label::new))
 }
 
 /// The stored tokens by the time for which they are stored.
@@ -239,6 +248,8 @@ impl Counts {
             output_tokens: newer.output_tokens.or(self.output_tokens),
             output_tokens_details: newer.output_tokens_details.or(self.output_tokens_details),
             iterations: newer.iterations.or(self.iterations),
+            inference_geo: newer.inference_geo.or(self.inference_geo),
+            speed: newer.speed.or(self.speed),
         }
     }
 
@@ -255,7 +266,9 @@ impl Counts {
             reasoning: self.output_tokens_details.and_then(|details| details.thinking_tokens).unwrap_or(0),
             ..Usage::default()
         };
-        usage += self.iterations.unwrap_or_default();
-        usage
+        let Iterations { compactions, longest_prompt } = self.iterations.unwrap_or_default();
+        usage += compactions;
+        let (geo, speed) = (self.inference_geo.unwrap_or_default(), self.speed.unwrap_or_default());
+        Usage { served: Served { longest_prompt, geo, speed, ..Served::default() }, ..usage }
     }
 }

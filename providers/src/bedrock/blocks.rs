@@ -14,13 +14,13 @@ use super::{built, document};
 use crate::conversation::{Document, Image, Part, PartKind, invalid_request, is_text, unsupported};
 
 /// Writes the parts of a request's turns, one turn after the other.
-pub(super) struct Blocks {
+pub(super) struct BlockWriter {
     pub points: Points,
     /// The documents so far. Bedrock refuses two documents of one name.
     pub documents: usize,
 }
 
-impl Blocks {
+impl BlockWriter {
     pub(super) fn content(&mut self, parts: &[Part]) -> Result<Vec<ContentBlock>, Failure> {
         let mut blocks = Vec::new();
         for part in parts {

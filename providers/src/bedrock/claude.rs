@@ -40,7 +40,7 @@ async fn whole(client: &Client, call: &ProviderRequest, body: Blob) -> Result<Re
     let operation = client.invoke_model().model_id(&call.model).content_type(JSON).accept(JSON).body(body);
     let sending = operation.customize().config_override(settings(call)).send();
     let output = Box::pin(sending).await.map_err(|error| failure::of_call(error, call.connect))?;
-    native::whole(Bytes::from(output.body.into_inner())).map(Reply::Whole)
+    native::whole(Bytes::from(output.body.into_inner())).map(Reply::from)
 }
 
 async fn stream(client: &Client, call: &ProviderRequest, body: Blob) -> Result<Reply, Failure> {

@@ -1,4 +1,4 @@
-//! Embeddings of Amazon's Titan and of Cohere, through `InvokeModel`.
+//! Embeddings of Amazon's Titan and Nova and of Cohere, through `InvokeModel`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ use super::{failure, settings};
 use crate::answer;
 use crate::conversation::{invalid_request, unsupported};
 
-/// Calls that run at the same time for one request. Titan takes one text per call.
+/// Calls that run at the same time for one request. Titan and Nova take one text per call.
 const CONCURRENT: usize = 8;
 /// Cohere's limit of texts per call.
 const MAX_TEXTS_PER_CALL: usize = 96;
@@ -25,6 +25,7 @@ const MAX_TEXTS_PER_CALL: usize = 96;
 #[derive(Clone, Copy)]
 enum Maker {
     Titan,
+    Nova,
     Cohere,
 }
 
@@ -32,7 +33,7 @@ pub(super) async fn embed(client: &Client, call: &ProviderRequest) -> Result<Rep
     let maker = maker(&call.model)?;
     let texts = texts(call)?;
     let per_call = match maker {
-        Maker::Titan => 1,
+        Maker::Titan | Maker::Nova => 1,
         Maker::Cohere => MAX_TEXTS_PER_CALL,
     };
     let calls = texts.chunks(per_call).map(|texts| invoke(client, call, maker, body(call, maker, texts)));
@@ -46,12 +47,15 @@ pub(super) async fn embed(client: &Client, call: &ProviderRequest) -> Result<Rep
     }
     let base64 = answer::wants_base64(&call.body);
     let whole = answer::embeddings(&call.model, &vectors, base64, used.unwrap_or(0));
-    Ok(Reply::Whole(Whole { usage: whole.usage.filter(|_| used.is_some()), ..whole }))
+    Ok(Reply::from(Whole { usage: whole.usage.filter(|_| used.is_some()), ..whole }))
 }
 
 fn maker(model: &str) -> Result<Maker, Failure> {
     if model.contains("amazon.titan-embed") {
         return Ok(Maker::Titan);
+    }
+    if model.contains("amazon.nova") && model.contains("embeddings") {
+        return Ok(Maker::Nova);
     }
     if model.contains("cohere.embed") {
         return Ok(Maker::Cohere);
@@ -84,6 +88,16 @@ fn body(call: &ProviderRequest, maker: Maker, texts: &[String]) -> Value {
             }
             body
         }
+        Maker::Nova => {
+            // A text that is too long is refused, as at OpenAI, and not shortened.
+            let text = json!({"truncationMode": "NONE", "value": texts.first()});
+            let purpose = call.body.get::<String>("input_type").unwrap_or_else(|| "GENERIC_INDEX".to_owned());
+            let mut params = json!({"embeddingPurpose": purpose, "text": text});
+            if let Some(length) = dimensions {
+                params["embeddingDimension"] = json!(length);
+            }
+            json!({"taskType": "SINGLE_EMBEDDING", "singleEmbeddingParams": params})
+        }
         Maker::Cohere => {
             let kind = call.body.get::<String>("input_type").unwrap_or_else(|| "search_document".to_owned());
             let mut body = json!({"texts": texts, "input_type": kind, "embedding_types": ["float"]});
@@ -112,6 +126,7 @@ async fn invoke(client: &Client, call: &ProviderRequest, maker: Maker, body: Val
         .map_err(|error| Failure::Malformed(format!("the embedding is not JSON: {error}")))?;
     let (vectors, tokens) = match maker {
         Maker::Titan => (json!([answer["embedding"]]), answer["inputTextTokenCount"].as_u64()),
+        Maker::Nova => (json!([answer["embeddings"][0]["embedding"]]), None),
         // Older models answer with a list. Newer ones answer with a list per type.
         Maker::Cohere => (answer.pointer("/embeddings/float").unwrap_or(&answer["embeddings"]).clone(), None),
     };

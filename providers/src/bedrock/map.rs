@@ -8,7 +8,7 @@ use aws_sdk_bedrockruntime::types::{
 use aws_smithy_types::Document;
 use shared::model::provider::{Failure, ProviderRequest};
 
-use super::blocks::Blocks;
+use super::blocks::BlockWriter;
 use super::cache::Points;
 use super::{built, document};
 use crate::anthropic::family::Family;
@@ -35,7 +35,7 @@ pub(super) fn request(call: &ProviderRequest, conversation: &Conversation) -> Re
     let Thinking { thinking, effort } = thinking;
     let points = Points::of(&call.model);
     let system = system(&conversation.system, points)?;
-    let mut blocks = Blocks { points, documents: 0 };
+    let mut blocks = BlockWriter { points, documents: 0 };
     let messages = conversation.turns.iter().map(|turn| message(turn, &mut blocks)).collect::<Result<_, _>>()?;
     Ok(Request {
         messages: Some(messages),
@@ -93,7 +93,7 @@ fn system(texts: &[SystemText], points: Points) -> Result<Vec<SystemContentBlock
     Ok(blocks)
 }
 
-fn message(turn: &Turn, blocks: &mut Blocks) -> Result<Message, Failure> {
+fn message(turn: &Turn, blocks: &mut BlockWriter) -> Result<Message, Failure> {
     let role = match turn.role {
         Role::User => ConversationRole::User,
         Role::Assistant => ConversationRole::Assistant,

@@ -96,7 +96,7 @@ impl Bedrock {
         let sending = operation.customize().config_override(settings(call)).send();
         let output = Box::pin(sending).await.map_err(|error| failure::of_call(error, call.connect))?;
         answer.id = completion_id(output.request_id());
-        Ok(Reply::Whole(reply::whole(&answer, output)))
+        Ok(Reply::from(reply::whole(&answer, output)))
     }
 
     async fn converse_stream(

@@ -1,7 +1,7 @@
 //! Reads the output of Converse as a chat completion.
 
 use aws_sdk_bedrockruntime::operation::converse::ConverseOutput;
-use aws_sdk_bedrockruntime::types::{CacheTtl, ContentBlock, ReasoningContentBlock, StopReason, TokenUsage};
+use aws_sdk_bedrockruntime::types::{ContentBlock, ReasoningContentBlock, StopReason, TokenUsage};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use shared::model::provider::Whole;
@@ -57,12 +57,18 @@ pub(super) fn usage(counts: &TokenUsage) -> Usage {
     let count = |tokens: i32| u64::try_from(tokens).unwrap_or(0);
     let cached_input = counts.cache_read_input_tokens.map_or(0, count);
     let cache_write = counts.cache_write_input_tokens.map_or(0, count);
-    let long = counts.cache_details().iter().filter(|detail| detail.ttl == CacheTtl::OneHour);
+    let stored_for = |ttl: &str| {
+        let details = counts.cache_details().iter().filter(|detail| detail.ttl.as_str() == ttl);
+        details.map(|detail| count(detail.input_tokens)).sum()
+    };
     Usage {
         input: count(counts.input_tokens).saturating_add(cached_input).saturating_add(cache_write),
         cached_input,
         cache_write,
-        cache_write_1h: long.map(|detail| count(detail.input_tokens)).sum(),
+        // Models of OpenAI store for half an hour and for twelve.
+        cache_write_30m: stored_for("30m"),
+        cache_write_1h: stored_for("1h"),
+        cache_write_12h: stored_for("12h"),
         output: count(counts.output_tokens),
         ..Usage::default()
     }

@@ -55,7 +55,7 @@ mod tests {
             let catalog = Catalog::parse(&format!("{PROVIDER}{models}")).unwrap();
             assert!(!catalog.models().is_empty());
             for model in catalog.models() {
-                assert!(model.price.is_some_and(|price| price.input > 0), "{}", model.name);
+                assert!(model.price.as_ref().is_some_and(|price| price.rates.input > 0), "{}", model.name);
                 assert!(model.kind != ModelKind::Chat || model.max_output_tokens > 0, "{}", model.name);
             }
         }

@@ -64,7 +64,7 @@ mod tests {
             let catalog = Catalog::parse(&format!("{provider}{models}")).unwrap();
             assert!(catalog.models().len() > 5);
             let chat = catalog.models().iter().filter(|model| model.kind == ModelKind::Chat);
-            assert!(chat.into_iter().all(|model| model.price.is_some_and(|price| price.input > 0)));
+            assert!(chat.into_iter().all(|model| model.price.as_ref().is_some_and(|price| price.rates.input > 0)));
         }
         assert!(Catalog::parse(SIMULATOR).is_ok());
     }

@@ -29,7 +29,7 @@ impl Provider for FunctionsOnly {
         match self.0.send(&ProviderRequest { body, ..call.clone() }).await? {
             Reply::Whole(whole) => {
                 let body = long_work(whole.body.len(), || answer::whole(&whole.body, &tools));
-                Ok(Reply::Whole(Whole { body: body.unwrap_or(whole.body), ..whole }))
+                Ok(Reply::from(Whole { body: body.unwrap_or(whole.body), ..*whole }))
             }
             Reply::Stream(events) => {
                 let mut chunks = answer::Chunks::new(tools);

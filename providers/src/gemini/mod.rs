@@ -52,7 +52,7 @@ impl Gemini {
         }
         let body = http::whole(response).await?;
         let text = std::str::from_utf8(&body).unwrap_or_default();
-        reply::whole(text, answer, one_call).map(Reply::Whole)
+        reply::whole(text, answer, one_call).map(Reply::from)
     }
 
     /// The body of a call, and whether the answer may have only one call of a tool.
@@ -87,7 +87,7 @@ impl Provider for Gemini {
     async fn send(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
         match call.endpoint {
             Endpoint::ChatCompletions => self.chat(call).await,
-            Endpoint::Embeddings => embed::embed(self, call).await.map(Reply::Whole),
+            Endpoint::Embeddings => embed::embed(self, call).await.map(Reply::from),
             other => {
                 let what = format!("Gemini has no {}", other.operation());
                 Err(Failure::Unsupported { what, param: None })

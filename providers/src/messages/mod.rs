@@ -43,7 +43,7 @@ impl OverChat {
         // The headers are for Anthropic's API.
         let chat = ProviderRequest { endpoint: Endpoint::ChatCompletions, body, headers: Vec::new(), ..call.clone() };
         match self.inner.send(&chat).await.map_err(params::renamed)? {
-            Reply::Whole(whole) => long_work(whole.body.len(), || answer::whole(&whole, &call.model)).map(Reply::Whole),
+            Reply::Whole(whole) => long_work(whole.body.len(), || answer::whole(&whole, &call.model)).map(Reply::from),
             Reply::Stream(chunks) => {
                 let chunks = chunks.map_err(params::renamed);
                 Ok(Reply::Stream(translate(chunks, answer::Stream::new(&call.model))))

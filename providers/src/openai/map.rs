@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 use shared::model::provider::{Event, Failure};
-use shared::model::tokens::Usage;
+use shared::model::tokens::{Label, Served, Usage};
 
 use super::calls::Calls;
 use crate::counts;
@@ -17,6 +17,8 @@ struct Seen {
     usage: Value,
     #[serde(default)]
     error: Value,
+    #[serde(default)]
+    service_tier: Value,
     choices: Option<Vec<SeenChoice>>,
 }
 
@@ -35,6 +37,11 @@ impl Seen {
         }
     }
 
+    fn usage(&self) -> Option<Usage> {
+        let tier = Label::new(self.service_tier.as_str().unwrap_or_default());
+        usage(&self.usage).map(|usage| Usage { served: Served { tier, ..usage.served }, ..usage })
+    }
+
     fn is_finished(&self) -> bool {
         // Some servers send an empty reason with each chunk. It is none.
         let has_finished = |choice: &SeenChoice| choice.finish_reason.as_ref().is_some_and(|reason| !reason.is_empty());
@@ -47,14 +54,8 @@ impl Seen {
 /// # Errors
 /// `Malformed` if the body is not an answer of this API. The failure for its error if it is an error with status 200.
 pub(super) fn usage_of_whole(body: &[u8]) -> Result<Option<Usage>, Failure> {
-    Ok(usage(&Seen::read(body)?.usage))
+    Ok(Seen::read(body)?.usage())
 }
-
-/// Where a count of the tokens may be that are stored for an hour or longer: at OpenAI, and at gateways to Anthropic.
-const LONG_WRITES: [&str; 2] = [
-    "/prompt_tokens_details/cache_write_tokens_details/ttl_12h_tokens",
-    "/prompt_tokens_details/cache_creation_token_details/ephemeral_1h_input_tokens",
-];
 
 /// Reads a `usage` object; `None` if it has no counts.
 ///
@@ -62,22 +63,34 @@ const LONG_WRITES: [&str; 2] = [
 /// total only.
 pub(crate) fn usage(value: &Value) -> Option<Usage> {
     let count = |path: &str| value.pointer(path).and_then(counts::read);
+    let input_part = |name: &str| count(&format!("/prompt_tokens_details/{name}"));
+    let output_part = |name: &str| count(&format!("/completion_tokens_details/{name}")).unwrap_or(0);
     let (input, output) = (count("/prompt_tokens"), count("/completion_tokens"));
     if input.is_none() && output.is_none() {
         return None;
     }
     let (input, output) = (input.unwrap_or(0), output.unwrap_or(0));
-    let reasoning = count("/completion_tokens_details/reasoning_tokens").unwrap_or(0);
+    let reasoning = output_part("reasoning_tokens");
     let with_thoughts = output.saturating_add(reasoning);
     let are_beside = count("/total_tokens").is_some_and(|total| total == input.saturating_add(with_thoughts));
     Some(Usage {
         input,
-        cached_input: count("/prompt_tokens_details/cached_tokens").unwrap_or(0),
-        cache_write: count("/prompt_tokens_details/cache_write_tokens").unwrap_or(0),
-        cache_write_1h: LONG_WRITES.iter().find_map(|path| count(path)).unwrap_or(0),
+        // DeepSeek has its own name beside the prompt's count.
+        cached_input: input_part("cached_tokens").or_else(|| count("/prompt_cache_hit_tokens")).unwrap_or(0),
+        cached_audio: input_part("cached_tokens_details/audio_tokens").unwrap_or(0),
+        cache_write: input_part("cache_write_tokens").unwrap_or(0),
+        cache_write_30m: input_part("cache_write_tokens_details/ttl_30m_tokens").unwrap_or(0),
+        // Gateways to Anthropic write Anthropic's name.
+        cache_write_1h: input_part("cache_creation_token_details/ephemeral_1h_input_tokens").unwrap_or(0),
+        cache_write_12h: input_part("cache_write_tokens_details/ttl_12h_tokens").unwrap_or(0),
+        audio_input: input_part("audio_tokens").unwrap_or(0),
+        image_input: input_part("image_tokens").unwrap_or(0),
         output: if are_beside { with_thoughts } else { output },
         reasoning,
-        ..Usage::default()
+        audio_output: output_part("audio_tokens"),
+        image_output: output_part("image_tokens"),
+        pieces: 0,
+        served: Served::default(),
     })
 }
 
@@ -101,7 +114,7 @@ impl Translate for Chunks {
         let seen = Seen::read(event.data.as_bytes())?;
         self.finished |= seen.is_finished();
         let data = self.calls.numbered(&event.data).unwrap_or_else(|| event.data.into());
-        Ok(Step::More(vec![Event { usage: usage(&seen.usage), data }]))
+        Ok(Step::More(vec![Event { usage: seen.usage(), data }]))
     }
 
     /// Some imitators close the connection instead of sending `[DONE]`. This is accepted after a choice has finished.
@@ -151,7 +164,7 @@ mod tests {
         );
         check(
             r#"{"prompt_tokens":8,"prompt_tokens_details":{"cache_write_tokens":5,"cache_write_tokens_details":{"ttl_30m_tokens":2,"ttl_12h_tokens":3}}}"#,
-            Some(Usage { input: 8, cache_write: 5, cache_write_1h: 3, ..Usage::default() }),
+            Some(Usage { input: 8, cache_write: 5, cache_write_30m: 2, cache_write_12h: 3, ..Usage::default() }),
         );
     }
 }

@@ -58,11 +58,11 @@ impl Provider for OpenAi {
         })?;
         let response = self.http.post(&self.server, call.endpoint.path(), call, body).await?;
         match call.endpoint {
-            Endpoint::Images => return media::images(response).await.map(Reply::Whole),
+            Endpoint::Images => return media::images(response).await.map(Reply::from),
             Endpoint::Speech if call.stream => {
                 return Ok(Reply::Stream(translate(http::events(response), media::SoundEvents)));
             }
-            Endpoint::Speech => return media::sound(call, response).await.map(Reply::Whole),
+            Endpoint::Speech => return media::sound(call, response).await.map(Reply::from),
             _ => {}
         }
         if call.stream {
@@ -73,6 +73,6 @@ impl Provider for OpenAi {
         if call.endpoint == Endpoint::Embeddings && answer::wants_base64(&call.body) {
             body = long_work(body.len(), || answer::in_base64(&body)).unwrap_or(body);
         }
-        Ok(Reply::Whole(Whole::json(body, usage)))
+        Ok(Reply::from(Whole::json(body, usage)))
     }
 }

@@ -41,7 +41,7 @@ pub(super) async fn chat(
         return Ok(Reply::Stream(pace_events(chunks(&answer, &choices, usage), pace)));
     }
     pace.wait_for_tokens(u32::try_from(output).unwrap_or(u32::MAX)).await;
-    Ok(Reply::Whole(answer.whole(&choices, usage)))
+    Ok(Reply::from(answer.whole(&choices, usage)))
 }
 
 fn short(fingerprint: &str) -> &str {
@@ -200,7 +200,7 @@ pub(super) async fn completion(
     pace.wait_for_tokens(u32::try_from(output).unwrap_or(u32::MAX)).await;
     let choices = texts.iter().enumerate().map(|(index, (text, finish))| Legacy::choice(index, text, Some(*finish)));
     let body = legacy.body(choices.collect(), Some(usage));
-    Ok(Reply::Whole(Whole::json(to_bytes(&body), Some(usage))))
+    Ok(Reply::from(Whole::json(to_bytes(&body), Some(usage))))
 }
 
 fn prompts(call: &ProviderRequest) -> Result<Vec<String>, Failure> {

@@ -85,7 +85,7 @@ pub(super) fn embed(call: &ProviderRequest) -> Result<Reply, Failure> {
         return Err(invalid_request("input", message));
     }
     let vectors: Vec<_> = bags.iter().map(|words| vector(words, dimensions)).collect();
-    Ok(Reply::Whole(answer::embeddings(&call.model, &vectors, base64, used)))
+    Ok(Reply::from(answer::embeddings(&call.model, &vectors, base64, used)))
 }
 
 fn words(text: &str) -> Vec<String> {

@@ -38,7 +38,7 @@ pub(super) fn images(call: &ProviderRequest, fingerprint: &str, created: u64) ->
         "usage": usage,
     });
     let usage = Some(Usage { input, output, ..Usage::default() });
-    Ok(Reply::Whole(Whole { body: to_bytes(&body), usage, pieces: Some(count), ..Whole::default() }))
+    Ok(Reply::from(Whole { body: to_bytes(&body), usage, pieces: Some(count), ..Whole::default() }))
 }
 
 /// A PNG of one grey pixel.

@@ -41,7 +41,7 @@ pub(super) fn moderate(call: &ProviderRequest, fingerprint: &str) -> Result<Repl
     let results = vec![result(); inputs];
     let id = format!("modr-sim-{}", fingerprint.get(..24).unwrap_or_default());
     let body = to_bytes(&json!({"id": id, "model": call.model, "results": results}));
-    Ok(Reply::Whole(Whole::json(body, Some(Usage::default()))))
+    Ok(Reply::from(Whole::json(body, Some(Usage::default()))))
 }
 
 fn result() -> Value {

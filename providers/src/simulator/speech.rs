@@ -36,7 +36,7 @@ pub(super) fn speak(call: &ProviderRequest) -> Result<Reply, Failure> {
         return Ok(Reply::Stream(futures_util::stream::iter(events(&input, &body)).map(Ok).boxed()));
     }
     let pieces = Some(characters as u64);
-    Ok(Reply::Whole(Whole { body: body.into(), content_type, usage: Some(usage(&input)), pieces }))
+    Ok(Reply::from(Whole { body: body.into(), content_type, usage: Some(usage(&input)), pieces }))
 }
 
 fn usage(input: &str) -> Usage {

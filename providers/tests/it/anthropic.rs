@@ -58,7 +58,7 @@ async fn a_whole_reply_becomes_a_chat_completion() {
         cache_write_1h: 50,
         output: 50,
         reasoning: 8,
-        pieces: 0,
+        ..Usage::default()
     };
     assert_eq!(whole.usage, Some(usage));
 }

@@ -45,8 +45,7 @@ async fn a_whole_reply_becomes_a_chat_completion() {
         cache_write: 200,
         cache_write_1h: 50,
         output: 50,
-        reasoning: 0,
-        pieces: 0,
+        ..Usage::default()
     };
     assert_eq!(whole.usage, Some(usage));
 }
@@ -229,6 +228,20 @@ async fn titan_embeds_one_text_per_call() {
     assert_eq!(whole.usage, Some(Usage { input: 6, ..Usage::default() }));
     let bodies: Vec<_> = aws.sent().into_iter().map(|sent| sent.body).collect();
     assert_eq!(bodies, [json(r#"{"inputText":"a","dimensions":256}"#), json(r#"{"inputText":"b","dimensions":256}"#)]);
+}
+
+#[tokio::test]
+async fn nova_embeds_one_text_per_call_and_counts_in_a_header() {
+    let mut recorded = Recorded::json(200, r#"{"embeddings":[{"embeddingType":"TEXT","embedding":[0.5,-1.0]}]}"#);
+    recorded.headers.push(("x-amzn-bedrock-input-token-count", "3"));
+    let aws = Aws::new(recorded);
+    let request = embedding("amazon.nova-2-multimodal-embeddings-v1:0", r#"{"input":["a","b"],"dimensions":256}"#);
+    let body = json(whole(aws.bedrock().send(&request).await.unwrap()).body);
+    assert_eq!(body["data"][1]["embedding"], json("[0.5,-1.0]"));
+    assert_eq!(body["usage"]["prompt_tokens"], 6);
+    let expected = r#"{"taskType":"SINGLE_EMBEDDING","singleEmbeddingParams":{"embeddingPurpose":"GENERIC_INDEX","embeddingDimension":256,"text":{"truncationMode":"NONE","value":"a"}}}"#;
+    assert!(aws.sent().iter().any(|sent| sent.body == json(expected)), "{:?}", aws.sent());
+    assert_eq!(aws.sent().len(), 2);
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! What OpenAI's clients send, as Gemini takes it: whole bodies.
 
 use serde_json::Value;
+use shared::model::object::Object;
 use shared::model::provider::Failure;
+use shared::model::reasoning::{Origin, ReasoningDetails};
 
 use crate::gemini::{chat, toml};
 use crate::play::{Answer, Server, failure, json, provider};
@@ -151,9 +153,16 @@ fn signatures(sent: &Value) -> String {
 #[tokio::test]
 async fn signatures_go_back_to_the_parts_that_they_came_from() {
     let detail = |id: &str, data: &str| {
-        format!(r#"{{"type":"reasoning.encrypted","data":"{data}","id":{id},"format":"google-gemini-v1","index":0}}"#)
+        let entry = format!(
+            r#"{{"type":"reasoning.encrypted","data":"{data}","id":{id},"format":"google-gemini-v1","index":0}}"#
+        );
+        Object::parse(entry.as_bytes()).unwrap()
     };
-    let details = |list: &[String]| format!(r#","reasoning_details":[{}]"#, list.join(","));
+    let details = |list: &[Object]| {
+        let details: ReasoningDetails = serde_json::from_value(serde_json::to_value(list).unwrap()).unwrap();
+        let marked = details.marked(&Origin::of("it", "gemini-3.8-flash"));
+        format!(r#","reasoning_details":{}"#, serde_json::to_string(&marked).unwrap())
+    };
     let ask = r#"{"role":"user","content":"a"}"#;
     let parallel = step(&["1", "2"], &details(&[detail("\"1\"", "s1")]));
     let second = step(&["3"], &details(&[detail("\"3\"", "s3")]));

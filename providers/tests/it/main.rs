@@ -12,6 +12,7 @@ mod causes;
 mod gemini;
 mod gemini_embeddings;
 mod gemini_requests;
+mod invoices;
 mod messages_answers;
 mod messages_native;
 mod messages_options;

@@ -1,7 +1,7 @@
 //! Anthropic's Messages API for clients that speak it: everything passes.
 
 use shared::model::provider::{Endpoint, Failure, ProviderRequest};
-use shared::model::tokens::Usage;
+use shared::model::tokens::{Served, Usage};
 
 use crate::play::{Answer, Server, call, drain, failure, lines, provider, whole};
 
@@ -87,7 +87,7 @@ async fn a_whole_answer_comes_back_byte_for_byte_and_is_counted() {
         cache_write_1h: 50,
         output: 50,
         reasoning: 8,
-        pieces: 0,
+        ..Usage::default()
     };
     assert_eq!(answered.usage, Some(usage));
     let server = Server::start(Answer::json(200, r#"{"type":"message","content":[]}"#)).await;
@@ -128,7 +128,8 @@ async fn the_usage_of_a_stream_adds_up_its_start_and_its_deltas() {
     let usages: Vec<_> = drain(reply).await.into_iter().map(|event| event.unwrap().usage).collect();
     let so_far =
         Usage { input: 40, cached_input: 5, cache_write: 10, cache_write_1h: 4, output: 7, ..Usage::default() };
-    let total = Usage { input: 141, output: 45, reasoning: 8, ..so_far };
+    let served = Served { longest_prompt: 100, ..Served::default() };
+    let total = Usage { input: 141, output: 45, reasoning: 8, served, ..so_far };
     assert_eq!(usages, [None, Some(so_far), None, Some(total), None]);
 }
 

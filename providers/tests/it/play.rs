@@ -214,7 +214,7 @@ pub(crate) fn json(text: impl AsRef<[u8]>) -> Value {
 
 pub(crate) fn whole(reply: Reply) -> shared::model::provider::Whole {
     let Reply::Whole(whole) = reply else { panic!("the reply is a stream") };
-    whole
+    *whole
 }
 
 pub(crate) fn failure(result: Result<Reply, Failure>) -> Failure {

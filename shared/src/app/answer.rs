@@ -24,6 +24,18 @@ pub struct CallAnswer {
     pub body: mpsc::Receiver<Bytes>,
 }
 
+impl CallAnswer {
+    /// The answer with another whole body.
+    #[must_use]
+    pub fn with_body(self, body: Bytes) -> Self {
+        let (sender, receiver) = mpsc::channel(1);
+        let length = Some(body.len());
+        // The channel has room for it.
+        let _ = sender.try_send(body);
+        Self { length, body: receiver, ..self }
+    }
+}
+
 /// Facts about a call that its answer's headers and its log line carry.
 #[derive(Debug, Clone, Default)]
 pub struct CallMetadata {

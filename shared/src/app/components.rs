@@ -29,8 +29,7 @@ use crate::data::Stores;
 use crate::model::catalog::KeySource;
 use crate::model::clock::Clock;
 use crate::model::key_rights::AddressRange;
-use crate::model::keys::{FixedKey, Keys};
-use crate::model::secret::Secret;
+use crate::model::keys::Keys;
 use crate::model::webhook::Receivers;
 
 /// One process of the service: its stores, models, providers and keys, and the components made from them.
@@ -85,14 +84,9 @@ impl Components {
         Self { receivers: Some(receivers), ..self }
     }
 
-    #[must_use]
-    pub fn admin_key(self, key: Secret) -> Self {
-        self.admin_key_from(Arc::new(FixedKey(key)), KeySource::Env("the admin key".to_owned()))
-    }
-
     /// Takes the key of the admin API from `source`, when a request needs it.
     #[must_use]
-    pub fn admin_key_from(self, keys: Arc<dyn Keys>, source: KeySource) -> Self {
+    pub fn admin_key(self, keys: Arc<dyn Keys>, source: KeySource) -> Self {
         Self { root_key: Some(RootKey { keys, source }), ..self }
     }
 

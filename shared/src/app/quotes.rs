@@ -79,7 +79,7 @@ impl Quotes {
         Ok(Quote {
             model: call.model.name.clone(),
             bound: call.bound,
-            max_cost: call.model.price.map(|_| call.model.worst_case(&call.bound)),
+            max_cost: call.model.price.as_ref().map(|_| call.model.worst_case(&call.bound)),
             counted_tokens: request.counted_tokens(),
             levels: self.admission.quote(&request).await?,
         })

@@ -30,7 +30,9 @@ impl UsageCounters {
             (", input_tokens :input", ":input", tokens.input),
             (", cached_tokens :cached", ":cached", tokens.cached_input),
             (", cache_write_tokens :write", ":write", tokens.cache_write),
+            (", input_audio_tokens :heard", ":heard", tokens.audio_input),
             (", output_tokens :output", ":output", tokens.output),
+            (", output_audio_tokens :spoken", ":spoken", tokens.audio_output),
             (", reasoning_tokens :reasoning", ":reasoning", tokens.reasoning),
             (", pieces :pieces", ":pieces", tokens.pieces),
             (", cost_micro_usd :cost", ":cost", count.cost.0),
@@ -65,11 +67,13 @@ fn read_counter(project_id: &str, item: &Item) -> Result<(UsageKey, UsageCount),
         input: count("input_tokens")?,
         cached_input: count("cached_tokens")?,
         cache_write: count("cache_write_tokens")?,
+        audio_input: count("input_audio_tokens")?,
         output: count("output_tokens")?,
         reasoning: count("reasoning_tokens")?,
+        audio_output: count("output_audio_tokens")?,
         pieces: count("pieces")?,
-        // The counters have one number for all that was stored.
-        cache_write_1h: 0,
+        // The counters have one number for all that was stored, and none for images.
+        ..Usage::default()
     };
     Ok((key, UsageCount { requests: reader.number("num_requests")?, tokens, cost: MicroUsd(count("cost_micro_usd")?) }))
 }

@@ -1,13 +1,13 @@
 //! Compares a call with the shape of calls whose cost is known, and notes what else it has.
 
-use std::collections::BTreeMap;
-use std::fmt;
+mod json;
 
-use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
-use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+use json::{each_element, each_member, is_same};
 
 use crate::model::object::Object;
+use crate::model::tokens::{Asked, Label, Stored};
 
 /// The members whose cost is known. `null` counts as absent everywhere.
 pub(in crate::dialects) enum Shape {
@@ -31,6 +31,26 @@ pub(in crate::dialects) enum Shape {
     Cache,
     /// How long the input is to be stored.
     Retention,
+    /// A sound in a part of a message, with these members.
+    Sound(&'static [(&'static str, Shape)]),
+    /// How to speak the answer, with these members.
+    Speech(&'static [(&'static str, Shape)]),
+    /// The forms of the answer: text, sound, images.
+    Modalities,
+    /// The place at which the call is served. This one costs nothing more.
+    Geo(&'static str),
+    /// The speed at which the call is served. This one costs nothing more.
+    Speed(&'static str),
+}
+
+/// The reasons for which a member that is billed apart has a price in the models file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::dialects) enum Apart {
+    AudioInput,
+    AudioOutput,
+    ImageOutput,
+    Geo,
+    Speed,
 }
 
 /// What was noted.
@@ -42,8 +62,10 @@ pub struct Noted {
     pub(in crate::dialects) tier: Option<String>,
     /// Whether these are members of Anthropic's API.
     pub(in crate::dialects) is_messages: bool,
-    /// Whether the call asks to store its input for an hour or longer.
-    pub(in crate::dialects) stores_long: bool,
+    /// What the call asks for that has a price of its own.
+    pub(in crate::dialects) asked: Asked,
+    /// The members that ask for it: the place of the first of each name.
+    pub(in crate::dialects) apart: BTreeMap<String, (Apart, String)>,
 }
 
 /// A body can have hundreds of thousands of members that nobody knows.
@@ -97,6 +119,25 @@ impl Noted {
             Shape::Tier => self.read_tier(text),
             Shape::Cache => self.members_of(text, &[("type", Shape::Any), ("ttl", Shape::Retention)], place),
             Shape::Retention => self.retention(text),
+            Shape::Sound(known) => {
+                self.asked.audio_input = true;
+                self.note_apart(Apart::AudioInput, place.part());
+                self.members_of(text, known, place)
+            }
+            Shape::Speech(known) => {
+                self.asked.audio_output = true;
+                self.note_apart(Apart::AudioOutput, place);
+                self.members_of(text, known, place)
+            }
+            Shape::Modalities => self.modalities(text, place),
+            Shape::Geo(free) => self.word(text, |noted, word| {
+                noted.asked.geo = Some(Label::new(word));
+                noted.note_unless(word == *free, Apart::Geo, place);
+            }),
+            Shape::Speed(free) => self.word(text, |noted, word| {
+                noted.asked.speed = Some(Label::new(word)).filter(|_| word != *free);
+                noted.note_unless(word == *free, Apart::Speed, place);
+            }),
         };
         if !fits {
             self.note(place);
@@ -180,61 +221,58 @@ impl Noted {
     }
 
     fn retention(&mut self, text: &str) -> bool {
-        match serde_json::from_str::<String>(text).as_deref() {
-            Ok("5m" | "30m" | "in_memory" | "in-memory") => true,
-            Ok("1h" | "12h" | "24h") => {
-                self.stores_long = true;
-                true
+        let stored = match serde_json::from_str::<String>(text).as_deref() {
+            Ok("5m" | "30m" | "in_memory" | "in-memory") => Stored::Minutes,
+            Ok("1h") => Stored::Hour,
+            Ok("12h" | "24h") => Stored::HalfDay,
+            _ => return false,
+        };
+        self.asked.stored = self.asked.stored.max(stored);
+        true
+    }
+
+    /// Returns whether these are forms of an answer that can have prices.
+    fn modalities(&mut self, text: &str, place: Place<'_>) -> bool {
+        let Ok(forms) = serde_json::from_str::<Vec<String>>(text) else { return false };
+        for form in &forms {
+            match form.as_str() {
+                "text" => {}
+                "audio" => {
+                    self.asked.audio_output = true;
+                    self.note_apart(Apart::AudioOutput, place);
+                }
+                "image" => {
+                    self.asked.image_output = true;
+                    self.note_apart(Apart::ImageOutput, place);
+                }
+                _ => return false,
             }
-            _ => false,
         }
+        true
+    }
+
+    /// Returns whether this is a word.
+    fn word(&mut self, text: &str, note: impl FnOnce(&mut Self, &str)) -> bool {
+        let Ok(word) = serde_json::from_str::<String>(text) else { return false };
+        note(self, &word);
+        true
+    }
+
+    fn note_unless(&mut self, is_free: bool, apart: Apart, place: Place<'_>) {
+        if !is_free {
+            self.note_apart(apart, place);
+        }
+    }
+
+    fn note_apart(&mut self, apart: Apart, place: Place<'_>) {
+        self.apart.entry(place.name.to_owned()).or_insert_with(|| (apart, place.path.to_owned()));
     }
 }
 
-/// Whether two texts are the same JSON.
-fn is_same(expected: &str, text: &str) -> bool {
-    let read = |text| serde_json::from_str::<Value>(text).ok();
-    read(text).is_some_and(|value| Some(value) == read(expected))
-}
-
-/// Passes each member of an object, also of one that is there twice. Returns whether this is an object.
-fn each_member(text: &str, each: impl FnMut(&str, &str)) -> bool {
-    struct Each<F>(F);
-    impl<'de, F: FnMut(&str, &str)> Visitor<'de> for Each<F> {
-        type Value = ();
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
-            while let Some((name, value)) = members.next_entry::<String, &RawValue>()? {
-                (self.0)(&name, value.get());
-            }
-            Ok(())
-        }
+impl Place<'_> {
+    /// The part of a message that has the member at this place.
+    fn part(self) -> Self {
+        let outer = |text| str::rsplit_once(text, '.').map_or(text, |(outer, _)| outer);
+        Self { path: outer(self.path), name: outer(self.name) }
     }
-    serde_json::Deserializer::from_str(text).deserialize_map(Each(each)).is_ok()
-}
-
-/// Passes each element of a list. Returns whether this is a list.
-fn each_element(text: &str, each: impl FnMut(usize, &str)) -> bool {
-    struct Each<F>(F);
-    impl<'de, F: FnMut(usize, &str)> Visitor<'de> for Each<F> {
-        type Value = ();
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list")
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
-            let mut index = 0;
-            while let Some(value) = list.next_element::<&RawValue>()? {
-                (self.0)(index, value.get());
-                index += 1;
-            }
-            Ok(())
-        }
-    }
-    serde_json::Deserializer::from_str(text).deserialize_seq(Each(each)).is_ok()
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use serde_json::Value;
@@ -57,8 +57,8 @@ async fn in_its_envelope(response: Response, request_id: &str) -> Response {
     let read: Value = serde_json::from_slice(&body).unwrap_or_default();
     let text = |name: &str| read.pointer(&format!("/error/{name}")).and_then(Value::as_str);
     let Some(message) = text("message") else { return Response::from_parts(parts, Body::from(body)) };
-    let refused = parts.extensions.get::<LoggedRejection>();
-    let budget_is_spent = refused.is_some_and(LoggedRejection::is_budget_refusal);
+    // Read from the answer, because a request that waits for another one with its key repeats that one's refusal.
+    let budget_is_spent = parts.status == StatusCode::TOO_MANY_REQUESTS && text("code") == Some("budget_exceeded");
     if budget_is_spent {
         set_budget(&mut parts.headers, Clock::system().now());
     }

@@ -34,6 +34,14 @@ pub struct KeyError(pub String);
 /// One key for every source, known from the start.
 pub struct FixedKey(pub Secret);
 
+impl FixedKey {
+    /// The key, and a name for its source.
+    #[must_use]
+    pub fn with_source(key: Secret) -> (Arc<dyn Keys>, KeySource) {
+        (Arc::new(Self(key)), KeySource::Env("the key".to_owned()))
+    }
+}
+
 #[async_trait]
 impl Keys for FixedKey {
     async fn key(&self, source: &KeySource) -> Result<Option<Secret>, KeyError> {

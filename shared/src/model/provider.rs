@@ -92,9 +92,15 @@ impl Endpoint {
 
 /// A provider's answer.
 pub enum Reply {
-    Whole(Whole),
+    Whole(Box<Whole>),
     /// The events. The end of the stream is the end of the answer.
     Stream(BoxStream<'static, Result<Event, Failure>>),
+}
+
+impl From<Whole> for Reply {
+    fn from(whole: Whole) -> Self {
+        Self::Whole(Box::new(whole))
+    }
 }
 
 /// A complete answer.

@@ -5,18 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{self, HeaderMap};
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt as _;
+use axum::http;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use serde_json::Value;
 use tower::ServiceExt as _;
 
 use crate::deployment::Deployment;
 use crate::exchanges::{Exchange, ExchangeEnd};
-use crate::load::{prompt, runs};
-use crate::observations::{KeyedReply, KeyedRequest, Observations};
+use crate::invariants::messages;
+use crate::load::messages::PATH as MESSAGES;
+use crate::load::prompt::{self, Origin};
+use crate::load::runs;
+use crate::observations::KeyedRequest;
+use crate::reply::{Reply, receive, record_keyed_reply};
 
 /// The number of instances that serve requests.
 const INSTANCES: u32 = 3;
@@ -26,6 +27,8 @@ const MAX_ATTEMPTS: u64 = 6;
 const KEY_CACHE_MS: u64 = 30_000;
 /// The longest time that a client waits for an answer.
 const TIMEOUT: Duration = Duration::from_secs(100);
+
+const RETRY_COUNT: &str = "x-stainless-retry-count";
 
 pub(crate) struct Client {
     pub(crate) deployment: Arc<Deployment>,
@@ -42,6 +45,8 @@ pub(crate) struct Request {
     pub(crate) method: &'static str,
     pub(crate) path: String,
     pub(crate) bearer: String,
+    /// It sends its key as `x-api-key` and not as a bearer.
+    pub(crate) names_api_key: bool,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: String,
     /// The time after which the client hangs up, if it does.
@@ -52,37 +57,26 @@ impl Request {
     /// Returns an empty request with the trace context of a tenant.
     #[must_use]
     pub(crate) fn of_tenant(tenant: usize, has_stored_events: bool) -> Self {
-        Self { headers: vec![("traceparent", prompt::traceparent(tenant, has_stored_events))], ..Self::default() }
-    }
-}
-
-/// The answer to a request, as far as it arrived.
-#[derive(Debug, Clone)]
-pub(crate) struct Reply {
-    /// The number of the instance that answered.
-    pub(crate) instance: u32,
-    pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
-    /// The body arrived to its end.
-    pub(crate) is_whole: bool,
-}
-
-impl Reply {
-    /// Whether the answer is a success and arrived to its end.
-    #[must_use]
-    pub(crate) fn is_ok(&self) -> bool {
-        self.is_whole && self.status == 200
+        Self::of(Origin { tenant, has_stored_events, is_job: false })
     }
 
+    /// Returns an empty request for a background response of a tenant.
     #[must_use]
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_default()
+    pub(crate) fn of_job(tenant: usize) -> Self {
+        Self::of(Origin { tenant, has_stored_events: true, is_job: true })
     }
 
-    #[must_use]
-    pub(crate) fn is_replay(&self) -> bool {
-        self.headers.get("idempotent-replayed").is_some_and(|value| value == "true")
+    fn of(origin: Origin) -> Self {
+        Self { headers: vec![("traceparent", origin.traceparent())], ..Self::default() }
+    }
+
+    /// The header with the key, if the client sends one.
+    fn key_header(&self) -> Option<(&'static str, String)> {
+        let header = match self.names_api_key {
+            true => ("x-api-key", self.bearer.clone()),
+            false => ("authorization", format!("Bearer {}", self.bearer)),
+        };
+        (!self.bearer.is_empty()).then_some(header)
     }
 }
 
@@ -108,8 +102,11 @@ impl Client {
             .method(request.method)
             .uri(&request.path)
             .header("content-type", "application/json");
-        if !request.bearer.is_empty() {
-            built = built.header("authorization", format!("Bearer {}", request.bearer));
+        if let Some((name, value)) = request.key_header() {
+            built = built.header(name, value);
+        }
+        if request.path == MESSAGES {
+            built = built.header("anthropic-version", "2023-06-01");
         }
         if let Some(run) = runs::run_of(&request.body).filter(|_| self.names_runs) {
             built = built.header("x-weir-run", run);
@@ -215,6 +212,9 @@ impl Client {
         if reply.as_ref().is_some_and(|reply| prompt::names_another_tenant(project, &reply.body)) {
             observed.violation("tenancy", format!("tenant {project} got the answer of another"));
         }
+        if let Some(reply) = reply.as_ref().filter(|_| request.path == MESSAGES) {
+            messages::check(&mut observed, project, reply);
+        }
         let revoked = observed.tenants[project].revoked.get(&key).copied();
         let is_ok = reply.as_ref().is_some_and(|reply| reply.status == 200);
         if is_ok && revoked.is_some_and(|revoked| revoked.until(started) > KEY_CACHE_MS) {
@@ -256,49 +256,4 @@ impl Client {
             }
         }
     }
-}
-
-const RETRY_COUNT: &str = "x-stainless-retry-count";
-
-/// Records the success of a request with an idempotency key, if it arrived to its end.
-pub(crate) fn record_keyed_reply(observed: &mut Observations, keyed: &KeyedRequest, reply: &Reply, after_faults: bool) {
-    let is_stream =
-        reply.headers.get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-    let is_complete = !is_stream || is_complete_stream(&reply.body);
-    if reply.is_ok() && is_complete {
-        let replies = observed.keyed.entry(keyed.clone()).or_default();
-        replies.push(KeyedReply { is_replay: reply.is_replay(), after_faults, body: reply.body.clone() });
-    }
-}
-
-/// Whether a stream arrived to its final event.
-fn is_complete_stream(body: &[u8]) -> bool {
-    let tail = String::from_utf8_lossy(body);
-    let last = tail.trim_end().rsplit("\n\n").next().unwrap_or_default();
-    last == "data: [DONE]" || last.starts_with("event: response.completed")
-}
-
-/// What a stream sends while its provider is silent.
-const SIGNS_OF_LIFE: [&[u8]; 2] = [b": keep-alive\n\n", b"event: keepalive\ndata: {\"type\":\"keepalive\"}\n\n"];
-
-/// Fills `reply` while the answer arrives, so that the caller keeps the part before a break.
-async fn receive(
-    instance: u32,
-    answer: impl Future<Output = Result<axum::response::Response, std::convert::Infallible>>,
-    reply: &mut Option<Reply>,
-) {
-    let Ok(answer) = answer.await;
-    let (parts, mut body) = answer.into_parts();
-    let (status, headers) = (parts.status.as_u16(), parts.headers);
-    let reply = reply.insert(Reply { instance, status, headers, body: Bytes::new(), is_whole: false });
-    let mut received = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else { return };
-        // Clients skip signs of life, which are no part of the answer.
-        if let Some(data) = frame.data_ref().filter(|data| !SIGNS_OF_LIFE.contains(&&data[..])) {
-            received.extend_from_slice(data);
-            reply.body = Bytes::copy_from_slice(&received);
-        }
-    }
-    reply.is_whole = true;
 }

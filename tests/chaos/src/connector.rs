@@ -69,11 +69,20 @@ impl Call {
                 let body = self.request.body().try_clone();
                 let answer = self.inner.call(self.request).await;
                 // The same poll performs the call and counts it, so nobody reads the meter between them.
-                self.sim.meter_writes.note(body.as_ref().and_then(SdkBody::bytes).unwrap_or_default());
+                let body = body.as_ref().and_then(SdkBody::bytes).unwrap_or_default();
+                self.sim.meter_writes.note(body);
+                if answer.as_ref().is_ok_and(|answer| answer.status().is_success()) {
+                    self.sim.item_writes.note(body);
+                }
                 answer
             }
             Service::Table | Service::Queue => self.inner.call(self.request).await,
         }
+    }
+
+    /// Waits until other calls have written to one of the items that this one writes, so many times.
+    pub(crate) async fn wait_for_other_writes(&self, writes: u32) {
+        self.sim.item_writes.wait_for(writes, self.request.body().bytes().unwrap_or_default()).await;
     }
 
     /// Copies the call.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use shared::model::clock::Timestamp;
 
-use crate::client::Reply;
+use crate::reply::Reply;
 
 /// A request of a tenant for a model, or for the events of a response.
 #[derive(Debug, Clone)]
@@ -57,8 +57,10 @@ impl ExchangeEnd {
     pub(crate) fn new(at: Timestamp, reply: Option<&Reply>) -> Self {
         let refusal = reply.filter(|reply| reply.status >= 400).map(|reply| {
             let error: Value = reply.json()["error"].clone();
-            let text = |member: &str| error[member].as_str().unwrap_or_default().to_owned();
-            Refusal { code: text("code"), message: text("message") }
+            let text = |pointer: &str| error.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+            // Anthropic's envelope has no code of its own, so it has ours among the details.
+            let code = text("/code").or_else(|| text("/details/error_code"));
+            Refusal { code: code.unwrap_or_default(), message: text("/message").unwrap_or_default() }
         });
         Self { at, is_whole: reply.is_some_and(|reply| reply.is_whole), refusal }
     }

@@ -136,6 +136,8 @@ pub(crate) struct TenantEndpoint {
 #[derive(Debug, Clone)]
 pub(crate) struct ProviderCall {
     pub(crate) project: usize,
+    /// A background response makes the call.
+    pub(crate) is_job: bool,
     /// The provider and its name of the model, as `first/a`.
     pub(crate) target: String,
     pub(crate) started: Timestamp,
@@ -169,6 +171,13 @@ pub(crate) enum CallState {
     Interrupted,
     /// The caller dropped the call.
     Abandoned,
+}
+
+impl ProviderCall {
+    /// Whether the caller waits for the provider.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state, CallState::Pending | CallState::Streaming)
+    }
 }
 
 /// A request with an idempotency key.

@@ -10,9 +10,11 @@ use std::sync::Arc;
 
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use axum::Router;
+use providers::messages::{Accepts, OverChat};
 use shared::app::{Components, Models, ServedModels};
 use shared::data::{Queue, Stores};
 use shared::edge::worker::{MoreMessages, SqsBatchResponse, SqsEvent};
+use shared::model::keys::FixedKey;
 use shared::model::provider::Provider;
 use shared::model::secret::Secret;
 use tokio_util::sync::CancellationToken;
@@ -81,15 +83,18 @@ impl Process {
         let handle = ProcessHandle::new(name);
         let sim = &deployment.sim;
         let provider = |name: &'static str| {
-            Arc::new(SimulatedProvider::new(name, Arc::clone(sim), handle.clone())) as Arc<dyn Provider>
+            let simulated = SimulatedProvider::new(name, Arc::clone(sim), handle.clone());
+            // It answers chat completions, so weir translates messages.
+            Arc::new(OverChat::new(Arc::new(simulated), Accepts::default())) as Arc<dyn Provider>
         };
+        let (keys, source) = FixedKey::with_source(Secret::new(kit::ADMIN_KEY));
         let components = Components::new(stores(deployment, &handle), sim.clock.clone())
             .serving(Arc::new(Models::fixed(ServedModels {
                 catalog: (*catalog()).clone(),
                 providers: HashMap::from(PROVIDERS.map(|name| (name.to_owned(), provider(name)))),
             })))
             .receivers(Arc::new(SimulatedReceivers::new(Arc::clone(sim), handle.clone())))
-            .admin_key(Secret::new(kit::ADMIN_KEY));
+            .admin_key(keys, source);
         Self { router: kit::router_of(&components), components: Arc::new(components), handle }
     }
 

@@ -14,6 +14,8 @@ use shared::model::provider::{Endpoint, Event, Failure, Provider, ProviderReques
 use shared::model::tokens::Usage;
 
 use crate::faults::ProviderFault;
+use crate::invariants::concurrency;
+use crate::load::prompt::Origin;
 use crate::load::{hostile, prompt};
 use crate::observations::{CallState, ProviderCall};
 use crate::process::ProcessHandle;
@@ -41,7 +43,12 @@ struct Record {
 impl Record {
     fn new(sim: &Arc<Sim>, call: ProviderCall) -> Self {
         let mut observed = sim.observed();
+        let begun = call.is_job.then_some(call.project);
         observed.calls.push(call);
+        // A process that dies or loses its lease may leave a call that nobody waits for.
+        if let Some(project) = begun.filter(|_| sim.scenario.only_harmless) {
+            concurrency::check_jobs(&mut observed, project);
+        }
         Self { sim: Arc::clone(sim), index: observed.calls.len() - 1 }
     }
 
@@ -52,9 +59,9 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let state = &mut self.sim.observed().calls[self.index].state;
-        if matches!(state, CallState::Pending | CallState::Streaming) {
-            *state = CallState::Abandoned;
+        let call = &mut self.sim.observed().calls[self.index];
+        if call.is_open() {
+            call.state = CallState::Abandoned;
         }
     }
 }
@@ -79,7 +86,7 @@ impl SimulatedProvider {
         // The first event comes after both, within the two seconds that the models file allows: a late answer is a failure.
         let after = Duration::from_millis(rng.random_range(20..1_050));
         let after = provoked.map_or(after, |provoked| provoked.after);
-        let text = draw_text(tenant_of(call).0, &mut rng);
+        let text = draw_text(origin_of(call).tenant, &mut rng);
         let gap = Duration::from_millis(rng.random_range(1..900));
         if let Some(drawn) = drawn.filter(|_| provoked.is_none()) {
             self.sim.record_fault(point, format_args!("provider {} of {} {}", self.name, self.process, drawn.name));
@@ -105,19 +112,17 @@ impl SimulatedProvider {
             return Ok(Reply::Stream(script.into_stream()));
         }
         record.set_state(final_state);
-        Ok(Reply::Whole(Whole::json(
-            chat_answer(&text, &usage),
-            (final_state == CallState::WithUsage).then_some(usage),
-        )))
+        Ok(Reply::from(Whole::json(chat_answer(&text, &usage), (final_state == CallState::WithUsage).then_some(usage))))
     }
 }
 
 impl SimulatedProvider {
     fn observe(&self, call: &ProviderRequest, body: &str, usage: &Usage, fault: Option<ProviderFault>) -> ProviderCall {
-        let (project, has_stored_events) = tenant_of(call);
+        let Origin { tenant, has_stored_events, is_job } = origin_of(call);
         let output = if call.endpoint == Endpoint::Embeddings { 0 } else { output_limit(call) };
         ProviderCall {
-            project,
+            project: tenant,
+            is_job,
             target: format!("{}/{}", self.name, call.model),
             started: self.sim.clock.now(),
             has_failed: fault.is_some_and(ProviderFault::is_failure),
@@ -133,7 +138,7 @@ impl SimulatedProvider {
 
 /// One step of a stream.
 enum Step {
-    Send(Event),
+    Send(Box<Event>),
     BreakConnection,
     /// Nothing arrives any more.
     Stall,
@@ -160,7 +165,7 @@ fn steps(fault: Option<ProviderFault>, mut events: Vec<Event>, rng: &mut StdRng)
         Some(ProviderFault::EndTwice) => events.extend_from_within(events.len() - LAST_EVENTS..),
         _ => {}
     }
-    events.into_iter().map(Step::Send).chain(last).collect()
+    events.into_iter().map(|event| Step::Send(Box::new(event))).chain(last).collect()
 }
 
 /// A stream while the caller reads it.
@@ -195,7 +200,7 @@ impl Script {
         match step {
             Step::Send(event) => {
                 self.record.set_state(CallState::Streaming);
-                Some(Ok(event))
+                Some(Ok(*event))
             }
             Step::BreakConnection => {
                 self.record.set_state(CallState::Interrupted);
@@ -221,9 +226,8 @@ fn draw_usage(call: &ProviderRequest, body: &str, rng: &mut StdRng) -> Usage {
     Usage { input, output, ..Usage::default() }
 }
 
-/// Returns the tenant of a call, and whether the events of its answer are stored while they arrive.
-fn tenant_of(call: &ProviderRequest) -> (usize, bool) {
-    call.traceparent.as_deref().and_then(prompt::parse_traceparent).unwrap_or_default()
+fn origin_of(call: &ProviderRequest) -> Origin {
+    call.traceparent.as_deref().and_then(Origin::parse).unwrap_or_default()
 }
 
 /// Returns the limit of output tokens of a call.
@@ -234,7 +238,7 @@ fn output_limit(call: &ProviderRequest) -> u64 {
 
 /// Returns what a prompt of the hostile tenant provokes.
 fn provoked(call: &ProviderRequest, body: &str) -> Option<hostile::Provoked> {
-    if tenant_of(call).0 == hostile::NUMBER { hostile::provoked(body) } else { None }
+    if origin_of(call).tenant == hostile::NUMBER { hostile::provoked(body) } else { None }
 }
 
 /// Draws a text of a few words, sometimes of so many that the stream outlasts any lease.

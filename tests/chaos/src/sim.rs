@@ -10,6 +10,7 @@ use rand::rngs::StdRng;
 use shared::model::clock::Clock;
 
 use crate::faults::{Fault, Odds};
+use crate::item_writes::ItemWrites;
 use crate::meter_writes::MeterWrites;
 use crate::observations::Observations;
 use crate::scenario::Scenario;
@@ -100,6 +101,7 @@ pub(crate) struct Sim {
     pub(crate) trace: Trace,
     pub(crate) scenario: Scenario,
     pub(crate) meter_writes: MeterWrites,
+    pub(crate) item_writes: ItemWrites,
     without: BTreeSet<FaultPoint>,
     faults_are_on: AtomicBool,
     observed: Mutex<Observations>,
@@ -117,6 +119,7 @@ impl Sim {
             clock,
             scenario: Scenario::draw(seed),
             meter_writes: MeterWrites::default(),
+            item_writes: ItemWrites::default(),
             without: case.without_faults.clone(),
             faults_are_on: AtomicBool::new(false),
             observed: Mutex::default(),

@@ -20,10 +20,14 @@ def admin(path, body):
         return json.load(answer)
 
 
-def client_of(budget, **options):
+def new_key(budget=1_000):
     project = admin("projects", {"name": "python", "limits": {"budget_usd_per_month": budget}})
     account = admin(f"projects/{project['id']}/service_accounts", {"name": "tests"})
-    return anthropic.Anthropic(base_url=ORIGIN, api_key=account["api_key"]["value"], **options)
+    return account["api_key"]["value"]
+
+
+def client_of(budget, **options):
+    return anthropic.Anthropic(base_url=ORIGIN, api_key=new_key(budget), **options)
 
 
 @pytest.fixture(scope="module")

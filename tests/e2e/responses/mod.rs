@@ -1,6 +1,7 @@
 //! Responses that are made while the caller waits.
 
 mod chain;
+mod compaction;
 mod deleting;
 mod keys;
 mod stream;

@@ -15,6 +15,7 @@ use shared::model::catalog::Catalog;
 use shared::model::clock::Clock;
 use shared::model::key_check::KeyCheck;
 use shared::model::key_text::ApiKeySecret;
+use shared::model::keys::FixedKey;
 use shared::model::provider::Provider;
 use shared::model::secret::Secret;
 use shared::model::webhook::Receivers;
@@ -294,10 +295,11 @@ impl TestApp {
     }
 
     fn instance_on(&self, stores: Stores) -> Components {
+        let (keys, source) = FixedKey::with_source(self.admin_key.clone());
         Components::new(stores, self.clock.clone())
             .serving(Arc::clone(&self.models))
             .receivers(Arc::clone(&self.receivers))
-            .admin_key(self.admin_key.clone())
+            .admin_key(keys, source)
     }
 
     /// The way to webhook receivers, by the names of this app.

@@ -111,6 +111,8 @@ fn blotted(body: &str) -> String {
             ("resp_", 29),
             ("msg_", 28),
             ("msg_", 31),
+            ("msg_", 32),
+            ("cmp_", 31),
             ("conv_", 29),
             ("req_", 28),
         ];

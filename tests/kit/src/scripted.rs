@@ -129,10 +129,10 @@ impl Provider for ScriptedProvider {
                     let events = chat_chunks(&text, &usage).into_iter().map(Ok);
                     return Ok(Reply::Stream(futures_util::stream::iter(events).then(slowly).boxed()));
                 }
-                Ok(Reply::Whole(Whole::json(chat_answer(&text, &usage), Some(usage))))
+                Ok(Reply::from(Whole::json(chat_answer(&text, &usage), Some(usage))))
             }
-            Script::Body(body) => Ok(Reply::Whole(Whole::json(body, None))),
-            Script::Whole(whole) => Ok(Reply::Whole(whole)),
+            Script::Body(body) => Ok(Reply::from(Whole::json(body, None))),
+            Script::Whole(whole) => Ok(Reply::from(whole)),
             Script::Events(events) => Ok(Reply::Stream(futures_util::stream::iter(events.into_iter().map(Ok)).boxed())),
             Script::Fail(failure) => Err(failure()),
             Script::Break { text, after_chunks } => {

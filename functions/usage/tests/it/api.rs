@@ -59,8 +59,16 @@ impl UsageApi {
                 run: String::new(),
                 shard,
             };
-            let tokens =
-                Usage { input: 10, cached_input: 4, cache_write: 1, output: 3, reasoning: 2, ..Usage::default() };
+            let tokens = Usage {
+                input: 10,
+                cached_input: 4,
+                cache_write: 1,
+                audio_input: 2,
+                output: 3,
+                reasoning: 2,
+                audio_output: 1,
+                ..Usage::default()
+            };
             let count = UsageCount { requests: 1, tokens, cost: MicroUsd(100_000) };
             self.app.stores.usage_counters().add(&key, &count, at).await.unwrap();
         }

@@ -27,7 +27,8 @@ fn chat(requests: u64, group: [Option<&str>; 3]) -> Value {
     json!({
         "object": "organization.usage.completions.result",
         "input_tokens": requests * 10, "input_cached_tokens": requests * 4, "input_cache_write_tokens": requests,
-        "input_uncached_tokens": requests * 5, "output_tokens": requests * 3, "num_model_requests": requests,
+        "input_uncached_tokens": requests * 5, "input_audio_tokens": requests * 2,
+        "output_tokens": requests * 3, "output_audio_tokens": requests, "num_model_requests": requests,
         "project_id": project, "user_id": null, "api_key_id": key, "model": model, "batch": null, "service_tier": null,
     })
 }

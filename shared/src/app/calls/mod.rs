@@ -87,7 +87,7 @@ impl Runner for CallRunner {
                 open.fail(&error).await;
                 sender.fail(error).await;
             }
-            Ok(ProviderAnswer::Whole(whole)) => answer_whole(open, whole, sender).await,
+            Ok(ProviderAnswer::Whole(whole)) => answer_whole(open, *whole, sender).await,
             Ok(ProviderAnswer::Stream(events)) => StreamRelay::new(open, sender, self.0).run(events).await,
         }
     }

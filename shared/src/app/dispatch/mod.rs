@@ -64,7 +64,7 @@ pub(super) struct Dispatched {
 }
 
 pub(super) enum ProviderAnswer {
-    Whole(Whole),
+    Whole(Box<Whole>),
     /// Begins with the first event, and has time limits between the others.
     Stream(EventStream),
 }

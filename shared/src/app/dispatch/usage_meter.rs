@@ -31,8 +31,8 @@ struct Attempt {
 
 impl Attempt {
     /// The usage that the provider reported, with the pieces of its answer. Where tokens cost nothing, the pieces are enough.
-    fn reported(&self, price: Option<Price>, bound: &Bound) -> Option<Usage> {
-        let has_free_tokens = price.is_none_or(|price| price.has_free_tokens());
+    fn reported(&self, price: Option<&Price>, bound: &Bound) -> Option<Usage> {
+        let has_free_tokens = price.is_none_or(Price::has_free_tokens);
         let usage = match (self.reported, self.pieces) {
             (None, Some(_)) if has_free_tokens => Usage::default(),
             (reported, _) => reported?,
@@ -83,13 +83,18 @@ impl UsageMeter {
 
     /// The charge for the call so far: the usage that the provider reported, up to the bound, else by its rule; and by their rules the
     /// attempts that gave no answer and may be billed. Nothing if no provider may bill anything.
-    pub(in crate::app) fn charge(&self, price: Option<Price>, bound: &Bound) -> Charge {
+    pub(in crate::app) fn charge(&self, price: Option<&Price>, bound: &Bound) -> Charge {
         self.sum(price, bound, |attempt| attempt.rule.usage(bound, attempt.received_bytes))
     }
 
     /// The charge for a call that was left before its answer had ended. Where the rule is the worst case, the time bounds
     /// what the provider wrote or thought: a model that is left writes at most `tokens_per_second`.
-    pub(in crate::app) fn charge_of_left(&self, price: Option<Price>, bound: &Bound, tokens_per_second: u64) -> Charge {
+    pub(in crate::app) fn charge_of_left(
+        &self,
+        price: Option<&Price>,
+        bound: &Bound,
+        tokens_per_second: u64,
+    ) -> Charge {
         self.sum(price, bound, |attempt| match attempt.rule {
             Unreported::WorstCase => {
                 let ms = u64::try_from(attempt.sent_at.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -100,7 +105,7 @@ impl UsageMeter {
         })
     }
 
-    fn sum(&self, price: Option<Price>, bound: &Bound, unreported: impl FnOnce(Attempt) -> Usage) -> Charge {
+    fn sum(&self, price: Option<&Price>, bound: &Bound, unreported: impl FnOnce(Attempt) -> Usage) -> Charge {
         let (latest, unanswered) = self.with(|attempts| (attempts.latest, attempts.unanswered.clone()));
         let latest = latest.map(|attempt| match attempt.reported(price, bound) {
             Some(usage) => Charge::reported(price, usage, bound),
@@ -122,16 +127,12 @@ mod tests {
     use super::*;
     use crate::model::money::MicroUsd;
     use crate::model::provider::Awaited;
+    use crate::model::tokens::Rates;
 
-    const PRICE: Option<Price> = Some(Price {
-        input: 1_000_000,
-        cached_input: 1_000_000,
-        cache_write: 2_000_000,
-        cache_write_1h: 2_000_000,
-        output: 10_000_000,
-        reasoning: 10_000_000,
-        pieces: 0,
-    });
+    fn price() -> Price {
+        Price::from(Rates { cache_write: 2_000_000, ..Rates::flat(1_000_000, 10_000_000) })
+    }
+
     const BOUND: Bound = Bound { input: 100, output: 1_000, pieces: 0 };
 
     fn event(bytes: usize, usage: Option<Usage>) -> Event {
@@ -140,7 +141,7 @@ mod tests {
     }
 
     fn cost(meter: &UsageMeter) -> u64 {
-        meter.charge(PRICE, &BOUND).cost.0
+        meter.charge(Some(&price()), &BOUND).cost.0
     }
 
     #[test]
@@ -160,18 +161,10 @@ mod tests {
 
     #[test]
     fn pieces_are_charged_without_a_report_of_tokens_only_where_tokens_are_free() {
-        let tokens = Price { pieces: 1_000_000_000, ..PRICE.unwrap() };
-        let free = Price {
-            input: 0,
-            cached_input: 0,
-            cache_write: 0,
-            cache_write_1h: 0,
-            output: 0,
-            reasoning: 0,
-            pieces: 1_000_000_000,
-        };
+        let tokens = Price { pieces: 1_000_000_000, ..price() };
+        let free = Price { pieces: 1_000_000_000, ..Price::from(Rates::flat(0, 0)) };
         let bound = Bound { pieces: 3, ..BOUND };
-        let charged = |price, whole: &Whole, rule| {
+        let charged = |price: &Price, whole: &Whole, rule| {
             let meter = UsageMeter::default();
             meter.begin_attempt(rule);
             meter.observe_whole(whole);
@@ -179,12 +172,12 @@ mod tests {
         };
         let two = Whole { pieces: Some(2), ..Whole::default() };
         for rule in [Unreported::WorstCase, Unreported::Received, Unreported::Nothing] {
-            assert_eq!(charged(free, &two, rule), 2_000, "{rule:?}");
-            assert_eq!(charged(free, &Whole { pieces: Some(9), ..Whole::default() }, rule), 3_000, "{rule:?}");
+            assert_eq!(charged(&free, &two, rule), 2_000, "{rule:?}");
+            assert_eq!(charged(&free, &Whole { pieces: Some(9), ..Whole::default() }, rule), 3_000, "{rule:?}");
         }
-        assert_eq!(charged(tokens, &two, Unreported::WorstCase), 200 + 10_000 + 3_000);
+        assert_eq!(charged(&tokens, &two, Unreported::WorstCase), 200 + 10_000 + 3_000);
         let reported = Whole { usage: Some(Usage { input: 5, output: 1, ..Usage::default() }), ..two };
-        assert_eq!(charged(tokens, &reported, Unreported::WorstCase), 15 + 2_000);
+        assert_eq!(charged(&tokens, &reported, Unreported::WorstCase), 15 + 2_000);
     }
 
     #[test]
@@ -199,7 +192,7 @@ mod tests {
         }
         meter.begin_attempt(Unreported::Nothing);
         assert!(!meter.fail_attempt(&late));
-        assert_eq!(meter.charge(PRICE, &BOUND), Charge::default());
+        assert_eq!(meter.charge(Some(&price()), &BOUND), Charge::default());
         for failure in [&late, &Failure::Interrupted("reset".into()), &Failure::Malformed("html".into())] {
             meter.begin_attempt(Unreported::WorstCase);
             assert!(meter.fail_attempt(failure), "{failure}");
@@ -208,16 +201,16 @@ mod tests {
         meter.observe(&event(7, Some(Usage { input: 5, output: 1, ..Usage::default() })));
         let expected = Usage { input: 305, output: 3_001, ..Usage::default() };
         assert_eq!(
-            meter.charge(PRICE, &BOUND),
+            meter.charge(Some(&price()), &BOUND),
             Charge { usage: expected, cost: MicroUsd(3 * 10_200 + 15), ..Charge::default() }
         );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_call_that_is_left_is_charged_by_time_and_never_less_than_what_came() {
-        let output = |meter: &UsageMeter| meter.charge_of_left(PRICE, &BOUND, 50).usage.output;
+        let output = |meter: &UsageMeter| meter.charge_of_left(Some(&price()), &BOUND, 50).usage.output;
         let meter = UsageMeter::default();
-        assert_eq!(meter.charge_of_left(PRICE, &BOUND, 50), Charge::default());
+        assert_eq!(meter.charge_of_left(Some(&price()), &BOUND, 50), Charge::default());
         meter.begin_attempt(Unreported::WorstCase);
         tokio::time::sleep(Duration::from_secs(3)).await;
         assert_eq!(output(&meter), 150);

@@ -19,7 +19,7 @@ impl Eraser {
     /// If a store fails; the deletion stays due.
     pub(super) async fn erase_response(&self, key: &ResponseKey, now: Timestamp) -> Result<(), Error> {
         // The index lags behind the table by moments.
-        let Some(erasure) = self.responses.due_erasure(key, now).await? else { return Ok(()) };
+        let Some(erasure) = self.responses.erasures().due(key, now).await? else { return Ok(()) };
         let found = self.responses.get(key).await?;
         // Whoever ends a background response would add its end: it is erased after that.
         if found.is_some_and(|record| record.background && !record.status.is_terminal()) {
@@ -27,7 +27,7 @@ impl Eraser {
         }
         self.responses.erase(&erasure, now).await?;
         self.responses.erase_lost_bodies(key).await?;
-        Ok(self.responses.end_erasure(key).await?)
+        Ok(self.responses.erasures().end(key).await?)
     }
 
     /// Ends the deletion of a conversation: only one that is marked as deleted is due.

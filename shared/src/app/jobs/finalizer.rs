@@ -126,7 +126,7 @@ impl Finalizer {
         self.append_turn(record).await?;
         self.announce(record).await?;
         if let Some(erased_at) = record.erased_at() {
-            self.records.hasten_erasure(&record.key, erased_at).await?;
+            self.records.erasures().hasten(&record.key, erased_at).await?;
         }
         Ok(self.jobs.mark_finalized(&record.key).await?)
     }
@@ -169,7 +169,7 @@ impl Finalizer {
     /// The charge for a run that panicked in this process: nothing if it had called no provider, else its usage so far.
     pub(super) fn charge_of_panicked_run(&self, record: &ResponseRecord, used: &UsageMeter) -> Charge {
         match record.own_reservation() {
-            Some(stored) => used.charge(stored.price, &stored.bound),
+            Some(stored) => used.charge(stored.price.as_deref(), &stored.bound),
             // The panic came before this run had a reservation of its own.
             None => self.charge_of_dead_run(record),
         }
@@ -206,6 +206,6 @@ impl Finalizer {
 
 /// The most that a usage can cost at the price of its reservation.
 fn highest_charge(stored: &StoredReservation, usage: Usage) -> Charge {
-    let charge = Charge::at_most(stored.price, usage);
+    let charge = Charge::at_most(stored.price.as_deref(), usage);
     Charge { cost: charge.cost.min(stored.placed.project.reservation.amount), ..charge }
 }

@@ -35,7 +35,7 @@ pub(super) struct Run<'a> {
     pub(super) chat: Object,
     pub(super) bound: Bound,
     /// The price at the time of the reservation.
-    pub(super) price: Option<Price>,
+    pub(super) price: Option<Arc<Price>>,
     pub(super) used: &'a UsageMeter,
     pub(super) deadline: Instant,
     pub(super) builder: EventBuilder,
@@ -88,12 +88,12 @@ impl Run<'_> {
 
     /// The charge for the usage so far.
     fn charge(&self) -> Charge {
-        self.used.charge(self.price, &self.bound)
+        self.used.charge(self.price.as_deref(), &self.bound)
     }
 
     /// The charge for a run that leaves its provider before the end.
     fn charge_of_left(&self) -> Charge {
-        self.used.charge_of_left(self.price, &self.bound, self.model.tokens_per_second)
+        self.used.charge_of_left(self.price.as_deref(), &self.bound, self.model.tokens_per_second)
     }
 }
 

@@ -225,12 +225,13 @@ impl ResponseWorker {
             self.dispatcher.refresh_breakers(&model)
         );
         let (reservation, limit) = reserved?;
-        let StoredReservation { bound, price, .. } = reservation;
+        let (bound, price) = (reservation.bound, reservation.price.clone());
         let record = ResponseRecord { reservation: Some(reservation), ..record.clone() };
+        let compacts = request.compacts();
         let skeleton = request.skeleton.with("status", Status::InProgress.name());
         let log = EventLog::new(self.records.clone(), self.clock.clone(), record.clone());
         Ok(Run {
-            builder: EventBuilder::new(skeleton, record.next_sequence),
+            builder: EventBuilder::new(skeleton, record.next_sequence).compacting(compacts),
             sink: EventSink { sender: None, log: Some(log) },
             chat: bound::with_limit(chat.object, limit),
             deadline: time.deadline,
@@ -281,7 +282,8 @@ impl ResponseWorker {
         let request = AdmissionRequest::new(levels, model, chat, &bound, lease_until, ReservedFor::Job);
         let admitted = self.admission.admit(&request).await?;
         let limit = limit(admitted.budgeted);
-        let reservation = StoredReservation { fence: record.fence, placed: admitted.placed, bound, price: model.price };
+        let reservation =
+            StoredReservation { fence: record.fence, placed: admitted.placed, bound, price: model.price.clone() };
         // Only the run that holds the fence may put its reservation into the record: another run would overwrite it, and
         // nothing would settle it.
         if self.records.set_reservation(record, &reservation).await.map_err(Error::from)?.is_written() {

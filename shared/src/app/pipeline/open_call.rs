@@ -14,7 +14,6 @@ use crate::app::error::Error;
 use crate::app::idempotency::error_answer;
 use crate::data::{Lease, StoredAnswer, StoredReservation};
 use crate::dialects::ContentType;
-use crate::model::catalog::Model;
 use crate::model::object::Object;
 use crate::model::tokens::Charge;
 
@@ -99,7 +98,7 @@ impl<'a> OpenCall<'a> {
 
     /// The charge for the usage so far.
     pub(in crate::app) fn charge(&self) -> Charge {
-        self.used.charge(self.call.model.price, &self.call.bound)
+        self.used.charge(self.call.model.price.as_deref(), &self.call.bound)
     }
 
     /// The limit of output tokens that the provider is sent.
@@ -109,7 +108,7 @@ impl<'a> OpenCall<'a> {
 
     /// The reservation as the record of a response keeps it, for the first run.
     pub(in crate::app) fn reservation_of_first_run(&self) -> StoredReservation {
-        let Call { bound, model: Model { price, .. }, .. } = *self.call;
+        let (bound, price) = (self.call.bound, self.call.model.price.clone());
         StoredReservation { fence: 1, placed: self.admitted.placed.clone(), bound, price }
     }
 

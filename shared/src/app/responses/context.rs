@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::Responses;
 use crate::app::error::Error;
 use crate::app::generation::{read_output, read_request};
-use crate::dialects::openai_responses::{CreateResponse, Item, is_id};
+use crate::dialects::openai_responses::{CreateResponse, Item, is_id, since_compaction};
 use crate::model::clock::Timestamp;
 use crate::model::invalid::Invalid;
 use crate::model::message::ResponseKey;
@@ -27,6 +27,7 @@ impl Responses {
             (None, Some(id)) => self.conversations.load_history(project_id, id).await?,
             (None, None) => (Vec::new(), Timestamp::default()),
         };
+        let items = since_compaction(items);
         create.resolve(&items);
         let elsewhere = create.references();
         if !elsewhere.is_empty() {

@@ -48,7 +48,8 @@ struct Started {
 impl Foreground {
     /// Makes a response. The caller gets events or the whole response; the call is settled before the answer ends.
     pub(super) async fn make(&self, open: &mut OpenCall<'_>, planned: &PlannedResponse, sender: &mut ResponseSender) {
-        let mut builder = EventBuilder::new(planned.skeleton(Status::InProgress), 0);
+        let mut builder =
+            EventBuilder::new(planned.skeleton(Status::InProgress), 0).compacting(planned.create.compacts());
         let first = [builder.created_event(Status::InProgress), builder.in_progress_event()];
         let chat = bound::with_limit(open.call.body.object.clone(), open.output_limit());
         // The record is written while the provider thinks.

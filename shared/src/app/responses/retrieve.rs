@@ -110,10 +110,10 @@ impl Responses {
             }
         }
         let (erasure, now) = (Erasure { key: record.key.clone(), claim }, self.clock.now());
-        self.records.begin_erasure(&erasure, now.plus_ms(QUIET_AFTER_MS)).await?;
+        self.records.erasures().begin(&erasure, now.plus_ms(QUIET_AFTER_MS)).await?;
         self.records.erase(&erasure, now).await?;
         if is_quiet(&record) {
-            self.records.end_erasure(&erasure.key).await?;
+            self.records.erasures().end(&erasure.key).await?;
         }
         Ok(deleted_response(response_id))
     }

@@ -12,6 +12,7 @@ use crate::data::error::StoreError;
 use crate::data::idempotency::{KeyClaim, RecordKey};
 use crate::data::item::{Item, Reader, insert, number, text};
 use crate::data::keys::{self, Key};
+use crate::data::table::Table;
 use crate::model::clock::Timestamp;
 use crate::model::id::Fingerprint;
 use crate::model::message::ResponseKey;
@@ -30,14 +31,19 @@ const TOMBSTONE_SECONDS: u64 = 2 * 86_400;
 /// The most writes that one deletion makes at the same time.
 const MAX_CONCURRENT: usize = 50;
 
-impl ResponseRecords {
+/// The deletions of responses that are noted and not done.
+pub struct ErasureRecords<'a> {
+    table: &'a Table,
+}
+
+impl ErasureRecords<'_> {
     /// Notes a deletion: the sweeper erases the response at `due_at`, whatever happens before.
-    pub async fn begin_erasure(&self, erasure: &Erasure, due_at: Timestamp) -> Result<(), StoreError> {
+    pub async fn begin(&self, erasure: &Erasure, due_at: Timestamp) -> Result<(), StoreError> {
         self.table.put(to_item(erasure, due_at)).await
     }
 
     /// Lets the sweeper erase a response sooner, if a deletion is noted.
-    pub async fn hasten_erasure(&self, key: &ResponseKey, due_at: Timestamp) -> Result<(), StoreError> {
+    pub async fn hasten(&self, key: &ResponseKey, due_at: Timestamp) -> Result<(), StoreError> {
         // Without the condition, this would note a deletion that is done, or delay one.
         let change = Change::new("SET due_at = :due")
             .only_if("attribute_exists(pk) AND due_at > :due")
@@ -46,7 +52,7 @@ impl ResponseRecords {
     }
 
     /// Returns the noted deletion of a response if it is due by `now`.
-    pub async fn due_erasure(&self, key: &ResponseKey, now: Timestamp) -> Result<Option<Erasure>, StoreError> {
+    pub async fn due(&self, key: &ResponseKey, now: Timestamp) -> Result<Option<Erasure>, StoreError> {
         let Some(item) = self.table.get(keys::response_erasure(key)).await? else { return Ok(None) };
         let is_due = Timestamp(Reader(&item).number("due_at")?) <= now;
         let claim = read_claim(&item, &key.project_id)?;
@@ -54,8 +60,15 @@ impl ResponseRecords {
     }
 
     /// Forgets a deletion that is done.
-    pub async fn end_erasure(&self, key: &ResponseKey) -> Result<(), StoreError> {
+    pub async fn end(&self, key: &ResponseKey) -> Result<(), StoreError> {
         self.table.delete(keys::response_erasure(key)).await
+    }
+}
+
+impl ResponseRecords {
+    #[must_use]
+    pub fn erasures(&self) -> ErasureRecords<'_> {
+        ErasureRecords { table: &self.table }
     }
 
     /// Erases a response. Its record stays for a while, so that the rest of its work is done. Erasing again is safe.

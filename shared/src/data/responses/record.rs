@@ -12,7 +12,7 @@ use crate::model::message::ResponseKey;
 use crate::model::meter::RunName;
 use crate::model::money::MicroUsd;
 use crate::model::response::Status;
-use crate::model::tokens::{Charge, Usage};
+use crate::model::tokens::{Charge, Served, Usage};
 
 /// Every response is kept this long, because its job may take a day, and an idempotency key is kept a day from the end of
 /// its run. A response that clients cannot retrieve is not kept longer.
@@ -188,16 +188,53 @@ pub(super) fn read_record(item: &Item) -> Result<ResponseRecord, StoreError> {
     })
 }
 
+/// The counts in the order in which they came into the type. The charge beside them has the price of how the call was served.
 pub(super) fn usage_attribute(usage: &Usage) -> AttributeValue {
     // A response has no pieces.
-    let Usage { input, cached_input, cache_write, cache_write_1h, output, reasoning, pieces: _ } = usage;
-    text(format!("{input} {cached_input} {cache_write} {cache_write_1h} {output} {reasoning}"))
+    let counts = [
+        usage.input,
+        usage.cached_input,
+        usage.cache_write,
+        usage.cache_write_1h,
+        usage.output,
+        usage.reasoning,
+        usage.cached_audio,
+        usage.cache_write_30m,
+        usage.cache_write_12h,
+        usage.audio_input,
+        usage.image_input,
+        usage.audio_output,
+        usage.image_output,
+    ];
+    text(counts.map(|count| count.to_string()).join(" "))
 }
 
 fn parse_usage(text: &str) -> Option<Usage> {
-    let numbers: Vec<u64> = text.split(' ').map(str::parse).collect::<Result<_, _>>().ok()?;
-    let [input, cached_input, cache_write, cache_write_1h, output, reasoning] = numbers.try_into().ok()?;
-    Some(Usage { input, cached_input, cache_write, cache_write_1h, output, reasoning, pieces: 0 })
+    let mut numbers: Vec<u64> = text.split(' ').map(str::parse).collect::<Result<_, _>>().ok()?;
+    // Earlier versions wrote six counts.
+    if numbers.len() == 6 {
+        numbers.resize(13, 0);
+    }
+    let [input, cached_input, cache_write, cache_write_1h, output, reasoning, rest @ ..]: [u64; 13] =
+        numbers.try_into().ok()?;
+    let [cached_audio, cache_write_30m, cache_write_12h, audio_input, image_input, audio_output, image_output] = rest;
+    Some(Usage {
+        input,
+        cached_input,
+        cached_audio,
+        cache_write,
+        cache_write_30m,
+        cache_write_1h,
+        cache_write_12h,
+        audio_input,
+        image_input,
+        output,
+        reasoning,
+        audio_output,
+        image_output,
+        pieces: 0,
+        served: Served::default(),
+    })
 }
 
 #[cfg(test)]
@@ -208,8 +245,41 @@ mod tests {
     };
     use crate::model::tokens::Bound;
 
-    const USAGE: Usage =
-        Usage { input: 1, cached_input: 2, cache_write: 3, cache_write_1h: 1, output: 4, reasoning: 5, pieces: 0 };
+    /// Each count is another number.
+    fn usage() -> Usage {
+        Usage {
+            input: 1,
+            cached_input: 2,
+            cached_audio: 3,
+            cache_write: 4,
+            cache_write_30m: 5,
+            cache_write_1h: 6,
+            cache_write_12h: 7,
+            audio_input: 8,
+            image_input: 9,
+            output: 10,
+            reasoning: 11,
+            audio_output: 12,
+            image_output: 13,
+            pieces: 0,
+            served: Served::default(),
+        }
+    }
+
+    #[test]
+    fn a_usage_of_an_earlier_version_is_read() {
+        let expected = Usage {
+            input: 1,
+            cached_input: 2,
+            cache_write: 3,
+            cache_write_1h: 4,
+            output: 5,
+            reasoning: 6,
+            ..Usage::default()
+        };
+        assert_eq!(parse_usage("1 2 3 4 5 6"), Some(expected));
+        assert_eq!(parse_usage("1 2 3 4 5"), None);
+    }
 
     #[test]
     fn a_record_reads_back() {
@@ -255,7 +325,7 @@ mod tests {
                 price: None,
             }),
             output_bytes: 12,
-            charge: Charge { usage: USAGE, cost: MicroUsd(9), ..Charge::default() },
+            charge: Charge { usage: usage(), cost: MicroUsd(9), ..Charge::default() },
         };
         let item = to_item(&written);
         assert_eq!(read_unexpired(&item, Timestamp((30 * 86_400 + 1) * 1_000)).unwrap(), None);

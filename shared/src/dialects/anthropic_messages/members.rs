@@ -1,7 +1,7 @@
 //! The members of a call whose cost the price per token covers, as `openai_chat::members` has them for OpenAI's API. Tools that
-//! Anthropic runs, other speeds and places of inference cost more.
+//! Anthropic runs cost more.
 
-use crate::dialects::walk::Shape::{self, Any, Cache, Content, List, Members, OneOf, Typed};
+use crate::dialects::walk::Shape::{self, Any, Cache, Content, Geo, List, Members, OneOf, Speed, Typed};
 
 /// A call of `/messages`.
 pub(in crate::dialects) const MEMBERS: Shape = Members(&[
@@ -25,7 +25,8 @@ pub(in crate::dialects) const MEMBERS: Shape = Members(&[
     ("cache_control", Cache),
     // Capacity that was bought before is used, or not.
     ("service_tier", OneOf(&[r#""auto""#, r#""standard_only""#])),
-    ("speed", OneOf(&[r#""standard""#])),
+    ("speed", Speed("standard")),
+    ("inference_geo", Geo("global")),
 ]);
 
 const MESSAGE: Shape =

@@ -1,7 +1,9 @@
 //! The members of calls whose cost the price per token covers: their text is input, or they change how tokens are chosen.
 //! The list has what OpenAI's API has and what clients send back with messages. Everything else is noted.
 
-use crate::dialects::walk::Shape::{self, Any, Cache, Content, List, Members, OneOf, Retention, Tier, Typed};
+use crate::dialects::walk::Shape::{
+    self, Any, Cache, Content, List, Members, Modalities, OneOf, Retention, Sound, Speech, Tier, Typed,
+};
 
 /// A call of `/chat/completions`.
 pub(super) const CHAT: Shape = Members(&[
@@ -31,7 +33,8 @@ pub(super) const CHAT: Shape = Members(&[
     ("verbosity", Any),
     // It may be billed as output, which the bound counts.
     ("prediction", Any),
-    ("modalities", OneOf(&[r#"["text"]"#])),
+    ("modalities", Modalities),
+    ("audio", Speech(&[("voice", Any), ("format", Any)])),
     ("store", OneOf(&["false"])),
     ("service_tier", Tier),
     ("prompt_cache_key", Any),
@@ -72,7 +75,7 @@ const TOOL_CALL: Shape = Members(&[
     ("cache_control", Cache),
 ]);
 
-/// Sounds and videos have prices of their own.
+/// Videos have prices of their own.
 const PART: Shape = Typed(&[
     (
         "text",
@@ -95,6 +98,7 @@ const PART: Shape = Typed(&[
         "file",
         &[("file", Members(&[("filename", Any), ("file_data", Any), ("file_id", Any)])), ("cache_control", Cache)],
     ),
+    ("input_audio", &[("input_audio", Sound(&[("data", Any), ("format", Any)])), ("cache_control", Cache)]),
 ]);
 
 /// Other types run at the provider.

@@ -62,7 +62,10 @@ impl Body {
         let object = read_object(json)?;
         let length = json.len();
         let (body, known) = match endpoint {
-            Endpoint::ChatCompletions => (read::<ChatShape>(json)?.into_body(object, length), &members::CHAT),
+            Endpoint::ChatCompletions => {
+                refuse_to_store(&object)?;
+                (read::<ChatShape>(json)?.into_body(object, length), &members::CHAT)
+            }
             Endpoint::Completions => (read::<CompletionShape>(json)?.into_body(object, length), &members::COMPLETION),
             Endpoint::Embeddings => (read::<EmbeddingShape>(json)?.into_body(object, length), &members::EMBEDDING),
             Endpoint::Moderations => (read::<ModerationShape>(json)?.into_body(object, length), &members::MODERATION),
@@ -76,6 +79,17 @@ impl Body {
         let noted = Noted { is_messages: endpoint == Endpoint::Messages, ..Noted::of(known, &body.object) };
         Ok(Self { noted, ..body })
     }
+}
+
+/// Refuses what a later request could not read. A provider would keep it for the operator's account.
+fn refuse_to_store(object: &Object) -> Result<(), Invalid> {
+    if object.get("store") != Some(true) {
+        return Ok(());
+    }
+    let message =
+        "Chat completions are not stored. Leave 'store' out, or use '/v1/responses', which stores its answers.";
+    let (param, code) = (Some("store".to_owned()), Some("unsupported_parameter"));
+    Err(Invalid { message: message.to_owned(), param, code })
 }
 
 /// The body of a call of Anthropic's API.

@@ -9,8 +9,14 @@ use crate::model::tokens::{Charge, Usage};
 
 /// OpenAI's `ResponseUsage`, with weir's `cost` in dollars.
 pub(super) fn usage(charge: &Charge) -> Object {
-    let Usage { input, cached_input, cache_write, output, reasoning, .. } = charge.usage;
-    let cached = Object::default().with("cached_tokens", &cached_input).with("cache_write_tokens", &cache_write);
+    let Usage { input, cached_input, cache_write, cache_write_30m, cache_write_12h, output, reasoning, .. } =
+        charge.usage;
+    let mut cached = Object::default().with("cached_tokens", &cached_input).with("cache_write_tokens", &cache_write);
+    if let (1.., _) | (_, 1..) = (cache_write_30m, cache_write_12h) {
+        let by_time =
+            Object::default().with("ttl_30m_tokens", &cache_write_30m).with("ttl_12h_tokens", &cache_write_12h);
+        cached = cached.with("cache_write_tokens_details", &by_time);
+    }
     let mut usage = Object::default()
         .with("input_tokens", &input)
         .with("input_tokens_details", &cached)

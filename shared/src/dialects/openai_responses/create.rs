@@ -129,6 +129,10 @@ impl CreateResponse {
         if self.previous_response_id.is_some() && self.conversation.is_some() {
             return Err(invalid("previous_response_id", "it cannot be used together with 'conversation'"));
         }
+        let triggers = self.input.iter().position(Item::is_trigger);
+        if let Some(index) = triggers.filter(|index| index + 1 < self.input.len()) {
+            return Err(invalid(format!("input[{index}]"), "a compaction trigger must be the last item of the input"));
+        }
         if self.input.is_empty() && !continues {
             return Err(missing("input"));
         }

@@ -1,5 +1,6 @@
 //! The parts of a request's input, for counting its tokens.
 
+use super::compaction;
 use super::create::CreateResponse;
 use super::item::Item;
 use super::part::Part;
@@ -40,6 +41,8 @@ fn parts_of(item: &Item) -> Vec<InputPart> {
         Ok(View::Message { content, .. } | View::Output { content, .. }) => {
             parts.extend(content.into_iter().filter_map(part));
         }
+        Ok(View::Compaction { message }) => parts.push(InputPart::Text(message)),
+        Ok(View::CompactionTrigger) => parts.push(InputPart::Text(compaction::REQUEST.to_owned())),
         Ok(View::Call { name, arguments, .. }) => parts.extend([name.name, arguments].map(InputPart::Text)),
         Ok(View::Loaded { call_id: Some(_), .. }) => {}
         Ok(View::Loaded { .. } | View::Reasoning { .. } | View::ServerSearch | View::Reference { .. }) | Err(_) => {

@@ -35,6 +35,12 @@ impl Item {
         matches!(self.kind().as_str(), view::ADDITIONAL_TOOLS | view::SEARCH_OUTPUT)
     }
 
+    /// Whether the item asks for a compaction.
+    #[must_use]
+    pub fn is_trigger(&self) -> bool {
+        self.kind() == view::COMPACTION_TRIGGER
+    }
+
     /// Whether this is a reference to a stored item with the same id.
     #[must_use]
     pub fn is_reference(&self) -> bool {
@@ -50,8 +56,7 @@ impl serde::Serialize for Item {
 
 /// Reads the JSON list of items at `path` of a body.
 ///
-/// Normalises the items. Every item has an `id` and a `type`, all but reasoning and additional tools have a `status`, and
-/// contents are lists of parts. Items without an id get one of `ids`, and so do items of a response whose id cannot be kept:
+/// Normalises the items. Every item has an `id` and a `type`, most have a `status`, and contents are lists of parts. Items without an id get one of `ids`, and so do items of a response whose id cannot be kept:
 /// clients send ids that other services made. References stay as they are.
 ///
 /// # Errors
@@ -81,6 +86,9 @@ pub(super) fn user_text(text: &str, ids: NewIds<'_>) -> Item {
     Item(head.with("status", "completed").with("role", "user").with("content", &content))
 }
 
+/// Types of items without a status.
+const STATELESS: [&str; 4] = [view::REASONING, view::ADDITIONAL_TOOLS, view::COMPACTION, view::COMPACTION_TRIGGER];
+
 fn normalise(object: &Object, at: &str, ids: NewIds<'_>, index: usize) -> Result<Item, Invalid> {
     let fields = Fields::new(object, at);
     let kind = view::kind(fields)?;
@@ -104,7 +112,7 @@ fn normalise(object: &Object, at: &str, ids: NewIds<'_>, index: usize) -> Result
     item.set("id", &id);
     item.set("type", &kind);
     let status = fields.one_of("status", &["in_progress", "completed", "incomplete"])?;
-    let has_status = !matches!(kind.as_str(), view::REASONING | view::ADDITIONAL_TOOLS);
+    let has_status = !STATELESS.contains(&kind.as_str());
     if let Some(status) = status.as_deref().or(has_status.then_some("completed")) {
         item.set("status", status);
     }

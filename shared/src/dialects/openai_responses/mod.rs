@@ -11,6 +11,7 @@
 mod answer;
 mod builder;
 mod chat;
+mod compaction;
 mod conversation;
 mod create;
 mod event;
@@ -31,6 +32,7 @@ mod view;
 pub use answer::{cancelled_response, deleted_response, failed_response};
 pub use builder::EventBuilder;
 pub use chat::{MAX_CONTEXT_BYTES, check_bytes, message_in_request, path_in_request};
+pub use compaction::since_compaction;
 pub use conversation::{NewConversation, changed_metadata, conversation, deleted_conversation, sent_items};
 pub use create::{CreateResponse, check_include};
 pub use event::{ResponseEvent, interruption};

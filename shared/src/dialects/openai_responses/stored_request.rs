@@ -67,6 +67,12 @@ impl StoredRequest {
         CreateResponse::parse_stored(self.body.clone(), now)?.chat(&self.context())
     }
 
+    /// See [`CreateResponse::compacts`].
+    #[must_use]
+    pub fn compacts(&self) -> bool {
+        self.input().last().is_some_and(Item::is_trigger)
+    }
+
     /// The bytes of the request and of the turns before it.
     pub fn bytes(&self) -> usize {
         self.context.iter().map(Object::bytes).sum::<usize>() + self.body.bytes()

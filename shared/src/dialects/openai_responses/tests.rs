@@ -191,7 +191,7 @@ fn unsupported_members_are_refused() {
         r#""input":[{"type":"web_search_call","id":"ws_1"}]"#,
         "input[0].type",
         Some("unsupported_item"),
-        "Invalid value for 'input[0].type': items of the type 'web_search_call' are not supported, only 'message', 'function_call', 'function_call_output', 'custom_tool_call', 'custom_tool_call_output', 'tool_search_call', 'tool_search_output', 'additional_tools', 'reasoning', 'item_reference'.",
+        "Invalid value for 'input[0].type': items of the type 'web_search_call' are not supported, only 'message', 'function_call', 'function_call_output', 'custom_tool_call', 'custom_tool_call_output', 'tool_search_call', 'tool_search_output', 'additional_tools', 'reasoning', 'item_reference', 'compaction', 'compaction_trigger'.",
     );
     refused(
         r#""input":[{"role":"user","content":[{"type":"input_image","file_id":"file-1"}]}]"#,

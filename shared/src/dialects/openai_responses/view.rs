@@ -2,6 +2,7 @@
 
 use serde_json::value::RawValue;
 
+use super::compaction;
 use super::fields::{Fields, TextOrList, invalid, quote_all, unsupported};
 use super::part::{self, Part, Source};
 use super::tools::{ToolKind, ToolName, Tools};
@@ -21,8 +22,10 @@ pub(super) const SEARCH_OUTPUT: &str = "tool_search_output";
 pub(super) const ADDITIONAL_TOOLS: &str = "additional_tools";
 pub(super) const REASONING: &str = "reasoning";
 pub(super) const REFERENCE: &str = "item_reference";
+pub(super) const COMPACTION: &str = "compaction";
+pub(super) const COMPACTION_TRIGGER: &str = "compaction_trigger";
 
-const KNOWN: [&str; 10] = [
+const KNOWN: [&str; 12] = [
     MESSAGE,
     CALL,
     OUTPUT,
@@ -33,6 +36,8 @@ const KNOWN: [&str; 10] = [
     ADDITIONAL_TOOLS,
     REASONING,
     REFERENCE,
+    COMPACTION,
+    COMPACTION_TRIGGER,
 ];
 
 /// An item, as far as weir reads it.
@@ -65,6 +70,12 @@ pub(super) enum View {
         /// What the model wants back.
         details: ReasoningDetails,
     },
+    /// Stands for the turns before it.
+    Compaction {
+        /// For the model.
+        message: String,
+    },
+    CompactionTrigger,
     /// A search for tools that OpenAI ran: kept and listed, and not sent to the model.
     ServerSearch,
     /// Refers to the item with this id.
@@ -117,6 +128,11 @@ impl View {
                 Ok(Self::Reasoning { text: if content.is_empty() { summary } else { content }, details })
             }
             REFERENCE => Ok(Self::Reference { id: name("id")? }),
+            COMPACTION => {
+                let content: String = fields.required("encrypted_content")?;
+                Ok(Self::Compaction { message: compaction::message(&content, fields.path("encrypted_content"))? })
+            }
+            COMPACTION_TRIGGER => Ok(Self::CompactionTrigger),
             other => {
                 let known = quote_all(&KNOWN);
                 let path = fields.path("type");
@@ -178,6 +194,7 @@ impl View {
             Self::Loaded { call_id: None, .. } => "at_",
             Self::Reasoning { .. } => "rs_",
             Self::ServerSearch => "tsc_",
+            Self::Compaction { .. } | Self::CompactionTrigger => "cmp_",
             Self::Message { .. } | Self::Reference { .. } => "msg_",
         }
     }

@@ -226,15 +226,7 @@ fn provider(entry: ProviderEntry, problems: &mut Problems) -> ProviderConfig {
         problems.add(at, "the name of a provider is empty");
     }
     let base_url = entry.base_url.map(|url| base_url(url, problems));
-    let key = match (entry.api_key_env, entry.api_key_secret) {
-        (Some(_), Some(secret)) => {
-            problems.add(secret.span().start, "both `api_key_env` and `api_key_secret` are set; keep one");
-            KeySource::None
-        }
-        (Some(variable), None) => KeySource::Env(variable),
-        (None, Some(secret)) => KeySource::Secret(secret.into_inner()),
-        (None, None) => KeySource::None,
-    };
+    let key = key_source(entry.api_key_env, entry.api_key_secret, problems);
     if entry.kind == ProviderKind::Openai && base_url.is_none() {
         problems.add(at, format!("provider `{name}` has no `base_url`; OpenAI's is \"https://api.openai.com/v1\""));
     }
@@ -251,12 +243,6 @@ fn provider(entry: ProviderEntry, problems: &mut Problems) -> ProviderConfig {
         drop: entry.drop,
     };
     let quirks = quirks.resolve(entry.kind, base_url.as_deref(), problems);
-    if let Some(member) = entry.allow_members.as_ref().filter(|_| entry.kind == ProviderKind::Gemini) {
-        problems.add(
-            member.span().start,
-            "`allow_members` is for providers that get bodies as they are, and Gemini gets a translation; remove it",
-        );
-    }
     let media_urls = match entry.media_urls {
         Some(prefixes) => media_urls(prefixes, problems),
         None => MediaUrls::default_of(base_url.as_deref()),
@@ -269,13 +255,34 @@ fn provider(entry: ProviderEntry, problems: &mut Problems) -> ProviderConfig {
         region: entry.region,
         preset,
         quirks,
-        allow_members: entry.allow_members.map(Spanned::into_inner).unwrap_or_default(),
+        allow_members: entry.allow_members.map(|list| allow_members(entry.kind, list, problems)).unwrap_or_default(),
         media_urls,
         breaker,
         unreported: entry.unreported,
         simulator,
         base_url,
     }
+}
+
+fn key_source(env: Option<String>, secret: Option<Spanned<String>>, problems: &mut Problems) -> KeySource {
+    match (env, secret) {
+        (Some(_), Some(secret)) => {
+            problems.add(secret.span().start, "both `api_key_env` and `api_key_secret` are set; keep one");
+            KeySource::None
+        }
+        (Some(variable), None) => KeySource::Env(variable),
+        (None, Some(secret)) => KeySource::Secret(secret.into_inner()),
+        (None, None) => KeySource::None,
+    }
+}
+
+fn allow_members(kind: ProviderKind, list: Spanned<BTreeSet<String>>, problems: &mut Problems) -> BTreeSet<String> {
+    if kind == ProviderKind::Gemini {
+        let reason =
+            "`allow_members` is for providers that get bodies as they are, and Gemini gets a translation; remove it";
+        problems.add(list.span().start, reason);
+    }
+    list.into_inner()
 }
 
 fn media_urls(prefixes: Vec<Spanned<String>>, problems: &mut Problems) -> MediaUrls {
@@ -327,7 +334,9 @@ fn model(entry: ModelEntry, own: &mut Problems) -> Model {
         own.add(at, format!("`tokens_per_second` of model `{name}` is 0; it must be at least 1"));
     }
     let prices = entry.price.map(|table| prices(table, entry.kind, own));
-    let is_output_priced = prices.as_ref().is_some_and(|prices| prices.price.output > 0);
+    let is_output_priced = prices.as_ref().is_some_and(|Prices { price, tiers, .. }| {
+        std::iter::once(price).chain(tiers.values()).any(|price| !price.has_free_output())
+    });
     let limits = Limits { context_tokens: entry.context_tokens, max_output_tokens: entry.max_output_tokens };
     let (has_output, needs_limits) = match entry.kind {
         ModelKind::Chat => (true, prices.is_some()),

@@ -10,6 +10,7 @@ mod price;
 mod quirks;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::money::MicroUsd;
@@ -129,9 +130,9 @@ pub struct Model {
     pub aliases: Vec<String>,
     pub kind: ModelKind,
     /// `None` for an unpriced model, which is refused for projects with a budget.
-    pub price: Option<Price>,
+    pub price: Option<Arc<Price>>,
     /// The prices of other service tiers than the default, by the value of `service_tier`.
-    pub tiers: BTreeMap<String, Price>,
+    pub tiers: BTreeMap<String, Arc<Price>>,
     /// The prices of images by size and quality; `None` if images are not billed by the piece. `price` has the dearest.
     pub per_image: Option<ImagePrices>,
     /// Members of requests whose cost the price covers at every target, beside those that weir knows. `None`: no target
@@ -160,15 +161,32 @@ impl Model {
     /// The charge for `usage`; its cost is nothing for a model without a price.
     #[must_use]
     pub fn charge(&self, usage: Usage) -> Charge {
-        Charge::at(self.price, usage)
+        Charge::at(self.price.as_deref(), usage)
     }
 
     /// The highest cost of a call within `bound`; nothing for a model without a price.
     #[must_use]
     pub fn worst_case(&self, bound: &Bound) -> MicroUsd {
-        self.price.map_or(MicroUsd(0), |price| price.worst_case(bound))
+        self.price.as_deref().map_or(MicroUsd(0), |price| price.worst_case(bound))
+    }
+
+    /// The price of a service tier that a request may ask for.
+    ///
+    /// `batch` is the price of work that weir gives to the provider as a batch; a request cannot ask for it. `fast` is OpenAI's
+    /// other name of `priority`.
+    #[must_use]
+    pub fn price_of_tier(&self, tier: &str) -> Option<&Arc<Price>> {
+        let own = self.tiers.get(tier);
+        match tier {
+            BATCH_TIER => None,
+            "fast" => own.or_else(|| self.tiers.get("priority")),
+            _ => own,
+        }
     }
 }
+
+/// The tier with the prices of a provider's batches.
+pub const BATCH_TIER: &str = "batch";
 
 /// Why the price per token does not bound the cost of a call: no budget can pay for it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! The prices of a model in `models.toml`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -8,7 +9,7 @@ use toml::Spanned;
 use super::entries::Problems;
 use super::{ImagePrices, ModelKind};
 use crate::model::money::MicroUsd;
-use crate::model::tokens::Price;
+use crate::model::tokens::{Label, Longer, Multipliers, Price, Rates};
 
 /// US dollars per million tokens, per image, and per million characters.
 #[derive(Deserialize)]
@@ -17,13 +18,35 @@ pub(super) struct PriceEntry {
     input: Option<Spanned<f64>>,
     cached_input: Option<Spanned<f64>>,
     cache_write: Option<Spanned<f64>>,
+    cache_write_30m: Option<Spanned<f64>>,
     cache_write_1h: Option<Spanned<f64>>,
+    cache_write_12h: Option<Spanned<f64>>,
+    audio_input: Option<Spanned<f64>>,
+    cached_audio_input: Option<Spanned<f64>>,
+    image_input: Option<Spanned<f64>>,
     output: Option<Spanned<f64>>,
     reasoning: Option<Spanned<f64>>,
     per_image: Option<Spanned<PerImage>>,
     per_million_characters: Option<Spanned<f64>>,
+    audio_output: Option<Spanned<f64>>,
+    image_output: Option<Spanned<f64>>,
+    /// Only in an entry of `longer`.
+    above: Option<u64>,
+    #[serde(default)]
+    longer: Vec<Spanned<PriceEntry>>,
+    #[serde(default)]
+    inference_geo: BTreeMap<String, Spanned<f64>>,
+    #[serde(default)]
+    speed: BTreeMap<String, Spanned<f64>>,
     #[serde(default)]
     tiers: BTreeMap<String, Spanned<PriceEntry>>,
+}
+
+impl PriceEntry {
+    /// Whether it has prices that are not per token.
+    fn has_pieces(&self) -> bool {
+        self.per_image.is_some() || self.per_million_characters.is_some()
+    }
 }
 
 /// One price for all images, or one for each size and quality.
@@ -36,9 +59,9 @@ enum PerImage {
 
 /// The prices of a model.
 pub(super) struct Prices {
-    pub(super) price: Price,
+    pub(super) price: Arc<Price>,
     /// Those of its service tiers.
-    pub(super) tiers: BTreeMap<String, Price>,
+    pub(super) tiers: BTreeMap<String, Arc<Price>>,
     pub(super) per_image: Option<ImagePrices>,
 }
 
@@ -48,46 +71,127 @@ pub(super) fn prices(table: Spanned<PriceEntry>, kind: ModelKind, problems: &mut
     let mut entry = table.into_inner();
     let has_images = entry.per_image.is_some();
     let per_image = entry.per_image.take().and_then(|table| image_prices(table, kind, problems));
-    let tiers = std::mem::take(&mut entry.tiers).into_iter().map(|(name, table)| {
+    let tiers = std::mem::take(&mut entry.tiers);
+    let own = price(at, entry, kind, has_images, problems);
+    let own = Price { pieces: per_image.as_ref().map_or(own.pieces, ImagePrices::dearest), ..own };
+    let tiers = tiers.into_iter().map(|(name, table)| {
         let (at, tier) = (table.span().start, table.into_inner());
         if !tier.tiers.is_empty() {
             problems.add(at, format!("the price of the tier `{name}` has tiers; write them beside it"));
         }
-        if tier.per_image.is_some() || tier.per_million_characters.is_some() {
+        if tier.has_pieces() {
             problems
                 .add(at, format!("the price of the tier `{name}` is not per token; images and sound have no tiers"));
         }
-        (name, price(at, tier, kind, false, problems))
+        let tier = price(at, tier, kind, false, problems);
+        // A place or a speed costs more in each tier, and a piece costs the same.
+        let or = |of_tier: Multipliers, own: &Multipliers| if of_tier.is_empty() { own.clone() } else { of_tier };
+        let (geo, speed) = (or(tier.geo, &own.geo), or(tier.speed, &own.speed));
+        (name, Arc::new(Price { geo, speed, pieces: own.pieces, ..tier }))
     });
     let tiers = tiers.collect();
-    let price = price(at, entry, kind, has_images, problems);
-    let pieces = per_image.as_ref().map_or(price.pieces, ImagePrices::dearest);
-    Prices { price: Price { pieces, ..price }, tiers, per_image }
+    Prices { price: Arc::new(own), tiers, per_image }
 }
 
-fn price(at: usize, entry: PriceEntry, kind: ModelKind, has_images: bool, problems: &mut Problems) -> Price {
-    if kind == ModelKind::Chat && entry.output.is_none() {
-        problems.add(at, "the price has no `output`, in USD per million tokens");
-    }
-    if entry.input.is_none() && entry.per_million_characters.is_none() && !has_images {
-        problems.add(at, "the price has no `input`, in USD per million tokens");
+fn price(at: usize, mut entry: PriceEntry, kind: ModelKind, has_images: bool, problems: &mut Problems) -> Price {
+    if entry.above.is_some() {
+        problems.add(at, "`above` is for the entries of `longer`");
     }
     if let Some(characters) = entry.per_million_characters.as_ref().filter(|_| kind != ModelKind::Speech) {
         problems
             .add(characters.span().start, "`per_million_characters` is for models of the kind \"speech\"; remove it");
     }
-    let mut or = |value: Option<Spanned<f64>>, default: u64| value.map_or(default, |value| rate(value, problems));
-    let (input, output, pieces) = (or(entry.input, 0), or(entry.output, 0), or(entry.per_million_characters, 0));
+    let served = Served { kind, has_pieces: has_images || entry.per_million_characters.is_some() };
+    let pieces = entry.per_million_characters.take().map_or(0, |value| rate(value, problems));
+    let (geo, speed) = (std::mem::take(&mut entry.inference_geo), std::mem::take(&mut entry.speed));
+    let (geo, speed) = (multipliers(geo, problems), multipliers(speed, problems));
+    let longer = std::mem::take(&mut entry.longer);
+    let rates = rates(at, entry, served, problems);
+    let mut longer: Vec<_> = longer.into_iter().map(|table| longer_price(table, &rates, served, problems)).collect();
+    longer.sort_by_key(|longer| longer.above);
+    if longer.windows(2).any(|pair| pair[0].above == pair[1].above) {
+        problems.add(at, "`longer` has two entries for the same length");
+    }
+    Price { longer, geo, speed, pieces, ..Price::from(rates) }
+}
+
+/// A model that makes only images or only sound has one rate for them.
+fn check_output(entry: &PriceEntry, kind: ModelKind, problems: &mut Problems) {
+    if !matches!(kind, ModelKind::Image | ModelKind::Speech) {
+        return;
+    }
+    let apart = [(&entry.audio_output, "audio_output"), (&entry.image_output, "image_output")];
+    for (rate, name) in apart {
+        if let Some(rate) = rate {
+            problems.add(
+                rate.span().start,
+                format!("`{name}` is for chat models that write text beside it; write `output`"),
+            );
+        }
+    }
+}
+
+/// What a price is for.
+#[derive(Clone, Copy)]
+struct Served {
+    kind: ModelKind,
+    /// Whether it is billed by the piece, with or without tokens.
+    has_pieces: bool,
+}
+
+fn longer_price(table: Spanned<PriceEntry>, shorter: &Rates, served: Served, problems: &mut Problems) -> Longer {
+    let (at, entry) = (table.span().start, table.into_inner());
+    let has_multipliers = !(entry.inference_geo.is_empty() && entry.speed.is_empty());
+    if !(entry.longer.is_empty() && entry.tiers.is_empty()) || has_multipliers || entry.has_pieces() {
+        problems.add(at, "an entry of `longer` has `above` and rates only");
+    }
+    if entry.above.is_none() {
+        problems.add(at, "the entry of `longer` has no `above`, in tokens of the prompt");
+    }
+    let above = entry.above.unwrap_or_default();
+    // Pieces stand in for no rate here: they cost the same for each length.
+    let rates = rates(at, entry, Served { has_pieces: false, ..served }, problems);
+    // Sound without a rate would be as cheap as text. It is never cheaper than that.
+    let or = |own: Option<u64>, shorter: Option<u64>, text: u64| own.or(shorter.map(|rate| rate.max(text)));
+    let apart = Rates {
+        audio_input: or(rates.audio_input, shorter.audio_input, rates.input),
+        cached_audio: or(rates.cached_audio, shorter.cached_audio, rates.cached_input),
+        image_input: or(rates.image_input, shorter.image_input, rates.input),
+        audio_output: or(rates.audio_output, shorter.audio_output, rates.output),
+        image_output: or(rates.image_output, shorter.image_output, rates.output),
+        ..rates
+    };
+    Longer { above, rates: apart }
+}
+
+fn rates(at: usize, entry: PriceEntry, served: Served, problems: &mut Problems) -> Rates {
+    if !served.has_pieces && entry.input.is_none() {
+        problems.add(at, "the price has no `input`, in USD per million tokens");
+    }
+    if served.kind == ModelKind::Chat && entry.output.is_none() {
+        problems.add(at, "the price has no `output`, in USD per million tokens");
+    }
+    check_output(&entry, served.kind, problems);
+    let mut maybe = |value: Option<Spanned<f64>>| value.map(|value| rate(value, problems));
+    let (input, output) = (maybe(entry.input).unwrap_or(0), maybe(entry.output).unwrap_or(0));
     // A missing price counts in full: a guess must not be below the provider's bill.
-    let cache_write = or(entry.cache_write, input);
-    Price {
+    let cache_write = maybe(entry.cache_write).unwrap_or(input);
+    let cache_write_30m = maybe(entry.cache_write_30m).unwrap_or(cache_write);
+    let cache_write_1h = maybe(entry.cache_write_1h).unwrap_or(cache_write_30m);
+    Rates {
         input,
-        cached_input: or(entry.cached_input, input),
+        cached_input: maybe(entry.cached_input).unwrap_or(input),
         cache_write,
-        cache_write_1h: or(entry.cache_write_1h, cache_write),
+        cache_write_30m,
+        cache_write_1h,
+        cache_write_12h: maybe(entry.cache_write_12h).unwrap_or(cache_write_1h),
+        audio_input: maybe(entry.audio_input),
+        cached_audio: maybe(entry.cached_audio_input),
+        image_input: maybe(entry.image_input),
         output,
-        reasoning: or(entry.reasoning, output),
-        pieces,
+        reasoning: maybe(entry.reasoning).unwrap_or(output),
+        audio_output: maybe(entry.audio_output),
+        image_output: maybe(entry.image_output),
     }
 }
 
@@ -129,6 +233,25 @@ fn rate(dollars: Spanned<f64>, problems: &mut Problems) -> u64 {
     micro
 }
 
+/// A higher one is a mistake.
+const HIGHEST_MULTIPLIER: f64 = 100.0;
+
+fn multipliers(table: BTreeMap<String, Spanned<f64>>, problems: &mut Problems) -> Multipliers {
+    let read = table.into_iter().map(|(word, times)| {
+        let (at, times) = (times.span().start, times.into_inner());
+        if !(1..=Label::LENGTH).contains(&word.len()) || !word.bytes().all(|byte| byte.is_ascii_graphic()) {
+            problems.add(at, format!("`{word}` is no word of 1 to {} characters without spaces", Label::LENGTH));
+        }
+        if !(0.0..=HIGHEST_MULTIPLIER).contains(&times) {
+            problems.add(at, format!("{times} is no multiplier of a price; expected 0 to {HIGHEST_MULTIPLIER}"));
+            return (Label::new(&word), Multipliers::ONE);
+        }
+        let millionths = MicroUsd::from_dollars(times).map_or(Multipliers::ONE, |MicroUsd(millionths)| millionths);
+        (Label::new(&word), millionths)
+    });
+    Multipliers::new(read.collect())
+}
+
 #[cfg(test)]
 mod tests {
     use crate::model::catalog::{Catalog, Model};
@@ -147,14 +270,27 @@ mod tests {
             ("price = { per_image = { default = 0.04, hd = 0.08 } }", 80_000_000_000),
         ] {
             let model = read("image", rest).unwrap();
-            let price = model.price.unwrap();
+            let price = model.price.as_deref().unwrap();
             assert_eq!((price.pieces, price.has_free_tokens(), model.max_output_tokens), (dearest, true, 0), "{rest}");
         }
         let speech = read("speech", "price = { per_million_characters = 15 }").unwrap();
         assert_eq!(speech.price.map(|price| price.pieces), Some(15_000_000));
         let tokens =
             read("image", "price = { input = 5, output = 40 }\ncontext_tokens = 9\nmax_output_tokens = 7").unwrap();
-        assert_eq!((tokens.price.map(|price| price.output), tokens.max_output_tokens), (Some(40_000_000), 7));
+        assert_eq!((tokens.price.map(|price| price.rates.output), tokens.max_output_tokens), (Some(40_000_000), 7));
+    }
+
+    #[test]
+    fn a_piece_costs_the_same_in_each_tier_and_output_needs_limits_wherever_it_costs_something() {
+        let price = "price = { per_million_characters = 15, tiers = { flex = { input = 1 } } }";
+        let flex = read("speech", price).unwrap().price_of_tier("flex").cloned().unwrap();
+        assert_eq!((flex.pieces, flex.rates.input), (15_000_000, 1_000_000));
+        for price in [
+            "price = { per_image = 1, tiers = { flex = { input = 1, output = 2 } } }",
+            "price = { per_image = 1, longer = [{ above = 9, input = 1, output = 2 }] }",
+        ] {
+            assert!(read("image", price).unwrap_err().contains("has a price but no `context_tokens`"), "{price}");
+        }
     }
 
     #[test]
@@ -166,6 +302,27 @@ mod tests {
             ("image", "price = { per_image = {} }", "`per_image` has no prices"),
             ("image", "price = { per_image = 'free' }", "expected an amount of dollars, or a table"),
             ("image", "price = { }", "the price has no `input`"),
+            (
+                "image",
+                "price = { input = 5, image_output = 40 }\ncontext_tokens = 9\nmax_output_tokens = 7",
+                "`image_output` is for chat models",
+            ),
+            (
+                "speech",
+                "price = { input = 5, output = 1, tiers = { flex = { input = 5, audio_output = 4 } } }\ncontext_tokens = 9\nmax_output_tokens = 7",
+                "write `output`",
+            ),
+            (
+                "speech",
+                "price = { input = 5, output = 1, longer = [{ above = 9, input = 5, audio_output = 4 }] }\ncontext_tokens = 9\nmax_output_tokens = 7",
+                "write `output`",
+            ),
+            ("image", "price = { input = 1, per_image = 1, longer = [{ above = 9 }] }", "the price has no `input`"),
+            (
+                "speech",
+                "price = { input = 1, longer = [{ above = 9, input = 1, per_million_characters = 1 }] }",
+                "rates only",
+            ),
             ("image", "price = { input = 5, output = 40 }", "has a price but no `context_tokens`"),
             ("speech", "price = { input = 1, tiers = { flex = { input = 1, per_million_characters = 1 } } }", "tiers"),
         ] {

@@ -39,6 +39,7 @@ pub(crate) const STORE: &[Fault<Call, &dyn StoreEffect>] = &[
     Fault { name: "slow", rate: 25, harmless: true, fits: any, effect: &store::slow_down },
     Fault { name: "no answer in time", rate: 5, harmless: false, fits: any, effect: &store::time_out },
     Fault { name: "stuck for longer than a lease", rate: 4, harmless: false, fits: any, effect: &store::outlast_lease },
+    Fault { name: "overtaken", rate: 40, harmless: false, fits: store::has_fence, effect: &store::fall_behind },
     Fault { name: "answered in part", rate: 100, harmless: true, fits: store::is_batch, effect: &store::split_batch },
     Fault { name: "short page", rate: 100, harmless: true, fits: store::is_unlimited, effect: &store::shorten_page },
     Fault { name: "message twice", rate: 80, harmless: true, fits: store::is_message, effect: &store::send_twice },

@@ -32,6 +32,14 @@ pub(crate) fn is_write(call: &Call) -> bool {
     matches!(call.operation.as_str(), "UpdateItem" | "PutItem" | "DeleteItem" | "TransactWriteItems")
 }
 
+/// Whether the call is a write of a run, which names its fence.
+pub(super) fn has_fence(call: &Call) -> bool {
+    let body = call.request.body().bytes().unwrap_or_default();
+    is_write(call) && body.windows(FENCE.len()).any(|window| window == FENCE)
+}
+
+const FENCE: &[u8] = b"\":fence\"";
+
 pub(super) fn is_batch(call: &Call) -> bool {
     call.operation == "BatchGetItem"
 }
@@ -98,6 +106,14 @@ pub(super) async fn time_out(call: Call, mut rng: StdRng) -> Answer {
 /// Waits longer than any lease of a run: the process seems dead, and is not.
 pub(super) async fn outlast_lease(call: Call, mut rng: StdRng) -> Answer {
     tokio::time::sleep(Duration::from_millis(rng.random_range(31_000..130_000))).await;
+    call.perform().await
+}
+
+/// Waits until other calls have written to the same item, some times or for two minutes: the next run of the same work
+/// may be under way by then.
+pub(super) async fn fall_behind(call: Call, mut rng: StdRng) -> Answer {
+    let others = call.wait_for_other_writes(rng.random_range(2..=5));
+    let _ = tokio::time::timeout(Duration::from_secs(120), others).await;
     call.perform().await
 }
 

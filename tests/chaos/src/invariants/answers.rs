@@ -11,7 +11,7 @@ use super::{CheckResult, Invariant, expect};
 use crate::client::{Client, Request};
 use crate::deployment::{Deployment, TENANTS};
 use crate::load::responses::response_id;
-use crate::load::{chat, prompt, responses};
+use crate::load::{chat, messages, prompt, responses};
 
 pub(super) struct Answers;
 
@@ -34,7 +34,9 @@ impl Invariant for Answers {
             let content = "Anybody there?";
             let body =
                 json!({"model": "chat", "messages": [{"role": "user", "content": content}], "max_tokens": OUTPUT});
-            check_call(&mut client, tenant, chat::PATH, body.to_string(), false).await?;
+            for path in [chat::PATH, messages::PATH] {
+                check_call(&mut client, tenant, path, body.to_string(), false).await?;
+            }
             let body = json!({"model": "chat", "input": content, "max_output_tokens": OUTPUT, "background": true});
             if let Some(job) = check_call(&mut client, tenant, responses::PATH, body.to_string(), true).await? {
                 wait_until_completed(&mut client, tenant, &job).await?;
@@ -51,11 +53,11 @@ async fn check_call(
     tenant: usize,
     path: &'static str,
     body: String,
-    has_stored_events: bool,
+    is_job: bool,
 ) -> Result<Option<String>, String> {
     let upper_bound = prompt::cost(body.len() as u64 + prompt::MARGIN, OUTPUT);
-    let mut request =
-        Request { method: "POST", path: path.to_owned(), body, ..Request::of_tenant(tenant, has_stored_events) };
+    let of_tenant = if is_job { Request::of_job(tenant) } else { Request::of_tenant(tenant, false) };
+    let mut request = Request { method: "POST", path: path.to_owned(), body, ..of_tenant };
     let mut answer = String::new();
     for _ in 0..TRIES {
         let left = read_left(client, tenant).await?;

@@ -10,6 +10,8 @@ use shared::model::slot::SlotKind;
 use super::budget::load_meters;
 use super::{CheckResult, Invariant, expect, levels};
 use crate::deployment::Deployment;
+use crate::load::hostile;
+use crate::observations::{Observations, ProviderCall};
 
 #[derive(Default)]
 pub(super) struct Concurrency {
@@ -91,6 +93,20 @@ fn check_count(name: &str, shard: &Shard) -> CheckResult {
     expect(shard.open_requests == reserved, || {
         format!("{name}: {} calls are counted as open, and {reserved} have a reservation", shard.open_requests)
     })
+}
+
+/// Checks that no more jobs of a project wait for a provider than may run at the same time, whatever slots they took.
+pub(crate) fn check_jobs(observed: &mut Observations, tenant: usize) {
+    let project = match tenant {
+        hostile::NUMBER => observed.hostile.as_ref().map(|hostile| &hostile.project),
+        tenant => observed.tenants.get(tenant).map(|tenant| &tenant.project),
+    };
+    let Some(limit) = project.map(Project::concurrent_jobs) else { return };
+    let is_running = |call: &&ProviderCall| call.project == tenant && call.is_job && call.is_open();
+    let running = observed.calls.iter().filter(is_running).count() as u64;
+    if running > limit {
+        observed.violation("concurrency", format!("tenant {tenant}: {running} jobs run, the limit is {limit}"));
+    }
 }
 
 async fn check_slots(deployment: &Arc<Deployment>) -> CheckResult {

@@ -3,7 +3,7 @@
 mod answers;
 mod books;
 mod budget;
-mod concurrency;
+pub(crate) mod concurrency;
 mod counters;
 mod due;
 mod fairness;
@@ -11,6 +11,7 @@ mod holds;
 mod jobs;
 mod keys;
 mod levels;
+pub(crate) mod messages;
 mod purges;
 mod replays;
 mod retention;

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{CheckResult, Invariant, expect};
-use crate::client::{Client, Request, record_keyed_reply};
+use crate::client::{Client, Request};
 use crate::deployment::Deployment;
 use crate::load::prompt::MODEL_OUTPUT;
 use crate::observations::{KeyedReply, KeyedRequest, Observations};
+use crate::reply::record_keyed_reply;
 
 pub(super) struct Replays;
 

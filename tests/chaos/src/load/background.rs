@@ -64,7 +64,7 @@ impl Action for Background {
             path: PATH.to_owned(),
             body,
             hangs_up_after: self.hangs_up_after,
-            ..Request::of_tenant(self.project, true)
+            ..Request::of_job(self.project)
         };
         // Up to four runs may start, and a run that only seemed dead may go on as well.
         let Some(reply) =

@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
 use super::responses::{PATH, response_id};
-use super::{Action, chat, prompt};
+use super::{Action, chat, messages, prompt};
 use crate::client::{Client, Request};
 use crate::deployment::TENANTS;
 use crate::observations::Guest;
@@ -34,7 +34,7 @@ pub(crate) enum Retention {
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    Chat { stream: bool },
+    Chat { path: &'static str, stream: bool },
     Respond { stream: bool, key: bool },
     RespondInBackground { stream: bool },
     Converse,
@@ -56,7 +56,7 @@ fn draw_visit(rng: &mut StdRng) -> Visit {
 
 fn draw_step(rng: &mut StdRng) -> Step {
     match rng.random_range(0..6) {
-        0 => Step::Chat { stream: rng.random_bool(0.5) },
+        0 => Step::Chat { path: [chat::PATH, messages::PATH][rng.random_range(0..2)], stream: rng.random_bool(0.5) },
         1 | 2 => Step::Respond { stream: rng.random_bool(0.5), key: rng.random_bool(0.5) },
         3 | 4 => Step::RespondInBackground { stream: rng.random_bool(0.3) },
         _ => Step::Converse,
@@ -110,10 +110,10 @@ impl Step {
         let text = prompt::text(u32::try_from(number).unwrap_or_default());
         let idempotency_key = format!("guest-{number}");
         let body = match self {
-            Self::Chat { stream } => {
+            Self::Chat { path, stream } => {
                 let messages = json!([{"role": "user", "content": text}]);
                 let body = json!({"model": "chat", "messages": messages, "max_tokens": 40, "stream": stream});
-                post(client, chat::PATH, key, Some(idempotency_key), &body).await;
+                post(client, path, key, Some(idempotency_key), &body).await;
                 return None;
             }
             Self::Converse => {

@@ -14,6 +14,7 @@ pub(crate) mod guests;
 pub(crate) mod hostile;
 mod items;
 mod limits;
+pub(crate) mod messages;
 pub(crate) mod prompt;
 pub(crate) mod responses;
 mod revoke;
@@ -42,6 +43,7 @@ type Draw = fn(&mut StdRng) -> Box<dyn Action>;
 /// The kinds of operations, and how often each is drawn, relative to the others.
 const KINDS: &[(u32, Draw)] = &[
     (22, chat::draw),
+    (16, messages::draw),
     (4, embed::draw),
     (14, foreground::draw),
     (22, background::draw),

@@ -20,17 +20,31 @@ pub(crate) fn text(n: u32) -> String {
     format!("{n} {}", "so much to say ".repeat(n as usize % 7))
 }
 
-/// Returns a trace context that names the tenant, and says whether the events of the answer are stored while they
-/// arrive.
-pub(crate) fn traceparent(tenant: usize, has_stored_events: bool) -> String {
-    format!("00-{:016x}{:016x}-00000000000000a1-01", tenant + 1, u8::from(has_stored_events))
+/// The origin of a provider's call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Origin {
+    pub(crate) tenant: usize,
+    /// The events of the answer are stored while they arrive.
+    pub(crate) has_stored_events: bool,
+    /// A background response makes the call.
+    pub(crate) is_job: bool,
 }
 
-/// Reads a trace context of [`traceparent`].
-pub(crate) fn parse_traceparent(traceparent: &str) -> Option<(usize, bool)> {
-    let number = |digits: &str| usize::from_str_radix(digits, 16).ok();
-    let trace = traceparent.split('-').nth(1)?;
-    Some((number(trace.get(..16)?)?.checked_sub(1)?, number(trace.get(16..)?)? == 1))
+impl Origin {
+    /// Returns a trace context that names the origin.
+    pub(crate) fn traceparent(self) -> String {
+        let kind = u8::from(self.has_stored_events) + 2 * u8::from(self.is_job);
+        format!("00-{:016x}{kind:016x}-00000000000000a1-01", self.tenant + 1)
+    }
+
+    /// Reads a trace context of [`Origin::traceparent`].
+    pub(crate) fn parse(traceparent: &str) -> Option<Self> {
+        let number = |digits: &str| usize::from_str_radix(digits, 16).ok();
+        let trace = traceparent.split('-').nth(1)?;
+        let kind = number(trace.get(16..)?)?;
+        let tenant = number(trace.get(..16)?)?.checked_sub(1)?;
+        Some(Self { tenant, has_stored_events: kind & 1 == 1, is_job: kind & 2 == 2 })
+    }
 }
 
 /// Returns the start of every answer for a tenant.

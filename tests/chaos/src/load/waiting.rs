@@ -33,7 +33,7 @@ impl Action for Waiting {
     async fn run(&self, client: &mut Client) {
         let body = json!({"model": "chat", "input": "All of it.", "max_output_tokens": OUTPUT, "background": true});
         let body = body.to_string();
-        let request = Request { method: "POST", path: PATH.to_owned(), body, ..Request::of_tenant(self.project, true) };
+        let request = Request { method: "POST", path: PATH.to_owned(), body, ..Request::of_job(self.project) };
         let created = (0..self.jobs).map(|n| {
             let (mut client, mut request) = (client.fork(), request.clone());
             client.names_runs = false;

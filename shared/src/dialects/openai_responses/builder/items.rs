@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::Status;
 use super::calls::Call;
 use super::output::{Content, Output, Text, TextKind};
-use super::{ResponseEvent, Status};
+use super::write::Events;
 use crate::dialects::openai_responses::item_id::output_id;
 use crate::dialects::openai_responses::tools::{ToolKind, ToolName, Tools};
 use crate::model::chat_chunk::{CallPiece, ChunkText, KnownCalls, Logprob};
@@ -21,9 +22,7 @@ pub(super) struct OutputItems {
     calls: KnownCalls,
     /// Citations that came before the text that they belong to.
     uncited: Vec<Object>,
-    /// Events that were not returned yet.
-    pub(super) events: Vec<ResponseEvent>,
-    pub(super) next_sequence: u64,
+    pub(super) events: Events,
     /// Ids of items are made from it.
     response_id: String,
     /// What the model can call.
@@ -38,15 +37,10 @@ impl OutputItems {
             ending,
             calls,
             uncited: Vec::new(),
-            events: Vec::new(),
-            next_sequence,
+            events: Events::new(next_sequence),
             response_id,
             tools,
         }
-    }
-
-    pub(super) fn take_events(&mut self) -> Vec<ResponseEvent> {
-        std::mem::take(&mut self.events)
     }
 
     /// Ends all items that have not ended.
@@ -93,6 +87,12 @@ impl OutputItems {
         }
     }
 
+    /// Adds the summary of a conversation.
+    pub(super) fn summarise(&mut self, summary: String, status: Status) {
+        let index = self.open("cmp_", Content::Compaction(summary));
+        self.emit_item_done(index, status);
+    }
+
     /// Adds a citation to the text that is open, or to the next one. A citation that the text has is not added again.
     pub(super) fn cite(&mut self, citation: Object) {
         let index = self.outputs.len().saturating_sub(1);
@@ -124,7 +124,7 @@ impl OutputItems {
         let fits = |output: &Output| match output.content {
             Content::Message(_) => !reasons,
             Content::Reasoning(..) => reasons,
-            Content::Call(_) => false,
+            Content::Call(_) | Content::Compaction(_) => false,
         };
         // The next item ends one with text, so only the last can be open.
         if self.outputs.last().is_some_and(|output| output.done.is_none() && fits(output)) {
@@ -142,7 +142,7 @@ impl OutputItems {
             self.close(index, Status::Completed);
         }
         let index = self.outputs.len();
-        if !matches!(content, Content::Call(_)) {
+        if matches!(content, Content::Message(_) | Content::Reasoning(..)) {
             self.ending.insert(index);
         }
         self.outputs.push(Output::new(output_id(prefix, &self.response_id, index), content));

@@ -11,7 +11,7 @@ use output::TextKind;
 use super::answer;
 use super::event::ResponseEvent;
 use super::tools::Tools;
-use crate::model::chat_chunk::{Annotations, Chunk};
+use crate::model::chat_chunk::{Annotations, Chunk, Delta, Halves};
 use crate::model::clock::Timestamp;
 use crate::model::object::Object;
 use crate::model::provider::Failure;
@@ -25,6 +25,15 @@ pub struct EventBuilder {
     response: Object,
     items: OutputItems,
     finish: Option<String>,
+    /// The answer so far, if it is to become one compaction item.
+    summary: Option<Summary>,
+}
+
+/// The text of a model that summarises a conversation.
+#[derive(Default)]
+struct Summary {
+    text: String,
+    halves: Halves,
 }
 
 impl EventBuilder {
@@ -35,7 +44,13 @@ impl EventBuilder {
         // The request was checked, so its tools can be read.
         let tools = Tools::read(&tools, "tools").unwrap_or_default();
         let items = OutputItems::new(first_sequence, skeleton.get("id").unwrap_or_default(), tools);
-        Self { response: skeleton, items, finish: None }
+        Self { response: skeleton, items, finish: None, summary: None }
+    }
+
+    /// Whether the answer becomes one compaction item: see [`super::CreateResponse::compacts`].
+    #[must_use]
+    pub fn compacting(self, compacts: bool) -> Self {
+        Self { summary: compacts.then(Summary::default), ..self }
     }
 
     /// `response.created`, the first event. The status is `Queued` for a background response and `InProgress`
@@ -65,7 +80,15 @@ impl EventBuilder {
             self.response.set("service_tier", tier);
         }
         let Some(choice) = chunk.choice() else { return Ok(Vec::new()) };
+        // Some servers send an empty reason with each chunk. It is none.
+        if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
+            self.finish = Some(reason);
+        }
         let delta = choice.delta.unwrap_or_default();
+        if let Some(summary) = &mut self.summary {
+            summary.add(&delta)?;
+            return Ok(Vec::new());
+        }
         if let Some(text) = delta.reasoning() {
             self.items.text(TextKind::Reasoning, &text, Vec::new());
         }
@@ -80,11 +103,7 @@ impl EventBuilder {
         for piece in delta.tool_calls.unwrap_or_default() {
             self.items.call(piece)?;
         }
-        // Some servers send an empty reason with each chunk. It is none.
-        if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
-            self.finish = Some(reason);
-        }
-        Ok(self.items.take_events())
+        Ok(self.items.events.take())
     }
 
     /// Ends the response after the stream has ended. Returns the last events, the response, and `Completed` or
@@ -99,6 +118,14 @@ impl EventBuilder {
             _ => None,
         };
         let status = if reason.is_some() { Status::Incomplete } else { Status::Completed };
+        match self.summary.take().map(Summary::end) {
+            Some(summary) if summary.trim().is_empty() => {
+                let (events, response) = self.fail("server_error", "The model wrote no summary.", Some(charge));
+                return (events, response, Status::Failed);
+            }
+            Some(summary) => self.items.summarise(summary, status),
+            None => {}
+        }
         self.items.close_all(status);
         let mut response = match reason {
             None => answer::complete(&self.response, now),
@@ -108,8 +135,8 @@ impl EventBuilder {
         response.set("output", &self.items.done());
         response.set("usage", &answer::usage(charge));
         let name = if reason.is_some() { "response.incomplete" } else { "response.completed" };
-        self.items.emit(name, &Object::default().with("response", &response));
-        (self.items.take_events(), response, status)
+        self.items.events.emit(name, &Object::default().with("response", &response));
+        (self.items.events.take(), response, status)
     }
 
     /// Ends the response after a failure. Returns the last events, up to `response.failed`, and the response.
@@ -118,13 +145,13 @@ impl EventBuilder {
     #[must_use]
     pub fn fail(mut self, code: &str, message: &str, charge: Option<&Charge>) -> (Vec<ResponseEvent>, Object) {
         let response = self.cut_short(answer::failed_response(&self.response, code, message), charge);
-        self.items.emit("response.failed", &Object::default().with("response", &response));
-        (self.items.take_events(), response)
+        self.items.events.emit("response.failed", &Object::default().with("response", &response));
+        (self.items.events.take(), response)
     }
 
     fn announce(&mut self, name: &'static str, status: Status) -> ResponseEvent {
         self.response.set("status", status.name());
-        self.items.next_event(name, &Object::default().with("response", &self.response))
+        self.items.events.next(name, &Object::default().with("response", &self.response))
     }
 
     fn cut_short(&self, mut response: Object, charge: Option<&Charge>) -> Object {
@@ -133,6 +160,27 @@ impl EventBuilder {
             response.set("usage", &answer::usage(charge));
         }
         response
+    }
+}
+
+impl Summary {
+    /// Adds a piece.
+    ///
+    /// # Errors
+    /// `Malformed` if the model calls a tool: nothing would answer it.
+    fn add(&mut self, delta: &Delta) -> Result<(), Failure> {
+        if delta.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty()) {
+            return Err(Failure::Malformed("the model called a tool instead of writing the summary".to_owned()));
+        }
+        if let Some(text) = &delta.content {
+            self.text.push_str(&self.halves.join(text));
+        }
+        Ok(())
+    }
+
+    fn end(mut self) -> String {
+        self.text.push_str(self.halves.end());
+        self.text
     }
 }
 

@@ -1,6 +1,7 @@
 //! Output items that grow with the stream.
 
 use super::calls::Call;
+use crate::dialects::openai_responses::{compaction, view};
 use crate::model::chat_chunk::{Halves, Logprob};
 use crate::model::object::Object;
 use crate::model::reasoning::ReasoningDetails;
@@ -18,6 +19,8 @@ pub(super) enum Content {
     /// Thoughts, and what the model wants back of them.
     Reasoning(Vec<Text>, ReasoningDetails),
     Call(Call),
+    /// The summary of a conversation.
+    Compaction(String),
 }
 
 /// A content part that grows with the stream.
@@ -95,6 +98,10 @@ impl Output {
                 if details.is_opaque() { item.with("encrypted_content", &details.carrier()) } else { item }
             }
             Content::Call(call) => call.json(head(call.item_type())),
+            Content::Compaction(summary) => Object::default()
+                .with("id", &self.id)
+                .with("type", view::COMPACTION)
+                .with("encrypted_content", &compaction::content(summary)),
         }
     }
 
@@ -102,7 +109,7 @@ impl Output {
     pub(super) fn texts(&mut self) -> Option<&mut Vec<Text>> {
         match &mut self.content {
             Content::Message(parts) | Content::Reasoning(parts, _) => Some(parts),
-            Content::Call(_) => None,
+            Content::Call(_) | Content::Compaction(_) => None,
         }
     }
 }

@@ -7,27 +7,45 @@ use super::{ResponseEvent, Status};
 use crate::dialects::openai_responses::tools::ToolKind;
 use crate::model::object::Object;
 
-impl OutputItems {
+/// The events that were not returned yet.
+pub(super) struct Events {
+    waiting: Vec<ResponseEvent>,
+    next_sequence: u64,
+}
+
+impl Events {
+    pub(super) fn new(next_sequence: u64) -> Self {
+        Self { waiting: Vec::new(), next_sequence }
+    }
+
     pub(super) fn emit(&mut self, name: &'static str, members: &Object) {
-        let event = self.next_event(name, members);
-        self.events.push(event);
+        let event = self.next(name, members);
+        self.waiting.push(event);
     }
 
     /// The next event of the stream.
-    pub(super) fn next_event(&mut self, name: &'static str, members: &Object) -> ResponseEvent {
+    pub(super) fn next(&mut self, name: &'static str, members: &Object) -> ResponseEvent {
         let event = ResponseEvent::new(name, self.next_sequence, members);
         self.next_sequence += 1;
         event
     }
 
+    pub(super) fn take(&mut self) -> Vec<ResponseEvent> {
+        std::mem::take(&mut self.waiting)
+    }
+}
+
+impl OutputItems {
     pub(super) fn emit_item_added(&mut self, index: usize) {
         let item = self.outputs[index].json("in_progress");
-        self.emit("response.output_item.added", &Object::default().with("output_index", &index).with("item", &item));
+        self.events
+            .emit("response.output_item.added", &Object::default().with("output_index", &index).with("item", &item));
     }
 
     pub(super) fn emit_item_done(&mut self, index: usize, status: Status) {
         let item = self.outputs[index].json(status.name());
-        self.emit("response.output_item.done", &Object::default().with("output_index", &index).with("item", &item));
+        self.events
+            .emit("response.output_item.done", &Object::default().with("output_index", &index).with("item", &item));
         self.outputs[index].done = Some(item);
     }
 
@@ -36,7 +54,7 @@ impl OutputItems {
         let members = self.at_last_part(index);
         let Some(part) = self.outputs[index].texts().and_then(|parts| parts.last()) else { return };
         let members = members.with("part", &part.json());
-        self.emit("response.content_part.added", &members);
+        self.events.emit("response.content_part.added", &members);
     }
 
     pub(super) fn emit_text_delta(&mut self, index: usize, kind: TextKind, delta: &str, logprobs: &[Object]) {
@@ -44,7 +62,7 @@ impl OutputItems {
         if kind == TextKind::Output {
             members.set("logprobs", logprobs);
         }
-        self.emit(kind.delta_event(), &members);
+        self.events.emit(kind.delta_event(), &members);
     }
 
     /// Announces the last annotation of the last part of an item.
@@ -53,7 +71,7 @@ impl OutputItems {
         let Some(part) = self.outputs[index].texts().and_then(|parts| parts.last()) else { return };
         let at = members.with("annotation_index", &part.annotations.len().saturating_sub(1));
         let members = at.with("annotation", &part.annotations.last());
-        self.emit("response.output_text.annotation.added", &members);
+        self.events.emit("response.output_text.annotation.added", &members);
     }
 
     /// Ends the last part of an item.
@@ -65,8 +83,8 @@ impl OutputItems {
             members.set("logprobs", &part.logprobs.iter().map(|logprob| logprob.in_event()).collect::<Vec<_>>());
         }
         let (name, whole) = (part.kind.done_event(), at.with("part", &part.json()));
-        self.emit(name, &members);
-        self.emit("response.content_part.done", &whole);
+        self.events.emit(name, &members);
+        self.events.emit("response.content_part.done", &whole);
     }
 
     pub(super) fn emit_arguments_delta(&mut self, index: usize, delta: &str) {
@@ -77,7 +95,7 @@ impl OutputItems {
             ToolKind::Search => return,
         };
         let members = self.at(index).with("delta", delta);
-        self.emit(name, &members);
+        self.events.emit(name, &members);
     }
 
     pub(super) fn emit_arguments_done(&mut self, index: usize) {
@@ -91,7 +109,7 @@ impl OutputItems {
             ToolKind::Custom => ("response.custom_tool_call_input.done", at.with("input", &call.arguments)),
             ToolKind::Search => return,
         };
-        self.emit(name, &members);
+        self.events.emit(name, &members);
     }
 
     fn at(&self, index: usize) -> Object {

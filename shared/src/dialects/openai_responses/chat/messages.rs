@@ -56,6 +56,11 @@ impl<'a> Messages<'a> {
         self.say("system", vec![Part::Text(text.to_owned())]);
     }
 
+    /// Adds a message of the user.
+    pub(super) fn ask(&mut self, text: &str) {
+        self.say("user", vec![Part::Text(text.to_owned())]);
+    }
+
     /// Adds the item at the path `at`.
     ///
     /// # Errors
@@ -80,7 +85,11 @@ impl<'a> Messages<'a> {
                 self.answer(&call_id, vec![Part::Text(found)], at)?;
             }
             View::Reasoning { text, details } => self.thoughts.extend(Thoughts { text, details }),
-            View::Loaded { call_id: None, .. } | View::ServerSearch | View::Reference { .. } => {}
+            View::Compaction { message } => self.ask(&message),
+            View::Loaded { call_id: None, .. }
+            | View::ServerSearch
+            | View::Reference { .. }
+            | View::CompactionTrigger => {}
         }
         Ok(())
     }

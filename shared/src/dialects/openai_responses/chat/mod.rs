@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use messages::Messages;
 pub use names::{message_in_request, path_in_request};
 
+use super::compaction;
 use super::create::CreateResponse;
 use super::fields::{Fields, invalid};
 use super::item::Item;
@@ -45,6 +46,9 @@ impl CreateResponse {
                 return Err(invalid(format!("{at}.id"), format_args!("there is no item '{}'", item.id())));
             }
             messages.add(item, &at)?;
+        }
+        if self.compacts() {
+            messages.ask(compaction::REQUEST);
         }
         let messages = messages.finish()?;
         if messages.is_empty() {

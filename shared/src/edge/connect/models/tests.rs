@@ -65,7 +65,7 @@ impl Fixture {
 }
 
 fn price(served: &ServedModels) -> u64 {
-    served.catalog.model("m").unwrap().price.unwrap().input / 1_000_000
+    served.catalog.model("m").unwrap().price.as_ref().unwrap().rates.input / 1_000_000
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::catalog::{BreakerConfig, DeveloperRole, KeySource, OutputLimit, Quirks, SystemPosition};
-use crate::model::tokens::{Price, Unreported};
+use crate::model::tokens::{Asked, Label, Longer, Price, Rates, Served, Unreported, Usage};
 
 const GOOD: &str = r#"
 [[provider]]
@@ -27,16 +27,8 @@ fn reads_a_file() {
     let catalog = Catalog::parse(GOOD).unwrap();
     let model = catalog.model("chat").unwrap();
     assert_eq!(model, catalog.model("mock-chat").unwrap());
-    let price = Price {
-        input: 1_000_000,
-        cached_input: 100_000,
-        cache_write: 1_000_000,
-        cache_write_1h: 1_000_000,
-        output: 2_000_000,
-        reasoning: 2_000_000,
-        pieces: 0,
-    };
-    assert_eq!(model.price, Some(price));
+    let price = Price::from(Rates { cached_input: 100_000, ..Rates::flat(1_000_000, 2_000_000) });
+    assert_eq!(model.price.as_deref(), Some(&price));
     let timeouts = model.targets[0].timeouts;
     assert_eq!((timeouts.idle, timeouts.total), (Duration::from_millis(7), Duration::from_millis(9)));
     let provider = catalog.provider("mock").unwrap();
@@ -240,19 +232,10 @@ fn a_tier_and_long_storage_have_prices_of_their_own() {
     let price = "cache_write = 3, cache_write_1h = 4, output = 2, tiers = { flex = { input = 0.5, output = 1 } } ";
     let catalog = Catalog::parse(&GOOD.replace("output = 2 ", price)).unwrap();
     let model = catalog.model("chat").unwrap();
-    let own = model.price.unwrap();
-    assert_eq!((own.cache_write, own.cache_write_1h), (3_000_000, 4_000_000));
-    let input = 500_000;
-    let flex = Price {
-        input,
-        cached_input: input,
-        cache_write: input,
-        cache_write_1h: input,
-        output: 1_000_000,
-        reasoning: 1_000_000,
-        pieces: 0,
-    };
-    assert_eq!(model.tiers.get("flex"), Some(&flex));
+    let own = model.price.as_ref().unwrap().rates;
+    let writes = [own.cache_write, own.cache_write_30m, own.cache_write_1h, own.cache_write_12h];
+    assert_eq!(writes, [3_000_000, 3_000_000, 4_000_000, 4_000_000]);
+    assert_eq!(model.price_of_tier("flex").unwrap().rates, Rates::flat(500_000, 1_000_000));
 }
 
 #[test]
@@ -337,4 +320,51 @@ fn a_merged_provider_never_takes_the_place_of_another() {
     assert_eq!(url("chat"), "http://127.0.0.1:18080/v1");
     assert_eq!(url("second"), "http://127.0.0.2:18080/v1");
     assert!(merged.model("second").unwrap().aliases.is_empty());
+}
+
+#[test]
+fn a_price_has_lengths_places_and_speeds() {
+    let price = "audio_input = 8, image_input = 3, output = 2, \
+        longer = [{ above = 9, input = 7, output = 8 }, { above = 5, input = 5, output = 6, cached_input = 0, audio_input = 9 }], \
+        inference_geo = { us = 1.1 }, speed = { fast = 2 }, \
+        tiers = { priority = { input = 4, output = 4 }, batch = { input = 0.5, output = 1, speed = { fast = 3 } } } ";
+    let catalog = Catalog::parse(&GOOD.replace("output = 2 ", price)).unwrap();
+    let model = catalog.model("chat").unwrap();
+    let own = model.price.as_ref().unwrap();
+    let five =
+        Rates { audio_input: Some(9_000_000), image_input: Some(5_000_000), ..Rates::flat(5_000_000, 6_000_000) };
+    let five = Rates { cached_input: 0, ..five };
+    let nine =
+        Rates { audio_input: Some(8_000_000), image_input: Some(7_000_000), ..Rates::flat(7_000_000, 8_000_000) };
+    assert_eq!(own.longer, [Longer { above: 5, rates: five }, Longer { above: 9, rates: nine }]);
+    assert!(model.price_of_tier("batch").is_none(), "a request cannot ask for it");
+    assert_eq!(model.price_of_tier("fast"), model.price_of_tier("priority"));
+    let served = Served { geo: Label::new("us"), ..Served::default() };
+    let usage = Usage { input: 10, served, ..Usage::default() };
+    let asked = Asked { speed: Some(Label::new("fast")), ..Asked::default() };
+    let cost = |price: &Price| price.asked(&asked).cost(&usage).0;
+    assert_eq!((cost(own), cost(&model.tiers["priority"]), cost(&model.tiers["batch"])), (154, 88, 17));
+}
+
+#[test]
+fn a_wrong_part_of_a_price_is_named() {
+    for (price, reason) in [
+        ("above = 5", "`above` is for the entries of `longer`"),
+        ("longer = [{ input = 1, output = 1 }]", "the entry of `longer` has no `above`, in tokens of the prompt"),
+        (
+            "longer = [{ above = 1, input = 1, output = 1, tiers = { a = { input = 1, output = 1 } } }]",
+            "an entry of `longer` has `above` and rates only",
+        ),
+        (
+            "longer = [{ above = 1, input = 1, output = 1 }, { above = 1, input = 1, output = 1 }]",
+            "`longer` has two entries for the same length",
+        ),
+        ("longer = [{ above = 1, input = 1 }]", "the price has no `output`, in USD per million tokens"),
+        ("speed = { fast = -1 }", "-1 is no multiplier of a price; expected 0 to 100"),
+        ("speed = { 'very fast' = 2 }", "`very fast` is no word of 1 to 16 characters without spaces"),
+        ("audio_input = -1", "the price -1 is no amount of US dollars per million tokens"),
+    ] {
+        let text = GOOD.replace("output = 2 ", &format!("output = 2, {price} "));
+        assert_eq!(Catalog::parse(&text).unwrap_err().to_string(), format!("line 12: {reason}"), "{price}");
+    }
 }

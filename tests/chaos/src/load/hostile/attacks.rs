@@ -8,10 +8,11 @@ use rand::RngExt as _;
 use serde_json::{Value, json};
 
 use super::{MODEL, NUMBER, prompts};
-use crate::client::{Client, Reply, Request};
+use crate::client::{Client, Request};
 use crate::invariants::tenancy;
 use crate::load::responses::response_id;
-use crate::load::{Action, chat, responses};
+use crate::load::{Action, chat, messages, responses};
+use crate::reply::Reply;
 
 /// Calls of one burst.
 const BURST: usize = 12;
@@ -74,13 +75,9 @@ impl Action for Attack {
 /// A call of the hostile tenant with one of its keys.
 fn call(client: &Client, path: &str, body: &Value) -> Request {
     let bearer = key(client, 0);
-    Request {
-        method: "POST",
-        path: path.to_owned(),
-        bearer,
-        body: body.to_string(),
-        ..Request::of_tenant(NUMBER, false)
-    }
+    let of_tenant =
+        if body["background"] == true { Request::of_job(NUMBER) } else { Request::of_tenant(NUMBER, false) };
+    Request { method: "POST", path: path.to_owned(), bearer, body: body.to_string(), ..of_tenant }
 }
 
 fn key(client: &Client, n: usize) -> String {
@@ -88,9 +85,11 @@ fn key(client: &Client, n: usize) -> String {
     observed.hostile.as_ref().map(|hostile| hostile.keys[n].clone()).unwrap_or_default()
 }
 
-fn chat_call(client: &Client, content: &str, stream: bool) -> Request {
+fn chat_call(client: &mut Client, content: &str, stream: bool) -> Request {
+    // Both APIs take the same body.
+    let path = if client.rng.random_bool(0.7) { chat::PATH } else { messages::PATH };
     let messages = json!([{"role": "user", "content": content}]);
-    call(client, chat::PATH, &json!({"model": "chat", "messages": messages, "max_tokens": 40, "stream": stream}))
+    call(client, path, &json!({"model": "chat", "messages": messages, "max_tokens": 40, "stream": stream}))
 }
 
 /// Sends requests at the same time. They go to one instance if `instance` names it.

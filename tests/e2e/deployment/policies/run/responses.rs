@@ -24,6 +24,7 @@ impl Run {
             self.send("GET", &stream, &self.key, &[], &Value::Null).await;
             self.delete(&format!("/v1/responses/{first}")).await;
             self.post("/v1/responses/input_tokens", ask(input)).await;
+            self.post("/v1/responses/compact", json!({"model": "priced", "input": input})).await;
             self.post("/v1/quote", ask(input)).await;
             let mut streamed = ask(input);
             streamed["stream"] = true.into();
