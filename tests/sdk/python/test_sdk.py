@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import math
+import os
 import struct
 import uuid
 
@@ -142,6 +143,7 @@ def test_images(client):
     assert all(base64.b64decode(image.b64_json).startswith(b"\x89PNG") for image in answer.data)
 
 
+@pytest.mark.skipif("AWS_ENDPOINT_URL" in os.environ, reason="the emulator reads a function's answer as text, and sound is none")
 def test_speech(client):
     ask = {"model": "speech", "input": "Hello there", "voice": "alloy", "response_format": "wav"}
     spoken = client.audio.speech.create(**ask)
