@@ -143,6 +143,7 @@ async fn what_cannot_be_compacted_is_refused_by_name() {
         ("/v1/responses/compact", ask(), "unknown_parameter", "max_output_tokens"),
         ("/v1/responses/compact", json!({"model": "priced", "input": [1]}), "", "input"),
         ("/v1/responses/compact", json!({"input": "a"}), "", "model"),
+        ("/v1/responses/compact", json!({"model": "priced"}), "", "input"),
     ] {
         let refused = send(&router, "POST", path, &key, &[], body.to_string()).await;
         assert_eq!(

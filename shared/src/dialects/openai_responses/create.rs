@@ -133,7 +133,7 @@ impl CreateResponse {
         if let Some(index) = triggers.filter(|index| index + 1 < self.input.len()) {
             return Err(invalid(format!("input[{index}]"), "a compaction trigger must be the last item of the input"));
         }
-        if self.input.is_empty() && !continues {
+        if self.input.iter().all(Item::is_trigger) && !continues {
             return Err(missing("input"));
         }
         Ok(())
