@@ -10,7 +10,7 @@ use crate::thought::CLAUDE;
 /// The thoughts that a Claude model signed. Others are not sent: it refuses thoughts without its signature.
 pub(super) fn thoughts(details: Option<&RawValue>) -> Vec<Part> {
     let details = details.map(ReasoningDetails::read).unwrap_or_default();
-    details.entries().filter_map(kind).map(|kind| Part { kind, cache: None }).collect()
+    details.entries().filter_map(|entry| kind(&entry)).map(|kind| Part { kind, cache: None }).collect()
 }
 
 fn kind(entry: &Object) -> Option<PartKind> {

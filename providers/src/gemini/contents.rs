@@ -98,7 +98,7 @@ impl<'a> Contents<'a> {
     }
 }
 
-/// Whether the user asks something in a turn, so that the model's turn begins anew. Results of tools only continue it.
+/// Whether a turn of the user has more than results of tools. Then a new turn of the model begins; results alone continue the one before.
 fn asks(turn: &Turn) -> bool {
     let is_result = |kind: &PartKind| matches!(kind, PartKind::ToolResult { .. });
     turn.role == Role::User && turn.parts.iter().any(|part| !is_result(&part.kind))

@@ -14,8 +14,8 @@ use crate::conversation::accepted_id;
 /// The format of entries with Gemini's signatures.
 const FORMAT: &str = "google-gemini-v1";
 
-/// Stands for a signature that nobody has, of a call that another model made. Gemini 3 and later refuse a call of the current
-/// turn without any.
+/// Google's placeholder for a call that another model made, which has no signature. Gemini 3 and later refuse a call of the current turn
+/// without a signature.
 pub(super) const UNKNOWN: &str = "skip_thought_signature_validator";
 
 /// An entry of `reasoning_details`: number `index` among those of its message.

@@ -56,8 +56,28 @@ impl Origin {
 
 /// The reasoning of a message, in order.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ReasoningDetails(Vec<Object>);
+#[serde(from = "Vec<Object>", into = "Vec<Object>")]
+pub struct ReasoningDetails(Vec<Entry>);
+
+#[derive(Debug, Clone)]
+struct Entry {
+    object: Object,
+    /// The text so far, once it has grown. It stands here because a stream has a piece for each word, and an object would be written
+    /// again with each.
+    text: Option<String>,
+}
+
+impl From<Vec<Object>> for ReasoningDetails {
+    fn from(objects: Vec<Object>) -> Self {
+        Self(objects.into_iter().map(|object| Entry { object, text: None }).collect())
+    }
+}
+
+impl From<ReasoningDetails> for Vec<Object> {
+    fn from(details: ReasoningDetails) -> Self {
+        details.entries().collect()
+    }
+}
 
 impl ReasoningDetails {
     /// The details of a message or of a chunk's delta. Other values than lists of objects count as none.
@@ -71,22 +91,22 @@ impl ReasoningDetails {
         self.0.is_empty()
     }
 
-    pub fn entries(&self) -> impl Iterator<Item = &Object> {
-        self.0.iter()
+    pub fn entries(&self) -> impl Iterator<Item = Object> {
+        self.0.iter().map(Entry::whole)
     }
 
     /// The text that a reader may see.
     #[must_use]
     pub fn text(&self) -> String {
-        let shown = |entry: &Object| entry.get::<String>("text").or_else(|| entry.get("summary"));
-        self.0.iter().filter_map(shown).collect()
+        let shown = |entry: Object| entry.get::<String>("text").or_else(|| entry.get("summary"));
+        self.entries().filter_map(shown).collect()
     }
 
     /// Adds the entries of a later chunk. Pieces of one entry have the same type and `index`.
     pub fn extend(&mut self, later: Self) {
         for piece in later.0 {
-            match self.0.last_mut().filter(|last| is_one(last, &piece)) {
-                Some(last) => join(last, &piece),
+            match self.0.last_mut().filter(|last| last.goes_on_with(&piece.object)) {
+                Some(last) => last.join(&piece.whole()),
                 None => self.0.push(piece),
             }
         }
@@ -94,17 +114,17 @@ impl ReasoningDetails {
 
     /// Marks what only `origin` can read.
     #[must_use]
-    pub fn marked(self, origin: &Origin) -> Self {
+    pub fn marked(&self, origin: &Origin) -> Self {
         let mark = |entry| each_opaque(entry, |text| Some(origin.mark(text)));
-        Self(self.0.into_iter().filter_map(mark).collect())
+        self.entries().filter_map(mark).collect::<Vec<_>>().into()
     }
 
     /// The entries that `origin` may get, as it wrote them: its own, and texts beside them. Texts alone are nothing: their origin is not
     /// known, and most providers do not know the member.
     #[must_use]
-    pub fn of(self, origin: &Origin) -> Self {
+    pub fn of(&self, origin: &Origin) -> Self {
         let unmark = |entry| each_opaque(entry, |text| origin.unmark(text).map(str::to_owned));
-        let own = Self(self.0.into_iter().filter_map(unmark).collect());
+        let own = Self::from(self.entries().filter_map(unmark).collect::<Vec<_>>());
         if own.is_opaque() { own } else { Self::default() }
     }
 
@@ -116,7 +136,7 @@ impl ReasoningDetails {
             return VERSION_1.to_owned();
         }
         // Objects can always be written.
-        let json = serde_json::to_vec(&self.0).unwrap_or_default();
+        let json = serde_json::to_vec(self).unwrap_or_default();
         format!("{VERSION_1}{}", URL_SAFE_NO_PAD.encode(json))
     }
 
@@ -131,33 +151,46 @@ impl ReasoningDetails {
     /// Whether an entry can be read only by its origin.
     #[must_use]
     pub fn is_opaque(&self) -> bool {
-        self.0.iter().any(|entry| OPAQUE.iter().any(|name| entry.get::<String>(name).is_some()))
+        self.0.iter().any(|entry| OPAQUE.iter().any(|name| entry.object.get::<String>(name).is_some()))
     }
 }
 
-/// Whether `later` goes on with the entry `last`. Encrypted reasoning comes whole.
-fn is_one(last: &Object, later: &Object) -> bool {
-    let same = |name| last.text(name) == later.text(name);
-    let is_text = matches!(later.get::<String>("type").as_deref(), Some("reasoning.text" | "reasoning.summary"));
-    is_text && same("type") && same("index")
-}
-
-/// Adds a piece: texts grow, other members get their last value.
-fn join(entry: &mut Object, piece: &Object) {
-    for (name, value) in piece.members() {
-        let is_text = matches!(name, "text" | "summary");
-        match (is_text, entry.get::<String>(name), piece.get::<String>(name)) {
-            (true, Some(text), Some(more)) => entry.set(name, &format!("{text}{more}")),
-            (_, Some(_), None) if value == "null" => {}
-            _ => entry.extend(&only(name, value)),
+impl Entry {
+    /// The member with the text that grows. Encrypted reasoning comes whole.
+    fn text_member(&self) -> Option<&'static str> {
+        match self.object.get::<String>("type")?.as_str() {
+            "reasoning.text" => Some("text"),
+            "reasoning.summary" => Some("summary"),
+            _ => None,
         }
     }
-}
 
-/// An object with one member.
-fn only(name: &str, value: &str) -> Object {
-    // The value is that of an object, so it is JSON.
-    RawValue::from_string(value.to_owned()).map(|value| Object::default().with(name, &value)).unwrap_or_default()
+    fn goes_on_with(&self, piece: &Object) -> bool {
+        let same = |name| self.object.text(name) == piece.text(name);
+        self.text_member().is_some() && same("type") && same("index")
+    }
+
+    /// Adds a piece: the text grows, other members get their last value.
+    fn join(&mut self, piece: &Object) {
+        let grows = self.text_member();
+        for (name, value) in piece.members().filter(|(_, value)| *value != "null") {
+            if Some(name) == grows {
+                let text = self.text.get_or_insert_with(|| self.object.get(name).unwrap_or_default());
+                text.push_str(&piece.get::<String>(name).unwrap_or_default());
+            } else if self.object.text(name) != Some(value)
+                && let Ok(value) = RawValue::from_string(value.to_owned())
+            {
+                self.object.set_raw(name, value);
+            }
+        }
+    }
+
+    fn whole(&self) -> Object {
+        match (self.text_member(), &self.text) {
+            (Some(name), Some(text)) => self.object.clone().with(name, text),
+            _ => self.object.clone(),
+        }
+    }
 }
 
 /// Changes what only the origin of an entry can read; `None` if `change` has no text for it.
@@ -202,13 +235,24 @@ mod tests {
         assert_eq!(all.text(), "abc");
     }
 
+    /// Written again with each piece, these would be a hundred gigabytes.
+    #[test]
+    fn a_long_text_grows_with_its_pieces_alone() {
+        let piece = format!(r#"[{{"type":"reasoning.text","text":"{}","index":0}}]"#, "a".repeat(100));
+        let mut all = ReasoningDetails::default();
+        for _ in 0..50_000 {
+            all.extend(details(&piece));
+        }
+        assert_eq!((all.0.len(), all.text().len()), (1, 5_000_000));
+    }
+
     #[test]
     fn only_the_origin_gets_its_own_back() {
         let (own, other) = (Origin::of("a", "m"), Origin::of("a", "n"));
         let told = r#"[{"type":"reasoning.text","text":"t","signature":"s"},{"type":"reasoning.encrypted","data":"d"},{"type":"reasoning.summary","summary":"u"}]"#;
         let marked = details(told).marked(&own);
-        check(&marked.clone().of(&own), told);
-        check(&marked.clone().of(&other), "[]");
+        check(&marked.of(&own), told);
+        check(&marked.of(&other), "[]");
         // A signature without a mark came from elsewhere.
         check(&details(told).of(&own), "[]");
         let again = ReasoningDetails::from_carrier(&marked.carrier()).unwrap();

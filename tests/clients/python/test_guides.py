@@ -18,6 +18,9 @@ BLOCKS = [
 ]
 
 
+assert BLOCKS, f"no guide in {GUIDES} has a block of Python"
+
+
 @pytest.mark.parametrize("code", BLOCKS)
 def test_block(code):
     ours = code.replace("https://weir.example.com", os.environ["WEIR_ORIGIN"]).replace("sk-weir-...", new_key())

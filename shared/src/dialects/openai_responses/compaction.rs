@@ -89,7 +89,7 @@ pub(super) fn content(summary: &str) -> String {
 /// The message that stands for the turns before, from the content of a compaction item.
 ///
 /// # Errors
-/// If weir did not write it. Nobody else can read it, so the conversation would go on without the turns before.
+/// If another service made the item: weir cannot read it, and the model would not know the turns before.
 pub(super) fn message(content: &str, path: String) -> Result<String, Invalid> {
     let bytes = content.strip_prefix(OWN).and_then(|encoded| URL_SAFE_NO_PAD.decode(encoded).ok());
     let summary = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| Invalid {

@@ -93,7 +93,7 @@ impl Bound {
         Usage { input: self.input, output: self.output, pieces: self.pieces, ..Usage::default() }
     }
 
-    /// A usage without what is beyond the bound.
+    /// The usage without the tokens and pieces that exceed the bound.
     #[must_use]
     pub(super) fn cut(&self, usage: Usage) -> Usage {
         let input = usage.input.min(self.input);
@@ -121,7 +121,7 @@ impl Bound {
         }
     }
 
-    /// The usage of a call by what was received of it: all of its input, and one output token for each byte, at most the
+    /// Estimates the usage of a call that broke off: all of its input, and one output token for each byte that arrived, at most the
     /// bound. Reasoning that a provider hides leaves no bytes; see decision 5.
     #[must_use]
     pub fn estimate(&self, received_bytes: u64) -> Usage {

@@ -1,4 +1,4 @@
-//! Nothing is charged above what was held: for all prices, requests and usages.
+//! No charge exceeds its reservation, whatever the price, the request and the usage.
 
 use proptest::prelude::*;
 

@@ -33,7 +33,7 @@ pub struct Usage {
     pub audio_output: u64,
     /// Output tokens that are images.
     pub image_output: u64,
-    /// What is billed by the piece beside tokens: images that were made, or characters that were spoken.
+    /// The images that the model made, or the characters that it spoke. Some providers bill these instead of tokens.
     pub pieces: u64,
     pub served: Served,
 }
