@@ -39,8 +39,8 @@ pub(crate) struct Observations {
     pub(crate) exchanges: Vec<Exchange>,
     /// The indexes of the exchanges that ended, in the order of their ends.
     pub(crate) ended_exchanges: Vec<usize>,
-    /// For each request that a client waited for and that named its tenant's conversation: the tenant.
-    pub(crate) asked_for_turns: Vec<usize>,
+    /// The requests that named their tenant's conversation, by their input, which no other request has.
+    pub(crate) asked_for_turns: BTreeMap<String, AskedForTurn>,
     pub(crate) lone_jobs: Vec<LoneJob>,
     /// The messages in queues that met a fault.
     pub(crate) troubled_messages: Vec<String>,
@@ -106,6 +106,14 @@ pub(crate) struct Guest {
     pub(crate) is_leaving: bool,
     /// The ids of its responses.
     pub(crate) responses: Vec<String>,
+}
+
+/// A request for a turn of a tenant's conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AskedForTurn {
+    pub(crate) tenant: usize,
+    /// The client may send it this often, each time for another response.
+    pub(crate) tries: u32,
 }
 
 /// A background response that is alone in its run.
@@ -222,6 +230,13 @@ impl Observations {
     pub(crate) fn end_exchange(&mut self, index: usize, end: ExchangeEnd) {
         self.exchanges[index].end = Some(end);
         self.ended_exchanges.push(index);
+    }
+
+    /// Records that a client asks for a turn of its tenant's conversation. Returns the input, which differs from all others.
+    pub(crate) fn ask_for_turn(&mut self, text: &str, asked: AskedForTurn) -> String {
+        let input = format!("{text} turn {}", self.asked_for_turns.len());
+        self.asked_for_turns.insert(input.clone(), asked);
+        input
     }
 
     /// Whether a message that names a response met a fault.

@@ -48,6 +48,13 @@ pub(crate) const STORE: &[Fault<Call, &dyn StoreEffect>] = &[
     Fault { name: "messages reordered", rate: 80, harmless: true, fits: store::is_message, effect: &store::reorder },
     Fault { name: "process dies before", rate: 5, harmless: false, fits: any, effect: &store::die_before },
     Fault { name: "process dies after", rate: 5, harmless: false, fits: any, effect: &store::die_after },
+    Fault {
+        name: "dies after a transaction",
+        rate: 15,
+        harmless: false,
+        fits: store::is_transaction,
+        effect: &store::die_after,
+    },
 ];
 
 /// Faults at a call of a provider.

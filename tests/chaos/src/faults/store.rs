@@ -44,6 +44,11 @@ pub(super) fn is_batch(call: &Call) -> bool {
     call.operation == "BatchGetItem"
 }
 
+/// Whether the call changes several items together. Of what a process does in steps, these are the steps.
+pub(super) fn is_transaction(call: &Call) -> bool {
+    call.operation == "TransactWriteItems"
+}
+
 /// Whether the call is a query without a limit, or a scan. A caller that sets the limit of a query may read one page only.
 pub(super) fn is_unlimited(call: &Call) -> bool {
     let is_query = || read_json(call.request.body()).is_some_and(|query| query["Limit"].is_null());

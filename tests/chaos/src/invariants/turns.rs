@@ -1,11 +1,11 @@
 //! The conversation has the turn of every completed response exactly once, and no turn of a failed response. It has no
-//! items beside those turns.
+//! items beside the turns that clients asked for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use shared::data::ResponseRecord;
-use shared::model::response::Status;
+use serde_json::Value;
 
 use super::{CheckResult, Invariant, expect};
 use crate::client::{Client, Request};
@@ -29,64 +29,70 @@ impl Invariant for Turns {
     }
 }
 
-/// A turn has one item of input and one of output.
-const ITEMS_OF_A_TURN: usize = 2;
-
-/// Checks that a conversation has no more items than its turns have: a turn that is added twice is two turns.
+/// Checks that no request has more turns in the conversation than it may have, and that nothing else is there.
 async fn check_count(deployment: &Arc<Deployment>, tenant: usize) -> CheckResult {
+    let items = read_conversation(deployment, tenant).await?;
+    let (inputs, outputs): (Vec<_>, Vec<_>) = items.iter().partition(|item| item["role"] == "user");
+    expect(outputs.len() <= inputs.len(), || {
+        format!("the conversation of tenant {tenant} has {} inputs and {} outputs", inputs.len(), outputs.len())
+    })?;
+    let observed = deployment.sim.observed();
+    let mut turns: BTreeMap<&str, u32> = BTreeMap::new();
+    for input in inputs {
+        let text = input["content"][0]["text"].as_str().unwrap_or_default();
+        let count = turns.entry(text).or_default();
+        *count += 1;
+        let asked = observed.asked_for_turns.get(text).filter(|asked| asked.tenant == tenant);
+        let most = asked.map_or(0, |asked| asked.tries);
+        expect(*count <= most, || {
+            format!(
+                "the conversation of tenant {tenant} has \"{text}\" {count} times, at most {most} turns were asked for"
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// Reads all items of a tenant's conversation.
+async fn read_conversation(deployment: &Arc<Deployment>, tenant: usize) -> Result<Vec<Value>, String> {
     let mut client = Client::of_invariant(deployment, 6);
-    let (project, conversation) = {
-        let observed = deployment.sim.observed();
-        let tenant = &observed.tenants[tenant];
-        (tenant.project.id.clone(), tenant.conversation.clone())
-    };
-    let jobs = deployment.inspector.background_responses(&project).await?;
-    let has_turn = |job: &&ResponseRecord| {
-        let is_in = job.conversation_id.as_ref() == Some(&conversation);
-        is_in && (job.deleted || matches!(job.status, Status::Completed | Status::Incomplete))
-    };
-    let path = format!("/v1/conversations/{conversation}/items?limit=100");
-    let get = Request { method: "GET", path, bearer: client.permanent_key(tenant), ..Request::default() };
-    let Some(items) = client.send(&get).await.map(|reply| reply.json()) else {
-        return Err(format!("the conversation of tenant {tenant} cannot be read"));
-    };
-    let count = items["data"].as_array().map_or(0, Vec::len);
-    let asked = {
-        let observed = deployment.sim.observed();
-        let is_here = |seen: &&SeenResponse| seen.project == tenant && seen.in_conversation;
-        // The record of a deleted response is gone.
-        let deleted = observed.responses.values().filter(is_here).filter(|seen| seen.is_background && seen.is_deleted);
-        observed.asked_for_turns.iter().filter(|asked| **asked == tenant).count() + deleted.count()
-    };
-    let most = ITEMS_OF_A_TURN * (jobs.iter().filter(has_turn).count() + asked);
-    expect(count <= most, || format!("the conversation of tenant {tenant} has {count} items, its turns have {most}"))
+    let conversation = deployment.sim.observed().tenants[tenant].conversation.clone();
+    let mut items: Vec<Value> = Vec::new();
+    loop {
+        let after = items.last().and_then(|item| item["id"].as_str()).map(|id| format!("&after={id}"));
+        let path = format!("/v1/conversations/{conversation}/items?limit=100{}", after.unwrap_or_default());
+        let get = Request { method: "GET", path, bearer: client.permanent_key(tenant), ..Request::default() };
+        let Some(page) = client.send(&get).await.map(|reply| reply.json()) else {
+            return Err(format!("the conversation of tenant {tenant} cannot be read"));
+        };
+        items.extend(page["data"].as_array().into_iter().flatten().cloned());
+        if page["has_more"] != true {
+            return Ok(items);
+        }
+    }
 }
 
 async fn check_turns(deployment: &Arc<Deployment>) -> CheckResult {
     let mut client = Client::of_invariant(deployment, 4);
-    let made: Vec<(String, usize, String)> = {
+    let made: Vec<(String, usize)> = {
         let observed = deployment.sim.observed();
         // weir promises the turn of a foreground response only if no fault prevents it.
         let is_promised = |seen: &SeenResponse| seen.is_background || deployment.sim.scenario.only_harmless;
         let made = observed.responses.iter();
         let made = made.filter(|(_, seen)| seen.in_conversation && !seen.is_deleted && is_promised(seen));
-        made.map(|(id, seen)| (id.clone(), seen.project, observed.tenants[seen.project].conversation.clone())).collect()
+        made.map(|(id, seen)| (id.clone(), seen.project)).collect()
     };
-    for (id, project, conversation) in made {
-        let get = |path, bearer| Request { method: "GET", path, bearer, ..Request::default() };
-        let response = get(format!("/v1/responses/{id}"), client.permanent_key(project));
-        let items = get(format!("/v1/conversations/{conversation}/items?limit=100"), client.permanent_key(project));
-        let (Some(response), Some(items)) = (client.send(&response).await, client.send(&items).await) else {
+    for (id, project) in made {
+        let path = format!("/v1/responses/{id}");
+        let get = Request { method: "GET", path, bearer: client.permanent_key(project), ..Request::default() };
+        let Some(response) = client.send(&get).await.map(|reply| reply.json()) else {
             return Err(format!("{id} cannot be read"));
         };
-        let (response, items) = (response.json(), items.json());
-        if items["has_more"] == true {
-            continue;
-        }
+        let items = read_conversation(deployment, project).await?;
         let times = usize::from(matches!(response["status"].as_str(), Some("completed" | "incomplete")));
         for item in response["output"].as_array().into_iter().flatten() {
-            let stored = items["data"].as_array().into_iter().flatten().filter(|stored| stored["id"] == item["id"]);
-            let (count, status) = (stored.count(), &response["status"]);
+            let count = items.iter().filter(|stored| stored["id"] == item["id"]).count();
+            let status = &response["status"];
             expect(count == times, || {
                 format!("{id} is {status}, its output {} is in the conversation {count} times", item["id"])
             })?;

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::responses::{PATH, Reader, response_id};
 use super::{Action, draw_hang_up, draw_tenant, prompt};
 use crate::client::{Client, Request};
-use crate::observations::KeyedRequest;
+use crate::observations::{AskedForTurn, KeyedRequest};
 
 #[derive(Debug)]
 struct Background {
@@ -50,7 +50,10 @@ impl Action for Background {
             body["instructions"] = json!(noise);
         }
         if self.conversation {
-            body["conversation"] = json!(client.deployment.sim.observed().tenants[self.project].conversation);
+            let mut observed = client.deployment.sim.observed();
+            body["conversation"] = json!(observed.tenants[self.project].conversation);
+            let asked = AskedForTurn { tenant: self.project, tries: self.tries };
+            body["input"] = json!(observed.ask_for_turn(&prompt::text(self.text), asked));
         }
         let body = body.to_string();
         let keyed = self.key.map(|key| KeyedRequest {

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::responses::{PATH, Reader, has_ended, response_id};
 use super::{Action, draw_hang_up, draw_tenant, prompt};
 use crate::client::{Client, Request};
-use crate::observations::KeyedRequest;
+use crate::observations::{AskedForTurn, KeyedRequest};
 
 #[derive(Debug)]
 struct Foreground {
@@ -53,7 +53,8 @@ impl Action for Foreground {
         if self.conversation {
             let mut observed = client.deployment.sim.observed();
             body["conversation"] = json!(observed.tenants[self.project].conversation);
-            observed.asked_for_turns.extend((0..self.tries).map(|_| self.project));
+            let asked = AskedForTurn { tenant: self.project, tries: self.tries };
+            body["input"] = json!(observed.ask_for_turn(&prompt::text(self.text), asked));
         }
         if self.continues && !self.conversation {
             body["previous_response_id"] = json!(client.draw_job(self.project));
