@@ -15,7 +15,7 @@ const STARTS: usize = 15;
 const INVOCATIONS: usize = 300;
 
 /// The functions, and the kind of event that invokes each.
-const FUNCTIONS: [(&str, Event); 11] = [
+const FUNCTIONS: [(&str, Event); 12] = [
     ("chat", Event::Request),
     ("embeddings", Event::Request),
     ("messages", Event::Request),
@@ -23,6 +23,7 @@ const FUNCTIONS: [(&str, Event); 11] = [
     ("models", Event::Request),
     ("admin", Event::Request),
     ("usage", Event::Request),
+    ("files", Event::Request),
     ("webhooks", Event::Request),
     ("respond", Event::Messages),
     ("deliver", Event::Messages),

@@ -28,7 +28,7 @@ pub(crate) enum Function {
     Timer(fn(&Components) -> Job),
 }
 
-pub(crate) const FUNCTIONS: [(&str, Function); 11] = [
+pub(crate) const FUNCTIONS: [(&str, Function); 12] = [
     ("chat", Function::Http(|components| chat::router(components.auth(), components.calls()))),
     ("embeddings", Function::Http(|components| embeddings::router(components.auth(), components.calls()))),
     ("messages", Function::Http(|components| messages::router(components.auth(), components.calls()))),
@@ -41,6 +41,7 @@ pub(crate) const FUNCTIONS: [(&str, Function); 11] = [
             usage::router(components.auth(), components.usage_reports(), components.clock().clone())
         }),
     ),
+    ("files", Function::Http(|components| files::router(components.auth(), components.files()))),
     ("webhooks", Function::Http(|components| webhooks::router(components.auth(), components.webhooks()))),
     ("respond", Function::Worker(respond)),
     ("deliver", Function::Worker(deliver)),

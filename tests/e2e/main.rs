@@ -14,6 +14,7 @@ mod edge;
 mod errors;
 mod events;
 mod faults;
+mod files;
 mod fuzz;
 mod hard_bodies;
 mod idempotency;

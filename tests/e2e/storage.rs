@@ -43,7 +43,7 @@ impl Client {
     async fn stored(&self) -> (u64, u64) {
         let path = format!("/v1/organization/projects/{}/storage", self.project_id);
         let storage = send(&self.router, "GET", &path, ADMIN_KEY, &[], "").await.json();
-        let number = |name: &str| storage["conversations"][name].as_u64().unwrap();
+        let number = |name: &str| storage["stored"][name].as_u64().unwrap();
         (number("bytes"), number("objects"))
     }
 
@@ -123,8 +123,8 @@ async fn a_project_stores_no_more_than_it_may() {
     let too_large = json!({"items": [message("m2", &text)]});
     let needed = 2_000 + bytes / 2 - 5;
     let full = format!(
-        "may store 1000 bytes in conversations and has {bytes}; this request needs {needed}. Delete conversations or \
-         items, or ask an administrator to raise `policy.max_stored_bytes`."
+        "may store 1000 bytes in conversations and files and has {bytes}; this request needs {needed}. Delete some of \
+         them, or ask an administrator to raise `policy.max_stored_bytes`."
     );
     refused("POST", &items, too_large.clone(), &full).await;
     refused("POST", CONVERSATIONS, too_large, &full).await;
@@ -132,7 +132,7 @@ async fn a_project_stores_no_more_than_it_may() {
         "POST",
         CONVERSATIONS,
         json!({"items": messages(1, "Hello")}),
-        "may store 4 objects in conversations and has 3;",
+        "may store 4 objects in conversations and files and has 3;",
     )
     .await;
     client.ok("POST", &items, json!({"items": [message("m2", "Hello")]})).await;

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use axum::Router;
-use kit::{ADMIN_KEY, Reply, TestApp, new_key, router_of, routes_of, send};
+use kit::{ADMIN_KEY, FORM, Reply, TestApp, form, new_key, router_of, routes_of, send};
 use serde_json::{Value, json};
 use shared::app::Components;
 use shared::app::webhooks::Announcer;
@@ -28,7 +28,7 @@ enum For {
 /// Route, whom it serves, and a body that it takes, or the query of a `GET`.
 type Row = (&'static str, For, &'static str);
 
-const ROWS: [Row; 83] = [
+const ROWS: [Row; 88] = [
     ("GET /healthz", For::Everybody, ""),
     ("POST /v1/chat/completions", For::Project, r#"{"model":"priced","messages":[{"role":"user","content":"Hi"}]}"#),
     ("POST /v1/completions", For::Project, r#"{"model":"priced","prompt":"Hi"}"#),
@@ -46,6 +46,16 @@ const ROWS: [Row; 83] = [
         For::Project,
         r#"{"model":"priced","messages":[{"role":"user","content":"Hi"}]}"#,
     ),
+    ("GET /v1/files", For::Project, ""),
+    (
+        "POST /v1/files",
+        For::Project,
+        "--a-boundary\r\ncontent-disposition: form-data; name=\"purpose\"\r\n\r\nuser_data\r\n--a-boundary\r\n\
+         content-disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nHello\r\n--a-boundary--\r\n",
+    ),
+    ("GET /v1/files/{file_id}", For::Project, ""),
+    ("DELETE /v1/files/{file_id}", For::Project, ""),
+    ("GET /v1/files/{file_id}/content", For::Project, ""),
     ("GET /v1/models", For::Project, ""),
     ("GET /v1/models/{*model}", For::Project, ""),
     ("POST /v1/responses", For::Project, r#"{"model":"priced","input":"Hi"}"#),
@@ -173,6 +183,7 @@ struct Tenant {
     item: String,
     endpoint: String,
     delivery: String,
+    file: String,
     account: String,
     account_key: String,
     admin_key: String,
@@ -189,6 +200,13 @@ async fn made(router: &Router, key: &str, path: &str, body: Value) -> Value {
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
+}
+
+async fn new_file(router: &Router, key: &str) -> String {
+    let body = form(Some(("a.txt", b"Hello")), &[("purpose", "user_data")]);
+    let reply = send(router, "POST", "/v1/files", key, &[("content-type", FORM)], body).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    text(&reply.json()["id"])
 }
 
 impl Tenant {
@@ -222,6 +240,7 @@ impl Tenant {
                 &made(router, ADMIN_KEY, "/v1/organization/admin_api_keys", json!({"name": "a"})).await["id"],
             ),
             conversation,
+            file: new_file(router, &key).await,
             endpoint,
             project,
             key,
@@ -237,6 +256,7 @@ impl Tenant {
         vec![
             ("{id}", id.clone()),
             ("{conversation}", self.conversation.clone()),
+            ("{file_id}", self.file.clone()),
             ("{item_id}", self.item.clone()),
             ("{endpoint_id}", self.endpoint.clone()),
             ("{delivery_id}", self.delivery.clone()),
@@ -252,8 +272,8 @@ impl Tenant {
 
 /// Ids of the same form that nobody has.
 fn unknown(names: &Names) -> Names {
-    let other = |id: &str| match id.split_once('_') {
-        Some((kind, rest)) if kind != "rl" => format!("{kind}_{}", "x".repeat(rest.len())),
+    let other = |id: &str| match id.find(['_', '-']) {
+        Some(end) if id != "rl_all" => format!("{}{}", &id[..=end], "x".repeat(id.len() - end - 1)),
         _ => id.to_owned(),
     };
     names.iter().map(|(name, id)| (*name, other(id))).collect()
@@ -280,7 +300,8 @@ impl Case<'_> {
         let (method, path) = (words.next().unwrap(), words.next().unwrap());
         let (path, sent) = (filled(path, names), filled(self.row.2, names));
         // The tag of everything that exists: a 304 would say so.
-        let held = [("if-none-match", "*")];
+        let content_type = if sent.starts_with("--") { FORM } else { "application/json" };
+        let held = [("if-none-match", "*"), ("content-type", content_type)];
         let reply = match method {
             "GET" => send(&self.router, method, &format!("{path}?{sent}"), key, &held, "").await,
             _ => send(&self.router, method, &path, key, &held, sent).await,
@@ -288,7 +309,7 @@ impl Case<'_> {
         let (copies, vary) = (reply.header("cache-control"), reply.header("vary"));
         let expected = match (self.row.0, reply.status) {
             ("GET /v1/models" | "GET /v1/models/{*model}", 200 | 304) => "private, max-age=60",
-            ("GET /v1/responses/{id}", 200 | 304) => "private, no-cache",
+            ("GET /v1/responses/{id}" | "GET /v1/files/{file_id}/content", 200 | 304) => "private, no-cache",
             ("POST /v1/responses stream", 200) => "no-cache",
             _ => "no-store",
         };
@@ -371,6 +392,7 @@ async fn untouched(router: &Router, tenant: &Tenant) {
         format!("/v1/responses/{}", tenant.response),
         format!("/v1/responses/{}", tenant.job),
         format!("/v1/conversations/{}/items/{}", tenant.conversation, tenant.item),
+        format!("/v1/files/{}", tenant.file),
         format!("/v1/webhook_endpoints/{}/deliveries/{}", tenant.endpoint, tenant.delivery),
     ] {
         let reply = send(router, "GET", &path, &tenant.key, &[], "").await;

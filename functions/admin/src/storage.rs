@@ -13,7 +13,8 @@ use shared::model::storage::{StorageLimits, Stored};
 pub(crate) struct ProjectStorage {
     object: &'static str,
     project_id: String,
-    conversations: Stored,
+    /// Of conversations and files.
+    stored: Stored,
     limits: StorageLimits,
 }
 
@@ -22,7 +23,7 @@ pub(crate) async fn retrieve(
     State(projects): State<Arc<Projects>>,
     Path(id): Path<String>,
 ) -> Result<Json<ProjectStorage>, Rejection> {
-    let (project, conversations) = projects.storage(&id).await?;
+    let (project, stored) = projects.storage(&id).await?;
     let limits = project.storage_limits();
-    Ok(Json(ProjectStorage { object: "project.storage", project_id: project.id, conversations, limits }))
+    Ok(Json(ProjectStorage { object: "project.storage", project_id: project.id, stored, limits }))
 }

@@ -10,6 +10,7 @@ use super::cache::ResponseCache;
 use super::calls::Calls;
 use super::conversations::Conversations;
 use super::dispatch::{Dispatcher, TargetStates};
+use super::files::Files;
 use super::idempotency::Idempotency;
 use super::jobs::{
     Canceller, Eraser, Finalizer, JobAdmin, ProjectWorker, Purger, Recovery, RequestMemory, ResponseWorker, Sweeper,
@@ -161,6 +162,10 @@ impl Components {
         self.parts.conversations()
     }
 
+    pub fn files(&self) -> Arc<Files> {
+        Arc::new(Files::new(self.stores(), self.clock().clone(), Arc::clone(&self.parts.admission)))
+    }
+
     pub fn response_worker(&self) -> Arc<ResponseWorker> {
         Arc::new(ResponseWorker {
             records: self.stores().responses(),
@@ -190,7 +195,11 @@ impl Components {
                 finalizer: self.parts.finalizer(),
                 queues: self.parts.queues(),
             },
-            eraser: Eraser { responses: self.stores().responses(), conversations: self.stores().conversations() },
+            eraser: Eraser {
+                responses: self.stores().responses(),
+                conversations: self.stores().conversations(),
+                files: self.stores().files(),
+            },
             project_worker: ProjectWorker {
                 work: self.stores().project_work(),
                 jobs: self.stores().jobs(),

@@ -50,7 +50,12 @@ impl Shelf {
     }
 
     fn key(self, folder: &str, body: &[u8]) -> String {
-        format!("{}/{folder}/{}", self.root(), Fingerprint::of([body]).as_str())
+        self.key_of(folder, Fingerprint::of([body]).as_str())
+    }
+
+    /// The key of an object with a name in a folder.
+    pub(super) fn key_of(self, folder: &str, name: &str) -> String {
+        format!("{}/{folder}/{name}", self.root())
     }
 }
 
@@ -64,7 +69,7 @@ const MAX_CONCURRENT: usize = 50;
 pub struct Bucket {
     /// `None` in functions that handle no bodies: they make no client.
     client: Option<Client>,
-    name: Arc<str>,
+    pub(super) name: Arc<str>,
 }
 
 impl Bucket {
@@ -73,7 +78,7 @@ impl Bucket {
         Self { client: Some(client), name: name.into().into() }
     }
 
-    fn client(&self) -> Result<&Client, StoreError> {
+    pub(super) fn client(&self) -> Result<&Client, StoreError> {
         let unusable = || Unusable("this function has no way to it".to_owned());
         self.client.as_ref().ok_or_else(|| StoreError::bucket("give or take a body")(unusable()))
     }

@@ -8,11 +8,13 @@ use super::conversations::ConversationKey;
 use super::error::StoreError;
 use super::item::{Item, Reader, number, text};
 use super::keys::{
-    CONVERSATION_PREFIX, DELIVERY_PREFIX, PROJECT_PREFIX, RESPONSE_ERASURE, RESPONSE_PREFIX, WORK_PREFIX, meter_parts,
+    CONVERSATION_PREFIX, DELIVERY_PREFIX, FILES_PREFIX, PROJECT_PREFIX, RESPONSE_ERASURE, RESPONSE_PREFIX, WORK_PREFIX,
+    meter_parts,
 };
 use super::project_work::{WorkKey, WorkKind};
 use super::table::Table;
 use crate::model::clock::Timestamp;
+use crate::model::file::FileKey;
 use crate::model::message::{DeliveryKey, ResponseKey};
 use crate::model::meter::MeterKey;
 
@@ -36,6 +38,8 @@ pub enum Due {
     Erasure(ResponseKey),
     /// A deletion of a conversation did not end.
     Conversation(ConversationKey),
+    /// A file was not completed, has expired, or its deletion did not end.
+    File(FileKey),
     /// The next attempt of a delivery.
     Delivery(DeliveryKey),
     /// The next step of work on a whole project.
@@ -94,6 +98,9 @@ fn read_due(item: &Item) -> Option<Due> {
         let (project_id, conversation_id) = rest.split_once('#')?;
         let (project_id, conversation_id) = (project_id.to_owned(), conversation_id.to_owned());
         return Some(Due::Conversation(ConversationKey { project_id, conversation_id }));
+    }
+    if let Some(project_id) = pk.strip_prefix(FILES_PREFIX) {
+        return Some(Due::File(FileKey { project_id: project_id.to_owned(), file_id: sk }));
     }
     if let Some(rest) = pk.strip_prefix(DELIVERY_PREFIX) {
         let (project_id, endpoint_id) = rest.split_once('#')?;

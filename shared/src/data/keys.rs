@@ -7,6 +7,7 @@ use super::conversations::Place;
 use super::item::{Item, insert, text};
 use super::project_work::WorkKey;
 use super::stored::Expiry;
+use crate::model::file::FileKey;
 use crate::model::message::{DeliveryKey, ResponseKey};
 use crate::model::meter::{MeterKey, Scope};
 use crate::model::slot::SlotKind;
@@ -231,7 +232,7 @@ pub(super) enum Content {
 
 /// The keys of everything that a project's clients sent and got, and of the counters that say how much it is. The other keys of a
 /// project are those of its profile, its accounts and keys, its meters and counters of usage, and work on it.
-pub(super) fn content(project_id: &str) -> [Content; 9] {
+pub(super) fn content(project_id: &str) -> [Content; 10] {
     let partitions = |prefix: &str| Content::Partitions(format!("{prefix}{project_id}#"));
     let items = |partition, prefix| Content::Items { partition, prefix };
     [
@@ -242,6 +243,7 @@ pub(super) fn content(project_id: &str) -> [Content; 9] {
         partitions(DELIVERY_PREFIX),
         // Every response's id begins so.
         items(jobs_partition(project_id), "resp_"),
+        items(files_partition(project_id), FILE_PREFIX),
         items(project_partition(project_id), ENDPOINT_PREFIX),
         items(stored_partition(project_id), "day-"),
         items(stored_partition(project_id), "never#"),
@@ -313,6 +315,21 @@ pub(super) fn job(project_id: &str, response_id: &str) -> Key {
 fn jobs_partition(project_id: &str) -> String {
     format!("JOBS#{project_id}")
 }
+
+/// `pk = FILES#<project>`, `sk = <file id>`: ids are ordered, so one query lists a project's files. Due until the content is
+/// complete, when it expires, and while it is deleted.
+pub(super) fn file(FileKey { project_id, file_id }: &FileKey) -> Key {
+    key(files_partition(project_id), file_id)
+}
+
+pub(super) fn files_partition(project_id: &str) -> String {
+    format!("{FILES_PREFIX}{project_id}")
+}
+
+pub(super) const FILES_PREFIX: &str = "FILES#";
+
+/// Every file's id begins so.
+pub(super) const FILE_PREFIX: &str = "file-";
 
 /// `pk = CONV#<project>#<conversation id>`, `sk = CONV`. Its items are in the same partition.
 pub(super) fn conversation(ConversationKey { project_id, conversation_id }: &ConversationKey) -> Key {

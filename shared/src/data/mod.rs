@@ -10,11 +10,13 @@ mod breakers;
 mod bucket;
 mod cache;
 mod change;
+mod content;
 mod conversations;
 mod dead_letters;
 mod deliveries;
 mod due;
 mod error;
+mod files;
 mod idempotency;
 mod item;
 mod key_checks;
@@ -39,6 +41,7 @@ pub use breakers::{BreakerRecords, BreakerState, Probe};
 pub use bucket::Bucket;
 pub use cache::{CacheEntries, CacheEntry};
 pub use change::WriteOutcome;
+pub use content::{Content, ContentWriter};
 pub use conversations::{
     AddItemsOutcome, Conversation, ConversationKey, ConversationRecords, History, ItemPage, ItemPageOutcome, ItemQuery,
     NewItem, StoredItem, Turn, UNTIL_DELETED_SECONDS,
@@ -47,6 +50,7 @@ pub use dead_letters::DeadLetter;
 pub use deliveries::{DeliveryRecords, Guard};
 pub use due::{DUE_SHARDS, Due, DueIndex, LONGEST_DUE_MS};
 pub use error::StoreError;
+pub use files::{DueFile, FileQuery, FileRecords};
 pub use idempotency::{
     ClaimOutcome, ClaimRequest, IdempotencyRecords, KeyClaim, Lease, PartReader, Record, RecordKey, RecordState,
     StoredAnswer,
@@ -174,6 +178,11 @@ impl Stores {
     #[must_use]
     pub fn conversations(&self) -> ConversationRecords {
         ConversationRecords { table: self.table.clone(), bodies: self.bodies() }
+    }
+
+    #[must_use]
+    pub fn files(&self) -> FileRecords {
+        FileRecords { table: self.table.clone(), bucket: self.bucket.clone() }
     }
 
     #[must_use]

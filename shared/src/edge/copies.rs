@@ -24,7 +24,7 @@ pub enum Copies {
 }
 
 impl Copies {
-    fn header(self) -> HeaderValue {
+    pub(super) fn header(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Checked => "private, no-cache",
             Self::Minute => "private, max-age=60",
@@ -45,13 +45,13 @@ impl<S: Send + Sync> FromRequestParts<S> for HeldTags {
 }
 
 impl HeldTags {
-    fn of(headers: &HeaderMap) -> Self {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
         Self(headers.get_all(header::IF_NONE_MATCH).iter().cloned().collect())
     }
 
     /// Whether one of the tags is `tag`, which is strong. Proxies that compress an answer weaken its tag, so a weak one
     /// counts as well.
-    fn has(&self, tag: &str) -> bool {
+    pub(super) fn has(&self, tag: &str) -> bool {
         let tags = self.0.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
         tags.map(str::trim).any(|held| held == "*" || held.strip_prefix("W/").unwrap_or(held) == tag)
     }

@@ -17,14 +17,21 @@ use super::lent::{Returned, discard, lend};
 use super::reject::Rejection;
 use crate::app::{Error, ErrorChain};
 use crate::dialects::body;
+use crate::model::file::MAX_FILE_BYTES;
 use crate::model::invalid::Invalid;
 use crate::model::long_work::long_work;
 
 /// The largest body that Lambda accepts.
-const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
+pub(super) const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
+
+/// The largest body that a route takes. Only without Lambda can an upload be larger than its limit: it is passed on as it arrives.
+pub(super) fn max_body_bytes(path: &str) -> usize {
+    const FORM_AROUND_FILE: usize = 1024 * 1024;
+    if path == "/v1/files" { MAX_FILE_BYTES as usize + FORM_AROUND_FILE } else { MAX_BODY_BYTES }
+}
 
 /// The time in which a whole body must arrive. On Lambda it has arrived before.
-const READING: Duration = Duration::from_secs(60);
+pub(super) const READING: Duration = Duration::from_secs(60);
 
 /// The time for the rest of a body after its request was refused.
 const DISCARDING: Duration = Duration::from_secs(5);
@@ -70,7 +77,7 @@ pub fn read_body<T>(sent: SentBody, read: impl FnOnce(&[u8]) -> Result<T, Invali
     Ok(long_work(bytes.len(), || read(&bytes))?)
 }
 
-fn unreadable(reason: &(dyn std::error::Error + 'static)) -> Rejection {
+pub(super) fn unreadable(reason: &(dyn std::error::Error + 'static)) -> Rejection {
     let message = format!("The request body could not be read: {}.", ErrorChain(reason));
     Error::Invalid(Invalid { message, param: None, code: None }).into()
 }
@@ -82,7 +89,7 @@ fn unreadable(reason: &(dyn std::error::Error + 'static)) -> Rejection {
 pub(super) async fn finish_body(request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
     let waits = head.headers.contains_key(header::EXPECT);
-    let is_too_large = body.size_hint().lower() > MAX_BODY_BYTES as u64;
+    let is_too_large = body.size_hint().lower() > max_body_bytes(head.uri.path()) as u64;
     let (lent, rest) = lend(body);
     let response = if is_too_large {
         drop(lent);

@@ -18,6 +18,10 @@ pub enum Scope {
     ConversationsRead,
     #[serde(rename = "api.conversations.write")]
     ConversationsWrite,
+    #[serde(rename = "api.files.read")]
+    FilesRead,
+    #[serde(rename = "api.files.write")]
+    FilesWrite,
     #[serde(rename = "api.webhooks.read")]
     WebhooksRead,
     #[serde(rename = "api.webhooks.write")]
@@ -25,7 +29,7 @@ pub enum Scope {
 }
 
 /// The begin of the routes, and the scopes for reading (`GET`) and for everything else.
-const FAMILIES: [(&str, Scope, Scope); 13] = [
+const FAMILIES: [(&str, Scope, Scope); 14] = [
     ("/v1/models", Scope::ModelRead, Scope::ModelRequest),
     // A quote calls no model and writes nothing.
     ("/v1/quote", Scope::ModelRead, Scope::ModelRead),
@@ -38,18 +42,21 @@ const FAMILIES: [(&str, Scope, Scope); 13] = [
     ("/v1/messages", Scope::ModelRequest, Scope::ModelRequest),
     ("/v1/responses", Scope::ResponsesRead, Scope::ResponsesWrite),
     ("/v1/conversations", Scope::ConversationsRead, Scope::ConversationsWrite),
+    ("/v1/files", Scope::FilesRead, Scope::FilesWrite),
     ("/v1/webhook_endpoints", Scope::WebhooksRead, Scope::WebhooksWrite),
     ("/v1/webhook_event_types", Scope::WebhooksRead, Scope::WebhooksWrite),
 ];
 
 impl Scope {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::ModelRead,
         Self::ModelRequest,
         Self::ResponsesRead,
         Self::ResponsesWrite,
         Self::ConversationsRead,
         Self::ConversationsWrite,
+        Self::FilesRead,
+        Self::FilesWrite,
         Self::WebhooksRead,
         Self::WebhooksWrite,
     ];
@@ -63,6 +70,8 @@ impl Scope {
             Self::ResponsesWrite => "api.responses.write",
             Self::ConversationsRead => "api.conversations.read",
             Self::ConversationsWrite => "api.conversations.write",
+            Self::FilesRead => "api.files.read",
+            Self::FilesWrite => "api.files.write",
             Self::WebhooksRead => "api.webhooks.read",
             Self::WebhooksWrite => "api.webhooks.write",
         }

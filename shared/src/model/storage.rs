@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-/// An amount of stored content: of all conversations of a project, or of one request.
+/// An amount of stored content: of all conversations and files of a project, or of one request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Stored {
-    /// Of the items of conversations, as JSON.
+    /// Of the items of conversations, as JSON, and of the contents of files.
     pub bytes: u64,
-    /// Conversations and their items.
+    /// Conversations, their items, and files.
     pub objects: u64,
 }
 
@@ -32,7 +32,7 @@ pub const DEFAULT_STORAGE: StorageLimits = StorageLimits { bytes: 10 * 1024 * 10
 /// A request would store more than its project may.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "Project `{project_id}` may store {limit} {unit} in conversations and has {stored}; this request needs {needed}. Delete conversations or items, or ask an administrator to raise `policy.{setting}`."
+    "Project `{project_id}` may store {limit} {unit} in conversations and files and has {stored}; this request needs {needed}. Delete some of them, or ask an administrator to raise `policy.{setting}`."
 )]
 pub struct StorageFull {
     project_id: String,

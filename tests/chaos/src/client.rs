@@ -98,10 +98,10 @@ impl Client {
     /// Sends a request to one instance. See [`Client::send`].
     pub(crate) async fn send_to(&mut self, instance: u32, request: &Request) -> Option<Reply> {
         let process = self.deployment.process(&format!("web-{instance}"));
-        let mut built = http::Request::builder()
-            .method(request.method)
-            .uri(&request.path)
-            .header("content-type", "application/json");
+        let mut built = http::Request::builder().method(request.method).uri(&request.path);
+        if !request.headers.iter().any(|(name, _)| *name == "content-type") {
+            built = built.header("content-type", "application/json");
+        }
         if let Some((name, value)) = request.key_header() {
             built = built.header(name, value);
         }

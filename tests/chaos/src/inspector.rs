@@ -45,13 +45,15 @@ pub(crate) struct Inspector {
     meters: Mutex<HashMap<MeterKey, (u64, Vec<Shard>)>>,
 }
 
-/// How much a project stores in conversations.
+/// How much a project stores.
 #[derive(Debug, Default)]
 pub(crate) struct StoredContent {
     /// By the counters.
     pub(crate) counted: Stored,
     /// By the parts of turns.
     pub(crate) of_parts: Stored,
+    /// By the records of files.
+    pub(crate) of_files: Stored,
     /// The items that the parts name, as `<pk>/<id>`.
     pub(crate) named: BTreeSet<String>,
     /// The items, and the bytes of each.
@@ -193,7 +195,7 @@ impl Inspector {
         Ok(found)
     }
 
-    /// Reads how much a project stores in conversations, in each way in which it can be told.
+    /// Reads how much a project stores, in each way in which it can be told.
     pub(crate) async fn stored_content(&self, project_id: &str) -> Read<StoredContent> {
         let now = self.sim.clock.now();
         let counted = self.stores.stored().sum(project_id, now).await.map_err(text)?;
@@ -205,6 +207,10 @@ impl Inspector {
             let part = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
             let number = |name: &str| item.get(name).and_then(|value| value.as_n().ok()?.parse::<u64>().ok());
             let (pk, sk) = (part("pk"), part("sk"));
+            if pk == format!("FILES#{project_id}") && !item.contains_key("begun") {
+                let bytes = number("content_bytes").unwrap_or_default();
+                found.of_files = found.of_files.plus(Stored { bytes, objects: 1 });
+            }
             // Counters have days.
             let has_expired = number("expires_at").is_some_and(|expires| expires / DAY < now.seconds() / DAY);
             if !pk.starts_with(&partition) || has_expired || item.contains_key("deleted") {

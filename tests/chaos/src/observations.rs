@@ -29,6 +29,8 @@ pub(crate) struct Observations {
     pub(crate) keyed: BTreeMap<KeyedRequest, Vec<KeyedReply>>,
     /// By the response's id.
     pub(crate) responses: BTreeMap<String, SeenResponse>,
+    /// The files that were made, by their ids.
+    pub(crate) files: BTreeMap<String, SeenFile>,
     pub(crate) guests: Vec<Guest>,
     /// The posts that receivers accepted.
     pub(crate) accepted_posts: Vec<AcceptedPost>,
@@ -114,6 +116,15 @@ pub(crate) struct AskedForTurn {
     pub(crate) tenant: usize,
     /// The client may send it this often, each time for another response.
     pub(crate) tries: u32,
+}
+
+/// A file that a client made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SeenFile {
+    pub(crate) tenant: usize,
+    pub(crate) content: String,
+    /// Somebody began to delete it, or it expires before the end.
+    pub(crate) is_gone: bool,
 }
 
 /// A background response that is alone in its run.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kit::{ADMIN_KEY, Reply, Script, TestApp, send, shown_item};
+use kit::{ADMIN_KEY, FORM, Reply, Script, TestApp, form, send, shown_item};
 use serde_json::{Value, json};
 use shared::data::Queue;
 use shared::model::id::random;
@@ -15,7 +15,7 @@ use crate::{CHAT, PATH, budget};
 
 /// Each function of `data::keys` that makes a key, the begins of partition and sort key that it makes (`{}` is the project),
 /// and whether a purge erases the item.
-const KINDS: [(&str, &str, &str, bool); 30] = [
+const KINDS: [(&str, &str, &str, bool); 31] = [
     ("api_key", "KEY#", "KEY", false),
     ("admin_key", "KEY#", "ADMIN", false),
     ("admin_key_listing", "KEY#ADMIN", "", false),
@@ -45,6 +45,7 @@ const KINDS: [(&str, &str, &str, bool); 30] = [
     ("conversation", "CONV#{}#", "CONV", true),
     ("conversation_item", "CONV#{}#", "ITEM#", true),
     ("conversation_turn", "CONV#{}#", "TURN#", true),
+    ("file", "FILES#{}", "file-", true),
     ("delivery", "HOOK#{}#", "wh_", true),
 ];
 
@@ -76,6 +77,7 @@ impl Content {
         made.add_calls(app).await;
         made.add_responses(app).await;
         made.add_conversation(app).await;
+        made.add_file(app).await;
         made.open_a_breaker(app).await;
         made
     }
@@ -113,6 +115,12 @@ impl Content {
         app.first.always(Script::Paced { text, gap: Duration::from_secs(1) });
         self.post(app, PATH, &[("idempotency-key", "b")], chat.clone()).await;
         app.first.always(Script::answer(&format!("I say {}.", self.word), 10, 5));
+    }
+
+    async fn add_file(&self, app: &TestApp) {
+        let body = form(Some((&self.word, self.word.as_bytes())), &[("purpose", "user_data")]);
+        let reply = send(&app.router(), "POST", "/v1/files", &self.key, &[("content-type", FORM)], body).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
     }
 
     /// Small and large, streamed, ended in the background, deleted while they ran.

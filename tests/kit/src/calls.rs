@@ -154,7 +154,9 @@ fn object(method: &str, uri: &str) -> (String, String) {
         return ("s3:ListBucket".to_owned(), "bucket".to_owned());
     }
     let action = match method {
-        "PUT" => "s3:PutObject",
+        // The parts of an upload, its begin and its completion need what a whole object needs.
+        "DELETE" if uri.contains("uploadId=") => "s3:AbortMultipartUpload",
+        "PUT" | "POST" => "s3:PutObject",
         "DELETE" => "s3:DeleteObject",
         _ => "s3:GetObject",
     };

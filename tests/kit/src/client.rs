@@ -8,6 +8,28 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
+/// The content type of forms of [`form`].
+pub const FORM: &str = "multipart/form-data; boundary=a-boundary";
+
+/// A form with texts, and with a file in the field `file` if there is one: its name and its content. The file comes before the texts,
+/// as some SDKs send it.
+#[must_use]
+pub fn form(file: Option<(&str, &[u8])>, texts: &[(&str, &str)]) -> Vec<u8> {
+    let mut body = Vec::new();
+    let mut part = |disposition: String, content: &[u8]| {
+        let head = format!("--a-boundary\r\ncontent-disposition: form-data; {disposition}\r\n\r\n");
+        body.extend([head.as_bytes(), content, b"\r\n"].concat());
+    };
+    if let Some((name, content)) = file {
+        part(format!("name=\"file\"; filename=\"{name}\""), content);
+    }
+    for (name, text) in texts {
+        part(format!("name=\"{name}\""), text.as_bytes());
+    }
+    body.extend(b"--a-boundary--\r\n");
+    body
+}
+
 /// A whole answer.
 #[derive(Debug, Clone)]
 pub struct Reply {
@@ -51,7 +73,10 @@ pub async fn send(
     headers: &[(&str, &str)],
     body: impl Into<Body>,
 ) -> Reply {
-    let mut request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+    let mut request = Request::builder().method(method).uri(path);
+    if !headers.iter().any(|(name, _)| *name == "content-type") {
+        request = request.header("content-type", "application/json");
+    }
     if !key.is_empty() {
         request = request.header("authorization", format!("Bearer {key}"));
     }

@@ -18,7 +18,7 @@ mod scripted;
 pub use app::{ADMIN_KEY, Connectors, START_MS, TestApp, TestAppBuilder, key_check, new_key, router_of, router_with};
 pub use app_operations::shown_item;
 pub use calls::{AwsCall, AwsCalls, TableWrite};
-pub use client::{Reply, send};
+pub use client::{FORM, Reply, form, send};
 pub use connector::{Fault, Faults, StoreLog};
 pub use consumed::{Consumed, Units};
 pub use hard_bodies::{HARD_BODIES, HardBody};

@@ -11,6 +11,7 @@ use shared::data::{Conversation, ConversationKey, NewItem, NewResponse, Response
 use shared::model::admin_key::{AdminKey, AdminScope};
 use shared::model::audit::{AUDIT_ID, Actor, AuditAction, AuditEntry};
 use shared::model::clock::Timestamp;
+use shared::model::file::{File, FileKey, Purpose};
 use shared::model::id::Fingerprint;
 use shared::model::key_rights::KeyRights;
 use shared::model::key_text::ApiKeySecret;
@@ -34,7 +35,8 @@ pub const RECORDED_ORIGINS: &str = "https://app.example.com";
 pub const RECORDED_BASE_PATH: &str = "ai";
 
 /// The headers of answers that are compared, besides the content type.
-const COMPARED: [&str; 9] = [
+const COMPARED: [&str; 12] = [
+    "accept-ranges",
     "access-control-allow-headers",
     "access-control-allow-methods",
     "access-control-allow-origin",
@@ -42,6 +44,8 @@ const COMPARED: [&str; 9] = [
     "access-control-max-age",
     "allow",
     "cache-control",
+    "content-disposition",
+    "content-range",
     "etag",
     "vary",
 ];
@@ -115,11 +119,12 @@ fn blotted(body: &str) -> String {
             ("cmp_", 31),
             ("conv_", 29),
             ("req_", 28),
+            ("file-", 29),
         ];
         let made = made.iter().any(|(prefix, length)| text.starts_with(prefix) && text.len() == *length);
         let secret = ["sk-weir-", "whsec_"].into_iter().find(|prefix| text.starts_with(prefix));
         match (made && !text.contains("Event"), secret) {
-            (true, _) => out.push_str(&format!("{}*", &text[..=text.rfind('_').unwrap_or(0)])),
+            (true, _) => out.push_str(&format!("{}*", &text[..=text.rfind(['_', '-']).unwrap_or(0)])),
             (_, Some(prefix)) => out.push_str(&format!("{prefix}*")),
             _ => out.push_str(text),
         }
@@ -130,7 +135,7 @@ fn blotted(body: &str) -> String {
 
 impl TestApp {
     /// Stores the data that recorded events need: one project with one key of one service account, an archived one, an entry of the audit
-    /// log, a conversation with two items, a response that has ended, and one that waits in the background.
+    /// log, a conversation with two items, a response that has ended, one that waits in the background, and a file.
     pub async fn provision_recorded(&self) {
         let key = ApiKeySecret::parse(KEY).unwrap();
         let created_at = self.clock.now().seconds();
@@ -180,6 +185,7 @@ impl TestApp {
         assert!(written.is_written(), "the admin key is new");
         self.stores.audit().put(&recorded_entry(&project, self.clock.now())).await.unwrap();
         store_responses(self, key.project_id()).await;
+        store_file(self, key.project_id()).await;
     }
 }
 
@@ -190,6 +196,26 @@ fn recorded_entry(project: &Project, at: Timestamp) -> AuditEntry {
     let entry = AuditEntry::new(&actor, AuditAction::ProjectUpdated, &project.id, at).in_project(project);
     let entry = entry.with_change(json!({"name": "Event"}), json!({"name": project.name}));
     AuditEntry { id: format!("{AUDIT_ID}0"), ..entry }
+}
+
+/// A file with five bytes.
+async fn store_file(app: &TestApp, project_id: &str) {
+    let (files, now) = (app.stores.files(), app.clock.now());
+    let key = FileKey { project_id: project_id.to_owned(), file_id: "file-1".to_owned() };
+    files.begin(&key, now).await.unwrap();
+    let mut writer = files.writer(&key);
+    writer.write(b"Hello").await.unwrap();
+    let content = writer.finish().await.unwrap();
+    let file = File {
+        key,
+        filename: "greeting.txt".to_owned(),
+        purpose: Purpose::UserData,
+        bytes: content.bytes,
+        sha256: content.sha256,
+        created_at: now.seconds(),
+        expires_at: None,
+    };
+    assert!(files.complete(&file, None).await.unwrap().is_written(), "the file is new");
 }
 
 /// A conversation with two items, a response that has ended, and one that waits in the background.

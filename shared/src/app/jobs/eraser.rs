@@ -1,15 +1,19 @@
-//! Deletions that are due: those whose process may have died, or that other processes may have added to.
+//! Deletions that are due: those whose process may have died, or that other processes may have added to, and those of files that
+//! expired.
 
 use crate::app::error::Error;
+use crate::app::files::due_of;
 use crate::app::generation::LOST_AFTER_MS;
-use crate::data::{ConversationKey, ConversationRecords, ResponseRecords};
+use crate::data::{ConversationKey, ConversationRecords, DueFile, FileRecords, ResponseRecords};
 use crate::model::clock::Timestamp;
+use crate::model::file::FileKey;
 use crate::model::message::ResponseKey;
 
 /// Ends deletions.
 pub(in crate::app) struct Eraser {
     pub(in crate::app) responses: ResponseRecords,
     pub(in crate::app) conversations: ConversationRecords,
+    pub(in crate::app) files: FileRecords,
 }
 
 impl Eraser {
@@ -36,5 +40,17 @@ impl Eraser {
     /// If a store fails; the deletion stays due.
     pub(super) async fn erase_conversation(&self, key: &ConversationKey, now: Timestamp) -> Result<(), Error> {
         Ok(self.conversations.delete(key, now, now.plus_ms(LOST_AFTER_MS)).await.map(drop)?)
+    }
+
+    /// Deletes a file that has expired, was not completed, or whose deletion did not end.
+    ///
+    /// # Errors
+    /// If a store fails; the file stays due.
+    pub(super) async fn erase_file(&self, key: &FileKey, now: Timestamp) -> Result<(), Error> {
+        match self.files.due(key, now).await? {
+            DueFile::Nothing => Ok(()),
+            DueFile::Later(expires_at) => Ok(self.files.put_off(key, due_of(expires_at, now), now).await?),
+            DueFile::Delete => Ok(self.files.delete(key, now.plus_ms(LOST_AFTER_MS)).await.map(drop)?),
+        }
     }
 }

@@ -54,8 +54,8 @@ pub struct Sweeper {
 
 impl Sweeper {
     /// Does the work that is due: settles every reservation whose lease has ended, wakes workers for responses and
-    /// deliveries, ends and finalizes responses that no process works on any more, ends deletions, goes on with work on
-    /// projects.
+    /// deliveries, ends and finalizes responses that no process works on any more, ends deletions, deletes
+    /// files that expired, goes on with work on projects.
     ///
     /// Any number of sweeps may run at once. The shards of the index are swept in parallel: a full shard keeps no other
     /// shard waiting.
@@ -90,6 +90,7 @@ impl Sweeper {
             Due::Response(key) => self.recovery.recover(key, now).await,
             Due::Erasure(key) => self.eraser.erase_response(key, now).await,
             Due::Conversation(key) => self.eraser.erase_conversation(key, now).await,
+            Due::File(key) => self.eraser.erase_file(key, now).await,
             Due::Delivery(delivery) => self.deliverer.resume(delivery, now).await,
             Due::Project(work) => self.project_worker.go_on(work, now).await,
         };

@@ -7,6 +7,7 @@ pub(crate) mod concurrency;
 mod counters;
 mod due;
 mod fairness;
+mod files;
 mod holds;
 mod jobs;
 mod keys;
@@ -78,6 +79,7 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(webhooks::Webhooks),
         Box::new(turns::Turns),
         Box::new(storage::Storage),
+        Box::new(files::Files),
         Box::new(tenancy::Tenancy),
         Box::new(purges::Purges),
         Box::new(retention::Retention),

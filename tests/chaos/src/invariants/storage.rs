@@ -1,4 +1,4 @@
-//! The counters say exactly how much a project stores, and the parts of turns name exactly the items that are there.
+//! The counters say exactly how much a project stores in conversations and files, and the parts of turns name exactly the items that are there.
 
 use std::sync::Arc;
 
@@ -24,11 +24,12 @@ impl Invariant for Storage {
             tenants.chain(observed.guests.iter().map(|guest| guest.project_id.clone())).collect()
         };
         for id in ids {
-            let StoredContent { counted, of_parts, named, items } = inspector.stored_content(&id).await?;
-            expect(counted == of_parts, || format!("{id} is counted with {counted:?} and has {of_parts:?}"))?;
-            let bytes: u64 = items.values().sum();
+            let StoredContent { counted, of_parts, of_files, named, items } = inspector.stored_content(&id).await?;
+            let stored = of_parts.plus(of_files);
+            expect(counted == stored, || format!("{id} is counted with {counted:?} and has {stored:?}"))?;
+            let bytes = items.values().sum::<u64>() + of_files.bytes;
             expect(bytes == counted.bytes, || {
-                format!("{id} is counted with {counted:?} and its items have {bytes} bytes")
+                format!("{id} is counted with {counted:?} and its items and files have {bytes} bytes")
             })?;
             let is_named = items.keys().eq(&named);
             expect(is_named, || format!("the turns of {id} name {named:?}, and the items are {items:?}"))?;

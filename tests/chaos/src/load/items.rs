@@ -48,7 +48,7 @@ impl Action for Items {
     }
 }
 
-async fn send_at_once(client: &mut Client, requests: Vec<Request>) {
+pub(super) async fn send_at_once(client: &mut Client, requests: Vec<Request>) {
     let sent = requests.into_iter().map(|request| {
         let mut client = client.fork();
         async move { client.send(&request).await }

@@ -8,6 +8,7 @@ mod crowd;
 mod delete;
 mod embed;
 mod endpoints;
+pub(crate) mod files;
 mod follow;
 mod foreground;
 pub(crate) mod guests;
@@ -57,6 +58,7 @@ const KINDS: &[(u32, Draw)] = &[
     (4, crowd::draw),
     (8, waiting::draw),
     (3, items::draw),
+    (6, files::draw),
 ];
 
 /// An operation, and the time after which it starts.

@@ -6,7 +6,7 @@ mod operations;
 mod responses;
 
 use axum::Router;
-use kit::{ADMIN_KEY, AwsCalls, Hook, Reply, Script, TestApp, send};
+use kit::{ADMIN_KEY, AwsCalls, FORM, Hook, Reply, Script, TestApp, form, send};
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 use shared::data::Queue;
@@ -22,6 +22,7 @@ pub(super) async fn everything() -> AwsCalls {
     run.responses().await;
     run.conversations().await;
     run.webhooks().await;
+    run.files().await;
     run.deaths().await;
     run.dead_letters().await;
     run.administration().await;
@@ -87,6 +88,11 @@ impl Run {
         let accounts = format!("/v1/organization/projects/{id}/service_accounts");
         let account = self.post(&accounts, json!({"name": "app"})).await;
         (id, text(&account["api_key"]["value"]))
+    }
+
+    async fn upload(&self, content: &[u8], purpose: &str) -> Reply {
+        let body = form(Some(("a.txt", content)), &[("purpose", purpose)]);
+        send(&self.router, "POST", "/v1/files", &self.key, &[("content-type", FORM)], body).await
     }
 
     fn answers(&self, words: &str) {

@@ -68,6 +68,28 @@ impl Run {
         self.delete(&format!("/v1/organization/admin_api_keys/{id}")).await;
     }
 
+    /// Small and large, complete, refused and expired.
+    pub(super) async fn files(&self) {
+        let large = "a".repeat(9 * 1024 * 1024);
+        for content in ["Hello", &large] {
+            let made = self.upload(content.as_bytes(), "user_data").await;
+            let path = format!("/v1/files/{}", text(&made.json()["id"]));
+            self.get(&path).await;
+            self.get(&format!("{path}/content")).await;
+            self.get("/v1/files").await;
+            self.delete(&path).await;
+            assert_eq!(self.upload(content.as_bytes(), "nothing").await.status, 400);
+        }
+        // Those of batches expire after 30 days.
+        let expiring = self.upload(b"Hello", "batch").await;
+        for _ in 0..31 {
+            self.app.clock.advance_ms(24 * 60 * MINUTE_MS);
+            self.sweep().await;
+        }
+        let path = format!("/v1/files/{}", text(&expiring.json()["id"]));
+        assert_eq!(self.send("GET", &path, &self.key, &[], &Value::Null).await.status, 404);
+    }
+
     pub(super) async fn administration(&self) {
         let waiting = self.background("Hello").await;
         for path in

@@ -1,0 +1,203 @@
+//! Files that clients upload, read and delete.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+
+use super::admission::Admission;
+use super::error::Error;
+use super::generation::{LOST_AFTER_MS, QUIET_AFTER_MS};
+use super::storage::Storage;
+use crate::data::{ContentWriter, FileQuery, FileRecords, StoreError, Stores};
+use crate::model::clock::{Clock, Timestamp};
+use crate::model::error_chain::ErrorChain;
+use crate::model::file::{ByteRange, File, FileDetails, FileKey, MAX_FILE_BYTES};
+use crate::model::id;
+use crate::model::invalid::Invalid;
+use crate::model::page::Page;
+use crate::model::project::{Caller, Policy};
+use crate::model::retention::{DAY_SECONDS, Retention};
+use crate::model::storage::{StorageLimits, Stored};
+
+/// Operations on the files of a project.
+pub struct Files {
+    records: FileRecords,
+    admission: Arc<Admission>,
+    storage: Storage,
+    clock: Clock,
+}
+
+impl Files {
+    pub(super) fn new(stores: &Stores, clock: Clock, admission: Arc<Admission>) -> Self {
+        Self { records: stores.files(), admission, storage: Storage::new(stores, clock.clone()), clock }
+    }
+
+    /// Begins the upload of a file.
+    ///
+    /// # Errors
+    /// `Invalid` if the project keeps nothing; `Refused` by a limit of requests per minute; `StorageFull`.
+    pub async fn begin_upload(&self, caller: &Caller, filename: String) -> Result<FileUpload, Error> {
+        require_retention(&caller.project.policy)?;
+        self.admission.count(caller).await?;
+        let (project_id, limits) = (caller.project.id.clone(), caller.project.storage_limits());
+        let stored = self.storage.of(&project_id).await?;
+        limits.check(&project_id, stored, Stored { bytes: 1, objects: 1 })?;
+        let now = self.clock.now();
+        let key = FileKey { project_id, file_id: id::new_ordered("file-", now) };
+        // A process that is at work now has ended by then.
+        self.records.begin(&key, now.plus_ms(QUIET_AFTER_MS)).await?;
+        Ok(FileUpload {
+            writer: self.records.writer(&key),
+            records: self.records.clone(),
+            key,
+            filename,
+            begun_at: now,
+            retention: caller.project.policy.retention,
+            limits,
+            stored,
+            clock: self.clock.clone(),
+        })
+    }
+
+    /// Returns a file.
+    ///
+    /// # Errors
+    /// `NotFound` if the caller's project has no file with that id.
+    pub async fn get(&self, caller: &Caller, file_id: &str) -> Result<File, Error> {
+        let key = key(&caller.project.id, file_id)?;
+        self.records.get(&key, self.clock.now()).await?.ok_or_else(|| not_found(file_id))
+    }
+
+    /// Returns a page of the caller's files.
+    ///
+    /// # Errors
+    /// Only those of all operations.
+    pub async fn list(&self, caller: &Caller, query: &FileQuery) -> Result<Page<File>, Error> {
+        let found = self.records.list(&caller.project.id, query, self.clock.now()).await?;
+        Ok(Page::cut(found, query.limit))
+    }
+
+    /// Deletes a file and its content.
+    ///
+    /// # Errors
+    /// The same as [`Files::get`]. A deletion that fails is completed by the sweeper, or by repeating it.
+    pub async fn delete(&self, caller: &Caller, file_id: &str) -> Result<(), Error> {
+        let file = self.get(caller, file_id).await?;
+        let deleted = self.records.delete(&file.key, self.clock.now().plus_ms(LOST_AFTER_MS)).await?;
+        if deleted.is_written() { Ok(()) } else { Err(not_found(file_id)) }
+    }
+
+    /// Reads the content of a file, or a part of it.
+    ///
+    /// # Errors
+    /// `NotFound` if the file was deleted in the meantime.
+    pub async fn read(
+        &self,
+        file: &File,
+        range: Option<ByteRange>,
+    ) -> Result<BoxStream<'static, Result<Bytes, StoreError>>, Error> {
+        match self.records.read(file, range).await {
+            Ok(content) => Ok(content),
+            Err(error) => match self.records.get(&file.key, self.clock.now()).await? {
+                Some(_) => Err(error.into()),
+                None => Err(not_found(&file.key.file_id)),
+            },
+        }
+    }
+}
+
+/// A file that arrives. The sweeper removes what an upload leaves that is neither completed nor discarded.
+pub struct FileUpload {
+    records: FileRecords,
+    writer: ContentWriter,
+    key: FileKey,
+    filename: String,
+    begun_at: Timestamp,
+    retention: Option<Retention>,
+    limits: StorageLimits,
+    /// What the project stored when the upload began.
+    stored: Stored,
+    clock: Clock,
+}
+
+impl FileUpload {
+    /// Takes the next piece of the content.
+    ///
+    /// # Errors
+    /// `Invalid` above [`MAX_FILE_BYTES`]; `StorageFull`. Discard the upload then.
+    pub async fn write(&mut self, piece: &[u8]) -> Result<(), Error> {
+        let bytes = self.writer.bytes() + piece.len() as u64;
+        if bytes > MAX_FILE_BYTES {
+            let message =
+                format!("The file is larger than {} MB, the most that a file may have.", MAX_FILE_BYTES >> 20);
+            return Err(Invalid { code: Some("file_too_large"), ..Invalid::field("file", message) }.into());
+        }
+        self.limits.check(&self.key.project_id, self.stored, Stored { bytes, objects: 1 })?;
+        Ok(self.writer.write(piece).await?)
+    }
+
+    /// Completes the file: it can be read from now on.
+    ///
+    /// # Errors
+    /// `Contended` if the upload took too long. Nothing is left then, nor after another error, once the sweeper has run.
+    pub async fn complete(self, details: FileDetails) -> Result<File, Error> {
+        let content = self.writer.finish().await?;
+        let created_at = self.begun_at.seconds();
+        let kept_seconds = [details.expires_after, self.retention.map(Retention::seconds)].into_iter().flatten().min();
+        let expires_at = kept_seconds.map(|seconds| created_at + seconds);
+        let file = File {
+            key: self.key,
+            filename: self.filename,
+            purpose: details.purpose,
+            bytes: content.bytes,
+            sha256: content.sha256,
+            created_at,
+            expires_at,
+        };
+        let now = self.clock.now();
+        let due_at = expires_at.map(|expires_at| due_of(Timestamp(expires_at * 1_000), now));
+        if self.records.complete(&file, due_at).await?.is_written() {
+            return Ok(file);
+        }
+        // The content may have arrived after the sweeper's deletion.
+        self.records.delete_content(&file.key).await?;
+        Err(Error::Contended("the file"))
+    }
+
+    /// Removes what arrived so far.
+    pub async fn discard(self) {
+        let aborted = self.writer.abort().await;
+        let deleted = self.records.delete(&self.key, self.clock.now().plus_ms(LOST_AFTER_MS)).await;
+        if let Err(error) = aborted.and(deleted) {
+            tracing::warn!(error = %ErrorChain(&error), "upload not discarded, the sweeper will");
+        }
+    }
+}
+
+/// When a file that expires at a time is due. An entry of the due index is a day ahead at most; it is then made anew.
+pub(super) fn due_of(expires_at: Timestamp, now: Timestamp) -> Timestamp {
+    expires_at.min(now.plus_ms(DAY_SECONDS * 1_000))
+}
+
+fn require_retention(policy: &Policy) -> Result<(), Invalid> {
+    if !policy.keeps_nothing() {
+        return Ok(());
+    }
+    let message = "This project keeps no content (`policy.retention` is \"none\"), so it has no files. Send the content in the \
+                   request itself, or ask the operator for a retention of days.";
+    Err(Invalid { message: message.to_owned(), param: Some("file".to_owned()), code: Some("nothing_is_kept") })
+}
+
+fn not_found(file_id: &str) -> Error {
+    Error::not_found("file", file_id)
+}
+
+/// The key of a file. Text that cannot be an id is refused, because ids become part of a table key.
+fn key(project_id: &str, file_id: &str) -> Result<FileKey, Error> {
+    let is_id = file_id.strip_prefix("file-").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    if !is_id || file_id.len() > id::MAX_LENGTH {
+        return Err(not_found(file_id));
+    }
+    Ok(FileKey { project_id: project_id.to_owned(), file_id: file_id.to_owned() })
+}

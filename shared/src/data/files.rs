@@ -1,0 +1,249 @@
+//! Files: a record in the table, and the content as one object in the bucket.
+//!
+//! The record is there before the first byte of the content, and after the last one. A record that is not complete, or that is
+//! marked as deleted, is due, so that the sweeper removes both if the process died. A complete file counts as stored; the
+//! transaction that removes its record takes it off the counter.
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+
+use super::bucket::{Bucket, Shelf};
+use super::change::{Change, Returning, UpdateOutcome, Write, WriteOutcome};
+use super::content::ContentWriter;
+use super::due::due_shard;
+use super::error::{Contended, StoreError};
+use super::item::{Item, Reader, number, text};
+use super::keys;
+use super::stored::{Expiry, StoredChange};
+use super::table::{ItemStream, Table, conflict_pause};
+use crate::model::clock::Timestamp;
+use crate::model::file::{ByteRange, File, FileKey, Purpose};
+use crate::model::storage::Stored;
+
+/// Which files a list has, and from where.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FileQuery {
+    pub purpose: Option<Purpose>,
+    /// The last id of the page before.
+    pub after: Option<String>,
+    pub oldest_first: bool,
+    pub limit: usize,
+}
+
+/// The files of all projects.
+#[derive(Clone, Debug)]
+pub struct FileRecords {
+    pub(super) table: Table,
+    pub(super) bucket: Bucket,
+}
+
+impl FileRecords {
+    /// Makes the record of a file whose content follows. If the file is not complete at `due_at`, the sweeper deletes it.
+    pub async fn begin(&self, key: &FileKey, due_at: Timestamp) -> Result<(), StoreError> {
+        let shard = due_shard(&key.file_id);
+        let record =
+            keys::file(key).with([(BEGUN, number(1)), ("due_at", number(due_at.0)), ("due_shard", text(shard))]);
+        self.table.put(record).await
+    }
+
+    /// The writer of the content.
+    #[must_use]
+    pub fn writer(&self, key: &FileKey) -> ContentWriter {
+        self.bucket.writer(object(key))
+    }
+
+    /// Completes a file whose content is stored: it can be read from now on. `Refused`: the sweeper deletes it, because it took too
+    /// long.
+    pub async fn complete(&self, file: &File, due_at: Option<Timestamp>) -> Result<WriteOutcome, StoreError> {
+        for tried in 0..MAX_TRIES {
+            let counted = StoredChange::added(Expiry::Never, stored(file)).write(&file.key.project_id);
+            let completed = Write::Change(keys::file(&file.key), completion(file, due_at));
+            if self.table.transact(vec![completed, counted]).await?.is_written() {
+                return Ok(WriteOutcome::Written);
+            }
+            // The SDK repeats a write whose answer was lost: this call itself may have completed the file.
+            match self.table.get(keys::file(&file.key)).await? {
+                Some(item) if is_readable(&item) => return Ok(WriteOutcome::Written),
+                Some(item) if !item.contains_key(DELETED) => {}
+                Some(_) | None => return Ok(WriteOutcome::Refused),
+            }
+            conflict_pause(tried).await;
+        }
+        Err(StoreError::table("complete the file")(Contended("its transactions were cancelled")))
+    }
+
+    /// Returns a file, unless it is absent, not complete, deleted, or has expired by `now`.
+    pub async fn get(&self, key: &FileKey, now: Timestamp) -> Result<Option<File>, StoreError> {
+        let item = self.table.get(keys::file(key)).await?.filter(is_readable);
+        let file = item.map(|item| read_file(&key.project_id, &item)).transpose()?;
+        Ok(file.filter(|file| !file.has_expired(now)))
+    }
+
+    /// Reads the content of a file, or a part of it.
+    pub async fn read(
+        &self,
+        file: &File,
+        range: Option<ByteRange>,
+    ) -> Result<BoxStream<'static, Result<Bytes, StoreError>>, StoreError> {
+        self.bucket.read(&object(&file.key), range).await
+    }
+
+    /// Returns the files of a project that `query` asks for, and one more if there are more.
+    pub async fn list(&self, project_id: &str, query: &FileQuery, now: Timestamp) -> Result<Vec<File>, StoreError> {
+        let partition = keys::files_partition(project_id);
+        let condition = if query.oldest_first { "pk = :pk AND sk > :after" } else { "pk = :pk AND sk < :after" };
+        let from = if query.oldest_first { keys::FILE_PREFIX } else { "~" };
+        let request = self
+            .table
+            .query_where(&partition, condition)
+            .expression_attribute_values(":after", text(query.after.as_deref().unwrap_or(from)))
+            .scan_index_forward(query.oldest_first);
+        let (mut found, mut files) = (ItemStream::of(request), Vec::new());
+        while files.len() <= query.limit
+            && let Some(item) = found.next().await?
+        {
+            if !is_readable(&item) {
+                continue;
+            }
+            let file = read_file(project_id, &item)?;
+            if !file.has_expired(now) && query.purpose.is_none_or(|purpose| file.purpose == purpose) {
+                files.push(file);
+            }
+        }
+        Ok(files)
+    }
+
+    /// Deletes a file. Readers no longer find it from the first write on. If the deletion does not end, the sweeper ends it at
+    /// `due_at`. `Refused`: the file does not exist.
+    pub async fn delete(&self, key: &FileKey, due_at: Timestamp) -> Result<WriteOutcome, StoreError> {
+        // Without the condition, the deletion of an absent file would make a record that consists of a mark.
+        let mark = Change::new("SET deleted = :one, due_at = :due, due_shard = :shard")
+            .only_if("attribute_exists(pk)")
+            .values([(":one", number(1)), (":due", number(due_at.0)), (":shard", text(due_shard(&key.file_id)))])
+            .returning(Returning::All);
+        let UpdateOutcome::Written(marked) = self.table.update(keys::file(key), mark).await? else {
+            return Ok(WriteOutcome::Refused);
+        };
+        self.delete_content(key).await?;
+        self.remove(key, &marked).await?;
+        Ok(WriteOutcome::Written)
+    }
+
+    /// Deletes the content of a file without a record.
+    pub async fn delete_content(&self, key: &FileKey) -> Result<(), StoreError> {
+        self.bucket.delete(&object(key)).await
+    }
+
+    /// Removes the record of a deleted file, and takes it off the counter if it was counted.
+    async fn remove(&self, key: &FileKey, marked: &Item) -> Result<(), StoreError> {
+        // Nothing completes a file that is marked.
+        if marked.contains_key(BEGUN) {
+            return self.table.delete(keys::file(key)).await;
+        }
+        let file = read_file(&key.project_id, marked)?;
+        for tried in 0..MAX_TRIES {
+            let counted = StoredChange::removed(Expiry::Never, stored(&file)).write(&key.project_id);
+            if self.table.transact(vec![Write::Remove(keys::file(key)), counted]).await?.is_written() {
+                return Ok(());
+            }
+            // Another deletion removed it, or another transaction came first.
+            if self.table.get(keys::file(key)).await?.is_none() {
+                return Ok(());
+            }
+            conflict_pause(tried).await;
+        }
+        Err(StoreError::table("delete the file")(Contended("its transactions were cancelled")))
+    }
+
+    /// What is to be done about a file that is due.
+    pub async fn due(&self, key: &FileKey, now: Timestamp) -> Result<DueFile, StoreError> {
+        let Some(item) = self.table.get(keys::file(key)).await? else { return Ok(DueFile::Nothing) };
+        let reader = Reader(&item);
+        let due_at: Option<u64> = reader.maybe_number("due_at")?;
+        // The index lags behind the table by moments.
+        if due_at.is_none_or(|due_at| due_at > now.0) {
+            return Ok(DueFile::Nothing);
+        }
+        let expires_at: Option<u64> = reader.maybe_number(KEPT_UNTIL)?;
+        match expires_at.filter(|_| is_readable(&item)) {
+            Some(expires_at) if expires_at > now.seconds() => Ok(DueFile::Later(Timestamp(expires_at * 1_000))),
+            _ => Ok(DueFile::Delete),
+        }
+    }
+
+    /// Makes a file due again, unless another process did so.
+    pub async fn put_off(&self, key: &FileKey, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        let change = Change::new("SET due_at = :until")
+            .only_if("due_at <= :now AND attribute_not_exists(deleted)")
+            .values([(":until", number(until.0)), (":now", number(now.0))]);
+        // A refusal: another sweeper was faster, or the file is being deleted.
+        self.table.update(keys::file(key), change).await.map(drop)
+    }
+}
+
+/// What is to be done about a file that is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DueFile {
+    Nothing,
+    /// Its time is not over. It expires then.
+    Later(Timestamp),
+    /// It has expired, was not completed, or its deletion did not end.
+    Delete,
+}
+
+/// The attribute of a record whose content is not complete.
+const BEGUN: &str = "begun";
+const DELETED: &str = "deleted";
+/// Not `expires_at`: DynamoDB would delete the record then, and nobody the content.
+const KEPT_UNTIL: &str = "kept_until";
+
+/// Times that a transaction is tried while others come first.
+const MAX_TRIES: u32 = 12;
+
+fn is_readable(item: &Item) -> bool {
+    !item.contains_key(BEGUN) && !item.contains_key(DELETED)
+}
+
+/// The object with the content of a file.
+fn object(FileKey { project_id, file_id }: &FileKey) -> String {
+    Shelf::Permanent.key_of(&format!("{project_id}/files"), file_id)
+}
+
+fn stored(file: &File) -> Stored {
+    Stored { bytes: file.bytes, objects: 1 }
+}
+
+fn completion(file: &File, due_at: Option<Timestamp>) -> Change {
+    let mut change = Change::new(
+        "SET filename = :filename, purpose = :purpose, content_bytes = :bytes, sha256 = :sha256, created_at = :created",
+    )
+    .only_if("attribute_exists(begun) AND attribute_not_exists(deleted)")
+    .values([
+        (":filename", text(&file.filename)),
+        (":purpose", text(file.purpose.name())),
+        (":bytes", number(file.bytes)),
+        (":sha256", text(&file.sha256)),
+        (":created", number(file.created_at)),
+    ]);
+    match (file.expires_at, due_at) {
+        (Some(expires_at), Some(due_at)) => {
+            change.push(", kept_until = :expires", ":expires", number(expires_at));
+            change.push(", due_at = :due REMOVE begun", ":due", number(due_at.0));
+        }
+        _ => change.update.push_str(" REMOVE begun, due_at, due_shard"),
+    }
+    change
+}
+
+fn read_file(project_id: &str, item: &Item) -> Result<File, StoreError> {
+    let reader = Reader(item);
+    Ok(File {
+        key: FileKey { project_id: project_id.to_owned(), file_id: reader.text("sk")? },
+        filename: reader.text("filename")?,
+        purpose: Purpose::from_name(&reader.text("purpose")?).ok_or_else(|| reader.damaged("purpose"))?,
+        bytes: reader.number("content_bytes")?,
+        sha256: reader.text("sha256")?,
+        created_at: reader.number("created_at")?,
+        expires_at: reader.maybe_number(KEPT_UNTIL)?,
+    })
+}

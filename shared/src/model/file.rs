@@ -1,0 +1,130 @@
+//! Files that clients upload.
+
+use serde::Serialize;
+
+use super::clock::Timestamp;
+use super::invalid::Invalid;
+use super::retention::DAY_SECONDS;
+
+/// The most bytes of a file: OpenAI's limit.
+pub const MAX_FILE_BYTES: u64 = 512 * 1024 * 1024;
+
+/// The key of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileKey {
+    pub project_id: String,
+    /// Ids of later files sort after those of earlier ones.
+    pub file_id: String,
+}
+
+/// A file whose content is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    pub key: FileKey,
+    pub filename: String,
+    pub purpose: Purpose,
+    pub bytes: u64,
+    /// SHA-256 of the content, in lower-case hexadecimal.
+    pub sha256: String,
+    /// Unix seconds.
+    pub created_at: u64,
+    /// Unix seconds; `None`: it is kept until it is deleted.
+    pub expires_at: Option<u64>,
+}
+
+impl File {
+    /// Whether its time is over. Such a file cannot be read, also before the sweeper deletes it.
+    #[must_use]
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|expires_at| expires_at <= now.seconds())
+    }
+}
+
+/// What a file is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    Assistants,
+    /// The requests of a batch.
+    Batch,
+    Evals,
+    UserData,
+    Vision,
+}
+
+impl Purpose {
+    const ALL: [Self; 5] = [Self::Assistants, Self::Batch, Self::Evals, Self::UserData, Self::Vision];
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Assistants => "assistants",
+            Self::Batch => "batch",
+            Self::Evals => "evals",
+            Self::UserData => "user_data",
+            Self::Vision => "vision",
+        }
+    }
+
+    /// After how many seconds a file expires whose client does not say it: those of batches after 30 days, as with OpenAI. `None`: not
+    /// at all.
+    #[must_use]
+    pub fn usual_seconds(self) -> Option<u64> {
+        (self == Self::Batch).then_some(30 * DAY_SECONDS)
+    }
+
+    /// Reads a stored purpose.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|purpose| purpose.name() == name)
+    }
+
+    /// Reads the purpose that a client names.
+    ///
+    /// # Errors
+    /// `Invalid` with the purposes that there are.
+    pub fn parse(name: &str) -> Result<Self, Invalid> {
+        let names = Self::ALL.map(Self::name).join(", ");
+        let unknown = || Invalid::field("purpose", format!("`purpose` is `{name}`, expected one of: {names}."));
+        Self::from_name(name).ok_or_else(unknown)
+    }
+}
+
+/// What a client says about the file that it uploads, beside its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileDetails {
+    pub purpose: Purpose,
+    /// Seconds after which the file expires. `None`: when the client deletes it, or the project's retention ends.
+    pub expires_after: Option<u64>,
+}
+
+/// A part of a file, by the numbers of its first and its last byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ByteRange {
+    pub first: u64,
+    pub last: u64,
+}
+
+impl ByteRange {
+    #[must_use]
+    pub fn length(self) -> u64 {
+        self.last - self.first + 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_purpose_reads_back_and_others_are_refused_with_the_list() {
+        for purpose in Purpose::ALL {
+            assert_eq!(Purpose::parse(purpose.name()), Ok(purpose));
+            assert_eq!(serde_json::to_value(purpose).unwrap(), purpose.name());
+        }
+        for other in ["fine-tune", "batch_output", "Batch", ""] {
+            let error = Purpose::parse(other).unwrap_err();
+            assert!(error.message.contains(other) && error.message.contains("user_data"), "{error:?}");
+        }
+    }
+}
