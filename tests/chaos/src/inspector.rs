@@ -54,6 +54,8 @@ pub(crate) struct StoredContent {
     pub(crate) of_parts: Stored,
     /// By the records of files.
     pub(crate) of_files: Stored,
+    /// The ids of files whose upload did not end.
+    pub(crate) begun_files: Vec<String>,
     /// The items that the parts name, as `<pk>/<id>`.
     pub(crate) named: BTreeSet<String>,
     /// The items, and the bytes of each.
@@ -207,7 +209,9 @@ impl Inspector {
             let part = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
             let number = |name: &str| item.get(name).and_then(|value| value.as_n().ok()?.parse::<u64>().ok());
             let (pk, sk) = (part("pk"), part("sk"));
-            if pk == format!("FILES#{project_id}") && !item.contains_key("begun") {
+            if pk == format!("FILES#{project_id}") && item.contains_key("begun") {
+                found.begun_files.push(sk.clone());
+            } else if pk == format!("FILES#{project_id}") {
                 let bytes = number("content_bytes").unwrap_or_default();
                 found.of_files = found.of_files.plus(Stored { bytes, objects: 1 });
             }

@@ -24,7 +24,9 @@ impl Invariant for Storage {
             tenants.chain(observed.guests.iter().map(|guest| guest.project_id.clone())).collect()
         };
         for id in ids {
-            let StoredContent { counted, of_parts, of_files, named, items } = inspector.stored_content(&id).await?;
+            let StoredContent { counted, of_parts, of_files, begun_files: begun, named, items } =
+                inspector.stored_content(&id).await?;
+            expect(begun.is_empty(), || format!("{id} has uploads that did not end and stay: {begun:?}"))?;
             let stored = of_parts.plus(of_files);
             expect(counted == stored, || format!("{id} is counted with {counted:?} and has {stored:?}"))?;
             let bytes = items.values().sum::<u64>() + of_files.bytes;
