@@ -129,7 +129,7 @@ fn is_free(kind: ModelKind, price: &Price) -> bool {
     match kind {
         ModelKind::Chat => price.rates.input == 0 || price.rates.output == 0,
         ModelKind::Embedding | ModelKind::Moderation => price.rates.input == 0,
-        ModelKind::Image | ModelKind::Speech => price.pieces == 0 && price.has_free_tokens(),
+        ModelKind::Image | ModelKind::Speech | ModelKind::Transcription => price.pieces == 0 && price.has_free_tokens(),
     }
 }
 

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::body::{Body, Bytes};
 use futures_util::stream;
-use kit::{ADMIN_KEY, FORM, Fault, Reply, TestApp, form, send, shown_item};
+use kit::{ADMIN_KEY, FORM, Fault, Reply, TestApp, file_form, form, send, shown_item};
 use shared::model::project::{Limits, Policy};
 use shared::model::retention::Retention;
 
@@ -33,7 +33,7 @@ impl Client {
     }
 
     async fn upload(&self, content: &[u8], texts: &[(&str, &str)]) -> Reply {
-        self.post(FORM, form(Some(("a b.txt", content)), texts)).await
+        self.post(FORM, file_form(Some(("a b.txt", content)), texts)).await
     }
 
     /// The id of a new file.
@@ -147,17 +147,17 @@ async fn a_wrong_form_is_refused_with_its_field_and_leaves_nothing() {
     let client = Client::new().await;
     let file = Some(("a.txt", b"Hello".as_slice()));
     let cut = |form: Vec<u8>| form[..form.len() - 8].to_vec();
-    let second = [&form(file, &[])[..form(file, &[]).len() - 16], &form(file, &[("purpose", "batch")])].concat();
+    let part = ("file", Some("a.txt"), b"Hello".as_slice());
     for (body, param, message) in [
-        (form(file, &[]), "purpose", "Missing required parameter"),
-        (form(None, &[("purpose", "batch")]), "file", "Missing required parameter"),
-        (form(None, &[("file", "Hello"), ("purpose", "batch")]), "file", "must be a file"),
-        (form(file, &[("purpose", "fine-tune")]), "purpose", "expected one of: assistants, batch"),
-        (form(file, &[("purpose", "batch"), ("porpose", "batch")]), "porpose", "Did you mean 'purpose'?"),
-        (form(file, &[("purpose", "batch"), ("expires_after[seconds]", "1")]), "expires_after[seconds]", "3600"),
-        (second, "file", "more than once"),
-        (cut(form(file, &[("purpose", "batch")])), "", "ends before its last boundary"),
-        (b"no form".to_vec(), "", "no part begins with the boundary"),
+        (file_form(file, &[]), "purpose", "Missing required parameter"),
+        (file_form(None, &[("purpose", "batch")]), "file", "Missing required parameter"),
+        (file_form(None, &[("file", "Hello"), ("purpose", "batch")]), "file", "must be a file"),
+        (file_form(file, &[("purpose", "fine-tune")]), "purpose", "expected one of: assistants, batch"),
+        (file_form(file, &[("purpose", "batch"), ("porpose", "batch")]), "porpose", "Did you mean 'purpose'?"),
+        (file_form(file, &[("purpose", "batch"), ("expires_after[seconds]", "1")]), "expires_after[seconds]", "3600"),
+        (form(&[part, part]), "file", "more than once"),
+        (cut(file_form(file, &[("purpose", "batch")])), "", "ends before its last boundary"),
+        (b"no form".to_vec(), "", "no whole part that begins with the boundary"),
     ] {
         let refused = client.post(FORM, body).await;
         let error = &refused.json()["error"];
@@ -219,7 +219,7 @@ async fn what_a_project_may_store_ends_an_upload() {
 #[tokio::test]
 async fn a_client_that_hangs_up_leaves_what_the_sweeper_removes() {
     let client = Client::new().await;
-    let whole = form(Some(("a.txt", &[7; 9 * 1024 * 1024])), &[("purpose", "user_data")]);
+    let whole = file_form(Some(("a.txt", &[7; 9 * 1024 * 1024])), &[("purpose", "user_data")]);
     let begin = whole[..whole.len() - 1_000].to_vec();
     // The rest never comes.
     let body = Body::from_stream(stream::unfold(Some(begin), async |begin| match begin {

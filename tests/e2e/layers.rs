@@ -12,7 +12,7 @@ use paths::{module_of, paths_in, resolve};
 const LAYERS: [&str; 5] = ["model", "dialects", "data", "app", "edge"];
 
 /// The crates that connect weir to its surroundings, and the layers of `shared` that may use them.
-const CRATES: [(&str, &[&str]); 10] = [
+const CRATES: [(&str, &[&str]); 11] = [
     ("aws_config", &["edge"]),
     ("aws_lambda_events", &["edge"]),
     ("aws_sdk_", &["data", "edge"]),
@@ -21,6 +21,7 @@ const CRATES: [(&str, &[&str]); 10] = [
     ("http::", &["edge"]),
     ("lambda_http", &["edge"]),
     ("lambda_runtime", &["edge"]),
+    ("multer", &["edge"]),
     ("reqwest", &[]),
     ("tower", &["edge"]),
 ];

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use axum::Router;
-use kit::{ADMIN_KEY, FORM, Reply, TestApp, form, new_key, router_of, routes_of, send};
+use kit::{ADMIN_KEY, FORM, Reply, TestApp, file_form, form_of, new_key, router_of, routes_of, send};
 use serde_json::{Value, json};
 use shared::app::Components;
 use shared::app::webhooks::Announcer;
@@ -25,17 +25,21 @@ enum For {
     Admin,
 }
 
-/// Route, whom it serves, and a body that it takes, or the query of a `GET`.
+/// Route, whom it serves, and a body that it takes, or the query of a `GET`. A text that begins with `@` makes the body a form with a
+/// file.
 type Row = (&'static str, For, &'static str);
 
-const ROWS: [Row; 88] = [
+const ROWS: [Row; 92] = [
     ("GET /healthz", For::Everybody, ""),
     ("POST /v1/chat/completions", For::Project, r#"{"model":"priced","messages":[{"role":"user","content":"Hi"}]}"#),
     ("POST /v1/completions", For::Project, r#"{"model":"priced","prompt":"Hi"}"#),
     ("POST /v1/moderations", For::Project, r#"{"model":"moderation","input":"Hi"}"#),
     ("POST /v1/embeddings", For::Project, r#"{"model":"embedding","input":"Hi"}"#),
     ("POST /v1/images/generations", For::Project, r#"{"model":"image","prompt":"A cat"}"#),
+    ("POST /v1/images/edits", For::Project, r#"{"model":"image","prompt":"A cat","image":"@a.png"}"#),
     ("POST /v1/audio/speech", For::Project, r#"{"model":"speech","input":"Hi","voice":"alloy"}"#),
+    ("POST /v1/audio/transcriptions", For::Project, r#"{"model":"transcription","file":"@a.mp3"}"#),
+    ("POST /v1/audio/translations", For::Project, r#"{"model":"transcription","file":"@a.mp3"}"#),
     (
         "POST /v1/messages",
         For::Project,
@@ -47,12 +51,7 @@ const ROWS: [Row; 88] = [
         r#"{"model":"priced","messages":[{"role":"user","content":"Hi"}]}"#,
     ),
     ("GET /v1/files", For::Project, ""),
-    (
-        "POST /v1/files",
-        For::Project,
-        "--a-boundary\r\ncontent-disposition: form-data; name=\"purpose\"\r\n\r\nuser_data\r\n--a-boundary\r\n\
-         content-disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nHello\r\n--a-boundary--\r\n",
-    ),
+    ("POST /v1/files", For::Project, r#"{"purpose":"user_data","file":"@a.txt"}"#),
     ("GET /v1/files/{file_id}", For::Project, ""),
     ("DELETE /v1/files/{file_id}", For::Project, ""),
     ("GET /v1/files/{file_id}/content", For::Project, ""),
@@ -144,6 +143,7 @@ const ROWS: [Row; 88] = [
     ("GET /v1/organization/usage/moderations", For::Admin, "start_time=1795000000"),
     ("GET /v1/organization/usage/images", For::Admin, "start_time=1795000000"),
     ("GET /v1/organization/usage/audio_speeches", For::Admin, "start_time=1795000000"),
+    ("GET /v1/organization/usage/audio_transcriptions", For::Admin, "start_time=1795000000"),
     ("GET /v1/organization/costs", For::Admin, "start_time=1795000000"),
     // Ids that are in bodies.
     (
@@ -203,7 +203,7 @@ fn text(value: &Value) -> String {
 }
 
 async fn new_file(router: &Router, key: &str) -> String {
-    let body = form(Some(("a.txt", b"Hello")), &[("purpose", "user_data")]);
+    let body = file_form(Some(("a.txt", b"Hello")), &[("purpose", "user_data")]);
     let reply = send(router, "POST", "/v1/files", key, &[("content-type", FORM)], body).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     text(&reply.json()["id"])
@@ -300,10 +300,13 @@ impl Case<'_> {
         let (method, path) = (words.next().unwrap(), words.next().unwrap());
         let (path, sent) = (filled(path, names), filled(self.row.2, names));
         // The tag of everything that exists: a 304 would say so.
-        let content_type = if sent.starts_with("--") { FORM } else { "application/json" };
-        let held = [("if-none-match", "*"), ("content-type", content_type)];
+        let held = [("if-none-match", "*")];
         let reply = match method {
             "GET" => send(&self.router, method, &format!("{path}?{sent}"), key, &held, "").await,
+            _ if sent.contains("\"@") => {
+                let held = [held[0], ("content-type", FORM)];
+                send(&self.router, method, &path, key, &held, form_of(&sent)).await
+            }
             _ => send(&self.router, method, &path, key, &held, sent).await,
         };
         let (copies, vary) = (reply.header("cache-control"), reply.header("vary"));

@@ -104,3 +104,9 @@ def test_headers_that_quote_the_request_or_are_missing_are_found(responses):
         assert faults(kind, mutant) == [f"{kind} copies 'method.request.header.authorization' into {HEADER}{name}"]
         del mutant["responseParameters"][HEADER + name]
         assert faults(kind, mutant) == [f"{kind} has no header {name}"]
+
+
+def test_forms_reach_functions_as_base64_and_nothing_else_does(usual):
+    (api,) = usual.of_type("AWS::ApiGateway::RestApi").values()
+    # Of any other type, a body is text. Answers are streamed, and need no type here.
+    assert api["Properties"]["BinaryMediaTypes"] == ["multipart/form-data"]

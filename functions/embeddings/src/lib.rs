@@ -1,4 +1,4 @@
-//! Calls whose answers are whole and may be large: `/v1/embeddings`, `/v1/images/generations` and `/v1/audio/speech`.
+//! Calls whose requests or answers are whole and may be large: embeddings, images and sound.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use axum::routing::post;
 use shared::app::{Auth, Calls};
-use shared::edge::{Rejection, SentBody, serve};
+use shared::edge::{Rejection, SentBody, SentForm, serve, serve_form};
 use shared::model::project::Caller;
 use shared::model::provider::Endpoint;
 
@@ -23,7 +23,10 @@ pub fn router(auth: Arc<Auth>, calls: Arc<Calls>) -> Router {
     Router::new()
         .route("/v1/embeddings", post(embeddings))
         .route("/v1/images/generations", post(images))
+        .route("/v1/images/edits", post(image_edits))
         .route("/v1/audio/speech", post(speech))
+        .route("/v1/audio/transcriptions", post(transcriptions))
+        .route("/v1/audio/translations", post(translations))
         .with_state(Embeddings { auth, calls })
 }
 
@@ -52,4 +55,31 @@ async fn speech(
     body: SentBody,
 ) -> Result<Response, Rejection> {
     serve(calls, Endpoint::Speech, caller, parts, body).await
+}
+
+async fn image_edits(
+    State(calls): State<Arc<Calls>>,
+    caller: Caller,
+    parts: Parts,
+    form: SentForm,
+) -> Result<Response, Rejection> {
+    serve_form(calls, Endpoint::ImageEdits, caller, parts, form).await
+}
+
+async fn transcriptions(
+    State(calls): State<Arc<Calls>>,
+    caller: Caller,
+    parts: Parts,
+    form: SentForm,
+) -> Result<Response, Rejection> {
+    serve_form(calls, Endpoint::Transcriptions, caller, parts, form).await
+}
+
+async fn translations(
+    State(calls): State<Arc<Calls>>,
+    caller: Caller,
+    parts: Parts,
+    form: SentForm,
+) -> Result<Response, Rejection> {
+    serve_form(calls, Endpoint::Translations, caller, parts, form).await
 }

@@ -25,6 +25,9 @@ enum Quoted {
     Response(Box<CreateResponse>),
 }
 
+/// Its body has a file, whose length decides the cost.
+const NO_QUOTE: &str = "A transcription has no quote, because its cost depends on the sound.";
+
 impl Quoted {
     /// Reads a body. Its members tell its route: `messages`, `prompt` or `input`; of bodies with the last two, also the kind of model.
     /// A client of Anthropic's API says so in a header.
@@ -37,6 +40,7 @@ impl Quoted {
             _ if object.text("messages").is_some() => call(Endpoint::ChatCompletions),
             Some(ModelKind::Image) => call(Endpoint::Images),
             Some(ModelKind::Speech) => call(Endpoint::Speech),
+            Some(ModelKind::Transcription) => Err(Invalid::field("model", NO_QUOTE)),
             _ if object.text("prompt").is_some() && object.text("input").is_none() => call(Endpoint::Completions),
             Some(ModelKind::Embedding) => call(Endpoint::Embeddings),
             Some(ModelKind::Moderation) => call(Endpoint::Moderations),

@@ -39,6 +39,7 @@ pub fn router(auth: Arc<Auth>, reports: Arc<UsageReports>, clock: Clock) -> Rout
         .route("/v1/organization/usage/moderations", usage(Operation::Moderations))
         .route("/v1/organization/usage/images", usage(Operation::Images))
         .route("/v1/organization/usage/audio_speeches", usage(Operation::AudioSpeeches))
+        .route("/v1/organization/usage/audio_transcriptions", usage(Operation::AudioTranscriptions))
         .route("/v1/organization/costs", costs)
         .with_state(UsageApi { auth, reports, clock })
 }

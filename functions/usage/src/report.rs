@@ -66,6 +66,12 @@ enum Sum {
         #[serde(flatten)]
         calls: Calls,
     },
+    #[serde(rename = "organization.usage.audio_transcriptions.result")]
+    AudioTranscriptions {
+        seconds: u64,
+        #[serde(flatten)]
+        calls: Calls,
+    },
     #[serde(rename = "organization.costs.result")]
     Costs {
         amount: Amount,
@@ -143,6 +149,9 @@ impl Sum {
             }
             Report::Usage(Operation::AudioSpeeches) => {
                 Self::AudioSpeeches { characters: count.tokens.pieces, calls: Calls::new(group, count) }
+            }
+            Report::Usage(Operation::AudioTranscriptions) => {
+                Self::AudioTranscriptions { seconds: count.tokens.pieces, calls: Calls::new(group, count) }
             }
             Report::Costs => Self::Costs {
                 amount: count.cost.into(),

@@ -91,6 +91,7 @@ fn betas(call: &ProviderRequest) -> Vec<&str> {
 mod tests {
     use std::time::Duration;
 
+    use shared::model::form::Uploads;
     use shared::model::object::Object;
     use shared::model::provider::Endpoint;
 
@@ -103,6 +104,7 @@ mod tests {
             endpoint: Endpoint::Messages,
             model: "anthropic.claude-opus-5-5".to_owned(),
             body: Object::default(),
+            uploads: Uploads::default(),
             stream: false,
             max_output_tokens: None,
             connect: Duration::from_secs(1),

@@ -52,7 +52,7 @@ mod tests {
     fn without_keys_there_is_the_simulator() {
         let catalog = builtin_catalog(&|_| false);
         let names: Vec<_> = catalog.models().iter().map(|model| model.name.as_str()).collect();
-        let makers = ["simulator-image", "simulator-speech"];
+        let makers = ["simulator-image", "simulator-speech", "simulator-transcription"];
         let all =
             ["simulator", "simulator-slow", "simulator-embedding", "simulator-moderation"].into_iter().chain(makers);
         assert_eq!(names, all.collect::<Vec<_>>());

@@ -3,6 +3,7 @@
 //! Bodies pass through, including members that weir does not know. `docs/models.md` lists the members that weir sets.
 
 mod calls;
+mod form;
 mod map;
 mod media;
 mod request;
@@ -49,10 +50,13 @@ pub(crate) fn server(config: &ProviderConfig, keys: Arc<dyn Keys>) -> Result<Ser
 #[async_trait]
 impl Provider for OpenAi {
     async fn send(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
+        if !call.uploads.is_empty() {
+            return self.send_form(call).await;
+        }
         let body = long_work(call.body.bytes(), || {
             urls::check(&call.body, &self.media_urls)?;
             Ok(match call.endpoint {
-                Endpoint::Images | Endpoint::Speech => media::body(call, &self.quirks),
+                Endpoint::Images | Endpoint::Speech => media::body(call, &self.quirks).to_bytes(),
                 _ => request::body(call, &self.quirks),
             })
         })?;
@@ -60,7 +64,7 @@ impl Provider for OpenAi {
         match call.endpoint {
             Endpoint::Images => return media::images(response).await.map(Reply::from),
             Endpoint::Speech if call.stream => {
-                return Ok(Reply::Stream(translate(http::events(response), media::SoundEvents)));
+                return Ok(Reply::Stream(translate(http::events(response), media::Events)));
             }
             Endpoint::Speech => return media::sound(call, response).await.map(Reply::from),
             _ => {}
@@ -74,5 +78,24 @@ impl Provider for OpenAi {
             body = long_work(body.len(), || answer::in_base64(&body)).unwrap_or(body);
         }
         Ok(Reply::from(Whole::json(body, usage)))
+    }
+}
+
+impl OpenAi {
+    /// Sends a call that has files.
+    async fn send_form(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
+        let form = long_work(call.uploads.bytes(), || form::write(&media::body(call, &self.quirks), &call.uploads));
+        let headers = call.headers.iter().cloned().chain([("content-type", form.content_type)]).collect();
+        let sent = ProviderRequest { headers, ..call.clone() };
+        let response = self.http.post(&self.server, call.endpoint.path(), &sent, form.body).await?;
+        match call.endpoint {
+            Endpoint::ImageEdits => media::images(response).await.map(Reply::from),
+            _ if call.stream && media::is_event_stream(&response) => {
+                Ok(Reply::Stream(translate(http::events(response), media::Events)))
+            }
+            // Models that cannot stream ignore the wish.
+            _ if call.stream => media::transcript(call, response).await.and_then(|whole| media::as_event(&whole)),
+            _ => media::transcript(call, response).await.map(Reply::from),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Simulated images: one pixel each, whose colour follows from the request.
+//! Simulated images: one pixel each, whose colour follows from the request and its files.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -26,18 +26,19 @@ pub(super) fn images(call: &ProviderRequest, fingerprint: &str, created: u64) ->
     };
     let data: Vec<_> =
         (0..count).map(|index| json!({"b64_json": BASE64_STANDARD.encode(pixel(colour(index)))})).collect();
-    let (input, output) = (text::count(&prompt), count * TOKENS_OF_AN_IMAGE);
+    let (texts, images) = (text::count(&prompt), call.uploads.iter().count() as u64 * TOKENS_OF_AN_IMAGE);
+    let (input, output) = (texts + images, count * TOKENS_OF_AN_IMAGE);
     let usage = json!({
         "input_tokens": input,
         "output_tokens": output,
         "total_tokens": input + output,
-        "input_tokens_details": {"text_tokens": input, "image_tokens": 0},
+        "input_tokens_details": {"text_tokens": texts, "image_tokens": images},
     });
     let body = json!({
         "created": created, "data": data, "background": "opaque", "output_format": "png", "size": "1x1", "quality": "low",
         "usage": usage,
     });
-    let usage = Some(Usage { input, output, ..Usage::default() });
+    let usage = Some(Usage { input, image_input: images, output, ..Usage::default() });
     Ok(Reply::from(Whole { body: to_bytes(&body), usage, pieces: Some(count), ..Whole::default() }))
 }
 

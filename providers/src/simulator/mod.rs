@@ -11,6 +11,7 @@ mod pace;
 mod sample;
 mod speech;
 mod text;
+mod transcribe;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -50,8 +51,9 @@ impl Provider for Simulator {
             Endpoint::Completions => chat::completion(call, fingerprint.as_str(), created, pace).await,
             Endpoint::Embeddings => embed::embed(call),
             Endpoint::Moderations => moderate::moderate(call, fingerprint.as_str()),
-            Endpoint::Images => image::images(call, fingerprint.as_str(), created),
+            Endpoint::Images | Endpoint::ImageEdits => image::images(call, fingerprint.as_str(), created),
             Endpoint::Speech => speech::speak(call),
+            Endpoint::Transcriptions | Endpoint::Translations => transcribe::transcribe(call),
             Endpoint::Messages => {
                 Err(Failure::Unsupported { what: "the simulator has no messages".to_owned(), param: None })
             }
@@ -63,7 +65,7 @@ impl Provider for Simulator {
 fn fingerprint(call: &ProviderRequest) -> Fingerprint {
     let mut parts = vec![call.endpoint.path(), call.model.as_str()];
     parts.extend(call.body.members().flat_map(|(name, text)| [name, text]));
-    Fingerprint::of(parts.into_iter().map(str::as_bytes))
+    Fingerprint::of(parts.into_iter().map(str::as_bytes).chain(call.uploads.parts()))
 }
 
 /// A refusal in the words of OpenAI.

@@ -19,6 +19,7 @@ mod messages_options;
 mod messages_requests;
 mod messages_sent;
 mod openai;
+mod openai_forms;
 mod openai_media;
 mod play;
 mod reasoning;

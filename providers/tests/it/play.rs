@@ -14,6 +14,7 @@ use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
 use shared::model::catalog::{Catalog, KeySource};
 use shared::model::clock::Clock;
+use shared::model::form::Uploads;
 use shared::model::keys::{KeyError, Keys};
 use shared::model::object::Object;
 use shared::model::provider::{Endpoint, Event, Failure, Provider, ProviderRequest, Reply};
@@ -172,6 +173,7 @@ pub(crate) fn call(endpoint: Endpoint, body: &str, stream: bool) -> ProviderRequ
         endpoint,
         model: "their-model".to_owned(),
         body: Object::parse(body.as_bytes()).unwrap(),
+        uploads: Uploads::default(),
         stream,
         max_output_tokens: None,
         connect: Duration::from_secs(2),

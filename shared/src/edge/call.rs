@@ -8,6 +8,7 @@ use axum::response::Response;
 use super::answer::respond_to;
 use super::anthropic;
 use super::cache_control::cache_control;
+use super::form::SentForm;
 use super::input::{SentBody, read_body};
 use super::keep_alive::KeepAlive;
 use super::reject::{Rejection, render};
@@ -15,6 +16,7 @@ use crate::app::{CallOptions, CallRequest, Calls, RunOptions};
 use crate::dialects::openai_chat::Body;
 use crate::model::clock::Timestamp;
 use crate::model::invalid::Invalid;
+use crate::model::long_work::long_work;
 use crate::model::meter::RunName;
 use crate::model::money::MicroUsd;
 use crate::model::project::{Caller, Policy};
@@ -31,13 +33,36 @@ pub async fn serve(
     parts: Parts,
     body: SentBody,
 ) -> Result<Response, Rejection> {
+    let body = read_body(body, |json| Body::parse(endpoint, json))?;
+    make(calls, endpoint, caller, parts, body).await
+}
+
+/// Serves a model call whose request is a form with files.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_form(
+    calls: Arc<Calls>,
+    endpoint: Endpoint,
+    caller: Caller,
+    parts: Parts,
+    form: SentForm,
+) -> Result<Response, Rejection> {
+    let form = form.whole().await?;
+    let body = long_work(form.bytes(), || Body::of_form(endpoint, form))?;
+    make(calls, endpoint, caller, parts, body).await
+}
+
+async fn make(
+    calls: Arc<Calls>,
+    endpoint: Endpoint,
+    caller: Caller,
+    parts: Parts,
+    body: Body,
+) -> Result<Response, Rejection> {
     let headers = if endpoint == Endpoint::Messages { passed_on(&parts.headers) } else { Vec::new() };
-    let request = CallRequest {
-        endpoint,
-        body: read_body(body, |json| Body::parse(endpoint, json))?,
-        cache_control: cache_control(&parts.headers),
-        options: CallOptions { headers, ..call_options(&parts, &caller)? },
-    };
+    let options = CallOptions { headers, ..call_options(&parts, &caller)? };
+    let request = CallRequest { endpoint, body, cache_control: cache_control(&parts.headers), options };
     drop(parts); // Its headers would keep the connection's read buffer in memory until the answer ends.
     let requested_model = request.body.model.clone();
     let answer = calls.run(caller, request).await;

@@ -15,6 +15,8 @@ use crate::app::Error;
 use crate::model::form::{Form, Upload};
 use crate::model::invalid::Invalid;
 
+const EXPECTED: &str = "multipart/form-data";
+
 /// The time in which a large form must arrive: as long as a function may run.
 const READING_LARGE: Duration = Duration::from_secs(900);
 
@@ -99,9 +101,10 @@ impl SentForm {
 
     fn refused(&self, error: multer::Error) -> Rejection {
         match error {
-            multer::Error::IncompleteStream if self.read == 0 => {
-                malformed(format!("no part begins with the boundary '--{}' of the content type", self.boundary))
-            }
+            multer::Error::IncompleteStream if self.read == 0 => malformed(format!(
+                "it has no whole part that begins with the boundary '--{}' of the content type",
+                self.boundary
+            )),
             error => refused(error),
         }
     }
@@ -189,9 +192,12 @@ fn boundary(content_type: &str) -> Result<String, Rejection> {
         Err(multer::Error::NoBoundary) => return Err(malformed("its content type has no 'boundary'")),
         Err(_) => {
             let sent = content_type.split(';').next().unwrap_or_default().trim();
+            if sent.eq_ignore_ascii_case(EXPECTED) {
+                return Err(malformed("the parameters of its content type are malformed"));
+            }
             let sent =
                 if sent.is_empty() { "no content type".to_owned() } else { format!("'{}'", first_letters(sent)) };
-            return Err(invalid(format!("This endpoint takes a form: expected 'multipart/form-data', got {sent}.")));
+            return Err(invalid(format!("This endpoint takes a form: expected '{EXPECTED}', got {sent}.")));
         }
     };
     match boundary.len() {
@@ -221,7 +227,7 @@ fn refused(error: multer::Error) -> Rejection {
 }
 
 fn malformed(reason: impl std::fmt::Display) -> Rejection {
-    invalid(format!("We could not read the multipart/form-data body of your request: {reason}."))
+    invalid(format!("We could not read the {EXPECTED} body of your request: {reason}."))
 }
 
 fn invalid(message: String) -> Rejection {

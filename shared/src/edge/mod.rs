@@ -31,7 +31,7 @@ pub mod worker;
 pub use answer::{respond, respond_to};
 pub use anthropic::is_anthropics;
 pub use base_path::{BasePath, BasePathError};
-pub use call::{call_options, function_ends, serve};
+pub use call::{call_options, function_ends, serve, serve_form};
 pub use caller::{Admin, bearer};
 pub use content::{ContentHeaders, Wanted, with_content, without_content};
 pub use copies::{Copies, HeldTags, json_or_unchanged};

@@ -12,6 +12,9 @@ pub enum ContentType {
     Flac,
     Wav,
     Pcm,
+    Text,
+    /// Subtitles for the web.
+    Vtt,
     /// Sound of a form that weir does not know.
     Bytes,
 }
@@ -39,6 +42,8 @@ impl ContentType {
             Self::Flac => "audio/flac",
             Self::Wav => "audio/wav",
             Self::Pcm => "audio/pcm",
+            Self::Text => "text/plain; charset=utf-8",
+            Self::Vtt => "text/vtt; charset=utf-8",
             Self::Bytes => "application/octet-stream",
         }
     }
@@ -47,7 +52,7 @@ impl ContentType {
     #[must_use]
     pub fn from_name(name: &str) -> Self {
         let sounds = SOUNDS.into_iter().map(|(_, sound)| sound);
-        let others = [Self::EventStream, Self::Bytes].into_iter().chain(sounds);
+        let others = [Self::EventStream, Self::Text, Self::Vtt, Self::Bytes].into_iter().chain(sounds);
         others.into_iter().find(|other| other.name() == name).unwrap_or(Self::Json)
     }
 
@@ -56,6 +61,16 @@ impl ContentType {
     pub fn of_sound(response_format: Option<&str>) -> Self {
         let Some(format) = response_format else { return Self::Mp3 };
         SOUNDS.into_iter().find(|(name, _)| *name == format).map_or(Self::Bytes, |(_, sound)| sound)
+    }
+
+    /// The content type of a transcript that was asked for by this `response_format`. JSON is OpenAI's default.
+    #[must_use]
+    pub fn of_transcript(response_format: Option<&str>) -> Self {
+        match response_format {
+            Some("text" | "srt") => Self::Text,
+            Some("vtt") => Self::Vtt,
+            _ => Self::Json,
+        }
     }
 }
 
@@ -67,7 +82,9 @@ mod tests {
     fn a_stored_content_type_reads_back() {
         let sounds =
             ["mp3", "opus", "aac", "flac", "wav", "pcm", "other"].map(|format| ContentType::of_sound(Some(format)));
-        for content_type in [ContentType::Json, ContentType::EventStream].into_iter().chain(sounds) {
+        for content_type in
+            [ContentType::Json, ContentType::EventStream, ContentType::Text, ContentType::Vtt].into_iter().chain(sounds)
+        {
             assert_eq!(ContentType::from_name(content_type.name()), content_type);
         }
         assert_eq!(ContentType::of_sound(None).name(), "audio/mpeg");

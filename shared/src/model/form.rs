@@ -12,6 +12,15 @@ pub struct Form {
     pub files: Vec<Upload>,
 }
 
+impl Form {
+    /// The bytes of its texts and files.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let texts = self.texts.iter().map(|(_, text)| text.len());
+        texts.chain(self.files.iter().map(|upload| upload.bytes.len())).sum()
+    }
+}
+
 /// A file of a form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {

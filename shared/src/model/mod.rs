@@ -38,6 +38,7 @@ pub mod scope;
 pub mod secret;
 pub mod shortage;
 pub mod slot;
+pub mod sound;
 pub mod storage;
 pub mod tokens;
 pub mod usage;

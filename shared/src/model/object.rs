@@ -76,6 +76,11 @@ impl Object {
         self.0.iter().map(|(name, value)| (name.as_str(), value.get()))
     }
 
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The bytes of its members as JSON, about.
     #[must_use]
     pub fn bytes(&self) -> usize {

@@ -10,6 +10,7 @@ use futures_util::stream::BoxStream;
 
 use super::content_type::ContentType;
 use super::error_chain::ErrorChain;
+use super::form::Uploads;
 use super::keys::KEY_RETRY_MS;
 use super::object::Object;
 use super::tokens::Usage;
@@ -36,6 +37,8 @@ pub struct ProviderRequest {
     pub model: String,
     /// The client's body, in the shape of the endpoint.
     pub body: Object,
+    /// The files of a client's form, whose texts are in `body`.
+    pub uploads: Uploads,
     pub stream: bool,
     /// The most output tokens that the model can write, as the models file says. `None` for models that write no text. A
     /// provider whose API requires a limit sends it for a body without one.
@@ -56,7 +59,10 @@ pub enum Endpoint {
     Embeddings,
     Moderations,
     Images,
+    ImageEdits,
     Speech,
+    Transcriptions,
+    Translations,
     /// Anthropic's API. Its bodies, answers and events have Anthropic's shapes.
     Messages,
 }
@@ -71,7 +77,10 @@ impl Endpoint {
             Self::Embeddings => "/embeddings",
             Self::Moderations => "/moderations",
             Self::Images => "/images/generations",
+            Self::ImageEdits => "/images/edits",
             Self::Speech => "/audio/speech",
+            Self::Transcriptions => "/audio/transcriptions",
+            Self::Translations => "/audio/translations",
             Self::Messages => "/messages",
         }
     }
@@ -85,7 +94,10 @@ impl Endpoint {
             Self::Embeddings => "embeddings",
             Self::Moderations => "moderations",
             Self::Images => "image_generation",
+            Self::ImageEdits => "image_edit",
             Self::Speech => "speech",
+            Self::Transcriptions => "transcription",
+            Self::Translations => "translation",
         }
     }
 }

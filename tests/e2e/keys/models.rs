@@ -77,7 +77,7 @@ async fn the_permissions_of_a_project_hold_for_all_of_its_keys() {
         (
             "deny_list",
             json!(["priced", "vendor/priced", "moderation"]),
-            vec!["unpriced", "two-targets", "embedding", "image", "speech"],
+            vec!["unpriced", "two-targets", "embedding", "image", "speech", "transcription"],
         ),
     ] {
         let reply = admin(&router, "POST", &path, json!({"mode": mode, "model_ids": ids})).await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kit::{ADMIN_KEY, FORM, Reply, Script, TestApp, form, send, shown_item};
+use kit::{ADMIN_KEY, FORM, Reply, Script, TestApp, file_form, send, shown_item};
 use serde_json::{Value, json};
 use shared::data::Queue;
 use shared::model::id::random;
@@ -118,7 +118,7 @@ impl Content {
     }
 
     async fn add_file(&self, app: &TestApp) {
-        let body = form(Some((&self.word, self.word.as_bytes())), &[("purpose", "user_data")]);
+        let body = file_form(Some((&self.word, self.word.as_bytes())), &[("purpose", "user_data")]);
         let reply = send(&app.router(), "POST", "/v1/files", &self.key, &[("content-type", FORM)], body).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
     }

@@ -96,6 +96,13 @@ name = "speech"
 kind = "speech"
 price = { per_million_characters = 15.0 }
 targets = [{ provider = "first", model = "speech-1" }]
+
+[[model]]
+name = "transcription"
+kind = "transcription"
+price = { per_minute = 0.006 }
+max_seconds = 1500
+targets = [{ provider = "first", model = "transcription-1" }]
 "#;
 
 /// The settings of a [`TestApp`].
@@ -121,7 +128,8 @@ impl TestAppBuilder {
         Self { latency, ..self }
     }
 
-    /// Without it, the models `priced`, `unpriced`, `two-targets`, `embedding`, `moderation`, `image` and `speech`.
+    /// Without it, the models `priced`, `unpriced`, `two-targets`, `embedding`, `moderation`, `image`, `speech` and
+    /// `transcription`.
     #[must_use]
     pub fn models(self, catalog: Arc<Catalog>) -> Self {
         Self { catalog, ..self }

@@ -8,28 +8,6 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
-/// The content type of forms of [`form`].
-pub const FORM: &str = "multipart/form-data; boundary=a-boundary";
-
-/// A form with texts, and with a file in the field `file` if there is one: its name and its content. The file comes before the texts,
-/// as some SDKs send it.
-#[must_use]
-pub fn form(file: Option<(&str, &[u8])>, texts: &[(&str, &str)]) -> Vec<u8> {
-    let mut body = Vec::new();
-    let mut part = |disposition: String, content: &[u8]| {
-        let head = format!("--a-boundary\r\ncontent-disposition: form-data; {disposition}\r\n\r\n");
-        body.extend([head.as_bytes(), content, b"\r\n"].concat());
-    };
-    if let Some((name, content)) = file {
-        part(format!("name=\"file\"; filename=\"{name}\""), content);
-    }
-    for (name, text) in texts {
-        part(format!("name=\"{name}\""), text.as_bytes());
-    }
-    body.extend(b"--a-boundary--\r\n");
-    body
-}
-
 /// A whole answer.
 #[derive(Debug, Clone)]
 pub struct Reply {
@@ -64,7 +42,7 @@ impl Reply {
     }
 }
 
-/// Sends a request; `headers` are `name: value`. The answer is whole when the books are closed.
+/// Sends a request; `headers` are `name: value`. The content type is JSON unless they name another. The answer is whole when the books are closed.
 pub async fn send(
     router: &Router,
     method: &str,

@@ -123,6 +123,7 @@ async fn only_the_admin_key_opens_a_report() {
         "/usage/moderations",
         "/usage/images",
         "/usage/audio_speeches",
+        "/usage/audio_transcriptions",
         "/costs",
     ];
     for path in paths.map(|path| format!("/v1/organization{path}?start_time={DAY}")) {

@@ -23,7 +23,7 @@ impl Framing {
     pub(super) fn of(endpoint: Endpoint) -> Self {
         match endpoint {
             Endpoint::Messages => Self::Messages,
-            Endpoint::Speech => Self::Sound,
+            Endpoint::Speech | Endpoint::Transcriptions => Self::Sound,
             _ => Self::Chunks,
         }
     }

@@ -59,7 +59,7 @@ impl Calls {
         let asked = Asked { body, sent: &sent, options: &options };
         let mut call = Call::new(&self.clock, caller, endpoint, served, asked)?;
         let project = &call.caller.project;
-        let body = &call.body.object;
+        let body = &call.body;
         let key = options.idempotency_key.as_deref();
         call.cache = CachePlan::new(project, cache_control, || {
             let body = body.fingerprint();

@@ -21,6 +21,7 @@ use crate::data::Stores;
 use crate::model::backoff::Backoff;
 use crate::model::catalog::{Model, Target};
 use crate::model::clock::Clock;
+use crate::model::form::Uploads;
 use crate::model::object::Object;
 use crate::model::provider::{Endpoint, Event, Failure, ProviderRequest, Whole};
 use crate::model::rng;
@@ -42,6 +43,7 @@ pub(super) struct DispatchRequest<'a> {
     /// The version of the models that the call began with.
     pub(super) served: &'a ServedModels,
     pub(super) body: &'a Object,
+    pub(super) uploads: &'a Uploads,
     /// Headers of the client that a provider with the same API gets too.
     pub(super) headers: &'a [(&'static str, String)],
     pub(super) stream: bool,
@@ -177,6 +179,7 @@ impl Dispatcher {
             endpoint: request.endpoint,
             model: target.model.clone(),
             body: request.body.clone(),
+            uploads: request.uploads.clone(),
             stream: request.stream,
             max_output_tokens: Some(request.model.max_output_tokens).filter(|tokens| *tokens > 0),
             connect: target.timeouts.connect,

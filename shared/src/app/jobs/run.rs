@@ -18,6 +18,7 @@ use crate::app::telemetry::{self, TelemetryEvent};
 use crate::data::{CommitOutcome, MAX_DELAY, RequeueReason, ResponseEnd, ResponseRecord, WriteOutcome};
 use crate::dialects::openai_responses::EventBuilder;
 use crate::model::catalog::Model;
+use crate::model::form::Uploads;
 use crate::model::object::Object;
 use crate::model::provider::{Endpoint, Failure};
 use crate::model::tokens::{Bound, Charge, Price};
@@ -53,12 +54,14 @@ enum NotStarted {
 impl Run<'_> {
     /// Calls the provider until its stream starts; the run keeps its lease meanwhile.
     async fn start(&mut self, dispatcher: &Dispatcher) -> Result<EventStream, NotStarted> {
+        let no_files = Uploads::default();
         let request = DispatchRequest {
             project_id: &self.record.key.project_id,
             endpoint: Endpoint::ChatCompletions,
             model: &self.model,
             served: &self.served,
             body: &self.chat,
+            uploads: &no_files,
             headers: &[],
             stream: true,
             deadline: self.deadline,

@@ -206,8 +206,9 @@ pub(in crate::app) fn find_model<'a>(
         Endpoint::ChatCompletions | Endpoint::Completions | Endpoint::Messages => ModelKind::Chat,
         Endpoint::Embeddings => ModelKind::Embedding,
         Endpoint::Moderations => ModelKind::Moderation,
-        Endpoint::Images => ModelKind::Image,
+        Endpoint::Images | Endpoint::ImageEdits => ModelKind::Image,
         Endpoint::Speech => ModelKind::Speech,
+        Endpoint::Transcriptions | Endpoint::Translations => ModelKind::Transcription,
     };
     if model.kind == expected {
         return Ok(model);
@@ -218,6 +219,7 @@ pub(in crate::app) fn find_model<'a>(
         ModelKind::Moderation => Endpoint::Moderations,
         ModelKind::Image => Endpoint::Images,
         ModelKind::Speech => Endpoint::Speech,
+        ModelKind::Transcription => Endpoint::Transcriptions,
     };
     let path = served_by.path();
     let message = format!("The model `{}` does not serve /v1{}. Try /v1{path}.", model.name, endpoint.path());

@@ -69,6 +69,7 @@ impl<'a> OpenCall<'a> {
             model,
             served,
             body,
+            uploads: &self.call.body.uploads,
             headers: &self.call.headers,
             stream,
             deadline,

@@ -4,7 +4,7 @@ use super::Body;
 use crate::model::catalog::{Model, ModelKind};
 use crate::model::object::Object;
 use crate::model::project::Policy;
-use crate::model::tokens::Bound;
+use crate::model::tokens::{Bound, Price};
 
 /// Tokens that a provider may add to the caller's text: chat templates, and the instructions for using tools.
 const TEMPLATE_TOKENS: u64 = 32;
@@ -16,12 +16,17 @@ const TOOL_TOKENS: u64 = 1_024;
 /// model's `image_tokens`; where the model has none, and for sounds and files, the whole context counts. Output: the
 /// request's limit, else the project's default, else the most that the model can write; for each answer asked for. Images and
 /// sound have no such limit: each counts the most that the model can make.
+///
+/// Pieces: the images or characters that the request names; of a sound that is to be written down, the seconds that its bytes
+/// allow, and at most those that the model takes. Where only pieces are billed, files bring no tokens.
 #[must_use]
 pub fn bound(body: &Body, model: &Model, policy: &Policy) -> Bound {
     let tools = if body.has_tools { TOOL_TOKENS } else { 0 };
     let text = body.text_bytes + TEMPLATE_TOKENS + tools;
     let context = model.context_tokens.saturating_mul(body.contexts);
+    let is_by_piece = !body.uploads.is_empty() && model.price.as_deref().is_some_and(Price::has_free_tokens);
     let with_media = match (body.images, model.image_tokens) {
+        _ if is_by_piece => text,
         _ if body.other_media > 0 => context,
         (0, _) => text,
         (count, Some(each)) => text.saturating_add(count.saturating_mul(each)),
@@ -31,7 +36,11 @@ pub fn bound(body: &Body, model: &Model, policy: &Policy) -> Bound {
     let input = if model.kind == ModelKind::Chat { with_media.min(context) } else { with_media };
     let predicted = if body.has_prediction { body.text_bytes } else { 0 };
     let each = output_limit(body, model, policy).saturating_add(predicted).min(model.context_tokens);
-    Bound { input, output: each.saturating_mul(body.choices), pieces: body.pieces.count }
+    let pieces = match model.kind {
+        ModelKind::Transcription => model.max_seconds.map_or(0, |most| most.min(body.pieces.count)),
+        _ => body.pieces.count,
+    };
+    Bound { input, output: each.saturating_mul(body.choices), pieces }
 }
 
 /// Output tokens that are counted into the rate window for an answer without a limit; its end corrects them.

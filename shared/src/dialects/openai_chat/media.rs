@@ -5,13 +5,15 @@ use serde::Deserialize;
 use super::Body;
 use super::shape::input_only;
 use crate::dialects::parts::Name;
+use crate::model::form::Uploads;
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
+use crate::model::sound::longest_seconds;
 
 /// What a call asks for by the piece.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pieces {
-    /// Images, or characters to speak.
+    /// Images, characters to speak, or the most seconds of sound as far as its bytes bound them.
     pub count: u64,
     /// Of images; `None` if the provider chooses.
     pub size: Option<String>,
@@ -84,6 +86,42 @@ impl SpeechShape {
             stream,
             include_usage: true,
             max_output_tokens: None,
+            pieces,
+            ..input_only(self.model.0, object, length)
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct TranscriptionShape {
+    model: Name,
+    #[serde(default, rename = "response_format")]
+    _response_format: Option<TranscriptFormat>,
+    #[serde(default)]
+    stream: Option<bool>,
+}
+
+/// The forms of a transcript. weir must know how to read each for its usage.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum TranscriptFormat {
+    Json,
+    Text,
+    Srt,
+    VerboseJson,
+    Vtt,
+    DiarizedJson,
+}
+
+impl TranscriptionShape {
+    pub(super) fn into_body(self, object: Object, uploads: &Uploads, length: usize) -> Body {
+        let longest = uploads.iter().map(|sound| longest_seconds(&sound.bytes).unwrap_or(u64::MAX));
+        let pieces = Pieces { count: longest.fold(0, u64::saturating_add), ..Pieces::default() };
+        Body {
+            stream: self.stream.unwrap_or(false),
+            include_usage: true,
+            max_output_tokens: None,
+            other_media: uploads.iter().count() as u64,
             pieces,
             ..input_only(self.model.0, object, length)
         }

@@ -164,6 +164,43 @@ pub(super) const IMAGE: Shape = Members(&[
     ("user", Any),
 ]);
 
+/// A call of `/images/edits`: its texts.
+pub(super) const IMAGE_EDIT: Shape = Members(&[
+    ("model", Any),
+    ("prompt", Any),
+    ("n", Any),
+    ("size", Any),
+    ("quality", Any),
+    // More tokens for each image, of which the models file has the most.
+    ("input_fidelity", Any),
+    ("background", Any),
+    ("moderation", Any),
+    ("output_format", Any),
+    ("output_compression", Any),
+    ("response_format", Any),
+    ("stream", OneOf(&["false"])),
+    // Each partial image is billed beside the whole one.
+    ("partial_images", OneOf(&["0"])),
+    ("user", Any),
+]);
+
+/// A call of `/audio/transcriptions` or `/audio/translations`: its texts. The sounds of known speakers are missing here, because
+/// nothing says how they are billed.
+pub(super) const TRANSCRIPTION: Shape = Members(&[
+    ("model", Any),
+    ("language", Any),
+    ("languages", Any),
+    ("keywords", Any),
+    ("prompt", Any),
+    ("response_format", Any),
+    ("temperature", Any),
+    ("include", Any),
+    ("timestamp_granularities", Any),
+    ("chunking_strategy", Any),
+    ("known_speaker_names", Any),
+    ("stream", Any),
+]);
+
 /// A call of `/audio/speech`.
 pub(super) const SPEECH: Shape = Members(&[
     ("model", Any),

@@ -2,6 +2,7 @@
 
 pub mod accountable;
 pub mod bound;
+mod form;
 mod media;
 mod members;
 mod shape;
@@ -16,17 +17,22 @@ pub use summary::AnswerSummary;
 use crate::dialects::anthropic_messages;
 use crate::dialects::body::{read, read_object};
 use crate::dialects::walk::Noted;
+use crate::model::form::{Form, Uploads};
+use crate::model::id::Fingerprint;
 use crate::model::invalid::Invalid;
+use crate::model::long_work::long_work;
 use crate::model::object::Object;
 use crate::model::provider::Endpoint;
-use media::{ImageShape, SpeechShape};
+use media::{ImageShape, SpeechShape, TranscriptionShape};
 use shape::{ChatShape, CompletionShape, EmbeddingShape, ModerationShape};
 
 /// A checked body of a model endpoint.
 #[derive(Debug, Clone)]
 pub struct Body {
-    /// The body as it was sent.
+    /// The body as it was sent; of a form, its texts.
     pub object: Object,
+    /// The files of a form.
+    pub uploads: Uploads,
     pub model: String,
     pub stream: bool,
     /// Whether the client wants the usage chunk of a stream.
@@ -69,6 +75,7 @@ impl Body {
             Endpoint::Completions => (read::<CompletionShape>(json)?.into_body(object, length), &members::COMPLETION),
             Endpoint::Embeddings => (read::<EmbeddingShape>(json)?.into_body(object, length), &members::EMBEDDING),
             Endpoint::Moderations => (read::<ModerationShape>(json)?.into_body(object, length), &members::MODERATION),
+            Endpoint::ImageEdits | Endpoint::Transcriptions | Endpoint::Translations => return Err(needs_form()),
             Endpoint::Images => (read::<ImageShape>(json)?.into_body(object, length)?, &members::IMAGE),
             Endpoint::Speech => (read::<SpeechShape>(json)?.into_body(object, length), &members::SPEECH),
             Endpoint::Messages => {
@@ -79,6 +86,44 @@ impl Body {
         let noted = Noted { is_messages: endpoint == Endpoint::Messages, ..Noted::of(known, &body.object) };
         Ok(Self { noted, ..body })
     }
+
+    /// Reads and checks the form of an endpoint that takes files.
+    ///
+    /// # Errors
+    /// If a field is unknown, missing, there twice, or has a wrong value. The error names it.
+    pub fn of_form(endpoint: Endpoint, sent: Form) -> Result<Self, Invalid> {
+        let (object, uploads) = form::read_form(endpoint, sent)?;
+        let json = object.to_bytes();
+        let length = json.len();
+        let (body, known) = match endpoint {
+            Endpoint::ImageEdits => {
+                let body = read::<ImageShape>(&json)?.into_body(object, length)?;
+                (Self { images: uploads.iter().count() as u64, ..body }, &members::IMAGE_EDIT)
+            }
+            _ => (read::<TranscriptionShape>(&json)?.into_body(object, &uploads, length), &members::TRANSCRIPTION),
+        };
+        let mut noted = Noted::of(known, &body.object);
+        // Sound is what such a model is for: its price per token is that of sound, if it has no other.
+        noted.asked.audio_input = endpoint != Endpoint::ImageEdits;
+        Ok(Self { uploads, noted, ..body })
+    }
+
+    /// Identifies what is asked for, files included, whatever the spacing of JSON or the boundary of a form.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        let members = self.object.fingerprint();
+        if self.uploads.is_empty() {
+            return members;
+        }
+        let parts = || std::iter::once(members.as_str().as_bytes()).chain(self.uploads.parts());
+        long_work(self.uploads.bytes(), || Fingerprint::of(parts()))
+    }
+}
+
+/// The error for JSON where a form is expected.
+fn needs_form() -> Invalid {
+    let message = "This endpoint takes a form with files: send 'multipart/form-data'.".to_owned();
+    Invalid { message, param: None, code: None }
 }
 
 /// Refuses what a later request could not read. A provider would keep it for the operator's account.
@@ -96,6 +141,7 @@ fn refuse_to_store(object: &Object) -> Result<(), Invalid> {
 fn measured_body(measured: anthropic_messages::Measured, object: Object, length: usize) -> Body {
     Body {
         object,
+        uploads: Uploads::default(),
         model: measured.model,
         stream: measured.stream,
         include_usage: true,

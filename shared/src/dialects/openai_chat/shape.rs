@@ -7,6 +7,7 @@ use super::Body;
 use super::media::Pieces;
 use crate::dialects::parts::{Choices, Content, Count, Items, Name, TextOrTokens};
 use crate::dialects::walk::Noted;
+use crate::model::form::Uploads;
 use crate::model::object::Object;
 
 #[derive(Deserialize)]
@@ -41,6 +42,7 @@ impl ChatShape {
         let media_bytes: usize = parts().filter(|part| part.is_media()).map(|part| part.length).sum();
         Body {
             object,
+            uploads: Uploads::default(),
             model: self.model.0,
             stream: self.stream.unwrap_or(false),
             include_usage: self.stream_options.is_some_and(|options| options.include_usage.unwrap_or(false)),
@@ -85,6 +87,7 @@ impl CompletionShape {
         let each = self.n.map_or(1, |n| n.0).max(self.best_of.map_or(1, |best| best.0));
         Body {
             object,
+            uploads: Uploads::default(),
             model: self.model.0,
             stream: self.stream.unwrap_or(false),
             include_usage: self.stream_options.is_some_and(|options| options.include_usage.unwrap_or(false)),
@@ -148,6 +151,7 @@ impl ModerationShape {
 pub(super) fn input_only(model: String, object: Object, length: usize) -> Body {
     Body {
         object,
+        uploads: Uploads::default(),
         model,
         stream: false,
         include_usage: false,

@@ -14,7 +14,7 @@ use super::{
     BreakerConfig, Catalog, DeveloperRole, KeySource, MediaUrls, Model, ModelKind, OutputLimit, ProviderConfig,
     ProviderKind, SimulatorConfig, SystemPosition, Target, Timeouts,
 };
-use crate::model::tokens::Unreported;
+use crate::model::tokens::{Price, Unreported};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,6 +53,7 @@ pub(super) struct ModelEntry {
     context_tokens: Option<u64>,
     max_output_tokens: Option<u64>,
     image_tokens: Option<u64>,
+    max_seconds: Option<u64>,
     tokens_per_second: Option<u64>,
     #[serde(default)]
     timeouts: TimeoutsEntry,
@@ -334,18 +335,12 @@ fn model(entry: ModelEntry, own: &mut Problems) -> Model {
         own.add(at, format!("`tokens_per_second` of model `{name}` is 0; it must be at least 1"));
     }
     let prices = entry.price.map(|table| prices(table, entry.kind, own));
-    let is_output_priced = prices.as_ref().is_some_and(|Prices { price, tiers, .. }| {
-        std::iter::once(price).chain(tiers.values()).any(|price| !price.has_free_output())
-    });
     let limits = Limits { context_tokens: entry.context_tokens, max_output_tokens: entry.max_output_tokens };
-    let (has_output, needs_limits) = match entry.kind {
-        ModelKind::Chat => (true, prices.is_some()),
-        ModelKind::Image | ModelKind::Speech => {
-            (is_output_priced || entry.max_output_tokens.is_some(), is_output_priced)
-        }
-        ModelKind::Embedding | ModelKind::Moderation => (false, false),
-    };
+    let (has_output, needs_limits) = output_and_limits(entry.kind, prices.as_ref(), limits);
     check_limits(&name, at, needs_limits, limits, own);
+    let is_by_time =
+        entry.kind == ModelKind::Transcription && prices.as_ref().is_some_and(|prices| prices.price.pieces > 0);
+    check_max_seconds(&name, at, (entry.kind, is_by_time), entry.max_seconds, own);
     let targets_at = entry.targets.span().start;
     let targets = entry.targets.into_inner();
     if targets.is_empty() {
@@ -368,12 +363,14 @@ fn model(entry: ModelEntry, own: &mut Problems) -> Model {
         context_tokens: entry.context_tokens.unwrap_or(DEFAULT_CONTEXT_TOKENS),
         max_output_tokens: if has_output { entry.max_output_tokens.unwrap_or(DEFAULT_MAX_OUTPUT_TOKENS) } else { 0 },
         image_tokens: entry.image_tokens,
+        max_seconds: entry.max_seconds,
         tokens_per_second: entry.tokens_per_second.unwrap_or(DEFAULT_TOKENS_PER_SECOND),
         targets: targets.into_iter().map(|listed| target(listed, entry.timeouts, own)).collect(),
     }
 }
 
 /// The most tokens of a call, as the entry says.
+#[derive(Clone, Copy)]
 struct Limits {
     context_tokens: Option<u64>,
     max_output_tokens: Option<u64>,
@@ -388,6 +385,45 @@ fn check_limits(name: &str, at: usize, required: bool, limits: Limits, problems:
         if value == Some(0) {
             problems.add(at, format!("`{field}` of model `{name}` is 0; it must be at least 1"));
         }
+    }
+}
+
+/// Whether a model writes something that has a limit of its own, and whether its entry must name the limits of tokens.
+fn output_and_limits(kind: ModelKind, prices: Option<&Prices>, limits: Limits) -> (bool, bool) {
+    let any = |is: fn(&Price) -> bool| {
+        prices.is_some_and(|Prices { price, tiers, .. }| {
+            std::iter::once(price).chain(tiers.values()).any(|price| is(price))
+        })
+    };
+    let is_output_priced = any(|price| !price.has_free_output());
+    let has_output = is_output_priced || limits.max_output_tokens.is_some();
+    match kind {
+        ModelKind::Chat => (true, prices.is_some()),
+        ModelKind::Image | ModelKind::Speech => (has_output, is_output_priced),
+        // The context bounds the tokens of a sound.
+        ModelKind::Transcription => (has_output, any(|price| !price.has_free_tokens())),
+        ModelKind::Embedding | ModelKind::Moderation => (false, false),
+    }
+}
+
+fn check_max_seconds(
+    name: &str,
+    at: usize,
+    (kind, is_by_time): (ModelKind, bool),
+    max_seconds: Option<u64>,
+    problems: &mut Problems,
+) {
+    match max_seconds {
+        Some(_) if kind != ModelKind::Transcription => {
+            let kind = "is for models of the kind \"transcription\"";
+            problems.add(at, format!("`max_seconds` of model `{name}` {kind}; remove it"));
+        }
+        Some(0) => problems.add(at, format!("`max_seconds` of model `{name}` is 0; it must be at least 1")),
+        None if is_by_time => {
+            let why = "without it a call's worst case is not known";
+            problems.add(at, format!("model `{name}` has a price per minute but no `max_seconds`; {why}"));
+        }
+        _ => {}
     }
 }
 

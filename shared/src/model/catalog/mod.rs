@@ -145,6 +145,8 @@ pub struct Model {
     pub max_output_tokens: u64,
     /// The most tokens of one image. `None` stands for the whole context.
     pub image_tokens: Option<u64>,
+    /// The longest sound that a provider takes, in seconds. `None`: seconds are neither billed nor counted.
+    pub max_seconds: Option<u64>,
     /// The most output tokens that the model writes in a second, hidden reasoning included.
     pub tokens_per_second: u64,
     /// The targets in order of preference; never empty.
@@ -210,6 +212,8 @@ pub enum ModelKind {
     Image,
     /// Speaks a text.
     Speech,
+    /// Writes down what is spoken.
+    Transcription,
 }
 
 /// One place where a model can be called.

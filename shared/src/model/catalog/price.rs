@@ -11,7 +11,7 @@ use super::{ImagePrices, ModelKind};
 use crate::model::money::MicroUsd;
 use crate::model::tokens::{Label, Longer, Multipliers, Price, Rates};
 
-/// US dollars per million tokens, per image, and per million characters.
+/// US dollars per million tokens, per image, per million characters, and per minute.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PriceEntry {
@@ -28,6 +28,7 @@ pub(super) struct PriceEntry {
     reasoning: Option<Spanned<f64>>,
     per_image: Option<Spanned<PerImage>>,
     per_million_characters: Option<Spanned<f64>>,
+    per_minute: Option<Spanned<f64>>,
     audio_output: Option<Spanned<f64>>,
     image_output: Option<Spanned<f64>>,
     /// Only in an entry of `longer`.
@@ -45,7 +46,7 @@ pub(super) struct PriceEntry {
 impl PriceEntry {
     /// Whether it has prices that are not per token.
     fn has_pieces(&self) -> bool {
-        self.per_image.is_some() || self.per_million_characters.is_some()
+        self.per_image.is_some() || self.per_million_characters.is_some() || self.per_minute.is_some()
     }
 }
 
@@ -97,12 +98,8 @@ fn price(at: usize, mut entry: PriceEntry, kind: ModelKind, has_images: bool, pr
     if entry.above.is_some() {
         problems.add(at, "`above` is for the entries of `longer`");
     }
-    if let Some(characters) = entry.per_million_characters.as_ref().filter(|_| kind != ModelKind::Speech) {
-        problems
-            .add(characters.span().start, "`per_million_characters` is for models of the kind \"speech\"; remove it");
-    }
-    let served = Served { kind, has_pieces: has_images || entry.per_million_characters.is_some() };
-    let pieces = entry.per_million_characters.take().map_or(0, |value| rate(value, problems));
+    let served = Served { kind, has_pieces: has_images || entry.has_pieces() };
+    let pieces = pieces(&mut entry, kind, problems);
     let (geo, speed) = (std::mem::take(&mut entry.inference_geo), std::mem::take(&mut entry.speed));
     let (geo, speed) = (multipliers(geo, problems), multipliers(speed, problems));
     let longer = std::mem::take(&mut entry.longer);
@@ -114,6 +111,32 @@ fn price(at: usize, mut entry: PriceEntry, kind: ModelKind, has_images: bool, pr
     }
     Price { longer, geo, speed, pieces, ..Price::from(rates) }
 }
+
+/// The price of a million characters or seconds.
+fn pieces(entry: &mut PriceEntry, kind: ModelKind, problems: &mut Problems) -> u64 {
+    let (characters, minute) = (entry.per_million_characters.take(), entry.per_minute.take());
+    for (price, name, of, of_name) in [
+        (&characters, "per_million_characters", ModelKind::Speech, "speech"),
+        (&minute, "per_minute", ModelKind::Transcription, "transcription"),
+    ] {
+        if let Some(price) = price.as_ref().filter(|_| kind != of) {
+            problems.add(price.span().start, format!("`{name}` is for models of the kind \"{of_name}\"; remove it"));
+        }
+    }
+    let million_seconds = |minute: Spanned<f64>| {
+        let at = minute.span().start;
+        let dollars = minute.into_inner();
+        let Some(MicroUsd(micro)) = MicroUsd::from_dollars(dollars) else {
+            problems.add(at, format!("the price {dollars} is no amount of US dollars per minute"));
+            return 0;
+        };
+        micro.saturating_mul(MILLION).div_ceil(SECONDS_OF_A_MINUTE)
+    };
+    let of_minute = minute.map_or(0, million_seconds);
+    characters.map_or(of_minute, |value| rate(value, problems))
+}
+
+const SECONDS_OF_A_MINUTE: u64 = 60;
 
 /// A model that makes only images or only sound has one rate for them.
 fn check_output(entry: &PriceEntry, kind: ModelKind, problems: &mut Problems) {
@@ -195,7 +218,7 @@ fn rates(at: usize, entry: PriceEntry, served: Served, problems: &mut Problems) 
     }
 }
 
-/// Images in the million that a price counts.
+/// Images or seconds in the million that a price counts.
 const MILLION: u64 = 1_000_000;
 
 /// The prices per image; `None` if they are wrong.
@@ -275,6 +298,9 @@ mod tests {
         }
         let speech = read("speech", "price = { per_million_characters = 15 }").unwrap();
         assert_eq!(speech.price.map(|price| price.pieces), Some(15_000_000));
+        // $0.006 for a minute are 100 micro-dollars for a second.
+        let minutes = read("transcription", "price = { per_minute = 0.006 }\nmax_seconds = 1500").unwrap();
+        assert_eq!((minutes.price.map(|price| price.pieces), minutes.max_seconds), (Some(100_000_000), Some(1_500)));
         let tokens =
             read("image", "price = { input = 5, output = 40 }\ncontext_tokens = 9\nmax_output_tokens = 7").unwrap();
         assert_eq!((tokens.price.map(|price| price.rates.output), tokens.max_output_tokens), (Some(40_000_000), 7));
@@ -298,6 +324,16 @@ mod tests {
         for (kind, rest, reason) in [
             ("embedding", "price = { per_image = 1 }", "`per_image` is for models of the kind \"image\""),
             ("image", "price = { per_million_characters = 1 }", "is for models of the kind \"speech\""),
+            ("speech", "price = { per_minute = 1 }", "`per_minute` is for models of the kind \"transcription\""),
+            (
+                "transcription",
+                "price = { per_minute = -1 }\nmax_seconds = 9",
+                "the price -1 is no amount of US dollars per minute",
+            ),
+            ("transcription", "price = { per_minute = 1 }", "has a price per minute but no `max_seconds`"),
+            ("transcription", "price = { input = 1 }", "has a price but no `context_tokens`"),
+            ("transcription", "max_seconds = 0", "`max_seconds` of model `m` is 0"),
+            ("speech", "max_seconds = 9", "`max_seconds` of model `m` is for models of the kind \"transcription\""),
             ("image", "price = { per_image = -1 }", "the price -1 of `default` is no amount"),
             ("image", "price = { per_image = {} }", "`per_image` has no prices"),
             ("image", "price = { per_image = 'free' }", "expected an amount of dollars, or a table"),

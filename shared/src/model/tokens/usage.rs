@@ -33,7 +33,8 @@ pub struct Usage {
     pub audio_output: u64,
     /// Output tokens that are images.
     pub image_output: u64,
-    /// The images that the model made, or the characters that it spoke. Some providers bill these instead of tokens.
+    /// The images that the model made, the characters that it spoke, or the seconds that it listened to. Some providers bill these
+    /// instead of tokens.
     pub pieces: u64,
     pub served: Served,
 }

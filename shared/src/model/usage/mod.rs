@@ -19,10 +19,18 @@ pub enum Operation {
     Moderations,
     Images,
     AudioSpeeches,
+    AudioTranscriptions,
 }
 
 impl Operation {
-    const ALL: [Self; 5] = [Self::Completions, Self::Embeddings, Self::Moderations, Self::Images, Self::AudioSpeeches];
+    const ALL: [Self; 6] = [
+        Self::Completions,
+        Self::Embeddings,
+        Self::Moderations,
+        Self::Images,
+        Self::AudioSpeeches,
+        Self::AudioTranscriptions,
+    ];
 
     /// The operation that calls of a model count as.
     #[must_use]
@@ -33,6 +41,7 @@ impl Operation {
             ModelKind::Moderation => Self::Moderations,
             ModelKind::Image => Self::Images,
             ModelKind::Speech => Self::AudioSpeeches,
+            ModelKind::Transcription => Self::AudioTranscriptions,
         }
     }
 
@@ -44,6 +53,7 @@ impl Operation {
             Self::Moderations => "moderations",
             Self::Images => "images",
             Self::AudioSpeeches => "audio_speeches",
+            Self::AudioTranscriptions => "audio_transcriptions",
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kit::{FORM, form};
+use kit::{FORM, file_form};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
@@ -41,7 +41,7 @@ impl Action for Upload {
         if self.expires {
             texts.extend([("expires_after[anchor]", "created_at"), ("expires_after[seconds]", "3600")]);
         }
-        let body = form(Some(("a.txt", content.as_bytes())), &texts);
+        let body = file_form(Some(("a.txt", content.as_bytes())), &texts);
         let bearer = client.permanent_key(self.project);
         let upload = Request {
             method: "POST",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kit::Script;
+use kit::{FORM, Script, form_of, send};
 use serde_json::json;
 
 use super::{MINUTE_MS, Run};
@@ -45,6 +45,15 @@ impl Run {
             .await;
         let speech = json!({"model": "speech", "input": "Hello", "voice": "alloy"});
         self.send("POST", "/v1/audio/speech", &self.key, &[], &speech).await;
+        for (path, form) in [
+            ("/v1/images/edits", r#"{"model":"image","prompt":"A cat","image":"@a.png"}"#),
+            ("/v1/audio/transcriptions", r#"{"model":"transcription","file":"@a.mp3"}"#),
+            ("/v1/audio/translations", r#"{"model":"transcription","file":"@a.mp3"}"#),
+        ] {
+            let headers = [("content-type", FORM), ("idempotency-key", path)];
+            let reply = send(&self.router, "POST", path, &self.key, &headers, form_of(form)).await;
+            assert_eq!(reply.status, 200, "{path}: {}", reply.text());
+        }
         self.send("POST", "/v1/messages/count_tokens", &self.key, &[], &chat).await;
         self.get("/v1/models").await;
         self.get("/v1/models/priced").await;

@@ -6,7 +6,7 @@ mod operations;
 mod responses;
 
 use axum::Router;
-use kit::{ADMIN_KEY, AwsCalls, FORM, Hook, Reply, Script, TestApp, form, send};
+use kit::{ADMIN_KEY, AwsCalls, FORM, Hook, Reply, Script, TestApp, file_form, send};
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 use shared::data::Queue;
@@ -91,7 +91,7 @@ impl Run {
     }
 
     async fn upload(&self, content: &[u8], purpose: &str) -> Reply {
-        let body = form(Some(("a.txt", content)), &[("purpose", purpose)]);
+        let body = file_form(Some(("a.txt", content)), &[("purpose", purpose)]);
         send(&self.router, "POST", "/v1/files", &self.key, &[("content-type", FORM)], body).await
     }
 

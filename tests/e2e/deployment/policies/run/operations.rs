@@ -118,8 +118,8 @@ impl Run {
         let account = format!("{project}/service_accounts/{}", text(&accounts["data"][0]["id"]));
         self.get(&account).await;
         let start = self.app.clock.now().seconds() - 86_400;
-        let reports =
-            ["completions", "embeddings", "moderations", "images", "audio_speeches"].map(|of| format!("usage/{of}"));
+        let reports = ["completions", "embeddings", "moderations", "images", "audio_speeches", "audio_transcriptions"]
+            .map(|of| format!("usage/{of}"));
         for path in reports.into_iter().chain(["costs".to_owned()]) {
             self.get(&format!("/v1/organization/{path}?start_time={start}")).await;
         }
