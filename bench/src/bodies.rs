@@ -88,7 +88,7 @@ fn models(address: &str) -> String {
             "[[model]]\nname = \"{name}\"\nkind = \"chat\"\ntargets = [{{ provider = \"{kind}\", model = \"m\" }}]\n"
         );
     }
-    for kind in ["embedding", "moderation", "image", "speech"] {
+    for kind in ["embedding", "moderation", "image", "speech", "transcription"] {
         text += &format!(
             "[[model]]\nname = \"{kind}\"\nkind = \"{kind}\"\ntargets = [{{ provider = \"simulator\", model = \"m\" }}]\n"
         );

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use kit::{HARD_BODIES, HardBody, TestApp, router_of, send};
+use bytes::Bytes;
+use kit::{FORM, FormPart, HARD_BODIES, TestApp, form, router_of, send};
 use shared::model::project::{Limits, Policy};
 
 const SMALL: usize = 8_000;
@@ -15,12 +16,32 @@ const MOST: u32 = 24;
 /// The most times that a request is sent. On a machine with other work, most of its time may be that of others.
 const ROUNDS: usize = 30;
 
+/// A request: its path, its content type and its body.
+type Request = (&'static str, &'static str, Bytes);
+
+/// Makes a form of about so many bytes.
+type MakeForm = fn(usize) -> Vec<u8>;
+
 /// The time of one request.
-async fn time_of(router: &Router, key: &str, body: &HardBody, text: &str) -> Duration {
+async fn time_of(router: &Router, key: &str, name: &str, (path, content_type, body): &Request) -> Duration {
     let begun = Instant::now();
-    let reply = send(router, "POST", body.path, key, &[], text.to_owned()).await;
-    assert!(reply.status < 500, "{}: {}", body.name, reply.text());
+    let reply = send(router, "POST", path, key, &[("content-type", content_type)], body.clone()).await;
+    assert!(reply.status < 500, "{name}: {}", reply.text());
     begun.elapsed()
+}
+
+/// Compares the times of a request and of a larger one of its kind.
+async fn compare(router: &Router, key: &str, name: &str, make: impl Fn(usize) -> Request) {
+    let (request, larger) = (make(SMALL), make(LARGER * SMALL));
+    let (mut small, mut large) = (Duration::MAX, Duration::MAX);
+    for round in 0..ROUNDS {
+        small = small.min(time_of(router, key, name, &request).await);
+        large = large.min(time_of(router, key, name, &larger).await);
+        if round > 1 && large < small * MOST {
+            break;
+        }
+    }
+    assert!(large < small * MOST, "{name}: {small:?}, then {large:?}");
 }
 
 async fn check(path: &str) {
@@ -28,16 +49,8 @@ async fn check(path: &str) {
     let (_, key) = app.project(Limits::default(), Policy::default()).await;
     let router = router_of(&app.instance());
     for body in HARD_BODIES.iter().filter(|body| body.path == path) {
-        let (text, larger) = (body.of("priced", SMALL), body.of("priced", LARGER * SMALL));
-        let (mut small, mut large) = (Duration::MAX, Duration::MAX);
-        for round in 0..ROUNDS {
-            small = small.min(time_of(&router, &key, body, &text).await);
-            large = large.min(time_of(&router, &key, body, &larger).await);
-            if round > 1 && large < small * MOST {
-                break;
-            }
-        }
-        assert!(large < small * MOST, "{}: {small:?}, then {large:?}", body.name);
+        compare(&router, &key, body.name, |bytes| (body.path, "application/json", body.of("priced", bytes).into()))
+            .await;
     }
 }
 
@@ -62,4 +75,31 @@ async fn the_time_of_other_bodies_grows_with_their_bytes() {
     check("/v1/moderations").await;
     check("/v1/images/generations").await;
     check("/v1/audio/speech").await;
+}
+
+const MODEL: FormPart<'static> = ("model", None, b"transcription");
+
+fn with_sound(sound: &[u8]) -> Vec<u8> {
+    form(&[MODEL, ("file", Some("a.wav"), sound)])
+}
+
+const FORMS: [(&str, MakeForm); 5] = [
+    ("zeros", |bytes| with_sound(&vec![0; bytes])),
+    ("almost boundaries", |bytes| with_sound(&b"\r\n--kit-boundar\r\n-"[..].repeat(bytes / 19))),
+    ("chunks of WAV", |bytes| with_sound(&[&b"RIFF\0\0\0\0WAVE"[..], &b"LIST\0\0\0\0".repeat(bytes / 8)].concat())),
+    ("a list", |bytes| {
+        let words = vec![("keywords[]", None, &b"a"[..]); (bytes / 320).min(250)];
+        form(&[&[MODEL, ("file", Some("a.wav"), b"a")][..], &words].concat())
+    }),
+    ("a head without an end", |bytes| [&b"--kit-boundary\r\n"[..], &b"a: b\r\n".repeat(bytes / 6)].concat()),
+];
+
+#[tokio::test]
+async fn the_time_of_a_form_grows_with_its_bytes() {
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    let router = router_of(&app.instance());
+    for (name, make) in FORMS {
+        compare(&router, &key, name, |bytes| ("/v1/audio/transcriptions", FORM, make(bytes).into())).await;
+    }
 }

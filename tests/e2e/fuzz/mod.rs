@@ -3,6 +3,7 @@
 //! proptest draws and shrinks them; `PROPTEST_CASES` says how many are tried, `PROPTEST_RNG_SEED` repeats a run.
 
 mod catalog;
+mod forms;
 mod replies;
 mod requests;
 mod urls;

@@ -36,7 +36,7 @@ fn request_of(event: &Value) -> Option<Value> {
 }
 
 /// A service with one project, whose budget no case can spend, and one that nobody may touch.
-struct FuzzedApi {
+pub(super) struct FuzzedApi {
     runtime: Runtime,
     app: TestApp,
     instance: Components,
@@ -46,7 +46,7 @@ struct FuzzedApi {
 }
 
 impl FuzzedApi {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         let (app, project, other, key) = runtime.block_on(async {
             let app = TestApp::new().await;
@@ -59,12 +59,16 @@ impl FuzzedApi {
     }
 
     fn send(&self, request: &Value, body: Vec<u8>) -> Reply {
+        self.send_with(request, &[], body)
+    }
+
+    pub(super) fn send_with(&self, request: &Value, headers: &[(&str, &str)], body: Vec<u8>) -> Reply {
         let (method, path) = (request["method"].as_str().unwrap(), request["path"].as_str().unwrap());
         let key = if path.starts_with("/v1/organization") { ADMIN_KEY } else { &self.key };
         let path = path.replace("proj_EventProject0000000000000", &self.project.id);
         self.runtime.block_on(async {
             let (_, held) = self.app.books(&self.project).await;
-            let reply = send(&kit::router_of(&self.instance), method, &path, key, &[], body).await;
+            let reply = send(&kit::router_of(&self.instance), method, &path, key, headers, body).await;
             let (_, holds) = self.app.books(&self.project).await;
             // Only a response in the background keeps its hold, until it is made.
             assert!(holds == held || path == "/v1/responses", "{path} left a hold of {}", holds - held);
@@ -75,7 +79,7 @@ impl FuzzedApi {
 }
 
 /// Every answer is one: no failure of our own, and the whole envelope if it is an error.
-fn check(request: &Value, reply: &Reply) -> Result<(), TestCaseError> {
+pub(super) fn check(request: &Value, reply: &Reply) -> Result<(), TestCaseError> {
     let text = String::from_utf8_lossy(&reply.body);
     prop_assert!(reply.status < 500, "{} {}: {} {text}", request["method"], request["path"], reply.status);
     prop_assert!(reply.header("x-request-id").starts_with("req_"));

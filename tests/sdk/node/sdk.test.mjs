@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { before, describe, test } from "node:test";
 
-import OpenAI from "openai";
+import OpenAI, { toFile } from "openai";
 import { zodResponseFormat } from "openai/helpers/zod";
 import { z } from "zod";
 
@@ -106,6 +106,35 @@ describe("the other endpoints", () => {
     const spoken = await client.audio.speech.create({ model: "speech", input: "Hello", voice: "alloy", response_format: "wav" });
     assert.equal(spoken.headers.get("content-type"), "audio/wav");
     assert.equal(Buffer.from(await spoken.arrayBuffer()).subarray(0, 4).toString(), "RIFF");
+  });
+
+  test("image edits", async () => {
+    const png = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==", "base64");
+    const image = [await toFile(png, "river.png", { type: "image/png" }), await toFile(png, "stones.png", { type: "image/png" })];
+    const answer = await client.images.edit({ model: "image", prompt: "a weir", n: 2, image });
+    assert.equal(answer.data.length, 2);
+    assert.ok(answer.usage.input_tokens_details.image_tokens > 0);
+  });
+
+  test("transcriptions", async () => {
+    const file = () => toFile(Buffer.alloc(9_000, "sound"), "speech.mp3", { type: "audio/mpeg" });
+    const heard = await client.audio.transcriptions.create({ model: "transcription", file: await file() });
+    assert.deepEqual(heard.usage, { type: "duration", seconds: 3 });
+    const text = await client.audio.transcriptions.create({ model: "transcription", file: await file(), response_format: "text" });
+    assert.equal(text.trim(), heard.text);
+    const verbose = await client.audio.transcriptions.create({
+      model: "transcription", file: await file(), response_format: "verbose_json", timestamp_granularities: ["segment", "word"],
+      chunking_strategy: { type: "server_vad", prefix_padding_ms: 300 },
+    });
+    assert.equal(verbose.segments[0].text, heard.text);
+    const events = [];
+    for await (const event of await client.audio.transcriptions.create({ model: "transcription", file: await file(), stream: true })) events.push(event);
+    assert.equal(events.at(-1).type, "transcript.text.done");
+    assert.equal((await client.audio.translations.create({ model: "transcription", file: await file() })).text, heard.text);
+    await assert.rejects(
+      client.audio.transcriptions.create({ model: "transcription", file: await toFile(Buffer.alloc(0), "speech.mp3") }),
+      (error) => error.status === 400 && error.param === "file",
+    );
   });
 
   test("models", async () => {

@@ -150,6 +150,59 @@ def test_speech(client):
         assert b"".join(streamed.iter_bytes()) == spoken.content
 
 
+def png():
+    """An image of one pixel."""
+    return base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
+
+
+def test_image_edits(client):
+    images = [("river.png", png(), "image/png"), ("stones.png", png(), "image/png")]
+    answer = client.images.edit(model="image", prompt="a weir", n=2, image=images, mask=("mask.png", png(), "image/png"))
+    assert len(answer.data) == 2 and answer.usage.input_tokens_details.image_tokens > 0
+    one = client.images.edit(model="image", prompt="a weir", image=("river.png", png()), input_fidelity="high")
+    assert base64.b64decode(one.data[0].b64_json).startswith(b"\x89PNG")
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.images.edit(model="image", prompt="a weir", image=("river.png", png()), extra_body={"strength": 0.5})
+    assert refused.value.param == "strength" and refused.value.code == "unknown_parameter"
+
+
+def wav(seconds):
+    """Silence: 8,000 samples of 16 bits in a second."""
+    samples = bytes(16_000 * seconds)
+    head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + len(samples), b"WAVE", b"fmt ", 16, 1, 1, 8_000, 16_000, 2, 16, b"data", len(samples))
+    return ("speech.wav", head + samples, "audio/wav")
+
+
+def test_transcriptions(client):
+    ask = {"model": "transcription", "file": wav(2)}
+    heard = client.audio.transcriptions.with_raw_response.create(**ask, temperature=0.2, language="en")
+    transcript = heard.parse()
+    assert "simulator" in transcript.text and transcript.usage.type == "duration" and transcript.usage.seconds == 3
+    assert float(heard.headers["x-weir-cost-usd"]) == pytest.approx(3 * 0.006 / 60)
+    verbose = client.audio.transcriptions.create(**ask, response_format="verbose_json", timestamp_granularities=["segment"])
+    assert verbose.duration == 3 and verbose.segments[0].text == transcript.text
+    assert client.audio.transcriptions.create(**ask, response_format="text").strip() == transcript.text
+    assert "-->" in client.audio.transcriptions.create(**ask, response_format="srt")
+    assert client.audio.transcriptions.create(**ask, response_format="vtt").startswith("WEBVTT")
+    strategy = {"type": "server_vad", "threshold": 0.5}
+    diarized = client.audio.transcriptions.create(**ask, response_format="diarized_json", chunking_strategy=strategy)
+    assert diarized.segments[0].speaker == "A"
+    assert "simulator" in client.audio.translations.create(**ask).text
+
+
+def test_a_transcription_is_streamed(client):
+    events = list(client.audio.transcriptions.create(model="transcription", file=wav(1), stream=True))
+    assert events[-1].type == "transcript.text.done" and events[-1].usage.input_token_details.audio_tokens > 0
+    assert "".join(event.delta for event in events[:-1]) == events[-1].text
+
+
+def test_a_repeated_form_with_its_key_gets_the_same_answer(client):
+    ask = {"model": "transcription", "file": wav(1), "extra_headers": keyed()}
+    first = client.audio.transcriptions.with_raw_response.create(**ask)
+    again = client.audio.transcriptions.with_raw_response.create(**ask)
+    assert again.headers[REPLAYED] == "true" and again.text == first.text
+
+
 def test_models(client):
     names = [model.id for model in client.models.list()]
     assert {"acme/chat", "chat", "embedding"} <= set(names)
