@@ -37,6 +37,7 @@ pub struct SentForm {
     parts: Multipart<'static>,
     boundary: String,
     read: usize,
+    most: usize,
     until: Instant,
 }
 
@@ -50,7 +51,7 @@ impl<S: Send + Sync> FromRequest<S> for SentForm {
         let reading = if most > MAX_BODY_BYTES { READING_LARGE } else { READING };
         let body = Limited::new(request.into_body(), most).into_data_stream();
         let parts = Multipart::new(body, boundary.as_str());
-        Ok(Self { parts, boundary, read: 0, until: Instant::now() + reading })
+        Ok(Self { parts, boundary, read: 0, most, until: Instant::now() + reading })
     }
 }
 
@@ -58,8 +59,8 @@ impl SentForm {
     /// The next part; `None` after the last one.
     ///
     /// # Errors
-    /// `Invalid` if the body is no form, has too many parts, or has a part without a name; `TooLarge` above 6 MB, `TooSlow` if it does
-    /// not end within a minute.
+    /// `Invalid` if the body is no form, has too many parts, or has a part without a name; `TooLarge` above what its route takes;
+    /// `TooSlow` if it does not end in time.
     pub async fn next(&mut self) -> Result<Option<Part>, Rejection> {
         let field = match timeout_at(self.until, self.parts.next_field()).await {
             Ok(field) => field.map_err(|error| self.refused(error))?,
@@ -78,7 +79,7 @@ impl SentForm {
         if name.len().max(field.file_name().map_or(0, str::len)) > MAX_NAME_BYTES {
             return Err(malformed(format!("part {} has a name of more than {MAX_NAME_BYTES} bytes", self.read)));
         }
-        Ok(Some(Part { field, name, until: self.until }))
+        Ok(Some(Part { field, name, most: self.most, until: self.until }))
     }
 
     /// Reads all parts. Files are the parts with a file name.
@@ -105,7 +106,7 @@ impl SentForm {
                 "it has no whole part that begins with the boundary '--{}' of the content type",
                 self.boundary
             )),
-            error => refused(error),
+            error => refused(error, self.most),
         }
     }
 }
@@ -114,6 +115,7 @@ impl SentForm {
 pub struct Part {
     field: Field<'static>,
     name: String,
+    most: usize,
     until: Instant,
 }
 
@@ -141,7 +143,7 @@ impl Part {
     /// As [`SentForm::next`].
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Rejection> {
         match timeout_at(self.until, self.field.chunk()).await {
-            Ok(chunk) => chunk.map_err(refused),
+            Ok(chunk) => chunk.map_err(|error| refused(error, self.most)),
             Err(_) => Err(Rejection::TooSlow),
         }
     }
@@ -211,9 +213,9 @@ fn first_letters(text: &str) -> &str {
 }
 
 /// The answer to a form that cannot be read.
-fn refused(error: multer::Error) -> Rejection {
+fn refused(error: multer::Error, most: usize) -> Rejection {
     match error {
-        multer::Error::StreamReadFailed(cause) if cause.is::<LengthLimitError>() => Rejection::TooLarge,
+        multer::Error::StreamReadFailed(cause) if cause.is::<LengthLimitError>() => Rejection::TooLarge(most),
         multer::Error::StreamReadFailed(cause) => unreadable(&*cause),
         multer::Error::IncompleteFieldData { .. } | multer::Error::IncompleteStream => {
             malformed("it ends before its last boundary, or something other than a line break follows a boundary")

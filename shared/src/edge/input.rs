@@ -49,7 +49,7 @@ impl<S: Send + Sync> FromRequest<S> for SentBody {
         let whole = Limited::new(request.into_body(), MAX_BODY_BYTES).collect();
         Ok(Self(match timeout(READING, whole).await {
             Ok(Ok(whole)) => Ok(whole.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Rejection::TooLarge),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Rejection::TooLarge(MAX_BODY_BYTES)),
             Ok(Err(error)) => Err(unreadable(&*error)),
             Err(_) => Err(Rejection::TooSlow),
         }))
@@ -82,18 +82,19 @@ pub(super) fn unreadable(reason: &(dyn std::error::Error + 'static)) -> Rejectio
     Error::Invalid(Invalid { message, param: None, code: None }).into()
 }
 
-/// Refuses a body that is declared to be above 6 MB, and reads what the handler left of a body.
+/// Refuses a body that is declared to be larger than its route takes, and reads what the handler left of a body.
 ///
 /// If a request is answered before its body has arrived, hyper closes the connection. A client that still sends then
 /// sees a broken connection instead of the answer, and its next request fails.
 pub(super) async fn finish_body(request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
     let waits = head.headers.contains_key(header::EXPECT);
-    let is_too_large = body.size_hint().lower() > max_body_bytes(head.uri.path()) as u64;
+    let most = max_body_bytes(head.uri.path());
+    let is_too_large = body.size_hint().lower() > most as u64;
     let (lent, rest) = lend(body);
     let response = if is_too_large {
         drop(lent);
-        Rejection::TooLarge.into_response()
+        Rejection::TooLarge(most).into_response()
     } else {
         next.run(Request::from_parts(head, Body::new(lent))).await
     };

@@ -19,8 +19,6 @@ pub(super) struct PublicError {
     message: String,
 }
 
-const TOO_LARGE: &str = "The request body is larger than 6 MB, the most that one request can carry. \
-                         Send images by URL, split lists of inputs, or shorten the conversation.";
 const TOO_SLOW: &str =
     "The request body did not arrive within a minute. Send the request again over a better connection.";
 const NO_WEBSOCKET: &str =
@@ -33,7 +31,11 @@ impl PublicError {
     pub(super) fn of(rejection: &Rejection) -> Self {
         let message = match rejection {
             Rejection::App(error) => return Self::of_app(error),
-            Rejection::TooLarge => TOO_LARGE.to_owned(),
+            Rejection::TooLarge(most_bytes) => format!(
+                "The request body is larger than {} MB, the most that this request can carry. Send images by URL, split lists of \
+                 inputs and files, or shorten the conversation.",
+                most_bytes >> 20
+            ),
             Rejection::TooSlow => TOO_SLOW.to_owned(),
             Rejection::UnknownRoute { method, path } => {
                 format!("Unknown request URL: {method} {path}. Check the URL for typos; paths begin with /v1.")

@@ -42,7 +42,7 @@ impl LoggedRejection {
                 Error::Provider { tried, source } => format!("provider `{}`: {}", tried.provider, source.summary()),
                 other => ErrorChain(other).to_string(),
             },
-            Rejection::TooLarge => "request body too large".to_owned(),
+            Rejection::TooLarge(_) => "request body too large".to_owned(),
             Rejection::TooSlow => "request body too slow".to_owned(),
             Rejection::UnknownRoute { .. } => "unknown route".to_owned(),
             Rejection::WrongMethod { .. } => "wrong method".to_owned(),

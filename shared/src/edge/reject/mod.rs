@@ -21,7 +21,8 @@ pub use status::refusal_code;
 pub enum Rejection {
     /// The error of an operation.
     App(Box<Error>),
-    TooLarge,
+    /// The body has more bytes than these, the most that its route takes.
+    TooLarge(usize),
     /// The body did not arrive in time.
     TooSlow,
     UnknownRoute {

@@ -19,7 +19,7 @@ const SERVER: &str = "server_error";
 pub(super) fn classify(rejection: &Rejection) -> Row<'_> {
     match rejection {
         Rejection::App(error) => classify_app(error),
-        Rejection::TooLarge => (S::PAYLOAD_TOO_LARGE, REQUEST, Some("request_too_large")),
+        Rejection::TooLarge(_) => (S::PAYLOAD_TOO_LARGE, REQUEST, Some("request_too_large")),
         Rejection::TooSlow => (S::REQUEST_TIMEOUT, REQUEST, Some("request_timeout")),
         Rejection::UnknownRoute { .. } => (S::NOT_FOUND, REQUEST, Some("unknown_url")),
         Rejection::WrongMethod { .. } => (S::METHOD_NOT_ALLOWED, REQUEST, Some("method_not_allowed")),
