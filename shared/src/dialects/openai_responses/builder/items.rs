@@ -20,6 +20,8 @@ pub(super) struct OutputItems {
     /// The indexes of the items that end before the next one begins: those with text, and the calls that are whole.
     ending: BTreeSet<usize>,
     calls: KnownCalls,
+    /// The entry of the reasoning's details whose text is the last part of a summary.
+    summarised: Option<String>,
     /// Citations that came before the text that they belong to.
     uncited: Vec<Object>,
     pub(super) events: Events,
@@ -36,6 +38,7 @@ impl OutputItems {
             outputs: Vec::new(),
             ending,
             calls,
+            summarised: None,
             uncited: Vec::new(),
             events: Events::new(next_sequence),
             response_id,
@@ -69,6 +72,32 @@ impl OutputItems {
         if !(delta.is_empty() && shown.is_empty()) {
             self.emit_text_delta(index, kind, &delta, &shown);
         }
+    }
+
+    /// Adds the summaries that a piece of reasoning has. Each entry of its details is a part. Returns whether there are some.
+    pub(super) fn summaries(&mut self, details: &ReasoningDetails) -> bool {
+        let mut has_some = false;
+        for entry in details.entries() {
+            let Some(text) = entry.get::<String>("summary").filter(|_| is_summary(&entry)) else { continue };
+            has_some = true;
+            let number = entry.text("index").map(str::to_owned);
+            let is_next = std::mem::replace(&mut self.summarised, number.clone()) != number;
+            if is_next && let Some(index) = self.open_summary() {
+                self.end_part(index);
+                let Some(parts) = self.outputs[index].texts() else { continue };
+                parts.push(Text::new(TextKind::Summary));
+                self.emit_part_added(index);
+            }
+            self.text(TextKind::Summary, &text.into(), Vec::new());
+        }
+        has_some
+    }
+
+    /// The item whose last part is a summary that goes on.
+    fn open_summary(&mut self) -> Option<usize> {
+        let index = self.outputs.len().checked_sub(1)?;
+        let last = self.outputs.last_mut().filter(|output| output.done.is_none())?;
+        last.texts()?.last().is_some_and(|part| part.kind == TextKind::Summary).then_some(index)
     }
 
     /// Adds what the model wants back to the reasoning that is open, else to an item of its own.
@@ -120,7 +149,7 @@ impl OutputItems {
 
     /// The open item for this kind of text. Opens one if there is none, after closing the items that can end.
     fn item_for(&mut self, kind: TextKind) -> usize {
-        let reasons = kind == TextKind::Reasoning;
+        let reasons = kind.is_thought();
         let fits = |output: &Output| match output.content {
             Content::Message(_) => !reasons,
             Content::Reasoning(..) => reasons,
@@ -234,4 +263,8 @@ impl OutputItems {
         }
         self.emit_item_done(index, status);
     }
+}
+
+fn is_summary(entry: &Object) -> bool {
+    entry.get::<String>("type").is_some_and(|kind| kind == "reasoning.summary")
 }

@@ -89,10 +89,14 @@ impl EventBuilder {
             summary.add(&delta)?;
             return Ok(Vec::new());
         }
-        if let Some(text) = delta.reasoning() {
+        let details = delta.reasoning_details();
+        // A summary is the text, too.
+        if !self.items.summaries(&details)
+            && let Some(text) = delta.reasoning()
+        {
             self.items.text(TextKind::Reasoning, &text, Vec::new());
         }
-        self.items.remember(delta.reasoning_details());
+        self.items.remember(details);
         let logprobs = choice.logprobs.and_then(|logprobs| logprobs.content).unwrap_or_default();
         self.items.text(TextKind::Output, &delta.content.unwrap_or_default(), logprobs);
         let whole = choice.message.map(|message| message.annotations).unwrap_or_default();

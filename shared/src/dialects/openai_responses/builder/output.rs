@@ -38,6 +38,8 @@ pub(super) enum TextKind {
     Output,
     Refusal,
     Reasoning,
+    /// The summary of reasoning that only the model can read.
+    Summary,
 }
 
 impl TextKind {
@@ -46,6 +48,7 @@ impl TextKind {
             Self::Output => "response.output_text.delta",
             Self::Refusal => "response.refusal.delta",
             Self::Reasoning => "response.reasoning_text.delta",
+            Self::Summary => "response.reasoning_summary_text.delta",
         }
     }
 
@@ -54,7 +57,26 @@ impl TextKind {
             Self::Output => "response.output_text.done",
             Self::Refusal => "response.refusal.done",
             Self::Reasoning => "response.reasoning_text.done",
+            Self::Summary => "response.reasoning_summary_text.done",
         }
+    }
+
+    /// The events that announce and end a part.
+    pub(super) fn part_events(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Summary => ("response.reasoning_summary_part.added", "response.reasoning_summary_part.done"),
+            _ => ("response.content_part.added", "response.content_part.done"),
+        }
+    }
+
+    /// The member of events with the number of the part.
+    pub(super) fn index_member(self) -> &'static str {
+        if self == Self::Summary { "summary_index" } else { "content_index" }
+    }
+
+    /// Whether a part is a part of the model's reasoning.
+    pub(super) fn is_thought(self) -> bool {
+        matches!(self, Self::Reasoning | Self::Summary)
     }
 
     /// The member with the text, in a part and in its last event.
@@ -78,6 +100,7 @@ impl Text {
                 .with("text", &self.text),
             TextKind::Refusal => part.with("type", "refusal").with("refusal", &self.text),
             TextKind::Reasoning => part.with("type", "reasoning_text").with("text", &self.text),
+            TextKind::Summary => part.with("type", "summary_text").with("text", &self.text),
         }
     }
 }
@@ -90,11 +113,15 @@ impl Output {
     /// The item with its content so far.
     pub(super) fn json(&self, status: &str) -> Object {
         let head = |kind: &str| Object::default().with("id", &self.id).with("type", kind).with("status", status);
-        let list = |parts: &[Text]| parts.iter().map(Text::json).collect::<Vec<_>>();
+        let list = |parts: &[&Text]| parts.iter().map(|part| part.json()).collect::<Vec<_>>();
         match &self.content {
-            Content::Message(parts) => head("message").with("content", &list(parts)).with("role", "assistant"),
+            Content::Message(parts) => {
+                head("message").with("content", &list(&parts.iter().collect::<Vec<_>>())).with("role", "assistant")
+            }
             Content::Reasoning(parts, details) => {
-                let item = head("reasoning").with("summary", &[(); 0]).with("content", &list(parts));
+                let (summary, content): (Vec<&Text>, Vec<&Text>) =
+                    parts.iter().partition(|part| part.kind == TextKind::Summary);
+                let item = head("reasoning").with("summary", &list(&summary)).with("content", &list(&content));
                 if details.is_opaque() { item.with("encrypted_content", &details.carrier()) } else { item }
             }
             Content::Call(call) => call.json(head(call.item_type())),

@@ -54,7 +54,7 @@ impl OutputItems {
         let members = self.at_last_part(index);
         let Some(part) = self.outputs[index].texts().and_then(|parts| parts.last()) else { return };
         let members = members.with("part", &part.json());
-        self.events.emit("response.content_part.added", &members);
+        self.events.emit(part.kind.part_events().0, &members);
     }
 
     pub(super) fn emit_text_delta(&mut self, index: usize, kind: TextKind, delta: &str, logprobs: &[Object]) {
@@ -82,9 +82,9 @@ impl OutputItems {
         if part.kind == TextKind::Output {
             members.set("logprobs", &part.logprobs.iter().map(|logprob| logprob.in_event()).collect::<Vec<_>>());
         }
-        let (name, whole) = (part.kind.done_event(), at.with("part", &part.json()));
-        self.events.emit(name, &members);
-        self.events.emit("response.content_part.done", &whole);
+        let (kind, whole) = (part.kind, at.with("part", &part.json()));
+        self.events.emit(kind.done_event(), &members);
+        self.events.emit(kind.part_events().1, &whole);
     }
 
     pub(super) fn emit_arguments_delta(&mut self, index: usize, delta: &str) {
@@ -117,7 +117,12 @@ impl OutputItems {
     }
 
     fn at_last_part(&mut self, index: usize) -> Object {
-        let count = self.outputs[index].texts().map_or(0, |parts| parts.len());
-        self.at(index).with("content_index", &count.saturating_sub(1))
+        let at = self.at(index);
+        let parts = self.outputs[index].texts().map_or(&[][..], |parts| parts.as_slice());
+        let Some(last) = parts.last() else { return at };
+        // The parts of a summary and those of a content have numbers of their own.
+        let member = last.kind.index_member();
+        let before = parts[..parts.len() - 1].iter().filter(|part| part.kind.index_member() == member);
+        at.with(member, &before.count())
     }
 }

@@ -342,3 +342,31 @@ fn a_stream_that_says_nothing_completes_without_output() {
         "#,
     );
 }
+
+#[test]
+fn a_summary_has_parts_of_its_own() {
+    let entry = |text: &str, index: u64| json!([{"type": "reasoning.summary", "summary": text, "index": index}]);
+    check(
+        &[
+            json!({"reasoning_content": "A", "reasoning_details": entry("A", 0)}),
+            json!({"reasoning_content": "b", "reasoning_details": entry("b", 0)}),
+            json!({"reasoning_content": "\n\nC", "reasoning_details": entry("C", 1)}),
+            json!({"reasoning_details": [{"type": "reasoning.encrypted", "data": "d", "index": 2}]}),
+            json!("stop"),
+        ],
+        r#"
+            2 output_item.added {"output_index":0,"item":{"id":"rs_0","type":"reasoning","status":"in_progress","summary":[],"content":[]}}
+            3 reasoning_summary_part.added {"item_id":"rs_0","output_index":0,"summary_index":0,"part":{"type":"summary_text","text":""}}
+            4 reasoning_summary_text.delta {"item_id":"rs_0","output_index":0,"summary_index":0,"delta":"A"}
+            5 reasoning_summary_text.delta {"item_id":"rs_0","output_index":0,"summary_index":0,"delta":"b"}
+            6 reasoning_summary_text.done {"item_id":"rs_0","output_index":0,"summary_index":0,"text":"Ab"}
+            7 reasoning_summary_part.done {"item_id":"rs_0","output_index":0,"summary_index":0,"part":{"type":"summary_text","text":"Ab"}}
+            8 reasoning_summary_part.added {"item_id":"rs_0","output_index":0,"summary_index":1,"part":{"type":"summary_text","text":""}}
+            9 reasoning_summary_text.delta {"item_id":"rs_0","output_index":0,"summary_index":1,"delta":"C"}
+            10 reasoning_summary_text.done {"item_id":"rs_0","output_index":0,"summary_index":1,"text":"C"}
+            11 reasoning_summary_part.done {"item_id":"rs_0","output_index":0,"summary_index":1,"part":{"type":"summary_text","text":"C"}}
+            12 output_item.done {"output_index":0,"item":{"id":"rs_0","type":"reasoning","status":"completed","summary":[{"type":"summary_text","text":"Ab"},{"type":"summary_text","text":"C"}],"content":[],"encrypted_content":"weir:1:W3siaW5kZXgiOjAsInN1bW1hcnkiOiJBYiIsInR5cGUiOiJyZWFzb25pbmcuc3VtbWFyeSJ9LHsiaW5kZXgiOjEsInN1bW1hcnkiOiJDIiwidHlwZSI6InJlYXNvbmluZy5zdW1tYXJ5In0seyJkYXRhIjoiZCIsImluZGV4IjoyLCJ0eXBlIjoicmVhc29uaW5nLmVuY3J5cHRlZCJ9XQ"}}
+            13 completed {"status":"completed","completed_at":1790000002,"output":[{"id":"rs_0","type":"reasoning","status":"completed","summary":[{"type":"summary_text","text":"Ab"},{"type":"summary_text","text":"C"}],"content":[],"encrypted_content":"weir:1:W3siaW5kZXgiOjAsInN1bW1hcnkiOiJBYiIsInR5cGUiOiJyZWFzb25pbmcuc3VtbWFyeSJ9LHsiaW5kZXgiOjEsInN1bW1hcnkiOiJDIiwidHlwZSI6InJlYXNvbmluZy5zdW1tYXJ5In0seyJkYXRhIjoiZCIsImluZGV4IjoyLCJ0eXBlIjoicmVhc29uaW5nLmVuY3J5cHRlZCJ9XQ"}]}
+        "#,
+    );
+}
