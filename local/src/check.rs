@@ -8,7 +8,7 @@ use std::time::Duration;
 use shared::app::ErrorChain;
 use shared::edge::config::env;
 use shared::edge::connect::{EnvKeys, secret_keys};
-use shared::model::catalog::{Catalog, KeySource, Model, ModelKind, Preset, ProviderConfig, ProviderKind};
+use shared::model::catalog::{Catalog, KeySource, Model, ModelKind, Preset, ProviderConfig, ProviderKind, Quirks};
 use shared::model::clock::Clock;
 use shared::model::keys::Keys;
 use shared::model::provider::Failure;
@@ -106,7 +106,9 @@ fn check_provider(provider: &ProviderConfig, catalog: &Catalog, findings: &mut F
 /// limits that it ignores.
 fn check_preset(provider: &ProviderConfig, line: Option<usize>, findings: &mut Findings) {
     let known = provider.base_url.as_deref().and_then(Preset::of_url);
-    let lacks = |preset: &&Preset| provider.preset.is_none() && preset.quirks() != provider.quirks;
+    // No preset has this option.
+    let quirks = |preset: &Preset| Quirks { responses: provider.quirks.responses, ..preset.quirks() };
+    let lacks = |preset: &&Preset| provider.preset.is_none() && quirks(preset) != provider.quirks;
     let Some(preset) = known.filter(|_| provider.kind == ProviderKind::Openai).filter(lacks) else { return };
     let (name, preset) = (&provider.name, preset.name);
     findings.warn(

@@ -12,7 +12,7 @@ use super::price::{PriceEntry, Prices, prices};
 use super::quirks::QuirksEntry;
 use super::{
     BreakerConfig, Catalog, DeveloperRole, KeySource, MediaUrls, Model, ModelKind, OutputLimit, ProviderConfig,
-    ProviderKind, SimulatorConfig, SystemPosition, Target, Timeouts,
+    ProviderKind, ResponsesApi, SimulatorConfig, SystemPosition, Target, Timeouts,
 };
 use crate::model::tokens::{Price, Unreported};
 
@@ -39,6 +39,9 @@ pub(super) struct ProviderEntry {
     allow_members: Option<Spanned<BTreeSet<String>>>,
     media_urls: Option<Vec<Spanned<String>>>,
     custom_tools: Option<Spanned<bool>>,
+    responses: Option<Spanned<ResponsesApi>>,
+    reasoning_in: Option<Spanned<String>>,
+    reasoning_out: Option<Spanned<String>>,
     simulator: Option<Spanned<SimulatorConfig>>,
 }
 
@@ -241,6 +244,9 @@ fn provider(entry: ProviderEntry, problems: &mut Problems) -> ProviderConfig {
         system_position: entry.system_position,
         stream_options: entry.stream_options,
         custom_tools: entry.custom_tools,
+        responses: entry.responses,
+        reasoning_in: entry.reasoning_in,
+        reasoning_out: entry.reasoning_out,
         drop: entry.drop,
     };
     let quirks = quirks.resolve(entry.kind, base_url.as_deref(), problems);

@@ -1,6 +1,6 @@
 //! Presets of [`Quirks`]: servers with OpenAI's API, and what is known about them.
 
-use super::quirks::{DeveloperRole, OutputLimit, Quirks, SystemPosition};
+use super::quirks::{DeveloperRole, OutputLimit, Quirks, ResponsesApi, SystemPosition, Thoughts};
 
 /// What is known about a server with OpenAI's API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,11 +10,14 @@ pub struct Preset {
     /// The hosts of its base URLs. One that begins with a point is the end of a host, one that begins with a colon is a
     /// port: the default of servers that run anywhere.
     hosts: &'static [&'static str],
-    pub(super) developer_role: DeveloperRole,
+    developer_role: DeveloperRole,
     output_limit: OutputLimit,
     system_position: SystemPosition,
     stream_options: bool,
-    pub(super) custom_tools: bool,
+    custom_tools: bool,
+    /// `none`, or the member of a message with the thoughts.
+    reasoning_in: &'static str,
+    reasoning_out: &'static str,
     drop: &'static [&'static str],
 }
 
@@ -26,6 +29,9 @@ const OPENAI: Preset = Preset {
     system_position: SystemPosition::Any,
     stream_options: true,
     custom_tools: true,
+    // Its chat completions have no thoughts.
+    reasoning_in: Thoughts::NONE,
+    reasoning_out: "reasoning_content",
     drop: &[],
 };
 
@@ -36,13 +42,15 @@ const OLDER: Preset = Preset {
     developer_role: DeveloperRole::System,
     output_limit: OutputLimit::MaxTokens,
     custom_tools: false,
+    // Some, such as DeepSeek, refuse a turn without the thoughts that they wrote.
+    reasoning_in: "reasoning_content",
     ..OPENAI
 };
 
 /// Writes a prompt with the template of the model. Many templates refuse a system message behind another message.
 const TEMPLATED: Preset = Preset { system_position: SystemPosition::First, ..OLDER };
 
-/// Hints that change no answer, and thoughts of other providers. Mistral answers 422 to members that it does not know.
+/// Hints that change no answer. Mistral answers 422 to members that it does not know.
 const MISTRAL_REFUSES: &[&str] = &[
     "store",
     "user",
@@ -54,8 +62,6 @@ const MISTRAL_REFUSES: &[&str] = &[
     "messages.name",
     "messages.refusal",
     "messages.annotations",
-    "messages.reasoning",
-    "messages.reasoning_content",
     "messages.cache_control",
     "messages.content.cache_control",
     "messages.tool_calls.cache_control",
@@ -67,7 +73,6 @@ const MISTRAL_REFUSES: &[&str] = &[
 const GROQ_REFUSES: &[&str] = &[
     "messages.refusal",
     "messages.annotations",
-    "messages.reasoning_content",
     "messages.cache_control",
     "messages.content.cache_control",
     "messages.tool_calls.cache_control",
@@ -80,13 +85,22 @@ const PRESETS: [Preset; 13] = [
         hosts: &[".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com"],
         ..OPENAI
     },
-    Preset { name: "openrouter", hosts: &["openrouter.ai"], ..OLDER },
+    Preset { name: "openrouter", hosts: &["openrouter.ai"], reasoning_out: "reasoning", ..OLDER },
     Preset { name: "deepseek", hosts: &["api.deepseek.com"], ..OLDER },
-    Preset { name: "mistral", hosts: &["api.mistral.ai"], stream_options: false, drop: MISTRAL_REFUSES, ..OLDER },
+    Preset {
+        name: "mistral",
+        hosts: &["api.mistral.ai"],
+        stream_options: false,
+        reasoning_in: Thoughts::NONE,
+        drop: MISTRAL_REFUSES,
+        ..OLDER
+    },
     Preset {
         name: "groq",
         hosts: &["api.groq.com"],
         output_limit: OutputLimit::MaxCompletionTokens,
+        reasoning_in: Thoughts::NONE,
+        reasoning_out: "reasoning",
         drop: GROQ_REFUSES,
         ..OLDER
     },
@@ -98,10 +112,17 @@ const PRESETS: [Preset; 13] = [
         drop: &["tools.function.strict"],
         ..OLDER
     },
-    Preset { name: "together", hosts: &["api.together.xyz", "api.together.ai"], ..OLDER },
+    Preset { name: "together", hosts: &["api.together.xyz", "api.together.ai"], reasoning_out: "reasoning", ..OLDER },
     Preset { name: "fireworks", hosts: &["api.fireworks.ai"], ..OLDER },
-    Preset { name: "vllm", output_limit: OutputLimit::MaxCompletionTokens, ..TEMPLATED },
-    Preset { name: "ollama", hosts: &[":11434"], ..OLDER },
+    Preset {
+        name: "vllm",
+        output_limit: OutputLimit::MaxCompletionTokens,
+        // It ignores `reasoning_content` since 0.16.
+        reasoning_in: "reasoning",
+        reasoning_out: "reasoning",
+        ..TEMPLATED
+    },
+    Preset { name: "ollama", hosts: &[":11434"], reasoning_in: "reasoning", reasoning_out: "reasoning", ..OLDER },
     Preset { name: "llama_cpp", ..TEMPLATED },
     // It refuses `stream_options`.
     Preset { name: "lm_studio", hosts: &[":1234"], stream_options: false, ..TEMPLATED },
@@ -137,6 +158,9 @@ impl Preset {
             system_position: self.system_position,
             stream_options: self.stream_options,
             custom_tools: self.custom_tools,
+            responses: ResponsesApi::Chat,
+            reasoning_in: Thoughts::named(self.reasoning_in),
+            reasoning_out: Thoughts::named(self.reasoning_out),
             drop: self.drop.iter().map(|name| (*name).to_owned()).collect(),
         }
     }

@@ -17,6 +17,11 @@ pub struct Quirks {
     pub stream_options: bool,
     /// Whether its models know custom tools. Others get functions with one string.
     pub custom_tools: bool,
+    pub responses: ResponsesApi,
+    /// Where the assistant's messages of a request have their thoughts.
+    pub reasoning_in: Thoughts,
+    /// Where an answer has its thoughts.
+    pub reasoning_out: Thoughts,
     /// Members that are left out of a request: names, and behind a point the names of members in them. Lists are looked
     /// through: `messages.name`.
     pub drop: Vec<String>,
@@ -31,6 +36,9 @@ impl Default for Quirks {
             system_position: SystemPosition::default(),
             stream_options: true,
             custom_tools: false,
+            responses: ResponsesApi::default(),
+            reasoning_in: Thoughts::default(),
+            reasoning_out: Thoughts::default(),
             drop: Vec::new(),
         }
     }
@@ -67,6 +75,53 @@ pub enum SystemPosition {
     First,
 }
 
+/// How an `openai` provider gets chat calls, which responses and messages are, too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResponsesApi {
+    /// As chat completions.
+    #[default]
+    Chat,
+    /// As requests of the Responses API.
+    Native,
+}
+
+/// The member of a message in which an `openai` provider has the thoughts of its models.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Thoughts {
+    /// It is not known: the members stay as they are.
+    #[default]
+    Unknown,
+    /// No member.
+    Nowhere,
+    In(String),
+}
+
+impl Thoughts {
+    /// The word of the models file for [`Thoughts::Nowhere`].
+    pub(super) const NONE: &'static str = "none";
+
+    pub(super) fn named(name: &str) -> Self {
+        if name == Self::NONE { Self::Nowhere } else { Self::In(name.to_owned()) }
+    }
+}
+
+/// Members of a message that say something else than what the model thought.
+const OTHER_MEMBERS: [&str; 12] = [
+    "role",
+    "content",
+    "name",
+    "refusal",
+    "audio",
+    "annotations",
+    "tool_calls",
+    "tool_call_id",
+    "function_call",
+    "index",
+    "id",
+    "cache_control",
+];
+
 /// The options as the file has them.
 pub(super) struct QuirksEntry {
     pub(super) preset: Option<Spanned<String>>,
@@ -75,6 +130,9 @@ pub(super) struct QuirksEntry {
     pub(super) system_position: Option<Spanned<SystemPosition>>,
     pub(super) stream_options: Option<Spanned<bool>>,
     pub(super) custom_tools: Option<Spanned<bool>>,
+    pub(super) responses: Option<Spanned<ResponsesApi>>,
+    pub(super) reasoning_in: Option<Spanned<String>>,
+    pub(super) reasoning_out: Option<Spanned<String>>,
     pub(super) drop: Option<Spanned<Vec<String>>>,
 }
 
@@ -94,7 +152,7 @@ const KEPT: [&str; 10] = [
 
 impl QuirksEntry {
     /// The quirks of a provider: its own options, else those of its preset. Where only the host of its base URL is known, it
-    /// has the preset's role for developer messages and custom tools.
+    /// has the preset's role for developer messages, its custom tools and its members for thoughts.
     pub(super) fn resolve(self, kind: ProviderKind, base_url: Option<&str>, problems: &mut Problems) -> Quirks {
         self.check(kind, problems);
         let preset = self.preset.as_ref().and_then(|name| Preset::named(name.get_ref()));
@@ -102,16 +160,21 @@ impl QuirksEntry {
         let base = match (preset, by_host) {
             (Some(preset), _) => preset.quirks(),
             (None, Some(known)) => {
-                Quirks { developer_role: known.developer_role, custom_tools: known.custom_tools, ..Quirks::default() }
+                let Quirks { developer_role, custom_tools, reasoning_in, reasoning_out, .. } = known.quirks();
+                Quirks { developer_role, custom_tools, reasoning_in, reasoning_out, ..Quirks::default() }
             }
             (None, None) => Quirks::default(),
         };
+        let thoughts = |name: Option<Spanned<String>>, base| name.map_or(base, |name| Thoughts::named(name.get_ref()));
         Quirks {
             output_limit: self.output_limit.map_or(base.output_limit, Spanned::into_inner),
             developer_role: self.developer_role.map_or(base.developer_role, Spanned::into_inner),
             system_position: self.system_position.map_or(base.system_position, Spanned::into_inner),
             stream_options: self.stream_options.map_or(base.stream_options, Spanned::into_inner),
             custom_tools: self.custom_tools.map_or(base.custom_tools, Spanned::into_inner),
+            responses: self.responses.map_or(base.responses, Spanned::into_inner),
+            reasoning_in: thoughts(self.reasoning_in, base.reasoning_in),
+            reasoning_out: thoughts(self.reasoning_out, base.reasoning_out),
             drop: self.drop.map_or(base.drop, Spanned::into_inner),
         }
     }
@@ -125,6 +188,11 @@ impl QuirksEntry {
         if let Some(name) = self.preset.as_ref().filter(|name| Preset::named(name.get_ref()).is_none()) {
             let reason = format!("`{}` is no preset; expected one of {}", name.get_ref(), presets::names());
             problems.add(name.span().start, reason);
+        }
+        for (option, name) in [("reasoning_in", &self.reasoning_in), ("reasoning_out", &self.reasoning_out)] {
+            if let Some(name) = name {
+                check_thoughts(option, name.get_ref(), name.span().start, problems);
+            }
         }
         if let Some(drop) = &self.drop {
             drop.get_ref().iter().for_each(|name| check_dropped(name, drop.span().start, problems));
@@ -140,10 +208,24 @@ impl QuirksEntry {
             ("system_position", self.system_position.as_ref().map(|value| value.span().start)),
             ("stream_options", self.stream_options.as_ref().map(|value| value.span().start)),
             ("custom_tools", self.custom_tools.as_ref().map(|value| value.span().start)),
+            ("responses", self.responses.as_ref().map(|value| value.span().start)),
+            ("reasoning_in", self.reasoning_in.as_ref().map(|value| value.span().start)),
+            ("reasoning_out", self.reasoning_out.as_ref().map(|value| value.span().start)),
             ("drop", self.drop.as_ref().map(|value| value.span().start)),
         ]
         .into_iter()
         .filter_map(|(name, at)| Some((name, at?)))
+    }
+}
+
+fn check_thoughts(option: &str, name: &str, at: usize, problems: &mut Problems) {
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if !is_name || OTHER_MEMBERS.contains(&name) {
+        let reason = format!(
+            "`{option}` is `{name}`; write the member of a message with the thoughts, such as \"reasoning\", or \"{}\"",
+            Thoughts::NONE
+        );
+        problems.add(at, reason);
     }
 }
 

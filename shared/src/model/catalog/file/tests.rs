@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::catalog::{BreakerConfig, DeveloperRole, KeySource, OutputLimit, Quirks, SystemPosition};
+use crate::model::catalog::{
+    BreakerConfig, DeveloperRole, KeySource, OutputLimit, Quirks, ResponsesApi, SystemPosition, Thoughts,
+};
 use crate::model::tokens::{Asked, Label, Longer, Price, Rates, Served, Unreported, Usage};
 
 const GOOD: &str = r#"
@@ -46,6 +48,10 @@ fn reads_a_file() {
     assert_eq!(Catalog::parse(&patient).unwrap().provider("mock").unwrap().breaker, expected);
 }
 
+fn in_member(name: &str) -> Thoughts {
+    Thoughts::In(name.to_owned())
+}
+
 #[test]
 fn a_preset_sets_the_options_and_an_option_overrides_it() {
     let quirks = |options: &str| {
@@ -57,7 +63,16 @@ fn a_preset_sets_the_options_and_an_option_overrides_it() {
     assert!(!mistral.stream_options && mistral.drop.contains(&"messages.name".to_owned()));
     let options =
         "developer_role = \"developer\"\noutput_limit = \"max_completion_tokens\"\nstream_options = true\ndrop = []";
-    assert_eq!(quirks(&format!("preset = \"mistral\"\n{options}")), Quirks::default());
+    let known =
+        Quirks { reasoning_in: Thoughts::Nowhere, reasoning_out: in_member("reasoning_content"), ..Quirks::default() };
+    assert_eq!(quirks(&format!("preset = \"mistral\"\n{options}")), known);
+    let vllm = quirks("preset = \"vllm\"");
+    assert_eq!((&vllm.reasoning_in, &vllm.reasoning_out), (&in_member("reasoning"), &in_member("reasoning")));
+    let own = quirks("preset = \"vllm\"\nreasoning_in = \"none\"\nreasoning_out = \"thinking\"");
+    let members = (Thoughts::Nowhere, in_member("thinking"));
+    assert_eq!(own, Quirks { reasoning_in: members.0, reasoning_out: members.1, ..vllm });
+    let native = quirks("responses = \"native\"");
+    assert_eq!(native, Quirks { responses: ResponsesApi::Native, ..Quirks::default() });
     let llama = quirks("preset = \"llama_cpp\"");
     assert_eq!((llama.system_position, llama.output_limit), (SystemPosition::First, OutputLimit::MaxTokens));
     let any = quirks("preset = \"llama_cpp\"\nsystem_position = \"any\"");
@@ -73,9 +88,14 @@ fn a_known_host_gets_the_role_and_the_tools_that_it_knows() {
         let text = GOOD.replace("http://127.0.0.1:18080", host);
         Catalog::parse(&text).unwrap().provider("mock").unwrap().quirks.clone()
     };
-    let system = Quirks { developer_role: DeveloperRole::System, ..Quirks::default() };
+    let thoughts = in_member("reasoning_content");
+    let known = Quirks { reasoning_in: thoughts.clone(), reasoning_out: thoughts, ..Quirks::default() };
+    let system = Quirks { developer_role: DeveloperRole::System, ..known.clone() };
     assert_eq!(quirks("https://api.deepseek.com"), system);
-    assert_eq!(quirks("https://api.openai.com"), Quirks { custom_tools: true, ..Quirks::default() });
+    assert_eq!(
+        quirks("https://api.openai.com"),
+        Quirks { custom_tools: true, reasoning_in: Thoughts::Nowhere, ..known }
+    );
     assert_eq!(quirks("https://vllm.example"), Quirks::default());
 }
 
