@@ -1,6 +1,6 @@
 //! What a provider takes of a chat completion beyond OpenAI's API.
 
-use shared::model::catalog::{Preset, ProviderConfig, ProviderKind};
+use shared::model::catalog::{Preset, ProviderConfig, ProviderKind, Thoughts};
 
 /// Members that some providers read and others refuse.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -8,7 +8,7 @@ pub struct Accepts {
     /// `cache_control` on parts and tools. OpenAI's own API and others refuse members of a part that they do not know, so only providers
     /// that are known to read it get it.
     pub marks: bool,
-    /// `reasoning_content` of the assistant's messages.
+    /// The thoughts of the assistant's messages.
     pub thoughts: bool,
     /// The efforts `none` and `max`, whatever the model has. Other servers pass them to models that may not have them.
     pub every_effort: bool,
@@ -24,8 +24,8 @@ impl Accepts {
         }
         let by_name = config.preset.as_deref().and_then(Preset::named);
         let known = by_name.or_else(|| config.base_url.as_deref().and_then(Preset::of_url)).map(|preset| preset.name);
-        let is_openai = matches!(known, Some("openai" | "azure")) || config.base_url.is_none();
-        Self { marks: known == Some("openrouter"), thoughts: !is_openai, every_effort: false }
+        let thoughts = config.quirks.reasoning_in != Thoughts::Nowhere;
+        Self { marks: known == Some("openrouter"), thoughts, every_effort: false }
     }
 }
 

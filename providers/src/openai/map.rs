@@ -2,10 +2,12 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use shared::model::catalog::Thoughts;
 use shared::model::provider::{Event, Failure};
 use shared::model::tokens::{Label, Served, Usage};
 
 use super::calls::Calls;
+use super::thoughts;
 use crate::counts;
 use crate::http::{ErrorBody, SseEvent, failure_of_event};
 use crate::translate::{Step, Translate};
@@ -95,10 +97,17 @@ pub(crate) fn usage(value: &Value) -> Option<Usage> {
 }
 
 /// Passes chunks on, and watches for errors, the usage, the numbers of tool calls and the end.
-#[derive(Default)]
 pub(super) struct Chunks {
     finished: bool,
     calls: Calls,
+    thoughts: Thoughts,
+}
+
+impl Chunks {
+    /// The chunks of a provider that has the thoughts in this member.
+    pub(super) fn new(thoughts: Thoughts) -> Self {
+        Self { finished: false, calls: Calls::default(), thoughts }
+    }
 }
 
 impl Translate for Chunks {
@@ -114,6 +123,7 @@ impl Translate for Chunks {
         let seen = Seen::read(event.data.as_bytes())?;
         self.finished |= seen.is_finished();
         let data = self.calls.numbered(&event.data).unwrap_or_else(|| event.data.into());
+        let data = thoughts::told(&data, "delta", &self.thoughts).unwrap_or(data);
         Ok(Step::More(vec![Event { usage: seen.usage(), data }]))
     }
 

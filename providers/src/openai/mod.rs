@@ -8,6 +8,7 @@ mod map;
 mod media;
 mod request;
 mod system;
+mod thoughts;
 
 use std::sync::Arc;
 
@@ -20,7 +21,6 @@ use shared::model::provider::{Endpoint, Failure, Provider, ProviderRequest, Repl
 use crate::answer;
 use crate::http::{self, Http, KeyHeader, Server};
 use crate::media as urls;
-use crate::messages::Accepts;
 use crate::translate::translate;
 
 const DEFAULT_URL: &str = "https://api.openai.com/v1";
@@ -35,10 +35,7 @@ pub struct OpenAi {
 
 impl OpenAi {
     pub(crate) fn new(config: &ProviderConfig, keys: Arc<dyn Keys>, http: Arc<Http>) -> Result<Self, String> {
-        let (mut quirks, media_urls) = (config.quirks.clone(), config.media_urls.clone());
-        if !Accepts::of(config).thoughts {
-            quirks.drop.push("messages.reasoning_content".to_owned());
-        }
+        let (quirks, media_urls) = (config.quirks.clone(), config.media_urls.clone());
         Ok(Self { server: server(config, keys)?, http, quirks, media_urls })
     }
 }
@@ -70,10 +67,16 @@ impl Provider for OpenAi {
             _ => {}
         }
         if call.stream {
-            return Ok(Reply::Stream(translate(http::events(response), map::Chunks::default())));
+            let chunks = map::Chunks::new(self.quirks.reasoning_out.clone());
+            return Ok(Reply::Stream(translate(http::events(response), chunks)));
         }
         let mut body = http::whole(response).await?;
         let usage = map::usage_of_whole(&body)?;
+        if call.endpoint == Endpoint::ChatCompletions
+            && let Some(told) = long_work(body.len(), || thoughts::told(&body, "message", &self.quirks.reasoning_out))
+        {
+            body = told;
+        }
         if call.endpoint == Endpoint::Embeddings && answer::wants_base64(&call.body) {
             body = long_work(body.len(), || answer::in_base64(&body)).unwrap_or(body);
         }

@@ -6,13 +6,16 @@ use shared::model::catalog::{OutputLimit, Quirks};
 use shared::model::object::Object;
 use shared::model::provider::ProviderRequest;
 
-use super::system;
+use super::{system, thoughts};
 
 /// The client's body with the provider's name of the model. The limit of output tokens and developer messages get the
 /// names that the provider reads. A stream gets the option to report its usage, if the provider knows it.
 pub(super) fn body(call: &ProviderRequest, quirks: &Quirks) -> Bytes {
     let mut body = call.body.clone();
     quirks.drop.iter().for_each(|path| leave_out(&mut body, path));
+    thoughts::send(&mut body, &quirks.reasoning_in);
+    // Chat completions have no summaries of reasoning. weir writes the member for providers with the Responses API.
+    body.remove("reasoning_summary");
     body.set("model", &call.model);
     if quirks.output_limit == OutputLimit::MaxTokens {
         use_older_name(&mut body);
