@@ -115,7 +115,11 @@ impl Answer {
 
     pub(crate) fn delta(&self, index: usize, delta: Value, finish: Option<Finish>) -> Event {
         let finish = finish.map(Finish::name);
-        let choice = json!({"index": index, "delta": delta, "logprobs": null, "finish_reason": finish});
+        self.choice(json!({"index": index, "delta": delta, "logprobs": null, "finish_reason": finish}))
+    }
+
+    /// A chunk with this choice.
+    pub(crate) fn choice(&self, choice: Value) -> Event {
         Event { data: self.body("chat.completion.chunk", vec![choice], None), usage: None }
     }
 

@@ -26,7 +26,7 @@ mod wrong;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::model::catalog::{ProviderConfig, ProviderKind};
+use shared::model::catalog::{ProviderConfig, ProviderKind, ResponsesApi};
 use shared::model::clock::Clock;
 use shared::model::keys::{Keys, MakeProvider};
 use shared::model::provider::{Failure, Provider};
@@ -85,7 +85,12 @@ fn provider(config: &ProviderConfig, keys: &Arc<dyn Keys>, http: &Arc<Http>) -> 
         ProviderKind::Simulator => Arc::new(simulator::Simulator::new(config.simulator.clone(), http.clock().clone())),
     };
     let provider = if config.quirks.custom_tools { provider } else { Arc::new(custom_tools::FunctionsOnly(provider)) };
-    let provider: Arc<dyn Provider> = Arc::new(own_reasoning::OwnReasoning::new(provider, &config.name));
+    let origin = match config.quirks.responses {
+        ResponsesApi::Chat => config.name.clone(),
+        // Reasoning of one API is none of the other.
+        ResponsesApi::Native => format!("{} responses", config.name),
+    };
+    let provider: Arc<dyn Provider> = Arc::new(own_reasoning::OwnReasoning::new(provider, &origin));
     let over_chat = |provider| messages::OverChat::new(provider, messages::Accepts::of(config));
     Ok(match config.kind {
         ProviderKind::Anthropic => provider,

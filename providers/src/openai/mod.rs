@@ -6,6 +6,7 @@ mod calls;
 mod form;
 mod map;
 mod media;
+mod native;
 mod request;
 mod system;
 mod thoughts;
@@ -13,7 +14,7 @@ mod thoughts;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use shared::model::catalog::{MediaUrls, ProviderConfig, Quirks};
+use shared::model::catalog::{MediaUrls, ProviderConfig, Quirks, ResponsesApi};
 use shared::model::keys::Keys;
 use shared::model::long_work::long_work;
 use shared::model::provider::{Endpoint, Failure, Provider, ProviderRequest, Reply, Whole};
@@ -31,12 +32,13 @@ pub struct OpenAi {
     http: Arc<Http>,
     quirks: Quirks,
     media_urls: MediaUrls,
+    plain: native::Plain,
 }
 
 impl OpenAi {
     pub(crate) fn new(config: &ProviderConfig, keys: Arc<dyn Keys>, http: Arc<Http>) -> Result<Self, String> {
         let (quirks, media_urls) = (config.quirks.clone(), config.media_urls.clone());
-        Ok(Self { server: server(config, keys)?, http, quirks, media_urls })
+        Ok(Self { server: server(config, keys)?, http, quirks, media_urls, plain: native::Plain::default() })
     }
 }
 
@@ -49,6 +51,10 @@ impl Provider for OpenAi {
     async fn send(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
         if !call.uploads.is_empty() {
             return self.send_form(call).await;
+        }
+        if call.endpoint == Endpoint::ChatCompletions && self.quirks.responses == ResponsesApi::Native {
+            long_work(call.body.bytes(), || urls::check(&call.body, &self.media_urls))?;
+            return native::send(self, call).await;
         }
         let body = long_work(call.body.bytes(), || {
             urls::check(&call.body, &self.media_urls)?;

@@ -24,4 +24,5 @@ mod openai_media;
 mod play;
 mod reasoning;
 mod registry;
+mod responses;
 mod simulator;

@@ -37,16 +37,21 @@ async fn play(State(played): State<Played>) -> Response {
     ([(CONTENT_TYPE, kind)], Body::from_stream(stream::iter(pieces))).into_response()
 }
 
-/// The kinds of providers that are asked by HTTP.
-const KINDS: [&str; 3] = ["openai", "anthropic", "gemini"];
+/// The kinds of providers that are asked by HTTP. `responses` is of the kind `openai` and gets requests of the Responses API.
+const KINDS: [&str; 4] = ["openai", "anthropic", "gemini", "responses"];
 
 /// A catalog with the models of a provider of each kind at the address.
 fn catalog(address: &str) -> Catalog {
-    let provider = |kind: &str| {
+    let provider = |name: &str| {
+        let options = if name == "responses" {
+            "kind = \"openai\"\nresponses = \"native\""
+        } else {
+            &format!("kind = \"{name}\"")
+        };
         format!(
-            "[[provider]]\nname = \"{kind}\"\nkind = \"{kind}\"\nbase_url = \"http://{address}/v1\"\napi_key_env = \"KEY\"\n\
-             [[model]]\nname = \"{kind}\"\nkind = \"chat\"\nprice = {{ input = 1.0, output = 2.0 }}\n\
-             context_tokens = 128000\nmax_output_tokens = 4096\ntargets = [{{ provider = \"{kind}\", model = \"theirs\" }}]\n"
+            "[[provider]]\nname = \"{name}\"\n{options}\nbase_url = \"http://{address}/v1\"\napi_key_env = \"KEY\"\n\
+             [[model]]\nname = \"{name}\"\nkind = \"chat\"\nprice = {{ input = 1.0, output = 2.0 }}\n\
+             context_tokens = 128000\nmax_output_tokens = 4096\ntargets = [{{ provider = \"{name}\", model = \"theirs\" }}]\n"
         )
     };
     Catalog::parse(&KINDS.map(provider).concat()).unwrap()

@@ -4,6 +4,7 @@ mod chain;
 mod compaction;
 mod deleting;
 mod keys;
+mod native;
 mod stream;
 mod whole;
 

@@ -30,6 +30,8 @@ pub(super) const CHAT: Shape = Members(&[
     ("function_call", Any),
     ("response_format", Any),
     ("reasoning_effort", Any),
+    // weir's own, for providers with the Responses API. The summary is output.
+    ("reasoning_summary", Any),
     ("verbosity", Any),
     // It may be billed as output, which the bound counts.
     ("prediction", Any),

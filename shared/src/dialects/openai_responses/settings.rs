@@ -33,6 +33,7 @@ pub(super) fn read(fields: Fields<'_>, logprobs: bool) -> Result<Object, Invalid
         reasoning.one_of("effort", &["none", "minimal", "low", "medium", "high", "xhigh", "max"])?;
         reasoning.one_of("summary", &["auto", "concise", "detailed"])?;
         copy(reasoning, "effort", &mut chat, "reasoning_effort");
+        copy(reasoning, "summary", &mut chat, "reasoning_summary");
     }
     Ok(chat)
 }

@@ -220,7 +220,7 @@ fn settings_get_chats_names() {
             r#""user":"u","safety_identifier":"s","prompt_cache_key":"k","service_tier":"flex","metadata":{"a":"b"},"truncation":"auto","store":false"#,
             r#""user":"u","safety_identifier":"s","prompt_cache_key":"k","service_tier":"flex""#,
         ),
-        (r#""reasoning":{"effort":"low","summary":"auto"}"#, r#""reasoning_effort":"low""#),
+        (r#""reasoning":{"effort":"low","summary":"auto"}"#, r#""reasoning_effort":"low","reasoning_summary":"auto""#),
         (
             r#""reasoning":{"effort":null},"text":{},"tools":[],"tool_choice":"auto","parallel_tool_calls":true,"temperature":null"#,
             "",
