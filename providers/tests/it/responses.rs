@@ -274,6 +274,12 @@ async fn what_no_event_told_is_read_from_the_item_or_the_response() {
     let called = json!({"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"});
     assert_eq!(end(&[completed(json!([called]))]).await, (json!("tool_calls"), String::new()));
     assert_eq!(end(&[completed(json!([]))]).await, (json!("stop"), String::new()));
+    // What is not read may have any shape.
+    let searched = json!({"type": "tool_search_call", "arguments": {"a": 1}, "input": 1});
+    let added = json!({"type": "response.output_item.added", "output_index": 1, "item": searched});
+    let piece =
+        json!({"type": "response.shell_call_output_content.delta", "output_index": 1, "delta": {"stdout": "x"}});
+    assert_eq!(end(&[done, added, piece, completed(json!([searched]))]).await, (json!("stop"), "whole".to_owned()));
 }
 
 #[tokio::test]

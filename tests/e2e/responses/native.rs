@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use bytes::Bytes;
@@ -18,25 +19,35 @@ use shared::model::secret::Secret;
 
 use super::{PATH, events, streamed_text};
 use crate::budget;
+use crate::jobs::Jobs;
 
 const REPLY: &str = include_str!("../../../providers/tests/fixtures/responses/reply.json");
 const STREAM: &str = include_str!("../../../providers/tests/fixtures/responses/stream.sse");
+
+/// What models without reasoning answer.
+const REFUSAL: &str = r#"{"error":{"message":"Encrypted content is not supported with this model.","type":"invalid_request_error","param":"include","code":null}}"#;
 
 type Got = Arc<Mutex<Vec<Value>>>;
 
 async fn answer(State(got): State<Got>, body: Bytes) -> impl IntoResponse {
     let request: Value = serde_json::from_slice(&body).unwrap();
     let (is_stream, has_tools) = (request["stream"] == true, request.get("tools").is_some());
+    let is_refused = request["model"] == "plain" && request.get("include").is_some();
     got.lock().unwrap().push(request);
+    if is_refused {
+        return (StatusCode::BAD_REQUEST, [(CONTENT_TYPE, "application/json")], REFUSAL.to_owned());
+    }
     let mut reply: Value = serde_json::from_str(REPLY).unwrap();
     if !has_tools {
         reply["output"].as_array_mut().unwrap().retain(|item| item["type"] != "custom_tool_call");
     }
     match is_stream {
-        true => ([(CONTENT_TYPE, "text/event-stream")], STREAM.to_owned()),
-        false => ([(CONTENT_TYPE, "application/json")], reply.to_string()),
+        true => (StatusCode::OK, [(CONTENT_TYPE, "text/event-stream")], STREAM.to_owned()),
+        false => (StatusCode::OK, [(CONTENT_TYPE, "application/json")], reply.to_string()),
     }
 }
+
+const PRICE: &str = "input = 1.0, cached_input = 0.5, output = 2.0, reasoning = 3.0";
 
 struct Native {
     app: TestApp,
@@ -53,15 +64,20 @@ impl Native {
         let router = Router::new().fallback(answer).with_state(got.clone());
         #[expect(clippy::disallowed_methods, reason = "the provider is another process")]
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        let text = format!(
-            "[[provider]]\nname = \"p\"\nkind = \"openai\"\nbase_url = \"http://{address}/v1\"\npreset = \"openai\"\nresponses = \"native\"\n\
-             [[model]]\nname = \"m\"\nkind = \"chat\"\nprice = {{ input = 1.0, cached_input = 0.5, output = 2.0, reasoning = 3.0, tiers = {{ flex = {{ input = 1.0, cached_input = 0.5, output = 2.0, reasoning = 3.0 }} }} }}\n\
-             context_tokens = 128000\nmax_output_tokens = 4096\ntargets = [{{ provider = \"p\", model = \"theirs\" }}]\n"
+        let model = |name: &str, theirs: &str| {
+            format!(
+                "[[model]]\nname = \"{name}\"\nkind = \"chat\"\nprice = {{ {PRICE}, tiers = {{ flex = {{ {PRICE} }} }} }}\n\
+                 context_tokens = 128000\nmax_output_tokens = 4096\ntargets = [{{ provider = \"p\", model = \"{theirs}\" }}]\n"
+            )
+        };
+        let provider = format!(
+            "[[provider]]\nname = \"p\"\nkind = \"openai\"\nbase_url = \"http://{address}/v1\"\npreset = \"openai\"\nresponses = \"native\"\n"
         );
-        let (catalog, clock) = (Catalog::parse(&text).unwrap(), Clock::system());
-        let make = providers::connect(Arc::new(FixedKey(Secret::new("k"))), &clock);
+        let text = provider + &model("m", "theirs") + &model("n", "plain");
+        let catalog = Catalog::parse(&text).unwrap();
+        let make = providers::connect(Arc::new(FixedKey(Secret::new("k"))), &Clock::system());
         let providers = ServedModels::connect(catalog.clone(), &make, None).providers;
-        let app = TestApp::builder().clock(clock).models(Arc::new(catalog)).providers(providers).build().await;
+        let app = TestApp::builder().models(Arc::new(catalog)).providers(providers).build().await;
         let (project, key) = app.project(budget(1.0), Policy::default()).await;
         Self { app, project, key, got }
     }
@@ -156,4 +172,37 @@ async fn chat_completions_and_messages_reach_models_that_only_responses_have() {
     }
     let (_, held) = native.app.books(&native.project).await;
     assert_eq!(held, 0);
+}
+
+#[tokio::test]
+async fn a_background_response_is_made_paid_and_followed() {
+    let Native { app, got, .. } = Native::start().await;
+    let jobs = Jobs::of(app, budget(1.0)).await;
+    let body = json!({"model": "m", "input": "What is this?", "background": true, "max_output_tokens": 100, "service_tier": "flex", "tools": tools()});
+    let queued = jobs.post(&body, &[]).await;
+    assert_eq!((queued.status, queued.json()["status"].as_str()), (200, Some("queued")), "{}", queued.text());
+    let id = queued.json()["id"].as_str().unwrap().to_owned();
+    jobs.settle().await;
+    let made = jobs.ended(&id, "completed").await;
+    assert_eq!(made["output"][0]["summary"][1]["text"], "It is a cat.");
+    assert_eq!(jobs.books().await, (COST, 0));
+    // The provider knows nothing of jobs.
+    let sent = got.lock().unwrap().last().unwrap().clone();
+    assert_eq!((sent.get("background"), &sent["store"]), (None, &json!(false)));
+    let rest = jobs.stream(&id, Some(6)).await;
+    assert!(jobs.stream(&id, None).await.ends_with(&rest));
+    assert_eq!(events(&rest, 7).last().unwrap()["response"], made);
+}
+
+#[tokio::test]
+async fn a_model_without_reasoning_is_asked_for_it_once() {
+    let native = Native::start().await;
+    let router = native.app.router();
+    for _ in 0..2 {
+        let body = json!({"model": "n", "input": "hi", "max_output_tokens": 100}).to_string();
+        let reply = send(&router, "POST", PATH, &native.key, &[], body).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+    let asked: Vec<bool> = native.got.lock().unwrap().iter().map(|sent| sent.get("include").is_some()).collect();
+    assert_eq!(asked, [true, false, false]);
 }

@@ -4,9 +4,11 @@
 //! have no chat completions at all. So a chat call becomes a request for a response, and the events of the response become chunks. The
 //! provider stores nothing: each request has the whole conversation.
 
+mod failure;
 mod input;
 mod reader;
 mod request;
+mod shapes;
 mod tools;
 mod usage;
 mod whole;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use shared::model::chat_chunk::{ChunkText, Halves};
@@ -10,6 +9,8 @@ use shared::model::object::Object;
 use shared::model::provider::{Event, Failure};
 use shared::model::tokens::{Label, Served, Usage};
 
+use super::failure::error_of;
+use super::shapes::{Called, Item, Response, Seen, call_kind, in_chat, item_of, read_response};
 use super::usage;
 use crate::answer::{Answer, Finish};
 use crate::counts;
@@ -20,91 +21,6 @@ use crate::translate::{Step, Translate};
 pub(super) const FORMAT: &str = "openai-responses-v1";
 /// The member of such an entry with the id of the tool call that the model made next. OpenAI wants each reasoning before what it led to.
 pub(super) const BEFORE: &str = "before";
-
-/// The members of events that are read.
-#[derive(Default, Deserialize)]
-struct Seen {
-    #[serde(rename = "type", default)]
-    kind: Option<String>,
-    #[serde(default)]
-    output_index: Option<u64>,
-    #[serde(default)]
-    item: Option<Item>,
-    #[serde(default)]
-    delta: Option<ChunkText>,
-    #[serde(default)]
-    logprobs: Option<Box<RawValue>>,
-    #[serde(default)]
-    annotation: Option<Box<RawValue>>,
-    #[serde(default)]
-    response: Option<Box<RawValue>>,
-}
-
-/// A response, as far as it is read.
-#[derive(Deserialize)]
-pub(super) struct Response {
-    #[serde(default)]
-    id: Option<String>,
-    #[serde(default)]
-    created_at: Value,
-    #[serde(default)]
-    model: Option<String>,
-    #[serde(default)]
-    status: Option<String>,
-    #[serde(default)]
-    error: Value,
-    #[serde(default)]
-    incomplete_details: Value,
-    #[serde(default)]
-    output: Option<Vec<Item>>,
-    #[serde(default)]
-    usage: Value,
-    #[serde(default)]
-    service_tier: Value,
-}
-
-impl Response {
-    pub(super) fn has_output(&self) -> bool {
-        self.output.is_some()
-    }
-
-    pub(super) fn failure(&self) -> Option<Failure> {
-        failure(&self.error)
-    }
-}
-
-/// An item of the output.
-#[derive(Default, Deserialize)]
-struct Item {
-    #[serde(rename = "type", default)]
-    kind: String,
-    #[serde(default)]
-    id: Option<String>,
-    #[serde(default)]
-    call_id: Option<String>,
-    #[serde(default)]
-    name: Option<String>,
-    #[serde(default, alias = "input")]
-    arguments: Option<ChunkText>,
-    #[serde(default)]
-    content: Option<Vec<Part>>,
-    #[serde(default)]
-    summary: Option<Vec<Part>>,
-    #[serde(default)]
-    encrypted_content: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Part {
-    #[serde(rename = "type", default)]
-    kind: String,
-    #[serde(default, alias = "refusal")]
-    text: Option<ChunkText>,
-    #[serde(default)]
-    annotations: Option<Vec<Box<RawValue>>>,
-    #[serde(default)]
-    logprobs: Option<Box<RawValue>>,
-}
 
 /// What came of an item so far.
 #[derive(Default)]
@@ -165,7 +81,7 @@ impl Reader {
         // Some servers send no events about items. Others number the items of the events in another way.
         if self.items.is_empty() {
             for (index, item) in (0..).zip(response.output.into_iter().flatten()) {
-                self.done(index, item)?;
+                self.done(index, item_of(&item)?)?;
             }
         }
         self.tell_waiting(None);
@@ -193,6 +109,9 @@ impl Reader {
 
     fn event(&mut self, name: &str, seen: Seen) -> Result<Step, Failure> {
         let index = seen.output_index.unwrap_or(0);
+        let item = || seen.item.as_deref().map_or_else(|| Ok(Item::default()), item_of);
+        // A piece of another shape than a text is of a type that is not read.
+        let delta = || seen.delta.as_deref().and_then(|json| serde_json::from_str(json.get()).ok());
         match name {
             "response.created" | "response.in_progress" | "response.queued" => {
                 if let Some(response) = &seen.response {
@@ -200,25 +119,25 @@ impl Reader {
                 }
             }
             "response.output_item.added" => {
-                let item = seen.item.unwrap_or_default();
+                let item = item()?;
                 self.items.entry(index).or_default();
                 if call_kind(&item.kind).is_some() {
                     self.begin_call(index, &item)?;
                 }
             }
-            "response.output_item.done" => self.done(index, seen.item.unwrap_or_default())?,
-            "response.output_text.delta" => self.text(index, "content", seen.delta, seen.logprobs.as_deref()),
-            "response.refusal.delta" => self.text(index, "refusal", seen.delta, None),
+            "response.output_item.done" => self.done(index, item()?)?,
+            "response.output_text.delta" => self.text(index, "content", delta(), seen.logprobs.as_deref()),
+            "response.refusal.delta" => self.text(index, "refusal", delta(), None),
             "response.output_text.annotation.added" => {
                 self.items.entry(index).or_default().has_annotations = true;
                 self.annotate(seen.annotation.as_deref());
             }
             "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
-                self.argue(index, seen.delta)?;
+                self.argue(index, delta())?;
             }
             "response.reasoning_summary_part.added" => self.next_summary(),
-            "response.reasoning_summary_text.delta" => self.summarise(index, seen.delta),
-            "response.reasoning_text.delta" => self.text(index, "reasoning_content", seen.delta, None),
+            "response.reasoning_summary_text.delta" => self.summarise(index, delta()),
+            "response.reasoning_text.delta" => self.text(index, "reasoning_content", delta(), None),
             "response.completed" | "response.incomplete" | "response.failed" => {
                 let response = seen.response.ok_or_else(|| Failure::Malformed(format!("`{name}` has no response")))?;
                 let response = read_response(response.get().as_bytes())?;
@@ -433,26 +352,6 @@ impl Translate for Reader {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Called {
-    Function,
-    Custom,
-}
-
-fn call_kind(kind: &str) -> Option<Called> {
-    match kind {
-        "function_call" => Some(Called::Function),
-        "custom_tool_call" => Some(Called::Custom),
-        _ => None,
-    }
-}
-
-/// # Errors
-/// `Malformed` if the JSON is no response.
-pub(super) fn read_response(json: &[u8]) -> Result<Response, Failure> {
-    serde_json::from_slice(json).map_err(|error| Failure::Malformed(format!("this is no response: {error}")))
-}
-
 /// The usage with the tier that served the call.
 fn usage_of(usage: &Value, tier: &Value) -> Option<Usage> {
     let tier = Label::new(tier.as_str().unwrap_or_default());
@@ -464,54 +363,4 @@ fn with_tier(event: Event, tier: &Value) -> Event {
         (Ok(chunk), Some(tier)) => Event { data: chunk.with("service_tier", tier).to_bytes(), ..event },
         _ => event,
     }
-}
-
-/// The log probabilities in the shape of a chat completion, which has the bytes of each token or `null`.
-fn in_chat(logprobs: &RawValue) -> Option<Vec<Value>> {
-    let mut list: Vec<Value> = serde_json::from_str(logprobs.get()).ok()?;
-    let complete = |entry: &mut Value| {
-        if let Some(entry) = entry.as_object_mut() {
-            entry.entry("bytes").or_insert(Value::Null);
-        }
-    };
-    for entry in &mut list {
-        complete(entry);
-        let top = entry.get_mut("top_logprobs").and_then(Value::as_array_mut);
-        top.into_iter().flatten().for_each(complete);
-    }
-    Some(list).filter(|list| !list.is_empty())
-}
-
-/// The failure of an event with the name `error`: the error itself, or an object that has it.
-fn error_of(data: &str) -> Failure {
-    let value: Value = serde_json::from_str(data).unwrap_or_else(|_| data.into());
-    let mut error = match value.get("error") {
-        Some(error) if !error.is_null() => error.clone(),
-        _ => value,
-    };
-    // The type of the event says nothing about the error.
-    if let Some(kind) = error.get_mut("type").filter(|kind| *kind == "error") {
-        kind.take();
-    }
-    failure(&error).unwrap_or_else(|| failure_of_event(&ErrorBody::default()))
-}
-
-/// Codes of errors that the request caused.
-const OF_REQUEST: [&str; 4] = ["invalid_", "image_", "unsupported_", "empty_image"];
-
-/// The failure for an error of a response; `None` if there is none.
-fn failure(error: &Value) -> Option<Failure> {
-    let mut error = error.clone();
-    let code = error.get("code").and_then(Value::as_str).unwrap_or_default();
-    let kind = match code {
-        "server_is_overloaded" | "slow_down" => Some("overloaded_error"),
-        "invalid_api_key" => None,
-        "failed_to_download_image" => Some("invalid_request_error"),
-        code if OF_REQUEST.iter().any(|start| code.starts_with(start)) => Some("invalid_request_error"),
-        _ => None,
-    };
-    if let (Some(kind), Some(members)) = (kind, error.as_object_mut()) {
-        members.insert("type".to_owned(), kind.into());
-    }
-    ErrorBody::of(&error).map(|body| super::request::in_chat(failure_of_event(&body)))
 }

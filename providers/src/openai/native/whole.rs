@@ -6,7 +6,8 @@ use shared::model::provider::{Event, Failure, Whole};
 use shared::model::reasoning::ReasoningDetails;
 use shared::model::tokens::Usage;
 
-use super::reader::{Reader, read_response};
+use super::reader::Reader;
+use super::shapes::read_response;
 
 /// # Errors
 /// If the response failed, has not ended, or is none.

@@ -16,6 +16,7 @@ pub fn path_in_request(chat: &str) -> String {
         "messages" => "input".to_owned(),
         "max_tokens" | "max_completion_tokens" => format!("max_output_tokens{rest}"),
         "reasoning_effort" => format!("reasoning.effort{rest}"),
+        "reasoning_summary" => format!("reasoning.summary{rest}"),
         "verbosity" => format!("text.verbosity{rest}"),
         "response_format" => format!("text.format{}", rest.strip_prefix(".json_schema").unwrap_or(rest)),
         "logprobs" => "include".to_owned(),
@@ -68,6 +69,7 @@ mod tests {
     fn a_path_has_the_callers_names() {
         for (chat, expected) in [
             ("reasoning_effort", "reasoning.effort"),
+            ("reasoning_summary", "reasoning.summary"),
             ("verbosity", "text.verbosity"),
             ("response_format", "text.format"),
             ("response_format.type", "text.format.type"),
