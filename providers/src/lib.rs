@@ -26,12 +26,13 @@ mod wrong;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_credential_types::Credentials;
 use shared::model::catalog::{ProviderConfig, ProviderKind, ResponsesApi};
 use shared::model::clock::Clock;
 use shared::model::keys::{Keys, MakeProvider};
 use shared::model::provider::{Failure, Provider};
 
-use crate::http::Http;
+use crate::http::{Aws, Http};
 
 /// How long [`ask`] waits for a connection.
 const ASK_CONNECT: Duration = Duration::from_secs(5);
@@ -43,7 +44,17 @@ const ASK_CONNECT: Duration = Duration::from_secs(5);
 /// `Failure::NotSetUp`.
 #[must_use]
 pub fn connect(keys: Arc<dyn Keys>, clock: &Clock) -> MakeProvider {
-    let http = Arc::new(Http::new(clock.clone()));
+    makes(keys, Http::new(clock.clone()))
+}
+
+/// As [`connect`], with AWS credentials for providers whose requests are signed. Other providers do not use them.
+#[must_use]
+pub fn connect_with_credentials(keys: Arc<dyn Keys>, clock: &Clock, credentials: Credentials) -> MakeProvider {
+    makes(keys, Http::new(clock.clone()).with_aws(Aws::with(credentials)))
+}
+
+fn makes(keys: Arc<dyn Keys>, http: Http) -> MakeProvider {
+    let http = Arc::new(http);
     Arc::new(move |config| {
         provider(config, &keys, &http).unwrap_or_else(|reason| {
             tracing::error!(provider = config.name, reason, "provider set up wrongly in the models file");

@@ -4,6 +4,7 @@ mod failure;
 mod google;
 mod overflow;
 mod server;
+mod sigv4;
 mod sse;
 
 use std::collections::HashMap;
@@ -12,7 +13,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
-use reqwest::header::{ACCEPT_ENCODING, HeaderValue};
+use reqwest::StatusCode;
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use shared::model::clock::Clock;
 use shared::model::provider::{Awaited, Failure, ProviderRequest};
 use shared::model::secret::Secret;
@@ -20,6 +22,8 @@ use shared::model::shortage::is_shortage;
 
 pub(crate) use failure::{ErrorBody, failure_of_event, failure_of_google, refused_failure, unauthorized_failure};
 pub(crate) use server::{KeyHeader, Server};
+pub(crate) use sigv4::Aws;
+use sigv4::Signed;
 pub(crate) use sse::{SseEvent, events};
 
 /// The limit of an answer that is not streamed. The largest answers are embeddings of a full batch, and ten images.
@@ -36,11 +40,17 @@ const MAX_ERROR_BYTES: usize = 64 * 1024;
 pub(crate) struct Http {
     clock: Clock,
     clients: Mutex<HashMap<Duration, reqwest::Client>>,
+    aws: Aws,
 }
 
 impl Http {
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, clients: Mutex::default() }
+        Self { clock, clients: Mutex::default(), aws: Aws::default() }
+    }
+
+    /// Signs requests with these credentials instead of those of the process.
+    pub(crate) fn with_aws(self, aws: Aws) -> Self {
+        Self { aws, ..self }
     }
 
     pub(crate) fn clock(&self) -> &Clock {
@@ -74,6 +84,9 @@ impl Http {
     ) -> Result<reqwest::Response, Failure> {
         let key = to.key().await?;
         let posted = self.post_with(key.as_ref(), to, path, call, body.clone()).await;
+        if to.scope().is_some() && matches!(posted, Err(Failure::Unauthorized { .. })) {
+            self.aws.forget().await;
+        }
         let (Err(Failure::Unauthorized { .. }), Some(refused)) = (&posted, &key) else { return posted };
         match to.renewed_key(refused).await {
             Some(newer) => self.post_with(Some(&newer), to, path, call, body).await,
@@ -95,18 +108,39 @@ impl Http {
         }
         // A provider that compresses a stream holds events back. The client unpacks an answer that is compressed nevertheless.
         headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("identity"));
-        let request = self.client(call.connect)?.post(format!("{}{path}", to.base_url())).headers(headers).body(body);
+        let url = format!("{}{path}", to.base_url());
+        self.sign("POST", &url, &body, to, &mut headers).await?;
+        let request = self.client(call.connect)?.post(url).headers(headers).body(body);
         let response = request.send().await.map_err(|error| unanswered(error, call.connect))?;
         if response.status().is_success() {
             return Ok(response);
         }
-        Err(self.read_failure(response).await)
+        // AWS answers 403 to credentials that it does not accept, and to a role that may not call the model.
+        let is_refused = to.scope().is_some() && response.status() == StatusCode::FORBIDDEN;
+        Err(if is_refused { unauthorized_failure() } else { self.read_failure(response).await })
+    }
+
+    /// Adds a signature to the headers, if the server wants one.
+    async fn sign(
+        &self,
+        method: &'static str,
+        url: &str,
+        body: &[u8],
+        to: &Server,
+        headers: &mut HeaderMap,
+    ) -> Result<(), Failure> {
+        match to.scope() {
+            Some(scope) => self.aws.sign(Signed { method, url, body, now: self.clock.now() }, scope, headers).await,
+            None => Ok(()),
+        }
     }
 
     /// Gets a path of a server, with the headers of its calls. Returns the status of the answer.
     pub(crate) async fn status_of(&self, server: &Server, path: &str, connect: Duration) -> Result<u16, Failure> {
-        let headers = server.headers(server.key().await?.as_ref(), &[])?;
-        let request = self.client(connect)?.get(format!("{}{path}", server.base_url())).headers(headers);
+        let mut headers = server.headers(server.key().await?.as_ref(), &[])?;
+        let url = format!("{}{path}", server.base_url());
+        self.sign("GET", &url, &[], server, &mut headers).await?;
+        let request = self.client(connect)?.get(url).headers(headers);
         Ok(request.send().await.map_err(|error| unanswered(error, connect))?.status().as_u16())
     }
 

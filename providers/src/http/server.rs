@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use shared::model::catalog::{KeySource, ProviderConfig};
+use shared::model::catalog::{Auth, KeySource, ProviderConfig};
 use shared::model::keys::Keys;
 use shared::model::provider::Failure;
 use shared::model::secret::Secret;
+
+use super::sigv4::Scope;
 
 /// Where a provider is called, and with which headers.
 pub(crate) struct Server {
@@ -18,6 +20,8 @@ pub(crate) struct Server {
     configured: Vec<(HeaderName, String)>,
     /// Headers that this kind of provider always needs. A configured header with the same name replaces one.
     fixed: Vec<(HeaderName, HeaderValue)>,
+    /// What requests are signed for; `None` if they have a key.
+    scope: Option<Scope>,
 }
 
 /// The header of the key if no configured header contains it.
@@ -45,13 +49,18 @@ impl Server {
         let base_url = config.base_url.clone().unwrap_or_else(|| default_url.to_owned());
         reqwest::Url::parse(&base_url).map_err(|error| format!("`base_url` is no URL: {error}"))?;
         let configured = config.headers.iter().map(configured).collect::<Result<_, _>>()?;
-        Ok(Self { base_url, keys, key: config.key.clone(), sent_as, configured, fixed: Vec::new() })
+        let scope = (config.auth == Auth::Sigv4).then(|| Scope::of(&base_url, config.region.clone()));
+        Ok(Self { base_url, scope, keys, key: config.key.clone(), sent_as, configured, fixed: Vec::new() })
     }
 
     /// Adds a header that this kind of provider always needs. A configured header with the same name replaces it.
     pub(crate) fn with(mut self, name: &'static str, value: &'static str) -> Self {
         self.fixed.push((HeaderName::from_static(name), HeaderValue::from_static(value)));
         self
+    }
+
+    pub(super) fn scope(&self) -> Option<&Scope> {
+        self.scope.as_ref()
     }
 
     pub(super) fn base_url(&self) -> &str {

@@ -25,4 +25,5 @@ mod play;
 mod reasoning;
 mod registry;
 mod responses;
+mod sigv4;
 mod simulator;

@@ -11,7 +11,7 @@ use super::file::{Lines, Read, Wrong};
 use super::price::{PriceEntry, Prices, prices};
 use super::quirks::QuirksEntry;
 use super::{
-    BreakerConfig, Catalog, DeveloperRole, KeySource, MediaUrls, Model, ModelKind, OutputLimit, ProviderConfig,
+    Auth, BreakerConfig, Catalog, DeveloperRole, KeySource, MediaUrls, Model, ModelKind, OutputLimit, ProviderConfig,
     ProviderKind, ResponsesApi, SimulatorConfig, SystemPosition, Target, Timeouts,
 };
 use crate::model::tokens::{Price, Unreported};
@@ -24,6 +24,7 @@ pub(super) struct ProviderEntry {
     base_url: Option<Spanned<String>>,
     api_key_env: Option<String>,
     api_key_secret: Option<Spanned<String>>,
+    auth: Option<Spanned<Auth>>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
     region: Option<String>,
@@ -231,6 +232,7 @@ fn provider(entry: ProviderEntry, problems: &mut Problems) -> ProviderConfig {
     }
     let base_url = entry.base_url.map(|url| base_url(url, problems));
     let key = key_source(entry.api_key_env, entry.api_key_secret, problems);
+    let auth = entry.auth.map(|auth| self::auth(&auth, entry.kind, &key, problems)).unwrap_or_default();
     if entry.kind == ProviderKind::Openai && base_url.is_none() {
         problems.add(at, format!("provider `{name}` has no `base_url`; OpenAI's is \"https://api.openai.com/v1\""));
     }
@@ -258,6 +260,7 @@ fn provider(entry: ProviderEntry, problems: &mut Problems) -> ProviderConfig {
         name,
         kind: entry.kind,
         key,
+        auth,
         headers: entry.headers.into_iter().collect(),
         region: entry.region,
         preset,
@@ -269,6 +272,23 @@ fn provider(entry: ProviderEntry, problems: &mut Problems) -> ProviderConfig {
         simulator,
         base_url,
     }
+}
+
+/// Requests are signed for AWS's own endpoints of OpenAI's and Anthropic's APIs.
+fn auth(auth: &Spanned<Auth>, kind: ProviderKind, key: &KeySource, problems: &mut Problems) -> Auth {
+    let (at, auth) = (auth.span().start, *auth.get_ref());
+    if auth == Auth::Sigv4 {
+        if !matches!(kind, ProviderKind::Openai | ProviderKind::Anthropic) {
+            problems.add(at, "`auth` is for providers of the kinds `openai` and `anthropic`; remove it");
+        }
+        if *key != KeySource::None {
+            problems.add(
+                at,
+                "requests with `auth = \"sigv4\"` have no key; remove `api_key_env` and `api_key_secret`, or `auth`",
+            );
+        }
+    }
+    auth
 }
 
 fn key_source(env: Option<String>, secret: Option<Spanned<String>>, problems: &mut Problems) -> KeySource {

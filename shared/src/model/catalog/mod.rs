@@ -48,9 +48,10 @@ pub struct ProviderConfig {
     /// Without a trailing slash.
     pub base_url: Option<String>,
     pub key: KeySource,
+    pub auth: Auth,
     /// Headers sent with every call, such as `OpenAI-Organization` or `api-version`.
     pub headers: Vec<(String, String)>,
-    /// The AWS region of a `bedrock` provider. `None` uses the function's own region.
+    /// The AWS region of a `bedrock` provider, and of one whose requests are signed. `None` uses the function's own region.
     pub region: Option<String>,
     /// The value of `preset`; `None` if the entry has none.
     pub preset: Option<String>,
@@ -101,6 +102,17 @@ pub enum KeySource {
     Env(String),
     /// Name of a secret in AWS Secrets Manager.
     Secret(String),
+}
+
+/// How a provider knows that weir may call it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Auth {
+    /// By the key, if there is one.
+    #[default]
+    Key,
+    /// By a signature of AWS, with the credentials of the process.
+    Sigv4,
 }
 
 /// The settings of the simulator. See `docs/models.md`.

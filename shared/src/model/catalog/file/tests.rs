@@ -169,6 +169,36 @@ fn every_error_names_its_line_and_a_way_out() {
     );
     check(
         "kind = \"openai\"",
+        "kind = \"openai\"\nreasoning_in = \"content\"",
+        "line 5: `reasoning_in` is `content`; write the member of a message with the thoughts, such as \"reasoning\", or \"none\"",
+    );
+    check(
+        "kind = \"openai\"",
+        "kind = \"openai\"\nreasoning_out = \"a.b\"",
+        "line 5: `reasoning_out` is `a.b`; write the member of a message with the thoughts, such as \"reasoning\", or \"none\"",
+    );
+    check(
+        "kind = \"openai\"",
+        "kind = \"gemini\"\nresponses = \"native\"",
+        "line 5: `responses` is for providers of the kind `openai`; remove it",
+    );
+    check(
+        "kind = \"openai\"",
+        "kind = \"openai\"\nresponses = \"passed\"",
+        "line 5: unknown variant `passed`, expected `chat` or `native`",
+    );
+    check(
+        "kind = \"openai\"",
+        "kind = \"openai\"\nauth = \"sigv4\"",
+        "line 5: requests with `auth = \"sigv4\"` have no key; remove `api_key_env` and `api_key_secret`, or `auth`",
+    );
+    check(
+        "kind = \"openai\"\nbase_url = \"http://127.0.0.1:18080/v1/\"\napi_key_env = \"MOCK_KEY\"",
+        "kind = \"gemini\"\nauth = \"sigv4\"",
+        "line 5: `auth` is for providers of the kinds `openai` and `anthropic`; remove it",
+    );
+    check(
+        "kind = \"openai\"",
         "kind = \"openai\"\npreset = \"mystral\"",
         "line 5: `mystral` is no preset; expected one of `openai`, `azure`, `openrouter`, `deepseek`, `mistral`, `groq`, `xai`, `together`, `fireworks`, `vllm`, `ollama`, `llama_cpp`, `lm_studio`",
     );
