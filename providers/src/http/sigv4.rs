@@ -7,7 +7,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use shared::model::clock::Timestamp;
 use shared::model::error_chain::ErrorChain;
 use shared::model::provider::Failure;
@@ -65,7 +65,7 @@ impl Aws {
         Self { source: OnceCell::new_with(Some(Source { credentials, region: None })), held: Mutex::default() }
     }
 
-    /// Adds the headers of the signature. It covers the body, its type and the host: proxies may change other headers.
+    /// Adds the headers of the signature. It covers the body, its type, the host and AWS's own headers: proxies may change others.
     ///
     /// # Errors
     /// `NotSetUp` if there are no credentials, or no region.
@@ -90,11 +90,12 @@ impl Aws {
             .settings(SigningSettings::default())
             .build()
             .map_err(|error| unsigned(&error))?;
-        let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let covered = kind.map(|kind| (CONTENT_TYPE.as_str(), kind));
+        let is_covered = |name: &HeaderName| *name == CONTENT_TYPE || name.as_str().starts_with("x-amz");
+        let covered = headers.iter().filter(|(name, _)| is_covered(name));
+        let covered = covered.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
         let body = SignableBody::Bytes(request.body);
-        let signable = SignableRequest::new(request.method, request.url, covered.into_iter(), body)
-            .map_err(|error| unsigned(&error))?;
+        let signable =
+            SignableRequest::new(request.method, request.url, covered, body).map_err(|error| unsigned(&error))?;
         let (instructions, _) = sign(signable, &params.into()).map_err(|error| unsigned(&error))?.into_parts();
         let (signature, _) = instructions.into_parts();
         for header in signature {

@@ -156,6 +156,15 @@ async fn a_model_without_reasoning_is_asked_without_its_encryption() {
     assert_eq!(server.got().json().get("include"), None);
 }
 
+#[tokio::test]
+async fn reasoning_that_cannot_be_read_does_not_end_the_encryption() {
+    let body = r#"{"error":{"message":"The encrypted content gAAA could not be verified.","type":"invalid_request_error","param":null,"code":"invalid_encrypted_content"}}"#;
+    let server = Server::start(Answer::json(400, body)).await;
+    let failed = failure(provider(&toml(&server, "")).send(&chat(json!({}), false)).await);
+    assert!(matches!(failed, Failure::Refused { status: 400, .. }), "{failed}");
+    assert_eq!(server.got().json()["include"], json!(["reasoning.encrypted_content"]));
+}
+
 fn event(data: &Value) -> String {
     format!("data: {data}\n\n")
 }

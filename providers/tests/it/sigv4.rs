@@ -78,6 +78,18 @@ async fn a_request_has_the_signature_that_aws_computes() {
 }
 
 #[tokio::test]
+async fn a_signature_covers_the_headers_of_aws_in_the_models_file() {
+    let server = Server::start(Answer::json(200, REPLY)).await;
+    let options =
+        "region = \"eu-central-1\"\nheaders = { X-Amzn-Bedrock-GuardrailIdentifier = \"g\", X-Other = \"o\" }";
+    provider("openai", &server, options).send(&call(Endpoint::ChatCompletions, "{}", false)).await.unwrap();
+    let got = server.got();
+    let signed = "SignedHeaders=content-type;host;x-amz-date;x-amz-security-token;x-amzn-bedrock-guardrailidentifier,";
+    assert!(got.header("authorization").unwrap().contains(signed), "{:?}", got.header("authorization"));
+    assert_eq!((got.header("x-amzn-bedrock-guardrailidentifier"), got.header("x-other")), (Some("g"), Some("o")));
+}
+
+#[tokio::test]
 async fn a_signature_needs_a_region() {
     let server = Server::start(Answer::json(200, REPLY)).await;
     let failed = failure(provider("openai", &server, "").send(&call(Endpoint::ChatCompletions, "{}", false)).await);

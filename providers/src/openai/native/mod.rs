@@ -62,8 +62,10 @@ async fn ask(provider: &OpenAi, call: &ProviderRequest, encrypted: bool) -> Resu
     long_work(body.len(), || whole::answer(&body, &call.model)).map(Reply::from)
 }
 
+/// Whether a model cannot encrypt its reasoning. That it cannot read some of an earlier turn is another refusal.
 fn is_about_encryption(refusal: &ProviderRefusal) -> bool {
-    refusal.message.to_ascii_lowercase().contains("encrypted content")
-        || refusal.message.contains(request::ENCRYPTED)
+    let message = refusal.message.to_ascii_lowercase();
+    (message.contains("encrypted content") && message.contains("support"))
+        || message.contains(request::ENCRYPTED)
         || refusal.param.as_deref().is_some_and(|param| param.starts_with("include"))
 }
