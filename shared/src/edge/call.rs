@@ -11,10 +11,11 @@ use super::cache_control::cache_control;
 use super::form::SentForm;
 use super::input::{SentBody, read_body};
 use super::keep_alive::KeepAlive;
+use super::lambda::ends_at;
 use super::reject::{Rejection, render};
 use crate::app::{CallOptions, CallRequest, Calls, RunOptions};
 use crate::dialects::openai_chat::Body;
-use crate::model::clock::Timestamp;
+use crate::model::clock::{Clock, Timestamp};
 use crate::model::invalid::Invalid;
 use crate::model::long_work::long_work;
 use crate::model::meter::RunName;
@@ -99,7 +100,8 @@ pub fn call_options(parts: &Parts, caller: &Caller) -> Result<CallOptions, Rejec
 /// The time at which Lambda stops the function that serves a request; `None` outside of Lambda.
 #[must_use]
 pub fn function_ends(parts: &Parts) -> Option<Timestamp> {
-    parts.extensions.get::<lambda_http::Context>().map(|context| Timestamp(context.deadline))
+    let context = parts.extensions.get::<lambda_http::Context>()?;
+    Some(ends_at(context.deadline, Clock::system().now()))
 }
 
 const RUN: &str = "x-weir-run";

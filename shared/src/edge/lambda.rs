@@ -9,7 +9,7 @@ use super::config::{Config, ResponseMode};
 use super::stack;
 use super::telemetry::observe;
 use super::worker::{SqsBatchResponse, SqsEvent};
-use crate::model::clock::Timestamp;
+use crate::model::clock::{Clock, Timestamp};
 
 /// Serves `router` in the [`stack`] that every function shares, until Lambda shuts the function down. The settings say
 /// whether answers are streamed or buffered.
@@ -36,7 +36,8 @@ where
     F: Future<Output = SqsBatchResponse>,
 {
     let handler = |event: LambdaEvent<SqsEvent>| {
-        let answer = work(event.payload, Timestamp(event.context.deadline));
+        let ends_at = ends_at(event.context.deadline, Clock::system().now());
+        let answer = work(event.payload, ends_at);
         async { Ok::<_, lambda_runtime::Error>(telemetry.observe_and_flush(answer).await) }
     };
     lambda_runtime::run(service_fn(handler)).await
@@ -58,4 +59,26 @@ where
         async { telemetry.observe_and_flush(done).await.map_err(Into::into) }
     };
     lambda_runtime::run(service_fn(handler)).await
+}
+
+/// The longest time of an invocation, in milliseconds.
+const LONGEST_INVOCATION_MS: u64 = 900_000;
+
+/// When Lambda ends an invocation, from the deadline of its context.
+///
+/// Lambda sends a time. Stand-ins send for how long the invocation may run: cargo-lambda always 600000, which as a time is in 1970.
+pub(super) fn ends_at(deadline_ms: u64, now: Timestamp) -> Timestamp {
+    if deadline_ms <= LONGEST_INVOCATION_MS { now.plus_ms(deadline_ms) } else { Timestamp(deadline_ms) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_a_time_and_that_of_a_stand_in_a_duration() {
+        let now = Timestamp(1_795_366_800_000);
+        assert_eq!(ends_at(now.0 + 29_000, now), now.plus_ms(29_000));
+        assert_eq!(ends_at(600_000, now), now.plus_ms(600_000));
+    }
 }
