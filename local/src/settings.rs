@@ -71,7 +71,7 @@ impl Settings {
         Ok(match admin_key {
             Some(key) => {
                 let (keys, source) = FixedKey::with_source(key);
-                components.admin_key(keys, source)
+                components.admin_key(keys, source, None)
             }
             None => components,
         })

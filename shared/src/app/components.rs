@@ -85,16 +85,11 @@ impl Components {
         Self { receivers: Some(receivers), ..self }
     }
 
-    /// Takes the key of the admin API from `source`, when a request needs it.
+    /// Takes the key of the admin API from `source`, when a request needs it. The admin API is reachable from these addresses; with
+    /// `None`, from everywhere.
     #[must_use]
-    pub fn admin_key(self, keys: Arc<dyn Keys>, source: KeySource) -> Self {
-        Self { root_key: Some(RootKey { keys, source }), ..self }
-    }
-
-    /// Makes the admin API reachable from these addresses only.
-    #[must_use]
-    pub fn admin_addresses(self, ranges: Vec<AddressRange>) -> Self {
-        Self { admin_addresses: Some(ranges), ..self }
+    pub fn admin_key(self, keys: Arc<dyn Keys>, source: KeySource, addresses: Option<Vec<AddressRange>>) -> Self {
+        Self { root_key: Some(RootKey { keys, source }), admin_addresses: addresses, ..self }
     }
 
     #[must_use]

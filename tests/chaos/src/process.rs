@@ -94,7 +94,7 @@ impl Process {
                 providers: HashMap::from(PROVIDERS.map(|name| (name.to_owned(), provider(name)))),
             })))
             .receivers(Arc::new(SimulatedReceivers::new(Arc::clone(sim), handle.clone())))
-            .admin_key(keys, source);
+            .admin_key(keys, source, None);
         Self { router: kit::router_of(&components), components: Arc::new(components), handle }
     }
 

@@ -75,7 +75,7 @@ async fn behind_api_gateway_the_address_is_what_it_saw() {
 async fn the_admin_api_is_reachable_from_its_addresses_only_whatever_the_key() {
     let app = TestApp::new().await;
     let ranges = AddressRange::parse_list("ADMIN_ADDRESSES", "203.0.113.0/24, 2001:db8::/32").unwrap().unwrap();
-    let router = router_of(&app.instance().admin_addresses(ranges));
+    let router = router_of(&app.instance_reachable_from(ranges));
     for (path, key) in [(PROJECTS, ADMIN_KEY), ("/v1/organization/costs?start_time=1", ADMIN_KEY), (PROJECTS, "wrong")]
     {
         for (address, allowed) in

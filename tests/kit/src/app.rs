@@ -14,6 +14,7 @@ use shared::edge::stack;
 use shared::model::catalog::Catalog;
 use shared::model::clock::Clock;
 use shared::model::key_check::KeyCheck;
+use shared::model::key_rights::AddressRange;
 use shared::model::key_text::ApiKeySecret;
 use shared::model::keys::FixedKey;
 use shared::model::provider::Provider;
@@ -302,12 +303,19 @@ impl TestApp {
         self.instance_on(self.connectors.stores(|connector| consumed.of(connector)))
     }
 
+    /// An instance whose admin API is reachable from these addresses only.
+    #[must_use]
+    pub fn instance_reachable_from(&self, addresses: Vec<AddressRange>) -> Components {
+        let (keys, source) = FixedKey::with_source(self.admin_key.clone());
+        self.instance().admin_key(keys, source, Some(addresses))
+    }
+
     fn instance_on(&self, stores: Stores) -> Components {
         let (keys, source) = FixedKey::with_source(self.admin_key.clone());
         Components::new(stores, self.clock.clone())
             .serving(Arc::clone(&self.models))
             .receivers(Arc::clone(&self.receivers))
-            .admin_key(keys, source)
+            .admin_key(keys, source, None)
     }
 
     /// The way to webhook receivers, by the names of this app.

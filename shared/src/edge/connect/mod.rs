@@ -130,10 +130,7 @@ impl<'a> Connect<'a> {
             components = components.receivers(receivers);
         }
         if let Some((keys, source)) = self.admin_key {
-            components = components.admin_key(keys, source);
-        }
-        if let Some(ranges) = self.config.admin_addresses.clone() {
-            components = components.admin_addresses(ranges);
+            components = components.admin_key(keys, source, self.config.admin_addresses.clone());
         }
         components
     }

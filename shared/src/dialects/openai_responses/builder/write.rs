@@ -1,8 +1,7 @@
 //! Writes the events, with all members of OpenAI's events.
 
 use super::items::OutputItems;
-use super::output::Content;
-use super::output::TextKind;
+use super::output::{Content, Output, TextKind};
 use super::{ResponseEvent, Status};
 use crate::dialects::openai_responses::tools::ToolKind;
 use crate::model::object::Object;
@@ -51,14 +50,14 @@ impl OutputItems {
 
     /// Announces the last part of an item.
     pub(super) fn emit_part_added(&mut self, index: usize) {
-        let members = self.at_last_part(index);
+        let members = at_last_part(&mut self.outputs[index], index);
         let Some(part) = self.outputs[index].texts().and_then(|parts| parts.last()) else { return };
         let members = members.with("part", &part.json());
         self.events.emit(part.kind.part_events().0, &members);
     }
 
     pub(super) fn emit_text_delta(&mut self, index: usize, kind: TextKind, delta: &str, logprobs: &[Object]) {
-        let mut members = self.at_last_part(index).with("delta", delta);
+        let mut members = at_last_part(&mut self.outputs[index], index).with("delta", delta);
         if kind == TextKind::Output {
             members.set("logprobs", logprobs);
         }
@@ -67,7 +66,7 @@ impl OutputItems {
 
     /// Announces the last annotation of the last part of an item.
     pub(super) fn emit_annotation_added(&mut self, index: usize) {
-        let members = self.at_last_part(index);
+        let members = at_last_part(&mut self.outputs[index], index);
         let Some(part) = self.outputs[index].texts().and_then(|parts| parts.last()) else { return };
         let at = members.with("annotation_index", &part.annotations.len().saturating_sub(1));
         let members = at.with("annotation", &part.annotations.last());
@@ -76,7 +75,7 @@ impl OutputItems {
 
     /// Ends the last part of an item.
     pub(super) fn emit_part_done(&mut self, index: usize) {
-        let at = self.at_last_part(index);
+        let at = at_last_part(&mut self.outputs[index], index);
         let Some(part) = self.outputs[index].texts().and_then(|parts| parts.last()) else { return };
         let mut members = at.clone().with(part.kind.member(), &part.text);
         if part.kind == TextKind::Output {
@@ -94,13 +93,13 @@ impl OutputItems {
             ToolKind::Custom => "response.custom_tool_call_input.delta",
             ToolKind::Search => return,
         };
-        let members = self.at(index).with("delta", delta);
+        let members = at(&self.outputs[index], index).with("delta", delta);
         self.events.emit(name, &members);
     }
 
     pub(super) fn emit_arguments_done(&mut self, index: usize) {
         let Content::Call(call) = &self.outputs[index].content else { return };
-        let at = self.at(index);
+        let at = at(&self.outputs[index], index);
         let (name, members) = match call.kind {
             ToolKind::Function => (
                 "response.function_call_arguments.done",
@@ -111,18 +110,20 @@ impl OutputItems {
         };
         self.events.emit(name, &members);
     }
+}
 
-    fn at(&self, index: usize) -> Object {
-        Object::default().with("item_id", &self.outputs[index].id).with("output_index", &index)
-    }
+/// The members that say which item an event is about.
+fn at(item: &Output, index: usize) -> Object {
+    Object::default().with("item_id", &item.id).with("output_index", &index)
+}
 
-    fn at_last_part(&mut self, index: usize) -> Object {
-        let at = self.at(index);
-        let parts = self.outputs[index].texts().map_or(&[][..], |parts| parts.as_slice());
-        let Some(last) = parts.last() else { return at };
-        // The parts of a summary and those of a content have numbers of their own.
-        let member = last.kind.index_member();
-        let before = parts[..parts.len() - 1].iter().filter(|part| part.kind.index_member() == member);
-        at.with(member, &before.count())
-    }
+/// The members that say which part an event is about: the last one of its item.
+fn at_last_part(item: &mut Output, index: usize) -> Object {
+    let at = at(item, index);
+    let parts = item.texts().map_or(&[][..], |parts| parts.as_slice());
+    let Some(last) = parts.last() else { return at };
+    // The parts of a summary and those of a content have numbers of their own.
+    let member = last.kind.index_member();
+    let before = parts[..parts.len() - 1].iter().filter(|part| part.kind.index_member() == member);
+    at.with(member, &before.count())
 }
