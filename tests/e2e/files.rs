@@ -103,6 +103,7 @@ async fn a_part_of_a_file_is_read_and_a_copy_is_not_sent_again() {
         ("bytes=2-5", 206, "2345", "bytes 2-5/10"),
         ("bytes=8-", 206, "89", "bytes 8-9/10"),
         ("bytes=-3", 206, "789", "bytes 7-9/10"),
+        ("bytes=-99", 206, "0123456789", "bytes 0-9/10"),
         ("bytes=0-99", 206, "0123456789", "bytes 0-9/10"),
         ("bytes=10-", 416, "", "bytes */10"),
         ("bytes=0-1,3-4", 200, "0123456789", ""),

@@ -9,7 +9,7 @@ use super::admission::Admission;
 use super::error::Error;
 use super::generation::{LOST_AFTER_MS, QUIET_AFTER_MS};
 use super::storage::Storage;
-use crate::data::{ContentWriter, FileQuery, FileRecords, StoreError, Stores};
+use crate::data::{Deletion, FileQuery, FileRecords, FileWriter, StoreError, Stores};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error_chain::ErrorChain;
 use crate::model::file::{ByteRange, File, FileDetails, FileKey, MAX_FILE_BYTES};
@@ -56,6 +56,7 @@ impl Files {
             retention: caller.project.policy.retention,
             limits,
             stored,
+            storage: self.storage.clone(),
             clock: self.clock.clone(),
         })
     }
@@ -83,8 +84,8 @@ impl Files {
     /// # Errors
     /// The same as [`Files::get`]. A deletion that fails is completed by the sweeper, or by repeating it.
     pub async fn delete(&self, caller: &Caller, file_id: &str) -> Result<(), Error> {
-        let file = self.get(caller, file_id).await?;
-        let deleted = self.records.delete(&file.key, self.clock.now().plus_ms(LOST_AFTER_MS)).await?;
+        let (key, now) = (key(&caller.project.id, file_id)?, self.clock.now());
+        let deleted = self.records.delete(&key, Deletion::Asked, now, now.plus_ms(LOST_AFTER_MS)).await?;
         if deleted.is_written() { Ok(()) } else { Err(not_found(file_id)) }
     }
 
@@ -110,7 +111,7 @@ impl Files {
 /// A file that arrives. The sweeper removes what an upload leaves that is neither completed nor discarded.
 pub struct FileUpload {
     records: FileRecords,
-    writer: ContentWriter,
+    writer: FileWriter,
     key: FileKey,
     filename: String,
     begun_at: Timestamp,
@@ -118,6 +119,7 @@ pub struct FileUpload {
     limits: StorageLimits,
     /// What the project stored when the upload began.
     stored: Stored,
+    storage: Storage,
     clock: Clock,
 }
 
@@ -140,8 +142,14 @@ impl FileUpload {
     /// Completes the file: it can be read from now on.
     ///
     /// # Errors
-    /// `Contended` if the upload took too long. Nothing is left then, nor after another error, once the sweeper has run.
+    /// `StorageFull` if other content took the room meanwhile; `Unavailable` if the upload took too long. The sweeper removes
+    /// what an error leaves.
     pub async fn complete(self, details: FileDetails) -> Result<File, Error> {
+        let more = Stored { bytes: self.writer.bytes(), objects: 1 };
+        if let Err(full) = self.limits.check(&self.key.project_id, self.storage.of(&self.key.project_id).await?, more) {
+            self.discard().await;
+            return Err(full.into());
+        }
         let content = self.writer.finish().await?;
         let created_at = self.begun_at.seconds();
         let kept_seconds = [details.expires_after, self.retention.map(Retention::seconds)].into_iter().flatten().min();
@@ -162,14 +170,14 @@ impl FileUpload {
         }
         // The content may have arrived after the sweeper's deletion.
         self.records.delete_content(&file.key).await?;
-        Err(Error::Contended("the file"))
+        Err(Error::Unavailable { action: "complete the file in time", source: "its upload took an hour".into() })
     }
 
     /// Removes what arrived so far.
     pub async fn discard(self) {
-        let aborted = self.writer.abort().await;
-        let deleted = self.records.delete(&self.key, self.clock.now().plus_ms(LOST_AFTER_MS)).await;
-        if let Err(error) = aborted.and(deleted) {
+        let now = self.clock.now();
+        let deleted = self.records.delete(&self.key, Deletion::Discarded, now, now.plus_ms(LOST_AFTER_MS)).await;
+        if let Err(error) = deleted {
             tracing::warn!(error = %ErrorChain(&error), "upload not discarded, the sweeper will");
         }
     }

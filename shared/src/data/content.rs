@@ -1,5 +1,6 @@
 //! Contents of files in the bucket. They can be large, so they are written and read piece by piece.
 
+use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::{Bytes, BytesMut};
@@ -23,10 +24,9 @@ pub struct Content {
     pub sha256: String,
 }
 
-/// Writes the content of one object. Nothing is there before [`ContentWriter::finish`].
-///
-/// A process that dies leaves parts that nobody can read; a rule of the bucket deletes them after a day.
-pub struct ContentWriter {
+/// Writes the content of one object. Nothing is there before [`ContentWriter::finish`]. A process that dies leaves the parts of an
+/// upload, which only its id finds.
+pub(super) struct ContentWriter {
     bucket: Bucket,
     key: String,
     /// What is not written yet.
@@ -45,16 +45,29 @@ struct Upload {
 impl ContentWriter {
     /// The bytes so far.
     #[must_use]
-    pub fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Takes the next piece of the content.
-    pub async fn write(&mut self, piece: &[u8]) -> Result<(), StoreError> {
+    /// Begins an upload in parts, if the content needs one with so many more bytes and has none yet. Returns the id of the upload.
+    pub(super) async fn begin_for(&mut self, more: usize) -> Result<Option<String>, StoreError> {
+        if self.upload.is_some() || self.rest.len() + more <= PART_BYTES {
+            return Ok(None);
+        }
+        let begin = self.bucket.client()?.create_multipart_upload().bucket(&*self.bucket.name).key(&self.key);
+        let begun = Box::pin(begin.send()).await.map_err(StoreError::bucket("begin the content"))?;
+        let without_id = || StoreError::bucket("begin the content")(Unusable("its answer has no id".to_owned()));
+        let id = begun.upload_id.ok_or_else(without_id)?;
+        self.upload = Some(Upload { id: id.clone(), parts: Vec::new() });
+        Ok(Some(id))
+    }
+
+    /// Takes the next piece of the content, for which [`ContentWriter::begin_for`] was asked.
+    pub(super) async fn write(&mut self, piece: &[u8]) -> Result<(), StoreError> {
         self.bytes += piece.len() as u64;
         self.hasher.update(piece);
         self.rest.extend_from_slice(piece);
-        while self.rest.len() > PART_BYTES {
+        while self.upload.is_some() && self.rest.len() > PART_BYTES {
             let part = self.rest.split_to(PART_BYTES).freeze();
             self.write_part(part).await?;
         }
@@ -62,7 +75,7 @@ impl ContentWriter {
     }
 
     /// Writes what is left, and makes the object.
-    pub async fn finish(mut self) -> Result<Content, StoreError> {
+    pub(super) async fn finish(mut self) -> Result<Content, StoreError> {
         let rest = self.rest.split().freeze();
         match &self.upload {
             Some(_) => {
@@ -78,19 +91,7 @@ impl ContentWriter {
         Ok(Content { bytes: self.bytes, sha256: hex(&self.hasher.finalize()) })
     }
 
-    /// Gives up the content: the parts that were written are deleted.
-    pub async fn abort(self) -> Result<(), StoreError> {
-        let Some(upload) = self.upload else { return Ok(()) };
-        let (client, name) = (self.bucket.client()?, &*self.bucket.name);
-        let abort = client.abort_multipart_upload().bucket(name).key(&self.key).upload_id(upload.id);
-        Box::pin(abort.send()).await.map_err(StoreError::bucket("give up the content"))?;
-        Ok(())
-    }
-
     async fn write_part(&mut self, part: Bytes) -> Result<(), StoreError> {
-        if self.upload.is_none() {
-            self.upload = Some(Upload { id: self.begin().await?, parts: Vec::new() });
-        }
         let Some(upload) = &mut self.upload else { return Ok(()) };
         let number = i32::try_from(upload.parts.len() + 1).unwrap_or(i32::MAX);
         let request = self.bucket.client()?.upload_part().bucket(&*self.bucket.name).key(&self.key);
@@ -98,13 +99,6 @@ impl ContentWriter {
         let answer = Box::pin(request.send()).await.map_err(StoreError::bucket("put a part of the content"))?;
         upload.parts.push(CompletedPart::builder().part_number(number).set_e_tag(answer.e_tag).build());
         Ok(())
-    }
-
-    async fn begin(&self) -> Result<String, StoreError> {
-        let begin = self.bucket.client()?.create_multipart_upload().bucket(&*self.bucket.name).key(&self.key);
-        let begun = Box::pin(begin.send()).await.map_err(StoreError::bucket("begin the content"))?;
-        let without_id = || StoreError::bucket("begin the content")(Unusable("its answer has no id".to_owned()));
-        begun.upload_id.ok_or_else(without_id)
     }
 
     async fn complete(&mut self) -> Result<(), StoreError> {
@@ -122,6 +116,15 @@ impl Bucket {
     pub(super) fn writer(&self, key: String) -> ContentWriter {
         let (bucket, hasher) = (self.clone(), Sha256::new());
         ContentWriter { bucket, key, rest: BytesMut::new(), bytes: 0, hasher, upload: None }
+    }
+
+    /// Deletes the parts of an upload that was not completed. An upload that is not there any more is deleted.
+    pub(super) async fn abort_upload(&self, key: &str, id: &str) -> Result<(), StoreError> {
+        let abort = self.client()?.abort_multipart_upload().bucket(&*self.name).key(key).upload_id(id);
+        match Box::pin(abort.send()).await {
+            Err(error) if error.code() != Some("NoSuchUpload") => Err(StoreError::bucket("give up the content")(error)),
+            _ => Ok(()),
+        }
     }
 
     /// Reads an object, or a part of it, as its bytes arrive.

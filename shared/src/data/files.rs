@@ -9,7 +9,7 @@ use futures_util::stream::BoxStream;
 
 use super::bucket::{Bucket, Shelf};
 use super::change::{Change, Returning, UpdateOutcome, Write, WriteOutcome};
-use super::content::ContentWriter;
+use super::content::{Content, ContentWriter};
 use super::due::due_shard;
 use super::error::{Contended, StoreError};
 use super::item::{Item, Reader, number, text};
@@ -43,13 +43,24 @@ impl FileRecords {
         let shard = due_shard(&key.file_id);
         let record =
             keys::file(key).with([(BEGUN, number(1)), ("due_at", number(due_at.0)), ("due_shard", text(shard))]);
-        self.table.put(record).await
+        // The id is new, so only an attempt of this same write can have been there before. A late attempt must not undo what followed.
+        self.table.put_new(record).await.map(drop)
     }
 
     /// The writer of the content.
     #[must_use]
-    pub fn writer(&self, key: &FileKey) -> ContentWriter {
-        self.bucket.writer(object(key))
+    pub fn writer(&self, key: &FileKey) -> FileWriter {
+        FileWriter { records: self.clone(), key: key.clone(), content: self.bucket.writer(object(key)) }
+    }
+
+    /// Notes the upload in parts of a file, before the first part: whoever deletes the file deletes the parts.
+    async fn note_upload(&self, key: &FileKey, upload_id: String) -> Result<(), StoreError> {
+        let change = Change::new("SET upload_id = :upload").only_if("attribute_exists(begun)");
+        let noted = self.table.update(keys::file(key), change.values([(":upload", text(upload_id))])).await?;
+        match noted {
+            UpdateOutcome::Written(_) => Ok(()),
+            UpdateOutcome::Refused(_) => Err(StoreError::table("note the upload")(Contended("the file is gone"))),
+        }
     }
 
     /// Completes a file whose content is stored: it can be read from now on. `Refused`: the sweeper deletes it, because it took too
@@ -97,7 +108,8 @@ impl FileRecords {
             .table
             .query_where(&partition, condition)
             .expression_attribute_values(":after", text(query.after.as_deref().unwrap_or(from)))
-            .scan_index_forward(query.oldest_first);
+            .scan_index_forward(query.oldest_first)
+            .limit(read_at_once(query));
         let (mut found, mut files) = (ItemStream::of(request), Vec::new());
         while files.len() <= query.limit
             && let Some(item) = found.next().await?
@@ -114,16 +126,29 @@ impl FileRecords {
     }
 
     /// Deletes a file. Readers no longer find it from the first write on. If the deletion does not end, the sweeper ends it at
-    /// `due_at`. `Refused`: the file does not exist.
-    pub async fn delete(&self, key: &FileKey, due_at: Timestamp) -> Result<WriteOutcome, StoreError> {
-        // Without the condition, the deletion of an absent file would make a record that consists of a mark.
-        let mark = Change::new("SET deleted = :one, due_at = :due, due_shard = :shard")
-            .only_if("attribute_exists(pk)")
+    /// `due_at`. `Refused`: the file is not one that is to be deleted.
+    pub async fn delete(
+        &self,
+        key: &FileKey,
+        why: Deletion,
+        now: Timestamp,
+        due_at: Timestamp,
+    ) -> Result<WriteOutcome, StoreError> {
+        let mut mark = Change::new("SET deleted = :one, due_at = :due, due_shard = :shard")
+            .only_if(why.condition())
             .values([(":one", number(1)), (":due", number(due_at.0)), (":shard", text(due_shard(&key.file_id)))])
             .returning(Returning::All);
+        match why {
+            Deletion::Asked => mark = mark.values([(":now", number(now.seconds()))]),
+            Deletion::Due => mark = mark.values([(":now", number(now.0))]),
+            Deletion::Discarded => {}
+        }
         let UpdateOutcome::Written(marked) = self.table.update(keys::file(key), mark).await? else {
             return Ok(WriteOutcome::Refused);
         };
+        if let Some(upload_id) = Reader(&marked).maybe_text(UPLOAD) {
+            self.bucket.abort_upload(&object(key), &upload_id).await?;
+        }
         self.delete_content(key).await?;
         self.remove(key, &marked).await?;
         Ok(WriteOutcome::Written)
@@ -181,6 +206,59 @@ impl FileRecords {
     }
 }
 
+/// Why a file is deleted. Each has the condition under which that is right at the time of the write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// A client asked for it: of a file that it can see, or whose deletion it asked for before.
+    Asked,
+    /// Its time is over, or work on it did not end. A file that was completed or put off since is not due.
+    Due,
+    /// The client's form was refused, or the file came too late.
+    Discarded,
+}
+
+impl Deletion {
+    /// Each names an attribute that must be there: the deletion of an absent file would make a record that consists of a mark.
+    fn condition(self) -> &'static str {
+        match self {
+            Self::Asked => {
+                "attribute_exists(pk) AND (attribute_exists(deleted) OR (attribute_not_exists(begun) AND \
+                 (attribute_not_exists(kept_until) OR kept_until > :now)))"
+            }
+            Self::Due => "due_at <= :now",
+            Self::Discarded => "attribute_exists(pk)",
+        }
+    }
+}
+
+/// Writes the content of a file.
+pub struct FileWriter {
+    records: FileRecords,
+    key: FileKey,
+    content: ContentWriter,
+}
+
+impl FileWriter {
+    /// The bytes so far.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.content.bytes()
+    }
+
+    /// Takes the next piece of the content.
+    pub async fn write(&mut self, piece: &[u8]) -> Result<(), StoreError> {
+        if let Some(upload_id) = self.content.begin_for(piece.len()).await? {
+            self.records.note_upload(&self.key, upload_id).await?;
+        }
+        self.content.write(piece).await
+    }
+
+    /// Writes what is left. The content is in the bucket then.
+    pub async fn finish(self) -> Result<Content, StoreError> {
+        self.content.finish().await
+    }
+}
+
 /// What is to be done about a file that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DueFile {
@@ -194,11 +272,19 @@ pub enum DueFile {
 /// The attribute of a record whose content is not complete.
 const BEGUN: &str = "begun";
 const DELETED: &str = "deleted";
+/// The attribute with the id of an upload in parts that was not completed.
+const UPLOAD: &str = "upload_id";
 /// Not `expires_at`: DynamoDB would delete the record then, and nobody the content.
 const KEPT_UNTIL: &str = "kept_until";
 
 /// Times that a transaction is tried while others come first.
 const MAX_TRIES: u32 = 12;
+
+/// Records in one request. A short page does not read a megabyte, and one of a rare purpose does not read the records one by one.
+fn read_at_once(query: &FileQuery) -> i32 {
+    let wanted = i32::try_from(query.limit).unwrap_or(i32::MAX).saturating_add(1);
+    if query.purpose.is_some() { wanted.max(1_000) } else { wanted }
+}
 
 fn is_readable(item: &Item) -> bool {
     !item.contains_key(BEGUN) && !item.contains_key(DELETED)
@@ -228,9 +314,9 @@ fn completion(file: &File, due_at: Option<Timestamp>) -> Change {
     match (file.expires_at, due_at) {
         (Some(expires_at), Some(due_at)) => {
             change.push(", kept_until = :expires", ":expires", number(expires_at));
-            change.push(", due_at = :due REMOVE begun", ":due", number(due_at.0));
+            change.push(", due_at = :due REMOVE begun, upload_id", ":due", number(due_at.0));
         }
-        _ => change.update.push_str(" REMOVE begun, due_at, due_shard"),
+        _ => change.update.push_str(" REMOVE begun, upload_id, due_at, due_shard"),
     }
     change
 }

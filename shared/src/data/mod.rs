@@ -41,7 +41,7 @@ pub use breakers::{BreakerRecords, BreakerState, Probe};
 pub use bucket::Bucket;
 pub use cache::{CacheEntries, CacheEntry};
 pub use change::WriteOutcome;
-pub use content::{Content, ContentWriter};
+pub use content::Content;
 pub use conversations::{
     AddItemsOutcome, Conversation, ConversationKey, ConversationRecords, History, ItemPage, ItemPageOutcome, ItemQuery,
     NewItem, StoredItem, Turn, UNTIL_DELETED_SECONDS,
@@ -50,7 +50,7 @@ pub use dead_letters::DeadLetter;
 pub use deliveries::{DeliveryRecords, Guard};
 pub use due::{DUE_SHARDS, Due, DueIndex, LONGEST_DUE_MS};
 pub use error::StoreError;
-pub use files::{DueFile, FileQuery, FileRecords};
+pub use files::{Deletion, DueFile, FileQuery, FileRecords, FileWriter};
 pub use idempotency::{
     ClaimOutcome, ClaimRequest, IdempotencyRecords, KeyClaim, Lease, PartReader, Record, RecordKey, RecordState,
     StoredAnswer,

@@ -1,6 +1,6 @@
 //! The form of `POST /v1/files`, beside the file itself.
 
-use super::body::missing;
+use super::body::{missing, shortened};
 use super::unknown::unknown;
 use crate::model::file::{FileDetails, Purpose};
 use crate::model::invalid::Invalid;
@@ -23,7 +23,7 @@ impl FileForm {
     /// If the field is unknown, is there twice, or has a value that it cannot have.
     pub fn take(&mut self, name: &str, text: String) -> Result<(), Invalid> {
         match name {
-            "purpose" => set(&mut self.purpose, "purpose", Purpose::parse(&text)?),
+            "purpose" => set(&mut self.purpose, "purpose", Purpose::parse(shortened(&text))?),
             ANCHOR => set(&mut self.anchor, ANCHOR, text),
             SECONDS => set(&mut self.seconds, SECONDS, seconds(&text)?),
             "file" => {
@@ -47,7 +47,10 @@ impl FileForm {
             (None, Some(_)) => return Err(missing(ANCHOR)),
             (Some(_), None) => return Err(missing(SECONDS)),
             (Some(other), _) => {
-                return Err(Invalid::field(ANCHOR, format!("`{ANCHOR}` is `{other}`, expected `created_at`.")));
+                return Err(Invalid::field(
+                    ANCHOR,
+                    format!("`{ANCHOR}` is `{}`, expected `created_at`.", shortened(other)),
+                ));
             }
         };
         Ok(FileDetails { purpose, expires_after })
@@ -78,7 +81,9 @@ fn twice(name: &str) -> Invalid {
 /// An hour to 30 days, as OpenAI has it.
 fn seconds(text: &str) -> Result<u64, Invalid> {
     let seconds = text.parse().ok().filter(|seconds| (3_600..=2_592_000).contains(seconds));
-    seconds.ok_or_else(|| Invalid::field(SECONDS, format!("`{SECONDS}` is `{text}`, expected 3600 to 2592000.")))
+    seconds.ok_or_else(|| {
+        Invalid::field(SECONDS, format!("`{SECONDS}` is `{}`, expected 3600 to 2592000.", shortened(text)))
+    })
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt as _};
+use http_range_header::StartPosition;
 
 use super::copies::{Copies, HeldTags};
 use super::cors::no_body;
@@ -62,6 +63,13 @@ impl ContentHeaders {
         // An answer with several parts would need a format of its own, and servers may leave that out.
         let range = self.range.as_ref().filter(|_| is_same).and_then(parse).filter(|parsed| parsed.ranges.len() == 1);
         let Some(range) = range else { return Wanted::Whole };
+        // The crate refuses to count back beyond the begin; HTTP takes that for the whole content.
+        if let Some(StartPosition::FromLast(count)) = range.ranges.first().map(|range| range.start)
+            && count > file.bytes
+            && file.bytes > 0
+        {
+            return Wanted::Part(ByteRange { first: 0, last: file.bytes - 1 });
+        }
         match range.validate(file.bytes).ok().and_then(|ranges| ranges.into_iter().next()) {
             Some(range) if file.bytes > 0 => Wanted::Part(ByteRange { first: *range.start(), last: *range.end() }),
             _ => Wanted::OutOfRange,
@@ -119,7 +127,8 @@ pub fn with_content(
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let name: String = form_urlencoded::byte_serialize(file.filename.as_bytes()).collect();
-    let disposition = format!("attachment; filename*=UTF-8''{}", name.replace('+', "%20"));
+    let name = name.replace('+', "%20").replace('*', "%2A");
+    let disposition = format!("attachment; filename*=UTF-8''{name}");
     set(headers, header::CONTENT_DISPOSITION, &disposition);
     response
 }

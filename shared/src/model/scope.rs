@@ -108,7 +108,7 @@ mod tests {
             assert_eq!(Scope::parse(scope.name()), Some(scope));
             assert_eq!(serde_json::to_value(scope).unwrap(), scope.name());
         }
-        assert_eq!(Scope::parse("api.files.read"), None);
+        assert_eq!(Scope::parse("api.batches.read"), None);
     }
 
     #[test]
@@ -116,6 +116,7 @@ mod tests {
         assert_eq!(Scope::of(true, "/v1/responses/{id}/input_items"), Some(Scope::ResponsesRead));
         assert_eq!(Scope::of(false, "/v1/responses"), Some(Scope::ResponsesWrite));
         assert_eq!(Scope::of(true, "/v1/responses_of_another_kind"), None);
-        assert_eq!(Scope::of(true, "/v1/files"), None);
+        assert_eq!(Scope::of(true, "/v1/files/{file_id}/content"), Some(Scope::FilesRead));
+        assert_eq!(Scope::of(true, "/v1/batches"), None);
     }
 }

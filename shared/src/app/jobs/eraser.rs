@@ -4,7 +4,7 @@
 use crate::app::error::Error;
 use crate::app::files::due_of;
 use crate::app::generation::LOST_AFTER_MS;
-use crate::data::{ConversationKey, ConversationRecords, DueFile, FileRecords, ResponseRecords};
+use crate::data::{ConversationKey, ConversationRecords, Deletion, DueFile, FileRecords, ResponseRecords};
 use crate::model::clock::Timestamp;
 use crate::model::file::FileKey;
 use crate::model::message::ResponseKey;
@@ -50,7 +50,10 @@ impl Eraser {
         match self.files.due(key, now).await? {
             DueFile::Nothing => Ok(()),
             DueFile::Later(expires_at) => Ok(self.files.put_off(key, due_of(expires_at, now), now).await?),
-            DueFile::Delete => Ok(self.files.delete(key, now.plus_ms(LOST_AFTER_MS)).await.map(drop)?),
+            DueFile::Delete => {
+                let due_at = now.plus_ms(LOST_AFTER_MS);
+                Ok(self.files.delete(key, Deletion::Due, now, due_at).await.map(drop)?)
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Reading `multipart/form-data`, part by part.
 
+mod paced;
+
 use std::time::Duration;
 
 use axum::extract::{FromRequest, Request};
@@ -14,6 +16,7 @@ use super::reject::Rejection;
 use crate::app::Error;
 use crate::model::form::{Form, Upload};
 use crate::model::invalid::Invalid;
+use paced::{BetweenParts, NoPart, Paced};
 
 const EXPECTED: &str = "multipart/form-data";
 
@@ -36,6 +39,7 @@ const MAX_BOUNDARY_BYTES: usize = 70;
 pub struct SentForm {
     parts: Multipart<'static>,
     boundary: String,
+    between: BetweenParts,
     read: usize,
     most: usize,
     until: Instant,
@@ -50,8 +54,9 @@ impl<S: Send + Sync> FromRequest<S> for SentForm {
         let most = max_body_bytes(request.uri().path());
         let reading = if most > MAX_BODY_BYTES { READING_LARGE } else { READING };
         let body = Limited::new(request.into_body(), most).into_data_stream();
-        let parts = Multipart::new(body, boundary.as_str());
-        Ok(Self { parts, boundary, read: 0, most, until: Instant::now() + reading })
+        let between = BetweenParts::default();
+        let parts = Multipart::new(Paced::new(body, between.clone()), boundary.as_str());
+        Ok(Self { parts, boundary, between, read: 0, most, until: Instant::now() + reading })
     }
 }
 
@@ -62,11 +67,13 @@ impl SentForm {
     /// `Invalid` if the body is no form, has too many parts, or has a part without a name; `TooLarge` above what its route takes;
     /// `TooSlow` if it does not end in time.
     pub async fn next(&mut self) -> Result<Option<Part>, Rejection> {
+        self.between.begin();
         let field = match timeout_at(self.until, self.parts.next_field()).await {
             Ok(field) => field.map_err(|error| self.refused(error))?,
             Err(_) => return Err(Rejection::TooSlow),
         };
         let Some(field) = field else { return Ok(None) };
+        self.between.end();
         self.read += 1;
         if self.read > MAX_PARTS {
             return Err(malformed(format!("it has more than {MAX_PARTS} parts")));
@@ -216,6 +223,7 @@ fn first_letters(text: &str) -> &str {
 fn refused(error: multer::Error, most: usize) -> Rejection {
     match error {
         multer::Error::StreamReadFailed(cause) if cause.is::<LengthLimitError>() => Rejection::TooLarge(most),
+        multer::Error::StreamReadFailed(cause) if cause.is::<NoPart>() => malformed(cause),
         multer::Error::StreamReadFailed(cause) => unreadable(&*cause),
         multer::Error::IncompleteFieldData { .. } | multer::Error::IncompleteStream => {
             malformed("it ends before its last boundary, or something other than a line break follows a boundary")
