@@ -24,7 +24,7 @@ use crate::model::long_work::long_work;
 /// The largest body that Lambda accepts.
 pub(super) const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
 
-/// The largest body that a route takes. Only without Lambda can an upload be larger than its limit: it is passed on as it arrives.
+/// The largest body that a route takes. Uploads go to the bucket as they arrive, so they may be larger; Lambda limits them all the same.
 pub(super) fn max_body_bytes(path: &str) -> usize {
     const FORM_AROUND_FILE: usize = 1024 * 1024;
     if path == "/v1/files" { MAX_FILE_BYTES as usize + FORM_AROUND_FILE } else { MAX_BODY_BYTES }

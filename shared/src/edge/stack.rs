@@ -25,7 +25,7 @@ use super::spelling::tolerate;
 /// 5. `log`: gives every request an id and one log line, also if an inner layer refuses it
 /// 6. `anthropic::speak`: writes errors and headers for Anthropic's clients as Anthropic does
 /// 7. `CatchPanicLayer`: answers a panic with 500 in OpenAI's envelope instead of closing the connection
-/// 8. `finish_body`: refuses a body that is declared to be larger than Lambda accepts, with 413, and reads what the handler
+/// 8. `finish_body`: refuses a body that is declared to be larger than its route takes, with 413, and reads what the handler
 ///    left of a body
 ///
 /// No layer checks keys: the extractors `Caller` and `Admin` do, which handlers take before the body. So no body is kept in

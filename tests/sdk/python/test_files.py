@@ -10,14 +10,18 @@ def upload(client, content=b"Hello, weir", **more):
     return client.files.create(**{"file": ("notes.txt", content), "purpose": "user_data", **more})
 
 
-def test_a_file_is_read_and_deleted(client):
+def test_content(client):
+    made = upload(client)
+    assert client.files.content(made.id).read() == b"Hello, weir"
+    part = client.files.content(made.id, extra_headers={"range": "bytes=7-"})
+    assert (part.response.status_code, part.read()) == (206, b"weir")
+
+
+def test_a_file_is_kept_and_deleted(client):
     made = upload(client)
     assert (made.object, made.bytes, made.filename, made.purpose) == ("file", 11, "notes.txt", "user_data")
     assert client.files.retrieve(made.id) == made
     assert client.files.wait_for_processing(made.id).status == "processed"
-    assert client.files.content(made.id).read() == b"Hello, weir"
-    part = client.files.content(made.id, extra_headers={"range": "bytes=7-"})
-    assert (part.response.status_code, part.read()) == (206, b"weir")
     deleted = client.files.delete(made.id)
     assert (deleted.id, deleted.deleted) == (made.id, True)
     with pytest.raises(openai.NotFoundError):
