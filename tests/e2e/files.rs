@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use futures_util::stream;
+use futures_util::stream::{self, StreamExt as _};
 use kit::{ADMIN_KEY, FORM, Fault, Reply, TestApp, file_form, form, send, shown_item};
 use shared::model::project::{Limits, Policy};
 use shared::model::retention::Retention;
@@ -168,6 +168,20 @@ async fn a_wrong_form_is_refused_with_its_field_and_leaves_nothing() {
     let json = client.post("application/json", r#"{"purpose":"batch"}"#).await;
     assert!(json.status == 400 && json.text().contains("expected 'multipart/form-data'"), "{}", json.text());
     assert_eq!((client.left().await, client.stored().await), ((0, 0), (0, 0)));
+}
+
+#[tokio::test]
+async fn a_body_without_a_part_is_refused_before_it_is_held() {
+    let client = Client::new().await;
+    for begin in ["", "--kit-boundary\r\nx: "] {
+        let piece = Bytes::from("a".repeat(16_384));
+        let pieces = stream::iter(std::iter::repeat_n(Ok::<_, std::convert::Infallible>(piece), 1_000));
+        let begin = stream::iter([Ok(Bytes::from(begin))]);
+        let refused = client.post(FORM, Body::from_stream(begin.chain(pieces))).await;
+        assert_eq!(refused.status, 400, "{}", refused.text());
+        assert!(refused.text().contains("more than 65536 bytes before a part"), "{}", refused.text());
+    }
+    assert_eq!(client.left().await, (0, 0));
 }
 
 #[tokio::test]

@@ -1,8 +1,11 @@
 //! Webhooks, dead letters and administration.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
-use kit::HookReply;
+use axum::body::{Body, Bytes};
+use futures_util::stream::{self, StreamExt as _};
+use kit::{FORM, HookReply, file_form, send};
 use serde_json::{Value, json};
 use shared::data::Queue;
 
@@ -80,6 +83,14 @@ impl Run {
             self.delete(&path).await;
             assert_eq!(self.upload(content.as_bytes(), "nothing").await.status, 400);
         }
+        // A client hangs up in the middle of a large file, and the sweep removes its parts an hour later.
+        let whole = file_form(Some(("a.txt", large.as_bytes())), &[]);
+        let begin = stream::iter([Ok::<_, Infallible>(Bytes::from(whole[..whole.len() - 1_000].to_vec()))]);
+        let body = Body::from_stream(begin.chain(stream::pending()));
+        let upload = send(&self.router, "POST", "/v1/files", &self.key, &[("content-type", FORM)], body);
+        assert!(tokio::time::timeout(Duration::from_secs(3), upload).await.is_err(), "the upload waits");
+        self.app.clock.advance_ms(61 * MINUTE_MS);
+        self.sweep().await;
         // Those of batches expire after 30 days.
         let expiring = self.upload(b"Hello", "batch").await;
         for _ in 0..31 {
