@@ -251,6 +251,28 @@ async fn a_client_that_hangs_up_leaves_what_the_sweeper_removes() {
 }
 
 #[tokio::test]
+async fn a_process_that_dies_in_an_upload_in_parts_leaves_a_whole_file_or_what_the_sweeper_removes() {
+    let content = vec![7; 9 * 1024 * 1024];
+    let (mut died, mut made) = (0, 0);
+    for call in 0..14 {
+        let client = Client::new().await;
+        client.app.faults.at(call, Fault::HangAfter);
+        let upload = client.upload(&content, &[("purpose", "user_data")]);
+        died += usize::from(client.app.faults.or_die(upload).await.is_none());
+        client.app.faults.clear();
+        for id in client.ids("").await.0 {
+            made += 1;
+            assert!(client.get(&format!("/{id}/content"), &[]).await.body == content, "{call}");
+            assert_eq!(client.delete(&id).await.status, 200, "{call}");
+        }
+        client.app.clock.advance_ms(3_600_000);
+        client.sweep().await;
+        assert_eq!((client.left().await, client.stored().await), ((0, 0), (0, 0)), "{call}");
+    }
+    assert!(died >= 8 && made >= 1, "{died} died, {made} files were made");
+}
+
+#[tokio::test]
 async fn a_process_that_dies_at_any_call_leaves_a_whole_file_or_what_the_sweeper_removes() {
     let (mut died, mut made) = (0, 0);
     for call in 0..12 {

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::http::request::Parts;
-use axum::response::Response;
 use axum::routing::post;
 use shared::app::{Auth, Calls};
-use shared::edge::{Rejection, SentBody, serve};
+use shared::edge::{SentBody, serve};
 use shared::model::project::Caller;
 use shared::model::provider::Endpoint;
 
@@ -20,36 +19,14 @@ struct Chat {
 
 /// The routes of this function.
 pub fn router(auth: Arc<Auth>, calls: Arc<Calls>) -> Router {
+    let serve = |endpoint| {
+        post(async move |State(calls): State<Arc<Calls>>, caller: Caller, parts: Parts, body: SentBody| {
+            serve(calls, endpoint, caller, parts, body).await
+        })
+    };
     Router::new()
-        .route("/v1/chat/completions", post(chat_completions))
-        .route("/v1/completions", post(completions))
-        .route("/v1/moderations", post(moderations))
+        .route("/v1/chat/completions", serve(Endpoint::ChatCompletions))
+        .route("/v1/completions", serve(Endpoint::Completions))
+        .route("/v1/moderations", serve(Endpoint::Moderations))
         .with_state(Chat { auth, calls })
-}
-
-async fn chat_completions(
-    State(calls): State<Arc<Calls>>,
-    caller: Caller,
-    parts: Parts,
-    body: SentBody,
-) -> Result<Response, Rejection> {
-    serve(calls, Endpoint::ChatCompletions, caller, parts, body).await
-}
-
-async fn completions(
-    State(calls): State<Arc<Calls>>,
-    caller: Caller,
-    parts: Parts,
-    body: SentBody,
-) -> Result<Response, Rejection> {
-    serve(calls, Endpoint::Completions, caller, parts, body).await
-}
-
-async fn moderations(
-    State(calls): State<Arc<Calls>>,
-    caller: Caller,
-    parts: Parts,
-    body: SentBody,
-) -> Result<Response, Rejection> {
-    serve(calls, Endpoint::Moderations, caller, parts, body).await
 }

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::http::request::Parts;
-use axum::response::Response;
 use axum::routing::post;
 use shared::app::{Auth, Calls};
-use shared::edge::{Rejection, SentBody, SentForm, serve, serve_form};
+use shared::edge::{SentBody, SentForm, serve, serve_form};
 use shared::model::project::Caller;
 use shared::model::provider::Endpoint;
 
@@ -20,66 +19,22 @@ struct Embeddings {
 
 /// The routes of this function.
 pub fn router(auth: Arc<Auth>, calls: Arc<Calls>) -> Router {
+    let json = |endpoint| {
+        post(async move |State(calls): State<Arc<Calls>>, caller: Caller, parts: Parts, body: SentBody| {
+            serve(calls, endpoint, caller, parts, body).await
+        })
+    };
+    let form = |endpoint| {
+        post(async move |State(calls): State<Arc<Calls>>, caller: Caller, parts: Parts, form: SentForm| {
+            serve_form(calls, endpoint, caller, parts, form).await
+        })
+    };
     Router::new()
-        .route("/v1/embeddings", post(embeddings))
-        .route("/v1/images/generations", post(images))
-        .route("/v1/images/edits", post(image_edits))
-        .route("/v1/audio/speech", post(speech))
-        .route("/v1/audio/transcriptions", post(transcriptions))
-        .route("/v1/audio/translations", post(translations))
+        .route("/v1/embeddings", json(Endpoint::Embeddings))
+        .route("/v1/images/generations", json(Endpoint::Images))
+        .route("/v1/images/edits", form(Endpoint::ImageEdits))
+        .route("/v1/audio/speech", json(Endpoint::Speech))
+        .route("/v1/audio/transcriptions", form(Endpoint::Transcriptions))
+        .route("/v1/audio/translations", form(Endpoint::Translations))
         .with_state(Embeddings { auth, calls })
-}
-
-async fn embeddings(
-    State(calls): State<Arc<Calls>>,
-    caller: Caller,
-    parts: Parts,
-    body: SentBody,
-) -> Result<Response, Rejection> {
-    serve(calls, Endpoint::Embeddings, caller, parts, body).await
-}
-
-async fn images(
-    State(calls): State<Arc<Calls>>,
-    caller: Caller,
-    parts: Parts,
-    body: SentBody,
-) -> Result<Response, Rejection> {
-    serve(calls, Endpoint::Images, caller, parts, body).await
-}
-
-async fn speech(
-    State(calls): State<Arc<Calls>>,
-    caller: Caller,
-    parts: Parts,
-    body: SentBody,
-) -> Result<Response, Rejection> {
-    serve(calls, Endpoint::Speech, caller, parts, body).await
-}
-
-async fn image_edits(
-    State(calls): State<Arc<Calls>>,
-    caller: Caller,
-    parts: Parts,
-    form: SentForm,
-) -> Result<Response, Rejection> {
-    serve_form(calls, Endpoint::ImageEdits, caller, parts, form).await
-}
-
-async fn transcriptions(
-    State(calls): State<Arc<Calls>>,
-    caller: Caller,
-    parts: Parts,
-    form: SentForm,
-) -> Result<Response, Rejection> {
-    serve_form(calls, Endpoint::Transcriptions, caller, parts, form).await
-}
-
-async fn translations(
-    State(calls): State<Arc<Calls>>,
-    caller: Caller,
-    parts: Parts,
-    form: SentForm,
-) -> Result<Response, Rejection> {
-    serve_form(calls, Endpoint::Translations, caller, parts, form).await
 }
