@@ -49,8 +49,7 @@ async fn a_failure_before_the_first_byte_is_tried_again() {
 async fn the_next_target_answers_at_once() {
     let (app, key) = app().await;
     let body = CHAT.replace("priced", "two-targets");
-    for script in [Script::Fail(down), Script::Fail(throttled), Script::Break { text: String::new(), after_chunks: 0 }]
-    {
+    for script in [Script::Fail(down), Script::Fail(throttled), Script::broken("", 0)] {
         app.first.then(script);
     }
     for request in [body.clone(), body.clone(), STREAM.replace("priced", "two-targets")] {

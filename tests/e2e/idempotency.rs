@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use kit::{Script, TestApp, send};
+use kit::{Fault, Script, TestApp, send};
 use shared::data::{ClaimOutcome, ClaimRequest, RecordKey, StoredAnswer};
 use shared::model::catalog::Catalog;
 use shared::model::id::Fingerprint;
@@ -121,6 +121,38 @@ async fn a_run_that_died_is_taken_over_when_its_lease_has_ended() {
     app.clock.advance_ms(31_000);
     let taken = send(&app.router(), "POST", PATH, &key, KEY, CHAT).await;
     assert_eq!((taken.status, app.first.call_count()), (200, 2));
+}
+
+/// The run dies between the last event of its stream and the write that ends its record.
+#[tokio::test]
+async fn who_follows_a_stream_whose_run_dies_at_its_end_reads_one_end() {
+    let app = TestApp::new().await;
+    let (_, key) = app.project(Limits::default(), Policy::default()).await;
+    app.first.then(Script::Break { text: "one two".into(), after_chunks: 2, gap: Duration::from_millis(1_100) });
+    let (dead, living) = (app.router(), app.router());
+    let run = send(&dead, "POST", PATH, &key, KEY, STREAM);
+    let follow = async {
+        while app.first.call_count() == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        send(&living, "POST", PATH, &key, KEY, STREAM).await
+    };
+    let death = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        app.faults.set(|operation| if operation == "UpdateItem" { Fault::Hang } else { Fault::None });
+        app.faults.hang().await;
+        app.faults.clear();
+        // The follower reads what the dead run has stored, and then that its lease has ended.
+        tokio::time::sleep(Duration::from_millis(1_000)).await;
+        app.clock.advance_ms(31_000);
+    };
+    let followed = tokio::select! {
+        _ = run => panic!("the run ended"),
+        (followed, ()) = async { tokio::join!(follow, death) } => followed,
+    };
+    let text = followed.text();
+    assert!(text.contains("one"), "{text}");
+    assert_eq!((text.matches("\"error\"").count(), text.contains("[DONE]")), (1, false), "{text}");
 }
 
 #[tokio::test]

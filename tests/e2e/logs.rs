@@ -68,11 +68,9 @@ async fn no_line_holds_a_prompt_an_answer_or_a_key() {
         send(&router, "POST", PATH, &key, &[], body.clone()).await;
         send(&router, "POST", PATH, &format!("{key}x"), &[], body).await;
     }
-    for script in [
-        Script::Fail(quoting),
-        Script::Fail(quoting_outage),
-        Script::Break { text: format!("{PROMPT} {PROMPT}"), after_chunks: 1 },
-    ] {
+    for script in
+        [Script::Fail(quoting), Script::Fail(quoting_outage), Script::broken(&format!("{PROMPT} {PROMPT}"), 1)]
+    {
         app.first.then(script);
         send(&router, "POST", PATH, &key, &[("cache-control", "no-cache")], STREAM.replace("Hello", PROMPT)).await;
     }
@@ -86,7 +84,7 @@ async fn no_line_holds_a_prompt_an_answer_or_a_key() {
         app.first.then(script);
         send(&router, "POST", RESPONSES, &key, &[], ask.to_string()).await;
     }
-    app.first.then(Script::Break { text: format!("{PROMPT} {PROMPT}"), after_chunks: 1 });
+    app.first.then(Script::broken(&format!("{PROMPT} {PROMPT}"), 1));
     app.work_once(Queue::Respond, |event| respond::job(event, instance.response_worker(), None)).await;
     app.faults.set(|_| Fault::Lose);
     send(&router, "POST", PATH, &key, &[], chat.clone()).await;

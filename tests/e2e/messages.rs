@@ -90,7 +90,7 @@ async fn a_key_makes_one_message_and_a_repetition_gets_its_bytes() {
 async fn a_stream_that_breaks_ends_with_an_error_event() {
     let app = TestApp::new().await;
     let (_, key) = app.project(budget(1.0), Policy::default()).await;
-    app.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
+    app.first.then(Script::broken("one two three", 2));
     let reply = post(&app, &key, &ask(json!({"stream": true}))).await;
     let last = reply.text().split_terminator("\n\n").last().unwrap();
     let data: Value = serde_json::from_str(last.strip_prefix("event: error\ndata: ").unwrap()).unwrap();

@@ -71,7 +71,7 @@ async fn a_client_that_hangs_up_is_billed_truly_and_can_have_the_rest() {
 async fn a_stream_that_breaks_ends_in_an_error_event_and_is_charged_for_what_came() {
     let app = TestApp::new().await;
     let (project, key) = app.project(budget(1.0), Policy::default()).await;
-    app.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
+    app.first.then(Script::broken("one two three", 2));
     let broken = send(&app.router(), "POST", PATH, &key, &[("idempotency-key", "k")], STREAM).await;
     let chunks = lines(broken.text());
     let last = chunks.last().unwrap();
@@ -89,9 +89,9 @@ async fn a_stream_that_breaks_ends_in_an_error_event_and_is_charged_for_what_cam
 async fn an_error_before_the_first_byte_is_an_answer_with_a_status() {
     let app = TestApp::new().await;
     let (_, key) = app.project(budget(1.0), Policy::default()).await;
-    app.first.then(Script::Break { text: String::new(), after_chunks: 0 });
-    app.first.then(Script::Break { text: String::new(), after_chunks: 0 });
-    app.first.then(Script::Break { text: String::new(), after_chunks: 0 });
+    app.first.then(Script::broken("", 0));
+    app.first.then(Script::broken("", 0));
+    app.first.then(Script::broken("", 0));
     let refused = send(&app.router(), "POST", PATH, &key, &[], STREAM).await;
     assert_eq!((refused.status, refused.header("content-type")), (503, "application/json"));
 }

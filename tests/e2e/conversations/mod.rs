@@ -330,7 +330,7 @@ async fn a_failed_response_adds_nothing() {
     let path = client.conversation(Value::Null).await;
     let id = path.rsplit('/').next().unwrap();
     for stream in [false, true] {
-        app.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
+        app.first.then(Script::broken("one two three", 2));
         client
             .post("/v1/responses", json!({"model": "priced", "conversation": id, "input": "Hi", "stream": stream}))
             .await;

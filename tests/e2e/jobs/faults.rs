@@ -32,7 +32,7 @@ async fn jobs_end_once_whatever_the_stores_and_the_provider_do() {
         for _ in 0..2 * JOBS {
             jobs.app.first.then(match random.random_range(0..5) {
                 0 => Script::Fail(throttled),
-                1 => Script::Break { text: "one two three".into(), after_chunks: 2 },
+                1 => Script::broken("one two three", 2),
                 2 => Script::Paced { text: "one two three four".into(), gap: Duration::from_millis(900) },
                 _ => Script::answer("Hello there.", 10, 5),
             });

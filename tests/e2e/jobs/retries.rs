@@ -66,7 +66,7 @@ async fn a_request_that_the_provider_refuses_fails_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_breaks_is_run_again_and_both_runs_are_paid() {
     let jobs = Jobs::new().await;
-    jobs.app.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
+    jobs.app.first.then(Script::broken("one two three", 2));
     let id = jobs.accept().await;
     jobs.work().await;
     let (spent, held) = jobs.books().await;
@@ -107,7 +107,7 @@ fn told(jobs: &Jobs) -> Option<u64> {
 #[tokio::test(start_paused = true)]
 async fn every_run_is_told_the_limit_that_its_hold_is_for() {
     let jobs = Jobs::new().await;
-    jobs.app.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
+    jobs.app.first.then(Script::broken("one two three", 2));
     for _ in 0..3 {
         jobs.app.first.then(Script::Fail(unavailable));
     }
@@ -129,7 +129,7 @@ async fn every_run_is_told_the_limit_that_its_hold_is_for() {
 #[tokio::test(start_paused = true)]
 async fn a_run_that_no_budget_can_pay_for_is_not_made_once_there_is_one() {
     let jobs = Jobs::with(Limits::default()).await;
-    jobs.app.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
+    jobs.app.first.then(Script::broken("one two three", 2));
     let mut body = background();
     body["model"] = json!("unpriced");
     let id = jobs.post(&body, &[]).await.json()["id"].as_str().unwrap().to_owned();
@@ -144,7 +144,7 @@ async fn a_run_that_no_budget_can_pay_for_is_not_made_once_there_is_one() {
 #[tokio::test(start_paused = true)]
 async fn a_run_that_the_budget_does_not_allow_any_more_fails_the_response() {
     let jobs = Jobs::with(crate::budget(0.0006)).await;
-    jobs.app.first.then(Script::Break { text: "one two three four five six".into(), after_chunks: 5 });
+    jobs.app.first.then(Script::broken("one two three four five six", 5));
     let id = jobs.accept().await;
     jobs.settle().await;
     let failed = jobs.ended(&id, "failed").await;

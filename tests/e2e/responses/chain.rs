@@ -141,7 +141,7 @@ async fn only_what_completed_and_belongs_to_the_project_can_be_continued() {
     let (_, stranger) = app.project(Limits::default(), Policy::default()).await;
     let router = app.router();
     let queued = make(&router, &key, ask_with(json!({"background": true}))).await;
-    app.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
+    app.first.then(Script::broken("one two three", 2));
     let failed = send(&router, "POST", PATH, &key, &[], ask_with(json!({"stream": true})).to_string()).await;
     let failed = failed.text()[failed.text().find("resp_").unwrap()..].split('"').next().unwrap().to_owned();
     let done = make(&router, &key, ask_with(json!({}))).await;

@@ -117,7 +117,7 @@ async fn a_failure_is_not_kept_but_given_to_those_who_waited() {
 async fn a_stream_that_broke_is_no_success_and_runs_again() {
     let app = TestApp::new().await;
     let (_, key) = app.project(Limits::default(), Policy::default()).await;
-    app.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
+    app.first.then(Script::broken("one two three", 2));
     let body = ask_with(json!({"stream": true})).to_string();
     let broken = send(&app.router(), "POST", PATH, &key, KEY, body.clone()).await;
     assert!(broken.text().contains("event: response.failed"));
@@ -141,7 +141,7 @@ async fn a_request_that_is_repeated_in_the_background_is_one_job() {
 async fn nobody_who_waits_for_a_stream_that_breaks_is_left_without_an_end() {
     let app = TestApp::new().await;
     let (project, key) = app.project(budget(1.0), Policy::default()).await;
-    app.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
+    app.first.then(Script::broken("one two three", 2));
     let router = app.router();
     let body = ask_with(json!({"stream": true})).to_string();
     let replies = join_all((0..5).map(|_| send(&router, "POST", PATH, &key, KEY, body.clone()))).await;

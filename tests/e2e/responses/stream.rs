@@ -198,7 +198,7 @@ async fn a_client_that_hangs_up_is_billed_truly_and_finds_its_response() {
 async fn a_stream_that_breaks_ends_as_failed_is_kept_as_failed_and_is_charged_for_what_came() {
     let app = TestApp::new().await;
     let (project, key) = app.project(budget(1.0), Policy::default()).await;
-    app.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
+    app.first.then(Script::broken("one two three", 2));
     let broken = send(&app.router(), "POST", PATH, &key, &[], streamed()).await;
     assert_eq!(broken.status, 200);
     let all = events(broken.text(), 0);

@@ -265,7 +265,7 @@ async fn a_provider_that_fails_first_is_an_http_error_and_nothing_is_kept() {
 async fn a_provider_that_breaks_off_is_an_http_error_to_those_who_wait_for_the_whole() {
     let app = TestApp::new().await;
     let (project, key) = app.project(budget(1.0), Policy::default()).await;
-    app.first.then(Script::Break { text: "one two three".into(), after_chunks: 2 });
+    app.first.then(Script::broken("one two three", 2));
     let broken = send(&app.router(), "POST", PATH, &key, &[], ask().to_string()).await;
     assert_eq!((broken.status, broken.code().as_str()), (503, "provider_unavailable"), "{}", broken.text());
     let (spent, held) = app.books(&project).await;

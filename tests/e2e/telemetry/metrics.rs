@@ -50,7 +50,7 @@ async fn a_stream_tells_when_its_first_chunk_left() {
 #[tokio::test]
 async fn a_stream_that_broke_is_an_error_although_its_status_was_200() {
     let observed = Observed::counted(Limits::default(), Policy::default()).await;
-    observed.app.first.then(Script::Break { text: "One two three".into(), after_chunks: 2 });
+    observed.app.first.then(Script::broken("One two three", 2));
     assert_eq!(observed.post(PATH, &[], STREAM).await.status, 200);
     let lines = observed.lines();
     // What it used is not known: all of its input, and a token for every byte that came.

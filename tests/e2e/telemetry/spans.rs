@@ -101,7 +101,7 @@ async fn the_spans_of_a_stream_are_sent_before_it_ends_and_those_of_a_broken_one
 
     let collector = Collector::start().await;
     let observed = Observed::traced(&collector, false).await;
-    observed.app.first.then(Script::Break { text: "One two three".into(), after_chunks: 2 });
+    observed.app.first.then(Script::broken("One two three", 2));
     observed.post(PATH, &[], STREAM).await;
     assert_eq!(attribute(&collector.span("chat scripted-1"), "error.type"), "interrupted");
     assert_eq!(attribute(&collector.span("POST /v1/chat/completions"), "error.type"), "stream_interrupted");

@@ -25,8 +25,8 @@ pub enum Script {
     Events(Vec<Event>),
     /// Fails.
     Fail(fn() -> Failure),
-    /// Streams the first words of an answer, then fails.
-    Break { text: String, after_chunks: usize },
+    /// Streams the first words of an answer, with a pause after each, then fails.
+    Break { text: String, after_chunks: usize, gap: Duration },
     /// Accepts a stream, and breaks it after a while without an event.
     AcceptThenBreak { after: Duration },
     /// Panics before it answers.
@@ -47,6 +47,12 @@ impl Script {
     #[must_use]
     pub fn answer(text: &str, input: u64, output: u64) -> Self {
         Self::slow(Duration::ZERO, text, input, output)
+    }
+
+    /// Streams the first words of an answer, then fails.
+    #[must_use]
+    pub fn broken(text: &str, after_chunks: usize) -> Self {
+        Self::Break { text: text.to_owned(), after_chunks, gap: Duration::ZERO }
     }
 
     #[must_use]
@@ -135,10 +141,16 @@ impl Provider for ScriptedProvider {
             Script::Whole(whole) => Ok(Reply::from(whole)),
             Script::Events(events) => Ok(Reply::Stream(futures_util::stream::iter(events.into_iter().map(Ok)).boxed())),
             Script::Fail(failure) => Err(failure()),
-            Script::Break { text, after_chunks } => {
+            Script::Break { text, after_chunks, gap } => {
                 let events = chat_chunks(&text, &Usage::default()).into_iter().take(after_chunks).map(Ok);
-                let broken = futures_util::stream::iter([Err(Failure::Interrupted("cut".into()))]);
-                Ok(Reply::Stream(futures_util::stream::iter(events).chain(broken).boxed()))
+                let broken = events.chain([Err(Failure::Interrupted("cut".into()))]);
+                let paused = futures_util::stream::iter(broken.enumerate()).then(move |(index, event)| async move {
+                    if index > 0 {
+                        tokio::time::sleep(gap).await;
+                    }
+                    event
+                });
+                Ok(Reply::Stream(paused.boxed()))
             }
             Script::AcceptThenBreak { after } => {
                 let broken = async move {

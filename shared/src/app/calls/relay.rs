@@ -83,13 +83,22 @@ impl<'a> StreamRelay<'a> {
     }
 
     async fn emit(&mut self, event: Bytes) {
+        if event.is_empty() {
+            return;
+        }
         if let Some(copy) = &mut self.copy {
             copy.extend_from_slice(&event);
         }
+        self.sender.send(event.clone()).await;
+        self.store_due_part().await;
         if self.open.lease.is_some() {
             self.pending.extend_from_slice(&event);
         }
-        self.sender.send(event).await;
+    }
+
+    /// Stores the events before the newest one, if it is time. The newest may be the last: it is stored with the end, in one
+    /// write. If this process died between two writes, a follower would read the last event, and then that the run is dead.
+    async fn store_due_part(&mut self) {
         let is_large = self.pending.len() >= PART_BYTES && !self.part_failed;
         let is_due = is_large || self.last_part.elapsed() >= PART_EVERY;
         // Bytes that the table refused for so long that they fill an item are stored with the end.
