@@ -15,7 +15,7 @@ const STARTS: usize = 15;
 const INVOCATIONS: usize = 300;
 
 /// The functions, and the kind of event that invokes each.
-const FUNCTIONS: [(&str, Event); 12] = [
+const FUNCTIONS: [(&str, Event); 14] = [
     ("chat", Event::Request),
     ("embeddings", Event::Request),
     ("messages", Event::Request),
@@ -24,9 +24,11 @@ const FUNCTIONS: [(&str, Event); 12] = [
     ("admin", Event::Request),
     ("usage", Event::Request),
     ("files", Event::Request),
+    ("batches", Event::Request),
     ("webhooks", Event::Request),
     ("respond", Event::Messages),
     ("deliver", Event::Messages),
+    ("batch", Event::Messages),
     ("sweep", Event::Schedule),
 ];
 

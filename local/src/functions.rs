@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use shared::app::{Components, Error};
+use shared::edge::render;
 use shared::edge::telemetry::observe_as;
 use shared::edge::worker::{SqsBatchResponse, SqsEvent};
 use shared::model::clock::Timestamp;
@@ -28,7 +29,7 @@ pub(crate) enum Function {
     Timer(fn(&Components) -> Job),
 }
 
-pub(crate) const FUNCTIONS: [(&str, Function); 12] = [
+pub(crate) const FUNCTIONS: [(&str, Function); 14] = [
     ("chat", Function::Http(|components| chat::router(components.auth(), components.calls()))),
     ("embeddings", Function::Http(|components| embeddings::router(components.auth(), components.calls()))),
     ("messages", Function::Http(|components| messages::router(components.auth(), components.calls()))),
@@ -42,9 +43,11 @@ pub(crate) const FUNCTIONS: [(&str, Function); 12] = [
         }),
     ),
     ("files", Function::Http(|components| files::router(components.auth(), components.files()))),
+    ("batches", Function::Http(|components| batches::router(components.auth(), components.batches()))),
     ("webhooks", Function::Http(|components| webhooks::router(components.auth(), components.webhooks()))),
     ("respond", Function::Worker(respond)),
     ("deliver", Function::Worker(deliver)),
+    ("batch", Function::Worker(batch)),
     ("sweep", Function::Timer(sweep)),
 ];
 
@@ -79,6 +82,11 @@ fn respond(components: &Components) -> Worker {
 fn deliver(components: &Components) -> Worker {
     let deliverer = components.deliverer();
     worker(move |event, _| deliver::job(event, Arc::clone(&deliverer)))
+}
+
+fn batch(components: &Components) -> Worker {
+    let batch_worker = components.batch_worker(render);
+    worker(move |event, ends| batch::job(event, Arc::clone(&batch_worker), Some(ends)))
 }
 
 fn sweep(components: &Components) -> Job {

@@ -27,8 +27,10 @@ pub(crate) fn open(data: &Data) -> Result<(Engines, Stores), LocalError> {
     let urls = QueueUrls {
         respond: Some(queue_url("respond")),
         deliver: Some(queue_url("deliver")),
+        batch: Some(queue_url("batch")),
         respond_dead_letters: Some(queue_url("respond-dead-letters")),
         deliver_dead_letters: Some(queue_url("deliver-dead-letters")),
+        batch_dead_letters: Some(queue_url("batch-dead-letters")),
     };
     let queues = Queues::new(embedded::sqs_client(engines.sqs.connector()), urls);
     Ok((engines, Stores { table: Table::new(dynamo, TABLE), bucket: Bucket::new(s3, BUCKET), queues }))

@@ -128,6 +128,10 @@ impl Site {
                 let job = deliver::job(event.clone(), self.instance.deliverer());
                 self.telemetry.for_function("deliver").observe_and_flush(job).await
             }
+            Queue::Batch => {
+                let job = batch::job(event.clone(), self.instance.batch_worker(shared::edge::render), None);
+                self.telemetry.for_function("batch").observe_and_flush(job).await
+            }
         };
         let lasted = started.elapsed();
         assert!(response.batch_item_failures.is_empty(), "{:?}", response.batch_item_failures);

@@ -6,10 +6,12 @@ use super::admin_keys::AdminKeys;
 use super::admission::Admission;
 use super::audit::AuditLog;
 use super::auth::{Auth, RootKey};
+use super::batches::{BatchWorker, Batches, Paces};
 use super::cache::ResponseCache;
 use super::calls::Calls;
 use super::conversations::Conversations;
 use super::dispatch::{Dispatcher, TargetStates};
+use super::error::{Error, RenderedError};
 use super::files::Files;
 use super::idempotency::Idempotency;
 use super::jobs::{
@@ -178,6 +180,37 @@ impl Components {
         })
     }
 
+    pub fn batches(&self) -> Arc<Batches> {
+        Arc::new(Batches {
+            records: self.stores().batches(),
+            files: self.stores().files(),
+            admission: Arc::clone(&self.parts.admission),
+            queues: self.parts.queues(),
+            clock: self.clock().clone(),
+        })
+    }
+
+    /// The worker of batches. `render` writes an error as a caller of the API would see it.
+    pub fn batch_worker(&self, render: fn(&Error) -> RenderedError) -> Arc<BatchWorker> {
+        Arc::new(BatchWorker {
+            batches: self.stores().batches(),
+            parts: self.stores().batch_parts(),
+            results: self.stores().batch_results(),
+            files: self.stores().files(),
+            projects: self.stores().projects(),
+            api_keys: self.stores().api_keys(),
+            models: self.models(),
+            admission: Arc::clone(&self.parts.admission),
+            ledger: self.parts.ledger(),
+            dispatcher: self.parts.dispatcher(),
+            announcer: Announcer::new(self.stores(), self.clock().clone()),
+            queues: self.parts.queues(),
+            paces: Paces::default(),
+            clock: self.clock().clone(),
+            render,
+        })
+    }
+
     pub fn sweeper(&self) -> Arc<Sweeper> {
         Arc::new(Sweeper {
             due: self.stores().due(),
@@ -207,6 +240,8 @@ impl Components {
                 },
             },
             deliverer: self.deliverer(),
+            batches: self.stores().batches(),
+            queues: self.parts.queues(),
             clock: self.clock().clone(),
         })
     }

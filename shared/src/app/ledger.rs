@@ -19,6 +19,8 @@ pub(super) struct Account<'a> {
     pub(super) run: Option<&'a RunName>,
     pub(super) model: &'a str,
     pub(super) operation: Operation,
+    /// The calls that were settled as one.
+    pub(super) requests: u64,
 }
 
 /// Settles reservations and counts usage.
@@ -98,7 +100,14 @@ impl Ledger {
                 charged_micro_usd = cost.0,
                 "reservation of a dead call settled in full"
             );
-            let account = Account { project_id: &meter.project_id, api_key_id: "unknown", run: None, model, operation };
+            let account = Account {
+                project_id: &meter.project_id,
+                api_key_id: "unknown",
+                run: None,
+                model,
+                operation,
+                requests: 1,
+            };
             self.count_settled(&account, meter.shard, Charge { cost, ..Charge::default() }).await?;
         }
         Ok(outcome)
@@ -132,7 +141,7 @@ impl Ledger {
             run: account.run.map_or_else(String::new, |run| run.as_str().to_owned()),
             shard,
         };
-        let count = UsageCount { requests: 1, tokens: charge.usage, cost: charge.cost };
+        let count = UsageCount { requests: account.requests, tokens: charge.usage, cost: charge.cost };
         self.counters.add(&key, &count, now).await
     }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::data::{Queue, Queues, ResponseRecord};
+use crate::model::batch::{Batch, BatchWork};
 use crate::model::error_chain::ErrorChain;
 use crate::model::message::Message;
 use crate::model::webhook::Delivery;
@@ -24,6 +25,12 @@ impl WorkerQueues {
     pub(super) async fn wake_for_delivery(&self, delivery: &Delivery, delay: Duration) {
         let message = Message::new(delivery.key.clone(), delivery.traceparent.clone());
         self.send(Queue::Deliver, &delivery.key.project_id, &message, delay).await;
+    }
+
+    /// Wakes a worker after `delay`: for a part of a batch, or for the next step of the whole batch.
+    pub(super) async fn wake_for_batch(&self, batch: &Batch, part: Option<u32>, delay: Duration) {
+        let message = Message::new(BatchWork { key: batch.key.clone(), part }, batch.traceparent.clone());
+        self.send(Queue::Batch, &batch.key.project_id, &message, delay).await;
     }
 
     async fn send<K: Serialize + DeserializeOwned>(

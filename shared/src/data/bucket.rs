@@ -91,6 +91,25 @@ impl Bucket {
         Ok(key)
     }
 
+    /// Stores an object under a key, or replaces the one that is there.
+    pub(super) async fn put_at(&self, key: &str, body: Bytes) -> Result<(), StoreError> {
+        let request = self.client()?.put_object().bucket(&*self.name).key(key).body(ByteStream::from(body));
+        Box::pin(request.send()).await.map_err(StoreError::bucket("put the object"))?;
+        Ok(())
+    }
+
+    /// Returns the keys that begin with `prefix`, in order.
+    pub(super) async fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let request = self.client()?.list_objects_v2().bucket(&*self.name).prefix(prefix);
+        let mut pages = request.into_paginator().send();
+        let mut keys = Vec::new();
+        while let Some(page) = Box::pin(pages.next()).await {
+            let page = page.map_err(StoreError::bucket("list the objects"))?;
+            keys.extend(page.contents().iter().filter_map(|object| object.key().map(str::to_owned)));
+        }
+        Ok(keys)
+    }
+
     /// Deletes a body of [`Bucket::put`] from all shelves.
     pub(super) async fn delete_body(&self, folder: &str, body: &[u8]) -> Result<(), StoreError> {
         try_join_all(Shelf::ALL.map(async |shelf| self.delete(&shelf.key(folder, body)).await)).await.map(drop)

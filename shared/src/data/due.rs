@@ -8,11 +8,12 @@ use super::conversations::ConversationKey;
 use super::error::StoreError;
 use super::item::{Item, Reader, number, text};
 use super::keys::{
-    CONVERSATION_PREFIX, DELIVERY_PREFIX, FILES_PREFIX, PROJECT_PREFIX, RESPONSE_ERASURE, RESPONSE_PREFIX, WORK_PREFIX,
-    meter_parts,
+    BATCHES_PREFIX, CONVERSATION_PREFIX, DELIVERY_PREFIX, FILES_PREFIX, PROJECT_PREFIX, RESPONSE_ERASURE,
+    RESPONSE_PREFIX, WORK_PREFIX, meter_parts,
 };
 use super::project_work::{WorkKey, WorkKind};
 use super::table::Table;
+use crate::model::batch::BatchKey;
 use crate::model::clock::Timestamp;
 use crate::model::file::FileKey;
 use crate::model::message::{DeliveryKey, ResponseKey};
@@ -40,6 +41,8 @@ pub enum Due {
     Conversation(ConversationKey),
     /// A file was not completed, has expired, or its deletion did not end.
     File(FileKey),
+    /// The next step of a batch.
+    Batch(BatchKey),
     /// The next attempt of a delivery.
     Delivery(DeliveryKey),
     /// The next step of work on a whole project.
@@ -101,6 +104,9 @@ fn read_due(item: &Item) -> Option<Due> {
     }
     if let Some(project_id) = pk.strip_prefix(FILES_PREFIX) {
         return Some(Due::File(FileKey { project_id: project_id.to_owned(), file_id: sk }));
+    }
+    if let Some(project_id) = pk.strip_prefix(BATCHES_PREFIX) {
+        return Some(Due::Batch(BatchKey { project_id: project_id.to_owned(), batch_id: sk }));
     }
     if let Some(rest) = pk.strip_prefix(DELIVERY_PREFIX) {
         let (project_id, endpoint_id) = rest.split_once('#')?;

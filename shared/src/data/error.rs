@@ -73,6 +73,12 @@ const RETRYABLE_CODES: [&str; 11] = [
     "TooManyRequestsException",
 ];
 
+impl Cause for serde_json::Error {
+    fn is_retryable(&self) -> bool {
+        false
+    }
+}
+
 impl<E: ProvideErrorMetadata + Error + Send + Sync + 'static> Cause for SdkError<E> {
     fn is_retryable(&self) -> bool {
         match self {

@@ -2,11 +2,13 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use super::batches::PartKey;
 use super::conversations::ConversationKey;
 use super::conversations::Place;
 use super::item::{Item, insert, text};
 use super::project_work::WorkKey;
 use super::stored::Expiry;
+use crate::model::batch::BatchKey;
 use crate::model::file::FileKey;
 use crate::model::message::{DeliveryKey, ResponseKey};
 use crate::model::meter::{MeterKey, Scope};
@@ -232,7 +234,7 @@ pub(super) enum Content {
 
 /// The keys of everything that a project's clients sent and got, and of the counters that say how much it is. The other keys of a
 /// project are those of its profile, its accounts and keys, its meters and counters of usage, and work on it.
-pub(super) fn content(project_id: &str) -> [Content; 10] {
+pub(super) fn content(project_id: &str) -> [Content; 12] {
     let partitions = |prefix: &str| Content::Partitions(format!("{prefix}{project_id}#"));
     let items = |partition, prefix| Content::Items { partition, prefix };
     [
@@ -241,9 +243,11 @@ pub(super) fn content(project_id: &str) -> [Content; 10] {
         partitions(RESPONSE_PREFIX),
         partitions(CONVERSATION_PREFIX),
         partitions(DELIVERY_PREFIX),
+        partitions(BATCH_PREFIX),
         // Every response's id begins so.
         items(jobs_partition(project_id), "resp_"),
         items(files_partition(project_id), FILE_PREFIX),
+        items(batches_partition(project_id), BATCH_ID_PREFIX),
         items(project_partition(project_id), ENDPOINT_PREFIX),
         items(stored_partition(project_id), "day-"),
         items(stored_partition(project_id), "never#"),
@@ -330,6 +334,29 @@ pub(super) const FILES_PREFIX: &str = "FILES#";
 
 /// Every file's id begins so.
 pub(super) const FILE_PREFIX: &str = "file-";
+
+/// `pk = BATCHES#<project>`, `sk = <batch id>`: ids are ordered, so one query lists a project's batches. Due until nothing is left to do.
+pub(super) fn batch(BatchKey { project_id, batch_id }: &BatchKey) -> Key {
+    key(batches_partition(project_id), batch_id)
+}
+
+pub(super) fn batches_partition(project_id: &str) -> String {
+    format!("{BATCHES_PREFIX}{project_id}")
+}
+
+pub(super) const BATCHES_PREFIX: &str = "BATCHES#";
+
+/// Every batch's id begins so.
+pub(super) const BATCH_ID_PREFIX: &str = "batch_";
+
+/// `pk = BATCH#<project>#<batch id>`, `sk = PART#<n, 6 digits>`: a part of a batch that was begun.
+pub(super) fn batch_part(PartKey { batch: BatchKey { project_id, batch_id }, part }: &PartKey) -> Key {
+    key(format!("{BATCH_PREFIX}{project_id}#{batch_id}"), format!("{PART_PREFIX}{part:06}"))
+}
+
+const BATCH_PREFIX: &str = "BATCH#";
+
+pub(super) const PART_PREFIX: &str = "PART#";
 
 /// `pk = CONV#<project>#<conversation id>`, `sk = CONV`. Its items are in the same partition.
 pub(super) fn conversation(ConversationKey { project_id, conversation_id }: &ConversationKey) -> Key {

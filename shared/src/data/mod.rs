@@ -5,6 +5,7 @@
 mod admin_keys;
 mod api_keys;
 mod audit;
+mod batches;
 mod bodies;
 mod breakers;
 mod bucket;
@@ -37,6 +38,9 @@ mod webhook_endpoints;
 pub use admin_keys::{ADMIN_OWNER, AdminKeyRecords};
 pub use api_keys::ApiKeys;
 pub use audit::AuditRecords;
+pub use batches::{
+    BatchEnd, BatchParts, BatchRecords, BatchResults, CheckedFile, LineResult, PartKey, PartRun, PartState,
+};
 pub use breakers::{BreakerRecords, BreakerState, Probe};
 pub use bucket::Bucket;
 pub use cache::{CacheEntries, CacheEntry};
@@ -183,6 +187,23 @@ impl Stores {
     #[must_use]
     pub fn files(&self) -> FileRecords {
         FileRecords { table: self.table.clone(), bucket: self.bucket.clone() }
+    }
+
+    #[must_use]
+    pub fn batches(&self) -> BatchRecords {
+        BatchRecords(self.table.clone())
+    }
+
+    /// The parts of batches.
+    #[must_use]
+    pub fn batch_parts(&self) -> BatchParts {
+        BatchParts(self.table.clone())
+    }
+
+    /// What batches have in the bucket while they run.
+    #[must_use]
+    pub fn batch_results(&self) -> BatchResults {
+        BatchResults(self.bucket.clone())
     }
 
     #[must_use]

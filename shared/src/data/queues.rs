@@ -14,10 +14,12 @@ pub enum Queue {
     Respond,
     /// Events for webhook endpoints.
     Deliver,
+    /// Steps and parts of batches.
+    Batch,
 }
 
 impl Queue {
-    pub const ALL: [Self; 2] = [Self::Respond, Self::Deliver];
+    pub const ALL: [Self; 3] = [Self::Respond, Self::Deliver, Self::Batch];
 
     /// The name of the worker that the queue feeds.
     #[must_use]
@@ -25,6 +27,7 @@ impl Queue {
         match self {
             Self::Respond => "respond",
             Self::Deliver => "deliver",
+            Self::Batch => "batch",
         }
     }
 }
@@ -34,8 +37,10 @@ impl Queue {
 pub struct QueueUrls {
     pub respond: Option<String>,
     pub deliver: Option<String>,
+    pub batch: Option<String>,
     pub respond_dead_letters: Option<String>,
     pub deliver_dead_letters: Option<String>,
+    pub batch_dead_letters: Option<String>,
 }
 
 impl QueueUrls {
@@ -43,6 +48,7 @@ impl QueueUrls {
         match queue {
             Queue::Respond => self.respond.as_deref(),
             Queue::Deliver => self.deliver.as_deref(),
+            Queue::Batch => self.batch.as_deref(),
         }
     }
 
@@ -50,6 +56,7 @@ impl QueueUrls {
         match queue {
             Queue::Respond => self.respond_dead_letters.as_deref(),
             Queue::Deliver => self.deliver_dead_letters.as_deref(),
+            Queue::Batch => self.batch_dead_letters.as_deref(),
         }
     }
 }

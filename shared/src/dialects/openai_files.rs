@@ -23,7 +23,7 @@ impl FileForm {
     /// If the field is unknown, is there twice, or has a value that it cannot have.
     pub fn take(&mut self, name: &str, text: String) -> Result<(), Invalid> {
         match name {
-            "purpose" => set(&mut self.purpose, "purpose", Purpose::parse(shortened(&text))?),
+            "purpose" => set(&mut self.purpose, "purpose", Purpose::parse_for_upload(shortened(&text))?),
             ANCHOR => set(&mut self.anchor, ANCHOR, text),
             SECONDS => set(&mut self.seconds, SECONDS, seconds(&text)?),
             "file" => {

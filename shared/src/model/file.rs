@@ -47,19 +47,23 @@ pub enum Purpose {
     Assistants,
     /// The requests of a batch.
     Batch,
+    /// The results of a batch. Only weir makes such files.
+    BatchOutput,
     Evals,
     UserData,
     Vision,
 }
 
 impl Purpose {
-    const ALL: [Self; 5] = [Self::Assistants, Self::Batch, Self::Evals, Self::UserData, Self::Vision];
+    const ALL: [Self; 6] =
+        [Self::Assistants, Self::Batch, Self::BatchOutput, Self::Evals, Self::UserData, Self::Vision];
 
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Assistants => "assistants",
             Self::Batch => "batch",
+            Self::BatchOutput => "batch_output",
             Self::Evals => "evals",
             Self::UserData => "user_data",
             Self::Vision => "vision",
@@ -70,7 +74,7 @@ impl Purpose {
     /// at all.
     #[must_use]
     pub fn usual_seconds(self) -> Option<u64> {
-        (self == Self::Batch).then_some(30 * DAY_SECONDS)
+        matches!(self, Self::Batch | Self::BatchOutput).then_some(30 * DAY_SECONDS)
     }
 
     /// Reads a stored purpose.
@@ -79,14 +83,27 @@ impl Purpose {
         Self::ALL.into_iter().find(|purpose| purpose.name() == name)
     }
 
-    /// Reads the purpose that a client names.
+    /// Reads the purpose that a client names for a list.
     ///
     /// # Errors
     /// `Invalid` with the purposes that there are.
     pub fn parse(name: &str) -> Result<Self, Invalid> {
-        let names = Self::ALL.map(Self::name).join(", ");
-        let unknown = || Invalid::field("purpose", format!("`purpose` is `{name}`, expected one of: {names}."));
-        Self::from_name(name).ok_or_else(unknown)
+        Self::from_name(name).ok_or_else(|| Self::not_one_of(name, |_| true))
+    }
+
+    /// Reads the purpose that a client names for a file that it uploads.
+    ///
+    /// # Errors
+    /// `Invalid` with the purposes that an upload can have.
+    pub fn parse_for_upload(name: &str) -> Result<Self, Invalid> {
+        let is_uploaded = |purpose: &Self| *purpose != Self::BatchOutput;
+        Self::from_name(name).filter(is_uploaded).ok_or_else(|| Self::not_one_of(name, is_uploaded))
+    }
+
+    fn not_one_of(name: &str, expected: impl Fn(&Self) -> bool) -> Invalid {
+        let names: Vec<&str> =
+            Self::ALL.iter().filter(|purpose| expected(purpose)).map(|purpose| purpose.name()).collect();
+        Invalid::field("purpose", format!("`purpose` is `{name}`, expected one of: {}.", names.join(", ")))
     }
 }
 
@@ -122,7 +139,8 @@ mod tests {
             assert_eq!(Purpose::parse(purpose.name()), Ok(purpose));
             assert_eq!(serde_json::to_value(purpose).unwrap(), purpose.name());
         }
-        for other in ["fine-tune", "batch_output", "Batch", ""] {
+        assert!(Purpose::parse_for_upload("batch").is_ok() && Purpose::parse_for_upload("batch_output").is_err());
+        for other in ["fine-tune", "Batch", ""] {
             let error = Purpose::parse(other).unwrap_err();
             assert!(error.message.contains(other) && error.message.contains("user_data"), "{error:?}");
         }

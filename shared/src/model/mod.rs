@@ -3,6 +3,7 @@
 pub mod admin_key;
 pub mod audit;
 pub mod backoff;
+pub mod batch;
 pub mod catalog;
 pub mod chat_chunk;
 pub mod clock;

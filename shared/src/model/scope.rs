@@ -22,6 +22,11 @@ pub enum Scope {
     FilesRead,
     #[serde(rename = "api.files.write")]
     FilesWrite,
+    #[serde(rename = "api.batches.read")]
+    BatchesRead,
+    /// Also calls the models of the lines.
+    #[serde(rename = "api.batches.write")]
+    BatchesWrite,
     #[serde(rename = "api.webhooks.read")]
     WebhooksRead,
     #[serde(rename = "api.webhooks.write")]
@@ -29,7 +34,7 @@ pub enum Scope {
 }
 
 /// The begin of the routes, and the scopes for reading (`GET`) and for everything else.
-const FAMILIES: [(&str, Scope, Scope); 14] = [
+const FAMILIES: [(&str, Scope, Scope); 15] = [
     ("/v1/models", Scope::ModelRead, Scope::ModelRequest),
     // A quote calls no model and writes nothing.
     ("/v1/quote", Scope::ModelRead, Scope::ModelRead),
@@ -43,12 +48,13 @@ const FAMILIES: [(&str, Scope, Scope); 14] = [
     ("/v1/responses", Scope::ResponsesRead, Scope::ResponsesWrite),
     ("/v1/conversations", Scope::ConversationsRead, Scope::ConversationsWrite),
     ("/v1/files", Scope::FilesRead, Scope::FilesWrite),
+    ("/v1/batches", Scope::BatchesRead, Scope::BatchesWrite),
     ("/v1/webhook_endpoints", Scope::WebhooksRead, Scope::WebhooksWrite),
     ("/v1/webhook_event_types", Scope::WebhooksRead, Scope::WebhooksWrite),
 ];
 
 impl Scope {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::ModelRead,
         Self::ModelRequest,
         Self::ResponsesRead,
@@ -57,6 +63,8 @@ impl Scope {
         Self::ConversationsWrite,
         Self::FilesRead,
         Self::FilesWrite,
+        Self::BatchesRead,
+        Self::BatchesWrite,
         Self::WebhooksRead,
         Self::WebhooksWrite,
     ];
@@ -72,6 +80,8 @@ impl Scope {
             Self::ConversationsWrite => "api.conversations.write",
             Self::FilesRead => "api.files.read",
             Self::FilesWrite => "api.files.write",
+            Self::BatchesRead => "api.batches.read",
+            Self::BatchesWrite => "api.batches.write",
             Self::WebhooksRead => "api.webhooks.read",
             Self::WebhooksWrite => "api.webhooks.write",
         }

@@ -226,8 +226,10 @@ impl Connectors {
         let urls = QueueUrls {
             respond: Some(queue_url("respond")),
             deliver: Some(queue_url("deliver")),
+            batch: Some(queue_url("batch")),
             respond_dead_letters: Some(queue_url("respond-dead-letters")),
             deliver_dead_letters: Some(queue_url("deliver-dead-letters")),
+            batch_dead_letters: Some(queue_url("batch-dead-letters")),
         };
         Stores {
             table: Table::new(embedded::dynamo_client(wrap(self.dynamo.clone())), TABLE),

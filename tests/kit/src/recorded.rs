@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use shared::data::{Conversation, ConversationKey, NewItem, NewResponse, ResponseRecord};
 use shared::model::admin_key::{AdminKey, AdminScope};
 use shared::model::audit::{AUDIT_ID, Actor, AuditAction, AuditEntry};
+use shared::model::batch::{Batch, BatchEndpoint, BatchKey, BatchStatus, BatchTimes, LineCounts};
 use shared::model::clock::Timestamp;
 use shared::model::file::{File, FileKey, Purpose};
 use shared::model::id::Fingerprint;
@@ -18,6 +19,7 @@ use shared::model::key_text::ApiKeySecret;
 use shared::model::message::ResponseKey;
 use shared::model::object::Object;
 use shared::model::project::{ApiKey, Limits, Policy, Project, ServiceAccount};
+use shared::model::provider::Endpoint;
 use shared::model::response::Status;
 use shared::model::tokens::Charge;
 
@@ -120,6 +122,7 @@ fn blotted(body: &str) -> String {
             ("conv_", 29),
             ("req_", 28),
             ("file-", 29),
+            ("batch_", 30),
         ];
         let made = made.iter().any(|(prefix, length)| text.starts_with(prefix) && text.len() == *length);
         let secret = ["sk-weir-", "whsec_"].into_iter().find(|prefix| text.starts_with(prefix));
@@ -135,7 +138,8 @@ fn blotted(body: &str) -> String {
 
 impl TestApp {
     /// Stores the data that recorded events need: one project with one key of one service account, an archived one, an entry of the audit
-    /// log, a conversation with two items, a response that has ended, one that waits in the background, and a file.
+    /// log, a conversation with two items, a response that has ended, one that waits in the background, a file, and a batch that nobody has
+    /// begun.
     pub async fn provision_recorded(&self) {
         let key = ApiKeySecret::parse(KEY).unwrap();
         let created_at = self.clock.now().seconds();
@@ -185,7 +189,9 @@ impl TestApp {
         assert!(written.is_written(), "the admin key is new");
         self.stores.audit().put(&recorded_entry(&project, self.clock.now())).await.unwrap();
         store_responses(self, key.project_id()).await;
-        store_file(self, key.project_id()).await;
+        store_file(self, key.project_id(), "file-1", Purpose::UserData, b"Hello").await;
+        store_file(self, key.project_id(), "file-2", Purpose::Batch, BATCH.as_bytes()).await;
+        store_batch(self, key.project_id()).await;
     }
 }
 
@@ -198,24 +204,56 @@ fn recorded_entry(project: &Project, at: Timestamp) -> AuditEntry {
     AuditEntry { id: format!("{AUDIT_ID}0"), ..entry }
 }
 
-/// A file with five bytes.
-async fn store_file(app: &TestApp, project_id: &str) {
+/// The content of the file of a batch.
+const BATCH: &str = r#"{"custom_id":"one","method":"POST","url":"/v1/chat/completions","body":{"model":"simulator","messages":[{"role":"user","content":"Hello"}]}}"#;
+
+async fn store_file(app: &TestApp, project_id: &str, file_id: &str, purpose: Purpose, bytes: &[u8]) {
     let (files, now) = (app.stores.files(), app.clock.now());
-    let key = FileKey { project_id: project_id.to_owned(), file_id: "file-1".to_owned() };
+    let key = FileKey { project_id: project_id.to_owned(), file_id: file_id.to_owned() };
     files.begin(&key, now).await.unwrap();
     let mut writer = files.writer(&key);
-    writer.write(b"Hello").await.unwrap();
+    writer.write(bytes).await.unwrap();
     let content = writer.finish().await.unwrap();
     let file = File {
         key,
-        filename: "greeting.txt".to_owned(),
-        purpose: Purpose::UserData,
+        filename: if purpose == Purpose::Batch { "requests.jsonl" } else { "greeting.txt" }.to_owned(),
+        purpose,
         bytes: content.bytes,
         sha256: content.sha256,
         created_at: now.seconds(),
         expires_at: None,
     };
     assert!(files.complete(&file, None).await.unwrap().is_written(), "the file is new");
+}
+
+async fn store_batch(app: &TestApp, project_id: &str) {
+    let now = app.clock.now();
+    let batch = Batch {
+        key: BatchKey { project_id: project_id.to_owned(), batch_id: "batch_1".to_owned() },
+        endpoint: BatchEndpoint::Call(Endpoint::ChatCompletions),
+        input_file_id: "file-2".to_owned(),
+        api_key_id: "key_1".to_owned(),
+        run: None,
+        metadata: Object::default().with("job", "nightly"),
+        output_seconds: None,
+        created_at: now,
+        status: BatchStatus::Validating,
+        times: BatchTimes::default(),
+        model: None,
+        errors: Vec::new(),
+        lines: 0,
+        parts: 0,
+        parts_done: 0,
+        counts: LineCounts::default(),
+        output_file_id: None,
+        error_file_id: None,
+        waiting: None,
+        kept_seconds: 86_400,
+        fence: 0,
+        due_at: None,
+        traceparent: None,
+    };
+    app.stores.batches().create(&batch).await.unwrap();
 }
 
 /// A conversation with two items, a response that has ended, and one that waits in the background.

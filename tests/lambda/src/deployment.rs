@@ -55,8 +55,10 @@ impl Deployment {
             ("ADMIN_KEY_SECRET", ADMIN_KEY_SECRET.to_owned()),
             ("RESPOND_QUEUE_URL", queue("respond")),
             ("DELIVER_QUEUE_URL", queue("deliver")),
+            ("BATCH_QUEUE_URL", queue("batch")),
             ("RESPOND_DEAD_LETTERS_URL", queue("respond-dead-letters")),
             ("DELIVER_DEAD_LETTERS_URL", queue("deliver-dead-letters")),
+            ("BATCH_DEAD_LETTERS_URL", queue("batch-dead-letters")),
             ("RESPONSE_MODE", mode.to_owned()),
             ("LOG_LEVEL", "info".to_owned()),
             // The receivers of recorded events are on loopback.

@@ -261,7 +261,16 @@ async fn a_receiver_that_does_not_answer_a_test_is_an_error() {
 #[tokio::test]
 async fn the_types_of_events_are_listed() {
     let api = WebhooksApi::strict().await;
-    let expected = ["response.completed", "response.failed", "response.incomplete", "response.cancelled"];
+    let expected = [
+        "response.completed",
+        "response.failed",
+        "response.incomplete",
+        "response.cancelled",
+        "batch.completed",
+        "batch.failed",
+        "batch.expired",
+        "batch.cancelled",
+    ];
     let listed = api.ok("GET", "/v1/webhook_event_types", Value::Null).await;
     assert_eq!(listed, json!({"object": "list", "data": expected}));
 }

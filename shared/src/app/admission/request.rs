@@ -65,6 +65,18 @@ impl<'a> AdmissionRequest<'a> {
         }
     }
 
+    /// The request of many calls of one model as one, which cost at most `amount` together. Their tokens do not count against the
+    /// rates: nobody waits for them.
+    pub(in crate::app) fn of_many(
+        levels: Levels<'a>,
+        model: &'a str,
+        amount: MicroUsd,
+        lease_until: Timestamp,
+    ) -> Self {
+        let reserved_for = ReservedFor::Job;
+        Self { levels, model, amount, tokens: 0, lease_until, reserved_for, accountable: Ok(()) }
+    }
+
     /// The tokens that count against the rates while the call runs.
     pub(in crate::app) fn counted_tokens(&self) -> u64 {
         self.tokens

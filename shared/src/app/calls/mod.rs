@@ -109,9 +109,14 @@ async fn answer_whole(open: &mut OpenCall<'_>, whole: Whole, sender: &mut Respon
 
 /// The body for the provider: the caller's, with the output limit that applies.
 fn provider_body(open: &OpenCall<'_>) -> Object {
-    let mut body = open.call.body.object.clone();
-    if open.call.endpoint == Endpoint::Completions && body.get::<u64>("max_tokens").is_none() {
+    with_limits(open.call.endpoint, &open.call.body, open.output_limit())
+}
+
+/// The body for the provider, with the limit of output tokens that applies.
+pub(super) fn with_limits(endpoint: Endpoint, body: &Body, limit: Option<u64>) -> Object {
+    let mut body = body.object.clone();
+    if endpoint == Endpoint::Completions && body.get::<u64>("max_tokens").is_none() {
         body.set("max_tokens", &LEGACY_MAX_TOKENS);
     }
-    bound::with_limit(body, open.output_limit())
+    bound::with_limit(body, limit)
 }

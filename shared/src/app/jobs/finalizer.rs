@@ -153,6 +153,7 @@ impl Finalizer {
             run: record.run.as_ref(),
             model: &record.model,
             operation: Operation::Completions,
+            requests: 1,
         };
         Ok(self.ledger.settle_once(&account, &stored.placed, charge).await?)
     }

@@ -1,17 +1,21 @@
 //! The sweep: reservations of dead calls are settled, responses and deliveries that are due go on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::future::{join_all, ready};
 
 use super::{Eraser, ProjectWorker, Recovery};
 use crate::app::error::Error;
+use crate::app::generation::LOST_AFTER_MS;
 use crate::app::ledger::Ledger;
 use crate::app::models::Models;
 use crate::app::telemetry::{self, TelemetryEvent};
 use crate::app::webhooks::Deliverer;
-use crate::data::{DUE_SHARDS, Due, DueIndex, Meters, SWEEP_INTERVAL_MS, SettleOutcome};
+use crate::app::worker_queues::WorkerQueues;
+use crate::data::{BatchRecords, DUE_SHARDS, Due, DueIndex, LONGEST_DUE_MS, Meters, SWEEP_INTERVAL_MS, SettleOutcome};
+use crate::model::batch::BatchKey;
 use crate::model::catalog::ModelKind;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error_chain::ErrorChain;
@@ -49,6 +53,8 @@ pub struct Sweeper {
     pub(in crate::app) eraser: Eraser,
     pub(in crate::app) project_worker: ProjectWorker,
     pub(in crate::app) deliverer: Arc<Deliverer>,
+    pub(in crate::app) batches: BatchRecords,
+    pub(in crate::app) queues: WorkerQueues,
     pub(in crate::app) clock: Clock,
 }
 
@@ -91,6 +97,7 @@ impl Sweeper {
             Due::Erasure(key) => self.eraser.erase_response(key, now).await,
             Due::Conversation(key) => self.eraser.erase_conversation(key, now).await,
             Due::File(key) => self.eraser.erase_file(key, now).await,
+            Due::Batch(key) => self.wake_batch(key, now).await,
             Due::Delivery(delivery) => self.deliverer.resume(delivery, now).await,
             Due::Project(work) => self.project_worker.go_on(work, now).await,
         };
@@ -99,6 +106,19 @@ impl Sweeper {
             tracing::error!(due = ?due, error = %ErrorChain(&error), "not swept");
         }
         report
+    }
+
+    /// Wakes a worker for a batch that has work left. Any number of sweepers may do so at once.
+    async fn wake_batch(&self, key: &BatchKey, now: Timestamp) -> Result<(), Error> {
+        let Some(batch) = self.batches.get(key).await? else { return Ok(()) };
+        // The index lags behind the table by moments.
+        if batch.due_at.is_none_or(|due_at| now.is_before(due_at, LONGEST_DUE_MS)) {
+            return Ok(());
+        }
+        if self.batches.postpone(&batch, now.plus_ms(LOST_AFTER_MS)).await?.is_written() {
+            self.queues.wake_for_batch(&batch, None, Duration::ZERO).await;
+        }
+        Ok(())
     }
 
     async fn sweep_meter(&self, meter: &MeterKey, now: Timestamp, report: &mut SweepReport) -> Result<(), Error> {

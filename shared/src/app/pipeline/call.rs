@@ -188,7 +188,20 @@ impl Call {
             run: self.run.as_ref().map(|run| &run.name),
             model: &self.model.name,
             operation: Operation::of(self.model.kind),
+            requests: 1,
         }
+    }
+}
+
+/// The kind of the models that serve an endpoint.
+pub(in crate::app) fn kind_at(endpoint: Endpoint) -> ModelKind {
+    match endpoint {
+        Endpoint::ChatCompletions | Endpoint::Completions | Endpoint::Messages => ModelKind::Chat,
+        Endpoint::Embeddings => ModelKind::Embedding,
+        Endpoint::Moderations => ModelKind::Moderation,
+        Endpoint::Images | Endpoint::ImageEdits => ModelKind::Image,
+        Endpoint::Speech => ModelKind::Speech,
+        Endpoint::Transcriptions | Endpoint::Translations => ModelKind::Transcription,
     }
 }
 
@@ -202,15 +215,7 @@ pub(in crate::app) fn find_model<'a>(
     endpoint: Endpoint,
 ) -> Result<&'a Model, Error> {
     let model = served.model(name)?;
-    let expected = match endpoint {
-        Endpoint::ChatCompletions | Endpoint::Completions | Endpoint::Messages => ModelKind::Chat,
-        Endpoint::Embeddings => ModelKind::Embedding,
-        Endpoint::Moderations => ModelKind::Moderation,
-        Endpoint::Images | Endpoint::ImageEdits => ModelKind::Image,
-        Endpoint::Speech => ModelKind::Speech,
-        Endpoint::Transcriptions | Endpoint::Translations => ModelKind::Transcription,
-    };
-    if model.kind == expected {
+    if model.kind == kind_at(endpoint) {
         return Ok(model);
     }
     let served_by = match model.kind {

@@ -23,7 +23,7 @@ pub struct StoredReservation {
 
 impl StoredReservation {
     /// The first line has what the levels share, each other line a level: the project first.
-    pub(super) fn to_text(&self) -> String {
+    pub(in crate::data) fn to_text(&self) -> String {
         // A response has no pieces.
         let Self { fence, placed, bound: Bound { input, output, pieces: _ }, price } = self;
         let price = price.as_deref().map_or_else(String::new, price_text);
@@ -32,8 +32,8 @@ impl StoredReservation {
         format!("{fence} {amount} {input} {output}{price}{levels}")
     }
 
-    /// Reads the reservation of a response with `model`.
-    pub(super) fn parse(text: &str, model: &str) -> Option<Self> {
+    /// Reads the reservation of calls of `model`.
+    pub(in crate::data) fn parse(text: &str, model: &str) -> Option<Self> {
         let mut lines = text.split('\n');
         let shared: Vec<&str> = lines.next()?.split(' ').collect();
         let (shared, price) = shared.split_at_checked(4)?;

@@ -12,13 +12,25 @@ pub enum EventType {
     ResponseFailed,
     ResponseIncomplete,
     ResponseCancelled,
+    BatchCompleted,
+    BatchFailed,
+    BatchExpired,
+    BatchCancelled,
 }
 
 impl EventType {
-    pub const ALL: [Self; 4] =
-        [Self::ResponseCompleted, Self::ResponseFailed, Self::ResponseIncomplete, Self::ResponseCancelled];
+    pub const ALL: [Self; 8] = [
+        Self::ResponseCompleted,
+        Self::ResponseFailed,
+        Self::ResponseIncomplete,
+        Self::ResponseCancelled,
+        Self::BatchCompleted,
+        Self::BatchFailed,
+        Self::BatchExpired,
+        Self::BatchCancelled,
+    ];
 
-    /// `response.completed` and the like.
+    /// `response.completed`, `batch.completed` and the like.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -26,6 +38,10 @@ impl EventType {
             Self::ResponseFailed => "response.failed",
             Self::ResponseIncomplete => "response.incomplete",
             Self::ResponseCancelled => "response.cancelled",
+            Self::BatchCompleted => "batch.completed",
+            Self::BatchFailed => "batch.failed",
+            Self::BatchExpired => "batch.expired",
+            Self::BatchCancelled => "batch.cancelled",
         }
     }
 
@@ -44,7 +60,7 @@ pub struct WebhookEvent {
     pub event_type: EventType,
     /// When it happened.
     pub created_at: Timestamp,
-    /// `resp_...`: the object that it happened to.
+    /// `resp_...` or `batch_...`: the object that it happened to.
     pub subject_id: String,
 }
 

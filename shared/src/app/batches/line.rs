@@ -1,0 +1,263 @@
+//! One line of a batch: what it asks for, and the call that answers it.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use super::check::error;
+use super::lines::FileLine;
+use crate::app::calls::with_limits;
+use crate::app::dispatch::{DispatchRequest, Dispatched, Dispatcher, ProviderAnswer, UsageMeter};
+use crate::app::error::{Attempts, Error, RenderedError};
+use crate::app::generation::{EventSink, Generated, RunEnd, expect_stream, generate, in_request};
+use crate::app::models::ServedModels;
+use crate::app::pipeline::find_model;
+use crate::data::LineResult;
+use crate::dialects::openai_batches::{BatchLine, answered, not_run};
+use crate::dialects::openai_chat::{Body, accountable, bound};
+use crate::dialects::openai_responses::{CreateResponse, EventBuilder};
+use crate::model::batch::{BatchEndpoint, BatchError, BatchKey};
+use crate::model::catalog::Model;
+use crate::model::clock::{Clock, Timestamp};
+use crate::model::form::Uploads;
+use crate::model::id;
+use crate::model::invalid::Invalid;
+use crate::model::money::MicroUsd;
+use crate::model::object::Object;
+use crate::model::project::Project;
+use crate::model::provider::Failure;
+use crate::model::response::Status;
+use crate::model::tokens::{Bound, Charge};
+
+/// A line with its name in the results.
+#[derive(Debug, Clone)]
+pub(super) struct NamedLine {
+    pub(super) number: u64,
+    pub(super) custom_id: String,
+    pub(super) body: Bytes,
+}
+
+impl NamedLine {
+    /// Reads a line of a checked file.
+    ///
+    /// # Errors
+    /// If it is no request. The check found none such.
+    pub(super) fn read(line: &FileLine, endpoint: BatchEndpoint) -> Result<Self, BatchError> {
+        let too_large = || error("line_too_large", "The line is too large.".to_owned(), None);
+        let BatchLine { custom_id, body, .. } = BatchLine::read(line.text.as_ref().ok_or_else(too_large)?, endpoint)?;
+        Ok(Self { number: line.number, custom_id, body })
+    }
+
+    /// A line of a file that is gone.
+    pub(super) fn unknown(number: u64) -> Self {
+        Self { number, custom_id: String::new(), body: Bytes::new() }
+    }
+
+    /// The result of a line that was answered.
+    pub(super) fn answered(&self, batch: &BatchKey, status: u16, body: &Bytes, charge: Charge) -> LineResult {
+        self.result(status == 200, answered(&self.custom_id, &self.row_id(batch), status, body), charge)
+    }
+
+    /// The result of a line that was not run.
+    pub(super) fn not_run(&self, batch: &BatchKey, code: &str, message: &str) -> LineResult {
+        self.result(false, not_run(&self.custom_id, &self.row_id(batch), code, message), Charge::default())
+    }
+
+    fn result(&self, ok: bool, row: Box<RawValue>, Charge { usage, cost, .. }: Charge) -> LineResult {
+        LineResult {
+            line: self.number,
+            ok,
+            expired: false,
+            input: usage.input,
+            cached: usage.cached_input,
+            output: usage.output,
+            reasoning: usage.reasoning,
+            cost: cost.0,
+            held: cost.0,
+            row,
+        }
+    }
+
+    /// Of the same line it is always the same.
+    fn row_id(&self, batch: &BatchKey) -> String {
+        id::derive("", &[&batch.batch_id, &self.number.to_string()])
+    }
+}
+
+/// A line that was checked, priced and bounded.
+pub(super) struct PreparedLine {
+    pub(super) line: NamedLine,
+    /// For a response; else the answer passes as it is.
+    create: Option<Box<CreateResponse>>,
+    body: Body,
+    model: Model,
+    pub(super) bound: Bound,
+    /// The most that it can cost.
+    pub(super) amount: MicroUsd,
+}
+
+impl PreparedLine {
+    pub(super) fn model(&self) -> &Model {
+        &self.model
+    }
+
+    pub(super) fn model_name(&self) -> String {
+        self.model.name.clone()
+    }
+}
+
+/// What lines are run with.
+pub(super) struct LineContext<'a> {
+    pub(super) dispatcher: &'a Dispatcher,
+    pub(super) clock: &'a Clock,
+    pub(super) batch: &'a BatchKey,
+    pub(super) endpoint: BatchEndpoint,
+    pub(super) project: &'a Project,
+    pub(super) served: &'a Arc<ServedModels>,
+    pub(super) render: fn(&Error) -> RenderedError,
+}
+
+/// How a try of a line went.
+pub(super) enum Tried {
+    /// It has its result.
+    Done(LineResult),
+    /// The provider takes no more for the moment.
+    Throttled { error: Error },
+    /// It may succeed later. The charge is for the attempts that the provider may bill.
+    Failed { error: Error, charge: Charge },
+}
+
+impl LineContext<'_> {
+    /// Checks, prices and bounds a line.
+    ///
+    /// # Errors
+    /// Why it cannot be run, as a call of its own would be refused.
+    pub(super) fn prepare(&self, line: NamedLine, budgeted: bool) -> Result<PreparedLine, Box<(NamedLine, Error)>> {
+        let prepared = self.read(&line.body).and_then(|(create, body)| {
+            let model = accountable::priced(find_model(self.served, &body.model, self.endpoint.called())?, &body);
+            if budgeted {
+                accountable::check(&body, &model)?;
+            }
+            Ok((create, body, model))
+        });
+        match prepared {
+            Ok((create, body, model)) => {
+                let bound = bound::bound(&body, &model, &self.project.policy);
+                let amount = model.worst_case(&bound);
+                Ok(PreparedLine { line, create, body, model, bound, amount })
+            }
+            Err(error) => Err(Box::new((line, error))),
+        }
+    }
+
+    fn read(&self, json: &[u8]) -> Result<(Option<Box<CreateResponse>>, Body), Error> {
+        let not_in_batch = |param: &str, why: &str| {
+            Error::Invalid(Invalid::field(param, format!("`{param}` cannot be used in a batch: {why}.")))
+        };
+        let create = match self.endpoint {
+            BatchEndpoint::Call(endpoint) => {
+                let body = Body::parse(endpoint, json)?;
+                if body.stream {
+                    return Err(not_in_batch("stream", "nobody reads along"));
+                }
+                return Ok((None, body));
+            }
+            BatchEndpoint::Responses => CreateResponse::parse(json, self.clock.now())?,
+        };
+        let refused = [
+            (create.stream, "stream", "nobody reads along"),
+            (create.background, "background", "all lines run in the background"),
+            (create.previous_response_id.is_some(), "previous_response_id", "send the turns before in `input`"),
+            (create.conversation.is_some(), "conversation", "the order of its turns would be left to chance"),
+        ];
+        if let Some((_, param, why)) = refused.into_iter().find(|(is_used, ..)| *is_used) {
+            return Err(not_in_batch(param, why));
+        }
+        let chat = create.chat(&[])?;
+        Ok((Some(Box::new(create)), chat))
+    }
+
+    /// Calls the provider for a line.
+    pub(super) async fn call(&self, prepared: &PreparedLine, budgeted: bool) -> Tried {
+        let used = UsageMeter::default();
+        let answer = AssertUnwindSafe(self.answer(prepared, budgeted, &used)).catch_unwind().await;
+        let charge = used.charge(prepared.model.price.as_deref(), &prepared.bound);
+        let error = match answer {
+            Ok(Ok(body)) => return Tried::Done(prepared.line.answered(self.batch, 200, &body, charge)),
+            Ok(Err(error)) => error.charged(charge),
+            // The panic's message stays out of the log: it may quote a prompt.
+            Err(_) => {
+                tracing::error!("line of a batch panicked");
+                return Tried::Done(self.failed(
+                    &prepared.line,
+                    &Error::internal("run the line")("it panicked"),
+                    charge,
+                ));
+            }
+        };
+        match &error {
+            Error::Provider { source: Failure::Throttled { .. } | Failure::CircuitOpen { .. }, .. }
+                if charge == Charge::default() =>
+            {
+                Tried::Throttled { error }
+            }
+            Error::Provider { source, .. } if source.is_retryable() => Tried::Failed { error, charge },
+            _ => Tried::Done(self.failed(&prepared.line, &error, charge)),
+        }
+    }
+
+    /// The result of a line that ended with an error.
+    pub(super) fn failed(&self, line: &NamedLine, error: &Error, charge: Charge) -> LineResult {
+        let RenderedError { status, body, .. } = (self.render)(error);
+        line.answered(self.batch, status, &body, charge)
+    }
+
+    async fn answer(&self, prepared: &PreparedLine, budgeted: bool, used: &UsageMeter) -> Result<Bytes, Error> {
+        let PreparedLine { create, body, model, bound, .. } = prepared;
+        let limit = bound::limit_to_send(body, model, &self.project.policy, budgeted);
+        let no_files = Uploads::default();
+        let request = DispatchRequest {
+            project_id: &self.project.id,
+            endpoint: self.endpoint.called(),
+            model,
+            served: self.served,
+            body: &with_limits(self.endpoint.called(), body, limit),
+            uploads: &no_files,
+            headers: &[],
+            // Responses are made of the events of a stream.
+            stream: create.is_some(),
+            deadline: Instant::now() + model.longest_call(),
+            used,
+            is_held_once: budgeted,
+            acceptance: None,
+            runs_before: 0,
+        };
+        let Dispatched { answer, provider, attempts } = self.dispatcher.dispatch(&request).await?;
+        let failed = |source| in_request(Error::Provider { tried: Attempts::free(provider.clone(), attempts), source });
+        let Some(create) = create else {
+            return match answer {
+                ProviderAnswer::Whole(whole) => Ok(whole.body),
+                ProviderAnswer::Stream(_) => Err(failed(Failure::Malformed("it answered with a stream".to_owned()))),
+            };
+        };
+        let now = self.clock.now();
+        let mut builder = EventBuilder::new(skeleton(create, now), 0);
+        let events = expect_stream(answer).map_err(failed)?;
+        match generate(events, used, &mut builder, &mut EventSink::default()).await {
+            Generated::Broken(source) => Err(failed(source)),
+            Generated::Whole | Generated::Lost(_) => {
+                let charge = used.charge(model.price.as_deref(), bound);
+                Ok(RunEnd::complete(builder, charge, self.clock.now()).response.to_bytes())
+            }
+        }
+    }
+}
+
+/// The response before anything was generated. The file of results has it; weir does not store it.
+fn skeleton(create: &CreateResponse, now: Timestamp) -> Object {
+    create.skeleton(&[], now, Status::InProgress).with("store", &false)
+}

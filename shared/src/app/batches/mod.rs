@@ -1,0 +1,143 @@
+//! Batches: files with many requests. Callers make, read and cancel them here; a worker runs them.
+
+mod assemble;
+mod check;
+mod line;
+mod lines;
+mod pace;
+mod part;
+mod reserve;
+mod wave;
+mod worker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::admission::Admission;
+use super::error::Error;
+use super::generation::LOST_AFTER_MS;
+use super::pipeline::RunOptions;
+use super::telemetry::current_traceparent;
+use super::worker_queues::WorkerQueues;
+use crate::data::{BatchRecords, FileRecords};
+use crate::dialects::openai_batches::CreateBatch;
+use crate::model::batch::{Batch, BatchKey, BatchStatus, BatchTimes, LineCounts};
+use crate::model::clock::Clock;
+use crate::model::file::{FileKey, Purpose};
+use crate::model::id;
+use crate::model::invalid::Invalid;
+use crate::model::page::Page;
+use crate::model::project::Caller;
+pub(super) use pace::Paces;
+pub use worker::BatchWorker;
+
+/// Operations on the batches of a project.
+pub struct Batches {
+    pub(super) records: BatchRecords,
+    pub(super) files: FileRecords,
+    pub(super) admission: Arc<Admission>,
+    pub(super) queues: WorkerQueues,
+    pub(super) clock: Clock,
+}
+
+impl Batches {
+    /// Accepts a batch. A worker checks its file.
+    ///
+    /// # Errors
+    /// `Refused` by a limit of requests per minute; `Invalid` if the project has no such file, or the file is not for batches.
+    pub async fn create(&self, caller: &Caller, create: CreateBatch, run: RunOptions) -> Result<Batch, Error> {
+        self.admission.count(caller).await?;
+        let (project, now) = (&caller.project, self.clock.now());
+        let file_key = FileKey { project_id: project.id.clone(), file_id: create.input_file_id.clone() };
+        let wrong = |message| Invalid::field("input_file_id", message);
+        let file = self.files.get(&file_key, now).await?.ok_or_else(|| {
+            let file_id = &create.input_file_id[..create.input_file_id.floor_char_boundary(id::MAX_LENGTH)];
+            wrong(format!(
+                "No file found with id '{file_id}'. Upload it first: POST /v1/files with the purpose `batch`."
+            ))
+        })?;
+        if file.purpose != Purpose::Batch {
+            let message = format!("The file has the purpose `{}`, expected `batch`.", file.purpose.name());
+            return Err(wrong(message).into());
+        }
+        let batch = Batch {
+            key: BatchKey { project_id: project.id.clone(), batch_id: id::new_ordered("batch_", now) },
+            endpoint: create.endpoint,
+            input_file_id: create.input_file_id,
+            api_key_id: caller.api_key_id.clone(),
+            run: run.name,
+            metadata: create.metadata,
+            output_seconds: create.output_seconds,
+            created_at: now,
+            status: BatchStatus::Validating,
+            times: BatchTimes::default(),
+            model: None,
+            errors: Vec::new(),
+            lines: 0,
+            parts: 0,
+            parts_done: 0,
+            counts: LineCounts::default(),
+            output_file_id: None,
+            error_file_id: None,
+            waiting: None,
+            kept_seconds: project.policy.kept_seconds(),
+            fence: 0,
+            due_at: Some(now.plus_ms(LOST_AFTER_MS)),
+            traceparent: current_traceparent(),
+        };
+        self.records.create(&batch).await?;
+        self.queues.wake_for_batch(&batch, None, Duration::ZERO).await;
+        Ok(batch)
+    }
+
+    /// Returns a batch.
+    ///
+    /// # Errors
+    /// `NotFound` if the caller's project has no batch with that id.
+    pub async fn get(&self, caller: &Caller, batch_id: &str) -> Result<Batch, Error> {
+        let key = key(caller, batch_id)?;
+        self.records.get(&key).await?.ok_or_else(|| not_found(batch_id))
+    }
+
+    /// Returns a page of the caller's batches, the newest first.
+    ///
+    /// # Errors
+    /// Only those of all operations.
+    pub async fn list(&self, caller: &Caller, after: Option<&str>, limit: usize) -> Result<Page<Batch>, Error> {
+        Ok(Page::cut(self.records.list(&caller.project.id, after, limit).await?, limit))
+    }
+
+    /// Cancels a batch: lines that were not begun are not run. Cancelling it again changes nothing.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid` if its results are written already, or it has ended.
+    pub async fn cancel(&self, caller: &Caller, batch_id: &str) -> Result<Batch, Error> {
+        let key = key(caller, batch_id)?;
+        let batch = self.records.cancel(&key, self.clock.now()).await?.ok_or_else(|| not_found(batch_id))?;
+        match batch.status {
+            BatchStatus::Cancelling => {
+                self.queues.wake_for_batch(&batch, None, Duration::ZERO).await;
+                Ok(batch)
+            }
+            BatchStatus::Cancelled => Ok(batch),
+            status => {
+                let message = format!("The batch cannot be cancelled: its status is `{}`.", status.name());
+                Err(Invalid { message, param: None, code: Some("batch_not_cancellable") }.into())
+            }
+        }
+    }
+}
+
+fn not_found(batch_id: &str) -> Error {
+    Error::not_found("batch", batch_id)
+}
+
+/// The key of a batch. Text that cannot be an id is refused, because ids become part of a table key.
+fn key(caller: &Caller, batch_id: &str) -> Result<BatchKey, Error> {
+    let is_id =
+        batch_id.strip_prefix("batch_").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    if !is_id || batch_id.len() > id::MAX_LENGTH {
+        return Err(not_found(batch_id));
+    }
+    Ok(BatchKey { project_id: caller.project.id.clone(), batch_id: batch_id.to_owned() })
+}

@@ -1,0 +1,200 @@
+//! Parts of batches: ranges of lines that one worker runs at a time.
+//!
+//! A part has no item before its first run: the index of parts is in the bucket. Each run, and each wave of lines within it, has a
+//! fence of its own, and writes its results under that fence.
+
+use super::super::change::{Change, Returning, UpdateOutcome, Write, WriteOutcome};
+use super::super::error::{Contended, StoreError};
+use super::super::item::{Item, Reader, number, text};
+use super::super::keys;
+use super::super::table::{Table, conflict_pause};
+use crate::data::StoredReservation;
+use crate::model::batch::{BatchKey, LineCounts};
+use crate::model::clock::Timestamp;
+
+/// The key of a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartKey {
+    pub batch: BatchKey,
+    /// Counted from 0.
+    pub part: u32,
+}
+
+/// A part that a worker has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartRun {
+    pub key: PartKey,
+    pub fence: u64,
+    /// Waves that died with their process.
+    pub deaths: u64,
+    /// Of the last wave, if its run died before it settled it.
+    pub reservation: Option<StoredReservation>,
+}
+
+/// A part as the batch sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartState {
+    pub part: u32,
+    pub is_done: bool,
+    /// When the worker's lease or the part's wait ends.
+    pub taken_until: Timestamp,
+}
+
+/// The parts of all batches.
+#[derive(Clone, Debug)]
+pub struct BatchParts(pub(in crate::data) Table);
+
+/// Times that a transaction is tried while others come first.
+const MAX_TRIES: u32 = 20;
+
+impl BatchParts {
+    /// Takes a part that nobody runs. `None`: another worker has it, it waits, or it is done. A lease or a wait that ends later than
+    /// `longest_ms` from now is from before the clock was set back, and has ended.
+    pub async fn take(
+        &self,
+        key: &PartKey,
+        model: &str,
+        now: Timestamp,
+        lease_until: Timestamp,
+        longest_ms: u64,
+    ) -> Result<Option<PartRun>, StoreError> {
+        let change = Change::new("SET fence = if_not_exists(fence, :none) + :one, taken_until = :lease, lease_owner = :mark")
+            .only_if("attribute_not_exists(done) AND NOT (attribute_exists(taken_until) AND taken_until BETWEEN :next AND :latest)")
+            .values([
+                (":none", number(0)),
+                (":one", number(1)),
+                (":lease", number(lease_until.0)),
+                (":next", number(now.plus_ms(1).0)),
+                (":latest", number(now.latest_end(longest_ms).0)),
+            ])
+            .marked("lease_owner")
+            .returning(Returning::All);
+        let item = match self.0.update(keys::batch_part(key), change).await? {
+            UpdateOutcome::Written(item) => item,
+            UpdateOutcome::Refused(_) => return Ok(None),
+        };
+        let reader = Reader(&item);
+        let holding = reader.maybe_text("holding");
+        let parse =
+            |holding: String| StoredReservation::parse(&holding, model).ok_or_else(|| reader.damaged("holding"));
+        let reservation = holding.map(parse).transpose()?;
+        // A wave whose run lived would have taken its reservation with it.
+        let deaths = reader.maybe_number("deaths")?.unwrap_or(0) + u64::from(reservation.is_some());
+        Ok(Some(PartRun { key: key.clone(), fence: reader.number("fence")?, deaths, reservation }))
+    }
+
+    /// Begins a wave of lines: it gets the next fence, and the reservation is noted. `Refused`: the run lost its part.
+    pub async fn begin_wave(
+        &self,
+        run: &mut PartRun,
+        reservation: StoredReservation,
+        lease_until: Timestamp,
+    ) -> Result<WriteOutcome, StoreError> {
+        let fence = run.fence + 1;
+        let change = Change::new(
+            "SET fence = :next, holding = :holding, deaths = :deaths, taken_until = :lease, lease_owner = :mark",
+        )
+        .only_if("fence = :fence AND attribute_not_exists(done)")
+        .values([
+            (":next", number(fence)),
+            (":fence", number(run.fence)),
+            (":deaths", number(run.deaths)),
+            (":holding", text(reservation.to_text())),
+            (":lease", number(lease_until.0)),
+        ])
+        .marked("lease_owner")
+        .returning(Returning::Changed);
+        let begun: WriteOutcome = self.0.update(keys::batch_part(&run.key), change).await?.into();
+        if begun.is_written() {
+            run.fence = fence;
+            run.reservation = Some(reservation);
+        }
+        Ok(begun)
+    }
+
+    /// Renews the lease of a run. `Refused`: the run lost its part.
+    pub async fn renew(&self, run: &PartRun, lease_until: Timestamp) -> Result<WriteOutcome, StoreError> {
+        let change = Change::new("SET taken_until = :lease")
+            .only_if("fence = :fence AND attribute_not_exists(done)")
+            .values([(":fence", number(run.fence)), (":lease", number(lease_until.0))]);
+        Ok(self.0.update(keys::batch_part(&run.key), change).await?.into())
+    }
+
+    /// Gives a part back whose wave is settled: nobody runs it before a time.
+    pub async fn give_back(&self, run: &PartRun, not_before: Timestamp) -> Result<WriteOutcome, StoreError> {
+        let change = Change::new("SET taken_until = :until REMOVE holding")
+            .only_if("fence = :fence AND attribute_not_exists(done)")
+            .values([(":fence", number(run.fence)), (":until", number(not_before.0))]);
+        Ok(self.0.update(keys::batch_part(&run.key), change).await?.into())
+    }
+
+    /// Notes that each line of a part has its result, and counts them in the batch. `Refused`: the run lost its part.
+    pub async fn complete(&self, run: &PartRun, counts: &LineCounts) -> Result<WriteOutcome, StoreError> {
+        for tried in 0..MAX_TRIES {
+            let done = Change::new("SET done = :one REMOVE holding, taken_until, lease_owner")
+                .only_if("fence = :fence AND attribute_not_exists(done)")
+                .values([(":one", number(1)), (":fence", number(run.fence))]);
+            let writes = vec![
+                Write::Change(keys::batch_part(&run.key), done),
+                Write::Change(keys::batch(&run.key.batch), added(counts)),
+            ];
+            if self.0.transact(writes).await?.is_written() {
+                return Ok(WriteOutcome::Written);
+            }
+            // The parts of a batch end at the same time, and their transactions are in each other's way.
+            let item = self.0.get(keys::batch_part(&run.key)).await?.unwrap_or_default();
+            if item.contains_key("done") || Reader(&item).maybe_number("fence")? != Some(run.fence) {
+                return Ok(WriteOutcome::Refused);
+            }
+            conflict_pause(tried).await;
+        }
+        Err(StoreError::table("complete the part")(Contended("its transactions were cancelled")))
+    }
+
+    /// Returns the parts that were begun, in order.
+    pub async fn list(&self, batch: &BatchKey) -> Result<Vec<PartState>, StoreError> {
+        let items = self
+            .0
+            .query_prefix(&keys::batch_part(&PartKey { batch: batch.clone(), part: 0 }).pk, keys::PART_PREFIX)
+            .await?;
+        items.iter().map(read_part).collect()
+    }
+
+    /// Deletes the items of a batch that has ended.
+    pub async fn delete_all(&self, batch: &BatchKey) -> Result<(), StoreError> {
+        for PartState { part, .. } in self.list(batch).await? {
+            self.0.delete(keys::batch_part(&PartKey { batch: batch.clone(), part })).await?;
+        }
+        Ok(())
+    }
+}
+
+fn read_part(item: &Item) -> Result<PartState, StoreError> {
+    let reader = Reader(item);
+    let part = reader.text("sk")?.strip_prefix(keys::PART_PREFIX).and_then(|part| part.parse().ok());
+    Ok(PartState {
+        part: part.ok_or_else(|| reader.damaged("sk"))?,
+        is_done: item.contains_key("done"),
+        taken_until: Timestamp(reader.maybe_number("taken_until")?.unwrap_or(0)),
+    })
+}
+
+fn added(counts: &LineCounts) -> Change {
+    let LineCounts { completed, failed, expired, usage, cost } = counts;
+    Change::new(
+        "ADD parts_done :one, completed :completed, failed :failed, expired :expired, input_tokens :input, cached_tokens :cached, \
+         output_tokens :output, reasoning_tokens :reasoning, cost :cost",
+    )
+    .only_if("attribute_exists(pk)")
+    .values([
+        (":one", number(1)),
+        (":completed", number(completed)),
+        (":failed", number(failed)),
+        (":expired", number(expired)),
+        (":input", number(usage.input)),
+        (":cached", number(usage.cached_input)),
+        (":output", number(usage.output)),
+        (":reasoning", number(usage.reasoning)),
+        (":cost", number(cost.0)),
+    ])
+}
