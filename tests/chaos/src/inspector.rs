@@ -26,8 +26,10 @@ pub(crate) fn stores(dynamo: aws_sdk_dynamodb::Client, s3: aws_sdk_s3::Client, s
     let urls = QueueUrls {
         respond: Some(queue_url("respond")),
         deliver: Some(queue_url("deliver")),
+        batch: Some(queue_url("batch")),
         respond_dead_letters: Some(queue_url("respond-dead-letters")),
         deliver_dead_letters: Some(queue_url("deliver-dead-letters")),
+        batch_dead_letters: Some(queue_url("batch-dead-letters")),
     };
     Stores { table: Table::new(dynamo, TABLE), bucket: Bucket::new(s3, BUCKET), queues: Queues::new(sqs, urls) }
 }
@@ -195,6 +197,13 @@ impl Inspector {
         let keys = bodies.contents().iter().filter_map(|object| object.key());
         found.extend(keys.filter(|key| key.contains(project_id)).map(str::to_owned));
         Ok(found)
+    }
+
+    /// The items and objects that batches have while they run.
+    pub(crate) async fn remains_of_batches(&self) -> Read<Vec<String>> {
+        let mut all = self.content("").await?;
+        all.retain(|key| key.starts_with("BATCH#") || key.contains("/batches/"));
+        Ok(all)
     }
 
     /// Reads how much a project stores, in each way in which it can be told.

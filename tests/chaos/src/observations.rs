@@ -31,6 +31,8 @@ pub(crate) struct Observations {
     pub(crate) responses: BTreeMap<String, SeenResponse>,
     /// The files that were made, by their ids.
     pub(crate) files: BTreeMap<String, SeenFile>,
+    /// The batches that were made, by their ids.
+    pub(crate) batches: BTreeMap<String, SeenBatch>,
     pub(crate) guests: Vec<Guest>,
     /// The posts that receivers accepted.
     pub(crate) accepted_posts: Vec<AcceptedPost>,
@@ -125,6 +127,15 @@ pub(crate) struct SeenFile {
     pub(crate) content: String,
     /// Somebody began to delete it, or it expires before the end.
     pub(crate) is_gone: bool,
+}
+
+/// A batch that a client made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SeenBatch {
+    pub(crate) tenant: usize,
+    pub(crate) lines: u64,
+    /// One of its lines is no request.
+    pub(crate) is_bad: bool,
 }
 
 /// A background response that is alone in its run.

@@ -105,6 +105,7 @@ impl Process {
         match queue {
             Queue::Respond => respond::job_and_more(event, self.components.response_worker(), more, ends_at).await,
             Queue::Deliver => deliver::job_and_more(event, self.components.deliverer(), more, ends_at).await,
+            Queue::Batch => batch::job(event, self.components.batch_worker(shared::edge::render), Some(ends_at)).await,
         }
     }
 

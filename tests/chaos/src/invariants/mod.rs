@@ -1,6 +1,7 @@
 //! The invariants. To add one, add a file here and a line in [`all`].
 
 mod answers;
+mod batches;
 mod books;
 mod budget;
 pub(crate) mod concurrency;
@@ -80,6 +81,7 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(turns::Turns),
         Box::new(storage::Storage),
         Box::new(files::Files),
+        Box::new(batches::Batches::default()),
         Box::new(tenancy::Tenancy),
         Box::new(purges::Purges),
         Box::new(retention::Retention),

@@ -8,6 +8,8 @@ use serde_json::json;
 use super::{Action, draw_tenant, prompt};
 use crate::client::{Client, Request};
 
+pub(crate) const PATH: &str = "/v1/embeddings";
+
 #[derive(Debug)]
 struct Embed {
     project: usize,
@@ -22,12 +24,8 @@ pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Action> {
 impl Action for Embed {
     async fn run(&self, client: &mut Client) {
         let body = json!({"model": "embedding", "input": prompt::text(self.text)}).to_string();
-        let request = Request {
-            method: "POST",
-            path: "/v1/embeddings".to_owned(),
-            body,
-            ..Request::of_tenant(self.project, false)
-        };
+        let request =
+            Request { method: "POST", path: PATH.to_owned(), body, ..Request::of_tenant(self.project, false) };
         client.call_until_answered(self.project, request, None, 0, 2).await;
     }
 }

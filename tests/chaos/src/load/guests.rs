@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
 use super::responses::{PATH, response_id};
-use super::{Action, chat, messages, prompt};
+use super::{Action, batches, chat, messages, prompt};
 use crate::client::{Client, Request};
 use crate::deployment::TENANTS;
 use crate::observations::Guest;
@@ -38,6 +38,7 @@ enum Step {
     Respond { stream: bool, key: bool },
     RespondInBackground { stream: bool },
     Converse,
+    SubmitBatch,
 }
 
 /// Draws the guest of a run, if it has one.
@@ -55,11 +56,12 @@ fn draw_visit(rng: &mut StdRng) -> Visit {
 }
 
 fn draw_step(rng: &mut StdRng) -> Step {
-    match rng.random_range(0..6) {
+    match rng.random_range(0..7) {
         0 => Step::Chat { path: [chat::PATH, messages::PATH][rng.random_range(0..2)], stream: rng.random_bool(0.5) },
         1 | 2 => Step::Respond { stream: rng.random_bool(0.5), key: rng.random_bool(0.5) },
         3 | 4 => Step::RespondInBackground { stream: rng.random_bool(0.3) },
-        _ => Step::Converse,
+        5 => Step::Converse,
+        _ => Step::SubmitBatch,
     }
 }
 
@@ -122,6 +124,10 @@ impl Step {
                 let conversation: Value = serde_json::from_slice(&made).unwrap_or_default();
                 json!({"model": "chat", "input": text, "conversation": conversation["id"], "background": number.is_multiple_of(2)})
             }
+            Self::SubmitBatch => {
+                submit_batch(client, key, &text).await;
+                return None;
+            }
             Self::Respond { stream, .. } => json!({"model": "chat", "input": text, "stream": stream}),
             Self::RespondInBackground { stream } => {
                 json!({"model": "chat", "input": text, "stream": stream, "background": true})
@@ -130,6 +136,15 @@ impl Step {
         let has_key = matches!(self, Self::Respond { key: true, .. });
         response_id(&post(client, PATH, key, has_key.then_some(idempotency_key), &body).await?)
     }
+}
+
+/// Submits a batch of one line. A project that keeps nothing has none.
+async fn submit_batch(client: &mut Client, key: &str, text: &str) -> Option<()> {
+    let body = json!({"model": "chat", "messages": [{"role": "user", "content": text}], "max_tokens": 40});
+    let line = json!({"custom_id": "one", "method": "POST", "url": chat::PATH, "body": body}).to_string();
+    let file_id = batches::upload(client, key.to_owned(), &line).await?;
+    let batch = json!({"input_file_id": file_id, "endpoint": chat::PATH, "completion_window": "24h"});
+    post(client, batches::PATH, key, None, &batch).await.map(drop)
 }
 
 /// Sends a request of the administrator until it is done, and returns the answer.

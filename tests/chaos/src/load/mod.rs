@@ -1,6 +1,7 @@
 //! The operations of clients. To add a kind, add a file here and a line in [`KINDS`].
 
 mod background;
+pub(crate) mod batches;
 mod cancel;
 pub(crate) mod chat;
 mod cross_tenant;
@@ -59,6 +60,7 @@ const KINDS: &[(u32, Draw)] = &[
     (8, waiting::draw),
     (3, items::draw),
     (6, files::draw),
+    (6, batches::draw),
 ];
 
 /// An operation, and the time after which it starts.
