@@ -4,6 +4,7 @@
 mod admission;
 mod archive;
 mod audit;
+mod batches;
 mod breakers;
 mod cache;
 mod concurrency;

@@ -1,9 +1,10 @@
 //! A project with one item of every kind at least.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use kit::{ADMIN_KEY, FORM, Reply, Script, TestApp, file_form, send, shown_item};
+use kit::{ADMIN_KEY, FORM, Fault, Reply, Script, TestApp, file_form, send, shown_item};
 use serde_json::{Value, json};
 use shared::data::Queue;
 use shared::model::id::random;
@@ -15,7 +16,7 @@ use crate::{CHAT, PATH, budget};
 
 /// Each function of `data::keys` that makes a key, the begins of partition and sort key that it makes (`{}` is the project),
 /// and whether a purge erases the item.
-const KINDS: [(&str, &str, &str, bool); 31] = [
+const KINDS: [(&str, &str, &str, bool); 33] = [
     ("api_key", "KEY#", "KEY", false),
     ("admin_key", "KEY#", "ADMIN", false),
     ("admin_key_listing", "KEY#ADMIN", "", false),
@@ -46,6 +47,8 @@ const KINDS: [(&str, &str, &str, bool); 31] = [
     ("conversation_item", "CONV#{}#", "ITEM#", true),
     ("conversation_turn", "CONV#{}#", "TURN#", true),
     ("file", "FILES#{}", "file-", true),
+    ("batch", "BATCHES#{}", "batch_", true),
+    ("batch_part", "BATCH#{}#", "PART#", true),
     ("delivery", "HOOK#{}#", "wh_", true),
 ];
 
@@ -78,6 +81,7 @@ impl Content {
         made.add_responses(app).await;
         made.add_conversation(app).await;
         made.add_file(app).await;
+        made.add_batch(app).await;
         made.open_a_breaker(app).await;
         made
     }
@@ -121,6 +125,26 @@ impl Content {
         let body = file_form(Some((&self.word, self.word.as_bytes())), &[("purpose", "user_data")]);
         let reply = send(&app.router(), "POST", "/v1/files", &self.key, &[("content-type", FORM)], body).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+
+    /// One that has ended, and one whose worker died while it ran.
+    async fn add_batch(&self, app: &TestApp) {
+        let body = json!({"model": "priced", "max_tokens": 100, "messages": [{"role": "user", "content": self.word}]});
+        let line = json!({"custom_id": self.word, "method": "POST", "url": PATH, "body": body}).to_string();
+        let form = file_form(Some((&self.word, line.as_bytes())), &[("purpose", "batch")]);
+        let file = send(&app.router(), "POST", "/v1/files", &self.key, &[("content-type", FORM)], form).await.json();
+        let batch = json!({"input_file_id": file["id"], "endpoint": PATH, "completion_window": "24h"});
+        let worker = app.instance().batch_worker(shared::edge::render);
+        let work = |event| batch::job(event, Arc::clone(&worker), None);
+        self.post(app, "/v1/batches", &[], batch.clone()).await;
+        while app.work_once(Queue::Batch, work).await > 0 {}
+        self.post(app, "/v1/batches", &[], batch).await;
+        app.work_once(Queue::Batch, work).await;
+        // The results are stored, and the process dies before it completes the part.
+        app.faults.set(|operation| if operation == "TransactWriteItems" { Fault::Hang } else { Fault::None });
+        app.faults.or_die(app.work_once(Queue::Batch, work)).await;
+        assert!(app.faults.hangs());
+        app.faults.clear();
     }
 
     /// Small and large, streamed, ended in the background, deleted while they ran.
@@ -178,6 +202,8 @@ impl Content {
         self.post(app, &path, &[], json!({"status": "disabled"})).await;
         for _ in 0..3 {
             self.work(app).await;
+            let worker = app.instance().batch_worker(shared::edge::render);
+            while app.work_once(Queue::Batch, |event| batch::job(event, Arc::clone(&worker), None)).await > 0 {}
             let instance = app.instance();
             while app.work_once(Queue::Deliver, |event| deliver::job(event, instance.deliverer())).await > 0 {}
             app.clock.advance_ms(3_600_000);

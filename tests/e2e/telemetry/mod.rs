@@ -67,6 +67,10 @@ impl Observed {
                     telemetry.observe_and_flush(respond::job(event, instance.response_worker(), None)).await
                 }
                 Queue::Deliver => telemetry.observe_and_flush(deliver::job(event, instance.deliverer())).await,
+                Queue::Batch => {
+                    let worker = instance.batch_worker(shared::edge::render);
+                    telemetry.observe_and_flush(batch::job(event, worker, None)).await
+                }
             }
         });
         assert!(worked.await > 0, "no message in {}", queue.name());

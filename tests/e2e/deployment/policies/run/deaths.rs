@@ -61,17 +61,21 @@ impl Run {
 
     /// A worker dies before it has written the end, just before the month ends: the next run is admitted in a month that has no meter yet.
     pub(super) async fn month_ends(&self) {
-        let clock = &self.app.clock;
-        while clock.now().plus_ms(60 * MINUTE_MS).month() == clock.now().month() {
-            clock.advance_ms(60 * MINUTE_MS);
-        }
+        self.wait_for_the_last_hour();
         self.background("Hello").await;
         let dies = |operation: &str| if operation == "TransactWriteItems" { Fault::Hang } else { Fault::None };
         self.app.faults.set(dies);
         self.work().await;
         self.app.faults.clear();
-        clock.advance_ms(60 * MINUTE_MS);
+        self.app.clock.advance_ms(60 * MINUTE_MS);
         self.sweep().await;
         self.work().await;
+    }
+
+    pub(super) fn wait_for_the_last_hour(&self) {
+        let clock = &self.app.clock;
+        while clock.now().plus_ms(60 * MINUTE_MS).month() == clock.now().month() {
+            clock.advance_ms(60 * MINUTE_MS);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! A run through everything that the functions do, each on an instance of its own, also when others die.
 
+mod batches;
 mod calls;
 mod deaths;
 mod operations;
@@ -23,6 +24,7 @@ pub(super) async fn everything() -> AwsCalls {
     run.conversations().await;
     run.webhooks().await;
     run.files().await;
+    run.batches().await;
     run.deaths().await;
     run.dead_letters().await;
     run.administration().await;
@@ -111,12 +113,17 @@ impl Run {
         sweep::job(self.app.instance_of("sweep").sweeper()).await.unwrap();
     }
 
-    /// Lets both workers do what there is to do.
+    /// Lets the workers do what there is to do.
     async fn work(&self) {
         let respond = |event| respond::job(event, self.app.instance_of("respond").response_worker(), None);
         let deliver = |event| deliver::job(event, self.app.instance_of("deliver").deliverer());
+        let batch = |event| {
+            let worker = self.app.instance_of("batch").batch_worker(shared::edge::render);
+            batch::job(event, worker, None)
+        };
         for _ in 0..10 {
-            let done = self.app.work_once(Queue::Respond, respond).await;
+            let mut done = self.app.work_once(Queue::Respond, respond).await;
+            done += self.app.work_once(Queue::Batch, batch).await;
             if done + self.app.work_once(Queue::Deliver, deliver).await == 0 {
                 break;
             }

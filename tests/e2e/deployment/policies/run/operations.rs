@@ -8,6 +8,7 @@ use futures_util::stream::{self, StreamExt as _};
 use kit::{FORM, HookReply, file_form, send};
 use serde_json::{Value, json};
 use shared::data::Queue;
+use shared::model::webhook::EventType;
 
 use super::{MINUTE_MS, Run, text};
 
@@ -15,7 +16,7 @@ impl Run {
     /// An endpoint that every event goes to, from here on.
     pub(super) async fn webhooks(&self) {
         const ENDPOINTS: &str = "/v1/webhook_endpoints";
-        let all = ["response.completed", "response.failed", "response.cancelled", "response.incomplete"];
+        let all = EventType::ALL.map(EventType::name);
         let endpoint = self.post(ENDPOINTS, json!({"name": "all", "url": self.hook.url(), "event_types": all})).await;
         let path = format!("{ENDPOINTS}/{}", text(&endpoint["id"]));
         self.get(ENDPOINTS).await;
