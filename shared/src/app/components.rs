@@ -8,6 +8,7 @@ use super::audit::AuditLog;
 use super::auth::{Auth, RootKey};
 use super::batches::{BatchWorker, Batches, Paces};
 use super::cache::ResponseCache;
+use super::call_files::CallFiles;
 use super::calls::Calls;
 use super::conversations::Conversations;
 use super::dispatch::{Dispatcher, TargetStates};
@@ -57,6 +58,7 @@ struct Parts {
     models: Arc<Models>,
     admission: Arc<Admission>,
     dispatcher: OnceLock<Arc<Dispatcher>>,
+    call_files: OnceLock<CallFiles>,
     tasks: Tasks,
 }
 
@@ -70,6 +72,7 @@ impl Components {
             clock,
             models: Arc::new(Models::fixed(ServedModels::default())),
             dispatcher: OnceLock::new(),
+            call_files: OnceLock::new(),
             tasks: Tasks::default(),
         };
         Self { parts, receivers: None, root_key: None, admin_addresses: None, auth: OnceLock::new() }
@@ -176,6 +179,7 @@ impl Components {
             queues: self.parts.queues(),
             slots: self.parts.slots(),
             memory: RequestMemory::new(),
+            files: self.parts.call_files(),
             clock: self.clock().clone(),
         })
     }
@@ -306,6 +310,7 @@ impl Parts {
             ledger: self.ledger(),
             idempotency: Idempotency::new(self.stores.idempotency(), self.clock.clone()),
             cache: ResponseCache::new(self.stores.cache(), self.clock.clone()),
+            files: self.call_files(),
             dispatcher: self.dispatcher(),
             slots: self.slots(),
             tasks: self.tasks.clone(),
@@ -314,6 +319,11 @@ impl Parts {
 
     fn ledger(&self) -> Arc<Ledger> {
         Arc::new(Ledger::new(&self.stores, self.clock.clone(), Arc::clone(&self.admission)))
+    }
+
+    /// All calls of a process share the memory for files.
+    fn call_files(&self) -> CallFiles {
+        self.call_files.get_or_init(|| CallFiles::new(&self.stores, self.clock.clone())).clone()
     }
 
     fn dispatcher(&self) -> Arc<Dispatcher> {

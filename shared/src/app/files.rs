@@ -12,9 +12,10 @@ use super::storage::Storage;
 use crate::data::{Deletion, FileQuery, FileRecords, FileWriter, StoreError, Stores};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error_chain::ErrorChain;
-use crate::model::file::{ByteRange, File, FileDetails, FileKey, MAX_FILE_BYTES};
+use crate::model::file::{ByteRange, File, FileDetails, FileKey, ID_PREFIX, MAX_FILE_BYTES};
 use crate::model::id;
 use crate::model::invalid::Invalid;
+use crate::model::media_type;
 use crate::model::page::Page;
 use crate::model::project::{Caller, Policy};
 use crate::model::retention::{DAY_SECONDS, Retention};
@@ -44,7 +45,7 @@ impl Files {
         let stored = self.storage.of(&project_id).await?;
         limits.check(&project_id, stored, Stored { bytes: 1, objects: 1 })?;
         let now = self.clock.now();
-        let key = FileKey { project_id, file_id: id::new_ordered("file-", now) };
+        let key = FileKey { project_id, file_id: id::new_ordered(ID_PREFIX, now) };
         // A process that is at work now has ended by then.
         self.records.begin(&key, now.plus_ms(QUIET_AFTER_MS)).await?;
         Ok(FileUpload {
@@ -52,6 +53,7 @@ impl Files {
             records: self.records.clone(),
             key,
             filename,
+            head: Vec::new(),
             begun_at: now,
             retention: caller.project.policy.retention,
             limits,
@@ -114,6 +116,8 @@ pub struct FileUpload {
     writer: FileWriter,
     key: FileKey,
     filename: String,
+    /// The first bytes of the content, which tell its type.
+    head: Vec<u8>,
     begun_at: Timestamp,
     retention: Option<Retention>,
     limits: StorageLimits,
@@ -136,6 +140,8 @@ impl FileUpload {
             return Err(Invalid { code: Some("file_too_large"), ..Invalid::field("file", message) }.into());
         }
         self.limits.check(&self.key.project_id, self.stored, Stored { bytes, objects: 1 })?;
+        let missing = media_type::HEAD_BYTES - self.head.len();
+        self.head.extend_from_slice(&piece[..missing.min(piece.len())]);
         Ok(self.writer.write(piece).await?)
     }
 
@@ -156,6 +162,7 @@ impl FileUpload {
         let expires_at = kept_seconds.map(|seconds| created_at + seconds);
         let file = File {
             key: self.key,
+            media_type: media_type::of_content(&self.head, &self.filename).to_owned(),
             filename: self.filename,
             purpose: details.purpose,
             bytes: content.bytes,
@@ -203,7 +210,8 @@ fn not_found(file_id: &str) -> Error {
 
 /// The key of a file. Text that cannot be an id is refused, because ids become part of a table key.
 fn key(project_id: &str, file_id: &str) -> Result<FileKey, Error> {
-    let is_id = file_id.strip_prefix("file-").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    let is_id =
+        file_id.strip_prefix(ID_PREFIX).is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_alphanumeric()));
     if !is_id || file_id.len() > id::MAX_LENGTH {
         return Err(not_found(file_id));
     }

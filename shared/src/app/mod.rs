@@ -7,6 +7,7 @@ mod audit;
 mod auth;
 mod batches;
 mod cache;
+mod call_files;
 mod calls;
 mod components;
 mod conversations;

@@ -57,10 +57,11 @@ impl Quotes {
         &self,
         caller: Caller,
         endpoint: Endpoint,
-        body: Body,
+        mut body: Body,
         options: &CallOptions,
     ) -> Result<Quote, Error> {
         let served = self.models().await?;
+        self.responses.pipeline.files.find_for(&caller, &mut body).await?;
         let sent = body.object.clone();
         self.quote(&Call::new(&self.clock, caller, endpoint, served, Asked { body, sent: &sent, options })?).await
     }

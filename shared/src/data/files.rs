@@ -18,6 +18,7 @@ use super::stored::{Expiry, StoredChange};
 use super::table::{ItemStream, Table, conflict_pause};
 use crate::model::clock::Timestamp;
 use crate::model::file::{ByteRange, File, FileKey, Purpose};
+use crate::model::media_type;
 use crate::model::storage::Stored;
 
 /// Which files a list has, and from where.
@@ -301,12 +302,14 @@ fn stored(file: &File) -> Stored {
 
 fn completion(file: &File, due_at: Option<Timestamp>) -> Change {
     let mut change = Change::new(
-        "SET filename = :filename, purpose = :purpose, content_bytes = :bytes, sha256 = :sha256, created_at = :created",
+        "SET filename = :filename, purpose = :purpose, media_type = :type, content_bytes = :bytes, sha256 = :sha256, \
+         created_at = :created",
     )
     .only_if("attribute_exists(begun) AND attribute_not_exists(deleted)")
     .values([
         (":filename", text(&file.filename)),
         (":purpose", text(file.purpose.name())),
+        (":type", text(&file.media_type)),
         (":bytes", number(file.bytes)),
         (":sha256", text(&file.sha256)),
         (":created", number(file.created_at)),
@@ -323,9 +326,13 @@ fn completion(file: &File, due_at: Option<Timestamp>) -> Change {
 
 fn read_file(project_id: &str, item: &Item) -> Result<File, StoreError> {
     let reader = Reader(item);
+    let filename = reader.text("filename")?;
+    // Files that an earlier version of weir took have no type.
+    let of_name = || media_type::of_name(&filename).unwrap_or(media_type::UNKNOWN).to_owned();
     Ok(File {
         key: FileKey { project_id: project_id.to_owned(), file_id: reader.text("sk")? },
-        filename: reader.text("filename")?,
+        media_type: reader.maybe_text("media_type").unwrap_or_else(of_name),
+        filename,
         purpose: Purpose::from_name(&reader.text("purpose")?).ok_or_else(|| reader.damaged("purpose"))?,
         bytes: reader.number("content_bytes")?,
         sha256: reader.text("sha256")?,

@@ -6,6 +6,7 @@
 
 pub mod anthropic_messages;
 pub mod body;
+pub mod input_files;
 pub mod openai_batches;
 pub mod openai_chat;
 pub mod openai_files;

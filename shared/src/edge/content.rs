@@ -155,6 +155,7 @@ mod tests {
             key: FileKey { project_id: "p".into(), file_id: "file-1".into() },
             filename: "a b.txt".into(),
             purpose: Purpose::UserData,
+            media_type: "text/plain".into(),
             bytes,
             sha256: "0123456789abcdef0123456789abcdef".repeat(2),
             created_at: 0,

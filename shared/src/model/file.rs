@@ -9,6 +9,13 @@ use super::retention::DAY_SECONDS;
 /// The most bytes of a file: OpenAI's limit.
 pub const MAX_FILE_BYTES: u64 = 512 * 1024 * 1024;
 
+/// The most bytes of the files that one model call names, each as often as the call names it. A call has its files some nine times
+/// over in memory while they are translated, and a function has 512 MB.
+pub const MAX_INPUT_BYTES: u64 = 32 * 1024 * 1024;
+
+/// The most places of one model call that name a file.
+pub const MAX_NAMED_FILES: usize = 100;
+
 /// The key of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileKey {
@@ -23,6 +30,8 @@ pub struct File {
     pub key: FileKey,
     pub filename: String,
     pub purpose: Purpose,
+    /// Of the content, by its first bytes and its name.
+    pub media_type: String,
     pub bytes: u64,
     /// SHA-256 of the content, in lower-case hexadecimal.
     pub sha256: String,
@@ -39,6 +48,17 @@ impl File {
         self.expires_at.is_some_and(|expires_at| expires_at <= now.seconds())
     }
 }
+
+/// Whether this is an id of an uploaded file as weir makes them: `file-` and 24 letters and digits. Providers' own ids have another
+/// length (OpenAI) or another prefix (Anthropic).
+#[must_use]
+pub fn is_file_id(text: &str) -> bool {
+    let rest = text.strip_prefix(ID_PREFIX).unwrap_or_default();
+    rest.len() == 24 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// Begins the ids of files.
+pub const ID_PREFIX: &str = "file-";
 
 /// What a file is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -132,6 +152,21 @@ impl ByteRange {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_of_weir_is_told_from_those_of_providers() {
+        assert!(is_file_id(&crate::model::id::new_ordered(ID_PREFIX, Timestamp(1_767_225_600_000))));
+        assert!(is_file_id(&crate::model::id::derive_ordered(ID_PREFIX, Timestamp(1_767_225_600_000), &["a"])));
+        for other in [
+            "file-6F2ksmvXxt4VdoqmHRw6kL",
+            "file_011CNha8iCJcU1wXNR6q4V8w",
+            "file-",
+            "",
+            "file-/2ksmvXxt4VdoqmHRw6kL12",
+        ] {
+            assert!(!is_file_id(other), "{other}");
+        }
+    }
 
     #[test]
     fn a_purpose_reads_back_and_others_are_refused_with_the_list() {

@@ -20,6 +20,7 @@ pub mod key_rights;
 pub mod key_text;
 pub mod keys;
 pub mod long_work;
+pub mod media_type;
 pub mod message;
 pub mod meter;
 pub mod model_names;

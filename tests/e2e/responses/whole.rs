@@ -156,7 +156,7 @@ async fn what_cannot_be_answered_is_refused_by_name_and_costs_nothing() {
         (
             json!({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "f"}]}]}),
             400,
-            "unsupported_file",
+            "file_not_found",
             "input[0].content[0].file_id",
         ),
         (json!({"input": [{"type": "item_reference", "id": "msg_9"}]}), 400, "item_not_found", "input[0].id"),

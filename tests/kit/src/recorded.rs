@@ -218,6 +218,7 @@ async fn store_file(app: &TestApp, project_id: &str, file_id: &str, purpose: Pur
         key,
         filename: if purpose == Purpose::Batch { "requests.jsonl" } else { "greeting.txt" }.to_owned(),
         purpose,
+        media_type: "text/plain".to_owned(),
         bytes: content.bytes,
         sha256: content.sha256,
         created_at: now.seconds(),

@@ -14,6 +14,7 @@ use crate::model::batch::{Batch, BatchStatus};
 use crate::model::clock::Timestamp;
 use crate::model::file::{File, FileKey, Purpose};
 use crate::model::id;
+use crate::model::media_type;
 
 impl BatchWorker {
     /// Writes the files of a batch and ends it. Its memory is that of the results of one part and of what the bucket takes at once.
@@ -145,6 +146,7 @@ impl ResultFile {
             key: self.key,
             filename: format!("{}_{}.jsonl", batch.key.batch_id, self.name),
             purpose: Purpose::BatchOutput,
+            media_type: media_type::TEXT.to_owned(),
             bytes: content.bytes,
             sha256: content.sha256,
             created_at: now.seconds(),

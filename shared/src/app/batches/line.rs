@@ -164,6 +164,7 @@ impl LineContext<'_> {
                 if body.stream {
                     return Err(not_in_batch("stream", "nobody reads along"));
                 }
+                refuse_files(&body)?;
                 return Ok((None, body));
             }
             BatchEndpoint::Responses => CreateResponse::parse(json, self.clock.now())?,
@@ -178,6 +179,7 @@ impl LineContext<'_> {
             return Err(not_in_batch(param, why));
         }
         let chat = create.chat(&[])?;
+        refuse_files(&chat)?;
         Ok((Some(Box::new(create)), chat))
     }
 
@@ -254,6 +256,15 @@ impl LineContext<'_> {
                 Ok(RunEnd::complete(builder, charge, self.clock.now()).response.to_bytes())
             }
         }
+    }
+}
+
+/// Refuses a line that names uploaded files: the lines of a wave run at the same time, and their files would not fit into memory.
+fn refuse_files(body: &Body) -> Result<(), Error> {
+    let why = "Files cannot be named in a batch: send their contents in its lines, or make a call of its own.";
+    match body.files.first_path() {
+        Some(path) => Err(Invalid { code: Some("unsupported_file"), ..Invalid::field(path, why) }.into()),
+        None => Ok(()),
     }
 }
 

@@ -51,10 +51,11 @@ impl Calls {
     /// Makes a call. The call runs to its end whether or not its caller waits for it.
     ///
     /// # Errors
-    /// `NoModels`, `UnknownModel`, `WrongModel`, `Unpriced`, `Refused`, `KeyReused`, `Provider`, `Repeated`, `Invalid`.
+    /// `NoModels`, `UnknownModel`, `WrongModel`, `Unpriced`, `Refused`, `KeyReused`, `Provider`, `Repeated`, `Invalid`, `Forbidden`.
     pub async fn run(&self, caller: Caller, request: CallRequest) -> Result<CallAnswer, Error> {
-        let CallRequest { endpoint, body, cache_control, options } = request;
+        let CallRequest { endpoint, mut body, cache_control, options } = request;
         let served = self.models.current().await?;
+        self.pipeline.files.find_for(&caller, &mut body).await?;
         let sent = body.object.clone();
         let asked = Asked { body, sent: &sent, options: &options };
         let mut call = Call::new(&self.clock, caller, endpoint, served, asked)?;

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::ResponseWorker;
 use super::memory::Share;
 use super::worker::{MAX_RUNS, NOT_READY_WAIT};
+use crate::app::call_files::Room;
 use crate::app::dispatch::{DispatchRequest, Dispatched, Dispatcher, EventStream, UsageMeter};
 use crate::app::error::{Attempts, Error};
 use crate::app::generation::{
@@ -42,7 +43,7 @@ pub(super) struct Run<'a> {
     pub(super) builder: EventBuilder,
     pub(super) sink: EventSink<'a>,
     /// Kept until the run ends.
-    pub(super) _memory: Share,
+    pub(super) _memory: (Share, Room),
 }
 
 /// Why a provider's stream did not start.

@@ -8,10 +8,11 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use rand::RngExt as _;
 
-use super::memory::RequestMemory;
+use super::memory::{RequestMemory, Share};
 use super::run::Run;
 use super::{Finalizer, LIFETIME_MS, TOO_OLD};
 use crate::app::admission::{Admission, AdmissionRequest, Levels};
+use crate::app::call_files::{CallFiles, Room};
 use crate::app::dispatch::{Dispatcher, UsageMeter};
 use crate::app::error::Error;
 use crate::app::generation::{EventLog, EventSink, LEASE_MS, describe, read_request, skeleton_of};
@@ -24,7 +25,7 @@ use crate::app::telemetry::{self, TelemetryEvent};
 use crate::app::worker_queues::WorkerQueues;
 use crate::data::{ApiKeys, ProjectRecords, RequeueReason, ResponseRecord, ResponseRecords, StoredReservation};
 use crate::dialects::openai_chat::{Body, accountable, bound};
-use crate::dialects::openai_responses::EventBuilder;
+use crate::dialects::openai_responses::{EventBuilder, StoredRequest};
 use crate::model::catalog::Model;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::long_work::long_work;
@@ -62,6 +63,7 @@ pub struct ResponseWorker {
     pub(in crate::app) queues: WorkerQueues,
     pub(in crate::app) slots: Slots,
     pub(in crate::app) memory: RequestMemory,
+    pub(in crate::app) files: CallFiles,
     pub(in crate::app) clock: Clock,
 }
 
@@ -69,6 +71,14 @@ pub struct ResponseWorker {
 struct Loaded {
     request: Option<Bytes>,
     project: Option<Project>,
+}
+
+/// The call of a claimed response.
+struct ReadCall {
+    chat: Body,
+    /// The call with the contents of the files that it names.
+    filled: Object,
+    memory: (Share, Room),
 }
 
 /// Why a claimed response does not run.
@@ -212,10 +222,7 @@ impl ResponseWorker {
             tracing::error!(is_there = stored.is_some(), "request of a response cannot be read");
             return Err(NotRun::Hopeless("The request of this response cannot be read any more.".to_owned()));
         };
-        let Some(share) = self.memory.share(request.bytes()) else {
-            return Err(NotRun::NotYet(MEMORY_WAIT, RequeueReason::NotReady));
-        };
-        let chat = long_work(request.bytes(), || request.chat(record.created_at)).map_err(Error::from)?;
+        let ReadCall { chat, filled, memory } = self.read_call(record, &request).await?;
         let served = self.models.current().await?;
         let model = accountable::priced(find_model(&served, &record.model, Endpoint::ChatCompletions)?, &chat);
         let time = TimeLimit::of_model(&self.clock, &model, function_ends);
@@ -233,7 +240,7 @@ impl ResponseWorker {
         Ok(Run {
             builder: EventBuilder::new(skeleton, record.next_sequence).compacting(compacts),
             sink: EventSink { sender: None, log: Some(log) },
-            chat: bound::with_limit(chat.object, limit),
+            chat: bound::with_limit(filled, limit),
             deadline: time.deadline,
             record,
             model,
@@ -241,8 +248,20 @@ impl ResponseWorker {
             bound,
             price,
             used,
-            _memory: share,
+            _memory: memory,
         })
+    }
+
+    /// Reads the call of a request, with the contents of the files that it names. A file that was deleted since the acceptance ends the
+    /// response here, before there is anything to charge.
+    async fn read_call(&self, record: &ResponseRecord, request: &StoredRequest) -> Result<ReadCall, NotRun> {
+        let no_memory = || NotRun::NotYet(MEMORY_WAIT, RequeueReason::NotReady);
+        let share = self.memory.share(request.bytes()).ok_or_else(no_memory)?;
+        let mut chat = long_work(request.bytes(), || request.chat(record.created_at)).map_err(Error::from)?;
+        self.files.find(&record.key.project_id, &mut chat).await?;
+        let room = self.files.try_room(&chat).ok_or_else(no_memory)?;
+        let filled = self.files.fill(&chat, &chat.object).await?;
+        Ok(ReadCall { chat, filled, memory: (share, room) })
     }
 
     /// The reservation under which a run calls its provider, and the limit of output tokens that the provider is sent:

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use super::admission::Admission;
 use super::cache::ResponseCache;
+use super::call_files::CallFiles;
 use super::dispatch::Dispatcher;
 use super::idempotency::Idempotency;
 use super::ledger::Ledger;
@@ -31,6 +32,7 @@ pub(super) struct Pipeline {
     pub(super) ledger: Arc<Ledger>,
     pub(super) idempotency: Idempotency,
     pub(super) cache: ResponseCache,
+    pub(super) files: CallFiles,
     pub(super) dispatcher: Arc<Dispatcher>,
     pub(super) slots: Slots,
     pub(super) tasks: Tasks,

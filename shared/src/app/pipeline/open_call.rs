@@ -9,6 +9,7 @@ use super::{Call, Pipeline};
 use crate::app::admission::Admitted;
 use crate::app::answer::{CallMetadata, FinalUsage};
 use crate::app::cache::CacheOutcome;
+use crate::app::call_files::Room;
 use crate::app::dispatch::{Acceptance, Accepted, DispatchRequest, Dispatched, ProviderAnswer, UsageMeter};
 use crate::app::error::Error;
 use crate::app::idempotency::error_answer;
@@ -51,7 +52,7 @@ impl<'a> OpenCall<'a> {
     /// nothing for some seconds, `in_silence` is called with what is known.
     ///
     /// # Errors
-    /// `Provider`.
+    /// `Provider`; `Invalid` if an uploaded file that the call names was deleted in the meantime.
     pub(in crate::app) async fn dispatch(
         &mut self,
         body: &Object,
@@ -59,6 +60,7 @@ impl<'a> OpenCall<'a> {
         in_silence: impl AsyncFnOnce(CallMetadata),
     ) -> Result<ProviderAnswer, Error> {
         let Call { endpoint, ref caller, ref model, ref served, time, .. } = *self.call;
+        let (body, _room) = self.with_files(body).await?;
         let project_id = &caller.project.id;
         let (used, is_held_once) = (&self.used, self.admitted.budgeted);
         let deadline = time.deadline;
@@ -68,7 +70,7 @@ impl<'a> OpenCall<'a> {
             endpoint,
             model,
             served,
-            body,
+            body: &body,
             uploads: &self.call.body.uploads,
             headers: &self.call.headers,
             stream,
@@ -95,6 +97,19 @@ impl<'a> OpenCall<'a> {
         self.metadata.provider = Some(provider);
         self.metadata.attempts = attempts;
         Ok(answer)
+    }
+
+    /// The body with the contents of the uploaded files that it names, and the memory that they have until the provider answers.
+    async fn with_files(&self, body: &Object) -> Result<(Object, Room), Error> {
+        let (files, call) = (&self.pipeline.files, &self.call.body);
+        let read = async {
+            let room = files.room(call).await;
+            Ok((files.fill(call, body).await?, room))
+        };
+        let too_late = |_| {
+            Err(Error::Unavailable { action: "read the files in time", source: "the call had no time left".into() })
+        };
+        tokio::time::timeout_at(self.call.time.deadline, read).await.unwrap_or_else(too_late)
     }
 
     /// The charge for the usage so far.

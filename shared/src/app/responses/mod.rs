@@ -118,7 +118,8 @@ impl Responses {
             tokio::join!(self.load_context(&caller.project.id, &mut create), OptionFuture::from(adds_turn));
         let context = context?;
         has_room.transpose()?;
-        let chat = long_work(create.bytes(&context.items), || create.chat(&context.items))?;
+        let mut chat = long_work(create.bytes(&context.items), || create.chat(&context.items))?;
+        self.pipeline.files.find_for(&caller, &mut chat).await?;
         let asked = Asked { body: chat, sent: &create.object, options: &options };
         let mut call = Call::new(&self.clock, caller, Endpoint::ChatCompletions, served, asked).map_err(in_request)?;
         let now = self.clock.now();

@@ -95,7 +95,10 @@ const PART: Shape = Typed(&[
         ],
     ),
     ("refusal", &[("refusal", Any)]),
-    ("image_url", &[("image_url", Members(&[("url", Any), ("detail", Any)])), ("cache_control", Cache)]),
+    (
+        "image_url",
+        &[("image_url", Members(&[("url", Any), ("detail", Any), ("file_id", Any)])), ("cache_control", Cache)],
+    ),
     (
         "file",
         &[("file", Members(&[("filename", Any), ("file_data", Any), ("file_id", Any)])), ("cache_control", Cache)],

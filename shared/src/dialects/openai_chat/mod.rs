@@ -14,9 +14,15 @@ pub use media::Pieces;
 pub(crate) use shape::LEGACY_MAX_TOKENS;
 pub use summary::AnswerSummary;
 
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
 use crate::dialects::anthropic_messages;
 use crate::dialects::body::{read, read_object};
+use crate::dialects::input_files::{Dialect, InputFiles, Recount};
 use crate::dialects::walk::Noted;
+use crate::model::file::File;
 use crate::model::form::{Form, Uploads};
 use crate::model::id::Fingerprint;
 use crate::model::invalid::Invalid;
@@ -33,6 +39,8 @@ pub struct Body {
     pub object: Object,
     /// The files of a form.
     pub uploads: Uploads,
+    /// The uploaded files that the body names.
+    pub files: InputFiles,
     pub model: String,
     pub stream: bool,
     /// Whether the client wants the usage chunk of a stream.
@@ -84,7 +92,12 @@ impl Body {
             }
         };
         let noted = Noted { is_messages: endpoint == Endpoint::Messages, ..Noted::of(known, &body.object) };
-        Ok(Self { noted, ..body })
+        let files = match endpoint {
+            Endpoint::ChatCompletions => InputFiles::named(Dialect::Chat, &body.object),
+            Endpoint::Messages => InputFiles::named(Dialect::Messages, &body.object),
+            _ => InputFiles::default(),
+        };
+        Ok(Self { noted, files, ..body })
     }
 
     /// Reads and checks the form of an endpoint that takes files.
@@ -106,6 +119,30 @@ impl Body {
         // Sound is what such a model is for: its price per token is that of sound, if it has no other.
         noted.asked.audio_input = endpoint != Endpoint::ImageEdits;
         Ok(Self { uploads, noted, ..body })
+    }
+
+    /// Takes the uploaded files that the body names, by their ids, and counts them as what they are.
+    ///
+    /// # Errors
+    /// If one is missing, if they are too large together, or if a place wants another type of file. The error names the place.
+    pub fn take_files(&mut self, found: HashMap<String, File>) -> Result<(), Invalid> {
+        let Recount { images, text_bytes, texts } = self.files.found(self.dialect(), found)?;
+        self.images = self.images.saturating_add_signed(images);
+        self.other_media = self.other_media.saturating_add_signed(-images).saturating_sub(texts);
+        self.text_bytes = self.text_bytes.saturating_add(text_bytes);
+        Ok(())
+    }
+
+    /// `object`, which is this body or was made from it, with the contents of the uploaded files, by their ids, in place of the ids.
+    ///
+    /// # Errors
+    /// If a content is not what its type says.
+    pub fn with_files(&self, object: &Object, contents: &HashMap<String, Bytes>) -> Result<Object, Invalid> {
+        self.files.fill(self.dialect(), object, contents)
+    }
+
+    fn dialect(&self) -> Dialect {
+        if self.noted.is_messages { Dialect::Messages } else { Dialect::Chat }
     }
 
     /// Identifies what is asked for, files included, whatever the spacing of JSON or the boundary of a form.
@@ -142,6 +179,7 @@ fn measured_body(measured: anthropic_messages::Measured, object: Object, length:
     Body {
         object,
         uploads: Uploads::default(),
+        files: InputFiles::default(),
         model: measured.model,
         stream: measured.stream,
         include_usage: true,

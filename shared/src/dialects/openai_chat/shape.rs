@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::Body;
 use super::media::Pieces;
+use crate::dialects::input_files::InputFiles;
 use crate::dialects::parts::{Choices, Content, Count, Items, Name, TextOrTokens};
 use crate::dialects::walk::Noted;
 use crate::model::form::Uploads;
@@ -43,6 +44,7 @@ impl ChatShape {
         Body {
             object,
             uploads: Uploads::default(),
+            files: InputFiles::default(),
             model: self.model.0,
             stream: self.stream.unwrap_or(false),
             include_usage: self.stream_options.is_some_and(|options| options.include_usage.unwrap_or(false)),
@@ -88,6 +90,7 @@ impl CompletionShape {
         Body {
             object,
             uploads: Uploads::default(),
+            files: InputFiles::default(),
             model: self.model.0,
             stream: self.stream.unwrap_or(false),
             include_usage: self.stream_options.is_some_and(|options| options.include_usage.unwrap_or(false)),
@@ -152,6 +155,7 @@ pub(super) fn input_only(model: String, object: Object, length: usize) -> Body {
     Body {
         object,
         uploads: Uploads::default(),
+        files: InputFiles::default(),
         model,
         stream: false,
         include_usage: false,

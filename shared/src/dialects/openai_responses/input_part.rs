@@ -56,6 +56,9 @@ fn part(part: Part) -> Option<InputPart> {
     match part {
         Part::Text(text) | Part::Refusal(text) => Some(InputPart::Text(text)),
         Part::Image { detail, .. } => Some(InputPart::Image { is_low_detail: detail.as_deref() == Some("low") }),
-        Part::File { .. } => None,
+        Part::UploadedImage { detail, .. } => {
+            Some(InputPart::Image { is_low_detail: detail.as_deref() == Some("low") })
+        }
+        Part::File { .. } | Part::UploadedFile { .. } => None,
     }
 }

@@ -35,6 +35,15 @@ impl Item {
         matches!(self.kind().as_str(), view::ADDITIONAL_TOOLS | view::SEARCH_OUTPUT)
     }
 
+    /// The path in the item of the first part that names an uploaded file.
+    pub(super) fn part_with_file(&self, file_id: &str) -> Option<String> {
+        ["content", "output"].into_iter().find_map(|member| {
+            let parts: Vec<Object> = self.0.get(member)?;
+            let names_it = |part: &Object| part.get::<String>("file_id").is_some_and(|id| id == file_id);
+            parts.iter().position(names_it).map(|index| format!("{member}[{index}]"))
+        })
+    }
+
     /// Whether the item asks for a compaction.
     #[must_use]
     pub fn is_trigger(&self) -> bool {

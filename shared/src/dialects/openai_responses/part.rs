@@ -3,7 +3,8 @@
 use serde_json::value::RawValue;
 
 use super::fields::{Fields, TextOrList, invalid, not_one_of, unsupported};
-use crate::dialects::body::read_at;
+use crate::dialects::body::{read_at, shortened};
+use crate::model::file::is_file_id;
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
 
@@ -20,6 +21,16 @@ pub(super) enum Part {
     File {
         name: String,
         data: String,
+    },
+    /// An uploaded image.
+    UploadedImage {
+        id: String,
+        detail: Option<String>,
+    },
+    /// An uploaded file. Its part may give it another name.
+    UploadedFile {
+        id: String,
+        name: Option<String>,
     },
 }
 
@@ -103,8 +114,10 @@ fn read_part(raw: &RawValue, at: &str, source: Source) -> Result<Part, Invalid> 
 
 fn image(fields: Fields<'_>) -> Result<Part, Invalid> {
     let detail = fields.one_of("detail", &["low", "high", "auto", "original"])?;
-    if fields.text("image_url").is_none() {
-        refuse_file_id(fields, "Send the image in 'image_url', as a URL or a data URL.")?;
+    if fields.text("image_url").is_none()
+        && let Some(id) = file_id(fields)?
+    {
+        return Ok(Part::UploadedImage { id, detail });
     }
     let url: String = fields.required("image_url")?;
     if url.is_empty() {
@@ -114,11 +127,13 @@ fn image(fields: Fields<'_>) -> Result<Part, Invalid> {
 }
 
 fn file(fields: Fields<'_>) -> Result<Part, Invalid> {
-    let hint = "Send the file in 'file_data', as base64, with a 'filename'.";
     if fields.text("file_data").is_none() {
-        refuse_file_id(fields, hint)?;
+        if let Some(id) = file_id(fields)? {
+            return Ok(Part::UploadedFile { id, name: fields.optional("filename")? });
+        }
         if fields.text("file_url").is_some() {
-            let message = format!("Files by URL are not supported. {hint}");
+            let message = "Files by URL are not supported. Send the file in 'file_data', as base64, with a 'filename', or upload it and \
+                           name its 'file_id'.";
             return Err(unsupported(fields.path("file_url"), message, "unsupported_file"));
         }
     }
@@ -133,12 +148,14 @@ fn file(fields: Fields<'_>) -> Result<Part, Invalid> {
     Ok(Part::File { name, data })
 }
 
-fn refuse_file_id(fields: Fields<'_>, hint: &str) -> Result<(), Invalid> {
-    if fields.text("file_id").is_none() {
-        return Ok(());
+/// The id of an uploaded file. Whether the project has it is found out when a model is to read it.
+fn file_id(fields: Fields<'_>) -> Result<Option<String>, Invalid> {
+    let Some(id) = fields.optional::<String>("file_id")? else { return Ok(None) };
+    if is_file_id(&id) {
+        return Ok(Some(id));
     }
-    let message = format!("Uploaded files are not supported as input. {hint}");
-    Err(unsupported(fields.path("file_id"), message, "unsupported_file"))
+    let reason = format_args!("no file found with id '{}'. POST /v1/files uploads a file", shortened(&id));
+    Err(Invalid { code: Some("file_not_found"), ..invalid(fields.path("file_id"), reason) })
 }
 
 /// Whether this can be base64, with or without the head of a data URL.

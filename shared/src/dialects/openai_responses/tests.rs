@@ -196,14 +196,14 @@ fn unsupported_members_are_refused() {
     refused(
         r#""input":[{"role":"user","content":[{"type":"input_image","file_id":"file-1"}]}]"#,
         "input[0].content[0].file_id",
-        Some("unsupported_file"),
-        "Uploaded files are not supported as input. Send the image in 'image_url', as a URL or a data URL.",
+        Some("file_not_found"),
+        "Invalid value for 'input[0].content[0].file_id': no file found with id 'file-1'. POST /v1/files uploads a file.",
     );
     refused(
         r#""input":[{"role":"user","content":[{"type":"input_file","file_url":"https://a/b.pdf"}]}]"#,
         "input[0].content[0].file_url",
         Some("unsupported_file"),
-        "Files by URL are not supported. Send the file in 'file_data', as base64, with a 'filename'.",
+        "Files by URL are not supported. Send the file in 'file_data', as base64, with a 'filename', or upload it and name its 'file_id'.",
     );
     refused(
         r#""prompt":{"id":"pmpt_1"}"#,

@@ -211,18 +211,30 @@ fn part(part: &Part) -> Object {
         Part::Text(text) => Object::default().with("type", "text").with("text", text),
         Part::Refusal(text) => Object::default().with("type", "refusal").with("refusal", text),
         Part::Image { url, detail } => {
-            let image = Object::default().with("url", url);
-            // A chat call has no `original`. `auto` is its default.
-            let image = match detail.as_deref() {
-                None | Some("auto") => image,
-                Some("original") => image.with("detail", "high"),
-                Some(detail) => image.with("detail", detail),
-            };
+            let image = with_detail(Object::default().with("url", url), detail.as_deref());
             Object::default().with("type", "image_url").with("image_url", &image)
+        }
+        Part::UploadedImage { id, detail } => {
+            let image = with_detail(Object::default().with("file_id", id), detail.as_deref());
+            Object::default().with("type", "image_url").with("image_url", &image)
+        }
+        Part::UploadedFile { id, name } => {
+            let file = Object::default().with("file_id", id);
+            let file = name.iter().fold(file, |file, name| file.with("filename", name));
+            Object::default().with("type", "file").with("file", &file)
         }
         Part::File { name, data } => {
             let file = Object::default().with("filename", name).with("file_data", data);
             Object::default().with("type", "file").with("file", &file)
         }
+    }
+}
+
+/// A chat call has no `original`. `auto` is its default.
+fn with_detail(image: Object, detail: Option<&str>) -> Object {
+    match detail {
+        None | Some("auto") => image,
+        Some("original") => image.with("detail", "high"),
+        Some(detail) => image.with("detail", detail),
     }
 }

@@ -59,7 +59,19 @@ impl CreateResponse {
         chat.extend(&self.settings);
         chat.set("stream", &true);
         chat.set("stream_options", &Object::default().with("include_usage", &true));
-        Body::parse(Endpoint::ChatCompletions, &chat.to_bytes()).map_err(in_request)
+        let mut body = Body::parse(Endpoint::ChatCompletions, &chat.to_bytes()).map_err(in_request)?;
+        body.files.rename(|file_id| self.path_of_file(file_id));
+        Ok(body)
+    }
+}
+
+impl CreateResponse {
+    /// The path of the first part of the input that names an uploaded file; `None` if an earlier turn names it.
+    fn path_of_file(&self, file_id: &str) -> Option<String> {
+        self.input.iter().enumerate().find_map(|(index, item)| {
+            let part = item.part_with_file(file_id)?;
+            Some(format!("input[{index}].{part}.file_id"))
+        })
     }
 }
 

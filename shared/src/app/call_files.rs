@@ -1,0 +1,131 @@
+//! The uploaded files that model calls name: found before a call is admitted, and read after that, just before its provider is called.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::error::Error;
+use crate::data::{FileRecords, StoreError, Stores};
+use crate::dialects::openai_chat::Body;
+use crate::model::clock::Clock;
+use crate::model::file::{File, FileKey, MAX_INPUT_BYTES};
+use crate::model::forbidden::Forbidden;
+use crate::model::long_work::long_work;
+use crate::model::object::Object;
+use crate::model::project::Caller;
+use crate::model::scope::Scope;
+
+/// The bytes of all files that the calls of a process have in memory at the same time: those of two calls with as many as one may
+/// have. Many calls at once would not fit into the memory of `weir serve`.
+const MAX_BYTES: u64 = 2 * MAX_INPUT_BYTES;
+
+/// The files of one call that are read at the same time.
+const READ_AT_ONCE: usize = 8;
+
+/// Finds and reads the files that calls name.
+#[derive(Clone)]
+pub(super) struct CallFiles {
+    records: FileRecords,
+    room: Arc<Semaphore>,
+    clock: Clock,
+}
+
+/// The part of the memory that the files of one call have, until it is dropped.
+pub(super) struct Room(
+    #[expect(dead_code, reason = "it gives its permits back when it is dropped")] Option<OwnedSemaphorePermit>,
+);
+
+impl CallFiles {
+    pub(super) fn new(stores: &Stores, clock: Clock) -> Self {
+        let room = Semaphore::new(usize::try_from(MAX_BYTES).unwrap_or(usize::MAX));
+        Self { records: stores.files(), room: Arc::new(room), clock }
+    }
+
+    /// Finds the files that a caller's call names, so that the call can be bounded. A call without files needs no store.
+    ///
+    /// # Errors
+    /// `Forbidden` if the caller's key may not read files; `Invalid` if the caller's project does not have one of them, or the call
+    /// cannot have them.
+    pub(super) async fn find_for(&self, caller: &Caller, body: &mut Body) -> Result<(), Error> {
+        if !body.files.is_empty() && !caller.rights.allow_scope(Scope::FilesRead) {
+            let has = caller.rights.scopes.clone().unwrap_or_default();
+            return Err(Forbidden::Scope { missing: Scope::FilesRead, has }.into());
+        }
+        self.find(&caller.project.id, body).await
+    }
+
+    /// Finds the files that a call of a project names.
+    ///
+    /// # Errors
+    /// `Invalid` if the project does not have one of them, or the call cannot have them.
+    pub(super) async fn find(&self, project_id: &str, body: &mut Body) -> Result<(), Error> {
+        if body.files.is_empty() {
+            return Ok(());
+        }
+        body.files.check_number()?;
+        let now = self.clock.now();
+        let find = async |file_id: &str| -> Result<Option<File>, StoreError> {
+            let key = FileKey { project_id: project_id.to_owned(), file_id: file_id.to_owned() };
+            self.records.get(&key, now).await
+        };
+        let found = try_join_all(body.files.ids().into_iter().map(find)).await?;
+        Ok(body.take_files(found.into_iter().flatten().map(|file| (file.key.file_id.clone(), file)).collect())?)
+    }
+
+    /// Waits until there is memory for the files of a call.
+    pub(super) async fn room(&self, body: &Body) -> Room {
+        let permits = permits(body);
+        // The semaphore is never closed.
+        Room(if permits == 0 { None } else { Arc::clone(&self.room).acquire_many_owned(permits).await.ok() })
+    }
+
+    /// Memory for the files of a call. `None`: other calls have it.
+    pub(super) fn try_room(&self, body: &Body) -> Option<Room> {
+        match permits(body) {
+            0 => Some(Room(None)),
+            permits => Arc::clone(&self.room).try_acquire_many_owned(permits).ok().map(|held| Room(Some(held))),
+        }
+    }
+
+    /// `object`, which was made from `body`, with the contents of the files that were found in place of their ids.
+    ///
+    /// # Errors
+    /// `Invalid` if a file was deleted since it was found, or is not what its type says.
+    pub(super) async fn fill(&self, body: &Body, object: &Object) -> Result<Object, Error> {
+        if body.files.is_empty() {
+            return Ok(object.clone());
+        }
+        let read = async |file: &File| Ok::<_, Error>((file.key.file_id.clone(), self.read(body, file).await?));
+        let contents: HashMap<String, Bytes> =
+            stream::iter(body.files.files()).map(read).buffer_unordered(READ_AT_ONCE).try_collect().await?;
+        let bytes = usize::try_from(body.files.bytes()).unwrap_or(usize::MAX);
+        Ok(long_work(bytes, || body.with_files(object, &contents))?)
+    }
+
+    async fn read(&self, body: &Body, file: &File) -> Result<Bytes, Error> {
+        match self.read_whole(file).await {
+            Ok(content) => Ok(content),
+            Err(error) => match self.records.get(&file.key, self.clock.now()).await? {
+                Some(_) => Err(error.into()),
+                None => Err(body.files.not_found(&file.key.file_id).into()),
+            },
+        }
+    }
+
+    async fn read_whole(&self, file: &File) -> Result<Bytes, StoreError> {
+        let mut pieces = self.records.read(file, None).await?;
+        let mut content = BytesMut::with_capacity(usize::try_from(file.bytes).unwrap_or_default());
+        while let Some(piece) = pieces.next().await {
+            content.extend_from_slice(&piece?);
+        }
+        Ok(content.freeze())
+    }
+}
+
+fn permits(body: &Body) -> u32 {
+    u32::try_from(body.files.bytes()).unwrap_or(u32::MAX)
+}
