@@ -11,6 +11,7 @@ use axum::routing::post;
 use shared::app::{Auth, Calls};
 use shared::dialects::anthropic_messages::CountTokens;
 use shared::edge::{Rejection, SentBody, read_body, serve};
+use shared::model::long_work::long_work;
 use shared::model::object::Object;
 use shared::model::project::Caller;
 use shared::model::provider::Endpoint;
@@ -39,12 +40,10 @@ async fn create(
 }
 
 async fn count_tokens(State(calls): State<Arc<Calls>>, caller: Caller, body: SentBody) -> Result<Response, Rejection> {
-    // Reading includes counting: both take as long as the body is.
-    let (model, count) = read_body(body, |json| {
-        let request = CountTokens::parse(json)?;
-        Ok((request.model.clone(), request.count()))
-    })?;
-    calls.models().current().await?.model_for(&caller, &model)?;
+    let (mut request, bytes) = read_body(body, |json| Ok((CountTokens::parse(json)?, json.len())))?;
+    calls.models().current().await?.model_for(&caller, &request.model)?;
+    calls.find_counted_files(&caller, &mut request).await?;
+    let count = long_work(bytes, || request.count());
     let counted = Object::default().with("input_tokens", &count).to_bytes();
     Ok(([(header::CONTENT_TYPE, "application/json")], counted).into_response())
 }

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::Error;
 use crate::data::{FileRecords, StoreError, Stores};
+use crate::dialects::input_files::InputFiles;
 use crate::dialects::openai_chat::Body;
 use crate::model::clock::Clock;
 use crate::model::file::{File, FileKey, MAX_INPUT_BYTES};
@@ -51,11 +52,8 @@ impl CallFiles {
     /// `Forbidden` if the caller's key may not read files; `Invalid` if the caller's project does not have one of them, or the call
     /// cannot have them.
     pub(super) async fn find_for(&self, caller: &Caller, body: &mut Body) -> Result<(), Error> {
-        if !body.files.is_empty() && !caller.rights.allow_scope(Scope::FilesRead) {
-            let has = caller.rights.scopes.clone().unwrap_or_default();
-            return Err(Forbidden::Scope { missing: Scope::FilesRead, has }.into());
-        }
-        self.find(&caller.project.id, body).await
+        let found = self.look_up_for(caller, &body.files).await?;
+        Ok(body.take_files(found)?)
     }
 
     /// Finds the files that a call of a project names.
@@ -63,17 +61,35 @@ impl CallFiles {
     /// # Errors
     /// `Invalid` if the project does not have one of them, or the call cannot have them.
     pub(super) async fn find(&self, project_id: &str, body: &mut Body) -> Result<(), Error> {
-        if body.files.is_empty() {
-            return Ok(());
+        let found = self.look_up(project_id, &body.files).await?;
+        Ok(body.take_files(found)?)
+    }
+
+    /// Looks up files that a caller names, by their ids. Leaves out those that its project does not have.
+    ///
+    /// # Errors
+    /// `Forbidden` if the caller's key may not read files; `Invalid` if there are too many.
+    pub(super) async fn look_up_for(
+        &self,
+        caller: &Caller,
+        files: &InputFiles,
+    ) -> Result<HashMap<String, File>, Error> {
+        if !files.is_empty() && !caller.rights.allow_scope(Scope::FilesRead) {
+            let has = caller.rights.scopes.clone().unwrap_or_default();
+            return Err(Forbidden::Scope { missing: Scope::FilesRead, has }.into());
         }
-        body.files.check_number()?;
+        self.look_up(&caller.project.id, files).await
+    }
+
+    async fn look_up(&self, project_id: &str, files: &InputFiles) -> Result<HashMap<String, File>, Error> {
+        files.check_number()?;
         let now = self.clock.now();
-        let find = async |file_id: &str| -> Result<Option<File>, StoreError> {
+        let get = async |file_id: &str| -> Result<Option<File>, StoreError> {
             let key = FileKey { project_id: project_id.to_owned(), file_id: file_id.to_owned() };
             self.records.get(&key, now).await
         };
-        let found = try_join_all(body.files.ids().into_iter().map(find)).await?;
-        Ok(body.take_files(found.into_iter().flatten().map(|file| (file.key.file_id.clone(), file)).collect())?)
+        let found = try_join_all(files.ids().into_iter().map(get)).await?;
+        Ok(found.into_iter().flatten().map(|file| (file.key.file_id.clone(), file)).collect())
     }
 
     /// Waits until there is memory for the files of a call.

@@ -12,6 +12,7 @@ use super::error::Error;
 use super::idempotency::{KeyPlan, success_answer};
 use super::models::Models;
 use super::pipeline::{Asked, Call, CallOptions, OpenCall, Pipeline, Runner};
+use crate::dialects::anthropic_messages::CountTokens;
 use crate::dialects::openai_chat::bound;
 use crate::dialects::openai_chat::{Body, LEGACY_MAX_TOKENS};
 use crate::model::clock::Clock;
@@ -46,6 +47,15 @@ impl Calls {
     #[must_use]
     pub fn models(&self) -> &Models {
         &self.models
+    }
+
+    /// Finds the uploaded files that a request to count tokens names.
+    ///
+    /// # Errors
+    /// `Forbidden` if the caller's key may not read files; `Invalid` if its project does not have one of them.
+    pub async fn find_counted_files(&self, caller: &Caller, request: &mut CountTokens) -> Result<(), Error> {
+        let found = self.pipeline.files.look_up_for(caller, &request.files).await?;
+        Ok(request.take_files(found)?)
     }
 
     /// Makes a call. The call runs to its end whether or not its caller waits for it.

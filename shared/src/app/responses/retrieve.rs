@@ -13,6 +13,7 @@ use crate::dialects::openai_responses::{
 };
 use crate::model::clock::Timestamp;
 use crate::model::invalid::Invalid;
+use crate::model::long_work::long_work;
 use crate::model::message::ResponseKey;
 use crate::model::object::Object;
 use crate::model::project::Caller;
@@ -73,13 +74,15 @@ impl Responses {
     /// A request with its references resolved, and the turns before it: everything whose tokens count as input.
     ///
     /// # Errors
-    /// `Invalid` if it continues a response that does not exist.
+    /// `Invalid` if it continues a response or names a file that does not exist; `Forbidden` if the caller's key may not read files.
     pub async fn load_input(
         &self,
         caller: &Caller,
         mut create: CreateResponse,
     ) -> Result<(CreateResponse, Vec<Item>), Error> {
         let context = self.load_context(&caller.project.id, &mut create).await?;
+        let files = long_work(create.bytes(&context.items), || create.input_files(&context.items));
+        files.check_all(&self.pipeline.files.look_up_for(caller, &files).await?)?;
         Ok((create, context.items))
     }
 

@@ -66,6 +66,23 @@ impl InputFiles {
         Self { named, files: HashMap::new() }
     }
 
+    /// Files by their ids, and the paths of those that are not named by earlier turns only.
+    pub(in crate::dialects) fn of_ids(ids: impl Iterator<Item = String>, paths: &HashMap<String, String>) -> Self {
+        let named = ids.map(|file_id| NamedFile { path: paths.get(&file_id).cloned(), file_id, kind: Kind::File });
+        Self { named: named.collect(), files: HashMap::new() }
+    }
+
+    /// Checks that `found` has all files.
+    ///
+    /// # Errors
+    /// If one is missing.
+    pub fn check_all(&self, found: &HashMap<String, File>) -> Result<(), Invalid> {
+        match self.ids().into_iter().find(|file_id| !found.contains_key(*file_id)) {
+            Some(missing) => Err(self.not_found(missing)),
+            None => Ok(()),
+        }
+    }
+
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.named.is_empty()
@@ -86,10 +103,10 @@ impl InputFiles {
         ids
     }
 
-    /// Replaces the paths by those that `path_of` an id gives.
-    pub(in crate::dialects) fn rename(&mut self, path_of: impl Fn(&str) -> Option<String>) {
+    /// Replaces the paths by these, by the ids of their files. Files without one are named by earlier turns only.
+    pub(in crate::dialects) fn rename(&mut self, paths: &HashMap<String, String>) {
         for named in &mut self.named {
-            named.path = path_of(&named.file_id);
+            named.path = paths.get(&named.file_id).cloned();
         }
     }
 
@@ -150,6 +167,12 @@ impl InputFiles {
         }
         self.files = files;
         Ok(recount)
+    }
+
+    /// The file with an id, if it was found.
+    #[must_use]
+    pub fn file(&self, file_id: &str) -> Option<&File> {
+        self.files.get(file_id)
     }
 
     /// The files that were found.

@@ -122,12 +122,12 @@ fn what_cannot_be_named_is_refused_at_its_place() {
         assert!(error.message.contains(message), "{}", error.message);
     };
     let small = file(A, "a.pdf", "application/pdf", 1);
-    check(&[small.clone()], "file_not_found", "no file found with id 'file-BBB");
+    check(std::slice::from_ref(&small), "file_not_found", "no file found with id 'file-BBB");
     check(&[small, file(B, "b.pdf", "application/pdf", MAX_INPUT_BYTES)], "file_too_large", "more than 32 MB");
     let many = format!("[{}]", vec![part(A); MAX_NAMED_FILES + 1].join(","));
     let error = InputFiles::named(Dialect::Chat, &body(&many)).check_number().unwrap_err();
     assert_eq!(error.param.as_deref(), Some("messages[1].content[100].file.file_id"));
     let mut earlier = InputFiles::named(Dialect::Chat, &body(&parts));
-    earlier.rename(|_| None);
+    earlier.rename(&HashMap::new());
     assert!(earlier.not_found(A).message.starts_with("An earlier item cannot be used: no file found"));
 }

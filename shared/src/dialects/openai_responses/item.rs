@@ -10,6 +10,7 @@ use super::part::{self, Source};
 use super::view::{self, View};
 use crate::dialects::body::read_at;
 use crate::dialects::parts::MOST_ITEMS;
+use crate::model::file::is_file_id;
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
 
@@ -35,13 +36,15 @@ impl Item {
         matches!(self.kind().as_str(), view::ADDITIONAL_TOOLS | view::SEARCH_OUTPUT)
     }
 
-    /// The path in the item of the first part that names an uploaded file.
-    pub(super) fn part_with_file(&self, file_id: &str) -> Option<String> {
-        ["content", "output"].into_iter().find_map(|member| {
-            let parts: Vec<Object> = self.0.get(member)?;
-            let names_it = |part: &Object| part.get::<String>("file_id").is_some_and(|id| id == file_id);
-            parts.iter().position(names_it).map(|index| format!("{member}[{index}]"))
-        })
+    /// The ids of the uploaded files that its parts name, and their paths in the item.
+    pub(super) fn uploaded_files(&self) -> Vec<(String, String)> {
+        let contents = CONTENTS.into_iter().filter_map(|member| Some((member, self.0.get::<Vec<Object>>(member)?)));
+        let parts = contents.flat_map(|(member, parts)| parts.into_iter().enumerate().map(move |part| (member, part)));
+        let named = parts.filter_map(|(member, (index, part))| {
+            let id = part.get::<String>("file_id").filter(|id| is_file_id(id))?;
+            Some((id, format!("{member}[{index}].file_id")))
+        });
+        named.collect()
     }
 
     /// Whether the item asks for a compaction.
@@ -94,6 +97,9 @@ pub(super) fn user_text(text: &str, ids: NewIds<'_>) -> Item {
     let head = Object::default().with("id", &ids.make("msg_", 0)).with("type", view::MESSAGE);
     Item(head.with("status", "completed").with("role", "user").with("content", &content))
 }
+
+/// The members with parts: of a message, and of the output of a tool.
+const CONTENTS: [&str; 2] = ["content", "output"];
 
 /// Types of items without a status.
 const STATELESS: [&str; 4] = [view::REASONING, view::ADDITIONAL_TOOLS, view::COMPACTION, view::COMPACTION_TRIGGER];

@@ -3,7 +3,7 @@
 mod messages;
 mod names;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use messages::Messages;
 pub use names::{message_in_request, path_in_request};
@@ -13,6 +13,7 @@ use super::create::CreateResponse;
 use super::fields::{Fields, invalid};
 use super::item::Item;
 use crate::dialects::body::missing;
+use crate::dialects::input_files::InputFiles;
 use crate::dialects::openai_chat::Body;
 use crate::model::invalid::Invalid;
 use crate::model::object::Object;
@@ -60,18 +61,31 @@ impl CreateResponse {
         chat.set("stream", &true);
         chat.set("stream_options", &Object::default().with("include_usage", &true));
         let mut body = Body::parse(Endpoint::ChatCompletions, &chat.to_bytes()).map_err(in_request)?;
-        body.files.rename(|file_id| self.path_of_file(file_id));
+        if !body.files.is_empty() {
+            body.files.rename(&self.paths_of_files());
+        }
         Ok(body)
     }
 }
 
 impl CreateResponse {
-    /// The path of the first part of the input that names an uploaded file; `None` if an earlier turn names it.
-    fn path_of_file(&self, file_id: &str) -> Option<String> {
-        self.input.iter().enumerate().find_map(|(index, item)| {
-            let part = item.part_with_file(file_id)?;
-            Some(format!("input[{index}].{part}.file_id"))
-        })
+    /// The uploaded files that the input and the items of earlier turns name.
+    #[must_use]
+    pub fn input_files(&self, context: &[Item]) -> InputFiles {
+        let ids =
+            context.iter().chain(&self.input).flat_map(|item| item.uploaded_files().into_iter().map(|(id, _)| id));
+        InputFiles::of_ids(ids, &self.paths_of_files())
+    }
+
+    /// The paths of the parts of the input that name uploaded files, by the ids of the files.
+    fn paths_of_files(&self) -> HashMap<String, String> {
+        let mut paths = HashMap::new();
+        for (index, item) in self.input.iter().enumerate() {
+            for (id, path) in item.uploaded_files() {
+                paths.entry(id).or_insert_with(|| format!("input[{index}].{path}"));
+            }
+        }
+        paths
     }
 }
 
