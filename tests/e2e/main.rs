@@ -21,6 +21,7 @@ mod fuzz;
 mod hard_bodies;
 mod idempotency;
 mod image_edits;
+mod input_files;
 mod jobs;
 mod keys;
 mod layers;

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use shared::model::provider::Failure;
 
 use super::wire::{Block, CacheControl, Marked, Source};
-use crate::conversation::{CacheMark, Document, Image, PDF, Part, PartKind, invalid_request, is_text, unsupported};
+use crate::conversation::{CacheMark, Document, Image, PDF, Part, PartKind, invalid_request, is_text, unreadable};
 
 pub(super) fn content(parts: &[Part]) -> Result<Vec<Marked<'_>>, Failure> {
     parts.iter().map(marked).collect()
@@ -36,12 +36,12 @@ fn block(part: &PartKind) -> Result<Block<'_>, Failure> {
 
 /// Anthropic reads PDFs and texts.
 fn source(document: &Document) -> Result<Source<'_>, Failure> {
-    let Document { media_type, data, .. } = document;
+    let Document { name, media_type, data } = document;
     if media_type == PDF {
         return Ok(Source::Base64 { media_type, data });
     }
     if !is_text(media_type) {
-        return Err(unsupported("messages", format!("Anthropic reads no files of the type `{media_type}`")));
+        return Err(unreadable("Anthropic", name.as_deref(), media_type, "PDF and text"));
     }
     let text = STANDARD.decode(data).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let text = text.ok_or_else(|| invalid_request("messages", "the text of a file is not UTF-8 in base64"))?;

@@ -11,7 +11,7 @@ use shared::model::provider::Failure;
 
 use super::cache::Points;
 use super::{built, document};
-use crate::conversation::{Document, Image, Part, PartKind, invalid_request, is_text, unsupported};
+use crate::conversation::{Document, Image, Part, PartKind, invalid_request, is_text, unreadable, unsupported};
 
 /// Writes the parts of a request's turns, one turn after the other.
 pub(super) struct BlockWriter {
@@ -73,7 +73,7 @@ impl BlockWriter {
         self.documents += 1;
         let name = document_name(document.name.as_deref().unwrap_or_default(), self.documents);
         let source = DocumentSource::Bytes(bytes(&document.data)?);
-        built(DocumentBlock::builder().format(format(&document.media_type)?).name(name).source(source).build())
+        built(DocumentBlock::builder().format(format(document)?).name(name).source(source).build())
     }
 }
 
@@ -91,8 +91,8 @@ fn document_name(name: &str, number: usize) -> String {
     format!("{} {number}", if words.is_empty() { "document".to_owned() } else { words.join(" ") })
 }
 
-fn format(media_type: &str) -> Result<DocumentFormat, Failure> {
-    Ok(match media_type {
+fn format(document: &Document) -> Result<DocumentFormat, Failure> {
+    Ok(match document.media_type.as_str() {
         "application/pdf" => DocumentFormat::Pdf,
         "text/csv" => DocumentFormat::Csv,
         "text/html" => DocumentFormat::Html,
@@ -102,7 +102,10 @@ fn format(media_type: &str) -> Result<DocumentFormat, Failure> {
         "application/vnd.ms-excel" => DocumentFormat::Xls,
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" => DocumentFormat::Xlsx,
         other if is_text(other) => DocumentFormat::Txt,
-        other => return Err(unsupported("messages", format!("Bedrock reads no files of the type `{other}`"))),
+        other => {
+            let takes = "PDF, text, Markdown, HTML, CSV, Word and Excel";
+            return Err(unreadable("Bedrock", document.name.as_deref(), other, takes));
+        }
     })
 }
 
@@ -115,7 +118,7 @@ fn image(image: &Image) -> Result<ImageBlock, Failure> {
         "image/jpeg" => ImageFormat::Jpeg,
         "image/gif" => ImageFormat::Gif,
         "image/webp" => ImageFormat::Webp,
-        other => return Err(unsupported("messages", format!("Bedrock takes no images of the type `{other}`"))),
+        other => return Err(unreadable("Bedrock", None, other, "PNG, JPEG, GIF and WebP as images")),
     };
     built(ImageBlock::builder().format(format).source(ImageSource::Bytes(bytes(data)?)).build())
 }

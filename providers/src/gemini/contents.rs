@@ -7,7 +7,7 @@ use shared::model::provider::Failure;
 use super::family::Family;
 use super::signatures::{Signatures, UNKNOWN};
 use super::wire::{Blob, Content, FileData, FunctionCall, FunctionResponse, Part, Payload, Response};
-use crate::conversation::{Document, Image, PDF, PartKind, Role, Turn, invalid_request, is_text, unsupported};
+use crate::conversation::{Document, Image, PDF, PartKind, Role, Turn, invalid_request, is_text, unreadable};
 
 /// Writes the turns of one conversation.
 pub(super) struct Contents<'a> {
@@ -125,11 +125,11 @@ fn data(part: &PartKind) -> Result<Payload<'_>, Failure> {
 
 /// Gemini reads PDFs and texts.
 fn document(document: &Document) -> Result<Blob<'_>, Failure> {
-    let Document { media_type, data, .. } = document;
+    let Document { name, media_type, data } = document;
     match media_type.as_str() {
         PDF => Ok(Blob { mime_type: PDF, data }),
         other if is_text(other) => Ok(Blob { mime_type: "text/plain", data }),
-        other => Err(unsupported("messages", format!("Gemini reads no files of the type `{other}`"))),
+        other => Err(unreadable("Gemini", name.as_deref(), other, "PDF and text")),
     }
 }
 

@@ -192,7 +192,11 @@ async fn files_that_anthropic_does_not_read_are_refused() {
         (r#"{"file_id":"file-1"}"#, "a file without `file_data` cannot be expressed"),
         (
             r#"{"file_data":"data:application/zip;base64,AA=="}"#,
-            "Anthropic reads no files of the type `application/zip`",
+            "Anthropic cannot read a file of the type `application/zip`: it takes PDF and text only",
+        ),
+        (
+            r#"{"file_data":"data:application/zip;base64,AA==","filename":"a.zip"}"#,
+            "Anthropic cannot read the file `a.zip` of the type `application/zip`: it takes PDF and text only",
         ),
     ] {
         let server = Server::start(Answer::json(200, REPLY)).await;

@@ -12,14 +12,14 @@ use kit::{ADMIN_KEY, Reply, send};
 use serde_json::{Value, json};
 
 /// An API key that an administrator made.
-struct Made {
-    text: String,
+pub(crate) struct Made {
+    pub(crate) text: String,
     /// The path of the key in the admin API.
     path: String,
 }
 
 /// Makes a key of a project with these settings.
-async fn make(router: &Router, project_id: &str, settings: Value) -> Made {
+pub(crate) async fn make(router: &Router, project_id: &str, settings: Value) -> Made {
     let mut body = json!({"name": "app"});
     body.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
     let path = format!("/v1/organization/projects/{project_id}");
