@@ -29,7 +29,7 @@ enum For {
 /// file.
 type Row = (&'static str, For, &'static str);
 
-const ROWS: [Row; 96] = [
+const ROWS: [Row; 104] = [
     ("GET /healthz", For::Everybody, ""),
     ("POST /v1/chat/completions", For::Project, r#"{"model":"priced","messages":[{"role":"user","content":"Hi"}]}"#),
     ("POST /v1/completions", For::Project, r#"{"model":"priced","prompt":"Hi"}"#),
@@ -178,6 +178,46 @@ const ROWS: [Row; 96] = [
         "POST /v1/responses/input_tokens previous_response_id",
         For::Project,
         r#"{"model":"priced","input":"Hi","previous_response_id":"{id}"}"#,
+    ),
+    (
+        "POST /v1/chat/completions file",
+        For::Project,
+        r#"{"model":"priced","messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"{file_id}"}}]}]}"#,
+    ),
+    (
+        "POST /v1/messages file",
+        For::Project,
+        r#"{"model":"priced","max_tokens":9,"messages":[{"role":"user","content":[{"type":"document","source":{"type":"file","file_id":"{file_id}"}}]}]}"#,
+    ),
+    (
+        "POST /v1/messages/count_tokens file",
+        For::Project,
+        r#"{"model":"priced","messages":[{"role":"user","content":[{"type":"document","source":{"type":"file","file_id":"{file_id}"}}]}]}"#,
+    ),
+    (
+        "POST /v1/responses file",
+        For::Project,
+        r#"{"model":"priced","input":[{"role":"user","content":[{"type":"input_file","file_id":"{file_id}"}]}]}"#,
+    ),
+    (
+        "POST /v1/responses background_file",
+        For::Project,
+        r#"{"model":"priced","background":true,"input":[{"role":"user","content":[{"type":"input_image","file_id":"{file_id}"}]}]}"#,
+    ),
+    (
+        "POST /v1/responses/input_tokens file",
+        For::Project,
+        r#"{"model":"priced","input":[{"role":"user","content":[{"type":"input_file","file_id":"{file_id}"}]}]}"#,
+    ),
+    (
+        "POST /v1/responses/compact file",
+        For::Project,
+        r#"{"model":"priced","input":[{"role":"user","content":[{"type":"input_file","file_id":"{file_id}"}]}]}"#,
+    ),
+    (
+        "POST /v1/quote file",
+        For::Project,
+        r#"{"model":"priced","input":[{"role":"user","content":[{"type":"input_file","file_id":"{file_id}"}]}]}"#,
     ),
 ];
 

@@ -78,8 +78,16 @@ async fn answer(State(upstream): State<Upstream>, OriginalUri(uri): OriginalUri,
     let request: Value = serde_json::from_slice(&body).unwrap();
     let is_stream = request["stream"] == true || uri.path().contains("stream");
     upstream.got.lock().unwrap().push(request);
-    let (kind, text) =
-        if is_stream { ("text/event-stream", upstream.stream) } else { ("application/json", upstream.reply) };
+    let mut reply: Value = serde_json::from_str(upstream.reply).unwrap();
+    if let Some(output) = reply["output"].as_array_mut() {
+        // Messages have no such tools.
+        output.retain(|item| item["type"] != "custom_tool_call");
+    }
+    let (kind, text) = if is_stream {
+        ("text/event-stream", upstream.stream.to_owned())
+    } else {
+        ("application/json", reply.to_string())
+    };
     (StatusCode::OK, [(CONTENT_TYPE, kind)], text)
 }
 

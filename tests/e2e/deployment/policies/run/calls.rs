@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use kit::{FORM, Script, form_of, send};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{MINUTE_MS, Run};
+use super::{MINUTE_MS, Run, text};
 
 impl Run {
     /// Whole, streamed, replayed, cached, large, failed: of each function that passes calls on.
@@ -55,8 +55,30 @@ impl Run {
             assert_eq!(reply.status, 200, "{path}: {}", reply.text());
         }
         self.send("POST", "/v1/messages/count_tokens", &self.key, &[], &chat).await;
+        self.calls_with_files().await;
         self.get("/v1/models").await;
         self.get("/v1/models/priced").await;
+    }
+
+    /// Calls that name an uploaded file, and such as find it gone.
+    async fn calls_with_files(&self) {
+        let file = text(&self.upload(b"Hello", "user_data").await.json()["id"]);
+        let part = json!([{"type": "file", "file": {"file_id": file}}]);
+        let block = json!([{"type": "document", "source": {"type": "file", "file_id": file}}]);
+        let input = json!([{"role": "user", "content": [{"type": "input_file", "file_id": file}]}]);
+        let chat = |content: &Value| json!({"model": "priced", "max_tokens": 100, "messages": [{"role": "user", "content": content}]});
+        let response = json!({"model": "priced", "max_output_tokens": 100, "input": input});
+        self.post("/v1/chat/completions", chat(&part)).await;
+        self.post("/v1/messages", chat(&block)).await;
+        self.post("/v1/messages/count_tokens", chat(&block)).await;
+        for path in ["/v1/responses", "/v1/responses/input_tokens", "/v1/quote"] {
+            self.post(path, response.clone()).await;
+        }
+        let mut background = response;
+        background["background"] = true.into();
+        self.response(background).await;
+        self.work().await;
+        self.delete(&format!("/v1/files/{file}")).await;
     }
 
     /// Budgets that are changed, nearly spent, spent, and those of a new month: every move between shards.
