@@ -342,7 +342,9 @@ fn filled(template: &str, names: &Names) -> String {
 
 /// What an answer says, with the ids of the request blotted out.
 fn said(reply: &Reply, names: &Names) -> (u16, String) {
-    let text = names.iter().fold(reply.text().to_owned(), |text, (_, id)| text.replace(id.as_str(), "*"));
+    // Anthropic's envelope has the id of the request.
+    let text = reply.text().replace(reply.header("x-request-id"), "*");
+    let text = names.iter().fold(text, |text, (_, id)| text.replace(id.as_str(), "*"));
     (reply.status, text)
 }
 
