@@ -38,6 +38,26 @@ for (const [api, client] of Object.entries(clients)) {
         assert.deepEqual(roles, ["user", "assistant", "user", "assistant", "user"]);
       });
 
+      if (api !== "messages") {
+        test("an uploaded file is named by its id", async () => {
+          const { word, asked } = mark();
+          const apiKey = await key();
+          const form = new FormData();
+          form.set("purpose", "user_data");
+          form.set("file", new Blob(["%PDF-1.4\n\u00ff"]), "report.pdf");
+          const sent = await fetch(`${baseURL}/files`, { method: "POST", headers: { authorization: `Bearer ${apiKey}` }, body: form });
+          const { id } = await sent.json();
+          const openai = createOpenAI({ baseURL, apiKey });
+          const file = { type: "file", mediaType: "application/pdf", data: id };
+          const messages = [{ role: "user", content: [file, { type: "text", text: `play answer ${word}` }] }];
+          const { text } = await generateText({ model: api === "chat" ? openai.chat(model) : openai(model), messages, maxRetries: 0 });
+          assert.equal(text, "All done.");
+          const [request] = asked();
+          assert.ok(JSON.stringify(request.body).includes("JVBERi0xLjQ"), "the provider gets the content");
+          assert.ok(!JSON.stringify(request.body).includes(id), "and not the id");
+        });
+      }
+
       test("a tool loop, streamed, then another turn", async () => {
         const { word, asked } = mark();
         const languageModel = await client(model);

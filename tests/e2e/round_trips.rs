@@ -106,6 +106,20 @@ async fn a_call_waits_for_the_store_twice_before_the_provider_and_once_after() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_names_files_waits_once_more() {
+    let app = TestApp::builder().store_latency(TRIP).build().await;
+    let (_, key) = app.project(budget(5.0), Policy::default()).await;
+    let router = app.router();
+    trips(&app, &router, &key, &[], CHAT).await; // Opens the month's meter.
+    let file = json!({"file_id": crate::input_files::upload(&router, &key, "a.txt", b"Hello").await});
+    let other = json!({"file_id": crate::input_files::upload(&router, &key, "b.txt", b"Hello").await});
+    let parts = json!([{"type": "file", "file": file}, {"type": "file", "file": other}]);
+    let body = json!({"model": "priced", "max_tokens": 100, "messages": [{"role": "user", "content": parts}]});
+    let found = trips_to(PATH, &app, &router, &key, &[], body.to_string()).await;
+    assert_eq!((found.before, found.after), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn three_levels_cost_no_round_trip_more_than_one() {
     let app = TestApp::builder().store_latency(TRIP).build().await;
     let own = Limits { requests_per_minute: Some(500), ..budget(5.0) };

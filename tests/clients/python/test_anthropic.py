@@ -5,6 +5,7 @@ import os
 import urllib.request
 
 import anthropic
+import openai
 import pytest
 
 ORIGIN = os.environ["WEIR_ORIGIN"]
@@ -74,6 +75,23 @@ def test_the_tool_runner_goes_on_without_threads(client, model):
     )
     *_, last = runner
     assert last.content[0].text == "It is warm in Rome."
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_message_names_an_uploaded_file(model):
+    key = new_key()
+    openais = openai.OpenAI(base_url=f"{ORIGIN}/v1", api_key=key)
+    uploaded = openais.files.create(file=("report.pdf", b"%PDF-1.4\n\xff"), purpose="user_data")
+    client = anthropic.Anthropic(base_url=ORIGIN, api_key=key)
+    document = {"type": "document", "source": {"type": "file", "file_id": uploaded.id}}
+    content = [document, {"type": "text", "text": "play answer"}]
+    ask = {"model": model, "max_tokens": 100, "messages": [{"role": "user", "content": content}], "betas": ["files-api-2025-04-14"]}
+    assert client.beta.messages.create(**ask).content[0].text == "All done."
+    assert client.beta.messages.count_tokens(**{name: value for name, value in ask.items() if name != "max_tokens"}).input_tokens > 3
+    openais.files.delete(uploaded.id)
+    with pytest.raises(anthropic.BadRequestError) as refused:
+        client.beta.messages.create(**ask)
+    assert "no file found with id" in str(refused.value)
 
 
 def test_models_and_tokens(client):

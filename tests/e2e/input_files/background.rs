@@ -1,6 +1,6 @@
 //! Background responses store the id of a file; their worker reads the content.
 
-use kit::shown_item;
+use kit::{Fault, shown_item};
 use shared::data::Queue;
 
 use super::*;
@@ -50,6 +50,33 @@ async fn a_file_that_is_deleted_before_the_run_ends_the_response_at_no_cost() {
     let message = ended["error"]["message"].as_str().unwrap();
     assert!(message.contains(&format!("no file found with id '{file}'")), "{message}");
     assert_eq!((site.app.first.call_count(), site.books().await), (0, (0, 0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_dies_at_any_step_leaves_the_file_to_another() {
+    let mut deaths = 0;
+    for step in 0.. {
+        let site = Site::new().await;
+        let file = site.upload(PDF).await;
+        let id = site.accept(&file).await;
+        site.app.faults.at(step, Fault::Hang);
+        site.work().await;
+        let died = site.app.faults.hangs();
+        site.app.faults.clear();
+        for _ in 0..4 {
+            site.app.clock.advance_ms(181_000);
+            site.app.instance().sweeper().sweep().await.unwrap();
+            site.work().await;
+        }
+        assert_eq!(site.get(&id).await["status"], "completed", "step {step}");
+        assert_eq!(site.books().await.1, 0, "step {step}");
+        assert!(site.sent()[0]["content"][0]["file"]["file_data"].as_str().unwrap().ends_with(PDF_DATA));
+        if !died {
+            break;
+        }
+        deaths += 1;
+    }
+    assert!(deaths > 6, "a run has more steps than {deaths}");
 }
 
 #[tokio::test]

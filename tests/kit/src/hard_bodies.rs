@@ -38,7 +38,7 @@ const RESPONSES: &str = "/v1/responses";
 const TOKENS: &str = "/v1/responses/input_tokens";
 
 /// All kinds.
-pub const HARD_BODIES: [HardBody; 33] = [
+pub const HARD_BODIES: [HardBody; 35] = [
     hard("one long text", CHAT, |bytes| chat(&said(&"a".repeat(bytes)))),
     hard("escapes", CHAT, |bytes| chat(&said(&"\\u0041".repeat(bytes / 6)))),
     hard("quotes", CHAT, |bytes| chat(&said(&"\\\"".repeat(bytes / 2)))),
@@ -50,6 +50,13 @@ pub const HARD_BODIES: [HardBody; 33] = [
     hard("small parts", CHAT, |bytes| chat(&parts(&list(bytes, |_| r#"{"type":"text","text":"a"}"#.to_owned())))),
     hard("small images", CHAT, |bytes| {
         chat(&parts(&list(bytes, |_| r#"{"type":"image_url","image_url":{"url":"data:,"}}"#.to_owned())))
+    }),
+    hard("named files", CHAT, |bytes| {
+        chat(&parts(&list(bytes, |n| format!(r#"{{"type":"file","file":{{"file_id":"{}"}}}}"#, file_id(n)))))
+    }),
+    hard("items that name files", TOKENS, |bytes| {
+        let part = |n| format!(r#"{{"type":"input_file","file_id":"{}"}}"#, file_id(n));
+        response(&list(bytes, |n| parts(&part(n))))
     }),
     hard("one large image", CHAT, |bytes| chat(&parts(&image(bytes)))),
     hard("tool calls of one message", CHAT, |bytes| {
@@ -187,6 +194,11 @@ fn parts(parts: &str) -> String {
 
 fn image(bytes: usize) -> String {
     format!(r#"{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{}"}}}}"#, "A".repeat(bytes / 4 * 4))
+}
+
+/// The id of a file that nobody has.
+fn file_id(n: usize) -> String {
+    format!("file-{n:024}")
 }
 
 fn chat(messages: &str) -> String {

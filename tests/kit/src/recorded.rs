@@ -189,7 +189,7 @@ impl TestApp {
         assert!(written.is_written(), "the admin key is new");
         self.stores.audit().put(&recorded_entry(&project, self.clock.now())).await.unwrap();
         store_responses(self, key.project_id()).await;
-        store_file(self, key.project_id(), "file-1", Purpose::UserData, b"Hello").await;
+        store_file(self, key.project_id(), "file-EventFile000000000000000", Purpose::UserData, b"Hello").await;
         store_file(self, key.project_id(), "file-2", Purpose::Batch, BATCH.as_bytes()).await;
         store_batch(self, key.project_id()).await;
     }

@@ -23,6 +23,20 @@ describe("files", () => {
     await rejected(client.files.retrieve(made.id), OpenAI.NotFoundError);
   });
 
+  test("a response and a chat name an uploaded image", async () => {
+    const image = await toFile(Buffer.from("89504e470d0a1a0a", "hex"), "photo.png");
+    const { id } = await client.files.create({ file: image, purpose: "vision" });
+    const parts = [{ type: "input_image", file_id: id, detail: "low" }, { type: "input_text", text: "What is it?" }];
+    const response = await client.responses.create({ model: "acme/chat", input: [{ role: "user", content: parts }] });
+    assert.equal(response.status, "completed");
+    const content = [{ type: "file", file: { file_id: id } }, { type: "text", text: "What is it?" }];
+    const chat = await client.chat.completions.create({ model: "acme/chat", messages: [{ role: "user", content }] });
+    assert.ok(chat.choices[0].message.content);
+    await client.files.delete(id);
+    const gone = client.responses.create({ model: "acme/chat", input: [{ role: "user", content: parts }] });
+    await rejected(gone, OpenAI.BadRequestError);
+  });
+
   test("files of batches expire, and lists have pages", async () => {
     const made = [];
     for (const custom_id of ["a", "b", "c"]) {

@@ -7,7 +7,8 @@ import pytest
 
 
 def upload(client, content=b"Hello, weir", **more):
-    return client.files.create(**{"file": ("notes.txt", content), "purpose": "user_data", **more})
+    file = content if isinstance(content, tuple) else ("notes.txt", content)
+    return client.files.create(**{"file": file, "purpose": "user_data", **more})
 
 
 def test_content(client):
@@ -50,3 +51,26 @@ def test_a_wrong_purpose_is_named(client):
         upload(client, purpose="fine-tune")
     assert refused.value.param == "purpose"
     assert "user_data" in refused.value.message
+
+
+PDF = b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n"
+
+
+def test_a_response_names_an_uploaded_file(client):
+    made = upload(client, ("report.pdf", PDF))
+    content = [{"type": "input_file", "file_id": made.id}, {"type": "input_text", "text": "Sum it up."}]
+    response = client.responses.create(model="acme/chat", input=[{"role": "user", "content": content}])
+    assert response.status == "completed"
+    stored = client.responses.input_items.list(response.id).data[0].content[0]
+    assert (stored.type, stored.file_id) == ("input_file", made.id)
+    client.files.delete(made.id)
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.responses.create(model="acme/chat", input=[{"role": "user", "content": content}])
+    assert (refused.value.code, refused.value.param) == ("file_not_found", "input[0].content[0].file_id")
+
+
+def test_a_chat_names_an_uploaded_file(client):
+    made = upload(client, ("report.pdf", PDF))
+    content = [{"type": "file", "file": {"file_id": made.id}}, {"type": "text", "text": "Sum it up."}]
+    whole = client.chat.completions.create(model="acme/chat", messages=[{"role": "user", "content": content}])
+    assert whole.choices[0].message.content
