@@ -259,7 +259,7 @@ impl ResponseWorker {
         let share = self.memory.share(request.bytes()).ok_or_else(no_memory)?;
         let mut chat = long_work(request.bytes(), || request.chat(record.created_at)).map_err(Error::from)?;
         self.files.find(&record.key.project_id, &mut chat).await?;
-        let room = self.files.try_room(&chat).ok_or_else(no_memory)?;
+        let room = self.files.try_room(&record.key.project_id, &chat).ok_or_else(no_memory)?;
         let filled = self.files.fill(&chat, &chat.object).await?;
         Ok(ReadCall { chat, filled, memory: (share, room) })
     }

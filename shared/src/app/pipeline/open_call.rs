@@ -103,7 +103,7 @@ impl<'a> OpenCall<'a> {
     async fn with_files(&self, body: &Object) -> Result<(Object, Room), Error> {
         let (files, call) = (&self.pipeline.files, &self.call.body);
         let read = async {
-            let room = files.room(call).await;
+            let room = files.room(&self.call.caller.project.id, call).await;
             Ok((files.fill(call, body).await?, room))
         };
         let too_late = |_| {

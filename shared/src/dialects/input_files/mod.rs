@@ -46,6 +46,9 @@ pub struct InputFiles {
     files: HashMap<String, File>,
 }
 
+/// For what stands around a text: the block that has it in the request.
+const FRAME_BYTES: u64 = 100;
+
 /// What the contents of named files are, beyond what their places say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::dialects) struct Recount {
@@ -160,7 +163,7 @@ impl InputFiles {
                     messages::check_type(named, file)?;
                     if named.kind == Kind::File && is_text(&file.media_type) {
                         recount.texts += 1;
-                        recount.text_bytes += file.bytes;
+                        recount.text_bytes += file.bytes + file.filename.len() as u64 + FRAME_BYTES;
                     }
                 }
             }

@@ -1,28 +1,27 @@
 //! The uploaded files that model calls name: found before a call is admitted, and read after that, just before its provider is called.
 
+mod memory;
+
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+pub(super) use memory::Room;
 
 use super::error::Error;
 use crate::data::{FileRecords, StoreError, Stores};
 use crate::dialects::input_files::InputFiles;
 use crate::dialects::openai_chat::Body;
 use crate::model::clock::Clock;
-use crate::model::file::{File, FileKey, MAX_INPUT_BYTES};
+use crate::model::file::{File, FileKey};
 use crate::model::forbidden::Forbidden;
 use crate::model::long_work::long_work;
 use crate::model::object::Object;
 use crate::model::project::Caller;
 use crate::model::scope::Scope;
-
-/// The bytes of all files that the calls of a process have in memory at the same time: those of two calls with as many as one may
-/// have. Many calls at once would not fit into the memory of `weir serve`.
-const MAX_BYTES: u64 = 2 * MAX_INPUT_BYTES;
+use memory::FileMemory;
 
 /// The files of one call that are read at the same time.
 const READ_AT_ONCE: usize = 8;
@@ -31,19 +30,13 @@ const READ_AT_ONCE: usize = 8;
 #[derive(Clone)]
 pub(super) struct CallFiles {
     records: FileRecords,
-    room: Arc<Semaphore>,
+    memory: FileMemory,
     clock: Clock,
 }
 
-/// The part of the memory that the files of one call have, until it is dropped.
-pub(super) struct Room(
-    #[expect(dead_code, reason = "it gives its permits back when it is dropped")] Option<OwnedSemaphorePermit>,
-);
-
 impl CallFiles {
     pub(super) fn new(stores: &Stores, clock: Clock) -> Self {
-        let room = Semaphore::new(usize::try_from(MAX_BYTES).unwrap_or(usize::MAX));
-        Self { records: stores.files(), room: Arc::new(room), clock }
+        Self { records: stores.files(), memory: FileMemory::new(), clock }
     }
 
     /// Finds the files that a caller's call names, so that the call can be bounded. A call without files needs no store.
@@ -92,19 +85,14 @@ impl CallFiles {
         Ok(found.into_iter().flatten().map(|file| (file.key.file_id.clone(), file)).collect())
     }
 
-    /// Waits until there is memory for the files of a call.
-    pub(super) async fn room(&self, body: &Body) -> Room {
-        let permits = permits(body);
-        // The semaphore is never closed.
-        Room(if permits == 0 { None } else { Arc::clone(&self.room).acquire_many_owned(permits).await.ok() })
+    /// Waits until there is memory for the files of a project's call.
+    pub(super) async fn room(&self, project_id: &str, body: &Body) -> Room {
+        self.memory.room(project_id, body.files.bytes()).await
     }
 
-    /// Memory for the files of a call. `None`: other calls have it.
-    pub(super) fn try_room(&self, body: &Body) -> Option<Room> {
-        match permits(body) {
-            0 => Some(Room(None)),
-            permits => Arc::clone(&self.room).try_acquire_many_owned(permits).ok().map(|held| Room(Some(held))),
-        }
+    /// Memory for the files of a project's call. `None`: other calls have it.
+    pub(super) fn try_room(&self, project_id: &str, body: &Body) -> Option<Room> {
+        self.memory.try_room(project_id, body.files.bytes())
     }
 
     /// `object`, which was made from `body`, with the contents of the files that were found in place of their ids.
@@ -140,8 +128,4 @@ impl CallFiles {
         }
         Ok(content.freeze())
     }
-}
-
-fn permits(body: &Body) -> u32 {
-    u32::try_from(body.files.bytes()).unwrap_or(u32::MAX)
 }
