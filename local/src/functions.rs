@@ -42,7 +42,7 @@ pub(crate) const FUNCTIONS: [(&str, Function); 14] = [
             usage::router(components.auth(), components.usage_reports(), components.clock().clone())
         }),
     ),
-    ("files", Function::Http(|components| files::router(components.auth(), components.files()))),
+    ("files", Function::Http(|components| files::router(components.auth(), components.files(), components.uploads()))),
     ("batches", Function::Http(|components| batches::router(components.auth(), components.batches()))),
     ("webhooks", Function::Http(|components| webhooks::router(components.auth(), components.webhooks()))),
     ("respond", Function::Worker(respond)),

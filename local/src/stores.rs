@@ -33,7 +33,7 @@ pub(crate) fn open(data: &Data) -> Result<(Engines, Stores), LocalError> {
         batch_dead_letters: Some(queue_url("batch-dead-letters")),
     };
     let queues = Queues::new(embedded::sqs_client(engines.sqs.connector()), urls);
-    Ok((engines, Stores { table: Table::new(dynamo, TABLE), bucket: Bucket::new(s3, BUCKET), queues }))
+    Ok((engines, Stores { table: Table::new(dynamo, TABLE), bucket: Bucket::embedded(s3, BUCKET), queues }))
 }
 
 /// A client of a `DynamoDB` in another process, at `url`.

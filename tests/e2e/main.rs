@@ -46,6 +46,7 @@ mod telemetry;
 mod tenancy;
 mod transcriptions;
 mod unanswered;
+mod uploads;
 
 use shared::model::money::MicroUsd;
 use shared::model::project::Limits;

@@ -29,7 +29,7 @@ enum For {
 /// file.
 type Row = (&'static str, For, &'static str);
 
-const ROWS: [Row; 104] = [
+const ROWS: [Row; 108] = [
     ("GET /healthz", For::Everybody, ""),
     ("POST /v1/chat/completions", For::Project, r#"{"model":"priced","messages":[{"role":"user","content":"Hi"}]}"#),
     ("POST /v1/completions", For::Project, r#"{"model":"priced","prompt":"Hi"}"#),
@@ -55,6 +55,14 @@ const ROWS: [Row; 104] = [
     ("GET /v1/files/{file_id}", For::Project, ""),
     ("DELETE /v1/files/{file_id}", For::Project, ""),
     ("GET /v1/files/{file_id}/content", For::Project, ""),
+    (
+        "POST /v1/uploads",
+        For::Project,
+        r#"{"filename":"a.txt","purpose":"user_data","bytes":5,"mime_type":"text/plain"}"#,
+    ),
+    ("POST /v1/uploads/{upload_id}/parts", For::Project, r#"{"data":"@a.txt"}"#),
+    ("POST /v1/uploads/{upload_id}/complete", For::Project, r#"{"part_ids":["{part_id}"]}"#),
+    ("POST /v1/uploads/{upload_id}/cancel", For::Project, ""),
     ("GET /v1/batches", For::Project, ""),
     (
         "POST /v1/batches",
@@ -232,6 +240,8 @@ struct Tenant {
     endpoint: String,
     delivery: String,
     file: String,
+    upload: String,
+    part: String,
     batch_file: String,
     batch: String,
     account: String,
@@ -259,6 +269,17 @@ async fn new_file(router: &Router, key: &str, purpose: &str) -> String {
     text(&reply.json()["id"])
 }
 
+/// An upload with one part, which is the whole file.
+async fn new_upload(router: &Router, key: &str) -> (String, String) {
+    let upload = json!({"filename": "a.txt", "purpose": "user_data", "bytes": 6, "mime_type": "text/plain"});
+    let upload = text(&made(router, key, "/v1/uploads", upload).await["id"]);
+    let (path, body) = (format!("/v1/uploads/{upload}/parts"), form_of(r#"{"data":"@a.txt"}"#));
+    let reply = send(router, "POST", &path, key, &[("content-type", FORM)], body).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let part = text(&reply.json()["id"]);
+    (upload, part)
+}
+
 impl Tenant {
     async fn new(app: &TestApp, instance: &Components, limits: Limits) -> Self {
         let (project, key) = app.project(limits, Policy::default()).await;
@@ -279,6 +300,7 @@ impl Tenant {
         announcer.announce(&project.id, &event, None, 86_400).await.unwrap();
         let path = format!("/v1/webhook_endpoints/{endpoint}/deliveries");
         let deliveries = send(router, "GET", &path, &key, &[], "").await;
+        let (upload, part) = new_upload(router, &key).await;
         let batch_file = new_file(router, &key, "batch").await;
         let batch =
             json!({"input_file_id": batch_file, "endpoint": "/v1/chat/completions", "completion_window": "24h"});
@@ -296,6 +318,8 @@ impl Tenant {
             ),
             conversation,
             file: new_file(router, &key, "user_data").await,
+            upload,
+            part,
             endpoint,
             project,
             key,
@@ -312,6 +336,8 @@ impl Tenant {
             ("{id}", id.clone()),
             ("{conversation}", self.conversation.clone()),
             ("{file_id}", self.file.clone()),
+            ("{upload_id}", self.upload.clone()),
+            ("{part_id}", self.part.clone()),
             ("{batch_file_id}", self.batch_file.clone()),
             ("{batch_id}", self.batch.clone()),
             ("{item_id}", self.item.clone()),
@@ -463,6 +489,9 @@ async fn untouched(router: &Router, tenant: &Tenant) {
         let status = text(&reply.json().get("status").cloned().unwrap_or_else(|| json!("")));
         assert!(!status.starts_with("cancel"), "{path}: {status}");
     }
+    let path = format!("/v1/uploads/{}/complete", tenant.upload);
+    let completed = made(router, &tenant.key, &path, json!({"part_ids": [tenant.part]})).await;
+    assert_eq!(completed["status"], "completed", "{completed}");
 }
 
 #[tokio::test]

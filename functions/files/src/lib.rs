@@ -1,15 +1,16 @@
-//! Files of a project: uploaded, listed, read and deleted. Every route requires an API key of the project.
+//! Files of a project: uploaded, also in parts, listed, read and deleted. Every route requires an API key of the project.
 
 mod upload;
+mod uploads;
 mod wire;
 
 use std::sync::Arc;
 
 use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
-use shared::app::{Auth, Files};
+use shared::app::{Auth, Files, Uploads};
 use shared::edge::{ContentHeaders, List, Params, Path, Rejection, Wanted, with_content, without_content};
 use shared::model::project::Caller;
 
@@ -19,15 +20,20 @@ use wire::{DeletedFile, FileObject};
 struct FilesApi {
     auth: Arc<Auth>,
     files: Arc<Files>,
+    uploads: Arc<Uploads>,
 }
 
 /// The routes of this function.
-pub fn router(auth: Arc<Auth>, files: Arc<Files>) -> Router {
+pub fn router(auth: Arc<Auth>, files: Arc<Files>, uploads: Arc<Uploads>) -> Router {
     Router::new()
         .route("/v1/files", get(list).post(upload::create))
         .route("/v1/files/{file_id}", get(retrieve).delete(delete))
         .route("/v1/files/{file_id}/content", get(content))
-        .with_state(FilesApi { auth, files })
+        .route("/v1/uploads", post(uploads::create))
+        .route("/v1/uploads/{upload_id}/parts", post(uploads::add_part))
+        .route("/v1/uploads/{upload_id}/complete", post(uploads::complete))
+        .route("/v1/uploads/{upload_id}/cancel", post(uploads::cancel))
+        .with_state(FilesApi { auth, files, uploads })
 }
 
 async fn list(

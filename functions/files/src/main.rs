@@ -7,6 +7,6 @@ async fn main() -> Result<(), lambda_http::Error> {
     let config = Config::from_env()?;
     let telemetry = edge::telemetry::start("files", &config);
     let components = Connect::table(&config).bucket().components();
-    let router = files::router(components.auth(), components.files());
+    let router = files::router(components.auth(), components.files(), components.uploads());
     lambda::run(router, &config, telemetry).await
 }

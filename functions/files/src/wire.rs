@@ -1,11 +1,13 @@
-//! Files as JSON, and the queries of lists.
+//! Files and uploads as JSON, and the queries of lists.
 
 use serde::Serialize;
+use shared::app::{DirectPart, SentPart};
 use shared::data::FileQuery;
 use shared::edge::Params;
 use shared::model::file::{File, Purpose};
 use shared::model::id;
 use shared::model::invalid::Invalid;
+use shared::model::upload::Upload;
 
 #[derive(Serialize)]
 pub(crate) struct FileObject {
@@ -47,6 +49,74 @@ pub(crate) struct DeletedFile {
 impl DeletedFile {
     pub(crate) fn new(id: String) -> Self {
         Self { id, object: "file", deleted: true }
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct UploadObject {
+    id: String,
+    object: &'static str,
+    bytes: u64,
+    created_at: u64,
+    expires_at: u64,
+    filename: String,
+    purpose: Purpose,
+    status: &'static str,
+    /// Of a completed upload whose file was not deleted.
+    file: Option<FileObject>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weir: Option<UploadExtension>,
+}
+
+/// The member `weir` of an upload whose client sends the parts to the bucket.
+#[derive(Serialize)]
+struct UploadExtension {
+    parts: Vec<DirectPartObject>,
+}
+
+#[derive(Serialize)]
+struct DirectPartObject {
+    id: String,
+    bytes: u64,
+    method: &'static str,
+    url: String,
+}
+
+impl UploadObject {
+    pub(crate) fn new(upload: Upload, file: Option<File>) -> Self {
+        Self {
+            expires_at: upload.expires_at(),
+            id: upload.key.upload_id,
+            object: "upload",
+            bytes: upload.bytes,
+            created_at: upload.created_at,
+            filename: upload.filename,
+            purpose: upload.details.purpose,
+            status: upload.status.name(),
+            file: file.map(FileObject::from),
+            weir: None,
+        }
+    }
+
+    pub(crate) fn with_parts(mut self, parts: Vec<DirectPart>) -> Self {
+        let parts = parts.into_iter();
+        let parts = parts.map(|DirectPart { id, bytes, url }| DirectPartObject { id, bytes, method: "PUT", url });
+        self.weir = Some(UploadExtension { parts: parts.collect() });
+        self
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct PartObject {
+    id: String,
+    object: &'static str,
+    created_at: u64,
+    upload_id: String,
+}
+
+impl From<SentPart> for PartObject {
+    fn from(SentPart { id, upload_id, created_at }: SentPart) -> Self {
+        Self { id, object: "upload.part", created_at, upload_id }
     }
 }
 

@@ -26,6 +26,7 @@ use super::quotes::Quotes;
 use super::responses::{Acceptor, Follower, Foreground, Responses};
 use super::slots::Slots;
 use super::tasks::Tasks;
+use super::uploads::Uploads;
 use super::usage::UsageReports;
 use super::webhooks::{Announcer, Deliverer, Webhooks};
 use super::worker_queues::WorkerQueues;
@@ -166,6 +167,11 @@ impl Components {
         Arc::new(Files::new(self.stores(), self.clock().clone(), Arc::clone(&self.parts.admission)))
     }
 
+    pub fn uploads(&self) -> Arc<Uploads> {
+        let admission = Arc::clone(&self.parts.admission);
+        Arc::new(Uploads::new(self.stores(), self.clock().clone(), admission, self.files()))
+    }
+
     pub fn response_worker(&self) -> Arc<ResponseWorker> {
         Arc::new(ResponseWorker {
             records: self.stores().responses(),
@@ -231,6 +237,7 @@ impl Components {
                 responses: self.stores().responses(),
                 conversations: self.stores().conversations(),
                 files: self.stores().files(),
+                uploads: self.stores().uploads(),
             },
             project_worker: ProjectWorker {
                 work: self.stores().project_work(),

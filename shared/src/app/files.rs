@@ -9,7 +9,7 @@ use super::admission::Admission;
 use super::error::Error;
 use super::generation::{LOST_AFTER_MS, QUIET_AFTER_MS};
 use super::storage::Storage;
-use crate::data::{Deletion, FileQuery, FileRecords, FileWriter, StoreError, Stores};
+use crate::data::{Deletion, FileQuery, FileRecords, FileWriter, StoreError, Stores, UploadRecords};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error_chain::ErrorChain;
 use crate::model::file::{ByteRange, File, FileDetails, FileKey, ID_PREFIX, MAX_FILE_BYTES};
@@ -20,6 +20,7 @@ use crate::model::page::Page;
 use crate::model::project::{Caller, Policy};
 use crate::model::retention::{DAY_SECONDS, Retention};
 use crate::model::storage::{StorageLimits, Stored};
+use crate::model::upload::Upload;
 
 /// Operations on the files of a project.
 pub struct Files {
@@ -151,6 +152,38 @@ impl FileUpload {
     /// `StorageFull` if other content took the room meanwhile; `Unavailable` if the upload took too long. The sweeper removes
     /// what an error leaves.
     pub async fn complete(self, details: FileDetails) -> Result<File, Error> {
+        let (records, file, due_at) = self.finish(details).await?;
+        if records.complete(&file, due_at).await?.is_written() {
+            return Ok(file);
+        }
+        // The content may have arrived after the sweeper's deletion.
+        records.delete_content(&file.key).await?;
+        Err(too_late())
+    }
+
+    /// Completes the file and the upload in parts that it is a copy of, at once.
+    ///
+    /// # Errors
+    /// As [`FileUpload::complete`], also if the upload has ended. The file is discarded then.
+    pub(super) async fn complete_upload(self, uploads: &UploadRecords, upload: &Upload) -> Result<(), Error> {
+        let clock = self.clock.clone();
+        let (records, file, due_at) = self.finish(upload.details).await?;
+        let now = clock.now();
+        let swept_at = now.plus_ms(LOST_AFTER_MS);
+        if !uploads.complete(&upload.key, &file, due_at, swept_at).await?.is_written() {
+            if !records.delete(&file.key, Deletion::Discarded, now, swept_at).await?.is_written() {
+                records.delete_content(&file.key).await?;
+            }
+            return Err(too_late());
+        }
+        if let Err(error) = uploads.delete_parts(upload).await {
+            tracing::warn!(error = %ErrorChain(&error), "parts not deleted, the sweeper will");
+        }
+        Ok(())
+    }
+
+    /// Writes what is left of the content. Returns the file, which is to be completed, and when it is due.
+    async fn finish(self, details: FileDetails) -> Result<(FileRecords, File, Option<Timestamp>), Error> {
         let more = Stored { bytes: self.writer.bytes(), objects: 1 };
         if let Err(full) = self.limits.check(&self.key.project_id, self.storage.of(&self.key.project_id).await?, more) {
             self.discard().await;
@@ -172,12 +205,7 @@ impl FileUpload {
         };
         let now = self.clock.now();
         let due_at = expires_at.map(|expires_at| due_of(Timestamp(expires_at * 1_000), now));
-        if self.records.complete(&file, due_at).await?.is_written() {
-            return Ok(file);
-        }
-        // The content may have arrived after the sweeper's deletion.
-        self.records.delete_content(&file.key).await?;
-        Err(Error::Unavailable { action: "complete the file in time", source: "its upload took an hour".into() })
+        Ok((self.records, file, due_at))
     }
 
     /// Removes what arrived so far.
@@ -195,7 +223,11 @@ pub(super) fn due_of(expires_at: Timestamp, now: Timestamp) -> Timestamp {
     expires_at.min(now.plus_ms(DAY_SECONDS * 1_000))
 }
 
-fn require_retention(policy: &Policy) -> Result<(), Invalid> {
+fn too_late() -> Error {
+    Error::Unavailable { action: "complete the file in time", source: "its upload took an hour".into() }
+}
+
+pub(super) fn require_retention(policy: &Policy) -> Result<(), Invalid> {
     if !policy.keeps_nothing() {
         return Ok(());
     }

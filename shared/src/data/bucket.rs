@@ -70,12 +70,20 @@ pub struct Bucket {
     /// `None` in functions that handle no bodies: they make no client.
     client: Option<Client>,
     pub(super) name: Arc<str>,
+    /// Whether clients reach it, with URLs that are signed for them.
+    pub(super) is_reachable: bool,
 }
 
 impl Bucket {
     #[must_use]
     pub fn new(client: Client, name: impl Into<String>) -> Self {
-        Self { client: Some(client), name: name.into().into() }
+        Self { client: Some(client), name: name.into().into(), is_reachable: true }
+    }
+
+    /// A bucket within this process, which no client reaches.
+    #[must_use]
+    pub fn embedded(client: Client, name: impl Into<String>) -> Self {
+        Self { is_reachable: false, ..Self::new(client, name) }
     }
 
     pub(super) fn client(&self) -> Result<&Client, StoreError> {
@@ -100,14 +108,21 @@ impl Bucket {
 
     /// Returns the keys that begin with `prefix`, in order.
     pub(super) async fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        Ok(self.sizes(prefix).await?.into_iter().map(|(key, _)| key).collect())
+    }
+
+    /// Returns the keys that begin with `prefix`, in order, with the bytes of their objects.
+    pub(super) async fn sizes(&self, prefix: &str) -> Result<Vec<(String, u64)>, StoreError> {
         let request = self.client()?.list_objects_v2().bucket(&*self.name).prefix(prefix);
         let mut pages = request.into_paginator().send();
-        let mut keys = Vec::new();
+        let mut found = Vec::new();
         while let Some(page) = Box::pin(pages.next()).await {
             let page = page.map_err(StoreError::bucket("list the objects"))?;
-            keys.extend(page.contents().iter().filter_map(|object| object.key().map(str::to_owned)));
+            let bytes = |size: Option<i64>| size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
+            let objects = page.contents().iter();
+            found.extend(objects.filter_map(|object| Some((object.key()?.to_owned(), bytes(object.size())))));
         }
-        Ok(keys)
+        Ok(found)
     }
 
     /// Deletes a body of [`Bucket::put`] from all shelves.

@@ -9,7 +9,7 @@ use super::error::StoreError;
 use super::item::{Item, Reader, number, text};
 use super::keys::{
     BATCHES_PREFIX, CONVERSATION_PREFIX, DELIVERY_PREFIX, FILES_PREFIX, PROJECT_PREFIX, RESPONSE_ERASURE,
-    RESPONSE_PREFIX, WORK_PREFIX, meter_parts,
+    RESPONSE_PREFIX, UPLOADS_PREFIX, WORK_PREFIX, meter_parts,
 };
 use super::project_work::{WorkKey, WorkKind};
 use super::table::Table;
@@ -18,6 +18,7 @@ use crate::model::clock::Timestamp;
 use crate::model::file::FileKey;
 use crate::model::message::{DeliveryKey, ResponseKey};
 use crate::model::meter::MeterKey;
+use crate::model::upload::UploadKey;
 
 /// Partitions of the due index: several, because one takes a limited number of writes per second.
 pub const DUE_SHARDS: u8 = 4;
@@ -41,6 +42,8 @@ pub enum Due {
     Conversation(ConversationKey),
     /// A file was not completed, has expired, or its deletion did not end.
     File(FileKey),
+    /// An upload has expired, or something may be left of one that ended.
+    Upload(UploadKey),
     /// The next step of a batch.
     Batch(BatchKey),
     /// The next attempt of a delivery.
@@ -104,6 +107,9 @@ fn read_due(item: &Item) -> Option<Due> {
     }
     if let Some(project_id) = pk.strip_prefix(FILES_PREFIX) {
         return Some(Due::File(FileKey { project_id: project_id.to_owned(), file_id: sk }));
+    }
+    if let Some(project_id) = pk.strip_prefix(UPLOADS_PREFIX) {
+        return Some(Due::Upload(UploadKey { project_id: project_id.to_owned(), upload_id: sk }));
     }
     if let Some(project_id) = pk.strip_prefix(BATCHES_PREFIX) {
         return Some(Due::Batch(BatchKey { project_id: project_id.to_owned(), batch_id: sk }));

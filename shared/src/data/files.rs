@@ -68,9 +68,7 @@ impl FileRecords {
     /// long.
     pub async fn complete(&self, file: &File, due_at: Option<Timestamp>) -> Result<WriteOutcome, StoreError> {
         for tried in 0..MAX_TRIES {
-            let counted = StoredChange::added(Expiry::Never, stored(file)).write(&file.key.project_id);
-            let completed = Write::Change(keys::file(&file.key), completion(file, due_at));
-            if self.table.transact(vec![completed, counted]).await?.is_written() {
+            if self.table.transact(Self::completing(file, due_at)).await?.is_written() {
                 return Ok(WriteOutcome::Written);
             }
             // The SDK repeats a write whose answer was lost: this call itself may have completed the file.
@@ -82,6 +80,18 @@ impl FileRecords {
             conflict_pause(tried).await;
         }
         Err(StoreError::table("complete the file")(Contended("its transactions were cancelled")))
+    }
+
+    /// The writes that complete a file and count it.
+    pub(super) fn completing(file: &File, due_at: Option<Timestamp>) -> Vec<Write> {
+        let counted = StoredChange::added(Expiry::Never, stored(file)).write(&file.key.project_id);
+        vec![Write::Change(keys::file(&file.key), completion(file, due_at)), counted]
+    }
+
+    /// Whether a file waits for its content.
+    pub(super) async fn is_begun(&self, key: &FileKey) -> Result<bool, StoreError> {
+        let item = self.table.get(keys::file(key)).await?;
+        Ok(item.is_some_and(|item| item.contains_key(BEGUN) && !item.contains_key(DELETED)))
     }
 
     /// Returns a file, unless it is absent, not complete, deleted, or has expired by `now`.

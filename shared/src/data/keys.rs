@@ -13,6 +13,7 @@ use crate::model::file::FileKey;
 use crate::model::message::{DeliveryKey, ResponseKey};
 use crate::model::meter::{MeterKey, Scope};
 use crate::model::slot::SlotKind;
+use crate::model::upload::UploadKey;
 use crate::model::usage::{Operation, UsageKey};
 
 /// A primary key.
@@ -234,7 +235,7 @@ pub(super) enum Content {
 
 /// The keys of everything that a project's clients sent and got, and of the counters that say how much it is. The other keys of a
 /// project are those of its profile, its accounts and keys, its meters and counters of usage, and work on it.
-pub(super) fn content(project_id: &str) -> [Content; 12] {
+pub(super) fn content(project_id: &str) -> [Content; 13] {
     let partitions = |prefix: &str| Content::Partitions(format!("{prefix}{project_id}#"));
     let items = |partition, prefix| Content::Items { partition, prefix };
     [
@@ -247,6 +248,7 @@ pub(super) fn content(project_id: &str) -> [Content; 12] {
         // Every response's id begins so.
         items(jobs_partition(project_id), "resp_"),
         items(files_partition(project_id), FILE_PREFIX),
+        items(uploads_partition(project_id), UPLOAD_PREFIX),
         items(batches_partition(project_id), BATCH_ID_PREFIX),
         items(project_partition(project_id), ENDPOINT_PREFIX),
         items(stored_partition(project_id), "day-"),
@@ -334,6 +336,20 @@ pub(super) const FILES_PREFIX: &str = "FILES#";
 
 /// Every file's id begins so.
 pub(super) const FILE_PREFIX: &str = "file-";
+
+/// `pk = UPLOADS#<project>`, `sk = <upload id>`: a file whose parts arrive, or arrived in the last hours. Due until it is removed.
+pub(super) fn upload(UploadKey { project_id, upload_id }: &UploadKey) -> Key {
+    key(uploads_partition(project_id), upload_id)
+}
+
+fn uploads_partition(project_id: &str) -> String {
+    format!("{UPLOADS_PREFIX}{project_id}")
+}
+
+pub(super) const UPLOADS_PREFIX: &str = "UPLOADS#";
+
+/// Every upload's id begins so.
+const UPLOAD_PREFIX: &str = "upload_";
 
 /// `pk = BATCHES#<project>`, `sk = <batch id>`: ids are ordered, so one query lists a project's batches. Due until nothing is left to do.
 pub(super) fn batch(BatchKey { project_id, batch_id }: &BatchKey) -> Key {

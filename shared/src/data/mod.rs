@@ -32,6 +32,7 @@ mod responses;
 mod slots;
 mod stored;
 mod table;
+mod uploads;
 mod usage_counters;
 mod webhook_endpoints;
 
@@ -75,6 +76,7 @@ pub use responses::{
 pub use slots::{SlotRecords, TakeOutcome};
 pub use stored::StoredCounters;
 pub use table::Table;
+pub use uploads::{AddedPart, PartWriter, UploadRecords};
 pub use usage_counters::UsageCounters;
 pub use webhook_endpoints::EndpointRecords;
 
@@ -187,6 +189,11 @@ impl Stores {
     #[must_use]
     pub fn files(&self) -> FileRecords {
         FileRecords { table: self.table.clone(), bucket: self.bucket.clone() }
+    }
+
+    #[must_use]
+    pub fn uploads(&self) -> UploadRecords {
+        UploadRecords { table: self.table.clone(), bucket: self.bucket.clone(), files: self.files() }
     }
 
     #[must_use]

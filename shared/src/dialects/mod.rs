@@ -11,6 +11,7 @@ pub mod openai_batches;
 pub mod openai_chat;
 pub mod openai_files;
 pub mod openai_responses;
+pub mod openai_uploads;
 pub(crate) mod parts;
 pub mod sse;
 pub mod tokens;

@@ -1,9 +1,14 @@
 //! The form of `POST /v1/files`, beside the file itself.
 
+use std::ops::RangeInclusive;
+
 use super::body::{missing, shortened};
 use super::unknown::unknown;
 use crate::model::file::{FileDetails, Purpose};
 use crate::model::invalid::Invalid;
+
+/// After how many seconds a file may expire: an hour to 30 days, as OpenAI has it.
+pub(super) const EXPIRY_SECONDS: RangeInclusive<u64> = 3_600..=2_592_000;
 
 const ANCHOR: &str = "expires_after[anchor]";
 const SECONDS: &str = "expires_after[seconds]";
@@ -74,13 +79,12 @@ pub fn second_file() -> Invalid {
     twice("file")
 }
 
-fn twice(name: &str) -> Invalid {
+pub(super) fn twice(name: &str) -> Invalid {
     Invalid::field(name, format!("The field '{name}' is there more than once."))
 }
 
-/// An hour to 30 days, as OpenAI has it.
 fn seconds(text: &str) -> Result<u64, Invalid> {
-    let seconds = text.parse().ok().filter(|seconds| (3_600..=2_592_000).contains(seconds));
+    let seconds = text.parse().ok().filter(|seconds| EXPIRY_SECONDS.contains(seconds));
     seconds.ok_or_else(|| {
         Invalid::field(SECONDS, format!("`{SECONDS}` is `{}`, expected 3600 to 2592000.", shortened(text)))
     })

@@ -20,6 +20,7 @@ use crate::dialects::body;
 use crate::model::file::MAX_FILE_BYTES;
 use crate::model::invalid::Invalid;
 use crate::model::long_work::long_work;
+use crate::model::upload::MAX_PART_BYTES;
 
 /// The largest body that Lambda accepts.
 pub(super) const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
@@ -27,7 +28,13 @@ pub(super) const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
 /// The largest body that a route takes. Uploads go to the bucket as they arrive, so they may be larger; Lambda limits them all the same.
 pub(super) fn max_body_bytes(path: &str) -> usize {
     const FORM_AROUND_FILE: usize = 1024 * 1024;
-    if path == "/v1/files" { MAX_FILE_BYTES as usize + FORM_AROUND_FILE } else { MAX_BODY_BYTES }
+    if path == "/v1/files" {
+        MAX_FILE_BYTES as usize + FORM_AROUND_FILE
+    } else if path.starts_with("/v1/uploads/") && path.ends_with("/parts") {
+        MAX_PART_BYTES as usize + FORM_AROUND_FILE
+    } else {
+        MAX_BODY_BYTES
+    }
 }
 
 /// The time in which a whole body must arrive. On Lambda it has arrived before.

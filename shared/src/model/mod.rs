@@ -43,5 +43,6 @@ pub mod slot;
 pub mod sound;
 pub mod storage;
 pub mod tokens;
+pub mod upload;
 pub mod usage;
 pub mod webhook;

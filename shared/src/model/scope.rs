@@ -34,7 +34,7 @@ pub enum Scope {
 }
 
 /// The begin of the routes, and the scopes for reading (`GET`) and for everything else.
-const FAMILIES: [(&str, Scope, Scope); 15] = [
+const FAMILIES: [(&str, Scope, Scope); 16] = [
     ("/v1/models", Scope::ModelRead, Scope::ModelRequest),
     // A quote calls no model and writes nothing.
     ("/v1/quote", Scope::ModelRead, Scope::ModelRead),
@@ -48,6 +48,7 @@ const FAMILIES: [(&str, Scope, Scope); 15] = [
     ("/v1/responses", Scope::ResponsesRead, Scope::ResponsesWrite),
     ("/v1/conversations", Scope::ConversationsRead, Scope::ConversationsWrite),
     ("/v1/files", Scope::FilesRead, Scope::FilesWrite),
+    ("/v1/uploads", Scope::FilesRead, Scope::FilesWrite),
     ("/v1/batches", Scope::BatchesRead, Scope::BatchesWrite),
     ("/v1/webhook_endpoints", Scope::WebhooksRead, Scope::WebhooksWrite),
     ("/v1/webhook_event_types", Scope::WebhooksRead, Scope::WebhooksWrite),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kit::{ADMIN_KEY, FORM, Fault, Reply, Script, TestApp, file_form, send, shown_item};
+use kit::{ADMIN_KEY, FORM, Fault, Reply, Script, TestApp, file_form, form, send, shown_item};
 use serde_json::{Value, json};
 use shared::data::Queue;
 use shared::model::id::random;
@@ -16,7 +16,7 @@ use crate::{CHAT, PATH, budget};
 
 /// Each function of `data::keys` that makes a key, the begins of partition and sort key that it makes (`{}` is the project),
 /// and whether a purge erases the item.
-const KINDS: [(&str, &str, &str, bool); 33] = [
+const KINDS: [(&str, &str, &str, bool); 34] = [
     ("api_key", "KEY#", "KEY", false),
     ("admin_key", "KEY#", "ADMIN", false),
     ("admin_key_listing", "KEY#ADMIN", "", false),
@@ -47,6 +47,7 @@ const KINDS: [(&str, &str, &str, bool); 33] = [
     ("conversation_item", "CONV#{}#", "ITEM#", true),
     ("conversation_turn", "CONV#{}#", "TURN#", true),
     ("file", "FILES#{}", "file-", true),
+    ("upload", "UPLOADS#{}", "upload_", true),
     ("batch", "BATCHES#{}", "batch_", true),
     ("batch_part", "BATCH#{}#", "PART#", true),
     ("delivery", "HOOK#{}#", "wh_", true),
@@ -82,6 +83,7 @@ impl Content {
         made.add_conversation(app).await;
         made.add_file(app).await;
         made.add_batch(app).await;
+        made.add_upload(app).await;
         made.open_a_breaker(app).await;
         made
     }
@@ -145,6 +147,15 @@ impl Content {
         app.faults.or_die(app.work_once(Queue::Batch, work)).await;
         assert!(app.faults.hangs());
         app.faults.clear();
+    }
+
+    async fn add_upload(&self, app: &TestApp) {
+        let upload = json!({"filename": self.word, "purpose": "user_data", "bytes": 100, "mime_type": "text/plain"});
+        let upload = self.post(app, "/v1/uploads", &[], upload).await.json();
+        let path = format!("/v1/uploads/{}/parts", upload["id"].as_str().unwrap());
+        let body = form(&[("data", Some("a"), self.word.as_bytes())]);
+        let reply = send(&app.router(), "POST", &path, &self.key, &[("content-type", FORM)], body).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
     }
 
     /// Small and large, streamed, ended in the background, deleted while they ran.

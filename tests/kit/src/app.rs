@@ -299,6 +299,13 @@ impl TestApp {
         self.instance_on(self.connectors.stores(|connector| self.calls.of(function, connector)))
     }
 
+    /// An instance whose bucket no client reaches, as that of `weir serve`.
+    #[must_use]
+    pub fn instance_with_embedded_bucket(&self) -> Components {
+        let s3 = embedded::s3_client(self.connectors.s3.clone());
+        self.instance_on(Stores { bucket: Bucket::embedded(s3, BUCKET), ..self.stores.clone() })
+    }
+
     /// An instance whose use of the stores is added to `consumed`.
     #[must_use]
     pub fn instance_metered(&self, consumed: &Consumed) -> Components {

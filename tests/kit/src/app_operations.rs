@@ -3,6 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use aws_smithy_runtime_api::client::http::HttpConnector as _;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::body::SdkBody;
+use axum::http::Request;
 use shared::data::Queue;
 use shared::edge::worker::{SqsBatchResponse, SqsEvent};
 use shared::model::admin_key::{AdminKey, AdminScope};
@@ -17,6 +21,14 @@ use shared::model::usage::UsageCount;
 use crate::{TestApp, key_check, new_key};
 
 impl TestApp {
+    /// Puts an object to a URL that is signed for it, as any HTTP client would. Returns the status.
+    pub async fn put_to_bucket(&self, url: &str, body: &str) -> u16 {
+        let request = Request::put(url).header("content-length", body.len()).body(SdkBody::from(body));
+        let request = HttpRequest::try_from(request.expect("the URL is one")).expect("the request is one");
+        let answer = self.connectors().s3.call(request).await.expect("the bucket answers");
+        answer.status().as_u16()
+    }
+
     /// Makes a project with one key. Returns both.
     pub async fn project(&self, limits: Limits, policy: Policy) -> (Project, String) {
         let project = Project {

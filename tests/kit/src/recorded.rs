@@ -4,15 +4,16 @@
 //! The answer to a request is recorded as its status, headers and body, without the parts that differ from run to run;
 //! the answer to messages as those that failed; the answer to a schedule as `null`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use shared::data::{Conversation, ConversationKey, NewItem, NewResponse, ResponseRecord};
+use shared::data::{AddedPart, Conversation, ConversationKey, NewItem, NewResponse, ResponseRecord};
 use shared::model::admin_key::{AdminKey, AdminScope};
 use shared::model::audit::{AUDIT_ID, Actor, AuditAction, AuditEntry};
 use shared::model::batch::{Batch, BatchEndpoint, BatchKey, BatchStatus, BatchTimes, LineCounts};
 use shared::model::clock::Timestamp;
-use shared::model::file::{File, FileKey, Purpose};
+use shared::model::file::{File, FileDetails, FileKey, Purpose};
 use shared::model::id::Fingerprint;
 use shared::model::key_rights::KeyRights;
 use shared::model::key_text::ApiKeySecret;
@@ -22,6 +23,7 @@ use shared::model::project::{ApiKey, Limits, Policy, Project, ServiceAccount};
 use shared::model::provider::Endpoint;
 use shared::model::response::Status;
 use shared::model::tokens::Charge;
+use shared::model::upload::{Upload, UploadKey, UploadStatus};
 
 use crate::TestApp;
 
@@ -123,6 +125,8 @@ fn blotted(body: &str) -> String {
             ("req_", 28),
             ("file-", 29),
             ("batch_", 30),
+            ("upload_", 31),
+            ("part_", 29),
         ];
         let made = made.iter().any(|(prefix, length)| text.starts_with(prefix) && text.len() == *length);
         let secret = ["sk-weir-", "whsec_"].into_iter().find(|prefix| text.starts_with(prefix));
@@ -138,8 +142,8 @@ fn blotted(body: &str) -> String {
 
 impl TestApp {
     /// Stores the data that recorded events need: one project with one key of one service account, an archived one, an entry of the audit
-    /// log, a conversation with two items, a response that has ended, one that waits in the background, a file, and a batch that nobody has
-    /// begun.
+    /// log, a conversation with two items, a response that has ended, one that waits in the background, two files, an upload with
+    /// two parts, and a batch that nobody has begun.
     pub async fn provision_recorded(&self) {
         let key = ApiKeySecret::parse(KEY).unwrap();
         let created_at = self.clock.now().seconds();
@@ -192,6 +196,7 @@ impl TestApp {
         store_file(self, key.project_id(), "file-EventFile000000000000000", Purpose::UserData, b"Hello").await;
         store_file(self, key.project_id(), "file-2", Purpose::Batch, BATCH.as_bytes()).await;
         store_batch(self, key.project_id()).await;
+        store_upload(self, key.project_id()).await;
     }
 }
 
@@ -255,6 +260,29 @@ async fn store_batch(app: &TestApp, project_id: &str) {
         traceparent: None,
     };
     app.stores.batches().create(&batch).await.unwrap();
+}
+
+/// An upload of five bytes, whose second part came first.
+async fn store_upload(app: &TestApp, project_id: &str) {
+    let (uploads, now) = (app.stores.uploads(), app.clock.now());
+    let key = UploadKey { project_id: project_id.to_owned(), upload_id: "upload_1".to_owned() };
+    let upload = Upload {
+        key: key.clone(),
+        filename: "greeting.txt".to_owned(),
+        details: FileDetails { purpose: Purpose::UserData, expires_after: None },
+        bytes: 5,
+        created_at: now.seconds(),
+        status: UploadStatus::Pending,
+        parts: BTreeMap::new(),
+    };
+    uploads.create(&upload).await.unwrap();
+    for (id, content) in [("part_1", "lo"), ("part_2", "Hel")] {
+        let mut writer = uploads.part_writer(&key, id.to_owned());
+        writer.write(content.as_bytes()).await.unwrap();
+        writer.finish().await.unwrap();
+        let added = uploads.add_part(&key, id, writer.part(), upload.bytes, now).await.unwrap();
+        assert_eq!(added, AddedPart::Added);
+    }
 }
 
 /// A conversation with two items, a response that has ended, and one that waits in the background.

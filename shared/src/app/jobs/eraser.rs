@@ -1,19 +1,24 @@
-//! Deletions that are due: those whose process may have died, or that other processes may have added to, and those of files that
-//! expired.
+//! Deletions that are due: those whose process may have died, or that other processes may have added to, and those of files and uploads
+//! that expired.
 
 use crate::app::error::Error;
 use crate::app::files::due_of;
-use crate::app::generation::LOST_AFTER_MS;
-use crate::data::{ConversationKey, ConversationRecords, Deletion, DueFile, FileRecords, ResponseRecords};
+use crate::app::generation::{LOST_AFTER_MS, QUIET_AFTER_MS};
+use crate::data::{
+    ConversationKey, ConversationRecords, Deletion, DueFile, FileRecords, LONGEST_DUE_MS, ResponseRecords,
+    UploadRecords,
+};
 use crate::model::clock::Timestamp;
 use crate::model::file::FileKey;
 use crate::model::message::ResponseKey;
+use crate::model::upload::{UploadKey, UploadStatus};
 
 /// Ends deletions.
 pub(in crate::app) struct Eraser {
     pub(in crate::app) responses: ResponseRecords,
     pub(in crate::app) conversations: ConversationRecords,
     pub(in crate::app) files: FileRecords,
+    pub(in crate::app) uploads: UploadRecords,
 }
 
 impl Eraser {
@@ -54,6 +59,26 @@ impl Eraser {
                 let due_at = now.plus_ms(LOST_AFTER_MS);
                 Ok(self.files.delete(key, Deletion::Due, now, due_at).await.map(drop)?)
             }
+        }
+    }
+
+    /// Deletes the parts of an upload that has ended or expired, and its record when nothing can be added any more: its URLs are not valid
+    /// then, and every process has ended that was at work before it expired.
+    ///
+    /// # Errors
+    /// If a store fails; the upload stays due.
+    pub(super) async fn erase_upload(&self, key: &UploadKey, now: Timestamp) -> Result<(), Error> {
+        let Some(upload) = self.uploads.due(key, now).await? else { return Ok(()) };
+        if upload.status == UploadStatus::Pending {
+            self.uploads.end(key, &UploadStatus::Expired, now.plus_ms(LOST_AFTER_MS)).await?;
+        }
+        self.uploads.delete_all_parts(key).await?;
+        let quiet_at = Timestamp(upload.expires_at() * 1_000).plus_ms(QUIET_AFTER_MS);
+        // A clock that was set back shows an end that is far ahead.
+        if now.is_before(quiet_at, LONGEST_DUE_MS) {
+            Ok(self.uploads.put_off(key, quiet_at).await?)
+        } else {
+            Ok(self.uploads.remove(key).await?)
         }
     }
 }

@@ -61,7 +61,7 @@ pub struct Sweeper {
 impl Sweeper {
     /// Does the work that is due: settles every reservation whose lease has ended, wakes workers for responses and
     /// deliveries, ends and finalizes responses that no process works on any more, ends deletions, deletes
-    /// files that expired, goes on with work on projects.
+    /// files that expired and what is left of uploads, goes on with work on projects.
     ///
     /// Any number of sweeps may run at once. The shards of the index are swept in parallel: a full shard keeps no other
     /// shard waiting.
@@ -97,6 +97,7 @@ impl Sweeper {
             Due::Erasure(key) => self.eraser.erase_response(key, now).await,
             Due::Conversation(key) => self.eraser.erase_conversation(key, now).await,
             Due::File(key) => self.eraser.erase_file(key, now).await,
+            Due::Upload(key) => self.eraser.erase_upload(key, now).await,
             Due::Batch(key) => self.wake_batch(key, now).await,
             Due::Delivery(delivery) => self.deliverer.resume(delivery, now).await,
             Due::Project(work) => self.project_worker.go_on(work, now).await,

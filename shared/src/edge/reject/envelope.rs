@@ -33,7 +33,7 @@ impl PublicError {
             Rejection::App(error) => return Self::of_app(error),
             Rejection::TooLarge(most_bytes) => format!(
                 "The request body is larger than {} MB, the most that this request can carry. Send images by URL, split lists of \
-                 inputs and files, or shorten the conversation.",
+                 inputs, or shorten the conversation. Send a large file in parts: POST /v1/uploads.",
                 most_bytes >> 20
             ),
             Rejection::TooSlow => TOO_SLOW.to_owned(),

@@ -1,5 +1,5 @@
 //! A file reads back as it was uploaded, until it is deleted or expires; no other tenant reads it. A record has a content, and a
-//! content a record.
+//! content a record. Nothing is left of uploads when they have expired.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -56,6 +56,8 @@ async fn check_contents(deployment: &Arc<Deployment>) -> CheckResult {
         };
         let (records, objects) = (of("FILES#"), of("/files/"));
         expect(records == objects, || format!("{id} has records of {records:?} and contents of {objects:?}"))?;
+        let uploads = (of("UPLOADS#"), of("/uploads/"));
+        expect(uploads.0.is_empty() && uploads.1.is_empty(), || format!("{id} has left of uploads: {uploads:?}"))?;
     }
     Ok(())
 }

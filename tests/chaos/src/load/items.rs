@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Action, draw_tenant};
 use crate::client::{Client, Request};
+use crate::reply::Reply;
 
 const CONVERSATIONS: &str = "/v1/conversations";
 
@@ -48,12 +49,13 @@ impl Action for Items {
     }
 }
 
-pub(super) async fn send_at_once(client: &mut Client, requests: Vec<Request>) {
+/// Sends requests at the same moment. Returns their answers in the same order; `None` for those that were not answered.
+pub(super) async fn send_at_once(client: &mut Client, requests: Vec<Request>) -> Vec<Option<Reply>> {
     let sent = requests.into_iter().map(|request| {
         let mut client = client.fork();
         async move { client.send(&request).await }
     });
-    join_all(sent.collect::<Vec<_>>()).await;
+    join_all(sent.collect::<Vec<_>>()).await
 }
 
 fn with_items(ids: &[&str]) -> Value {

@@ -21,6 +21,7 @@ pub(crate) mod prompt;
 pub(crate) mod responses;
 mod revoke;
 pub(crate) mod runs;
+mod uploads;
 mod waiting;
 
 use std::fmt;
@@ -61,6 +62,7 @@ const KINDS: &[(u32, Draw)] = &[
     (3, items::draw),
     (6, files::draw),
     (6, batches::draw),
+    (5, uploads::draw),
 ];
 
 /// An operation, and the time after which it starts.

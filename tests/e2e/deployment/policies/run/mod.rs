@@ -24,6 +24,7 @@ pub(super) async fn everything() -> AwsCalls {
     run.conversations().await;
     run.webhooks().await;
     run.files().await;
+    run.uploads().await;
     run.batches().await;
     run.deaths().await;
     run.dead_letters().await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use futures_util::stream::{self, StreamExt as _};
-use kit::{FORM, HookReply, file_form, send};
+use kit::{FORM, HookReply, file_form, form, send};
 use serde_json::{Value, json};
 use shared::data::Queue;
 use shared::model::webhook::EventType;
@@ -100,6 +100,37 @@ impl Run {
         }
         let path = format!("/v1/files/{}", text(&expiring.json()["id"]));
         assert_eq!(self.send("GET", &path, &self.key, &[], &Value::Null).await.status, 404);
+    }
+
+    /// Completed, refused, cancelled, and left alone; in parts through weir and through the bucket.
+    pub(super) async fn uploads(&self) {
+        let of =
+            |bytes: usize| json!({"filename": "a", "purpose": "user_data", "bytes": bytes, "mime_type": "text/plain"});
+        let form = form(&[("data", Some("a"), &[b'a'; 9 * 1024 * 1024])]);
+        for action in ["complete", "cancel", "leave"] {
+            let path = format!("/v1/uploads/{}", text(&self.post("/v1/uploads", of(9 * 1024 * 1024)).await["id"]));
+            let headers = [("content-type", FORM)];
+            let part = send(&self.router, "POST", &format!("{path}/parts"), &self.key, &headers, form.clone()).await;
+            let body = json!({"part_ids": [text(&part.json()["id"])]});
+            if action != "leave" {
+                self.post(&format!("{path}/{action}"), body).await;
+            }
+            if action == "complete" {
+                self.post(&format!("{path}/complete"), json!({"part_ids": []})).await;
+            }
+        }
+        let mut direct = of(5);
+        direct["weir"] = json!({"direct": true});
+        let upload = self.post("/v1/uploads", direct).await;
+        let (path, part) = (format!("/v1/uploads/{}/complete", text(&upload["id"])), &upload["weir"]["parts"][0]);
+        let body = json!({"part_ids": [part["id"]]});
+        assert_eq!(self.send("POST", &path, &self.key, &[], &body).await.status, 400);
+        assert_eq!(self.app.put_to_bucket(&text(&part["url"]), "Hello").await, 200);
+        self.post(&path, body).await;
+        for _ in 0..3 {
+            self.app.clock.advance_ms(61 * MINUTE_MS);
+            self.sweep().await;
+        }
     }
 
     pub(super) async fn administration(&self) {

@@ -1,0 +1,316 @@
+//! Uploads: files that clients send in parts, through weir or, with URLs that are signed for them, to the bucket itself.
+//!
+//! Completing an upload copies its parts into a new file as a stream. The file and the upload are completed in one transaction: several calls may
+//! copy at the same moment, and one of them makes the file. A process that dies leaves a file that waits for its content, which the sweeper
+//! deletes, and an upload that can be completed again.
+
+mod part;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use md5::{Digest as _, Md5};
+
+use super::admission::Admission;
+use super::error::Error;
+use super::files::{FileUpload, Files, require_retention};
+use super::generation::LOST_AFTER_MS;
+use super::storage::Storage;
+use crate::data::{Stores, UploadRecords};
+use crate::dialects::openai_uploads::{CompleteUpload, CreateUpload};
+use crate::model::clock::Clock;
+use crate::model::error_chain::ErrorChain;
+use crate::model::file::File;
+use crate::model::id;
+use crate::model::invalid::Invalid;
+use crate::model::project::Caller;
+use crate::model::storage::Stored;
+use crate::model::upload::{MAX_PART_BYTES, UPLOAD_SECONDS, Upload, UploadKey, UploadPart, UploadStatus};
+
+pub use part::{PartUpload, SentPart};
+
+/// Operations on the uploads of a project.
+pub struct Uploads {
+    records: UploadRecords,
+    files: Arc<Files>,
+    admission: Arc<Admission>,
+    storage: Storage,
+    clock: Clock,
+}
+
+/// A part that a client sends to the bucket itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectPart {
+    pub id: String,
+    /// Exactly so many bytes.
+    pub bytes: u64,
+    /// Where a `PUT` sends them. It is valid until the upload expires, for whoever has it.
+    pub url: String,
+}
+
+impl Uploads {
+    pub(super) fn new(stores: &Stores, clock: Clock, admission: Arc<Admission>, files: Arc<Files>) -> Self {
+        let storage = Storage::new(stores, clock.clone());
+        Self { records: stores.uploads(), files, admission, storage, clock }
+    }
+
+    /// Begins an upload. The direct parts, if the client asked for them, are the file in its order.
+    ///
+    /// # Errors
+    /// `Invalid` if the project keeps nothing, or if clients cannot reach the bucket and want to; `Refused` by a limit of requests per
+    /// minute; `StorageFull`.
+    pub async fn create(&self, caller: &Caller, create: CreateUpload) -> Result<(Upload, Vec<DirectPart>), Error> {
+        require_retention(&caller.project.policy)?;
+        if create.is_direct && !self.records.takes_direct_parts() {
+            return Err(no_direct_parts().into());
+        }
+        self.admission.count(caller).await?;
+        self.storage.require_room(&caller.project, Stored { bytes: create.bytes, objects: 1 }).await?;
+        let now = self.clock.now();
+        let direct = if create.is_direct { direct_parts(create.bytes) } else { Vec::new() };
+        let upload = Upload {
+            key: UploadKey { project_id: caller.project.id.clone(), upload_id: id::new_ordered("upload_", now) },
+            filename: create.filename,
+            details: create.details,
+            bytes: create.bytes,
+            created_at: now.seconds(),
+            status: UploadStatus::Pending,
+            parts: direct.iter().cloned().collect(),
+        };
+        self.records.create(&upload).await?;
+        let mut urls = Vec::with_capacity(direct.len());
+        for (id, UploadPart { bytes, .. }) in direct {
+            let valid = Duration::from_secs(UPLOAD_SECONDS);
+            urls.push(DirectPart { url: self.records.direct_url(&upload.key, &id, bytes, valid).await?, id, bytes });
+        }
+        Ok((upload, urls))
+    }
+
+    /// Begins a part of an upload.
+    ///
+    /// # Errors
+    /// `NotFound` if the caller's project has no upload with that id; `Invalid` if it has ended; `Refused` by a limit of requests per minute.
+    pub async fn begin_part(&self, caller: &Caller, upload_id: &str) -> Result<PartUpload, Error> {
+        let upload = self.get(caller, upload_id).await?;
+        let now = self.clock.now();
+        require_pending(&upload, &upload.status_at(now))?;
+        self.admission.count(caller).await?;
+        Ok(PartUpload::new(self.records.clone(), upload, now, self.clock.clone()))
+    }
+
+    /// Completes an upload: makes a file of the parts that are named, in that order. An upload that is completed is answered again, with its
+    /// file unless that was deleted.
+    ///
+    /// # Errors
+    /// As [`Uploads::begin_part`]; `Invalid` if a part is unknown, named twice or not there, if the bytes are not as many as the upload
+    /// said, or if they have another MD5; `StorageFull`; `Unavailable` if it took too long.
+    pub async fn complete(
+        &self,
+        caller: &Caller,
+        upload_id: &str,
+        complete: &CompleteUpload,
+    ) -> Result<(Upload, Option<File>), Error> {
+        let upload = self.get(caller, upload_id).await?;
+        if upload.status_at(self.clock.now()) != UploadStatus::Pending {
+            return self.ended(caller, upload).await;
+        }
+        let parts = named_parts(&upload, &complete.part_ids)?;
+        self.require_arrived(&upload, &parts).await?;
+        self.storage.require_room(&caller.project, Stored { bytes: upload.bytes, objects: 1 }).await?;
+        let mut file = self.files.begin_upload(caller, upload.filename.clone()).await?;
+        let copied = self.copy(&upload, &parts, complete.md5, &mut file).await;
+        let failure = match copied {
+            Ok(()) => file.complete_upload(&self.records, &upload).await.err(),
+            Err(error) => {
+                file.discard().await;
+                Some(error)
+            }
+        };
+        // Another call may have ended the upload, and deleted the parts, while this one copied them.
+        let upload = self.get(caller, upload_id).await?;
+        match failure {
+            Some(error) if upload.status_at(self.clock.now()) == UploadStatus::Pending => Err(error),
+            _ => self.ended(caller, upload).await,
+        }
+    }
+
+    /// Cancels an upload and deletes its parts. A cancelled upload is answered again.
+    ///
+    /// # Errors
+    /// `NotFound` if the caller's project has no upload with that id; `Invalid` if it is completed or has expired.
+    pub async fn cancel(&self, caller: &Caller, upload_id: &str) -> Result<Upload, Error> {
+        let upload = self.get(caller, upload_id).await?;
+        let now = self.clock.now();
+        let upload = match upload.status_at(now) {
+            UploadStatus::Pending => {
+                let due_at = now.plus_ms(LOST_AFTER_MS);
+                let ended = self.records.end(&upload.key, &UploadStatus::Cancelled, due_at).await?;
+                ended.ok_or_else(|| not_found(upload_id))?
+            }
+            _ => upload,
+        };
+        match upload.status_at(now) {
+            UploadStatus::Cancelled => {
+                self.delete_parts(&upload).await;
+                Ok(upload)
+            }
+            status => Err(require_pending(&upload, &status).err().unwrap_or_else(|| contended(&upload)).into()),
+        }
+    }
+
+    async fn get(&self, caller: &Caller, upload_id: &str) -> Result<Upload, Error> {
+        let is_id = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if !upload_id.strip_prefix("upload_").is_some_and(is_id) || upload_id.len() > id::MAX_LENGTH {
+            return Err(not_found(upload_id));
+        }
+        let key = UploadKey { project_id: caller.project.id.clone(), upload_id: upload_id.to_owned() };
+        self.records.get(&key).await?.ok_or_else(|| not_found(upload_id))
+    }
+
+    /// The answer for an upload that has ended.
+    async fn ended(&self, caller: &Caller, upload: Upload) -> Result<(Upload, Option<File>), Error> {
+        let UploadStatus::Completed { file_id } = &upload.status else {
+            require_pending(&upload, &upload.status_at(self.clock.now()))?;
+            return Err(contended(&upload).into());
+        };
+        let file = match self.files.get(caller, file_id).await {
+            Ok(file) => Some(file),
+            Err(Error::NotFound { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        Ok((upload, file))
+    }
+
+    /// Checks that direct parts are in the bucket as a whole.
+    async fn require_arrived(&self, upload: &Upload, parts: &[(&str, UploadPart)]) -> Result<(), Error> {
+        if !parts.iter().any(|(_, part)| part.is_direct) {
+            return Ok(());
+        }
+        let arrived = self.records.arrived(&upload.key).await?;
+        match parts.iter().find(|(id, part)| part.is_direct && arrived.get(*id) != Some(&part.bytes)) {
+            Some((id, part)) => Err(not_arrived(id, part.bytes).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Copies parts into a file, one after the other.
+    async fn copy(
+        &self,
+        upload: &Upload,
+        parts: &[(&str, UploadPart)],
+        md5: Option<[u8; 16]>,
+        file: &mut FileUpload,
+    ) -> Result<(), Error> {
+        let mut hasher = Md5::default();
+        for (id, part) in parts {
+            let mut bytes = 0;
+            for n in 0..part.objects {
+                let mut content = self.records.read(&upload.key, id, n).await?;
+                while let Some(piece) = content.next().await {
+                    let piece = piece?;
+                    bytes += piece.len() as u64;
+                    if md5.is_some() {
+                        hasher.update(&piece);
+                    }
+                    file.write(&piece).await?;
+                }
+            }
+            if bytes != part.bytes {
+                return Err(not_arrived(id, part.bytes).into());
+            }
+        }
+        match md5 {
+            Some(md5) if <[u8; 16]>::from(hasher.finalize()) != md5 => Err(wrong_md5().into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Deletes the parts of an upload that has ended.
+    async fn delete_parts(&self, upload: &Upload) {
+        if let Err(error) = self.records.delete_parts(upload).await {
+            tracing::warn!(error = %ErrorChain(&error), "parts not deleted, the sweeper will");
+        }
+    }
+}
+
+/// Direct parts of a file with so many bytes, in its order.
+fn direct_parts(bytes: u64) -> Vec<(String, UploadPart)> {
+    let part = |n: u64| {
+        let bytes = (bytes - n * MAX_PART_BYTES).min(MAX_PART_BYTES);
+        (id::new("part_"), UploadPart { bytes, objects: 1, is_direct: true })
+    };
+    (0..bytes.div_ceil(MAX_PART_BYTES)).map(part).collect()
+}
+
+/// The parts with some ids, in that order.
+fn named_parts<'a>(upload: &Upload, part_ids: &'a [String]) -> Result<Vec<(&'a str, UploadPart)>, Invalid> {
+    let (mut named, mut parts) = (HashSet::new(), Vec::with_capacity(part_ids.len()));
+    for (n, id) in part_ids.iter().enumerate() {
+        let param = format!("part_ids[{n}]");
+        let shown = shortened(id);
+        let Some(part) = upload.parts.get(id) else {
+            let message = format!("Upload '{}' has no part '{shown}'.", upload.key.upload_id);
+            return Err(Invalid { code: Some("part_not_found"), ..Invalid::field(param, message) });
+        };
+        if !named.insert(id) {
+            return Err(Invalid::field(param, format!("`part_ids` names the part '{shown}' more than once.")));
+        }
+        parts.push((&**id, *part));
+    }
+    let bytes: u64 = parts.iter().map(|(_, part)| part.bytes).sum();
+    if bytes != upload.bytes {
+        let message = format!(
+            "The named parts have {bytes} bytes, and the upload was created for {}. Name every part of the file, or add those that are missing.",
+            upload.bytes
+        );
+        return Err(Invalid { code: Some("wrong_number_of_bytes"), ..Invalid::field("part_ids", message) });
+    }
+    Ok(parts)
+}
+
+/// The begin of an id that a client sent, which can be any text.
+fn shortened(id: &str) -> &str {
+    &id[..id.floor_char_boundary(id::MAX_LENGTH)]
+}
+
+/// The error for an upload that has ended.
+fn require_pending(upload: &Upload, status: &UploadStatus) -> Result<(), Invalid> {
+    let (code, advice) = match status {
+        UploadStatus::Pending => return Ok(()),
+        UploadStatus::Completed { .. } => ("upload_completed", "Its file can be read, and deleted as a file"),
+        UploadStatus::Cancelled => ("upload_cancelled", "Create another upload"),
+        UploadStatus::Expired => ("upload_expired", "An upload is to be completed within an hour. Create another one"),
+    };
+    let message = format!("Upload '{}' is {}. {advice}.", upload.key.upload_id, status.name());
+    Err(Invalid { message, param: Some("upload_id".to_owned()), code: Some(code) })
+}
+
+/// The clock was set back between two looks at it: to end the upload again is right.
+fn contended(upload: &Upload) -> Invalid {
+    let message = format!("Upload '{}' was ended by another request at this moment. Try again.", upload.key.upload_id);
+    Invalid { message, param: Some("upload_id".to_owned()), code: None }
+}
+
+fn not_arrived(part_id: &str, bytes: u64) -> Invalid {
+    let message =
+        format!("Part '{part_id}' has not arrived. PUT its {bytes} bytes to its URL, then complete the upload.");
+    Invalid { code: Some("part_not_uploaded"), ..Invalid::field("part_ids", message) }
+}
+
+fn wrong_md5() -> Invalid {
+    let message = "The bytes of the parts, in the order of `part_ids`, have another MD5. Check the order, and send the parts again that were \
+                   changed on their way.";
+    Invalid { code: Some("wrong_md5"), ..Invalid::field("md5", message) }
+}
+
+fn no_direct_parts() -> Invalid {
+    let message = "This server keeps files within its process, where no URL leads. Leave `weir.direct` out, and send parts of up to 64 MB to \
+                   POST /v1/uploads/{upload_id}/parts.";
+    Invalid { code: Some("direct_not_available"), ..Invalid::field("weir.direct", message) }
+}
+
+fn not_found(upload_id: &str) -> Error {
+    Error::not_found("upload", upload_id)
+}

@@ -1,0 +1,392 @@
+//! Uploads: a record in the table that names its parts, and the parts as objects in the bucket.
+//!
+//! A part counts when the record names it, which is after its last byte. The record is due until nothing is left of the upload: when it
+//! expires, soon after it ended, and once more when no process can add to it and no URL for its parts is valid any more. Then all that is in
+//! its folder goes, and the record with it. The lifecycle rule of the folder's shelf would delete the parts a day later.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_s3::presigning::PresigningConfig;
+use bytes::{Bytes, BytesMut};
+use futures_util::future::try_join_all;
+use futures_util::stream::BoxStream;
+
+use super::bucket::{Bucket, Shelf};
+use super::change::{Change, Returning, UpdateOutcome, Write, WriteOutcome};
+use super::due::{LONGEST_DUE_MS, due_shard};
+use super::error::{Contended, StoreError, Unusable};
+use super::files::FileRecords;
+use super::item::{Item, Reader, flag, number, text};
+use super::keys;
+use super::table::{Table, conflict_pause};
+use crate::model::clock::Timestamp;
+use crate::model::file::{File, FileDetails, Purpose};
+use crate::model::upload::{MAX_PARTS, Upload, UploadKey, UploadPart, UploadStatus};
+
+/// The uploads of all projects.
+#[derive(Clone, Debug)]
+pub struct UploadRecords {
+    pub(super) table: Table,
+    pub(super) bucket: Bucket,
+    pub(super) files: FileRecords,
+}
+
+/// What became of a part that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddedPart {
+    Added,
+    /// The upload has ended, or has expired.
+    Ended,
+    /// The upload has as many parts, or as many bytes in parts, as it may.
+    Full,
+}
+
+impl UploadRecords {
+    /// Makes the record of an upload.
+    pub async fn create(&self, upload: &Upload) -> Result<(), StoreError> {
+        let Upload { key, filename, details, bytes, created_at, .. } = upload;
+        let parts = upload.parts.iter().map(|(id, part)| (id.clone(), part_value(*part))).collect();
+        let direct_bytes: u64 = upload.parts.values().map(|part| part.bytes).sum();
+        let mut record = keys::upload(key).with([
+            ("filename", text(filename)),
+            ("purpose", text(details.purpose.name())),
+            ("content_bytes", number(bytes)),
+            ("created_at", number(created_at)),
+            (VALID_UNTIL, number(upload.expires_at())),
+            (STATE, text(UploadStatus::Pending.name())),
+            (PARTS, AttributeValue::M(parts)),
+            (PARTS_BYTES, number(direct_bytes)),
+            ("due_at", number(upload.expires_at() * 1_000)),
+            ("due_shard", text(due_shard(&key.upload_id))),
+        ]);
+        if let Some(seconds) = details.expires_after {
+            record.insert(KEPT_SECONDS.to_owned(), number(seconds));
+        }
+        // The id is new, so only an attempt of this same write can have been there before. A late attempt must not undo what followed.
+        self.table.put_new(record).await.map(drop)
+    }
+
+    /// Returns an upload, whatever its status is.
+    pub async fn get(&self, key: &UploadKey) -> Result<Option<Upload>, StoreError> {
+        self.table.get(keys::upload(key)).await?.map(|item| read_upload(key, &item)).transpose()
+    }
+
+    /// The writer of a part.
+    #[must_use]
+    pub fn part_writer(&self, key: &UploadKey, part_id: String) -> PartWriter {
+        PartWriter {
+            bucket: self.bucket.clone(),
+            key: key.clone(),
+            part_id,
+            rest: BytesMut::new(),
+            bytes: 0,
+            objects: 0,
+        }
+    }
+
+    /// Adds a part that is in the bucket, if the upload waits for parts at `now`, and its parts have `most_bytes` then at most.
+    pub async fn add_part(
+        &self,
+        key: &UploadKey,
+        part_id: &str,
+        part: UploadPart,
+        most_bytes: u64,
+        now: Timestamp,
+    ) -> Result<AddedPart, StoreError> {
+        let mut change = Change::new(format!("SET {PARTS}.#part = :part, {PARTS_BYTES} = {PARTS_BYTES} + :bytes"))
+            .only_if(format!(
+                "{STATE} = :pending AND {VALID_UNTIL} > :now AND size({PARTS}) < :most AND {PARTS_BYTES} <= :room AND \
+                 attribute_not_exists({PARTS}.#part)"
+            ))
+            .values([
+                (":part", part_value(part)),
+                (":bytes", number(part.bytes)),
+                (":pending", text(UploadStatus::Pending.name())),
+                (":now", number(now.seconds())),
+                (":most", number(MAX_PARTS)),
+                (":room", number(i128::from(most_bytes) - i128::from(part.bytes))),
+            ])
+            .returning(Returning::All);
+        change.names.push(("#part", part_id.to_owned()));
+        let refused = match self.table.update(keys::upload(key), change).await? {
+            UpdateOutcome::Written(_) => return Ok(AddedPart::Added),
+            UpdateOutcome::Refused(refused) => refused,
+        };
+        let Some(upload) = refused.map(|item| read_upload(key, &item)).transpose()? else {
+            return Ok(AddedPart::Ended);
+        };
+        Ok(match upload.status_at(now) {
+            // The SDK repeats a write whose answer was lost.
+            UploadStatus::Pending if upload.parts.contains_key(part_id) => AddedPart::Added,
+            UploadStatus::Pending => AddedPart::Full,
+            _ => AddedPart::Ended,
+        })
+    }
+
+    /// Ends an upload that waits for parts. It is due then, so that the sweeper deletes its parts. Returns the upload as it is now: another
+    /// end may have come first. `None`: it is gone.
+    pub async fn end(
+        &self,
+        key: &UploadKey,
+        to: &UploadStatus,
+        due_at: Timestamp,
+    ) -> Result<Option<Upload>, StoreError> {
+        let change = Change::new(format!("SET {STATE} = :to, due_at = :due"))
+            .only_if(format!("{STATE} = :pending"))
+            .values([
+                (":to", text(to.name())),
+                (":due", number(due_at.0)),
+                (":pending", text(UploadStatus::Pending.name())),
+            ])
+            .returning(Returning::All);
+        match self.table.update(keys::upload(key), change).await? {
+            UpdateOutcome::Written(item) => read_upload(key, &item).map(Some),
+            UpdateOutcome::Refused(item) => item.map(|item| read_upload(key, &item)).transpose(),
+        }
+    }
+
+    /// Completes an upload and its file, whose content is stored, at once. `Refused`: the upload has ended, or the sweeper deletes the
+    /// file, because it took too long.
+    pub async fn complete(
+        &self,
+        key: &UploadKey,
+        file: &File,
+        file_due_at: Option<Timestamp>,
+        due_at: Timestamp,
+    ) -> Result<WriteOutcome, StoreError> {
+        let completed = UploadStatus::Completed { file_id: file.key.file_id.clone() };
+        for tried in 0..MAX_TRIES {
+            let mut writes = FileRecords::completing(file, file_due_at);
+            writes.push(Write::Change(keys::upload(key), completion(&completed, file, due_at)));
+            if self.table.transact(writes).await?.is_written() {
+                return Ok(WriteOutcome::Written);
+            }
+            match self.get(key).await? {
+                // The SDK repeats a write whose answer was lost: this call itself may have completed the upload.
+                Some(upload) if upload.status == completed => return Ok(WriteOutcome::Written),
+                Some(upload) if upload.status == UploadStatus::Pending => {}
+                Some(_) | None => return Ok(WriteOutcome::Refused),
+            }
+            if !self.files.is_begun(&file.key).await? {
+                return Ok(WriteOutcome::Refused);
+            }
+            conflict_pause(tried).await;
+        }
+        Err(StoreError::table("complete the upload")(Contended("its transactions were cancelled")))
+    }
+
+    /// Deletes the parts that an upload names.
+    pub async fn delete_parts(&self, upload: &Upload) -> Result<(), StoreError> {
+        let objects = upload.parts.iter().flat_map(|(id, part)| (0..part.objects).map(move |n| (id, n)));
+        let objects: Vec<String> = objects.map(|(id, n)| object(&upload.key, id, n)).collect();
+        for some in objects.chunks(MAX_CONCURRENT) {
+            try_join_all(some.iter().map(|key| self.bucket.delete(key))).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the parts of some ids, also if no record names them.
+    pub async fn delete_part(&self, key: &UploadKey, part_id: &str, objects: u32) -> Result<(), StoreError> {
+        try_join_all((0..objects).map(async |n| self.bucket.delete(&object(key, part_id, n)).await)).await.map(drop)
+    }
+
+    /// Reads one of the objects of a part as its bytes arrive.
+    pub async fn read(
+        &self,
+        key: &UploadKey,
+        part_id: &str,
+        n: u32,
+    ) -> Result<BoxStream<'static, Result<Bytes, StoreError>>, StoreError> {
+        self.bucket.read(&object(key, part_id, n), None).await
+    }
+
+    /// Whether clients reach the bucket themselves.
+    #[must_use]
+    pub fn takes_direct_parts(&self) -> bool {
+        self.bucket.is_reachable
+    }
+
+    /// A URL to which a client can put a part with exactly so many bytes, for so long.
+    pub async fn direct_url(
+        &self,
+        key: &UploadKey,
+        part_id: &str,
+        bytes: u64,
+        valid: Duration,
+    ) -> Result<String, StoreError> {
+        let action = "make a URL";
+        let valid = PresigningConfig::expires_in(valid)
+            .map_err(|error| StoreError::bucket(action)(Unusable(error.to_string())))?;
+        let length = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let put = self.bucket.client()?.put_object().bucket(&*self.bucket.name).key(object(key, part_id, 0));
+        let signed = Box::pin(put.content_length(length).presigned(valid)).await.map_err(StoreError::bucket(action))?;
+        Ok(signed.uri().to_owned())
+    }
+
+    /// Which parts of an upload are in the bucket, with the bytes of their first object. Parts that weir took are there when the record
+    /// names them; direct ones may not be.
+    pub async fn arrived(&self, key: &UploadKey) -> Result<BTreeMap<String, u64>, StoreError> {
+        let prefix = Shelf::Day.key_of(&folder(key), "");
+        let sizes = self.bucket.sizes(&prefix).await?;
+        let parts = sizes.into_iter().filter_map(|(object, bytes)| {
+            let part_id = object.strip_prefix(&prefix)?.strip_suffix("-0")?;
+            Some((part_id.to_owned(), bytes))
+        });
+        Ok(parts.collect())
+    }
+
+    /// Returns an upload if it is due.
+    pub async fn due(&self, key: &UploadKey, now: Timestamp) -> Result<Option<Upload>, StoreError> {
+        let Some(item) = self.table.get(keys::upload(key)).await? else { return Ok(None) };
+        let due_at: u64 = Reader(&item).number("due_at")?;
+        // The index lags behind the table by moments.
+        if now.is_before(Timestamp(due_at), LONGEST_DUE_MS) {
+            return Ok(None);
+        }
+        read_upload(key, &item).map(Some)
+    }
+
+    /// Deletes everything in the folder of an upload, also what no record names.
+    pub async fn delete_all_parts(&self, key: &UploadKey) -> Result<(), StoreError> {
+        self.bucket.delete_folder(&[Shelf::Day], &folder(key)).await
+    }
+
+    /// Makes an upload that has ended due again.
+    pub async fn put_off(&self, key: &UploadKey, until: Timestamp) -> Result<(), StoreError> {
+        let change = Change::new("SET due_at = :until")
+            .only_if(format!("attribute_exists(pk) AND {STATE} <> :pending"))
+            .values([(":until", number(until.0)), (":pending", text(UploadStatus::Pending.name()))]);
+        // A refusal: another sweeper removed it.
+        self.table.update(keys::upload(key), change).await.map(drop)
+    }
+
+    /// Removes the record of an upload that has ended.
+    pub async fn remove(&self, key: &UploadKey) -> Result<(), StoreError> {
+        self.table.delete(keys::upload(key)).await
+    }
+}
+
+/// Writes a part, as objects of a few megabytes each: little memory is needed, and each object is there as a whole or not at all.
+pub struct PartWriter {
+    bucket: Bucket,
+    key: UploadKey,
+    part_id: String,
+    /// What is not written yet.
+    rest: BytesMut,
+    bytes: u64,
+    objects: u32,
+}
+
+impl PartWriter {
+    #[must_use]
+    pub fn part_id(&self) -> &str {
+        &self.part_id
+    }
+
+    /// What arrived so far. All of it is in the bucket after [`PartWriter::finish`].
+    #[must_use]
+    pub fn part(&self) -> UploadPart {
+        UploadPart { bytes: self.bytes, objects: self.objects, is_direct: false }
+    }
+
+    /// Takes the next piece of the part.
+    pub async fn write(&mut self, piece: &[u8]) -> Result<(), StoreError> {
+        self.bytes += piece.len() as u64;
+        self.rest.extend_from_slice(piece);
+        while self.rest.len() > OBJECT_BYTES {
+            let object = self.rest.split_to(OBJECT_BYTES).freeze();
+            self.put(object).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is left.
+    pub async fn finish(&mut self) -> Result<(), StoreError> {
+        let rest = self.rest.split().freeze();
+        if rest.is_empty() { Ok(()) } else { self.put(rest).await }
+    }
+
+    async fn put(&mut self, body: Bytes) -> Result<(), StoreError> {
+        let key = object(&self.key, &self.part_id, self.objects);
+        // A write whose answer is lost may have taken effect.
+        self.objects += 1;
+        self.bucket.put_at(&key, body).await
+    }
+}
+
+const STATE: &str = "upload_state";
+const PARTS: &str = "parts";
+const PARTS_BYTES: &str = "parts_bytes";
+/// Not `expires_at`: DynamoDB would delete the record then, and nobody the parts.
+const VALID_UNTIL: &str = "valid_until";
+/// How long the file is kept.
+const KEPT_SECONDS: &str = "kept_seconds";
+
+/// The most bytes of an object that holds a part or some of it: so much is in memory at a time.
+const OBJECT_BYTES: usize = 8 * 1024 * 1024;
+
+/// Objects that are deleted at the same time.
+const MAX_CONCURRENT: usize = 50;
+
+/// Times that a transaction is tried while others come first.
+const MAX_TRIES: u32 = 12;
+
+/// The folder with the parts of an upload. A purge of the project deletes it.
+fn folder(UploadKey { project_id, upload_id }: &UploadKey) -> String {
+    format!("{project_id}/uploads/{upload_id}")
+}
+
+fn object(key: &UploadKey, part_id: &str, n: u32) -> String {
+    Shelf::Day.key_of(&folder(key), &format!("{part_id}-{n}"))
+}
+
+/// The change that completes an upload. Its condition lets one of several calls complete it, and none after another end.
+fn completion(completed: &UploadStatus, file: &File, due_at: Timestamp) -> Change {
+    Change::new(format!("SET {STATE} = :completed, file_id = :file, due_at = :due"))
+        .only_if(format!("{STATE} = :pending"))
+        .values([
+            (":completed", text(completed.name())),
+            (":file", text(&file.key.file_id)),
+            (":due", number(due_at.0)),
+            (":pending", text(UploadStatus::Pending.name())),
+        ])
+}
+
+fn part_value(UploadPart { bytes, objects, is_direct }: UploadPart) -> AttributeValue {
+    let members = [("bytes", number(bytes)), ("objects", number(objects)), ("direct", flag(is_direct))];
+    AttributeValue::M(members.map(|(name, value)| (name.to_owned(), value)).into())
+}
+
+fn read_upload(key: &UploadKey, item: &Item) -> Result<Upload, StoreError> {
+    let reader = Reader(item);
+    let purpose = Purpose::from_name(&reader.text("purpose")?).ok_or_else(|| reader.damaged("purpose"))?;
+    let status = match &*reader.text(STATE)? {
+        "pending" => UploadStatus::Pending,
+        "completed" => UploadStatus::Completed { file_id: reader.text("file_id")? },
+        "cancelled" => UploadStatus::Cancelled,
+        "expired" => UploadStatus::Expired,
+        _ => return Err(reader.damaged(STATE)),
+    };
+    Ok(Upload {
+        key: key.clone(),
+        filename: reader.text("filename")?,
+        details: FileDetails { purpose, expires_after: reader.maybe_number(KEPT_SECONDS)? },
+        bytes: reader.number("content_bytes")?,
+        created_at: reader.number("created_at")?,
+        status,
+        parts: read_parts(item).ok_or_else(|| reader.damaged(PARTS))?,
+    })
+}
+
+fn read_parts(item: &Item) -> Option<BTreeMap<String, UploadPart>> {
+    let read = |(id, value): (&String, &AttributeValue)| {
+        let members = value.as_m().ok()?;
+        let bytes = members.get("bytes")?.as_n().ok()?.parse().ok()?;
+        let objects = members.get("objects")?.as_n().ok()?.parse().ok()?;
+        let is_direct = members.get("direct")?.as_n().ok()? == "1";
+        Some((id.clone(), UploadPart { bytes, objects, is_direct }))
+    };
+    item.get(PARTS)?.as_m().ok()?.iter().map(read).collect()
+}
