@@ -12,7 +12,7 @@ async fn parts_become_a_file_in_the_order_of_their_ids() {
     let client = Client::new().await;
     let object = 8 * 1024 * 1024;
     // Around the size of the objects that hold parts.
-    for lengths in [&[][..], &[5], &[1, 0, 2], &[object, 3], &[object + 1, object - 1], &[2 * object + 1]] {
+    for lengths in [&[][..], &[5], &[1, 0, 2], &[object, 3], &[object + 1]] {
         let parts: Vec<Vec<u8>> = lengths.iter().enumerate().map(|(n, length)| vec![b'a' + n as u8; *length]).collect();
         let content = parts.concat();
         let upload = client.new_upload(content.len()).await;

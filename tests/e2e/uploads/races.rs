@@ -12,7 +12,8 @@ const TRIP: Duration = Duration::from_millis(10);
 
 /// A client of stores that take time, with an upload of one part.
 async fn client() -> (Client, String, String) {
-    let client = Client::of(TestApp::builder().store_latency(TRIP).build().await, Policy::default()).await;
+    let client =
+        Client::of(TestApp::builder().store_latency(TRIP).troubled_bucket().build().await, Policy::default()).await;
     let upload = client.new_upload(5).await;
     let part = client.new_part(&upload, b"Hello").await;
     (client, upload, part)

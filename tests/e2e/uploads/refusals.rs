@@ -43,12 +43,14 @@ async fn a_wrong_part_is_refused_and_leaves_nothing() {
     let upload = client.new_upload(5).await;
     let path = format!("{UPLOADS}/{upload}/parts");
     let data = ("data", Some("a"), b"Hello".as_slice());
+    let mut cut = form(&[data]);
+    cut.truncate(cut.len() - 8);
     for (body, param, message) in [
         (form(&[]), "data", "Missing required parameter"),
         (form(&[data, data]), "data", "more than once"),
         (form(&[data, ("date", None, b"a")]), "date", "Did you mean 'data'?"),
         (form(&[("data", Some("a"), b"Hello!")]), "data", "more bytes than the whole upload"),
-        (form(&[data])[..80].to_vec(), "", "ends before its last boundary"),
+        (cut, "", "ends before its last boundary"),
     ] {
         let refused = send(&client.router, "POST", &path, &client.key, &[("content-type", FORM)], body).await;
         let error = &refused.json()["error"];

@@ -110,6 +110,7 @@ targets = [{ provider = "first", model = "transcription-1" }]
 pub struct TestAppBuilder {
     clock: Clock,
     latency: Duration,
+    troubles_bucket: bool,
     catalog: Arc<Catalog>,
     providers: Option<Providers>,
     receivers: Options,
@@ -127,6 +128,12 @@ impl TestAppBuilder {
     #[must_use]
     pub fn store_latency(self, latency: Duration) -> Self {
         Self { latency, ..self }
+    }
+
+    /// The bucket takes time and has faults, too, as calls with an empty name.
+    #[must_use]
+    pub fn troubled_bucket(self) -> Self {
+        Self { troubles_bucket: true, ..self }
     }
 
     /// Without it, the models `priced`, `unpriced`, `two-targets`, `embedding`, `moderation`, `image`, `speech` and
@@ -163,7 +170,7 @@ impl TestAppBuilder {
     }
 
     pub async fn build(self) -> TestApp {
-        let Self { clock, latency, catalog, providers, receivers, admin_key } = self;
+        let Self { clock, latency, troubles_bucket, catalog, providers, receivers, admin_key } = self;
         let time = clock.clone();
         let engines = Engines::open(&Place::Memory, Arc::new(move || time.now().0)).expect("embedded stores open");
         let (faults, log) = (Faults::default(), StoreLog::default());
@@ -173,7 +180,7 @@ impl TestAppBuilder {
         };
         let connectors = Connectors {
             dynamo: instrumented(engines.dynamo.clone()),
-            s3: engines.s3.clone(),
+            s3: if troubles_bucket { instrumented(engines.s3.clone()) } else { engines.s3.clone() },
             sqs: instrumented(engines.sqs.connector()),
         };
         let dynamo = embedded::dynamo_client(connectors.dynamo.clone());
@@ -270,6 +277,7 @@ impl TestApp {
         TestAppBuilder {
             clock: Clock::manual(START_MS),
             latency: Duration::ZERO,
+            troubles_bucket: false,
             catalog: Arc::new(Catalog::parse(CATALOG).expect("the catalog is right")),
             providers: None,
             receivers: Options { permit_loopback: true, ..Options::default() },
