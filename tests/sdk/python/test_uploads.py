@@ -28,13 +28,14 @@ def test_a_file_of_20_mb_goes_up_in_parts(client, tmp_path):
 
 
 def test_a_part_of_more_than_8_mb(client):
-    upload = create(client, len(CONTENT))
+    content = CONTENT[: 9 * 1024 * 1024]
+    upload = create(client, len(content))
     assert (upload.status, upload.expires_at, upload.file) == ("pending", upload.created_at + 3600, None)
-    part = client.uploads.parts.create(upload.id, data=CONTENT)
+    part = client.uploads.parts.create(upload.id, data=content)
     assert (part.object, part.upload_id) == ("upload.part", upload.id)
     done = client.uploads.complete(upload.id, part_ids=[part.id])
     assert client.uploads.complete(upload.id, part_ids=[part.id]) == done
-    assert client.files.content(done.file.id).read() == CONTENT
+    assert client.files.content(done.file.id).read() == content
     client.files.delete(done.file.id)
 
 

@@ -4,6 +4,7 @@
 //! copy at the same moment, and one of them makes the file. A process that dies leaves a file that waits for its content, which the sweeper
 //! deletes, and an upload that can be completed again.
 
+mod errors;
 mod part;
 
 use std::collections::HashSet;
@@ -29,6 +30,7 @@ use crate::model::project::Caller;
 use crate::model::storage::Stored;
 use crate::model::upload::{MAX_PART_BYTES, UPLOAD_SECONDS, Upload, UploadKey, UploadPart, UploadStatus};
 
+use errors::{contended, no_direct_parts, not_arrived, not_found, require_pending, wrong_md5};
 pub use part::{PartUpload, SentPart};
 
 /// Operations on the uploads of a project.
@@ -273,44 +275,4 @@ fn named_parts<'a>(upload: &Upload, part_ids: &'a [String]) -> Result<Vec<(&'a s
 /// The begin of an id that a client sent, which can be any text.
 fn shortened(id: &str) -> &str {
     &id[..id.floor_char_boundary(id::MAX_LENGTH)]
-}
-
-/// The error for an upload that has ended.
-fn require_pending(upload: &Upload, status: &UploadStatus) -> Result<(), Invalid> {
-    let (code, advice) = match status {
-        UploadStatus::Pending => return Ok(()),
-        UploadStatus::Completed { .. } => ("upload_completed", "Its file can be read, and deleted as a file"),
-        UploadStatus::Cancelled => ("upload_cancelled", "Create another upload"),
-        UploadStatus::Expired => ("upload_expired", "An upload is to be completed within an hour. Create another one"),
-    };
-    let message = format!("Upload '{}' is {}. {advice}.", upload.key.upload_id, status.name());
-    Err(Invalid { message, param: Some("upload_id".to_owned()), code: Some(code) })
-}
-
-/// The clock was set back between two looks at it: to end the upload again is right.
-fn contended(upload: &Upload) -> Invalid {
-    let message = format!("Upload '{}' was ended by another request at this moment. Try again.", upload.key.upload_id);
-    Invalid { message, param: Some("upload_id".to_owned()), code: None }
-}
-
-fn not_arrived(part_id: &str, bytes: u64) -> Invalid {
-    let message =
-        format!("Part '{part_id}' has not arrived. PUT its {bytes} bytes to its URL, then complete the upload.");
-    Invalid { code: Some("part_not_uploaded"), ..Invalid::field("part_ids", message) }
-}
-
-fn wrong_md5() -> Invalid {
-    let message = "The bytes of the parts, in the order of `part_ids`, have another MD5. Check the order, and send the parts again that were \
-                   changed on their way.";
-    Invalid { code: Some("wrong_md5"), ..Invalid::field("md5", message) }
-}
-
-fn no_direct_parts() -> Invalid {
-    let message = "This server keeps files within its process, where no URL leads. Leave `weir.direct` out, and send parts of up to 64 MB to \
-                   POST /v1/uploads/{upload_id}/parts.";
-    Invalid { code: Some("direct_not_available"), ..Invalid::field("weir.direct", message) }
-}
-
-fn not_found(upload_id: &str) -> Error {
-    Error::not_found("upload", upload_id)
 }

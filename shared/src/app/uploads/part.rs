@@ -1,6 +1,7 @@
 //! A part of an upload that arrives.
 
-use super::{MAX_PART_BYTES, require_pending};
+use super::MAX_PART_BYTES;
+use super::errors::{contended, require_pending};
 use crate::app::error::Error;
 use crate::data::{AddedPart, PartWriter, UploadRecords};
 use crate::model::clock::{Clock, Timestamp};
@@ -88,7 +89,7 @@ impl PartUpload {
         let status = upload.map_or(UploadStatus::Expired, |upload| upload.status_at(self.clock.now()));
         match require_pending(&self.upload, &status) {
             Err(ended) => ended.into(),
-            Ok(()) => super::contended(&self.upload).into(),
+            Ok(()) => contended(&self.upload).into(),
         }
     }
 

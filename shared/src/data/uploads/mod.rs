@@ -2,28 +2,33 @@
 //!
 //! A part counts when the record names it, which is after its last byte. The record is due until nothing is left of the upload: when it
 //! expires, soon after it ended, and once more when no process can add to it and no URL for its parts is valid any more. Then all that is in
-//! its folder goes, and the record with it. The lifecycle rule of the folder's shelf would delete the parts a day later.
+//! its folder goes, and the record with it. If no sweep came, the bucket's rule for the folder's shelf would delete the parts within two days.
+
+mod item;
+mod objects;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_s3::presigning::PresigningConfig;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::future::try_join_all;
 use futures_util::stream::BoxStream;
 
 use super::bucket::{Bucket, Shelf};
 use super::change::{Change, Returning, UpdateOutcome, Write, WriteOutcome};
-use super::due::{LONGEST_DUE_MS, due_shard};
+use super::due::LONGEST_DUE_MS;
 use super::error::{Contended, StoreError, Unusable};
 use super::files::FileRecords;
-use super::item::{Item, Reader, flag, number, text};
+use super::item::{Reader, number, text};
 use super::keys;
 use super::table::{Table, conflict_pause};
 use crate::model::clock::Timestamp;
-use crate::model::file::{File, FileDetails, Purpose};
+use crate::model::file::File;
 use crate::model::upload::{MAX_PARTS, Upload, UploadKey, UploadPart, UploadStatus};
+use item::{PARTS, PARTS_BYTES, STATE, VALID_UNTIL, completion, new_record, part_value, read_upload};
+pub use objects::PartWriter;
+use objects::{folder, object};
 
 /// The uploads of all projects.
 #[derive(Clone, Debug)]
@@ -46,26 +51,8 @@ pub enum AddedPart {
 impl UploadRecords {
     /// Makes the record of an upload.
     pub async fn create(&self, upload: &Upload) -> Result<(), StoreError> {
-        let Upload { key, filename, details, bytes, created_at, .. } = upload;
-        let parts = upload.parts.iter().map(|(id, part)| (id.clone(), part_value(*part))).collect();
-        let direct_bytes: u64 = upload.parts.values().map(|part| part.bytes).sum();
-        let mut record = keys::upload(key).with([
-            ("filename", text(filename)),
-            ("purpose", text(details.purpose.name())),
-            ("content_bytes", number(bytes)),
-            ("created_at", number(created_at)),
-            (VALID_UNTIL, number(upload.expires_at())),
-            (STATE, text(UploadStatus::Pending.name())),
-            (PARTS, AttributeValue::M(parts)),
-            (PARTS_BYTES, number(direct_bytes)),
-            ("due_at", number(upload.expires_at() * 1_000)),
-            ("due_shard", text(due_shard(&key.upload_id))),
-        ]);
-        if let Some(seconds) = details.expires_after {
-            record.insert(KEPT_SECONDS.to_owned(), number(seconds));
-        }
         // The id is new, so only an attempt of this same write can have been there before. A late attempt must not undo what followed.
-        self.table.put_new(record).await.map(drop)
+        self.table.put_new(new_record(upload)).await.map(drop)
     }
 
     /// Returns an upload, whatever its status is.
@@ -76,14 +63,7 @@ impl UploadRecords {
     /// The writer of a part.
     #[must_use]
     pub fn part_writer(&self, key: &UploadKey, part_id: String) -> PartWriter {
-        PartWriter {
-            bucket: self.bucket.clone(),
-            key: key.clone(),
-            part_id,
-            rest: BytesMut::new(),
-            bytes: 0,
-            objects: 0,
-        }
+        PartWriter::new(self.bucket.clone(), key.clone(), part_id)
     }
 
     /// Adds a part that is in the bucket, if the upload waits for parts at `now`, and its parts have `most_bytes` then at most.
@@ -268,125 +248,8 @@ impl UploadRecords {
     }
 }
 
-/// Writes a part, as objects of a few megabytes each: little memory is needed, and each object is there as a whole or not at all.
-pub struct PartWriter {
-    bucket: Bucket,
-    key: UploadKey,
-    part_id: String,
-    /// What is not written yet.
-    rest: BytesMut,
-    bytes: u64,
-    objects: u32,
-}
-
-impl PartWriter {
-    #[must_use]
-    pub fn part_id(&self) -> &str {
-        &self.part_id
-    }
-
-    /// What arrived so far. All of it is in the bucket after [`PartWriter::finish`].
-    #[must_use]
-    pub fn part(&self) -> UploadPart {
-        UploadPart { bytes: self.bytes, objects: self.objects, is_direct: false }
-    }
-
-    /// Takes the next piece of the part.
-    pub async fn write(&mut self, piece: &[u8]) -> Result<(), StoreError> {
-        self.bytes += piece.len() as u64;
-        self.rest.extend_from_slice(piece);
-        while self.rest.len() > OBJECT_BYTES {
-            let object = self.rest.split_to(OBJECT_BYTES).freeze();
-            self.put(object).await?;
-        }
-        Ok(())
-    }
-
-    /// Writes what is left.
-    pub async fn finish(&mut self) -> Result<(), StoreError> {
-        let rest = self.rest.split().freeze();
-        if rest.is_empty() { Ok(()) } else { self.put(rest).await }
-    }
-
-    async fn put(&mut self, body: Bytes) -> Result<(), StoreError> {
-        let key = object(&self.key, &self.part_id, self.objects);
-        // A write whose answer is lost may have taken effect.
-        self.objects += 1;
-        self.bucket.put_at(&key, body).await
-    }
-}
-
-const STATE: &str = "upload_state";
-const PARTS: &str = "parts";
-const PARTS_BYTES: &str = "parts_bytes";
-/// Not `expires_at`: DynamoDB would delete the record then, and nobody the parts.
-const VALID_UNTIL: &str = "valid_until";
-/// How long the file is kept.
-const KEPT_SECONDS: &str = "kept_seconds";
-
-/// The most bytes of an object that holds a part or some of it: so much is in memory at a time.
-const OBJECT_BYTES: usize = 8 * 1024 * 1024;
-
 /// Objects that are deleted at the same time.
 const MAX_CONCURRENT: usize = 50;
 
 /// Times that a transaction is tried while others come first.
 const MAX_TRIES: u32 = 12;
-
-/// The folder with the parts of an upload. A purge of the project deletes it.
-fn folder(UploadKey { project_id, upload_id }: &UploadKey) -> String {
-    format!("{project_id}/uploads/{upload_id}")
-}
-
-fn object(key: &UploadKey, part_id: &str, n: u32) -> String {
-    Shelf::Day.key_of(&folder(key), &format!("{part_id}-{n}"))
-}
-
-/// The change that completes an upload. Its condition lets one of several calls complete it, and none after another end.
-fn completion(completed: &UploadStatus, file: &File, due_at: Timestamp) -> Change {
-    Change::new(format!("SET {STATE} = :completed, file_id = :file, due_at = :due"))
-        .only_if(format!("{STATE} = :pending"))
-        .values([
-            (":completed", text(completed.name())),
-            (":file", text(&file.key.file_id)),
-            (":due", number(due_at.0)),
-            (":pending", text(UploadStatus::Pending.name())),
-        ])
-}
-
-fn part_value(UploadPart { bytes, objects, is_direct }: UploadPart) -> AttributeValue {
-    let members = [("bytes", number(bytes)), ("objects", number(objects)), ("direct", flag(is_direct))];
-    AttributeValue::M(members.map(|(name, value)| (name.to_owned(), value)).into())
-}
-
-fn read_upload(key: &UploadKey, item: &Item) -> Result<Upload, StoreError> {
-    let reader = Reader(item);
-    let purpose = Purpose::from_name(&reader.text("purpose")?).ok_or_else(|| reader.damaged("purpose"))?;
-    let status = match &*reader.text(STATE)? {
-        "pending" => UploadStatus::Pending,
-        "completed" => UploadStatus::Completed { file_id: reader.text("file_id")? },
-        "cancelled" => UploadStatus::Cancelled,
-        "expired" => UploadStatus::Expired,
-        _ => return Err(reader.damaged(STATE)),
-    };
-    Ok(Upload {
-        key: key.clone(),
-        filename: reader.text("filename")?,
-        details: FileDetails { purpose, expires_after: reader.maybe_number(KEPT_SECONDS)? },
-        bytes: reader.number("content_bytes")?,
-        created_at: reader.number("created_at")?,
-        status,
-        parts: read_parts(item).ok_or_else(|| reader.damaged(PARTS))?,
-    })
-}
-
-fn read_parts(item: &Item) -> Option<BTreeMap<String, UploadPart>> {
-    let read = |(id, value): (&String, &AttributeValue)| {
-        let members = value.as_m().ok()?;
-        let bytes = members.get("bytes")?.as_n().ok()?.parse().ok()?;
-        let objects = members.get("objects")?.as_n().ok()?.parse().ok()?;
-        let is_direct = members.get("direct")?.as_n().ok()? == "1";
-        Some((id.clone(), UploadPart { bytes, objects, is_direct }))
-    };
-    item.get(PARTS)?.as_m().ok()?.iter().map(read).collect()
-}
