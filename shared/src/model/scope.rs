@@ -119,7 +119,7 @@ mod tests {
             assert_eq!(Scope::parse(scope.name()), Some(scope));
             assert_eq!(serde_json::to_value(scope).unwrap(), scope.name());
         }
-        assert_eq!(Scope::parse("api.batches.read"), None);
+        assert_eq!(Scope::parse("api.vector_stores.read"), None);
     }
 
     #[test]
@@ -128,6 +128,6 @@ mod tests {
         assert_eq!(Scope::of(false, "/v1/responses"), Some(Scope::ResponsesWrite));
         assert_eq!(Scope::of(true, "/v1/responses_of_another_kind"), None);
         assert_eq!(Scope::of(true, "/v1/files/{file_id}/content"), Some(Scope::FilesRead));
-        assert_eq!(Scope::of(true, "/v1/batches"), None);
+        assert_eq!(Scope::of(true, "/v1/vector_stores"), None);
     }
 }

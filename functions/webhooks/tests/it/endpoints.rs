@@ -227,7 +227,7 @@ async fn a_test_sends_a_signed_event_once_and_changes_nothing() {
     let hook = Hook::start(&api.app.clock).await;
     let (path, endpoint) = api.endpoint(&hook.url()).await;
     let test = format!("{path}/test");
-    for (status, event_type) in [(200, "response.completed"), (500, "response.cancelled")] {
+    for (status, event_type) in [(200, "response.completed"), (500, "batch.cancelled")] {
         hook.then(HookReply::status(status));
         let tested = api.ok("POST", &test, json!({"event_type": event_type})).await;
         let expected = json!({
@@ -237,11 +237,16 @@ async fn a_test_sends_a_signed_event_once_and_changes_nothing() {
         assert_eq!(tested, expected);
     }
     let received = hook.received();
+    let about = |n: usize| {
+        let event: Value = serde_json::from_slice(&received[n].body).unwrap();
+        event["data"]["id"].as_str().unwrap().to_owned()
+    };
     assert_eq!(received.len(), 2);
+    assert!(about(0).starts_with("resp_") && about(1).starts_with("batch_"), "{} {}", about(0), about(1));
     assert!(received.iter().all(|one| one.is_signed_with(endpoint["signing_secret"].as_str().unwrap())));
     assert!(ids(&api.ok("GET", &format!("{path}/deliveries"), Value::Null).await).is_empty());
     assert_eq!(api.ok("GET", &path, Value::Null).await["updated_at"], endpoint["updated_at"]);
-    for (body, param) in [(json!({}), "event_type"), (json!({"event_type": "batch.completed"}), "event_type")] {
+    for (body, param) in [(json!({}), "event_type"), (json!({"event_type": "video.completed"}), "event_type")] {
         let reply = api.send("POST", &test, body).await;
         assert_eq!((reply.status, &reply.json()["error"]["param"]), (400, &json!(param)));
     }

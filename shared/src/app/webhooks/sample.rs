@@ -4,6 +4,7 @@ use super::deliver::CONCURRENT_DELIVERIES;
 use super::{Webhooks, require_receivers};
 use crate::app::error::Error;
 use crate::dialects::openai_responses::new_response_id;
+use crate::model::clock::Timestamp;
 use crate::model::id;
 use crate::model::invalid::Invalid;
 use crate::model::meter::Refusal;
@@ -15,7 +16,7 @@ impl Webhooks {
     /// Sends an event of this type to an endpoint, whether or not the endpoint subscribes to the type. Returns the status that
     /// the receiver answered.
     ///
-    /// The event is about a response that does not exist. It is sent once, it is no delivery, and it changes nothing.
+    /// The event is about a response or a batch that does not exist. It is sent once, it is no delivery, and it changes nothing.
     ///
     /// # Errors
     /// - `NotFound` if the project has no endpoint with that id.
@@ -36,7 +37,7 @@ impl Webhooks {
 
     async fn post_sample(&self, endpoint: &WebhookEndpoint, event_type: EventType) -> Result<u16, Error> {
         let now = self.clock.now();
-        let body = WebhookEvent::new(event_type, new_response_id(now), now).body();
+        let body = WebhookEvent::new(event_type, sample_id(event_type, now), now).body();
         let id = id::new_ordered("wh_", now);
         let post = Post {
             url: endpoint.url.clone(),
@@ -48,6 +49,19 @@ impl Webhooks {
         };
         let answer = require_receivers(self.receivers.as_deref())?.post(&post).await;
         answer.map(|answer| answer.status).map_err(unanswered)
+    }
+}
+
+/// The id of an object that such an event is about.
+fn sample_id(event_type: EventType, now: Timestamp) -> String {
+    match event_type {
+        EventType::ResponseCompleted
+        | EventType::ResponseFailed
+        | EventType::ResponseIncomplete
+        | EventType::ResponseCancelled => new_response_id(now),
+        EventType::BatchCompleted | EventType::BatchFailed | EventType::BatchExpired | EventType::BatchCancelled => {
+            id::new_ordered("batch_", now)
+        }
     }
 }
 
