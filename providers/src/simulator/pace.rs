@@ -15,7 +15,14 @@ const MAX_LATENCY: Duration = Duration::from_secs(3_600);
 pub(super) struct Pace {
     latency: Duration,
     per_token: Duration,
-    fails: bool,
+    fate: Fate,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Answers,
+    Fails,
+    IsThrottled,
 }
 
 impl Pace {
@@ -23,24 +30,35 @@ impl Pace {
     pub(super) fn draw(config: &SimulatorConfig, fingerprint: &str, attempt: u64) -> Self {
         let seed = u64::from_str_radix(fingerprint.get(..16).unwrap_or("0"), 16).unwrap_or(0);
         let mut rng = StdRng::seed_from_u64(seed ^ attempt.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let fails = rng.random::<f64>() < config.failure_rate;
+        let drawn = rng.random::<f64>();
+        let fate = match drawn {
+            drawn if drawn < config.failure_rate => Fate::Fails,
+            drawn if drawn < config.failure_rate + config.throttle_rate => Fate::IsThrottled,
+            _ => Fate::Answers,
+        };
         let spread = (config.latency_sigma * normal(&mut rng)).exp();
         let latency = Duration::from_millis(config.latency_ms).mul_f64(spread.min(1e6)).min(MAX_LATENCY);
         let per_token = if config.tokens_per_second > 0.0 { 1.0 / config.tokens_per_second } else { 0.0 };
-        Self { latency, per_token: Duration::try_from_secs_f64(per_token).unwrap_or(MAX_LATENCY), fails }
+        Self { latency, per_token: Duration::try_from_secs_f64(per_token).unwrap_or(MAX_LATENCY), fate }
     }
 
     /// Waits until the first token.
     ///
     /// # Errors
-    /// `Unavailable` for the configured share of the calls, after the same wait.
+    /// `Unavailable` and `Throttled` for the configured shares of the calls, after the same wait.
     pub(super) async fn wait_for_first_token(&self) -> Result<(), Failure> {
         sleep(self.latency).await;
-        if self.fails {
-            let message = "the simulator was told to fail".to_owned();
-            return Err(Failure::Unavailable { status: 503, message, retry_after: None });
+        match self.fate {
+            Fate::Answers => Ok(()),
+            Fate::Fails => {
+                let message = "the simulator was told to fail".to_owned();
+                Err(Failure::Unavailable { status: 503, message, retry_after: None })
+            }
+            Fate::IsThrottled => {
+                let message = "the simulator was told to throttle".to_owned();
+                Err(Failure::Throttled { message, retry_after: None })
+            }
         }
-        Ok(())
     }
 
     /// Waits for the time that writing `tokens` tokens takes.
@@ -71,11 +89,18 @@ mod tests {
 
     #[test]
     fn the_median_and_the_share_of_failures_are_those_asked_for() {
-        let config = SimulatorConfig { latency_ms: 400, latency_sigma: 0.5, failure_rate: 0.25, ..Default::default() };
+        let config = SimulatorConfig {
+            latency_ms: 400,
+            latency_sigma: 0.5,
+            failure_rate: 0.25,
+            throttle_rate: 0.1,
+            ..Default::default()
+        };
         let mut drawn = draws(&config);
         assert_eq!(drawn, draws(&config));
-        let failed = drawn.iter().filter(|pace| pace.fails).count();
-        assert!((400..600).contains(&failed), "{failed}");
+        let count = |fate| drawn.iter().filter(|pace| pace.fate == fate).count();
+        let (failed, throttled) = (count(Fate::Fails), count(Fate::IsThrottled));
+        assert!((400..600).contains(&failed) && (150..250).contains(&throttled), "{failed}, {throttled}");
         drawn.sort_by_key(|pace| pace.latency);
         let at = |share: usize| drawn[drawn.len() * share / 100].latency.as_millis();
         assert!((370..430).contains(&at(50)), "{}", at(50));
@@ -86,6 +111,6 @@ mod tests {
     #[test]
     fn without_settings_nothing_waits_and_nothing_fails() {
         let pace = Pace::draw(&SimulatorConfig::default(), "ffffffffffffffff", 9);
-        assert_eq!(pace, Pace { latency: Duration::ZERO, per_token: Duration::ZERO, fails: false });
+        assert_eq!(pace, Pace { latency: Duration::ZERO, per_token: Duration::ZERO, fate: Fate::Answers });
     }
 }

@@ -339,6 +339,13 @@ fn simulator(table: Spanned<SimulatorConfig>, problems: &mut Problems) -> Simula
     if !(0.0..=1.0).contains(&config.failure_rate) {
         problems.add(at, format!("`failure_rate` is {}; it must be between 0 and 1", config.failure_rate));
     }
+    if !(0.0..=1.0).contains(&config.throttle_rate) || config.failure_rate + config.throttle_rate > 1.0 {
+        let rate = config.throttle_rate;
+        problems.add(
+            at,
+            format!("`throttle_rate` is {rate}; it must be between 0 and 1, and at most 1 with `failure_rate`"),
+        );
+    }
     if !(0.0..=10.0).contains(&config.latency_sigma) {
         problems.add(at, format!("`latency_sigma` is {}; it must be between 0 and 10", config.latency_sigma));
     }

@@ -127,11 +127,13 @@ pub struct SimulatorConfig {
     pub tokens_per_second: f64,
     /// The share of calls that fail with 503 before the first byte, 0 to 1.
     pub failure_rate: f64,
+    /// The share of calls that are throttled with 429, 0 to 1. With `failure_rate` at most 1.
+    pub throttle_rate: f64,
 }
 
 impl Default for SimulatorConfig {
     fn default() -> Self {
-        Self { latency_ms: 0, latency_sigma: 0.0, tokens_per_second: 0.0, failure_rate: 0.0 }
+        Self { latency_ms: 0, latency_sigma: 0.0, tokens_per_second: 0.0, failure_rate: 0.0, throttle_rate: 0.0 }
     }
 }
 
