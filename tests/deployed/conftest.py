@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from service import call, eventually
 
-ENDS = ["response.completed", "response.failed", "response.incomplete", "response.cancelled"]
+ENDS = [f"response.{end}" for end in ("completed", "failed", "incomplete", "cancelled")]
+ENDS += [f"batch.{end}" for end in ("completed", "failed", "expired", "cancelled")]
 
 
 class Queue:
@@ -65,7 +66,7 @@ def queues():
         resource = boto3.client("cloudformation").describe_stack_resource(StackName=stack, LogicalResourceId=name)
         return resource["StackResourceDetail"]["PhysicalResourceId"]
 
-    return {name: Queue(name, url(f"{name.title()}Queue"), url(f"{name.title()}DeadLetters")) for name in ("respond", "deliver")}
+    return {name: Queue(name, url(f"{name.title()}Queue"), url(f"{name.title()}DeadLetters")) for name in ("respond", "batch", "deliver")}
 
 
 class Told:
