@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use crate::jobs::{Client, Deployment, JobsError};
+use crate::client::{Client, ClientError, Deployment};
 
 /// The command to run.
 #[derive(Subcommand)]
@@ -30,8 +30,8 @@ pub enum AdminKeysCommand {
 ///
 /// # Errors
 /// If there is no admin key, or if the deployment cannot be reached or refuses.
-pub async fn admin_keys(command: &AdminKeysCommand, deployment: &Deployment) -> Result<String, JobsError> {
-    let client = Client::new(deployment)?;
+pub async fn admin_keys(command: &AdminKeysCommand, deployment: &Deployment) -> Result<String, ClientError> {
+    let client = Client::admin(deployment)?;
     match command {
         AdminKeysCommand::List => Ok(table(&client.get(&[KEYS], &[("limit", &Some("100".to_owned()))]).await?)),
         AdminKeysCommand::Create { name, scope, expires_in_seconds } => {

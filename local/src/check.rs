@@ -14,7 +14,7 @@ use shared::model::keys::Keys;
 use shared::model::provider::Failure;
 use shared::model::tokens::Price;
 
-use crate::jobs::is_loopback;
+use crate::client::is_loopback;
 
 /// Something to know about a models file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

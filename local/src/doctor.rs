@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use shared::app::ErrorChain;
 use shared::model::clock::Clock;
 
-use crate::jobs::{Deployment, is_loopback};
+use crate::client::{Deployment, is_loopback};
 
 /// What to look at.
 #[derive(Args, Clone)]

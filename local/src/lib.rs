@@ -1,10 +1,13 @@
 //! The whole service in one process, on embedded stores. `cargo run` starts it.
 
 mod admin_keys;
+mod batch;
 mod check;
+mod client;
 mod connections;
 mod descriptors;
 mod doctor;
+mod files;
 mod functions;
 pub mod import;
 mod invoke;
@@ -24,12 +27,15 @@ use std::fmt;
 use shared::model::catalog::CatalogError;
 
 pub use admin_keys::{AdminKeysCommand, admin_keys};
+pub use batch::{BatchCommand, batch};
 pub use check::{Finding, check};
+pub use client::{ClientError, Deployment, ProjectDeployment};
 pub use descriptors::raise_descriptor_limit;
 pub use doctor::{DoctorArgs, Look, Verdict, doctor};
+pub use files::{FilesCommand, files};
 pub use functions::{function_names, router, routes};
 pub use invoke::{invoke, invoke_on};
-pub use jobs::{Deployment, JobsCommand, JobsError, jobs};
+pub use jobs::{JobsCommand, jobs};
 pub use providers::providers;
 pub use provision::{provision_key, provision_project};
 pub use server::{Running, serve};

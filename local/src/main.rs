@@ -1,4 +1,4 @@
-//! The command line: `weir`, `weir serve`, `weir invoke`, `weir jobs`, `weir admin-keys`, `weir providers`, `weir doctor`, `weir models`.
+//! The command line: `weir`, `weir serve`, `weir invoke`, `weir files`, `weir batch`, `weir jobs`, `weir admin-keys`, `weir providers`, `weir doctor`, `weir models`.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -8,8 +8,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use embedded::Place;
 use local::import::{BEDROCK_PROFILES, Import};
 use local::{
-    AdminKeysCommand, Data, Deployment, DoctorArgs, Finding, JobsCommand, Look, Running, Settings, Verdict, check,
-    doctor, invoke, jobs, raise_descriptor_limit, serve,
+    AdminKeysCommand, BatchCommand, Data, Deployment, DoctorArgs, FilesCommand, Finding, JobsCommand, Look,
+    ProjectDeployment, Running, Settings, Verdict, batch, check, doctor, files, invoke, jobs, raise_descriptor_limit,
+    serve,
 };
 use shared::app::ErrorChain;
 use shared::edge::config::{HttpConfig, TelemetryConfig};
@@ -43,6 +44,20 @@ enum Command {
         models: Option<PathBuf>,
         #[command(flatten)]
         http: HttpArgs,
+    },
+    /// Put, get, list and delete files of a project
+    Files {
+        #[command(flatten)]
+        deployment: ProjectDeployment,
+        #[command(subcommand)]
+        command: FilesCommand,
+    },
+    /// Submit batches of a project, watch them and read their results
+    Batch {
+        #[command(flatten)]
+        deployment: ProjectDeployment,
+        #[command(subcommand)]
+        command: BatchCommand,
     },
     /// Look at background responses and dead letters of a deployment, on this machine or elsewhere
     Jobs {
@@ -198,6 +213,14 @@ fn run(cli: Cli) -> Result<(), Failure> {
             let settings = Settings { models, http: http.into(), ..Settings::default() };
             let answer = runtime.block_on(invoke(&function, &event, &settings))?;
             Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&answer)?)?)
+        }
+        Command::Files { deployment, command } => {
+            let printed = runtime.block_on(files(&command, &deployment))?;
+            Ok(write!(std::io::stdout(), "{printed}")?)
+        }
+        Command::Batch { deployment, command } => {
+            let printed = runtime.block_on(batch(&command, &deployment))?;
+            Ok(write!(std::io::stdout(), "{printed}")?)
         }
         Command::Jobs { deployment, command } => {
             let printed = runtime.block_on(jobs(&command, &deployment))?;

@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use shared::model::clock::Clock;
 
-use crate::jobs::{Client, Deployment, JobsError};
+use crate::client::{Client, ClientError, Deployment};
 
 /// Returns the table to print.
 ///
 /// # Errors
 /// If there is no admin key, or if the deployment cannot be reached or refuses.
-pub async fn providers(deployment: &Deployment) -> Result<String, JobsError> {
-    let list = Client::new(deployment)?.get(&["providers"], &[]).await?;
+pub async fn providers(deployment: &Deployment) -> Result<String, ClientError> {
+    let list = Client::admin(deployment)?.get(&["providers"], &[]).await?;
     Ok(table(&list, Clock::system().now().seconds()))
 }
 

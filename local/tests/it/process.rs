@@ -14,7 +14,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The program.
 pub(crate) fn weir() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
-    for variable in ["LOG_LEVEL", "WEIR_ADMIN_KEY", "WEIR_BASE_URL", "WEIR_DATA", "WEIR_MODELS", "WEIR_PORT"] {
+    for variable in
+        ["LOG_LEVEL", "WEIR_ADMIN_KEY", "WEIR_API_KEY", "WEIR_BASE_URL", "WEIR_DATA", "WEIR_MODELS", "WEIR_PORT"]
+    {
         command.env_remove(variable);
     }
     command
