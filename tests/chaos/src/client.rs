@@ -16,7 +16,7 @@ use crate::invariants::messages;
 use crate::load::messages::PATH as MESSAGES;
 use crate::load::prompt::{self, Origin};
 use crate::load::runs;
-use crate::observations::KeyedRequest;
+use crate::observations::{KeyedRequest, Tenant};
 use crate::reply::{Reply, receive, record_keyed_reply};
 
 /// The number of instances that serve requests.
@@ -97,6 +97,7 @@ impl Client {
 
     /// Sends a request to one instance. See [`Client::send`].
     pub(crate) async fn send_to(&mut self, instance: u32, request: &Request) -> Option<Reply> {
+        self.note_if_counted(request);
         let process = self.deployment.process(&format!("web-{instance}"));
         let mut built = http::Request::builder().method(request.method).uri(&request.path);
         if !request.headers.iter().any(|(name, _)| *name == "content-type") {
@@ -238,6 +239,20 @@ impl Client {
             tokio::time::sleep(Duration::from_millis(self.rng.random_range(100..4_000))).await;
         }
         None
+    }
+
+    /// Notes a request that counts against the requests per minute and calls no model.
+    fn note_if_counted(&self, request: &Request) {
+        const COUNTED: [&str; 4] = ["/v1/conversations", "/v1/files", "/v1/uploads", "/v1/batches"];
+        if request.method != "POST" || !COUNTED.iter().any(|path| request.path.starts_with(path)) {
+            return;
+        }
+        let now = self.deployment.sim.clock.now();
+        let mut observed = self.deployment.sim.observed();
+        let has_key = |tenant: &Tenant| tenant.keys.iter().any(|(key, _)| *key == request.bearer);
+        if let Some(tenant) = observed.tenants.iter().position(has_key) {
+            observed.counted_requests.push((tenant, now));
+        }
     }
 
     fn note(&self, request: &Request, process: &str, reply: Option<&Reply>) {

@@ -33,6 +33,8 @@ pub(crate) struct Observations {
     pub(crate) files: BTreeMap<String, SeenFile>,
     /// The batches that were made, by their ids.
     pub(crate) batches: BTreeMap<String, SeenBatch>,
+    /// The requests that count against the requests per minute and call no model: tenant and time.
+    pub(crate) counted_requests: Vec<(usize, Timestamp)>,
     pub(crate) guests: Vec<Guest>,
     /// The posts that receivers accepted.
     pub(crate) accepted_posts: Vec<AcceptedPost>,

@@ -111,7 +111,8 @@ impl Case<'_> {
         let sent =
             self.observed.exchanges.iter().filter(|exchange| exchange.tenant == tenant && is_in(exchange.started));
         let run = self.observed.calls.iter().filter(|call| call.project == tenant && is_in(call.started));
-        sent.count() + run.count() + SET_UP
+        let counted = self.observed.counted_requests.iter().filter(|(of, at)| *of == tenant && is_in(*at));
+        sent.count() + run.count() + counted.count() + SET_UP
     }
 
     /// Whether a level of the call may have a budget: its runs always have one.
