@@ -170,8 +170,11 @@ impl FileUpload {
         let (records, file, due_at) = self.finish(upload.details).await?;
         let now = clock.now();
         let swept_at = now.plus_ms(LOST_AFTER_MS);
-        if !uploads.complete(&upload.key, &file, due_at, swept_at).await?.is_written() {
+        if !uploads.complete(&upload.key, &file, due_at, swept_at, now).await?.is_written() {
             if !records.delete(&file.key, Deletion::Discarded, now, swept_at).await?.is_written() {
+                if records.get(&file.key, now).await?.is_some() {
+                    return Ok(());
+                }
                 records.delete_content(&file.key).await?;
             }
             return Err(too_late());

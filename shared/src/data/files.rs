@@ -237,7 +237,8 @@ impl Deletion {
                  (attribute_not_exists(kept_until) OR kept_until > :now)))"
             }
             Self::Due => "due_at <= :now",
-            Self::Discarded => "attribute_exists(pk)",
+            // Never one that is complete: the write that completed it may have taken effect after all.
+            Self::Discarded => "attribute_exists(begun) OR attribute_exists(deleted)",
         }
     }
 }

@@ -15,14 +15,17 @@ use crate::data::{FileRecords, StoreError, Stores};
 use crate::dialects::input_files::InputFiles;
 use crate::dialects::openai_chat::Body;
 use crate::model::clock::Clock;
-use crate::model::file::{File, FileKey};
+use crate::model::file::{File, FileKey, MAX_INPUT_BYTES};
 use crate::model::forbidden::Forbidden;
 use crate::model::long_work::long_work;
+use crate::model::media_type::is_text;
 use crate::model::object::Object;
 use crate::model::project::Caller;
 use crate::model::scope::Scope;
 use memory::FileMemory;
 
+/// The most bytes of a text as JSON: what other contents take as base64.
+const MAX_TEXT_JSON: u64 = MAX_INPUT_BYTES / 3 * 4;
 /// The files of one call that are read at the same time.
 const READ_AT_ONCE: usize = 8;
 
@@ -111,7 +114,14 @@ impl CallFiles {
     }
 
     async fn read(&self, body: &Body, file: &File) -> Result<Bytes, Error> {
+        // The call may have waited since the file was found.
+        if file.has_expired(self.clock.now()) {
+            return Err(body.files.not_found(&file.key.file_id).into());
+        }
         match self.read_whole(file).await {
+            Ok(content) if is_text(&file.media_type) && json_length(&content) > MAX_TEXT_JSON => {
+                Err(body.files.too_large(&file.key.file_id).into())
+            }
             Ok(content) => Ok(content),
             Err(error) => match self.records.get(&file.key, self.clock.now()).await? {
                 Some(_) => Err(error.into()),
@@ -127,5 +137,27 @@ impl CallFiles {
             content.extend_from_slice(&piece?);
         }
         Ok(content.freeze())
+    }
+}
+
+/// The bytes of a text as a string of JSON, without its quotes.
+fn json_length(text: &[u8]) -> u64 {
+    let length = |byte: &u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    text.iter().map(length).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_as_long_as_its_json() {
+        for text in ["", "Hello", "a\"b\\c\n\r\t\u{8}\u{c}", "\u{1}\u{1f}\u{7f}", "é\u{2028}"] {
+            assert_eq!(json_length(text.as_bytes()) + 2, serde_json::to_string(text).unwrap().len() as u64, "{text:?}");
+        }
     }
 }

@@ -44,11 +44,13 @@ pub(super) fn new_record(upload: &Upload) -> Item {
     record
 }
 
-/// The change that completes an upload. Its condition lets one of several calls complete it, and none after another end.
-pub(super) fn completion(completed: &UploadStatus, file: &File, due_at: Timestamp) -> Change {
+/// The change that completes an upload. Its condition lets one of several calls complete it, and none after another end: an upload whose
+/// time is over has been told as expired.
+pub(super) fn completion(completed: &UploadStatus, file: &File, due_at: Timestamp, now: Timestamp) -> Change {
     Change::new(format!("SET {STATE} = :completed, file_id = :file, due_at = :due"))
-        .only_if(format!("{STATE} = :pending"))
+        .only_if(format!("{STATE} = :pending AND {VALID_UNTIL} > :now"))
         .values([
+            (":now", number(now.seconds())),
             (":completed", text(completed.name())),
             (":file", text(&file.key.file_id)),
             (":due", number(due_at.0)),

@@ -135,22 +135,22 @@ impl UploadRecords {
         file: &File,
         file_due_at: Option<Timestamp>,
         due_at: Timestamp,
+        now: Timestamp,
     ) -> Result<WriteOutcome, StoreError> {
         let completed = UploadStatus::Completed { file_id: file.key.file_id.clone() };
         for tried in 0..MAX_TRIES {
             let mut writes = FileRecords::completing(file, file_due_at);
-            writes.push(Write::Change(keys::upload(key), completion(&completed, file, due_at)));
+            writes.push(Write::Change(keys::upload(key), completion(&completed, file, due_at, now)));
             if self.table.transact(writes).await?.is_written() {
                 return Ok(WriteOutcome::Written);
             }
+            // Read first: a completion that comes between the two reads is seen by the second.
+            let is_begun = self.files.is_begun(&file.key).await?;
             match self.get(key).await? {
                 // The SDK repeats a write whose answer was lost: this call itself may have completed the upload.
                 Some(upload) if upload.status == completed => return Ok(WriteOutcome::Written),
-                Some(upload) if upload.status == UploadStatus::Pending => {}
+                Some(upload) if is_begun && upload.status_at(now) == UploadStatus::Pending => {}
                 Some(_) | None => return Ok(WriteOutcome::Refused),
-            }
-            if !self.files.is_begun(&file.key).await? {
-                return Ok(WriteOutcome::Refused);
             }
             conflict_pause(tried).await;
         }

@@ -108,10 +108,12 @@ impl<'de> Deserialize<'de> for Block {
         let text = Box::<RawValue>::deserialize(deserializer)?;
         let head: Head = serde_json::from_str(text.get()).map_err(serde::de::Error::custom)?;
         let bytes = text.get().len();
-        let source = || serde_json::from_str::<Source>(head.source.as_ref()?.get()).ok();
+        let source = || serde_json::from_str::<Source>(head.source.as_ref()?.get()).ok().map(|source| source.r#type);
         Ok(Self(match head.r#type.as_str() {
             "image" => Media { bytes, images: 1, others: 0 },
-            "document" if source().is_some_and(|source| source.r#type == "text") => Media::default(),
+            "document" if source().as_deref() == Some("text") => Media::default(),
+            // Its content is not here. A title and a context are texts that the model reads.
+            "document" if source().as_deref() == Some("file") => Media { bytes: 0, images: 0, others: 1 },
             "document" | "container_upload" => Media { bytes, images: 0, others: 1 },
             "tool_result" => match head.content {
                 Some(content) => serde_json::from_str::<Content>(content.get()).map_err(serde::de::Error::custom)?.0,

@@ -139,6 +139,18 @@ impl InputFiles {
         }
     }
 
+    /// The error for a text that is too large in the request, because JSON escapes its characters.
+    #[must_use]
+    pub fn too_large(&self, file_id: &str) -> Invalid {
+        let reason = format!(
+            "the text of '{file_id}' has so many control characters, quotes or backslashes that it is too large in JSON"
+        );
+        match self.named.iter().find(|named| named.file_id == file_id) {
+            Some(named) => named.invalid("file_too_large", &reason),
+            None => Invalid { message: reason, param: None, code: Some("file_too_large") },
+        }
+    }
+
     /// Takes the files that were found, and checks that the call can have them.
     ///
     /// # Errors
