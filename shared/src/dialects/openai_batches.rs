@@ -81,6 +81,8 @@ pub struct BatchLine {
     pub body: Bytes,
 }
 
+/// The most bytes of a model's name: more than any model has.
+const MAX_MODEL: usize = 300;
 /// The most bytes of a `custom_id`.
 const MAX_CUSTOM_ID: usize = 512;
 
@@ -135,6 +137,10 @@ impl BatchLine {
         let named: Named = serde_json::from_str(body.get())
             .map_err(|_| wrong("invalid_body", "The body is not a JSON object with a model.", Some("body")))?;
         let model = named.model.ok_or_else(|| missing("body.model"))?;
+        if model.len() > MAX_MODEL {
+            let message = format!("The name of the model has {} bytes, expected at most {MAX_MODEL}.", model.len());
+            return Err(wrong("invalid_body", message, Some("body.model")));
+        }
         Ok(Self { custom_id, model, body: Bytes::from(String::from(Box::<str>::from(body))) })
     }
 }
@@ -174,10 +180,19 @@ struct RowError<'a> {
 /// The row of a line that was answered, with this status and body. `id` tells the request from others.
 #[must_use]
 pub fn answered(custom_id: &str, id: &str, status_code: u16, body: &Bytes) -> Box<RawValue> {
-    let body = serde_json::from_slice(body).unwrap_or_else(|_| raw(&String::from_utf8_lossy(body)));
+    let body = one_line(body).unwrap_or_else(|| raw(&String::from_utf8_lossy(body)));
     let request_id = format!("req_{id}");
     let response = Some(RowResponse { status_code, request_id: &request_id, body });
     raw(&Row { id: format!("batch_req_{id}"), custom_id, response, error: None })
+}
+
+/// The JSON of an answer on one line, else as it came: numbers keep their digits. Within JSON, ends of lines are only between tokens.
+fn one_line(json: &[u8]) -> Option<Box<RawValue>> {
+    let json: Box<RawValue> = serde_json::from_slice(json).ok()?;
+    if !json.get().contains(['\n', '\r']) {
+        return Some(json);
+    }
+    RawValue::from_string(json.get().replace(['\n', '\r'], "")).ok()
 }
 
 /// The row of a line that was not run.
@@ -236,6 +251,14 @@ mod tests {
             let error = read(&good.replace(from, to)).unwrap_err();
             assert_eq!((&*error.code, error.param.as_deref()), (code, param), "{from} -> {to}");
         }
+    }
+
+    #[test]
+    fn an_answer_on_several_lines_is_a_row_on_one() {
+        let body = Bytes::from_static(b"{\r\n  \"x\": 1.50,\n  \"text\": \"a\\nb\"\n}\n");
+        let row = answered("a", "1", 200, &body);
+        assert!(!row.get().contains(['\n', '\r']), "{row}");
+        assert!(row.get().contains(r#""body":{  "x": 1.50,  "text": "a\nb"}"#), "{row}");
     }
 
     #[test]

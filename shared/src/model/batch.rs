@@ -185,6 +185,8 @@ pub struct Batch {
     /// The key that made the batch: its limits hold for the lines.
     pub api_key_id: String,
     pub run: Option<RunName>,
+    /// The budget that the run gets if a line of this batch is its first call.
+    pub run_budget: Option<MicroUsd>,
     pub metadata: Object,
     /// Seconds after which the files of results expire; `None`: as the files of batches do.
     pub output_seconds: Option<u64>,
@@ -204,6 +206,8 @@ pub struct Batch {
     pub waiting: Option<Waiting>,
     /// How long records and deliveries of the project are kept.
     pub kept_seconds: u64,
+    /// The Unix second from which on the batch is not shown any more; `None`: it has not ended.
+    pub kept_until: Option<u64>,
     /// Grows with each process that takes the batch up.
     pub fence: u64,
     pub due_at: Option<Timestamp>,

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use kit::{Fault, Script, TestApp};
+use kit::{Fault, Script};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::json;
 use shared::data::Queue;
-use shared::model::catalog::Catalog;
 use shared::model::money::MicroUsd;
 use shared::model::project::Limits;
 
@@ -67,10 +66,7 @@ async fn lines_with_a_stored_result_are_not_run_again() {
         let text = String::from_utf8_lossy(&call.body.to_bytes()).into_owned();
         if text.contains("line-4") { Script::Hang } else { Script::answer("Hi", 10, 5) }
     }
-    let catalog = "[[provider]]\nname='first'\nkind='simulator'\n[[model]]\nname='priced'\nkind='chat'\n\
-                   context_tokens=9000\nmax_output_tokens=100\nprice={input=1,output=2}\ntargets=[{provider='first',model='m'}]";
-    let app = TestApp::builder().models(Arc::new(Catalog::parse(catalog).unwrap())).build().await;
-    let site = Site::of(app, limits()).await;
+    let site = Site::with_patience(limits()).await;
     site.app.first.always(Script::Choose(answer));
     let batch_id = site.submit(&lines(LINES)).await;
     site.work_once().await;

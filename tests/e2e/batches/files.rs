@@ -75,6 +75,19 @@ async fn garbage_is_refused_without_being_read_to_its_end_and_in_little_memory()
     }
 }
 
+/// The errors of a batch are an attribute of its record, which has a limit.
+#[tokio::test(start_paused = true)]
+async fn a_file_of_wrong_lines_only_fails_with_the_first_hundred_errors() {
+    let site = Site::new(Limits::default()).await;
+    let (batch, found) = errors(&site, "x\n".repeat(40_000).as_bytes()).await;
+    assert_eq!((&batch["status"], found.len()), (&Value::from("failed"), 100), "{batch}");
+    for model in ["m".repeat(200_000), "n".repeat(301)] {
+        let content = super::chat("a", &model, serde_json::json!({}));
+        let (batch, found) = errors(&site, content.as_bytes()).await;
+        assert_eq!(found, [("invalid_body".to_owned(), Some(1))], "{batch}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_file_that_is_deleted_while_its_batch_runs_is_not_read_again() {
     let site = Site::new(Limits::default()).await;

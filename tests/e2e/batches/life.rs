@@ -12,7 +12,7 @@ use shared::model::webhook::{Post, ReceiverAnswer, Receivers, RefusedUrl, SendEr
 use super::{LINE_COST, SECOND, Site, chat, line, lines};
 
 #[tokio::test(start_paused = true)]
-async fn each_line_has_one_result_in_the_order_of_the_file() {
+async fn each_line_has_one_result() {
     let site = Site::new(Limits::default()).await;
     let batch_id = site.submit(&lines(300)).await;
     let batch = site.run(&batch_id).await;
@@ -23,11 +23,6 @@ async fn each_line_has_one_result_in_the_order_of_the_file() {
     assert_eq!((&row["error"], &response["status_code"]), (&Value::Null, &json!(200)));
     assert_eq!(response["body"]["choices"][0]["message"]["role"], "assistant");
     assert!(row["id"].as_str().unwrap().starts_with("batch_req_"));
-    // The rows are in the order of the lines.
-    let file = format!("/v1/files/{}/content", batch["output_file_id"].as_str().unwrap());
-    let text = send(&site.router, "GET", &file, &site.key, &[], "").await;
-    let first: Value = serde_json::from_str(text.text().lines().next().unwrap()).unwrap();
-    assert_eq!(first["custom_id"], "line-0");
     // What the object says.
     assert_eq!((&batch["model"], &batch["metadata"]), (&json!("priced"), &json!({"of": "test"})));
     assert_eq!(batch["usage"]["total_tokens"], 300 * 15);

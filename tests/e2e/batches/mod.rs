@@ -3,6 +3,7 @@
 mod deaths;
 mod files;
 mod life;
+mod limits;
 mod money;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 use shared::app::{BatchWorker, Components};
 use shared::data::Queue;
 use shared::edge::render;
+use shared::model::catalog::Catalog;
 use shared::model::project::{Limits, Policy, Project};
 
 /// What `line` with five output tokens costs: 10 input tokens at 1 micro-dollar, 5 output tokens at 2.
@@ -50,6 +52,13 @@ fn lines(count: usize) -> String {
 impl Site {
     async fn new(limits: Limits) -> Self {
         Self::of(TestApp::new().await, limits).await
+    }
+
+    /// The model may take minutes, and has one target.
+    async fn with_patience(limits: Limits) -> Self {
+        let catalog = "[[provider]]\nname='first'\nkind='simulator'\n[[model]]\nname='priced'\nkind='chat'\n\
+                       context_tokens=9000\nmax_output_tokens=100\nprice={input=1,output=2}\ntargets=[{provider='first',model='m'}]";
+        Self::of(TestApp::builder().models(Arc::new(Catalog::parse(catalog).unwrap())).build().await, limits).await
     }
 
     async fn of(app: TestApp, limits: Limits) -> Self {

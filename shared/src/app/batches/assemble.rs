@@ -17,7 +17,7 @@ use crate::model::id;
 use crate::model::media_type;
 
 impl BatchWorker {
-    /// Writes the files of a batch and ends it. Its memory is that of the results of one part and of what the bucket takes at once.
+    /// Writes the files of a batch and ends it. Its memory is that of one object with results, and of what the bucket takes at once.
     pub(super) async fn assemble(&self, batch: &Batch) -> Result<(), Error> {
         let now = self.clock.now();
         let status = self.final_status(batch);
@@ -49,10 +49,7 @@ impl BatchWorker {
             ResultFile::new(self.key_of(batch, &error), "error"),
         ];
         for part in 0..batch.parts {
-            for result in self.results_in_order(batch, part).await? {
-                let writer = &mut writers[usize::from(!result.ok)];
-                writer.write(self, &result).await?;
-            }
+            self.write_part(&PartKey { batch: batch.key.clone(), part }, &mut writers).await?;
         }
         let mut ids = [None, None];
         for (id, writer) in ids.iter_mut().zip(writers) {
@@ -85,14 +82,17 @@ impl BatchWorker {
         FileKey { project_id: batch.key.project_id.clone(), file_id: file_id.to_owned() }
     }
 
-    /// The results of a part, each line once, in the order of the lines.
-    async fn results_in_order(&self, batch: &Batch, part: u32) -> Result<Vec<LineResult>, Error> {
-        let results = self.results.of_part(&PartKey { batch: batch.key.clone(), part }).await?;
+    /// Writes the results of a part, each line once: that of the latest fence.
+    async fn write_part(&self, part: &PartKey, writers: &mut [ResultFile; 2]) -> Result<(), Error> {
         let mut seen = HashSet::new();
-        let mut results: Vec<LineResult> =
-            results.into_iter().map(|(_, result)| result).filter(|result| seen.insert(result.line)).collect();
-        results.sort_by_key(|result| result.line);
-        Ok(results)
+        for object in self.results.objects(part).await?.iter().rev() {
+            for result in self.results.read(object).await? {
+                if seen.insert(result.summary.line) {
+                    writers[usize::from(!result.summary.ok)].write(self, &result).await?;
+                }
+            }
+        }
+        Ok(())
     }
 }
 

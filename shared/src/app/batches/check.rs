@@ -45,7 +45,9 @@ impl FileCheck {
             return self.extend(line);
         }
         self.lines += 1;
-        if let Err(error) = self.check(line) {
+        if let Err(error) = self.check(line)
+            && self.errors.len() < MAX_ERRORS
+        {
             self.errors.push(BatchError { line: error.line.or(Some(line.number)), ..error });
         }
         let is_full = |part: &PartRange| part.requests >= PART_LINES || part.bytes + line.bytes > PART_BYTES;

@@ -16,7 +16,7 @@ use crate::app::error::{Attempts, Error, RenderedError};
 use crate::app::generation::{EventSink, Generated, RunEnd, expect_stream, generate, in_request};
 use crate::app::models::ServedModels;
 use crate::app::pipeline::find_model;
-use crate::data::LineResult;
+use crate::data::{LineResult, LineSummary};
 use crate::dialects::openai_batches::{BatchLine, answered, not_run};
 use crate::dialects::openai_chat::{Body, accountable, bound};
 use crate::dialects::openai_responses::{CreateResponse, EventBuilder};
@@ -68,7 +68,7 @@ impl NamedLine {
     }
 
     fn result(&self, ok: bool, row: Box<RawValue>, Charge { usage, cost, .. }: Charge) -> LineResult {
-        LineResult {
+        let summary = LineSummary {
             line: self.number,
             ok,
             expired: false,
@@ -78,8 +78,8 @@ impl NamedLine {
             reasoning: usage.reasoning,
             cost: cost.0,
             held: cost.0,
-            row,
-        }
+        };
+        LineResult { summary, row }
     }
 
     /// Of the same line it is always the same.
@@ -119,6 +119,8 @@ pub(super) struct LineContext<'a> {
     pub(super) project: &'a Project,
     pub(super) served: &'a Arc<ServedModels>,
     pub(super) render: fn(&Error) -> RenderedError,
+    /// When the last call has to end.
+    pub(super) ends_by: Instant,
 }
 
 /// How a try of a line went.
@@ -127,6 +129,8 @@ pub(super) enum Tried {
     Done(LineResult),
     /// The provider takes no more for the moment.
     Throttled { error: Error },
+    /// The operator has to set the provider up.
+    NotReady { error: Error },
     /// It may succeed later. The charge is for the attempts that the provider may bill.
     Failed { error: Error, charge: Charge },
 }
@@ -207,6 +211,10 @@ impl LineContext<'_> {
             {
                 Tried::Throttled { error }
             }
+            // The operator's mistake must not end lines that were accepted.
+            Error::Provider { source: Failure::NotSetUp { .. }, .. } if charge == Charge::default() => {
+                Tried::NotReady { error }
+            }
             Error::Provider { source, .. } if source.is_retryable() => Tried::Failed { error, charge },
             _ => Tried::Done(self.failed(&prepared.line, &error, charge)),
         }
@@ -232,7 +240,7 @@ impl LineContext<'_> {
             headers: &[],
             // Responses are made of the events of a stream.
             stream: create.is_some(),
-            deadline: Instant::now() + model.longest_call(),
+            deadline: (Instant::now() + model.longest_call()).min(self.ends_by),
             used,
             is_held_once: budgeted,
             acceptance: None,
@@ -262,10 +270,11 @@ impl LineContext<'_> {
 /// Refuses a line that names uploaded files: the lines of a wave run at the same time, and their files would not fit into memory.
 fn refuse_files(body: &Body) -> Result<(), Error> {
     let why = "Files cannot be named in a batch: send their contents in its lines, or make a call of its own.";
-    match body.files.first_path() {
-        Some(path) => Err(Invalid { code: Some("unsupported_file"), ..Invalid::field(path, why) }.into()),
-        None => Ok(()),
+    if body.files.is_empty() {
+        return Ok(());
     }
+    let param = body.files.first_path().map(str::to_owned);
+    Err(Invalid { message: why.to_owned(), param, code: Some("unsupported_file") }.into())
 }
 
 /// The response before anything was generated. The file of results has it; weir does not store it.

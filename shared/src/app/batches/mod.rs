@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use super::admission::Admission;
 use super::error::Error;
+use super::files::require_retention;
 use super::generation::LOST_AFTER_MS;
 use super::pipeline::RunOptions;
 use super::telemetry::current_traceparent;
@@ -46,6 +47,8 @@ impl Batches {
     /// # Errors
     /// `Refused` by a limit of requests per minute; `Invalid` if the project has no such file, or the file is not for batches.
     pub async fn create(&self, caller: &Caller, create: CreateBatch, run: RunOptions) -> Result<Batch, Error> {
+        require_retention(&caller.project.policy)?;
+        let run_name = run.named(Some(&create.metadata))?;
         self.admission.count(caller).await?;
         let (project, now) = (&caller.project, self.clock.now());
         let file_key = FileKey { project_id: project.id.clone(), file_id: create.input_file_id.clone() };
@@ -65,7 +68,8 @@ impl Batches {
             endpoint: create.endpoint,
             input_file_id: create.input_file_id,
             api_key_id: caller.api_key_id.clone(),
-            run: run.name,
+            run: run_name,
+            run_budget: run.budget,
             metadata: create.metadata,
             output_seconds: create.output_seconds,
             created_at: now,
@@ -81,6 +85,7 @@ impl Batches {
             error_file_id: None,
             waiting: None,
             kept_seconds: project.policy.kept_seconds(),
+            kept_until: None,
             fence: 0,
             due_at: Some(now.plus_ms(LOST_AFTER_MS)),
             traceparent: current_traceparent(),
@@ -96,7 +101,8 @@ impl Batches {
     /// `NotFound` if the caller's project has no batch with that id.
     pub async fn get(&self, caller: &Caller, batch_id: &str) -> Result<Batch, Error> {
         let key = key(caller, batch_id)?;
-        self.records.get(&key).await?.ok_or_else(|| not_found(batch_id))
+        let batch = self.records.get(&key).await?.and_then(|batch| self.shown(batch));
+        batch.ok_or_else(|| not_found(batch_id))
     }
 
     /// Returns a page of the caller's batches, the newest first.
@@ -104,7 +110,17 @@ impl Batches {
     /// # Errors
     /// Only those of all operations.
     pub async fn list(&self, caller: &Caller, after: Option<&str>, limit: usize) -> Result<Page<Batch>, Error> {
-        Ok(Page::cut(self.records.list(&caller.project.id, after, limit).await?, limit))
+        let page = Page::cut(self.records.list(&caller.project.id, after, limit).await?, limit);
+        let items = page.items.into_iter().filter_map(|batch| self.shown(batch)).collect();
+        Ok(Page { items, ..page })
+    }
+
+    /// A batch as its project sees it; `None`: it is not kept any longer, and DynamoDB has not deleted it yet.
+    fn shown(&self, batch: Batch) -> Option<Batch> {
+        let now = self.clock.now();
+        let is_kept = batch.kept_until.is_none_or(|until| now.seconds() < until);
+        let waiting = batch.waiting.clone().filter(|waiting| waiting.until > now);
+        is_kept.then_some(Batch { waiting, ..batch })
     }
 
     /// Cancels a batch: lines that were not begun are not run. Cancelling it again changes nothing.
@@ -113,7 +129,8 @@ impl Batches {
     /// `NotFound`; `Invalid` if its results are written already, or it has ended.
     pub async fn cancel(&self, caller: &Caller, batch_id: &str) -> Result<Batch, Error> {
         let key = key(caller, batch_id)?;
-        let batch = self.records.cancel(&key, self.clock.now()).await?.ok_or_else(|| not_found(batch_id))?;
+        let batch = self.records.cancel(&key, self.clock.now()).await?.and_then(|batch| self.shown(batch));
+        let batch = batch.ok_or_else(|| not_found(batch_id))?;
         match batch.status {
             BatchStatus::Cancelling => {
                 self.queues.wake_for_batch(&batch, None, Duration::ZERO).await;

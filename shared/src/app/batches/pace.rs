@@ -63,12 +63,15 @@ impl Pace {
             // From here on no change is missed.
             changed.as_mut().enable();
             let now = Instant::now();
+            if now >= until {
+                return Err(ComeBack(Duration::ZERO));
+            }
             let pause = match self.try_turn(now) {
                 None => return Ok(Turn { pace: self }),
                 Some(pause) => pause,
             };
             let wakes_at = pause.map_or(until, |pause| now + pause);
-            if pause.is_some_and(|pause| pause > LONGEST_WAIT) || wakes_at > until || now >= until {
+            if pause.is_some_and(|pause| pause > LONGEST_WAIT) || wakes_at > until {
                 return Err(ComeBack(pause.unwrap_or_default()));
             }
             tokio::select! {

@@ -1,6 +1,7 @@
 //! A run of a part: its lines are run in waves until each has its result, or until the part has to wait.
 
 use std::collections::HashSet;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -10,12 +11,12 @@ use super::line::{LineContext, NamedLine, PreparedLine};
 use super::lines::Lines;
 use super::reserve::{NOT_READY_WAIT, Reserved, Unreserved};
 use super::wave::{PART_LEASE_MS, Tries, Wave, WaveEnd, charge_of};
-use super::worker::{BatchWorker, MAX_LINE_BYTES};
+use super::worker::{BatchWorker, LONGEST_TAKEN_MS, MAX_LINE_BYTES};
 use crate::app::error::Error;
 use crate::app::ledger::Account;
 use crate::app::pipeline::{TimeLimit, find_model, kind_at};
 use crate::app::projects::load_project;
-use crate::data::{LineResult, MAX_DELAY, PartKey, PartRun};
+use crate::data::{LineResult, LineSummary, MAX_DELAY, PartKey, PartRun};
 use crate::model::batch::{Batch, BatchStatus, Left, LineCounts, PartRange, Waiting};
 use crate::model::clock::Timestamp;
 use crate::model::file::{ByteRange, FileKey};
@@ -39,8 +40,8 @@ pub(super) struct OpenPart {
     pub(super) run: PartRun,
     pub(super) project: Project,
     pub(super) key: Option<KeyLimits>,
-    /// With the fence of their wave.
-    results: Vec<(u64, LineResult)>,
+    /// With the fence of their wave, the earliest first.
+    results: Vec<(u64, LineSummary)>,
     tries: Tries,
     objects: u32,
     /// When the function is stopped.
@@ -64,33 +65,46 @@ impl BatchWorker {
     /// If a store fails. The part is taken up again when its lease has ended.
     pub(super) async fn run_part(&self, key: PartKey, function_ends: Option<Timestamp>) -> Result<(), Error> {
         let Some(batch) = self.batches.get(&key.batch).await? else { return Ok(()) };
-        let (Some(model), true) = (&batch.model, runs(&batch)) else { return Ok(()) };
+        if !runs(&batch) {
+            return Ok(());
+        }
         let now = self.clock.now();
-        let (lease, longest_ms) =
-            (now.plus_ms(PART_LEASE_MS), u64::try_from(MAX_DELAY.as_millis()).unwrap_or(u64::MAX));
-        let Some(run) = self.parts.take(&key, model, now, lease, longest_ms).await? else { return Ok(()) };
+        let taken = self.parts.take(&key, &batch, now, now.plus_ms(PART_LEASE_MS), LONGEST_TAKEN_MS).await?;
+        let Some(run) = taken else { return Ok(()) };
         // Read again: a cancellation that came before the part was taken is seen.
-        let (batch, index, results) =
-            tokio::try_join!(self.batches.get(&key.batch), self.results.index(&key.batch), self.results.of_part(&key))?;
+        let (batch, index, results) = tokio::try_join!(
+            self.batches.get(&key.batch),
+            self.results.index(&key.batch),
+            self.results.summaries(&key)
+        )?;
         let range = usize::try_from(key.part).ok().and_then(|part| index.get(part).copied());
-        let (Some(batch), Some(range)) = (batch.filter(runs), range) else { return Ok(()) };
-        let project_id = &key.batch.project_id;
-        let (project, api_key) =
-            tokio::join!(load_project(&self.projects, project_id), self.api_keys.by_id(project_id, &batch.api_key_id));
+        let (Some(batch), Some(range)) = (batch.filter(runs), range) else {
+            return Ok(self.parts.forget(&run).await?);
+        };
+        let (project, key) = self.payer(&batch).await?;
+        let tries = run.tries.iter().map(|(line, (tried, cost))| (*line, (*tried, charge_at(*cost)))).collect();
         let mut part = OpenPart {
-            key: api_key?.map(|key| key.limits()),
-            project: project?,
+            key,
+            project,
             batch,
             run,
             results,
-            tries: Tries::default(),
+            tries,
             objects: BESIDE_WAVES,
             ends: function_ends.unwrap_or_else(|| now.plus_ms(USUAL_RUN_MS)),
         };
         self.settle_dead_wave(&part).await?;
         let lines = self.read_lines(&part, range).await?;
         let step = self.run_lines(&mut part, lines).await?;
-        self.leave(&part, step).await
+        self.leave(&mut part, step).await
+    }
+
+    /// The project of a batch, and the limits of its key; `None`: the key was revoked.
+    async fn payer(&self, batch: &Batch) -> Result<(Project, Option<KeyLimits>), Error> {
+        let project_id = &batch.key.project_id;
+        let (project, api_key) =
+            tokio::join!(load_project(&self.projects, project_id), self.api_keys.by_id(project_id, &batch.api_key_id));
+        Ok((project?, api_key?.map(|key| key.limits())))
     }
 
     /// Settles the wave of a run that died, by the results that it had stored. The other lines may have been sent: they are charged
@@ -155,10 +169,12 @@ impl BatchWorker {
             if let Some(step) = self.run_wave(part, left).await? {
                 return Ok(step);
             }
+            // Limits, keys and the batch itself may have changed meanwhile.
             match self.batches.get(&part.batch.key).await? {
                 Some(batch) if runs(&batch) => part.batch = batch,
                 _ => return Ok(Step::Lost),
             }
+            (part.project, part.key) = self.payer(&part.batch).await?;
         }
     }
 
@@ -178,6 +194,9 @@ impl BatchWorker {
         }
         if part.project.archived_at.is_some() {
             return Some(all("project_archived", "The project was archived before this request was run."));
+        }
+        if part.key.is_none() {
+            return Some(all("api_key_revoked", "The API key of the batch was revoked before this request was run."));
         }
         let message = format!("The server died {MAX_DEATHS} times while it ran this request or others beside it.");
         (part.run.deaths >= MAX_DEATHS).then(|| all("server_error", &message))
@@ -199,6 +218,7 @@ impl BatchWorker {
             project: &project,
             served: &served,
             render: self.render,
+            ends_by: part.ends_by(self.clock.now()),
         };
         let prepared = match self.prepare(part, &context, left).await? {
             Ok(prepared) => prepared,
@@ -206,6 +226,8 @@ impl BatchWorker {
         };
         let Some(first) = prepared.first() else { return Ok(None) };
         let longest = find_model(&served, &first.model_name(), part.batch.endpoint.called())?.longest_call();
+        // A call that could take longer than a run is cut off at its end. Else it would never begin.
+        let longest = longest.min(Duration::from_millis(USUAL_RUN_MS / 2));
         let begin_until = part.begin_until(self.clock.now(), longest);
         if Instant::now() >= begin_until {
             return Ok(Some(Step::Wait(Duration::ZERO)));
@@ -261,6 +283,7 @@ impl BatchWorker {
         let pace = self.paces.of(&model);
         let wave = Wave {
             context,
+            batches: &self.batches,
             parts: &self.parts,
             results: &self.results,
             clock: &self.clock,
@@ -268,8 +291,10 @@ impl BatchWorker {
             run: &part.run,
             budgeted: reserved.budgeted,
             begin_until,
+            is_stopped: AtomicBool::default(),
         };
-        let WaveEnd { charge, called, results, come_back, is_lost } = wave.run(lines, &mut part.tries).await?;
+        let WaveEnd { charge, called, results, come_back, not_ready, is_lost, .. } =
+            wave.run(lines, &mut part.tries).await?;
         if is_lost {
             return Ok(Some(Step::Lost));
         }
@@ -278,6 +303,9 @@ impl BatchWorker {
         part.note(results);
         // The next wave has a new fence, and with it new names.
         part.objects = BESIDE_WAVES;
+        if let Some(error) = not_ready {
+            return self.pause(part, NOT_READY_WAIT, &error).await.map(Some);
+        }
         match come_back {
             None => Ok(None),
             Some(wait) if wait <= SHORT && Instant::now() + wait < begin_until => {
@@ -295,7 +323,7 @@ impl BatchWorker {
         }
         self.results.put(&part.run.key, part.run.fence, part.objects, &results).await?;
         part.objects += 1;
-        part.note(results);
+        part.note(results.into_iter().map(|result| result.summary).collect());
         Ok(())
     }
 
@@ -320,13 +348,17 @@ impl BatchWorker {
     }
 
     /// Writes what became of a part, and wakes the worker that goes on.
-    async fn leave(&self, part: &OpenPart, step: Step) -> Result<(), Error> {
+    async fn leave(&self, part: &mut OpenPart, step: Step) -> Result<(), Error> {
+        part.run.tries = part.tries.iter().map(|(line, (tried, spent))| (*line, (*tried, spent.cost.0))).collect();
         let PartKey { batch, part: number } = &part.run.key;
         match step {
             Step::Lost => Ok(()),
             Step::Wait(wait) => {
-                let wait = wait.min(MAX_DELAY);
-                let not_before = self.clock.now().plus_ms(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+                let now = self.clock.now();
+                // The lines that are left are given up when the time of the batch is over.
+                let left = Duration::from_millis(now.until(part.batch.expires_at()));
+                let wait = wait.min(MAX_DELAY).min(left);
+                let not_before = now.plus_ms(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
                 if self.parts.give_back(&part.run, not_before).await?.is_written() {
                     self.wake(&part.batch, Some(*number), wait).await;
                 }
@@ -346,12 +378,17 @@ impl BatchWorker {
 impl OpenPart {
     /// The last moment at which a call of the model may begin.
     fn begin_until(&self, now: Timestamp, longest: Duration) -> Instant {
-        let last = TimeLimit::last_begin(longest, self.ends);
+        let last = TimeLimit::last_begin(longest, self.ends).min(self.batch.expires_at());
         Instant::now() + Duration::from_millis(now.until(last))
     }
 
+    /// When the last call of the model has to end.
+    fn ends_by(&self, now: Timestamp) -> Instant {
+        Instant::now() + Duration::from_millis(now.until(TimeLimit::last_begin(Duration::ZERO, self.ends)))
+    }
+
     /// Notes results that are stored.
-    fn note(&mut self, results: Vec<LineResult>) {
+    fn note(&mut self, results: Vec<LineSummary>) {
         let fence = self.run.fence;
         self.results.extend(results.into_iter().map(|result| (fence, result)));
     }
@@ -380,10 +417,15 @@ fn runs(batch: &Batch) -> bool {
     matches!(batch.status, BatchStatus::InProgress | BatchStatus::Cancelling)
 }
 
-/// Counts each line once: a line that two runs answered counts as the first did.
-fn counts(results: &[(u64, LineResult)]) -> LineCounts {
+/// A charge of which only the cost is known.
+fn charge_at(micro_usd: u64) -> Charge {
+    Charge { cost: MicroUsd(micro_usd), ..Charge::default() }
+}
+
+/// Counts each line once: that of the latest fence, as the files of results have it.
+fn counts(results: &[(u64, LineSummary)]) -> LineCounts {
     let (mut counts, mut seen) = (LineCounts::default(), HashSet::new());
-    for (_, result) in results.iter().filter(|(_, result)| seen.insert(result.line)) {
+    for (_, result) in results.iter().rev().filter(|(_, result)| seen.insert(result.line)) {
         *(if result.ok { &mut counts.completed } else { &mut counts.failed }) += 1;
         counts.expired += u64::from(result.expired);
         let Charge { usage, cost, .. } = charge_of(result);

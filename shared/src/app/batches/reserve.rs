@@ -43,7 +43,8 @@ impl BatchWorker {
     /// Reserves for as many of the lines as the limits admit, and begins their wave.
     pub(super) async fn reserve(&self, part: &mut OpenPart, lines: &[PreparedLine]) -> Result<Reserved, Unreserved> {
         let name = lines.first().map(PreparedLine::model_name).unwrap_or_default();
-        let run = part.batch.run.clone().map(|name| meter::Run::new(name, None, &part.project.policy));
+        let asked = part.batch.run_budget;
+        let run = part.batch.run.clone().map(|name| meter::Run::new(name, asked, &part.project.policy));
         let levels = Levels { project: &part.project, key: part.key.as_ref(), run: run.as_ref() };
         let lease_until = part.ends.plus_ms(GRACE_MS);
         let mut count = lines.len();

@@ -1,6 +1,7 @@
 //! A wave: lines of a part that are reserved, run and settled together.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -9,8 +10,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::line::{LineContext, PreparedLine, Tried};
 use super::pace::{ComeBack, Pace};
+use super::reserve::NOT_READY_WAIT;
 use crate::app::error::Error;
-use crate::data::{BatchParts, BatchResults, LineResult, PartRun};
+use crate::data::{BatchParts, BatchRecords, BatchResults, LineResult, LineSummary, MAX_DELAY, PartRun};
 use crate::model::backoff::Backoff;
 use crate::model::clock::Clock;
 use crate::model::error_chain::ErrorChain;
@@ -23,6 +25,8 @@ pub(super) const PART_LEASE_MS: u64 = 60_000;
 const HEARTBEAT: Duration = Duration::from_millis(PART_LEASE_MS / 3);
 /// How often the results so far are stored. If the process dies, only the lines since then are run again.
 const STORE_EVERY: Duration = Duration::from_secs(5);
+/// Results of so many bytes are stored at once: they are in memory until then.
+const UNSTORED_BYTES: usize = 4 * 1024 * 1024;
 /// Tries of a line whose provider fails. One that throttles is not counted.
 pub(super) const MAX_TRIES: u32 = 4;
 const BACKOFF: Backoff = Backoff::new(1_000, 30_000);
@@ -30,6 +34,7 @@ const BACKOFF: Backoff = Backoff::new(1_000, 30_000);
 /// The lines of a wave, and what they are run with.
 pub(super) struct Wave<'a> {
     pub(super) context: &'a LineContext<'a>,
+    pub(super) batches: &'a BatchRecords,
     pub(super) parts: &'a BatchParts,
     pub(super) results: &'a BatchResults,
     pub(super) clock: &'a Clock,
@@ -39,6 +44,8 @@ pub(super) struct Wave<'a> {
     pub(super) budgeted: bool,
     /// The last moment at which a line begins.
     pub(super) begin_until: Instant,
+    /// The batch was cancelled: no line begins any more.
+    pub(super) is_stopped: AtomicBool,
 }
 
 /// How a wave went.
@@ -48,9 +55,14 @@ pub(super) struct WaveEnd {
     pub(super) charge: Charge,
     /// The lines that were called.
     pub(super) called: u64,
-    pub(super) results: Vec<LineResult>,
+    /// Of the results that are stored.
+    pub(super) results: Vec<LineSummary>,
+    unstored: Vec<LineResult>,
+    unstored_bytes: usize,
     /// Lines without a result, and when they may be tried again.
     pub(super) come_back: Option<Duration>,
+    /// Why lines could not be called.
+    pub(super) not_ready: Option<Error>,
     /// Another worker has the part. Nothing more is to be written.
     pub(super) is_lost: bool,
 }
@@ -60,6 +72,10 @@ pub(super) type Tries = HashMap<u64, (u32, Charge)>;
 
 enum LineEnd {
     Done(LineResult, Charge),
+    /// The provider is not set up. It was not called.
+    NotReady {
+        error: Box<Error>,
+    },
     /// It goes on in another wave.
     Left {
         number: u64,
@@ -83,7 +99,7 @@ impl Wave<'_> {
                 Box::pin(self.run_line(line, tried, spent))
             })
             .collect();
-        let (mut end, mut stored, mut objects) = (WaveEnd::default(), 0, 0);
+        let (mut end, mut objects) = (WaveEnd::default(), 0);
         let mut beats = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
         let mut stores = tokio::time::interval_at(Instant::now() + STORE_EVERY, STORE_EVERY);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -97,27 +113,45 @@ impl Wave<'_> {
                         return Ok(WaveEnd { is_lost: true, ..WaveEnd::default() });
                     }
                 }
-                _ = stores.tick(), if end.results.len() > stored => {
+                _ = stores.tick() => {
                     // What fails now is stored with the rest.
-                    match self.results.put(&self.run.key, self.run.fence, objects, &end.results[stored..]).await {
-                        Ok(()) => (stored, objects) = (end.results.len(), objects + 1),
-                        Err(error) => tracing::warn!(error = %ErrorChain(&error), "results of a batch not stored yet"),
+                    if let Err(error) = self.store(&mut end, &mut objects).await {
+                        tracing::warn!(error = %ErrorChain(&error), "results of a batch not stored yet");
                     }
                 }
                 ended = running.next() => match ended {
                     None => break,
-                    Some(ended) => end.take(ended, tries),
+                    Some(ended) => {
+                        end.take(ended, tries);
+                        if end.unstored_bytes >= UNSTORED_BYTES {
+                            self.store(&mut end, &mut objects).await?;
+                        }
+                    }
                 },
             }
         }
-        if end.results.len() > stored {
-            self.results.put(&self.run.key, self.run.fence, objects, &end.results[stored..]).await?;
-        }
+        self.store(&mut end, &mut objects).await?;
         Ok(end)
     }
 
-    /// Renews the lease. Returns whether another worker has the part.
+    /// Stores the results that are not stored yet, as one object.
+    async fn store(&self, end: &mut WaveEnd, objects: &mut u32) -> Result<(), Error> {
+        if end.unstored.is_empty() {
+            return Ok(());
+        }
+        self.results.put(&self.run.key, self.run.fence, *objects, &end.unstored).await?;
+        *objects += 1;
+        end.unstored_bytes = 0;
+        end.results.extend(end.unstored.drain(..).map(|result| result.summary));
+        Ok(())
+    }
+
+    /// Renews the lease, and looks whether the batch was cancelled. Returns whether another worker has the part.
     async fn beat(&self) -> bool {
+        if let Ok(Some(batch)) = self.batches.get(&self.run.key.batch).await {
+            let is_over = batch.why_left(self.clock.now()).is_some();
+            self.is_stopped.fetch_or(is_over, Ordering::Relaxed);
+        }
         match self.parts.renew(self.run, self.clock.now().plus_ms(PART_LEASE_MS)).await {
             Ok(renewed) => !renewed.is_written(),
             Err(error) => {
@@ -135,14 +169,25 @@ impl Wave<'_> {
                 Ok(turn) => turn,
                 Err(ComeBack(wait)) => return left(tried, charge, wait, was_called),
             };
+            if self.is_stopped.load(Ordering::Relaxed) {
+                return left(tried, charge, Duration::ZERO, was_called);
+            }
             was_called = true;
             match self.context.call(line, self.budgeted).await {
                 Tried::Done(result) => {
                     turn.succeeded();
-                    let own = charge_of(&result);
+                    let own = charge_of(&result.summary);
                     return LineEnd::Done(line.with_tries(result, spent, charge), charge + own);
                 }
-                Tried::Throttled { error } => turn.throttled(asked_pause(&error).unwrap_or_else(|| BACKOFF.delay(0))),
+                Tried::Throttled { error } => {
+                    // A provider may ask for nothing, or for a day.
+                    let asked = asked_pause(&error).unwrap_or_default();
+                    turn.throttled(asked.max(BACKOFF.delay(0)).min(MAX_DELAY));
+                }
+                Tried::NotReady { error } => {
+                    drop(turn);
+                    return LineEnd::NotReady { error: Box::new(error) };
+                }
                 Tried::Failed { error, charge: of_try } => {
                     drop(turn);
                     charge = charge + of_try;
@@ -169,8 +214,13 @@ impl WaveEnd {
             LineEnd::Done(result, charge) => {
                 self.called += 1;
                 self.charge = self.charge + charge;
-                tries.remove(&result.line);
-                self.results.push(result);
+                tries.remove(&result.summary.line);
+                self.unstored_bytes += result.row.get().len();
+                self.unstored.push(result);
+            }
+            LineEnd::NotReady { error } => {
+                self.come_back = self.come_back.max(Some(NOT_READY_WAIT));
+                self.not_ready = Some(*error);
             }
             LineEnd::Left { number, tried, charge, wait, was_called } => {
                 self.called += u64::from(was_called && charge != Charge::default());
@@ -187,13 +237,14 @@ impl WaveEnd {
 impl PreparedLine {
     /// The result with what tries without an answer cost: `spent` in earlier waves, `charge` in this one.
     fn with_tries(&self, result: LineResult, spent: Charge, charge: Charge) -> LineResult {
-        let cost = result.cost + (spent + charge).cost.0;
-        LineResult { cost, held: (self.amount + spent.cost).0, ..result }
+        let cost = result.summary.cost + (spent + charge).cost.0;
+        let summary = LineSummary { cost, held: (self.amount + spent.cost).0, ..result.summary };
+        LineResult { summary, ..result }
     }
 }
 
 /// The usage and the cost that a result shows.
-pub(super) fn charge_of(result: &LineResult) -> Charge {
+pub(super) fn charge_of(result: &LineSummary) -> Charge {
     let usage = Usage {
         input: result.input,
         cached_input: result.cached,

@@ -35,6 +35,8 @@ use crate::model::webhook::{EventType, WebhookEvent};
 pub(super) const MAX_LINE_BYTES: usize = 6 * 1024 * 1024;
 /// Parts of a batch that run at the same time.
 const PARTS_AT_ONCE: u32 = 4;
+/// A part is taken or waits for so long at most: one of a delayed message.
+pub(super) const LONGEST_TAKEN_MS: u64 = 900_000;
 /// How long a batch belongs to a process after its last sign of life.
 const LEASE_MS: u64 = 60_000;
 const HEARTBEAT: Duration = Duration::from_millis(LEASE_MS / 3);
@@ -77,6 +79,9 @@ impl BatchWorker {
         let Some(batch) = self.batches.take(key, now, now.plus_ms(LEASE_MS)).await? else { return Ok(()) };
         let step = Box::pin(async {
             match batch.status {
+                BatchStatus::Validating if batch.expires_at() <= now => {
+                    self.end(&batch, BatchStatus::Expired, BatchEnd::default()).await
+                }
                 BatchStatus::Validating => self.check(&batch).await,
                 BatchStatus::Cancelling if batch.parts == 0 => {
                     self.end(&batch, BatchStatus::Cancelled, BatchEnd::default()).await
@@ -127,15 +132,16 @@ impl BatchWorker {
             return self.end(batch, BatchStatus::Failed, BatchEnd { errors, ..BatchEnd::default() }).await;
         }
         self.results.put_index(&batch.key, &parts).await?;
-        // A refusal: it was cancelled meanwhile. The message of the cancellation found it taken.
-        if self.batches.start(batch, &file, self.clock.now()).await?.is_written() {
+        let started = self.batches.start(batch, &file, self.clock.now()).await?.is_written();
+        self.batches.leave(batch).await.map(drop)?;
+        if started {
             for part in 0..PARTS_AT_ONCE.min(file.parts) {
                 self.wake(batch, Some(part), Duration::ZERO).await;
             }
         } else {
+            // It was cancelled meanwhile. The message of the cancellation found it taken.
             self.wake(batch, None, Duration::ZERO).await;
         }
-        self.batches.leave(batch).await.map(drop)?;
         Ok(())
     }
 
@@ -160,9 +166,9 @@ impl BatchWorker {
             lines.push(&piece?);
             while let Some(line) = lines.next() {
                 check.take(&line);
-            }
-            if check.is_hopeless() {
-                return Ok(check.finish());
+                if check.is_hopeless() {
+                    return Ok(check.finish());
+                }
             }
             // Other batches of this process go on meanwhile.
             tokio::task::yield_now().await;
@@ -200,7 +206,10 @@ impl BatchWorker {
         let begun = self.parts.list(&batch.key).await?;
         let now = self.clock.now();
         let open = begun.iter().filter(|part| !part.is_done);
-        let (taken, free): (Vec<&PartState>, Vec<&PartState>) = open.partition(|part| part.taken_until > now);
+        let is_cancelled = batch.status == BatchStatus::Cancelling;
+        let is_taken =
+            |part: &&PartState| now.is_before(part.taken_until, LONGEST_TAKEN_MS) && !(is_cancelled && part.waits);
+        let (taken, free): (Vec<&PartState>, Vec<&PartState>) = open.partition(is_taken);
         let next = begun.last().map_or(0, |last| last.part + 1);
         let room = usize::try_from(PARTS_AT_ONCE).unwrap_or(usize::MAX).saturating_sub(taken.len());
         let missing = (0..next).filter(|part| begun.iter().all(|state| state.part != *part));

@@ -49,19 +49,18 @@ pub struct RunOptions {
 impl RunOptions {
     /// The run under a project's policy. A body can name it in `metadata.run_id` if no header does.
     fn run(&self, body: &Object, policy: &Policy) -> Result<Option<Run>, Invalid> {
-        let named = match &self.name {
-            Some(name) => Some(name.clone()),
-            None => run_in_metadata(body)?,
-        };
-        Ok(named.map(|name| Run::new(name, self.budget, policy)))
+        let metadata: Option<Object> = body.get("metadata");
+        Ok(self.named(metadata.as_ref())?.map(|name| Run::new(name, self.budget, policy)))
     }
-}
 
-/// The run that a body names.
-fn run_in_metadata(body: &Object) -> Result<Option<RunName>, Invalid> {
-    let metadata: Option<Object> = body.get("metadata");
-    let named: Option<String> = metadata.and_then(|metadata| metadata.get("run_id"));
-    named.map(|name| RunName::parse(&name, "metadata.run_id")).transpose()
+    /// The name of the run: that of the header, else `run_id` of the metadata.
+    pub(in crate::app) fn named(&self, metadata: Option<&Object>) -> Result<Option<RunName>, Invalid> {
+        if self.name.is_some() {
+            return Ok(self.name.clone());
+        }
+        let named: Option<String> = metadata.and_then(|metadata| metadata.get("run_id"));
+        named.map(|name| RunName::parse(&name, "metadata.run_id")).transpose()
+    }
 }
 
 /// Time kept back from the function's own deadline to settle the call.

@@ -7,8 +7,8 @@ mod parts;
 mod record;
 mod results;
 
-pub use parts::{BatchParts, PartKey, PartRun, PartState};
-pub use results::{BatchResults, LineResult};
+pub use parts::{BatchParts, PartKey, PartRun, PartState, TriedLines};
+pub use results::{BatchResults, LineResult, LineSummary, ResultObject};
 
 use super::change::{Change, Returning, UpdateOutcome, WriteOutcome};
 use super::error::StoreError;

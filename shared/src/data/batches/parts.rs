@@ -3,13 +3,15 @@
 //! A part has no item before its first run: the index of parts is in the bucket. Each run, and each wave of lines within it, has a
 //! fence of its own, and writes its results under that fence.
 
+use std::collections::BTreeMap;
+
 use super::super::change::{Change, Returning, UpdateOutcome, Write, WriteOutcome};
 use super::super::error::{Contended, StoreError};
 use super::super::item::{Item, Reader, number, text};
 use super::super::keys;
 use super::super::table::{Table, conflict_pause};
 use crate::data::StoredReservation;
-use crate::model::batch::{BatchKey, LineCounts};
+use crate::model::batch::{Batch, BatchKey, BatchStatus, LineCounts};
 use crate::model::clock::Timestamp;
 
 /// The key of a part.
@@ -29,7 +31,12 @@ pub struct PartRun {
     pub deaths: u64,
     /// Of the last wave, if its run died before it settled it.
     pub reservation: Option<StoredReservation>,
+    /// The lines that were tried in runs before and have no result.
+    pub tries: TriedLines,
 }
+
+/// Tries by the number of the line, and what they cost in micro-dollars.
+pub type TriedLines = BTreeMap<u64, (u32, u64)>;
 
 /// A part as the batch sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +45,8 @@ pub struct PartState {
     pub is_done: bool,
     /// When the worker's lease or the part's wait ends.
     pub taken_until: Timestamp,
+    /// Nobody runs it: it waits.
+    pub waits: bool,
 }
 
 /// The parts of all batches.
@@ -48,18 +57,26 @@ pub struct BatchParts(pub(in crate::data) Table);
 const MAX_TRIES: u32 = 20;
 
 impl BatchParts {
-    /// Takes a part that nobody runs. `None`: another worker has it, it waits, or it is done. A lease or a wait that ends later than
-    /// `longest_ms` from now is from before the clock was set back, and has ended.
+    /// Takes a part that nobody runs. `None`: another worker has it, it waits (which no part of a cancelled batch does), or it is done.
+    /// A lease or a wait that ends later than `longest_ms` from now is from before the clock was set back, and has ended.
     pub async fn take(
         &self,
         key: &PartKey,
-        model: &str,
+        batch: &Batch,
         now: Timestamp,
         lease_until: Timestamp,
         longest_ms: u64,
     ) -> Result<Option<PartRun>, StoreError> {
-        let change = Change::new("SET fence = if_not_exists(fence, :none) + :one, taken_until = :lease, lease_owner = :mark")
-            .only_if("attribute_not_exists(done) AND NOT (attribute_exists(taken_until) AND taken_until BETWEEN :next AND :latest)")
+        let model = batch.model.as_deref().unwrap_or_default();
+        let is_free = "NOT (attribute_exists(taken_until) AND taken_until BETWEEN :next AND :latest)";
+        let is_free = match batch.status {
+            BatchStatus::Cancelling => format!("({is_free} OR attribute_exists(waits))"),
+            _ => is_free.to_owned(),
+        };
+        let set =
+            "SET fence = if_not_exists(fence, :none) + :one, taken_until = :lease, lease_owner = :mark REMOVE waits";
+        let change = Change::new(set)
+            .only_if(format!("attribute_not_exists(done) AND {is_free}"))
             .values([
                 (":none", number(0)),
                 (":one", number(1)),
@@ -80,7 +97,9 @@ impl BatchParts {
         let reservation = holding.map(parse).transpose()?;
         // A wave whose run lived would have taken its reservation with it.
         let deaths = reader.maybe_number("deaths")?.unwrap_or(0) + u64::from(reservation.is_some());
-        Ok(Some(PartRun { key: key.clone(), fence: reader.number("fence")?, deaths, reservation }))
+        let tries = reader.maybe_text("tries").map(|tries| serde_json::from_str(&tries)).transpose();
+        let tries = tries.map_err(|_| reader.damaged("tries"))?.unwrap_or_default();
+        Ok(Some(PartRun { key: key.clone(), fence: reader.number("fence")?, deaths, reservation, tries }))
     }
 
     /// Begins a wave of lines: it gets the next fence, and the reservation is noted. `Refused`: the run lost its part.
@@ -122,9 +141,14 @@ impl BatchParts {
 
     /// Gives a part back whose wave is settled: nobody runs it before a time.
     pub async fn give_back(&self, run: &PartRun, not_before: Timestamp) -> Result<WriteOutcome, StoreError> {
-        let change = Change::new("SET taken_until = :until REMOVE holding")
-            .only_if("fence = :fence AND attribute_not_exists(done)")
-            .values([(":fence", number(run.fence)), (":until", number(not_before.0))]);
+        let set = "SET taken_until = :until, waits = :one, deaths = :deaths, tries = :tries REMOVE holding";
+        let change = Change::new(set).only_if("fence = :fence AND attribute_not_exists(done)").values([
+            (":fence", number(run.fence)),
+            (":until", number(not_before.0)),
+            (":one", number(1)),
+            (":deaths", number(run.deaths)),
+            (":tries", text(serde_json::to_string(&run.tries).unwrap_or_default())),
+        ]);
         Ok(self.0.update(keys::batch_part(&run.key), change).await?.into())
     }
 
@@ -160,6 +184,11 @@ impl BatchParts {
         items.iter().map(read_part).collect()
     }
 
+    /// Deletes a part of a batch that has ended: a message that came late had made it again.
+    pub async fn forget(&self, run: &PartRun) -> Result<(), StoreError> {
+        self.0.delete(keys::batch_part(&run.key)).await
+    }
+
     /// Deletes the items of a batch that has ended.
     pub async fn delete_all(&self, batch: &BatchKey) -> Result<(), StoreError> {
         for PartState { part, .. } in self.list(batch).await? {
@@ -176,6 +205,7 @@ fn read_part(item: &Item) -> Result<PartState, StoreError> {
         part: part.ok_or_else(|| reader.damaged("sk"))?,
         is_done: item.contains_key("done"),
         taken_until: Timestamp(reader.maybe_number("taken_until")?.unwrap_or(0)),
+        waits: item.contains_key("waits"),
     })
 }
 
@@ -183,7 +213,7 @@ fn added(counts: &LineCounts) -> Change {
     let LineCounts { completed, failed, expired, usage, cost } = counts;
     Change::new(
         "ADD parts_done :one, completed :completed, failed :failed, expired :expired, input_tokens :input, cached_tokens :cached, \
-         output_tokens :output, reasoning_tokens :reasoning, cost :cost",
+         output_tokens :output, reasoning_tokens :reasoning, cost :cost REMOVE waiting_for, waiting_until",
     )
     .only_if("attribute_exists(pk)")
     .values([

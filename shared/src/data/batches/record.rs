@@ -29,6 +29,7 @@ pub(super) fn new_record(batch: &Batch) -> Item {
         &mut item,
         [
             ("run", batch.run.as_ref().map(|run| text(run.as_str()))),
+            ("run_budget", batch.run_budget.map(|budget| number(budget.0))),
             ("output_seconds", batch.output_seconds.map(number)),
             ("due_at", batch.due_at.map(|due_at| number(due_at.0))),
             ("traceparent", batch.traceparent.as_ref().map(text)),
@@ -50,6 +51,7 @@ pub(super) fn read_batch(project_id: &str, item: &Item) -> Result<Batch, StoreEr
         input_file_id: reader.text("input_file")?,
         api_key_id: reader.text("api_key_id")?,
         run: reader.maybe_text("run").map(RunName::from_stored),
+        run_budget: reader.maybe_number("run_budget")?.map(MicroUsd),
         metadata: Object::parse(metadata.as_bytes()).map_err(|_| reader.damaged("metadata"))?,
         output_seconds: reader.maybe_number("output_seconds")?,
         created_at: Timestamp(reader.number("created_at")?),
@@ -82,6 +84,7 @@ pub(super) fn read_batch(project_id: &str, item: &Item) -> Result<Batch, StoreEr
         error_file_id: reader.maybe_text("error_file"),
         waiting: waiting.map(|(reason, until)| Waiting { reason, until }),
         kept_seconds: reader.number("kept_seconds")?,
+        kept_until: reader.maybe_number("expires_at")?,
         fence: reader.number("fence")?,
         due_at: time("due_at")?,
         traceparent: reader.maybe_text("traceparent"),

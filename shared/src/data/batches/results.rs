@@ -1,9 +1,11 @@
 //! What a batch has in the bucket while it runs: the index of its parts, and the results of its lines.
 //!
 //! Results are objects of lines of JSON, named by part, fence and number, so that they sort in the order in which they were written.
-//! A line can be in two of them if its first run lost its part; the first counts.
+//! A line can be in two of them if its first run lost its part. The later fence counts: a worker that lost its part may still write, and
+//! what it writes has an earlier fence than the results that the part was completed with.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -12,9 +14,9 @@ use super::super::error::{StoreError, Unusable};
 use super::parts::PartKey;
 use crate::model::batch::{BatchKey, PartRange};
 
-/// The result of a line.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct LineResult {
+/// What is known of a line that has a result, without the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineSummary {
     /// The number of the line in the file, counted from 1.
     pub line: u64,
     /// Whether it goes into the file of results; else into that of errors.
@@ -30,6 +32,12 @@ pub struct LineResult {
     pub cost: u64,
     /// What was reserved for it, in micro-dollars, with what its earlier tries cost.
     pub held: u64,
+}
+
+/// The result of a line.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LineResult {
+    pub summary: LineSummary,
     /// The line of the file of results or errors.
     pub row: Box<RawValue>,
 }
@@ -38,8 +46,22 @@ impl LineResult {
     /// The result of a line that was not run in time.
     #[must_use]
     pub fn expired(self) -> Self {
-        Self { expired: true, ..self }
+        Self { summary: LineSummary { expired: true, ..self.summary }, row: self.row }
     }
+}
+
+/// An object with results of a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResultObject {
+    /// Of the wave that stored it.
+    pub fence: u64,
+    key: String,
+}
+
+/// A result whose row is not read.
+#[derive(Deserialize)]
+struct WithoutRow {
+    summary: LineSummary,
 }
 
 /// Results of all batches that run.
@@ -67,18 +89,36 @@ impl BatchResults {
         self.0.put_at(&format!("{}{fence:010}-{number:04}", prefix(part)), body.freeze()).await
     }
 
-    /// Returns the results of a part with the fence of their wave, in the order in which they were written.
-    pub async fn of_part(&self, part: &PartKey) -> Result<Vec<(u64, LineResult)>, StoreError> {
-        let mut results = Vec::new();
-        for key in self.0.list(&prefix(part)).await? {
+    /// Returns the objects with results of a part, in the order of their fences.
+    pub async fn objects(&self, part: &PartKey) -> Result<Vec<ResultObject>, StoreError> {
+        let keys = self.0.list(&prefix(part)).await?;
+        let objects = keys.into_iter().map(|key| {
             let fence = key.rsplit('/').next().and_then(|name| name.split('-').next()?.parse().ok());
-            let fence = fence.ok_or_else(|| damaged(&key))?;
-            let body = self.0.get(&key).await?;
-            for line in lines(&body) {
-                results.push((fence, serde_json::from_slice(line).map_err(StoreError::bucket("read the results"))?));
-            }
+            Ok(ResultObject { fence: fence.ok_or_else(|| damaged(&key))?, key })
+        });
+        objects.collect()
+    }
+
+    /// Returns the results of an object.
+    pub async fn read(&self, object: &ResultObject) -> Result<Vec<LineResult>, StoreError> {
+        self.parse(object).await
+    }
+
+    /// Returns what is known of the results of a part with the fence of their wave, in the order of the fences. Only the rows of one
+    /// object are in memory at a time.
+    pub async fn summaries(&self, part: &PartKey) -> Result<Vec<(u64, LineSummary)>, StoreError> {
+        let mut found = Vec::new();
+        for object in self.objects(part).await? {
+            let read: Vec<WithoutRow> = self.parse(&object).await?;
+            found.extend(read.into_iter().map(|result| (object.fence, result.summary)));
         }
-        Ok(results)
+        Ok(found)
+    }
+
+    async fn parse<T: DeserializeOwned>(&self, object: &ResultObject) -> Result<Vec<T>, StoreError> {
+        let body = self.0.get(&object.key).await?;
+        let results = lines(&body).map(serde_json::from_slice).collect::<Result<_, _>>();
+        results.map_err(StoreError::bucket("read the results"))
     }
 
     /// Deletes what a batch has here.
