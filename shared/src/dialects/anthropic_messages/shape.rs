@@ -147,6 +147,14 @@ mod tests {
         assert_eq!((measured.media, measured.max_tokens, measured.has_tools), (expected, 9, true));
     }
 
+    /// The file says how long its content is. What else the block says is text of the request.
+    #[test]
+    fn a_named_document_stays_in_the_text() {
+        let named = r#"{"type":"document","source":{"type":"file","file_id":"file-a"},"title":"t","context":"c"}"#;
+        let members = format!(r#""max_tokens":9,"messages":[{{"role":"user","content":[{named}]}}]"#);
+        assert_eq!(of(&members).unwrap().media, Media { bytes: 0, images: 0, others: 1 });
+    }
+
     #[test]
     fn errors_name_the_path() {
         for (members, param) in [
