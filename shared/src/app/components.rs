@@ -6,7 +6,7 @@ use super::admin_keys::AdminKeys;
 use super::admission::Admission;
 use super::audit::AuditLog;
 use super::auth::{Auth, RootKey};
-use super::batches::{BatchWorker, Batches, Paces};
+use super::batches::{BatchWorker, Batches, Paces, PartRunner};
 use super::cache::ResponseCache;
 use super::call_files::CallFiles;
 use super::calls::Calls;
@@ -202,22 +202,35 @@ impl Components {
 
     /// The worker of batches. `render` writes an error as a caller of the API would see it.
     pub fn batch_worker(&self, render: fn(&Error) -> RenderedError) -> Arc<BatchWorker> {
-        Arc::new(BatchWorker {
-            batches: self.stores().batches(),
-            parts: self.stores().batch_parts(),
-            results: self.stores().batch_results(),
-            files: self.stores().files(),
-            projects: self.stores().projects(),
-            api_keys: self.stores().api_keys(),
+        let stores = self.stores();
+        let runner = PartRunner {
+            batches: stores.batches(),
+            parts: stores.batch_parts(),
+            results: stores.batch_results(),
+            files: stores.files(),
+            projects: stores.projects(),
+            api_keys: stores.api_keys(),
             models: self.models(),
             admission: Arc::clone(&self.parts.admission),
             ledger: self.parts.ledger(),
             dispatcher: self.parts.dispatcher(),
-            announcer: Announcer::new(self.stores(), self.clock().clone()),
             queues: self.parts.queues(),
             paces: Paces::default(),
             clock: self.clock().clone(),
             render,
+        };
+        Arc::new(BatchWorker {
+            runner,
+            batches: stores.batches(),
+            parts: stores.batch_parts(),
+            results: stores.batch_results(),
+            files: stores.files(),
+            projects: stores.projects(),
+            api_keys: stores.api_keys(),
+            models: self.models(),
+            announcer: Announcer::new(stores, self.clock().clone()),
+            queues: self.parts.queues(),
+            clock: self.clock().clone(),
         })
     }
 

@@ -4,9 +4,11 @@ mod assemble;
 mod check;
 mod line;
 mod lines;
+mod open_part;
 mod pace;
 mod part;
 mod reserve;
+mod runner;
 mod wave;
 mod worker;
 
@@ -30,6 +32,7 @@ use crate::model::invalid::Invalid;
 use crate::model::page::Page;
 use crate::model::project::Caller;
 pub(super) use pace::Paces;
+pub(super) use runner::PartRunner;
 pub use worker::BatchWorker;
 
 /// Operations on the batches of a project.

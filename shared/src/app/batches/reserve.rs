@@ -4,9 +4,9 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::line::PreparedLine;
-use super::part::OpenPart;
+use super::open_part::OpenPart;
+use super::runner::PartRunner;
 use super::wave::PART_LEASE_MS;
-use super::worker::BatchWorker;
 use crate::app::admission::{AdmissionRequest, Levels};
 use crate::app::error::Error;
 use crate::app::pipeline::GRACE_MS;
@@ -39,7 +39,7 @@ pub(super) enum Unreserved {
     Lost,
 }
 
-impl BatchWorker {
+impl PartRunner {
     /// Reserves for as many of the lines as the limits admit, and begins their wave.
     pub(super) async fn reserve(&self, part: &mut OpenPart, lines: &[PreparedLine]) -> Result<Reserved, Unreserved> {
         let name = lines.first().map(PreparedLine::model_name).unwrap_or_default();

@@ -10,11 +10,8 @@ use futures_util::StreamExt as _;
 
 use super::check::{FileCheck, error};
 use super::lines::Lines;
-use super::pace::Paces;
-use crate::app::admission::Admission;
-use crate::app::dispatch::Dispatcher;
-use crate::app::error::{Error, RenderedError};
-use crate::app::ledger::Ledger;
+use super::runner::PartRunner;
+use crate::app::error::Error;
 use crate::app::models::Models;
 use crate::app::pipeline::find_model;
 use crate::app::telemetry::traceparent_after;
@@ -43,6 +40,7 @@ const HEARTBEAT: Duration = Duration::from_millis(LEASE_MS / 3);
 
 /// Works on batches.
 pub struct BatchWorker {
+    pub(in crate::app) runner: PartRunner,
     pub(in crate::app) batches: BatchRecords,
     pub(in crate::app) parts: BatchParts,
     pub(in crate::app) results: BatchResults,
@@ -50,15 +48,9 @@ pub struct BatchWorker {
     pub(in crate::app) projects: ProjectRecords,
     pub(in crate::app) api_keys: ApiKeys,
     pub(in crate::app) models: Arc<Models>,
-    pub(in crate::app) admission: Arc<Admission>,
-    pub(in crate::app) ledger: Arc<Ledger>,
-    pub(in crate::app) dispatcher: Arc<Dispatcher>,
     pub(in crate::app) announcer: Announcer,
     pub(in crate::app) queues: WorkerQueues,
-    pub(in crate::app) paces: Paces,
     pub(in crate::app) clock: Clock,
-    /// Writes an error as a caller of the API would see it.
-    pub(in crate::app) render: fn(&Error) -> RenderedError,
 }
 
 impl BatchWorker {
@@ -68,7 +60,10 @@ impl BatchWorker {
     /// If a store fails. The message may be delivered again; else the sweeper sends another.
     pub async fn work(&self, work: &BatchWork, function_ends: Option<Timestamp>) -> Result<(), Error> {
         match work.part {
-            Some(part) => Box::pin(self.run_part(PartKey { batch: work.key.clone(), part }, function_ends)).await,
+            Some(part) => {
+                let part = PartKey { batch: work.key.clone(), part };
+                Box::pin(self.runner.run_part(part, function_ends)).await
+            }
             None => Box::pin(self.go_on(&work.key)).await,
         }
     }
@@ -221,17 +216,6 @@ impl BatchWorker {
         Ok(())
     }
 
-    /// Wakes the worker that goes on after a part has ended: for the part whose turn it is, or for the whole batch.
-    pub(super) async fn wake_next(&self, batch: &Batch, ended: u32) {
-        if batch.parts_done >= batch.parts {
-            return self.wake(batch, None, Duration::ZERO).await;
-        }
-        let next = ended + PARTS_AT_ONCE;
-        if next < batch.parts {
-            self.wake(batch, Some(next), Duration::ZERO).await;
-        }
-    }
-
     pub(super) async fn wake(&self, batch: &Batch, part: Option<u32>, delay: Duration) {
         self.queues.wake_for_batch(batch, part, delay).await;
     }
@@ -268,5 +252,16 @@ impl BatchWorker {
         self.parts.delete_all(&batch.key).await?;
         self.batches.close(batch, Some(ended_at.seconds() + batch.kept_seconds)).await.map(drop)?;
         Ok(())
+    }
+}
+
+/// Wakes the worker that goes on after a part has ended: for the part whose turn it is, or for the whole batch.
+pub(super) async fn wake_next(queues: &WorkerQueues, batch: &Batch, ended: u32) {
+    if batch.parts_done >= batch.parts {
+        return queues.wake_for_batch(batch, None, Duration::ZERO).await;
+    }
+    let next = ended + PARTS_AT_ONCE;
+    if next < batch.parts {
+        queues.wake_for_batch(batch, Some(next), Duration::ZERO).await;
     }
 }

@@ -1,0 +1,104 @@
+//! A part while a worker has it.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::wave::{Tries, charge_of};
+use crate::app::ledger::Account;
+use crate::app::pipeline::{TimeLimit, kind_at};
+use crate::data::{LineSummary, PartRun};
+use crate::model::batch::{Batch, BatchStatus, LineCounts};
+use crate::model::clock::Timestamp;
+use crate::model::money::MicroUsd;
+use crate::model::project::{KeyLimits, Project};
+use crate::model::tokens::Charge;
+use crate::model::usage::Operation;
+
+/// Numbers of the objects with results of lines that no wave has, after those of the wave with the same fence.
+pub(super) const BESIDE_WAVES: u32 = 5_000;
+
+/// A part that this worker runs.
+pub(super) struct OpenPart {
+    pub(super) batch: Batch,
+    pub(super) run: PartRun,
+    pub(super) project: Project,
+    pub(super) key: Option<KeyLimits>,
+    /// With the fence of their wave, the earliest first.
+    pub(super) results: Vec<(u64, LineSummary)>,
+    pub(super) tries: Tries,
+    pub(super) objects: u32,
+    /// When the function is stopped.
+    pub(super) ends: Timestamp,
+}
+
+/// What becomes of a part.
+pub(super) enum Step {
+    /// All lines have a result.
+    Complete,
+    /// The rest is run after this time.
+    Wait(Duration),
+    /// Another worker has the part.
+    Lost,
+}
+
+impl OpenPart {
+    /// The last moment at which a call of the model may begin.
+    pub(super) fn begin_until(&self, now: Timestamp, longest: Duration) -> Instant {
+        let last = TimeLimit::last_begin(longest, self.ends).min(self.batch.expires_at());
+        Instant::now() + Duration::from_millis(now.until(last))
+    }
+
+    /// When the last call of the model has to end.
+    pub(super) fn ends_by(&self, now: Timestamp) -> Instant {
+        Instant::now() + Duration::from_millis(now.until(TimeLimit::last_begin(Duration::ZERO, self.ends)))
+    }
+
+    /// Notes results that are stored.
+    pub(super) fn note(&mut self, results: Vec<LineSummary>) {
+        let fence = self.run.fence;
+        self.results.extend(results.into_iter().map(|result| (fence, result)));
+    }
+
+    /// Who pays for a wave.
+    pub(super) fn account<'a>(&'a self, model: &'a str) -> Account<'a> {
+        Account {
+            project_id: &self.batch.key.project_id,
+            api_key_id: &self.batch.api_key_id,
+            run: self.batch.run.as_ref(),
+            model,
+            operation: Operation::of(kind_at(self.batch.endpoint.called())),
+            requests: 1,
+        }
+    }
+
+    /// Whether a budget may pay, as far as the limits say it. A run may have one of its own.
+    pub(super) fn has_budget(&self) -> bool {
+        let of_key = self.key.as_ref().is_some_and(|key| key.limits.budget.is_some());
+        self.project.limits.budget.is_some() || of_key || self.batch.run.is_some()
+    }
+}
+
+/// Whether lines of the batch have work left.
+pub(super) fn runs(batch: &Batch) -> bool {
+    matches!(batch.status, BatchStatus::InProgress | BatchStatus::Cancelling)
+}
+
+/// A charge of which only the cost is known.
+pub(super) fn charge_at(micro_usd: u64) -> Charge {
+    Charge { cost: MicroUsd(micro_usd), ..Charge::default() }
+}
+
+/// Counts each line once: that of the latest fence, as the files of results have it.
+pub(super) fn counts(results: &[(u64, LineSummary)]) -> LineCounts {
+    let (mut counts, mut seen) = (LineCounts::default(), HashSet::new());
+    for (_, result) in results.iter().rev().filter(|(_, result)| seen.insert(result.line)) {
+        *(if result.ok { &mut counts.completed } else { &mut counts.failed }) += 1;
+        counts.expired += u64::from(result.expired);
+        let Charge { usage, cost, .. } = charge_of(result);
+        counts.usage += usage;
+        counts.cost += cost;
+    }
+    counts
+}

@@ -1,0 +1,187 @@
+//! The frame of a run of a part: it is taken, a dead wave is settled, the lines are read, and the part is left.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+
+use super::line::NamedLine;
+use super::lines::Lines;
+use super::open_part::{BESIDE_WAVES, OpenPart, Step, charge_at, counts, runs};
+use super::pace::Paces;
+use super::wave::{PART_LEASE_MS, charge_of};
+use super::worker::{LONGEST_TAKEN_MS, MAX_LINE_BYTES, wake_next};
+use crate::app::admission::Admission;
+use crate::app::dispatch::Dispatcher;
+use crate::app::error::{Error, RenderedError};
+use crate::app::ledger::{Account, Ledger};
+use crate::app::models::Models;
+use crate::app::projects::load_project;
+use crate::app::worker_queues::WorkerQueues;
+use crate::data::{ApiKeys, BatchParts, BatchRecords, BatchResults, FileRecords, MAX_DELAY, PartKey, ProjectRecords};
+use crate::model::batch::{Batch, PartRange, Waiting};
+use crate::model::clock::{Clock, Timestamp};
+use crate::model::file::{ByteRange, FileKey};
+use crate::model::money::MicroUsd;
+use crate::model::project::{KeyLimits, Project};
+use crate::model::tokens::Charge;
+
+/// The time of a run where nothing stops the function.
+pub(super) const USUAL_RUN_MS: u64 = 900_000;
+
+/// Runs parts of batches.
+pub(in crate::app) struct PartRunner {
+    pub(in crate::app) batches: BatchRecords,
+    pub(in crate::app) parts: BatchParts,
+    pub(in crate::app) results: BatchResults,
+    pub(in crate::app) files: FileRecords,
+    pub(in crate::app) projects: ProjectRecords,
+    pub(in crate::app) api_keys: ApiKeys,
+    pub(in crate::app) models: Arc<Models>,
+    pub(in crate::app) admission: Arc<Admission>,
+    pub(in crate::app) ledger: Arc<Ledger>,
+    pub(in crate::app) dispatcher: Arc<Dispatcher>,
+    pub(in crate::app) queues: WorkerQueues,
+    pub(in crate::app) paces: Paces,
+    pub(in crate::app) clock: Clock,
+    /// Writes an error as a caller of the API would see it.
+    pub(in crate::app) render: fn(&Error) -> RenderedError,
+}
+
+impl PartRunner {
+    /// Runs a part as far as it goes, unless another worker has it.
+    ///
+    /// # Errors
+    /// If a store fails. The part is taken up again when its lease has ended.
+    pub(super) async fn run_part(&self, key: PartKey, function_ends: Option<Timestamp>) -> Result<(), Error> {
+        let Some(batch) = self.batches.get(&key.batch).await? else { return Ok(()) };
+        if !runs(&batch) {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let taken = self.parts.take(&key, &batch, now, now.plus_ms(PART_LEASE_MS), LONGEST_TAKEN_MS).await?;
+        let Some(run) = taken else { return Ok(()) };
+        // Read again: a cancellation that came before the part was taken is seen.
+        let (batch, index, results) = tokio::try_join!(
+            self.batches.get(&key.batch),
+            self.results.index(&key.batch),
+            self.results.summaries(&key)
+        )?;
+        let range = usize::try_from(key.part).ok().and_then(|part| index.get(part).copied());
+        let (Some(batch), Some(range)) = (batch.filter(runs), range) else {
+            return Ok(self.parts.forget(&run).await?);
+        };
+        let (project, key) = self.payer(&batch).await?;
+        let tries = run.tries.iter().map(|(line, (tried, cost))| (*line, (*tried, charge_at(*cost)))).collect();
+        let mut part = OpenPart {
+            key,
+            project,
+            batch,
+            run,
+            results,
+            tries,
+            objects: BESIDE_WAVES,
+            ends: function_ends.unwrap_or_else(|| now.plus_ms(USUAL_RUN_MS)),
+        };
+        self.settle_dead_wave(&part).await?;
+        let lines = self.read_lines(&part, range).await?;
+        let step = self.run_lines(&mut part, lines).await?;
+        self.leave(&mut part, step).await
+    }
+
+    /// The project of a batch, and the limits of its key; `None`: the key was revoked.
+    pub(super) async fn payer(&self, batch: &Batch) -> Result<(Project, Option<KeyLimits>), Error> {
+        let project_id = &batch.key.project_id;
+        let (project, api_key) =
+            tokio::join!(load_project(&self.projects, project_id), self.api_keys.by_id(project_id, &batch.api_key_id));
+        Ok((project?, api_key?.map(|key| key.limits())))
+    }
+
+    /// Settles the wave of a run that died, by the results that it had stored. The other lines may have been sent: they are charged
+    /// what was held for them.
+    async fn settle_dead_wave(&self, part: &OpenPart) -> Result<(), Error> {
+        let Some(reservation) = &part.run.reservation else { return Ok(()) };
+        let of_wave = part.results.iter().filter(|(fence, _)| *fence == reservation.fence).map(|(_, result)| result);
+        let (mut charge, mut requests, mut unused) = (Charge::default(), 0, 0);
+        for result in of_wave {
+            charge = charge + charge_of(result);
+            unused += result.held.saturating_sub(result.cost);
+            requests += 1;
+        }
+        let held = reservation.placed.project.reservation.amount.0;
+        charge.cost = MicroUsd(held.saturating_sub(unused));
+        let account = Account {
+            requests: requests.max(1),
+            ..part.account(reservation.placed.project.reservation.model.as_str())
+        };
+        tracing::warn!(part = part.run.key.part, charged_micro_usd = charge.cost.0, "wave of a dead run settled");
+        Ok(self.ledger.settle_once(&account, &reservation.placed, charge).await?)
+    }
+
+    /// The lines of a part. If the file is gone, only their number is known.
+    async fn read_lines(&self, part: &OpenPart, range: PartRange) -> Result<Option<Vec<NamedLine>>, Error> {
+        let Batch { key, input_file_id, endpoint, .. } = &part.batch;
+        let file_key = FileKey { project_id: key.project_id.clone(), file_id: input_file_id.clone() };
+        let Some(file) = self.files.get(&file_key, self.clock.now()).await? else { return Ok(None) };
+        let bytes = ByteRange { first: range.at, last: range.at + range.bytes.saturating_sub(1) };
+        let mut pieces = self.files.read(&file, Some(bytes)).await?;
+        let mut reader = Lines::from(range.at, range.line, MAX_LINE_BYTES);
+        let mut found = Vec::new();
+        while let Some(piece) = pieces.next().await {
+            reader.push(&piece?);
+            found.extend(std::iter::from_fn(|| reader.next()));
+        }
+        found.extend(reader.last());
+        let named = found.iter().filter(|line| !line.is_empty()).map(|line| NamedLine::read(line, *endpoint));
+        let named: Result<Vec<_>, _> = named.collect();
+        named.map(Some).map_err(|error| Error::internal("read a checked line again")(error.message))
+    }
+
+    /// The lines of a part whose file is gone, as far as they have no result.
+    pub(super) async fn unknown_lines(&self, part: &OpenPart) -> Result<Vec<NamedLine>, Error> {
+        let index = self.results.index(&part.batch.key).await?;
+        let range = usize::try_from(part.run.key.part).ok().and_then(|part| index.get(part).copied());
+        let PartRange { line, requests, .. } =
+            range.ok_or_else(|| Error::internal("read the index")("it lacks the part"))?;
+        let done: HashSet<u64> = part.results.iter().map(|(_, result)| result.line).collect();
+        let missing = usize::try_from(requests).unwrap_or(usize::MAX).saturating_sub(done.len());
+        let numbers = (line..).filter(|number| !done.contains(number)).take(missing);
+        Ok(numbers.map(NamedLine::unknown).collect())
+    }
+
+    /// Lets a part wait, and tells why those who look at the batch.
+    pub(super) async fn pause(&self, part: &OpenPart, wait: Duration, why: &Error) -> Result<Step, Error> {
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let waiting = Waiting { reason: why.to_string(), until: self.clock.now().plus_ms(wait_ms) };
+        self.batches.note_waiting(&part.batch.key, &waiting).await?;
+        Ok(Step::Wait(wait))
+    }
+
+    /// Writes what became of a part, and wakes the worker that goes on.
+    async fn leave(&self, part: &mut OpenPart, step: Step) -> Result<(), Error> {
+        part.run.tries = part.tries.iter().map(|(line, (tried, spent))| (*line, (*tried, spent.cost.0))).collect();
+        let PartKey { batch, part: number } = &part.run.key;
+        match step {
+            Step::Lost => Ok(()),
+            Step::Wait(wait) => {
+                let now = self.clock.now();
+                // The lines that are left are given up when the time of the batch is over.
+                let left = Duration::from_millis(now.until(part.batch.expires_at()));
+                let wait = wait.min(MAX_DELAY).min(left);
+                let not_before = now.plus_ms(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+                if self.parts.give_back(&part.run, not_before).await?.is_written() {
+                    self.queues.wake_for_batch(&part.batch, Some(*number), wait).await;
+                }
+                Ok(())
+            }
+            Step::Complete => {
+                if self.parts.complete(&part.run, &counts(&part.results)).await?.is_written() {
+                    let Some(after) = self.batches.get(batch).await? else { return Ok(()) };
+                    wake_next(&self.queues, &after, *number).await;
+                }
+                Ok(())
+            }
+        }
+    }
+}
