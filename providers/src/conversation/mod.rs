@@ -209,7 +209,7 @@ pub(crate) fn unsupported(param: impl Into<String>, what: impl Into<String>) -> 
     Failure::Unsupported { what: what.into(), param: Some(param.into()) }
 }
 
-/// The failure for a file or an image of a type that a provider does not read. `takes` says what it reads.
+/// The failure if a request has a file or an image whose type the provider does not read. `takes` names the types that it reads.
 pub(crate) fn unreadable(provider: &str, name: Option<&str>, media_type: &str, takes: &str) -> Failure {
     let file = name.map_or_else(|| "a file".to_owned(), |name| format!("the file `{name}`"));
     let what = format!("{provider} cannot read {file} of the type `{media_type}`: it takes {takes} only");

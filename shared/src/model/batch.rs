@@ -216,6 +216,45 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// A batch whose file was not checked yet, of a project that keeps its records for `kept_seconds`.
+    #[must_use]
+    pub fn new(
+        key: BatchKey,
+        endpoint: BatchEndpoint,
+        input_file_id: String,
+        api_key_id: String,
+        kept_seconds: u64,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            key,
+            endpoint,
+            input_file_id,
+            api_key_id,
+            run: None,
+            run_budget: None,
+            metadata: Object::default(),
+            output_seconds: None,
+            created_at: now,
+            status: BatchStatus::Validating,
+            times: BatchTimes::default(),
+            model: None,
+            errors: Vec::new(),
+            lines: 0,
+            parts: 0,
+            parts_done: 0,
+            counts: LineCounts::default(),
+            output_file_id: None,
+            error_file_id: None,
+            waiting: None,
+            kept_seconds,
+            kept_until: None,
+            fence: 0,
+            due_at: None,
+            traceparent: None,
+        }
+    }
+
     /// When lines that were not run are given up.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use shared::data::{AddedPart, Conversation, ConversationKey, NewItem, NewResponse, ResponseRecord};
 use shared::model::admin_key::{AdminKey, AdminScope};
 use shared::model::audit::{AUDIT_ID, Actor, AuditAction, AuditEntry};
-use shared::model::batch::{Batch, BatchEndpoint, BatchKey, BatchStatus, BatchTimes, LineCounts};
+use shared::model::batch::{Batch, BatchEndpoint, BatchKey};
 use shared::model::clock::Timestamp;
 use shared::model::file::{File, FileDetails, FileKey, Purpose};
 use shared::model::id::Fingerprint;
@@ -233,33 +233,11 @@ async fn store_file(app: &TestApp, project_id: &str, file_id: &str, purpose: Pur
 }
 
 async fn store_batch(app: &TestApp, project_id: &str) {
-    let now = app.clock.now();
+    let key = BatchKey { project_id: project_id.to_owned(), batch_id: "batch_1".to_owned() };
+    let endpoint = BatchEndpoint::Call(Endpoint::ChatCompletions);
     let batch = Batch {
-        key: BatchKey { project_id: project_id.to_owned(), batch_id: "batch_1".to_owned() },
-        endpoint: BatchEndpoint::Call(Endpoint::ChatCompletions),
-        input_file_id: "file-2".to_owned(),
-        api_key_id: "key_1".to_owned(),
-        run: None,
-        run_budget: None,
         metadata: Object::default().with("job", "nightly"),
-        output_seconds: None,
-        created_at: now,
-        status: BatchStatus::Validating,
-        times: BatchTimes::default(),
-        model: None,
-        errors: Vec::new(),
-        lines: 0,
-        parts: 0,
-        parts_done: 0,
-        counts: LineCounts::default(),
-        output_file_id: None,
-        error_file_id: None,
-        waiting: None,
-        kept_seconds: 86_400,
-        kept_until: None,
-        fence: 0,
-        due_at: None,
-        traceparent: None,
+        ..Batch::new(key, endpoint, "file-2".to_owned(), "key_1".to_owned(), 86_400, app.clock.now())
     };
     app.stores.batches().create(&batch).await.unwrap();
 }

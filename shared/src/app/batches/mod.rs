@@ -24,7 +24,7 @@ use super::telemetry::current_traceparent;
 use super::worker_queues::WorkerQueues;
 use crate::data::{BatchRecords, FileRecords};
 use crate::dialects::openai_batches::CreateBatch;
-use crate::model::batch::{Batch, BatchKey, BatchStatus, BatchTimes, LineCounts};
+use crate::model::batch::{Batch, BatchKey, BatchStatus};
 use crate::model::clock::Clock;
 use crate::model::file::{FileKey, Purpose};
 use crate::model::id;
@@ -66,32 +66,17 @@ impl Batches {
             let message = format!("The file has the purpose `{}`, expected `batch`.", file.purpose.name());
             return Err(wrong(message).into());
         }
+        let key = BatchKey { project_id: project.id.clone(), batch_id: id::new_ordered("batch_", now) };
+        let (input_file_id, api_key_id) = (create.input_file_id, caller.api_key_id.clone());
+        let kept_seconds = project.policy.kept_seconds();
         let batch = Batch {
-            key: BatchKey { project_id: project.id.clone(), batch_id: id::new_ordered("batch_", now) },
-            endpoint: create.endpoint,
-            input_file_id: create.input_file_id,
-            api_key_id: caller.api_key_id.clone(),
             run: run_name,
             run_budget: run.budget,
             metadata: create.metadata,
             output_seconds: create.output_seconds,
-            created_at: now,
-            status: BatchStatus::Validating,
-            times: BatchTimes::default(),
-            model: None,
-            errors: Vec::new(),
-            lines: 0,
-            parts: 0,
-            parts_done: 0,
-            counts: LineCounts::default(),
-            output_file_id: None,
-            error_file_id: None,
-            waiting: None,
-            kept_seconds: project.policy.kept_seconds(),
-            kept_until: None,
-            fence: 0,
             due_at: Some(now.plus_ms(LOST_AFTER_MS)),
             traceparent: current_traceparent(),
+            ..Batch::new(key, create.endpoint, input_file_id, api_key_id, kept_seconds, now)
         };
         self.records.create(&batch).await?;
         self.queues.wake_for_batch(&batch, None, Duration::ZERO).await;
