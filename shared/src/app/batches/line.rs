@@ -166,7 +166,7 @@ impl LineContext<'_> {
             BatchEndpoint::Call(endpoint) => {
                 let body = Body::parse(endpoint, json)?;
                 if body.stream {
-                    return Err(not_in_batch("stream", "nobody reads along"));
+                    return Err(not_in_batch("stream", "leave it out, the results are in a file"));
                 }
                 refuse_files(&body)?;
                 return Ok((None, body));
@@ -174,10 +174,14 @@ impl LineContext<'_> {
             BatchEndpoint::Responses => CreateResponse::parse(json, self.clock.now())?,
         };
         let refused = [
-            (create.stream, "stream", "nobody reads along"),
-            (create.background, "background", "all lines run in the background"),
+            (create.stream, "stream", "leave it out, the results are in a file"),
+            (create.background, "background", "leave it out, all lines run in the background"),
             (create.previous_response_id.is_some(), "previous_response_id", "send the turns before in `input`"),
-            (create.conversation.is_some(), "conversation", "the order of its turns would be left to chance"),
+            (
+                create.conversation.is_some(),
+                "conversation",
+                "send the turns before in `input`, because lines run in any order",
+            ),
         ];
         if let Some((_, param, why)) = refused.into_iter().find(|(is_used, ..)| *is_used) {
             return Err(not_in_batch(param, why));
