@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use shared::model::long_work::long_work;
 use shared::model::object::Object;
 use shared::model::provider::{Endpoint, Event, Failure, Provider, ProviderRequest, Reply, Whole};
+use shared::model::provider_batch::ProviderBatches;
 use shared::model::reasoning::{Origin, ReasoningDetails};
 
 const DETAILS: &str = "reasoning_details";
@@ -52,6 +53,10 @@ impl Provider for OwnReasoning {
                 Reply::Stream(events.map(move |event| event.map(&mark)).boxed())
             }
         })
+    }
+
+    fn batches(&self) -> Option<&dyn ProviderBatches> {
+        self.inner.batches()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Anthropic's Messages API.
 
+mod batches;
 mod blocks;
 pub(crate) mod family;
 mod iterations;
@@ -20,6 +21,7 @@ use shared::model::catalog::{MediaUrls, ProviderConfig};
 use shared::model::keys::Keys;
 use shared::model::long_work::long_work;
 use shared::model::provider::{Endpoint, Failure, Provider, ProviderRequest, Reply};
+use shared::model::provider_batch::ProviderBatches;
 
 use crate::answer::to_bytes;
 use crate::conversation::{Conversation, invalid_request};
@@ -89,5 +91,9 @@ impl Provider for Anthropic {
                 Err(Failure::Unsupported { what, param: None })
             }
         }
+    }
+
+    fn batches(&self) -> Option<&dyn ProviderBatches> {
+        Some(self)
     }
 }

@@ -94,6 +94,7 @@ mod tests {
     use shared::model::form::Uploads;
     use shared::model::object::Object;
     use shared::model::provider::Endpoint;
+    use shared::model::provider_batch::Exchange;
 
     use super::*;
 
@@ -110,6 +111,7 @@ mod tests {
             connect: Duration::from_secs(1),
             headers: vec![("anthropic-version", "2023-06-01".to_owned()), ("anthropic-beta", list.to_owned())],
             traceparent: None,
+            exchange: Exchange::Network,
         };
         assert_eq!(betas(&call), ["context-management-2025-06-27", "tool-search-tool-2025-10-19", "effort-2025-11-24"]);
     }

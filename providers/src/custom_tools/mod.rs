@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use shared::model::long_work::long_work;
 use shared::model::provider::{Failure, Provider, ProviderRequest, Reply, Whole};
+use shared::model::provider_batch::ProviderBatches;
 
 /// The member of the function's arguments that has the input of the tool.
 const INPUT: &str = "input";
@@ -36,5 +37,9 @@ impl Provider for FunctionsOnly {
                 Ok(Reply::Stream(events.map(move |event| event.map(|event| chunks.event(event))).boxed()))
             }
         }
+    }
+
+    fn batches(&self) -> Option<&dyn ProviderBatches> {
+        self.0.batches()
     }
 }

@@ -2,6 +2,7 @@
 
 mod failure;
 mod google;
+mod json_lines;
 mod overflow;
 mod server;
 mod sigv4;
@@ -13,14 +14,17 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
+pub(crate) use reqwest::Method;
 use reqwest::StatusCode;
-use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use shared::model::clock::Clock;
 use shared::model::provider::{Awaited, Failure, ProviderRequest};
+use shared::model::provider_batch::{Exchange, WrittenRequest};
 use shared::model::secret::Secret;
 use shared::model::shortage::is_shortage;
 
 pub(crate) use failure::{ErrorBody, failure_of_event, failure_of_google, refused_failure, unauthorized_failure};
+pub(crate) use json_lines::json_lines;
 pub(crate) use server::{KeyHeader, Server};
 pub(crate) use sigv4::Aws;
 use sigv4::Signed;
@@ -32,6 +36,18 @@ pub(crate) const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 pub(crate) const MAX_STREAM_BYTES: usize = 256 * 1024 * 1024;
 /// The limit of an error's body. The rest is not read.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
+
+/// A request to a provider's server.
+pub(crate) struct Sent<'a> {
+    pub(crate) method: Method,
+    /// Below the base URL.
+    pub(crate) path: &'a str,
+    pub(crate) headers: &'a [(&'static str, String)],
+    pub(crate) body: Bytes,
+    /// Time to establish a connection.
+    pub(crate) connect: Duration,
+    pub(crate) traceparent: Option<&'a str>,
+}
 
 /// The HTTP clients of this process, one for each connection timeout.
 ///
@@ -73,8 +89,7 @@ impl Http {
         Ok(client)
     }
 
-    /// Posts `body` and returns the answer if its status is a success. A provider that does not accept its key is asked
-    /// once more if there is a newer key by now.
+    /// Posts `body` and returns the answer if its status is a success.
     pub(crate) async fn post(
         &self,
         to: &Server,
@@ -82,48 +97,66 @@ impl Http {
         call: &ProviderRequest,
         body: Bytes,
     ) -> Result<reqwest::Response, Failure> {
+        match &call.exchange {
+            Exchange::Network => {}
+            Exchange::Written(place) => {
+                // The place is new: a call is written once.
+                let _ = place.set(WrittenRequest { path: path.to_owned(), body });
+                return Err(Failure::NotSent);
+            }
+            Exchange::Answered { status, body } => return self.succeeded(batched_answer(*status, body.clone())?).await,
+        }
+        let (connect, traceparent) = (call.connect, call.traceparent.as_deref());
+        self.send(to, &Sent { method: Method::POST, path, headers: &call.headers, body, connect, traceparent }).await
+    }
+
+    /// Sends a request and returns the answer if its status is a success. A provider that does not accept its key is asked
+    /// once more if there is a newer key by now.
+    pub(crate) async fn send(&self, to: &Server, sent: &Sent<'_>) -> Result<reqwest::Response, Failure> {
         let key = to.key().await?;
-        let posted = self.post_with(key.as_ref(), to, path, call, body.clone()).await;
-        if to.scope().is_some() && matches!(posted, Err(Failure::Unauthorized { .. })) {
+        let answered = self.send_with(key.as_ref(), to, sent).await;
+        if to.scope().is_some() && matches!(answered, Err(Failure::Unauthorized { .. })) {
             self.aws.forget().await;
         }
-        let (Err(Failure::Unauthorized { .. }), Some(refused)) = (&posted, &key) else { return posted };
+        let (Err(Failure::Unauthorized { .. }), Some(refused)) = (&answered, &key) else { return answered };
         match to.renewed_key(refused).await {
-            Some(newer) => self.post_with(Some(&newer), to, path, call, body).await,
-            None => posted,
+            Some(newer) => self.send_with(Some(&newer), to, sent).await,
+            None => answered,
         }
     }
 
-    async fn post_with(
+    async fn send_with(
         &self,
         key: Option<&Secret>,
         to: &Server,
-        path: &str,
-        call: &ProviderRequest,
-        body: Bytes,
+        sent: &Sent<'_>,
     ) -> Result<reqwest::Response, Failure> {
-        let mut headers = to.headers(key, &call.headers)?;
-        if let Some(trace) = call.traceparent.as_deref().and_then(|text| HeaderValue::from_str(text).ok()) {
+        let Sent { method, path, body, connect, .. } = sent;
+        let mut headers = to.headers(key, sent.headers)?;
+        if let Some(trace) = sent.traceparent.and_then(|text| HeaderValue::from_str(text).ok()) {
             headers.insert("traceparent", trace);
         }
         // A provider that compresses a stream holds events back. The client unpacks an answer that is compressed nevertheless.
         headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("identity"));
         let url = format!("{}{path}", to.base_url());
-        self.sign("POST", &url, &body, to, &mut headers).await?;
-        let request = self.client(call.connect)?.post(url).headers(headers).body(body);
-        let response = request.send().await.map_err(|error| unanswered(error, call.connect))?;
-        if response.status().is_success() {
-            return Ok(response);
-        }
+        self.sign(method.as_str(), &url, body, to, &mut headers).await?;
+        let request = self.client(*connect)?.request(method.clone(), url).headers(headers).body(body.clone());
+        let response = request.send().await.map_err(|error| unanswered(error, *connect))?;
         // AWS answers 403 to credentials that it does not accept, and to a role that may not call the model.
-        let is_refused = to.scope().is_some() && response.status() == StatusCode::FORBIDDEN;
-        Err(if is_refused { unauthorized_failure() } else { self.read_failure(response).await })
+        if to.scope().is_some() && response.status() == StatusCode::FORBIDDEN {
+            return Err(unauthorized_failure());
+        }
+        self.succeeded(response).await
+    }
+
+    async fn succeeded(&self, response: reqwest::Response) -> Result<reqwest::Response, Failure> {
+        if response.status().is_success() { Ok(response) } else { Err(self.read_failure(response).await) }
     }
 
     /// Adds a signature to the headers, if the server wants one.
     async fn sign(
         &self,
-        method: &'static str,
+        method: &str,
         url: &str,
         body: &[u8],
         to: &Server,
@@ -150,6 +183,13 @@ impl Http {
         let (body, _) = read(response, MAX_ERROR_BYTES).await;
         failure::failure_of_status(status, retry_after, &body)
     }
+}
+
+/// The answer to a request of a batch, as if it came now.
+fn batched_answer(status: u16, body: Bytes) -> Result<reqwest::Response, Failure> {
+    let response = http::Response::builder().status(status).header(CONTENT_TYPE, "application/json").body(body);
+    let wrong = |error| Failure::Malformed(format!("a result of the batch has the status {status}: {error}"));
+    response.map(reqwest::Response::from).map_err(wrong)
 }
 
 /// The failure of a request that has no answer.

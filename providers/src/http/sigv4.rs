@@ -53,7 +53,7 @@ impl Scope {
 
 /// A request as it is sent.
 pub(crate) struct Signed<'a> {
-    pub method: &'static str,
+    pub method: &'a str,
     pub url: &'a str,
     pub body: &'a [u8],
     pub now: Timestamp,

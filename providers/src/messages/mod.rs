@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use shared::model::long_work::long_work;
 use shared::model::provider::{Endpoint, Failure, Provider, ProviderRequest, Reply};
+use shared::model::provider_batch::ProviderBatches;
 
 pub use accepts::Accepts;
 
@@ -59,5 +60,9 @@ impl Provider for OverChat {
             Endpoint::Messages if !(self.speaks_messages)(&call.model) => self.message(call).await,
             _ => self.inner.send(call).await,
         }
+    }
+
+    fn batches(&self) -> Option<&dyn ProviderBatches> {
+        self.inner.batches()
     }
 }

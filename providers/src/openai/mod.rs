@@ -2,6 +2,7 @@
 //!
 //! Bodies pass through, including members that weir does not know. `docs/models.md` lists the members that weir sets.
 
+mod batches;
 mod calls;
 mod form;
 mod map;
@@ -18,6 +19,7 @@ use shared::model::catalog::{MediaUrls, ProviderConfig, Quirks, ResponsesApi};
 use shared::model::keys::Keys;
 use shared::model::long_work::long_work;
 use shared::model::provider::{Endpoint, Failure, Provider, ProviderRequest, Reply, Whole};
+use shared::model::provider_batch::ProviderBatches;
 
 use crate::answer;
 use crate::http::{self, Http, KeyHeader, Server};
@@ -87,6 +89,10 @@ impl Provider for OpenAi {
             body = long_work(body.len(), || answer::in_base64(&body)).unwrap_or(body);
         }
         Ok(Reply::from(Whole::json(body, usage)))
+    }
+
+    fn batches(&self) -> Option<&dyn ProviderBatches> {
+        Some(self)
     }
 }
 

@@ -18,6 +18,7 @@ use shared::model::form::Uploads;
 use shared::model::keys::{KeyError, Keys};
 use shared::model::object::Object;
 use shared::model::provider::{Endpoint, Event, Failure, Provider, ProviderRequest, Reply};
+use shared::model::provider_batch::Exchange;
 use shared::model::secret::Secret;
 
 /// The server's answer.
@@ -179,6 +180,7 @@ pub(crate) fn call(endpoint: Endpoint, body: &str, stream: bool) -> ProviderRequ
         connect: Duration::from_secs(2),
         headers: Vec::new(),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+        exchange: Exchange::Network,
     }
 }
 

@@ -200,6 +200,8 @@ pub struct Batch {
     /// Ranges of lines that are run as one.
     pub parts: u32,
     pub parts_done: u32,
+    /// Its lines are for the batch API of a provider.
+    pub is_native: bool,
     pub counts: LineCounts,
     pub output_file_id: Option<String>,
     pub error_file_id: Option<String>,
@@ -243,6 +245,7 @@ impl Batch {
             lines: 0,
             parts: 0,
             parts_done: 0,
+            is_native: false,
             counts: LineCounts::default(),
             output_file_id: None,
             error_file_id: None,

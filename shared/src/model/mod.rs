@@ -31,6 +31,7 @@ pub mod patch;
 pub mod project;
 pub mod project_patch;
 pub mod provider;
+pub mod provider_batch;
 pub mod reasoning;
 pub mod response;
 pub mod retention;

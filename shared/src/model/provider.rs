@@ -13,6 +13,7 @@ use super::error_chain::ErrorChain;
 use super::form::Uploads;
 use super::keys::KEY_RETRY_MS;
 use super::object::Object;
+use super::provider_batch::{Exchange, ProviderBatches};
 use super::tokens::Usage;
 
 /// A provider of models. Implementations are in the crate `providers`. They accept and return OpenAI's shapes, and
@@ -27,6 +28,11 @@ pub trait Provider: Send + Sync {
     /// # Errors
     /// See [`Failure`].
     async fn send(&self, call: &ProviderRequest) -> Result<Reply, Failure>;
+
+    /// The batch API of the provider; `None` if it has none that weir knows.
+    fn batches(&self) -> Option<&dyn ProviderBatches> {
+        None
+    }
 }
 
 /// One attempt at a provider.
@@ -49,6 +55,7 @@ pub struct ProviderRequest {
     pub headers: Vec<(&'static str, String)>,
     /// W3C trace context to pass on.
     pub traceparent: Option<String>,
+    pub exchange: Exchange,
 }
 
 /// The operations that reach a provider. Names are OpenAI's and Anthropic's paths.
@@ -150,6 +157,9 @@ pub struct Event {
 /// refusal are passed on.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
+    /// The request was written down for a batch.
+    #[error("the request was not sent")]
+    NotSent,
     /// There was no connection: the request was not sent.
     #[error("the connection failed")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -299,6 +309,7 @@ impl Failure {
     #[must_use]
     pub fn kind(&self) -> Cow<'static, str> {
         match self {
+            Self::NotSent => "not_sent".into(),
             Self::Unreachable(_) => "unreachable".into(),
             Self::OwnShortage(_) => "own_shortage".into(),
             Self::Interrupted(_) => "interrupted".into(),
@@ -320,7 +331,7 @@ impl Failure {
             Self::Unreachable(cause) => format!("unreachable: {}", ErrorChain(&**cause)),
             Self::OwnShortage(cause) => format!("no file descriptor left: {}", ErrorChain(&**cause)),
             Self::Interrupted(cause) => format!("connection broke: {}", ErrorChain(&**cause)),
-            Self::TimedOut { .. } | Self::OutOfTime => self.to_string(),
+            Self::NotSent | Self::TimedOut { .. } | Self::OutOfTime => self.to_string(),
             Self::Throttled { .. } => "throttled".to_owned(),
             Self::Unavailable { status, .. } => format!("unavailable with {status}"),
             Self::Refused { status, .. } => format!("refused with {status}"),

@@ -24,6 +24,7 @@ use crate::model::clock::Clock;
 use crate::model::form::Uploads;
 use crate::model::object::Object;
 use crate::model::provider::{Endpoint, Event, Failure, ProviderRequest, Whole};
+use crate::model::provider_batch::Exchange;
 use crate::model::rng;
 use crate::model::tokens::Unreported;
 pub(super) use acceptance::{Acceptance, Accepted};
@@ -185,6 +186,7 @@ impl Dispatcher {
             connect: target.timeouts.connect,
             headers: request.headers.to_vec(),
             traceparent: generation.traceparent(),
+            exchange: Exchange::Network,
         };
         let accept = || request.acceptance.map_or((), |told| told.tell(&target.provider, tried.attempts));
         let started = attempt::start(provider.send(&sent), &target.timeouts, request.deadline, accept).await;

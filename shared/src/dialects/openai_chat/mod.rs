@@ -141,6 +141,12 @@ impl Body {
         self.files.fill(self.dialect(), object, contents)
     }
 
+    /// Whether the request asks for a service tier.
+    #[must_use]
+    pub fn has_tier(&self) -> bool {
+        self.noted.tier.is_some()
+    }
+
     fn dialect(&self) -> Dialect {
         if self.noted.is_messages { Dialect::Messages } else { Dialect::Chat }
     }

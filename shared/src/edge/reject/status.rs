@@ -96,6 +96,6 @@ fn classify_provider(failure: &Failure) -> Row<'_> {
         Failure::TimedOut { .. } | Failure::OutOfTime => (S::GATEWAY_TIMEOUT, SERVER, Some("provider_timeout")),
         Failure::Unauthorized { .. } => (S::BAD_GATEWAY, SERVER, Some("provider_unauthorized")),
         Failure::NotSetUp { .. } => (S::BAD_GATEWAY, SERVER, Some("provider_not_set_up")),
-        Failure::Malformed(_) => (S::BAD_GATEWAY, SERVER, Some("provider_error")),
+        Failure::NotSent | Failure::Malformed(_) => (S::BAD_GATEWAY, SERVER, Some("provider_error")),
     }
 }

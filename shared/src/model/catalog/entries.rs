@@ -11,8 +11,8 @@ use super::file::{Lines, Read, Wrong};
 use super::price::{PriceEntry, Prices, prices};
 use super::quirks::QuirksEntry;
 use super::{
-    Auth, BreakerConfig, Catalog, DeveloperRole, KeySource, MediaUrls, Model, ModelKind, OutputLimit, ProviderConfig,
-    ProviderKind, ResponsesApi, SimulatorConfig, SystemPosition, Target, Timeouts,
+    Auth, BatchMode, BreakerConfig, Catalog, DeveloperRole, KeySource, MediaUrls, Model, ModelKind, OutputLimit,
+    ProviderConfig, ProviderKind, ResponsesApi, SimulatorConfig, SystemPosition, Target, Timeouts,
 };
 use crate::model::tokens::{Price, Unreported};
 
@@ -59,6 +59,7 @@ pub(super) struct ModelEntry {
     image_tokens: Option<u64>,
     max_seconds: Option<u64>,
     tokens_per_second: Option<u64>,
+    batch: Option<Spanned<BatchMode>>,
     #[serde(default)]
     timeouts: TimeoutsEntry,
     targets: Spanned<Vec<TargetEntry>>,
@@ -174,6 +175,7 @@ impl Builder<'_> {
         }
         if let Some(entry) = &read.entry {
             self.check_targets(entry);
+            self.check_batch(entry, &mut own);
         }
         match read.entry.map(|entry| model(entry, &mut own)) {
             Some(mut model) if own.0.is_empty() => {
@@ -198,6 +200,18 @@ impl Builder<'_> {
             passes(provider.kind, &target.model).then(|| provider.allow_members.clone())
         });
         allowed.reduce(|one, other| &one & &other)
+    }
+
+    /// Batches go to the provider of the first target.
+    fn check_batch(&self, entry: &ModelEntry, own: &mut Problems) {
+        let Some(at) = entry.batch.as_ref().filter(|batch| *batch.get_ref() == BatchMode::Native) else { return };
+        let first = entry.targets.get_ref().first().map(|target| target.provider.get_ref());
+        let provider = first.and_then(|name| self.catalog.provider(name));
+        if provider.is_some_and(|provider| !provider.kind.has_batches()) {
+            let reason = "`batch = \"native\"` needs a first target whose provider has the kind \"openai\" or \"anthropic\"; \
+                          put it first, or remove `batch`";
+            own.add(at.span().start, reason);
+        }
     }
 
     fn leave_out(&mut self, at: usize, names: Vec<Spanned<String>>) {
@@ -398,6 +412,7 @@ fn model(entry: ModelEntry, own: &mut Problems) -> Model {
         image_tokens: entry.image_tokens,
         max_seconds: entry.max_seconds,
         tokens_per_second: entry.tokens_per_second.unwrap_or(DEFAULT_TOKENS_PER_SECOND),
+        batch: entry.batch.map(Spanned::into_inner).unwrap_or_default(),
         targets: targets.into_iter().map(|listed| target(listed, entry.timeouts, own)).collect(),
     }
 }

@@ -85,6 +85,12 @@ impl ProviderKind {
         matches!(self, Self::Openai | Self::Simulator)
     }
 
+    /// Whether weir knows the batch API of providers of this kind.
+    #[must_use]
+    pub fn has_batches(self) -> bool {
+        matches!(self, Self::Openai | Self::Anthropic)
+    }
+
     /// Whether a provider of this kind gets a request of Anthropic's API as it is when it is asked for `model`, its own name of the
     /// model. Of Bedrock, Claude models do. The model of an ARN is not known.
     #[must_use]
@@ -163,8 +169,21 @@ pub struct Model {
     pub max_seconds: Option<u64>,
     /// The most output tokens that the model writes in a second, hidden reasoning included.
     pub tokens_per_second: u64,
+    /// Where the lines of batches run.
+    pub batch: BatchMode,
     /// The targets in order of preference; never empty.
     pub targets: Vec<Target>,
+}
+
+/// Where the lines of a batch run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BatchMode {
+    /// Here: each is a call of the model.
+    #[default]
+    Direct,
+    /// In the batch API of the first target's provider, at its price for batches.
+    Native,
 }
 
 impl Model {
@@ -186,6 +205,13 @@ impl Model {
         self.price.as_deref().map_or(MicroUsd(0), |price| price.worst_case(bound))
     }
 
+    /// The model at the price of its provider's batches. Without such a price, its own bounds it.
+    #[must_use]
+    pub fn in_batch(mut self) -> Self {
+        self.price = self.tiers.get(BATCH_TIER).cloned().or(self.price);
+        self
+    }
+
     /// The price of a service tier that a request may ask for.
     ///
     /// `batch` is the price of work that weir gives to the provider as a batch; a request cannot ask for it. `fast` is OpenAI's
@@ -202,7 +228,7 @@ impl Model {
 }
 
 /// The tier with the prices of a provider's batches.
-pub const BATCH_TIER: &str = "batch";
+const BATCH_TIER: &str = "batch";
 
 /// Why the price per token does not bound the cost of a call: no budget can pay for it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::entries::Problems;
-use super::{ImagePrices, ModelKind};
+use super::{BATCH_TIER, ImagePrices, ModelKind};
 use crate::model::money::MicroUsd;
 use crate::model::tokens::{Label, Longer, Multipliers, Price, Rates};
 
@@ -41,6 +41,8 @@ pub(super) struct PriceEntry {
     speed: BTreeMap<String, Spanned<f64>>,
     #[serde(default)]
     tiers: BTreeMap<String, Spanned<PriceEntry>>,
+    /// How much less the provider's batches cost, as a share. Not in a tier and not in an entry of `longer`.
+    batch_discount: Option<Spanned<f64>>,
 }
 
 impl PriceEntry {
@@ -73,6 +75,7 @@ pub(super) fn prices(table: Spanned<PriceEntry>, kind: ModelKind, problems: &mut
     let has_images = entry.per_image.is_some();
     let per_image = entry.per_image.take().and_then(|table| image_prices(table, kind, problems));
     let tiers = std::mem::take(&mut entry.tiers);
+    let batch_discount = entry.batch_discount.take();
     let own = price(at, entry, kind, has_images, problems);
     let own = Price { pieces: per_image.as_ref().map_or(own.pieces, ImagePrices::dearest), ..own };
     let tiers = tiers.into_iter().map(|(name, table)| {
@@ -90,13 +93,22 @@ pub(super) fn prices(table: Spanned<PriceEntry>, kind: ModelKind, problems: &mut
         let (geo, speed) = (or(tier.geo, &own.geo), or(tier.speed, &own.speed));
         (name, Arc::new(Price { geo, speed, pieces: own.pieces, ..tier }))
     });
-    let tiers = tiers.collect();
+    let mut tiers: BTreeMap<_, _> = tiers.collect();
+    if let Some(discount) = batch_discount.and_then(|discount| self::discount(&discount, problems)) {
+        if tiers.contains_key(BATCH_TIER) {
+            problems.add(at, "the price has `batch_discount` and `tiers.batch`; keep one");
+        }
+        tiers.insert(BATCH_TIER.to_owned(), Arc::new(own.discounted(discount)));
+    }
     Prices { price: Arc::new(own), tiers, per_image }
 }
 
 fn price(at: usize, mut entry: PriceEntry, kind: ModelKind, has_images: bool, problems: &mut Problems) -> Price {
     if entry.above.is_some() {
         problems.add(at, "`above` is for the entries of `longer`");
+    }
+    if entry.batch_discount.is_some() {
+        problems.add(at, "`batch_discount` is for the price of the model, not for a tier");
     }
     let served = Served { kind, has_pieces: has_images || entry.has_pieces() };
     let pieces = pieces(&mut entry, kind, problems);
@@ -110,6 +122,16 @@ fn price(at: usize, mut entry: PriceEntry, kind: ModelKind, has_images: bool, pr
         problems.add(at, "`longer` has two entries for the same length");
     }
     Price { longer, geo, speed, pieces, ..Price::from(rates) }
+}
+
+/// A discount in millionths.
+fn discount(share: &Spanned<f64>, problems: &mut Problems) -> Option<u64> {
+    let (at, share) = (share.span().start, *share.get_ref());
+    let MicroUsd(millionths) = MicroUsd::from_dollars(share).filter(|_| share < 1.0).or_else(|| {
+        problems.add(at, format!("`batch_discount` is {share}; it must be at least 0 and below 1"));
+        None
+    })?;
+    Some(millionths)
 }
 
 /// The price of a million characters or seconds.
@@ -165,7 +187,8 @@ struct Served {
 fn longer_price(table: Spanned<PriceEntry>, shorter: &Rates, served: Served, problems: &mut Problems) -> Longer {
     let (at, entry) = (table.span().start, table.into_inner());
     let has_multipliers = !(entry.inference_geo.is_empty() && entry.speed.is_empty());
-    if !(entry.longer.is_empty() && entry.tiers.is_empty()) || has_multipliers || entry.has_pieces() {
+    let has_discount = entry.batch_discount.is_some();
+    if !(entry.longer.is_empty() && entry.tiers.is_empty()) || has_multipliers || has_discount || entry.has_pieces() {
         problems.add(at, "an entry of `longer` has `above` and rates only");
     }
     if entry.above.is_none() {

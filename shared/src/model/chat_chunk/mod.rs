@@ -5,6 +5,7 @@ mod citations;
 mod progress;
 mod text;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -16,6 +17,23 @@ pub use text::{ChunkText, Halves};
 use super::object::Object;
 use super::provider::Failure;
 use super::reasoning::ReasoningDetails;
+
+/// A whole chat completion as the only chunk of a stream.
+///
+/// # Errors
+/// `Malformed` if it has no list of choices.
+pub fn chunk_of_whole(whole: &[u8]) -> Result<Bytes, Failure> {
+    let malformed = || Failure::Malformed("the answer is no chat completion".to_owned());
+    let body = Object::parse(whole).map_err(|_| malformed())?;
+    let mut choices: Vec<Object> = body.get("choices").ok_or_else(malformed)?;
+    for choice in &mut choices {
+        if let Some(message) = choice.get::<Box<RawValue>>("message") {
+            choice.set_raw("delta", message);
+            choice.remove("message");
+        }
+    }
+    Ok(body.with("choices", &choices).to_bytes())
+}
 
 /// A chunk of a chat completion.
 #[derive(Deserialize)]

@@ -100,6 +100,22 @@ impl Price {
         }
     }
 
+    /// The price that is lower by a share in millionths. Rates are rounded up.
+    #[must_use]
+    pub fn discounted(&self, millionths: u64) -> Self {
+        let left = u128::from(1_000_000_u64.saturating_sub(millionths));
+        let lower = |rate: u64| u64::try_from((u128::from(rate) * left).div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        let longer = self.longer.iter().map(|longer| Longer { rates: longer.rates.map(lower), ..*longer });
+        Self {
+            rates: self.rates.map(lower),
+            longer: longer.collect(),
+            geo: self.geo.clone(),
+            speed: self.speed.clone(),
+            pieces: lower(self.pieces),
+            in_default_tier: None,
+        }
+    }
+
     /// Whether this price of a call knows the place that the call asked for.
     #[must_use]
     pub fn knows_asked_geo(&self) -> bool {

@@ -50,6 +50,25 @@ impl Rates {
         }
     }
 
+    /// Each rate changed.
+    pub(super) fn map(&self, change: impl Fn(u64) -> u64) -> Self {
+        Self {
+            input: change(self.input),
+            cached_input: change(self.cached_input),
+            cache_write: change(self.cache_write),
+            cache_write_30m: change(self.cache_write_30m),
+            cache_write_1h: change(self.cache_write_1h),
+            cache_write_12h: change(self.cache_write_12h),
+            audio_input: self.audio_input.map(&change),
+            cached_audio: self.cached_audio.map(&change),
+            image_input: self.image_input.map(&change),
+            output: change(self.output),
+            reasoning: change(self.reasoning),
+            audio_output: self.audio_output.map(&change),
+            image_output: self.image_output.map(&change),
+        }
+    }
+
     /// The rates by kind: first those of input.
     pub(super) fn list(&self) -> [u64; 13] {
         [
