@@ -40,8 +40,8 @@ pub use admin_keys::{ADMIN_OWNER, AdminKeyRecords};
 pub use api_keys::ApiKeys;
 pub use audit::AuditRecords;
 pub use batches::{
-    BatchEnd, BatchParts, BatchRecords, BatchResults, CheckedFile, LineResult, LineSummary, PartKey, PartRun,
-    PartState, ResultObject, TriedLines,
+    BatchEnd, BatchParts, BatchRecords, BatchResults, CheckedFile, LineResult, LineSummary, NativeWave, PartKey,
+    PartRun, PartState, ResultObject, TriedLines,
 };
 pub use breakers::{BreakerRecords, BreakerState, Probe};
 pub use bucket::Bucket;

@@ -5,6 +5,7 @@ mod files;
 mod life;
 mod limits;
 mod money;
+mod native;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -15,6 +15,7 @@ mod readable;
 mod recorded;
 mod routes;
 mod scripted;
+mod scripted_batches;
 
 pub use app::{ADMIN_KEY, Connectors, START_MS, TestApp, TestAppBuilder, key_check, new_key, router_of, router_with};
 pub use app_operations::shown_item;
@@ -29,3 +30,4 @@ pub use mutate::{Bytes as FuzzedBytes, mutated_json, mutated_text};
 pub use recorded::{RECORDED_ADMIN_KEY, RECORDED_BASE_PATH, RECORDED_ORIGINS, Recorded, compared, recorded_events};
 pub use routes::routes_of;
 pub use scripted::{Script, ScriptedProvider, chat_answer, chat_chunks};
+pub use scripted_batches::{AnswerRequest, ScriptedBatches, Submission, TakenBatch};

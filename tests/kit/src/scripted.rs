@@ -2,15 +2,18 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use serde_json::json;
-use shared::model::provider::{Event, Failure, Provider, ProviderRequest, Reply, Whole};
+use shared::model::provider::{Event, Failure, Provider, ProviderRefusal, ProviderRequest, Reply, Whole};
+use shared::model::provider_batch::{Exchange, ProviderBatches, WrittenRequest};
 use shared::model::tokens::Usage;
+
+use crate::ScriptedBatches;
 
 /// The answer to one call.
 #[derive(Clone)]
@@ -68,6 +71,7 @@ pub struct ScriptedProvider {
     next: Mutex<VecDeque<Script>>,
     calls: Mutex<Vec<ProviderRequest>>,
     dropped: Arc<AtomicUsize>,
+    batches: OnceLock<ScriptedBatches>,
 }
 
 /// Counts a stream that its reader left before its end.
@@ -92,6 +96,7 @@ impl ScriptedProvider {
             next: Mutex::default(),
             calls: Mutex::default(),
             dropped: Arc::default(),
+            batches: OnceLock::new(),
         })
     }
 
@@ -101,6 +106,11 @@ impl ScriptedProvider {
 
     pub fn always(&self, script: Script) {
         *self.default.lock().unwrap() = script;
+    }
+
+    /// Its batch API, which it has from the first call of this.
+    pub fn batch_api(&self) -> &ScriptedBatches {
+        self.batches.get_or_init(ScriptedBatches::default)
     }
 
     /// The calls so far.
@@ -124,6 +134,15 @@ impl ScriptedProvider {
 #[async_trait]
 impl Provider for ScriptedProvider {
     async fn send(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
+        match &call.exchange {
+            Exchange::Network => {}
+            Exchange::Written(place) => {
+                let written = WrittenRequest { path: call.endpoint.path().to_owned(), body: call.body.to_bytes() };
+                place.set(written).expect("a request is written once");
+                return Err(Failure::NotSent);
+            }
+            Exchange::Answered { status, body } => return batched(*status, body.clone()),
+        }
         self.calls.lock().unwrap().push(call.clone());
         let script = self.next.lock().unwrap().pop_front().unwrap_or_else(|| self.default.lock().unwrap().clone());
         let script = if let Script::Choose(choose) = script { choose(call) } else { script };
@@ -189,6 +208,26 @@ impl Provider for ScriptedProvider {
             }
             Script::Hang => std::future::pending().await,
         }
+    }
+
+    fn batches(&self) -> Option<&dyn ProviderBatches> {
+        Some(self.batches.get()?)
+    }
+}
+
+/// The answer to a request of a batch.
+fn batched(status: u16, body: Bytes) -> Result<Reply, Failure> {
+    let message = || "scripted".to_owned();
+    match status {
+        200 => {
+            let json: serde_json::Value = serde_json::from_slice(&body).expect("an answer is JSON");
+            let count = |name: &str| json["usage"][name].as_u64().unwrap_or_default();
+            let usage = Usage { input: count("prompt_tokens"), output: count("completion_tokens"), ..Usage::default() };
+            Ok(Reply::from(Whole::json(body, Some(usage))))
+        }
+        429 => Err(Failure::Throttled { message: message(), retry_after: None }),
+        500.. => Err(Failure::Unavailable { status, message: message(), retry_after: None }),
+        _ => Err(Failure::Refused { status, refusal: ProviderRefusal { message: message(), ..Default::default() } }),
     }
 }
 

@@ -7,10 +7,20 @@ use crate::data::CheckedFile;
 use crate::dialects::openai_batches::BatchLine;
 use crate::model::batch::{BatchEndpoint, BatchError, MAX_LINES, PartRange};
 
-/// The most lines of a part. A part costs seven writes of the table, which are billed as ten: 1,000 lines cost 52.
-const PART_LINES: u64 = 200;
-/// A part of this size has no more lines.
-const PART_BYTES: u64 = 4 * 1024 * 1024;
+/// The size of a part. With the line that fills it, it has no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PartSize {
+    lines: u64,
+    bytes: u64,
+}
+
+impl PartSize {
+    /// Of lines that run here. A part costs seven writes of the table, which are billed as ten: 1,000 lines cost 52.
+    pub(super) const DIRECT: Self = Self { lines: 200, bytes: 4 * 1024 * 1024 };
+    /// Of lines that a provider gets as one batch. It is in memory when it is sent.
+    pub(super) const NATIVE: Self = Self { lines: 2_000, bytes: 8 * 1024 * 1024 };
+}
+
 /// The most errors that are told. The rest of the file is not read then.
 const MAX_ERRORS: usize = 100;
 
@@ -23,6 +33,7 @@ pub(super) struct FileCheck {
     parts: Vec<PartRange>,
     lines: u64,
     most: usize,
+    size: PartSize,
 }
 
 impl FileCheck {
@@ -36,7 +47,18 @@ impl FileCheck {
             parts: Vec::new(),
             lines: 0,
             most,
+            size: PartSize::DIRECT,
         }
+    }
+
+    /// The model of the lines so far; `None`: no line names one yet.
+    pub(super) fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    /// Cuts parts of this size from here on.
+    pub(super) fn set_size(&mut self, size: PartSize) {
+        self.size = size;
     }
 
     /// Checks the next line.
@@ -50,7 +72,7 @@ impl FileCheck {
         {
             self.errors.push(BatchError { line: error.line.or(Some(line.number)), ..error });
         }
-        let is_full = |part: &PartRange| part.requests >= PART_LINES || part.bytes + line.bytes > PART_BYTES;
+        let is_full = |part: &PartRange| part.requests >= self.size.lines || part.bytes + line.bytes > self.size.bytes;
         if self.parts.last().is_none_or(is_full) {
             self.parts.push(PartRange { at: line.at, bytes: 0, line: line.number, requests: 0 });
         }
@@ -103,7 +125,8 @@ impl FileCheck {
         match self.model {
             Some(model) if errors.is_empty() => {
                 let parts = u32::try_from(self.parts.len()).unwrap_or(u32::MAX);
-                Ok((CheckedFile { model, lines: self.lines, parts }, self.parts))
+                let is_native = self.size == PartSize::NATIVE;
+                Ok((CheckedFile { model, lines: self.lines, parts, is_native }, self.parts))
             }
             None if errors.is_empty() => Err(vec![error("empty_file", "The file has no requests.".to_owned(), None)]),
             _ => Err(errors),
@@ -145,7 +168,7 @@ mod tests {
         let file: String =
             (0..450).map(|n| if n % 150 == 7 { "\n".to_owned() } else { line(&n.to_string(), "m") }).collect();
         let (checked, parts) = check(&file).unwrap();
-        assert_eq!(checked, CheckedFile { model: "m".into(), lines: 447, parts: 3 });
+        assert_eq!(checked, CheckedFile { model: "m".into(), lines: 447, parts: 3, is_native: false });
         let mut at = 0;
         for part in &parts {
             assert_eq!(part.at, at);

@@ -1,5 +1,6 @@
 //! One line of a batch: what it asks for, and the call that answers it.
 
+use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -21,7 +22,8 @@ use crate::dialects::openai_batches::{BatchLine, answered, not_run};
 use crate::dialects::openai_chat::{Body, accountable, bound};
 use crate::dialects::openai_responses::{CreateResponse, EventBuilder};
 use crate::model::batch::{BatchEndpoint, BatchError, BatchKey};
-use crate::model::catalog::Model;
+use crate::model::catalog::{Model, Target};
+use crate::model::chat_chunk::chunk_of_whole;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::form::Uploads;
 use crate::model::id;
@@ -29,7 +31,8 @@ use crate::model::invalid::Invalid;
 use crate::model::money::MicroUsd;
 use crate::model::object::Object;
 use crate::model::project::Project;
-use crate::model::provider::Failure;
+use crate::model::provider::{Failure, ProviderRequest};
+use crate::model::provider_batch::Exchange;
 use crate::model::response::Status;
 use crate::model::tokens::{Bound, Charge};
 
@@ -98,6 +101,8 @@ pub(super) struct PreparedLine {
     pub(super) bound: Bound,
     /// The most that it can cost.
     pub(super) amount: MicroUsd,
+    /// It has the price of a provider's batch.
+    pub(super) is_native: bool,
 }
 
 impl PreparedLine {
@@ -109,6 +114,9 @@ impl PreparedLine {
         self.model.name.clone()
     }
 }
+
+/// The answer to a line; the outer error is a panic.
+type Answer = Result<Result<Bytes, Error>, Box<dyn Any + Send>>;
 
 /// What lines are run with.
 pub(super) struct LineContext<'a> {
@@ -136,23 +144,34 @@ pub(super) enum Tried {
 }
 
 impl LineContext<'_> {
-    /// Checks, prices and bounds a line.
+    /// Checks, prices and bounds a line. `is_native`: for a provider's batch, if it can be in one.
     ///
     /// # Errors
     /// Why it cannot be run, as a call of its own would be refused.
-    pub(super) fn prepare(&self, line: NamedLine, budgeted: bool) -> Result<PreparedLine, Box<(NamedLine, Error)>> {
+    pub(super) fn prepare(
+        &self,
+        line: NamedLine,
+        budgeted: bool,
+        is_native: bool,
+    ) -> Result<PreparedLine, Box<(NamedLine, Error)>> {
         let prepared = self.read(&line.body).and_then(|(create, body)| {
-            let model = accountable::priced(find_model(self.served, &body.model, self.endpoint.called())?, &body);
+            let model = find_model(self.served, &body.model, self.endpoint.called())?;
+            // A line that asks for a service tier gets it: it runs here.
+            let is_native = is_native && !body.has_tier();
+            let model = match is_native {
+                true => accountable::priced(&model.clone().in_batch(), &body),
+                false => accountable::priced(model, &body),
+            };
             if budgeted {
                 accountable::check(&body, &model)?;
             }
-            Ok((create, body, model))
+            Ok((create, body, model, is_native))
         });
         match prepared {
-            Ok((create, body, model)) => {
+            Ok((create, body, model, is_native)) => {
                 let bound = bound::bound(&body, &model, &self.project.policy);
                 let amount = model.worst_case(&bound);
-                Ok(PreparedLine { line, create, body, model, bound, amount })
+                Ok(PreparedLine { line, create, body, model, bound, amount, is_native })
             }
             Err(error) => Err(Box::new((line, error))),
         }
@@ -195,7 +214,11 @@ impl LineContext<'_> {
     pub(super) async fn call(&self, prepared: &PreparedLine, budgeted: bool) -> Tried {
         let used = UsageMeter::default();
         let answer = AssertUnwindSafe(self.answer(prepared, budgeted, &used)).catch_unwind().await;
-        let charge = used.charge(prepared.model.price.as_deref(), &prepared.bound);
+        self.ended(prepared, answer, used.charge(prepared.model.price.as_deref(), &prepared.bound))
+    }
+
+    /// How a try went. An answer is `Err` if it panicked.
+    pub(super) fn ended(&self, prepared: &PreparedLine, answer: Answer, charge: Charge) -> Tried {
         let error = match answer {
             Ok(Ok(body)) => return Tried::Done(prepared.line.answered(self.batch, 200, &body, charge)),
             Ok(Err(error)) => error.charged(charge),
@@ -268,6 +291,44 @@ impl LineContext<'_> {
                 Ok(RunEnd::complete(builder, charge, self.clock.now()).response.to_bytes())
             }
         }
+    }
+
+    /// The request to a provider that gets it in a batch.
+    ///
+    /// `budgeted`: a budget may pay, so the provider is sent the limit that money is reserved for.
+    pub(super) fn batched(
+        &self,
+        prepared: &PreparedLine,
+        target: &Target,
+        budgeted: bool,
+        exchange: Exchange,
+    ) -> ProviderRequest {
+        let PreparedLine { body, model, .. } = prepared;
+        let endpoint = self.endpoint.called();
+        ProviderRequest {
+            endpoint,
+            model: target.model.clone(),
+            body: with_limits(endpoint, body, bound::limit_to_send(body, model, &self.project.policy, budgeted)),
+            uploads: Uploads::default(),
+            stream: false,
+            max_output_tokens: Some(model.max_output_tokens).filter(|tokens| *tokens > 0),
+            connect: target.timeouts.connect,
+            headers: Vec::new(),
+            traceparent: None,
+            exchange,
+        }
+    }
+
+    /// The answer to a line, made of a whole answer of the provider.
+    ///
+    /// # Errors
+    /// `Malformed` if it is none.
+    pub(super) fn of_whole(&self, prepared: &PreparedLine, whole: Bytes, charge: Charge) -> Result<Bytes, Failure> {
+        let Some(create) = &prepared.create else { return Ok(whole) };
+        let now = self.clock.now();
+        let mut builder = EventBuilder::new(skeleton(create, now), 0);
+        builder.chunk(&chunk_of_whole(&whole)?)?;
+        Ok(RunEnd::complete(builder, charge, now).response.to_bytes())
     }
 }
 

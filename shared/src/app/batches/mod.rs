@@ -4,6 +4,7 @@ mod assemble;
 mod check;
 mod line;
 mod lines;
+mod native;
 mod open_part;
 mod pace;
 mod part;

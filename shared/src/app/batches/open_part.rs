@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::wave::{Tries, charge_of};
 use crate::app::ledger::Account;
 use crate::app::pipeline::{TimeLimit, kind_at};
-use crate::data::{LineSummary, PartRun};
+use crate::data::{LineSummary, NativeWave, PartRun};
 use crate::model::batch::{Batch, BatchStatus, LineCounts};
 use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
@@ -39,6 +39,8 @@ pub(super) enum Step {
     Complete,
     /// The rest is run after this time.
     Wait(Duration),
+    /// A provider has lines. It is asked after this time.
+    Park(NativeWave, Duration),
     /// Another worker has the part.
     Lost,
 }
@@ -59,6 +61,20 @@ impl OpenPart {
     pub(super) fn note(&mut self, results: Vec<LineSummary>) {
         let fence = self.run.fence;
         self.results.extend(results.into_iter().map(|result| (fence, result)));
+    }
+
+    /// Notes lines that are to run here: a provider did not answer them in its batch. Each may have cost something.
+    pub(super) fn note_tried(&mut self, lines: impl IntoIterator<Item = (u64, Charge)>) {
+        for (line, charge) in lines {
+            let (tried, spent) = self.tries.entry(line).or_default();
+            *tried += 1;
+            *spent = *spent + charge;
+        }
+    }
+
+    /// Notes that the last wave is settled.
+    pub(super) fn end_wave(&mut self) {
+        (self.run.reservation, self.run.native) = (None, None);
     }
 
     /// Who pays for a wave.

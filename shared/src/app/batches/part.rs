@@ -1,25 +1,27 @@
 //! The lines of a part: they are run in waves until each has its result, or until the part has to wait.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::line::{LineContext, NamedLine, PreparedLine};
+use super::native::{Route, is_native};
 use super::open_part::{BESIDE_WAVES, OpenPart, Step, runs};
 use super::reserve::{NOT_READY_WAIT, Reserved, Unreserved};
 use super::runner::{PartRunner, USUAL_RUN_MS};
-use super::wave::{Wave, WaveEnd};
+use super::wave::{MAX_DEATHS, Wave, WaveEnd};
 use crate::app::error::Error;
 use crate::app::ledger::Account;
+use crate::app::models::ServedModels;
 use crate::app::pipeline::find_model;
 use crate::data::LineResult;
-use crate::model::batch::Left;
+use crate::model::batch::{Batch, BatchKey, Left};
+use crate::model::project::Project;
 use crate::model::tokens::Charge;
 
-/// Times that the process may die under lines of a part. A line that kills its process must not do so for a day.
-const MAX_DEATHS: u64 = 4;
 /// A pause that a run waits for itself.
 const SHORT: Duration = Duration::from_secs(15);
 
@@ -57,7 +59,7 @@ impl PartRunner {
     }
 
     /// The results of lines that are not run any more.
-    fn given_up(&self, part: &OpenPart, left: &[NamedLine]) -> Option<Vec<LineResult>> {
+    pub(super) fn given_up(&self, part: &OpenPart, left: &[NamedLine]) -> Option<Vec<LineResult>> {
         let batch = &part.batch.key;
         let all = |code, message: &str| left.iter().map(|line| line.not_run(batch, code, message)).collect::<Vec<_>>();
         match part.batch.why_left(self.clock.now()) {
@@ -88,21 +90,22 @@ impl PartRunner {
             Err(error) => return self.pause(part, NOT_READY_WAIT, &error).await.map(Some),
         };
         let (project, batch) = (part.project.clone(), part.batch.key.clone());
-        let context = LineContext {
-            dispatcher: &self.dispatcher,
-            clock: &self.clock,
-            batch: &batch,
-            endpoint: part.batch.endpoint,
-            project: &project,
-            served: &served,
-            render: self.render,
-            ends_by: part.ends_by(self.clock.now()),
-        };
+        let context = self.context(part, &project, &batch, &served);
         let prepared = match self.prepare(part, &context, left).await? {
             Ok(prepared) => prepared,
             Err(not_ready) => return self.pause(part, NOT_READY_WAIT, &not_ready).await.map(Some),
         };
         let Some(first) = prepared.first() else { return Ok(None) };
+        if let Some(route) = Route::of(&served, first.model()).filter(|_| first.is_native) {
+            let reserved = self.reserve(part, &prepared, Some(route.provider_name())).await;
+            return match reserved {
+                Ok(reserved) => {
+                    let lines = &prepared[..reserved.count];
+                    self.submit(part, &context, &route, (lines, reserved)).await
+                }
+                Err(unreserved) => self.not_reserved(part, &context, &prepared, unreserved).await,
+            };
+        }
         let longest = find_model(&served, &first.model_name(), part.batch.endpoint.called())?.longest_call();
         // A call that could take longer than a run is cut off at its end. Else it would never begin.
         let longest = longest.min(Duration::from_millis(USUAL_RUN_MS / 2));
@@ -111,21 +114,52 @@ impl PartRunner {
             return Ok(Some(Step::Wait(Duration::ZERO)));
         }
         let ((), reserved) =
-            tokio::join!(self.dispatcher.refresh_breakers(first.model()), self.reserve(part, &prepared));
+            tokio::join!(self.dispatcher.refresh_breakers(first.model()), self.reserve(part, &prepared, None));
         match reserved {
             Ok(reserved) => self.run_reserved(part, &context, &prepared[..reserved.count], reserved, begin_until).await,
-            Err(Unreserved::Wait(wait, error)) => self.pause(part, wait, &error).await.map(Some),
-            Err(Unreserved::Never(error)) => {
-                let refused =
-                    prepared.iter().map(|line| context.failed(&line.line, &error, Charge::default())).collect();
-                self.add(part, refused).await.map(|()| None)
-            }
-            Err(Unreserved::Failed(error)) => Err(error),
-            Err(Unreserved::Lost) => Ok(Some(Step::Lost)),
+            Err(unreserved) => self.not_reserved(part, &context, &prepared, unreserved).await,
         }
     }
 
-    /// Checks and prices lines. Those that cannot be run get their result.
+    async fn not_reserved(
+        &self,
+        part: &mut OpenPart,
+        context: &LineContext<'_>,
+        lines: &[PreparedLine],
+        unreserved: Unreserved,
+    ) -> Result<Option<Step>, Error> {
+        match unreserved {
+            Unreserved::Wait(wait, error) => self.pause(part, wait, &error).await.map(Some),
+            Unreserved::Never(error) => {
+                let refused = lines.iter().map(|line| context.failed(&line.line, &error, Charge::default())).collect();
+                self.add(part, refused).await.map(|()| None)
+            }
+            Unreserved::Failed(error) => Err(error),
+            Unreserved::Lost => Ok(Some(Step::Lost)),
+        }
+    }
+
+    /// What the lines of a part are run with.
+    pub(super) fn context<'a>(
+        &'a self,
+        part: &OpenPart,
+        project: &'a Project,
+        batch: &'a BatchKey,
+        served: &'a Arc<ServedModels>,
+    ) -> LineContext<'a> {
+        LineContext {
+            dispatcher: &self.dispatcher,
+            clock: &self.clock,
+            batch,
+            endpoint: part.batch.endpoint,
+            project,
+            served,
+            render: self.render,
+            ends_by: part.ends_by(self.clock.now()),
+        }
+    }
+
+    /// Checks and prices lines. Those that cannot be run get their result. The others are for a provider's batch as long as some are.
     ///
     /// # Errors
     /// The inner one: the models of the deployment do not serve these lines now.
@@ -136,16 +170,24 @@ impl PartRunner {
         lines: Vec<NamedLine>,
     ) -> Result<Result<Vec<PreparedLine>, Error>, Error> {
         let has_budget = part.has_budget();
-        let (mut prepared, mut refused) = (Vec::new(), Vec::new());
+        let is_native = self.is_native(part, context.served);
+        let (mut prepared, mut native, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         for line in lines {
-            match context.prepare(line, has_budget).map_err(|refused| *refused) {
-                Ok(line) => prepared.push(line),
+            let is_native = is_native && !part.tries.contains_key(&line.number);
+            match context.prepare(line, has_budget, is_native).map_err(|refused| *refused) {
+                Ok(line) => if line.is_native { &mut native } else { &mut prepared }.push(line),
                 Err((_, error @ (Error::NoModels(_) | Error::WrongModel { .. }))) => return Ok(Err(error)),
                 Err((line, error)) => refused.push(context.failed(&line, &error, Charge::default())),
             }
         }
         self.add(part, refused).await?;
-        Ok(Ok(prepared))
+        Ok(Ok(if native.is_empty() { prepared } else { native }))
+    }
+
+    /// Whether lines go to a provider's batch API now. At the end of the batch's time, they run here.
+    fn is_native(&self, part: &OpenPart, served: &ServedModels) -> bool {
+        let Batch { model, endpoint, .. } = &part.batch;
+        !self.is_last_hour(part) && is_native(served, model.as_deref().unwrap_or_default(), *endpoint)
     }
 
     /// Runs lines with the money that is reserved for them, and settles it.

@@ -11,13 +11,15 @@ use crate::app::admission::{AdmissionRequest, Levels};
 use crate::app::error::Error;
 use crate::app::pipeline::GRACE_MS;
 use crate::app::telemetry::{self, TelemetryEvent};
-use crate::data::StoredReservation;
+use crate::data::{NativeWave, PartKey, StoredReservation};
 use crate::model::meter::{self, Limit, PlacedReservations};
 use crate::model::money::MicroUsd;
 use crate::model::tokens::Bound;
 
-/// How long lines wait that a budget cannot pay now: a tenth of the batch's age, between these.
-const MONEY_WAIT: RangeInclusive<u64> = 60_000..=900_000;
+/// How long lines wait for a budget, or for a provider's batch: a tenth of the time that it has taken, between these.
+const LONG_WAIT: RangeInclusive<u64> = 60_000..=900_000;
+/// A provider's batch is read and settled by then, or given up.
+const AFTER_EXPIRY_MS: u64 = 2 * 3_600_000;
 /// How long lines wait if their model or its provider is not set up.
 pub(super) const NOT_READY_WAIT: Duration = Duration::from_secs(60);
 /// The reservation of a wave.
@@ -41,12 +43,21 @@ pub(super) enum Unreserved {
 
 impl PartRunner {
     /// Reserves for as many of the lines as the limits admit, and begins their wave.
-    pub(super) async fn reserve(&self, part: &mut OpenPart, lines: &[PreparedLine]) -> Result<Reserved, Unreserved> {
+    /// `provider` is the one that gets the lines as a batch; `None`: they run here.
+    pub(super) async fn reserve(
+        &self,
+        part: &mut OpenPart,
+        lines: &[PreparedLine],
+        provider: Option<&str>,
+    ) -> Result<Reserved, Unreserved> {
         let name = lines.first().map(PreparedLine::model_name).unwrap_or_default();
         let asked = part.batch.run_budget;
         let run = part.batch.run.clone().map(|name| meter::Run::new(name, asked, &part.project.policy));
         let levels = Levels { project: &part.project, key: part.key.as_ref(), run: run.as_ref() };
-        let lease_until = part.ends.plus_ms(GRACE_MS);
+        let lease_until = match provider {
+            Some(_) => part.batch.expires_at().plus_ms(AFTER_EXPIRY_MS),
+            None => part.ends.plus_ms(GRACE_MS),
+        };
         let mut count = lines.len();
         let (admitted, bound) = loop {
             let amount = lines[..count].iter().fold(MicroUsd(0), |sum, line| sum + line.amount);
@@ -62,8 +73,20 @@ impl PartRunner {
         };
         let reservation =
             StoredReservation { fence: part.run.fence + 1, placed: admitted.placed.clone(), bound, price: None };
-        let lease = self.clock.now().plus_ms(PART_LEASE_MS);
-        match self.parts.begin_wave(&mut part.run, reservation, lease).await {
+        let now = self.clock.now();
+        let native = provider.map(|provider| {
+            let PartKey { batch, part: number } = &part.run.key;
+            NativeWave {
+                provider: provider.to_owned(),
+                tag: format!("{}-{number}-{}", batch.batch_id, part.run.fence + 1),
+                id: None,
+                since: now,
+                last_line: lines[..count].last().map_or(0, |line| line.line.number),
+                is_cancelled: false,
+                readers: 0,
+            }
+        });
+        match self.parts.begin_wave(&mut part.run, reservation, native, now.plus_ms(PART_LEASE_MS)).await {
             Ok(begun) if begun.is_written() => {}
             Ok(_) => {
                 self.ledger.release(&admitted.placed).await;
@@ -84,6 +107,11 @@ fn bound_of(lines: &[PreparedLine]) -> Bound {
     })
 }
 
+/// How long to wait for something that may take a day.
+pub(super) fn wait_by_age(age_ms: u64) -> Duration {
+    Duration::from_millis((age_ms / 10).clamp(*LONG_WAIT.start(), *LONG_WAIT.end()))
+}
+
 /// `age_ms`: of the batch.
 fn refuse(error: Error, age_ms: u64) -> Unreserved {
     match &error {
@@ -93,8 +121,7 @@ fn refuse(error: Error, age_ms: u64) -> Unreserved {
             }
             (Limit::Budget { .. }, _) => {
                 telemetry::record(&TelemetryEvent::BudgetRefused);
-                let wait_ms = (age_ms / 10).clamp(*MONEY_WAIT.start(), *MONEY_WAIT.end());
-                Unreserved::Wait(Duration::from_millis(wait_ms), error)
+                Unreserved::Wait(wait_by_age(age_ms), error)
             }
             (Limit::Ended, _) => Unreserved::Never(error),
         },

@@ -86,7 +86,10 @@ impl PartRunner {
         };
         self.settle_dead_wave(&part).await?;
         let lines = self.read_lines(&part, range).await?;
-        let step = self.run_lines(&mut part, lines).await?;
+        let step = match self.follow(&mut part, lines.as_deref()).await? {
+            Some(step) => step,
+            None => self.run_lines(&mut part, lines).await?,
+        };
         self.leave(&mut part, step).await
     }
 
@@ -101,7 +104,9 @@ impl PartRunner {
     /// Settles the wave of a run that died, by the results that it had stored. The other lines may have been sent: they are charged
     /// what was held for them.
     async fn settle_dead_wave(&self, part: &OpenPart) -> Result<(), Error> {
-        let Some(reservation) = &part.run.reservation else { return Ok(()) };
+        let Some(reservation) = part.run.reservation.as_ref().filter(|_| part.run.native.is_none()) else {
+            return Ok(());
+        };
         let of_wave = part.results.iter().filter(|(fence, _)| *fence == reservation.fence).map(|(_, result)| result);
         let (mut charge, mut requests, mut unused) = (Charge::default(), 0, 0);
         for result in of_wave {
@@ -152,10 +157,15 @@ impl PartRunner {
 
     /// Lets a part wait, and tells why those who look at the batch.
     pub(super) async fn pause(&self, part: &OpenPart, wait: Duration, why: &Error) -> Result<Step, Error> {
-        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        let waiting = Waiting { reason: why.to_string(), until: self.clock.now().plus_ms(wait_ms) };
-        self.batches.note_waiting(&part.batch.key, &waiting).await?;
+        self.note_waiting(part, wait, why.to_string()).await?;
         Ok(Step::Wait(wait))
+    }
+
+    /// Tells those who look at the batch why lines wait.
+    pub(super) async fn note_waiting(&self, part: &OpenPart, wait: Duration, reason: String) -> Result<(), Error> {
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let waiting = Waiting { reason, until: self.clock.now().plus_ms(wait_ms) };
+        Ok(self.batches.note_waiting(&part.batch.key, &waiting).await?)
     }
 
     /// Writes what became of a part, and wakes the worker that goes on.
@@ -164,13 +174,18 @@ impl PartRunner {
         let PartKey { batch, part: number } = &part.run.key;
         match step {
             Step::Lost => Ok(()),
-            Step::Wait(wait) => {
+            Step::Wait(wait) | Step::Park(_, wait) => {
                 let now = self.clock.now();
                 // The lines that are left are given up when the time of the batch is over.
                 let left = Duration::from_millis(now.until(part.batch.expires_at()));
-                let wait = wait.min(MAX_DELAY).min(left);
+                let wait = wait.min(MAX_DELAY);
+                let wait = if matches!(step, Step::Wait(_)) { wait.min(left) } else { wait };
                 let not_before = now.plus_ms(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
-                if self.parts.give_back(&part.run, not_before).await?.is_written() {
+                let given_back = match &step {
+                    Step::Park(native, _) => self.parts.park(&part.run, native, not_before).await?,
+                    _ => self.parts.give_back(&part.run, not_before).await?,
+                };
+                if given_back.is_written() {
                     self.queues.wake_for_batch(&part.batch, Some(*number), wait).await;
                 }
                 Ok(())

@@ -22,11 +22,13 @@ use crate::model::tokens::{Charge, Usage};
 
 /// How long a part belongs to its worker after the last sign of life.
 pub(super) const PART_LEASE_MS: u64 = 60_000;
-const HEARTBEAT: Duration = Duration::from_millis(PART_LEASE_MS / 3);
+pub(super) const HEARTBEAT: Duration = Duration::from_millis(PART_LEASE_MS / 3);
 /// How often the results so far are stored. If the process dies, only the lines since then are run again.
 const STORE_EVERY: Duration = Duration::from_secs(5);
 /// Results of so many bytes are stored at once: they are in memory until then.
-const UNSTORED_BYTES: usize = 4 * 1024 * 1024;
+pub(super) const UNSTORED_BYTES: usize = 4 * 1024 * 1024;
+/// Times that the process may die under lines of a part. A line that kills its process must not do so for a day.
+pub(super) const MAX_DEATHS: u64 = 4;
 /// Tries of a line whose provider fails. One that throttles is not counted.
 pub(super) const MAX_TRIES: u32 = 4;
 const BACKOFF: Backoff = Backoff::new(1_000, 30_000);

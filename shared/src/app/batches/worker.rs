@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 
-use super::check::{FileCheck, error};
+use super::check::{FileCheck, PartSize, error};
 use super::lines::Lines;
+use super::native::is_native;
 use super::runner::PartRunner;
 use crate::app::error::Error;
 use crate::app::models::Models;
@@ -32,6 +33,8 @@ use crate::model::webhook::{EventType, WebhookEvent};
 pub(super) const MAX_LINE_BYTES: usize = 6 * 1024 * 1024;
 /// Parts of a batch that run at the same time.
 const PARTS_AT_ONCE: u32 = 4;
+/// Parts of a batch that a provider has at the same time: all of 50,000 lines of usual length. No process waits for them.
+const NATIVE_PARTS_AT_ONCE: u32 = 32;
 /// A part is taken or waits for so long at most: one of a delayed message.
 pub(super) const LONGEST_TAKEN_MS: u64 = 900_000;
 /// How long a batch belongs to a process after its last sign of life.
@@ -130,8 +133,9 @@ impl BatchWorker {
         let started = self.batches.start(batch, &file, self.clock.now()).await?.is_written();
         self.batches.leave(batch).await.map(drop)?;
         if started {
-            for part in 0..PARTS_AT_ONCE.min(file.parts) {
-                self.wake(batch, Some(part), Duration::ZERO).await;
+            let batch = Batch { is_native: file.is_native, ..batch.clone() };
+            for part in 0..parts_at_once(&batch).min(file.parts) {
+                self.wake(&batch, Some(part), Duration::ZERO).await;
             }
         } else {
             // It was cancelled meanwhile. The message of the cancellation found it taken.
@@ -157,10 +161,16 @@ impl BatchWorker {
         let mut pieces = self.files.read(&file, None).await?;
         let (mut lines, mut check) =
             (Lines::from(0, 1, MAX_LINE_BYTES), FileCheck::new(batch.endpoint, MAX_LINE_BYTES));
+        let served = self.models.current().await.ok();
         while let Some(piece) = pieces.next().await {
             lines.push(&piece?);
             while let Some(line) = lines.next() {
+                let is_first = check.model().is_none();
                 check.take(&line);
+                if let Some(model) = check.model().filter(|_| is_first) {
+                    let is_native = served.as_deref().is_some_and(|served| is_native(served, model, batch.endpoint));
+                    check.set_size(if is_native { PartSize::NATIVE } else { PartSize::DIRECT });
+                }
                 if check.is_hopeless() {
                     return Ok(check.finish());
                 }
@@ -206,7 +216,7 @@ impl BatchWorker {
             |part: &&PartState| now.is_before(part.taken_until, LONGEST_TAKEN_MS) && !(is_cancelled && part.waits);
         let (taken, free): (Vec<&PartState>, Vec<&PartState>) = open.partition(is_taken);
         let next = begun.last().map_or(0, |last| last.part + 1);
-        let room = usize::try_from(PARTS_AT_ONCE).unwrap_or(usize::MAX).saturating_sub(taken.len());
+        let room = usize::try_from(parts_at_once(batch)).unwrap_or(usize::MAX).saturating_sub(taken.len());
         let missing = (0..next).filter(|part| begun.iter().all(|state| state.part != *part));
         let to_wake = free.iter().map(|part| part.part).chain(missing).chain(next..batch.parts).take(room);
         for part in to_wake {
@@ -255,12 +265,16 @@ impl BatchWorker {
     }
 }
 
+fn parts_at_once(batch: &Batch) -> u32 {
+    if batch.is_native { NATIVE_PARTS_AT_ONCE } else { PARTS_AT_ONCE }
+}
+
 /// Wakes the worker that goes on after a part has ended: for the part whose turn it is, or for the whole batch.
 pub(super) async fn wake_next(queues: &WorkerQueues, batch: &Batch, ended: u32) {
     if batch.parts_done >= batch.parts {
         return queues.wake_for_batch(batch, None, Duration::ZERO).await;
     }
-    let next = ended + PARTS_AT_ONCE;
+    let next = ended + parts_at_once(batch);
     if next < batch.parts {
         queues.wake_for_batch(batch, Some(next), Duration::ZERO).await;
     }

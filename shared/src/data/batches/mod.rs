@@ -7,7 +7,7 @@ mod parts;
 mod record;
 mod results;
 
-pub use parts::{BatchParts, PartKey, PartRun, PartState, TriedLines};
+pub use parts::{BatchParts, NativeWave, PartKey, PartRun, PartState, TriedLines};
 pub use results::{BatchResults, LineResult, LineSummary, ResultObject};
 
 use super::change::{Change, Returning, UpdateOutcome, WriteOutcome};
@@ -29,6 +29,8 @@ pub struct CheckedFile {
     pub model: String,
     pub lines: u64,
     pub parts: u32,
+    /// Its lines are for the batch API of a provider.
+    pub is_native: bool,
 }
 
 /// The end of a batch.
@@ -100,7 +102,7 @@ impl BatchRecords {
 
     /// Starts the lines of a batch whose file was checked. `Refused`: it was cancelled meanwhile, or taken up by another process.
     pub async fn start(&self, batch: &Batch, file: &CheckedFile, now: Timestamp) -> Result<WriteOutcome, StoreError> {
-        let change = Change::new(
+        let mut change = Change::new(
             "SET batch_status = :in_progress, in_progress_at = :now, model = :model, line_count = :lines, parts = :parts",
         )
         .values([
@@ -111,6 +113,9 @@ impl BatchRecords {
             (":parts", number(file.parts)),
             (":validating", text(BatchStatus::Validating.name())),
         ]);
+        if file.is_native {
+            change.push(", is_native = :native", ":native", number(1));
+        }
         self.change(batch, change, " AND batch_status = :validating").await
     }
 

@@ -5,6 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::{Deserialize, Serialize};
+
 use super::super::change::{Change, Returning, UpdateOutcome, Write, WriteOutcome};
 use super::super::error::{Contended, StoreError};
 use super::super::item::{Item, Reader, number, text};
@@ -31,8 +34,31 @@ pub struct PartRun {
     pub deaths: u64,
     /// Of the last wave, if its run died before it settled it.
     pub reservation: Option<StoredReservation>,
+    /// The lines of the last wave, if a provider has them.
+    pub native: Option<NativeWave>,
     /// The lines that were tried in runs before and have no result.
     pub tries: TriedLines,
+}
+
+/// Lines that are in a batch of a provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NativeWave {
+    /// The name of the provider in the models file.
+    pub provider: String,
+    /// By which the provider's batch is found if its submission had no answer.
+    pub tag: String,
+    /// The id of the provider's batch; `None`: its submission had no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    pub since: Timestamp,
+    /// The number of the last line in it.
+    pub last_line: u64,
+    /// The provider was asked to run no further line.
+    #[serde(default)]
+    pub is_cancelled: bool,
+    /// Processes that began to read the results.
+    #[serde(default)]
+    pub readers: u64,
 }
 
 /// Tries by the number of the line, and what they cost in micro-dollars.
@@ -95,22 +121,27 @@ impl BatchParts {
         let parse =
             |holding: String| StoredReservation::parse(&holding, model).ok_or_else(|| reader.damaged("holding"));
         let reservation = holding.map(parse).transpose()?;
-        // A wave whose run lived would have taken its reservation with it.
-        let deaths = reader.maybe_number("deaths")?.unwrap_or(0) + u64::from(reservation.is_some());
+        let native = reader.maybe_text("native").map(|native| serde_json::from_str(&native)).transpose();
+        let native: Option<NativeWave> = native.map_err(|_| reader.damaged("native"))?;
+        // A wave whose run lived would have taken its reservation with it. A provider's batch outlives its runs.
+        let has_died = reservation.is_some() && native.is_none();
+        let deaths = reader.maybe_number("deaths")?.unwrap_or(0) + u64::from(has_died);
         let tries = reader.maybe_text("tries").map(|tries| serde_json::from_str(&tries)).transpose();
         let tries = tries.map_err(|_| reader.damaged("tries"))?.unwrap_or_default();
-        Ok(Some(PartRun { key: key.clone(), fence: reader.number("fence")?, deaths, reservation, tries }))
+        Ok(Some(PartRun { key: key.clone(), fence: reader.number("fence")?, deaths, reservation, native, tries }))
     }
 
-    /// Begins a wave of lines: it gets the next fence, and the reservation is noted. `Refused`: the run lost its part.
+    /// Begins a wave of lines: it gets the next fence, and the reservation is noted. `native`: a provider is to get the lines. `Refused`:
+    /// the run lost its part.
     pub async fn begin_wave(
         &self,
         run: &mut PartRun,
         reservation: StoredReservation,
+        native: Option<NativeWave>,
         lease_until: Timestamp,
     ) -> Result<WriteOutcome, StoreError> {
         let fence = run.fence + 1;
-        let change = Change::new(
+        let mut change = Change::new(
             "SET fence = :next, holding = :holding, deaths = :deaths, taken_until = :lease, lease_owner = :mark",
         )
         .only_if("fence = :fence AND attribute_not_exists(done)")
@@ -123,10 +154,15 @@ impl BatchParts {
         ])
         .marked("lease_owner")
         .returning(Returning::Changed);
+        match &native {
+            Some(native) => change.push(", native = :native", ":native", json(native)),
+            None => change.update.push_str(" REMOVE native"),
+        }
         let begun: WriteOutcome = self.0.update(keys::batch_part(&run.key), change).await?.into();
         if begun.is_written() {
             run.fence = fence;
             run.reservation = Some(reservation);
+            run.native = native;
         }
         Ok(begun)
     }
@@ -139,15 +175,41 @@ impl BatchParts {
         Ok(self.0.update(keys::batch_part(&run.key), change).await?.into())
     }
 
+    /// Gives a part back whose lines a provider has: nobody looks before a time. The reservation stays.
+    pub async fn park(
+        &self,
+        run: &PartRun,
+        native: &NativeWave,
+        not_before: Timestamp,
+    ) -> Result<WriteOutcome, StoreError> {
+        let set = "SET taken_until = :until, waits = :one, native = :native, tries = :tries";
+        let change = Change::new(set).only_if("fence = :fence AND attribute_not_exists(done)").values([
+            (":fence", number(run.fence)),
+            (":until", number(not_before.0)),
+            (":one", number(1)),
+            (":native", json(native)),
+            (":tries", json(&run.tries)),
+        ]);
+        Ok(self.0.update(keys::batch_part(&run.key), change).await?.into())
+    }
+
+    /// Notes what is known of a provider's batch. `Refused`: the run lost its part.
+    pub async fn note_native(&self, run: &PartRun, native: &NativeWave) -> Result<WriteOutcome, StoreError> {
+        let change = Change::new("SET native = :native")
+            .only_if("fence = :fence AND attribute_not_exists(done)")
+            .values([(":fence", number(run.fence)), (":native", json(native))]);
+        Ok(self.0.update(keys::batch_part(&run.key), change).await?.into())
+    }
+
     /// Gives a part back whose wave is settled: nobody runs it before a time.
     pub async fn give_back(&self, run: &PartRun, not_before: Timestamp) -> Result<WriteOutcome, StoreError> {
-        let set = "SET taken_until = :until, waits = :one, deaths = :deaths, tries = :tries REMOVE holding";
+        let set = "SET taken_until = :until, waits = :one, deaths = :deaths, tries = :tries REMOVE holding, native";
         let change = Change::new(set).only_if("fence = :fence AND attribute_not_exists(done)").values([
             (":fence", number(run.fence)),
             (":until", number(not_before.0)),
             (":one", number(1)),
             (":deaths", number(run.deaths)),
-            (":tries", text(serde_json::to_string(&run.tries).unwrap_or_default())),
+            (":tries", json(&run.tries)),
         ]);
         Ok(self.0.update(keys::batch_part(&run.key), change).await?.into())
     }
@@ -155,7 +217,7 @@ impl BatchParts {
     /// Notes that each line of a part has its result, and counts them in the batch. `Refused`: the run lost its part.
     pub async fn complete(&self, run: &PartRun, counts: &LineCounts) -> Result<WriteOutcome, StoreError> {
         for tried in 0..MAX_TRIES {
-            let done = Change::new("SET done = :one REMOVE holding, taken_until, lease_owner")
+            let done = Change::new("SET done = :one REMOVE holding, native, taken_until, lease_owner")
                 .only_if("fence = :fence AND attribute_not_exists(done)")
                 .values([(":one", number(1)), (":fence", number(run.fence))]);
             let writes = vec![
@@ -196,6 +258,10 @@ impl BatchParts {
         }
         Ok(())
     }
+}
+
+fn json<T: Serialize>(value: &T) -> AttributeValue {
+    text(serde_json::to_string(value).unwrap_or_default())
 }
 
 fn read_part(item: &Item) -> Result<PartState, StoreError> {

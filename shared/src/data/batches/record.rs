@@ -66,6 +66,7 @@ pub(super) fn read_batch(project_id: &str, item: &Item) -> Result<Batch, StoreEr
         errors: errors.map_err(|_| reader.damaged("errors"))?.unwrap_or_default(),
         lines: count("line_count")?,
         parts: reader.maybe_number("parts")?.unwrap_or(0),
+        is_native: item.contains_key("is_native"),
         parts_done: reader.maybe_number("parts_done")?.unwrap_or(0),
         counts: LineCounts {
             completed: count("completed")?,

@@ -1,0 +1,461 @@
+//! Lines that a provider runs in a batch of its own: they are given to it, asked for, and read when it has ended.
+//!
+//! A part with such lines is not run meanwhile. It is taken each time the provider is asked, and given back.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use tokio::time::{Instant, timeout};
+
+use super::line::{LineContext, NamedLine, PreparedLine, Tried};
+use super::open_part::{OpenPart, Step};
+use super::reserve::{NOT_READY_WAIT, Reserved, wait_by_age};
+use super::runner::PartRunner;
+use super::wave::{HEARTBEAT, MAX_DEATHS, PART_LEASE_MS, UNSTORED_BYTES, charge_of};
+use crate::app::dispatch::UsageMeter;
+use crate::app::error::{Attempts, Error};
+use crate::app::generation::in_request;
+use crate::app::ledger::Account;
+use crate::app::models::ServedModels;
+use crate::app::pipeline::find_model;
+use crate::data::{LineResult, LineSummary, NativeWave};
+use crate::model::batch::BatchEndpoint;
+use crate::model::catalog::{BatchMode, Model, Target};
+use crate::model::error_chain::ErrorChain;
+use crate::model::provider::{Failure, Provider, Reply};
+use crate::model::provider_batch::{BatchState, EndedBatch, Exchange, NewBatch, ProviderBatches, RequestEnd};
+use crate::model::tokens::{Charge, Unreported};
+
+/// The time for a request to a provider's batch API. The largest has the requests of a part.
+const ASK_TIME: Duration = Duration::from_secs(120);
+/// The longest silence while results are read.
+const READ_TIME: Duration = Duration::from_secs(60);
+/// Before a batch expires, the provider's batch is cancelled: what it left is run here in this time.
+const DIRECT_MS: u64 = 3_600_000;
+
+/// Where the lines of a batch go.
+pub(super) struct Route<'a> {
+    provider: &'a Arc<dyn Provider>,
+    batches: &'a dyn ProviderBatches,
+    target: &'a Target,
+    unreported: Unreported,
+}
+
+impl<'a> Route<'a> {
+    /// The provider's batch API for a model; `None`: its lines run here.
+    pub(super) fn of(served: &'a ServedModels, model: &'a Model) -> Option<Self> {
+        let target = model.targets.first().filter(|_| model.batch == BatchMode::Native)?;
+        Self::at(served, target)
+    }
+
+    fn at(served: &'a ServedModels, target: &'a Target) -> Option<Self> {
+        let provider = served.providers.get(&target.provider)?;
+        let unreported = served.catalog.provider(&target.provider).map(|config| config.unreported).unwrap_or_default();
+        Some(Self { provider, batches: provider.batches()?, target, unreported })
+    }
+
+    pub(super) fn provider_name(&self) -> &'a str {
+        &self.target.provider
+    }
+}
+
+/// Whether the lines of a model go to a provider's batch API.
+pub(super) fn is_native(served: &ServedModels, model: &str, endpoint: BatchEndpoint) -> bool {
+    find_model(served, model, endpoint.called()).is_ok_and(|model| Route::of(served, model).is_some())
+}
+
+/// What was read of a provider's batch.
+#[derive(Default)]
+struct Collected {
+    charge: Charge,
+    answered: u64,
+    /// Of the results that are stored.
+    results: Vec<LineSummary>,
+    /// Lines without a result, and what they cost.
+    tried: Vec<(u64, Charge)>,
+}
+
+impl PartRunner {
+    /// Gives lines to a provider. `None`: it did not take them, and they run here.
+    pub(super) async fn submit(
+        &self,
+        part: &mut OpenPart,
+        context: &LineContext<'_>,
+        route: &Route<'_>,
+        (lines, reserved): (&[PreparedLine], Reserved),
+    ) -> Result<Option<Step>, Error> {
+        let Some(native) = part.run.native.clone() else { return Ok(None) };
+        let (new, refused) = context.write(route, lines, reserved.budgeted, native.tag.clone()).await;
+        part.note_tried(refused.into_iter().map(|line| (line, Charge::default())));
+        let numbers: Vec<u64> = new.requests.iter().filter_map(|(id, _)| id.parse().ok()).collect();
+        if numbers.is_empty() {
+            return self.settle_native(part, Charge::default(), 0).await.map(|()| None);
+        }
+        let submitted = timeout(ASK_TIME, route.batches.submit(&new));
+        let Some(submitted) = self.holding(part, submitted).await else { return Ok(Some(Step::Lost)) };
+        let failure = match submitted.unwrap_or(Err(Failure::OutOfTime)) {
+            Ok(id) => {
+                let lines = numbers.len();
+                tracing::info!(
+                    part = part.run.key.part,
+                    lines,
+                    provider = native.provider,
+                    "lines given to a provider"
+                );
+                return self.park(part, NativeWave { id: Some(id), ..native }).await.map(Some);
+            }
+            Err(failure) => failure,
+        };
+        tracing::warn!(provider = native.provider, error = failure.summary(), "lines not given to a provider");
+        if failure.may_be_billed() || matches!(failure, Failure::Unavailable { .. }) {
+            // The provider may have them: it is asked later.
+            return self.park(part, native).await.map(Some);
+        }
+        self.settle_native(part, Charge::default(), 0).await?;
+        if failure.is_retryable() || matches!(failure, Failure::NotSetUp { .. } | Failure::Unauthorized { .. }) {
+            let age = part.batch.created_at.until(self.clock.now());
+            let wait = failure.retry_after().unwrap_or_default().max(wait_by_age(age));
+            return self.pause(part, wait, &of_provider(&native, failure)).await.map(Some);
+        }
+        part.note_tried(numbers.into_iter().map(|line| (line, Charge::default())));
+        Ok(None)
+    }
+
+    /// Asks a provider for the lines that it has. `None`: it has none, and the others run here. `lines` is `None` if the file is gone.
+    pub(super) async fn follow(&self, part: &mut OpenPart, lines: Option<&[NamedLine]>) -> Result<Option<Step>, Error> {
+        let Some(native) = part.run.native.clone() else { return Ok(None) };
+        let served = match self.models.current().await {
+            Ok(served) => served,
+            Err(error) => return self.park_for(part, native, NOT_READY_WAIT, &error).await.map(Some),
+        };
+        let is_late = part.batch.expires_at() <= self.clock.now();
+        let model = find_model(&served, part.batch.model.as_deref().unwrap_or_default(), part.batch.endpoint.called());
+        let target =
+            model.ok().and_then(|model| model.targets.iter().find(|target| target.provider == native.provider));
+        let Some(route) = target.and_then(|target| Route::at(&served, target)) else {
+            let gone = Failure::wrong_entry("the models file names it no more");
+            return match is_late {
+                true => self.give_up(part, lines, &native).await.map(|()| None),
+                false => {
+                    self.park_for(part, native.clone(), NOT_READY_WAIT, &of_provider(&native, gone)).await.map(Some)
+                }
+            };
+        };
+        let asked = timeout(ASK_TIME, ask(&route, &native, self.is_over(part, lines)));
+        let Some(asked) = self.holding(part, asked).await else { return Ok(Some(Step::Lost)) };
+        match asked.unwrap_or(Err(Failure::OutOfTime)) {
+            Ok(Asked { native, state: BatchState::Running }) if !is_late => self.park(part, native).await.map(Some),
+            Ok(Asked { native, state: BatchState::Running }) => self.give_up(part, lines, &native).await.map(|()| None),
+            Ok(Asked { native, state: BatchState::Ended(ended) }) => {
+                self.collect(part, &served, &route, (lines, &native, &ended)).await
+            }
+            Ok(Asked { native, state: BatchState::Refused(refusal) }) => {
+                tracing::warn!(provider = native.provider, reason = refusal.reason, "a provider did not take lines");
+                self.settle_native(part, Charge::default(), 0).await?;
+                if refusal.is_full {
+                    let full = Failure::Throttled { message: refusal.reason, retry_after: None };
+                    let wait = wait_by_age(native.since.until(self.clock.now()));
+                    return self.pause(part, wait, &of_provider(&native, full)).await.map(Some);
+                }
+                part.note_tried(fresh(part, lines, &native).map(|line| (line, Charge::default())).collect::<Vec<_>>());
+                Ok(None)
+            }
+            Err(Failure::NotSent) => self.settle_native(part, Charge::default(), 0).await.map(|()| None),
+            Err(Failure::Unsupported { .. } | Failure::Refused { .. }) => {
+                self.give_up(part, lines, &native).await.map(|()| None)
+            }
+            Err(_) if is_late => self.give_up(part, lines, &native).await.map(|()| None),
+            Err(failure) => {
+                let wait = failure.retry_after().unwrap_or_default().max(NOT_READY_WAIT);
+                let error = of_provider(&native, failure);
+                self.park_for(part, native, wait, &error).await.map(Some)
+            }
+        }
+    }
+
+    /// Whether the provider is to run no further line.
+    fn is_over(&self, part: &OpenPart, lines: Option<&[NamedLine]>) -> bool {
+        lines.is_none() || self.is_last_hour(part) || self.given_up(part, &[]).is_some()
+    }
+
+    /// Whether a batch expires so soon that its lines run here.
+    pub(super) fn is_last_hour(&self, part: &OpenPart) -> bool {
+        self.clock.now().until(part.batch.expires_at()) <= DIRECT_MS
+    }
+
+    /// Reads and stores what became of the lines, and settles them.
+    async fn collect(
+        &self,
+        part: &mut OpenPart,
+        served: &Arc<ServedModels>,
+        route: &Route<'_>,
+        (lines, native, ended): (Option<&[NamedLine]>, &NativeWave, &EndedBatch),
+    ) -> Result<Option<Step>, Error> {
+        let (Some(lines), true) = (lines, native.readers < MAX_DEATHS) else {
+            part.run.deaths = native.readers;
+            self.give_up(part, lines, native).await?;
+            return Ok(None);
+        };
+        let reading = NativeWave { readers: native.readers + 1, ..native.clone() };
+        if !self.parts.note_native(&part.run, &reading).await?.is_written() {
+            return Ok(Some(Step::Lost));
+        }
+        let (project, batch) = (part.project.clone(), part.batch.key.clone());
+        let context = self.context(part, &project, &batch, served);
+        let fresh: Vec<u64> = fresh(part, Some(lines), native).collect();
+        let sent =
+            lines.iter().filter(|line| line.number <= native.last_line && !part.tries.contains_key(&line.number));
+        let sent = sent.filter_map(|line| context.prepare(line.clone(), false, true).ok());
+        let sent: HashMap<u64, PreparedLine> = sent.map(|line| (line.line.number, line)).collect();
+        let read = self.read_results(part, &context, route, (&sent, ended));
+        let Some(read) = self.holding(part, read).await else { return Ok(Some(Step::Lost)) };
+        let collected = match read {
+            Ok(collected) => collected,
+            Err(error @ Error::Provider { .. }) => {
+                return self.park_for(part, native.clone(), NOT_READY_WAIT, &error).await.map(Some);
+            }
+            Err(error) => return Err(error),
+        };
+        let Collected { charge, answered, results, tried } = collected;
+        part.note(results);
+        part.note_tried(tried);
+        // A line that the provider does not tell of runs here.
+        let done: Vec<u64> = part.results.iter().map(|(_, result)| result.line).collect();
+        let silent = fresh.into_iter().filter(|line| !done.contains(line) && !part.tries.contains_key(line));
+        part.note_tried(silent.map(|line| (line, Charge::default())).collect::<Vec<_>>());
+        self.settle_native(part, charge, answered).await?;
+        if let Err(failure) = timeout(ASK_TIME, route.batches.delete(ended)).await.unwrap_or(Err(Failure::OutOfTime)) {
+            tracing::warn!(provider = native.provider, error = failure.summary(), "a provider keeps an ended batch");
+        }
+        Ok(None)
+    }
+
+    async fn read_results(
+        &self,
+        part: &OpenPart,
+        context: &LineContext<'_>,
+        route: &Route<'_>,
+        (sent, ended): (&HashMap<u64, PreparedLine>, &EndedBatch),
+    ) -> Result<Collected, Error> {
+        let failed = |source| Error::Provider { tried: Attempts::free(route.provider_name().to_owned(), 1), source };
+        let (mut collected, mut unstored, mut unstored_bytes, mut objects) = (Collected::default(), Vec::new(), 0, 0);
+        let mut seen: Vec<u64> = part.results.iter().map(|(_, result)| result.line).collect();
+        let mut results = route.batches.results(ended).await.map_err(failed)?;
+        loop {
+            let next = timeout(READ_TIME, results.next()).await;
+            let Some(end) = next.map_err(|_| failed(Failure::OutOfTime))? else { break };
+            let RequestEnd { id, answer } = end.map_err(failed)?;
+            let Some(line) = id.parse().ok().and_then(|number: u64| sent.get(&number)) else { continue };
+            let number = line.line.number;
+            match self.ended_natively(context, route, line, answer).await {
+                (Some(result), charge) => {
+                    (collected.charge, collected.answered) = (collected.charge + charge, collected.answered + 1);
+                    if !seen.contains(&number) {
+                        seen.push(number);
+                        unstored_bytes += result.row.get().len();
+                        unstored.push(result);
+                    }
+                }
+                (None, charge) => {
+                    collected.charge = collected.charge + charge;
+                    collected.tried.push((number, charge));
+                }
+            }
+            if unstored_bytes >= UNSTORED_BYTES {
+                self.store(part, &mut objects, &mut unstored, &mut collected.results).await?;
+                unstored_bytes = 0;
+            }
+        }
+        self.store(part, &mut objects, &mut unstored, &mut collected.results).await?;
+        Ok(collected)
+    }
+
+    async fn store(
+        &self,
+        part: &OpenPart,
+        objects: &mut u32,
+        unstored: &mut Vec<LineResult>,
+        stored: &mut Vec<LineSummary>,
+    ) -> Result<(), Error> {
+        if !unstored.is_empty() {
+            self.results.put(&part.run.key, part.run.fence, *objects, unstored).await?;
+            *objects += 1;
+            stored.extend(unstored.drain(..).map(|result| result.summary));
+        }
+        Ok(())
+    }
+
+    /// The result of a line, if it has one, and what it cost.
+    async fn ended_natively(
+        &self,
+        context: &LineContext<'_>,
+        route: &Route<'_>,
+        line: &PreparedLine,
+        answer: Option<(u16, bytes::Bytes)>,
+    ) -> (Option<LineResult>, Charge) {
+        let Some((status, body)) = answer else { return (None, Charge::default()) };
+        let used = UsageMeter::default();
+        used.begin_attempt(route.unreported);
+        let request = context.batched(line, route.target, false, Exchange::Answered { status, body });
+        let answered = match route.provider.send(&request).await {
+            Ok(Reply::Whole(whole)) => {
+                used.observe_whole(&whole);
+                context.of_whole(line, whole.body, line.charge(&used))
+            }
+            Ok(Reply::Stream(_)) => Err(Failure::Malformed("a result of its batch is a stream".to_owned())),
+            Err(failure) => {
+                used.fail_attempt(&failure);
+                Err(failure)
+            }
+        };
+        let charge = line.charge(&used);
+        let tried = Attempts::free(route.provider_name().to_owned(), 1);
+        let answer = answered.map_err(|source| in_request(Error::Provider { tried, source }));
+        match context.ended(line, Ok(answer), charge) {
+            Tried::Done(result) => {
+                let charge = charge_of(&result.summary);
+                (Some(result), charge)
+            }
+            Tried::Throttled { .. } | Tried::NotReady { .. } => (None, Charge::default()),
+            Tried::Failed { charge, .. } => (None, charge),
+        }
+    }
+
+    /// Charges what was held for lines whose end the provider does not tell.
+    async fn give_up(
+        &self,
+        part: &mut OpenPart,
+        lines: Option<&[NamedLine]>,
+        native: &NativeWave,
+    ) -> Result<(), Error> {
+        let lost: Vec<u64> = fresh(part, lines, native).collect();
+        let held = part.run.reservation.as_ref().map(|held| held.placed.project.reservation.amount).unwrap_or_default();
+        tracing::warn!(provider = native.provider, charged_micro_usd = held.0, "lines lost by a provider");
+        part.note_tried(lost.into_iter().map(|line| (line, Charge::default())));
+        self.settle_native(part, Charge { cost: held, ..Charge::default() }, 1).await
+    }
+
+    async fn settle_native(&self, part: &mut OpenPart, charge: Charge, requests: u64) -> Result<(), Error> {
+        if let Some(reservation) = part.run.reservation.clone() {
+            let model = reservation.placed.project.reservation.model.as_str();
+            let account = Account { requests, ..part.account(model) };
+            self.ledger.settle_once(&account, &reservation.placed, charge).await?;
+        }
+        part.end_wave();
+        Ok(())
+    }
+
+    /// Lets a part wait for a provider's batch.
+    async fn park(&self, part: &OpenPart, native: NativeWave) -> Result<Step, Error> {
+        let wait = match native.is_cancelled {
+            true => NOT_READY_WAIT,
+            false => wait_by_age(native.since.until(self.clock.now())),
+        };
+        let until_last_hour = self.clock.now().until(part.batch.expires_at()).saturating_sub(DIRECT_MS);
+        let wait = if until_last_hour == 0 { wait } else { wait.min(Duration::from_millis(until_last_hour)) };
+        self.note_waiting(part, wait, "The provider runs the lines in a batch of its own.".to_owned()).await?;
+        Ok(Step::Park(native, wait))
+    }
+
+    /// The same, for a reason.
+    async fn park_for(&self, part: &OpenPart, native: NativeWave, wait: Duration, why: &Error) -> Result<Step, Error> {
+        self.note_waiting(part, wait, why.to_string()).await?;
+        Ok(Step::Park(native, wait))
+    }
+
+    /// Keeps the lease of a part while something goes on. `None`: another worker has the part.
+    async fn holding<T>(&self, part: &OpenPart, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = std::pin::pin!(work);
+        let mut beats = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return Some(done),
+                _ = beats.tick() => {
+                    match self.parts.renew(&part.run, self.clock.now().plus_ms(PART_LEASE_MS)).await {
+                        Ok(renewed) if !renewed.is_written() => return None,
+                        Ok(_) => {}
+                        Err(error) => tracing::warn!(error = %ErrorChain(&error), "lease of a part not renewed yet"),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The lines that a provider has, as far as they have no result.
+fn fresh<'a>(
+    part: &'a OpenPart,
+    lines: Option<&'a [NamedLine]>,
+    native: &'a NativeWave,
+) -> impl Iterator<Item = u64> + use<'a> {
+    let done: std::collections::HashSet<u64> = part.results.iter().map(|(_, result)| result.line).collect();
+    let numbers = lines.unwrap_or_default().iter().map(|line| line.number);
+    numbers.filter(move |line| *line <= native.last_line && !done.contains(line) && !part.tries.contains_key(line))
+}
+
+/// What a provider says of its batch.
+struct Asked {
+    native: NativeWave,
+    state: BatchState,
+}
+
+/// Asks how far a batch is. `is_over`: no further line is to be run.
+///
+/// # Errors
+/// `NotSent` if the provider never got the batch.
+async fn ask(route: &Route<'_>, native: &NativeWave, is_over: bool) -> Result<Asked, Failure> {
+    let id = match &native.id {
+        Some(id) => id.clone(),
+        None => route.batches.find(&native.tag).await?.ok_or(Failure::NotSent)?,
+    };
+    let mut native = NativeWave { id: Some(id.clone()), ..native.clone() };
+    let state = route.batches.state(&id).await?;
+    if state == BatchState::Running && is_over && !native.is_cancelled {
+        // One that has ended meanwhile may refuse. The next question tells.
+        match route.batches.cancel(&id).await {
+            Ok(()) | Err(Failure::Refused { .. }) => native.is_cancelled = true,
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(Asked { native, state })
+}
+
+fn of_provider(native: &NativeWave, source: Failure) -> Error {
+    Error::Provider { tried: Attempts::free(native.provider.clone(), 1), source }
+}
+
+impl LineContext<'_> {
+    /// Writes down what a provider gets for lines. Returns the numbers of those that it cannot get with the others, too.
+    async fn write(
+        &self,
+        route: &Route<'_>,
+        lines: &[PreparedLine],
+        budgeted: bool,
+        tag: String,
+    ) -> (NewBatch, Vec<u64>) {
+        let (mut new, mut refused) = (NewBatch { tag, path: String::new(), requests: Vec::new() }, Vec::new());
+        for line in lines {
+            let place = Arc::new(OnceLock::new());
+            let exchange = Exchange::Written(Arc::clone(&place));
+            // It fails: nothing is sent. Only what was written counts.
+            let _ = route.provider.send(&self.batched(line, route.target, budgeted, exchange)).await;
+            match place.get() {
+                Some(written) if new.path.is_empty() || new.path == written.path => {
+                    new.path.clone_from(&written.path);
+                    new.requests.push((line.line.number.to_string(), written.body.clone()));
+                }
+                _ => refused.push(line.line.number),
+            }
+        }
+        (new, refused)
+    }
+}
+
+impl PreparedLine {
+    fn charge(&self, used: &UsageMeter) -> Charge {
+        used.charge(self.model().price.as_deref(), &self.bound)
+    }
+}
