@@ -29,6 +29,10 @@ kind = "simulator"
 [[provider]]
 name = "second"
 kind = "simulator"
+[[provider]]
+name = "third"
+kind = "openai"
+base_url = "http://third.example"
 
 [[model]]
 name = "chat"
@@ -40,6 +44,15 @@ targets = [
     { provider = "first", model = "a", weight = 3, timeouts = { first_byte_ms = 2000, idle_ms = 2000, total_ms = 70000 } },
     { provider = "second", model = "b", weight = 1, timeouts = { first_byte_ms = 2000, idle_ms = 2000, total_ms = 70000 } },
 ]
+
+[[model]]
+name = "batched"
+kind = "chat"
+batch = "native"
+price = { input = 10000.0, output = 20000.0 }
+context_tokens = 128000
+max_output_tokens = 400
+targets = [{ provider = "third", model = "t", timeouts = { first_byte_ms = 2000, total_ms = 20000 } }]
 
 [[model]]
 name = "embedding"
@@ -58,7 +71,7 @@ targets = [{ provider = "first", model = "s", timeouts = { first_byte_ms = 12000
 "#;
 
 /// The providers of the catalog.
-pub(crate) const PROVIDERS: [&str; 2] = ["first", "second"];
+pub(crate) const PROVIDERS: [&str; 3] = ["first", "second", "third"];
 
 #[expect(clippy::expect_used, reason = "the text is above")]
 pub(crate) fn catalog() -> Arc<Catalog> {

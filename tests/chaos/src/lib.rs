@@ -41,6 +41,7 @@ mod platform;
 mod play_all;
 mod process;
 mod provider;
+mod provider_batches;
 mod receivers;
 mod reply;
 mod run;

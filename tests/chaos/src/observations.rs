@@ -10,6 +10,7 @@ use shared::model::provider::Symptom;
 
 use crate::exchanges::{Exchange, ExchangeEnd};
 use crate::load::guests::Retention;
+use crate::provider_batches::NativeBatch;
 
 /// An invariant that did not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub(crate) struct Observations {
     pub(crate) files: BTreeMap<String, SeenFile>,
     /// The batches that were made, by their ids.
     pub(crate) batches: BTreeMap<String, SeenBatch>,
+    /// The batches that the provider took.
+    pub(crate) native: Vec<NativeBatch>,
     /// The requests that count against the requests per minute and call no model: tenant and time.
     pub(crate) counted_requests: Vec<(usize, Timestamp)>,
     pub(crate) guests: Vec<Guest>,

@@ -7,10 +7,11 @@ use std::vec::IntoIter;
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
-use kit::{chat_answer, chat_chunks};
+use kit::{batched, chat_answer, chat_chunks};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use shared::model::provider::{Endpoint, Event, Failure, Provider, ProviderRequest, Reply, Symptom, Whole};
+use shared::model::provider_batch::ProviderBatches;
 use shared::model::tokens::Usage;
 
 use crate::faults::ProviderFault;
@@ -19,6 +20,7 @@ use crate::load::prompt::Origin;
 use crate::load::{hostile, prompt};
 use crate::observations::{CallState, ProviderCall};
 use crate::process::ProcessHandle;
+use crate::provider_batches::SimulatedBatches;
 use crate::sim::{Sim, Site, SiteCall};
 
 pub(crate) struct SimulatedProvider {
@@ -26,11 +28,13 @@ pub(crate) struct SimulatedProvider {
     sim: Arc<Sim>,
     /// The process that calls it.
     process: ProcessHandle,
+    batches: SimulatedBatches,
 }
 
 impl SimulatedProvider {
     pub(crate) fn new(name: &'static str, sim: Arc<Sim>, process: ProcessHandle) -> Self {
-        Self { name, sim, process }
+        let batches = SimulatedBatches { sim: Arc::clone(&sim), process: process.clone() };
+        Self { name, sim, process, batches }
     }
 }
 
@@ -69,7 +73,14 @@ impl Drop for Record {
 #[async_trait]
 impl Provider for SimulatedProvider {
     async fn send(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
+        if let Some(batched) = batched(call) {
+            return batched;
+        }
         self.process.run(self.answer(call)).await
+    }
+
+    fn batches(&self) -> Option<&dyn ProviderBatches> {
+        Some(&self.batches)
     }
 }
 
@@ -216,7 +227,7 @@ impl Script {
 }
 
 /// Draws the tokens that a call uses, at most as many as the call allows.
-fn draw_usage(call: &ProviderRequest, body: &str, rng: &mut StdRng) -> Usage {
+pub(crate) fn draw_usage(call: &ProviderRequest, body: &str, rng: &mut StdRng) -> Usage {
     let input = rng.random_range(1..=(body.len() as u64 / 2).max(1));
     if call.endpoint == Endpoint::Embeddings {
         return Usage { input, ..Usage::default() };
@@ -231,7 +242,7 @@ fn origin_of(call: &ProviderRequest) -> Origin {
 }
 
 /// Returns the limit of output tokens of a call.
-fn output_limit(call: &ProviderRequest) -> u64 {
+pub(crate) fn output_limit(call: &ProviderRequest) -> u64 {
     let limit = ["max_completion_tokens", "max_tokens"].iter().find_map(|name| call.body.get::<u64>(name));
     limit.unwrap_or(prompt::MODEL_OUTPUT)
 }

@@ -134,14 +134,8 @@ impl ScriptedProvider {
 #[async_trait]
 impl Provider for ScriptedProvider {
     async fn send(&self, call: &ProviderRequest) -> Result<Reply, Failure> {
-        match &call.exchange {
-            Exchange::Network => {}
-            Exchange::Written(place) => {
-                let written = WrittenRequest { path: call.endpoint.path().to_owned(), body: call.body.to_bytes() };
-                place.set(written).expect("a request is written once");
-                return Err(Failure::NotSent);
-            }
-            Exchange::Answered { status, body } => return batched(*status, body.clone()),
+        if let Some(batched) = batched(call) {
+            return batched;
         }
         self.calls.lock().unwrap().push(call.clone());
         let script = self.next.lock().unwrap().pop_front().unwrap_or_else(|| self.default.lock().unwrap().clone());
@@ -215,8 +209,23 @@ impl Provider for ScriptedProvider {
     }
 }
 
-/// The answer to a request of a batch.
-fn batched(status: u16, body: Bytes) -> Result<Reply, Failure> {
+/// What happens to a request that is for a batch, or was in one. `None`: it is none.
+///
+/// # Panics
+/// If the request was written before, or a good answer is not JSON.
+pub fn batched(call: &ProviderRequest) -> Option<Result<Reply, Failure>> {
+    match &call.exchange {
+        Exchange::Network => None,
+        Exchange::Written(place) => {
+            let written = WrittenRequest { path: call.endpoint.path().to_owned(), body: call.body.to_bytes() };
+            place.set(written).expect("a request is written once");
+            Some(Err(Failure::NotSent))
+        }
+        Exchange::Answered { status, body } => Some(answered(*status, body.clone())),
+    }
+}
+
+fn answered(status: u16, body: Bytes) -> Result<Reply, Failure> {
     let message = || "scripted".to_owned();
     match status {
         200 => {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use kit::{FORM, file_form};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Action, chat, draw_hang_up, draw_tenant, embed, files, prompt, responses};
 use crate::client::{Client, Request};
@@ -24,6 +24,8 @@ const KEPT_SECONDS: &str = "172800";
 struct Submit {
     project: usize,
     endpoint: &'static str,
+    /// The provider runs the lines in a batch of its own.
+    is_native: bool,
     lines: u32,
     /// One line is no request: the batch fails.
     is_bad: bool,
@@ -36,9 +38,11 @@ pub(super) fn draw(rng: &mut StdRng) -> Box<dyn Action> {
     const ENDPOINTS: [&str; 4] = [chat::PATH, chat::PATH, responses::PATH, embed::PATH];
     let after =
         |rng: &mut StdRng, share| rng.random_bool(share).then(|| Duration::from_millis(rng.random_range(0..8_000)));
+    let endpoint = ENDPOINTS[rng.random_range(0..ENDPOINTS.len())];
     Box::new(Submit {
         project: draw_tenant(rng),
-        endpoint: ENDPOINTS[rng.random_range(0..ENDPOINTS.len())],
+        endpoint,
+        is_native: endpoint == chat::PATH && rng.random_bool(0.6),
         lines: rng.random_range(1..9),
         is_bad: rng.random_bool(0.1),
         cancels_after: after(rng, 0.25),
@@ -73,7 +77,13 @@ impl Submit {
         let body = match self.endpoint {
             embed::PATH => json!({"model": "embedding", "input": text}),
             responses::PATH => json!({"model": "chat", "input": text, "max_output_tokens": 40}),
-            _ => json!({"model": "chat", "messages": [{"role": "user", "content": text}], "max_tokens": 40}),
+            _ => json!({
+                "model": if self.is_native { "batched" } else { "chat" },
+                // A provider's batch has no trace context, which tells the tenant otherwise.
+                "user": prompt::answer_prefix(self.project),
+                "messages": [{"role": "user", "content": text}],
+                "max_tokens": 40,
+            }),
         };
         let method = if self.is_bad && n + 1 == self.lines { "GET" } else { "POST" };
         json!({"custom_id": n.to_string(), "method": method, "url": self.endpoint, "body": body}).to_string()
@@ -81,9 +91,7 @@ impl Submit {
 
     /// Returns the id of the batch, if the client learns it.
     async fn create(&self, client: &mut Client, file_id: &str, bytes: usize) -> Option<String> {
-        let expires = json!({"anchor": "created_at", "seconds": KEPT_SECONDS.parse::<u64>().unwrap_or_default()});
-        let mut body = json!({"input_file_id": file_id, "endpoint": self.endpoint, "completion_window": "24h"});
-        body["output_expires_after"] = expires;
+        let body = submission(file_id, self.endpoint);
         let request = Request {
             method: "POST",
             path: PATH.to_owned(),
@@ -101,6 +109,13 @@ impl Submit {
         client.deployment.sim.observed().batches.insert(id.clone(), seen);
         Some(id)
     }
+}
+
+/// Returns the body that submits a file.
+pub(super) fn submission(file_id: &str, endpoint: &str) -> Value {
+    let seconds: u64 = KEPT_SECONDS.parse().unwrap_or_default();
+    let expires = json!({"anchor": "created_at", "seconds": seconds});
+    json!({"input_file_id": file_id, "endpoint": endpoint, "completion_window": "24h", "output_expires_after": expires})
 }
 
 /// Uploads the file of a batch, and returns its id.

@@ -143,7 +143,7 @@ async fn submit_batch(client: &mut Client, key: &str, text: &str) -> Option<()> 
     let body = json!({"model": "chat", "messages": [{"role": "user", "content": text}], "max_tokens": 40});
     let line = json!({"custom_id": "one", "method": "POST", "url": chat::PATH, "body": body}).to_string();
     let file_id = batches::upload(client, key.to_owned(), &line).await?;
-    let batch = json!({"input_file_id": file_id, "endpoint": chat::PATH, "completion_window": "24h"});
+    let batch = batches::submission(&file_id, chat::PATH);
     post(client, batches::PATH, key, None, &batch).await.map(drop)
 }
 
