@@ -43,13 +43,13 @@ struct ResultLine {
     result: RequestResult,
 }
 
+/// A request that has neither was canceled, or expired.
 #[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-enum RequestResult {
-    Succeeded { message: Box<RawValue> },
-    Errored { error: Box<RawValue> },
-    Canceled,
-    Expired,
+struct RequestResult {
+    #[serde(default)]
+    message: Option<Box<RawValue>>,
+    #[serde(default)]
+    error: Option<Box<RawValue>>,
 }
 
 /// The body of an error.
@@ -67,11 +67,9 @@ struct ErrorType {
 impl From<ResultLine> for RequestEnd {
     fn from(line: ResultLine) -> Self {
         let text = |json: Box<RawValue>| Bytes::from(String::from(Box::from(json)));
-        let answer = match line.result {
-            RequestResult::Succeeded { message } => Some((200, text(message))),
-            RequestResult::Errored { error } => Some((status_of(&error), text(error))),
-            RequestResult::Canceled | RequestResult::Expired => None,
-        };
+        let RequestResult { message, error } = line.result;
+        let failed = error.map(|error| (status_of(&error), text(error)));
+        let answer = message.map(|message| (200, text(message))).or(failed);
         Self { id: line.custom_id, answer }
     }
 }

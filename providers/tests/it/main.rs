@@ -5,6 +5,7 @@
 mod anthropic;
 mod anthropic_requests;
 mod aws;
+mod batches;
 mod bedrock;
 mod bedrock_messages;
 mod bedrock_requests;

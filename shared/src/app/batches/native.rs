@@ -2,14 +2,14 @@
 //!
 //! A part with such lines is not run meanwhile. It is taken each time the provider is asked, and given back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, timeout};
 
-use super::line::{LineContext, NamedLine, PreparedLine, Tried};
+use super::line::{LineContext, PreparedLine, Tried};
 use super::open_part::{OpenPart, Step};
 use super::reserve::{NOT_READY_WAIT, Reserved, wait_by_age};
 use super::runner::PartRunner;
@@ -21,9 +21,10 @@ use crate::app::ledger::Account;
 use crate::app::models::ServedModels;
 use crate::app::pipeline::find_model;
 use crate::data::{LineResult, LineSummary, NativeWave};
-use crate::model::batch::BatchEndpoint;
+use crate::model::batch::{Batch, BatchEndpoint, PartRange};
 use crate::model::catalog::{BatchMode, Model, Target};
 use crate::model::error_chain::ErrorChain;
+use crate::model::file::FileKey;
 use crate::model::provider::{Failure, Provider, Reply};
 use crate::model::provider_batch::{BatchState, EndedBatch, Exchange, NewBatch, ProviderBatches, RequestEnd};
 use crate::model::tokens::{Charge, Unreported};
@@ -123,8 +124,8 @@ impl PartRunner {
         Ok(None)
     }
 
-    /// Asks a provider for the lines that it has. `None`: it has none, and the others run here. `lines` is `None` if the file is gone.
-    pub(super) async fn follow(&self, part: &mut OpenPart, lines: Option<&[NamedLine]>) -> Result<Option<Step>, Error> {
+    /// Asks a provider for the lines that it has. `None`: it has none, and the others run here. `range` is that of the part.
+    pub(super) async fn follow(&self, part: &mut OpenPart, range: PartRange) -> Result<Option<Step>, Error> {
         let Some(native) = part.run.native.clone() else { return Ok(None) };
         let served = match self.models.current().await {
             Ok(served) => served,
@@ -137,19 +138,20 @@ impl PartRunner {
         let Some(route) = target.and_then(|target| Route::at(&served, target)) else {
             let gone = Failure::wrong_entry("the models file names it no more");
             return match is_late {
-                true => self.give_up(part, lines, &native).await.map(|()| None),
+                true => self.give_up(part, range, &native).await.map(|()| None),
                 false => {
                     self.park_for(part, native.clone(), NOT_READY_WAIT, &of_provider(&native, gone)).await.map(Some)
                 }
             };
         };
-        let asked = timeout(ASK_TIME, ask(&route, &native, self.is_over(part, lines)));
+        let is_over = self.is_over(part).await?;
+        let asked = timeout(ASK_TIME, ask(&route, &native, is_over));
         let Some(asked) = self.holding(part, asked).await else { return Ok(Some(Step::Lost)) };
         match asked.unwrap_or(Err(Failure::OutOfTime)) {
             Ok(Asked { native, state: BatchState::Running }) if !is_late => self.park(part, native).await.map(Some),
-            Ok(Asked { native, state: BatchState::Running }) => self.give_up(part, lines, &native).await.map(|()| None),
+            Ok(Asked { native, state: BatchState::Running }) => self.give_up(part, range, &native).await.map(|()| None),
             Ok(Asked { native, state: BatchState::Ended(ended) }) => {
-                self.collect(part, &served, &route, (lines, &native, &ended)).await
+                self.collect(part, &served, &route, (range, &native, &ended)).await
             }
             Ok(Asked { native, state: BatchState::Refused(refusal) }) => {
                 tracing::warn!(provider = native.provider, reason = refusal.reason, "a provider did not take lines");
@@ -159,14 +161,14 @@ impl PartRunner {
                     let wait = wait_by_age(native.since.until(self.clock.now()));
                     return self.pause(part, wait, &of_provider(&native, full)).await.map(Some);
                 }
-                part.note_tried(fresh(part, lines, &native).map(|line| (line, Charge::default())).collect::<Vec<_>>());
+                part.note_tried(fresh(part, range, &native).map(|line| (line, Charge::default())).collect::<Vec<_>>());
                 Ok(None)
             }
             Err(Failure::NotSent) => self.settle_native(part, Charge::default(), 0).await.map(|()| None),
             Err(Failure::Unsupported { .. } | Failure::Refused { .. }) => {
-                self.give_up(part, lines, &native).await.map(|()| None)
+                self.give_up(part, range, &native).await.map(|()| None)
             }
-            Err(_) if is_late => self.give_up(part, lines, &native).await.map(|()| None),
+            Err(_) if is_late => self.give_up(part, range, &native).await.map(|()| None),
             Err(failure) => {
                 let wait = failure.retry_after().unwrap_or_default().max(NOT_READY_WAIT);
                 let error = of_provider(&native, failure);
@@ -176,8 +178,13 @@ impl PartRunner {
     }
 
     /// Whether the provider is to run no further line.
-    fn is_over(&self, part: &OpenPart, lines: Option<&[NamedLine]>) -> bool {
-        lines.is_none() || self.is_last_hour(part) || self.given_up(part, &[]).is_some()
+    async fn is_over(&self, part: &OpenPart) -> Result<bool, Error> {
+        if self.is_last_hour(part) || self.given_up(part, &[]).is_some() {
+            return Ok(true);
+        }
+        let Batch { key, input_file_id, .. } = &part.batch;
+        let file_key = FileKey { project_id: key.project_id.clone(), file_id: input_file_id.clone() };
+        Ok(self.files.get(&file_key, self.clock.now()).await?.is_none())
     }
 
     /// Whether a batch expires so soon that its lines run here.
@@ -191,11 +198,13 @@ impl PartRunner {
         part: &mut OpenPart,
         served: &Arc<ServedModels>,
         route: &Route<'_>,
-        (lines, native, ended): (Option<&[NamedLine]>, &NativeWave, &EndedBatch),
+        (range, native, ended): (PartRange, &NativeWave, &EndedBatch),
     ) -> Result<Option<Step>, Error> {
-        let (Some(lines), true) = (lines, native.readers < MAX_DEATHS) else {
-            part.run.deaths = native.readers;
-            self.give_up(part, lines, native).await?;
+        let lines = if native.readers < MAX_DEATHS { self.read_lines(part, range).await? } else { None };
+        let Some(lines) = lines else {
+            // The file is gone, or its lines kill each process.
+            part.run.deaths = part.run.deaths.max(native.readers);
+            self.give_up(part, range, native).await?;
             return Ok(None);
         };
         let reading = NativeWave { readers: native.readers + 1, ..native.clone() };
@@ -204,7 +213,7 @@ impl PartRunner {
         }
         let (project, batch) = (part.project.clone(), part.batch.key.clone());
         let context = self.context(part, &project, &batch, served);
-        let fresh: Vec<u64> = fresh(part, Some(lines), native).collect();
+        let fresh: Vec<u64> = fresh(part, range, native).collect();
         let sent =
             lines.iter().filter(|line| line.number <= native.last_line && !part.tries.contains_key(&line.number));
         let sent = sent.filter_map(|line| context.prepare(line.clone(), false, true).ok());
@@ -222,7 +231,7 @@ impl PartRunner {
         part.note(results);
         part.note_tried(tried);
         // A line that the provider does not tell of runs here.
-        let done: Vec<u64> = part.results.iter().map(|(_, result)| result.line).collect();
+        let done: HashSet<u64> = part.results.iter().map(|(_, result)| result.line).collect();
         let silent = fresh.into_iter().filter(|line| !done.contains(line) && !part.tries.contains_key(line));
         part.note_tried(silent.map(|line| (line, Charge::default())).collect::<Vec<_>>());
         self.settle_native(part, charge, answered).await?;
@@ -241,7 +250,7 @@ impl PartRunner {
     ) -> Result<Collected, Error> {
         let failed = |source| Error::Provider { tried: Attempts::free(route.provider_name().to_owned(), 1), source };
         let (mut collected, mut unstored, mut unstored_bytes, mut objects) = (Collected::default(), Vec::new(), 0, 0);
-        let mut seen: Vec<u64> = part.results.iter().map(|(_, result)| result.line).collect();
+        let mut seen: HashSet<u64> = part.results.iter().map(|(_, result)| result.line).collect();
         let mut results = route.batches.results(ended).await.map_err(failed)?;
         loop {
             let next = timeout(READ_TIME, results.next()).await;
@@ -252,8 +261,7 @@ impl PartRunner {
             match self.ended_natively(context, route, line, answer).await {
                 (Some(result), charge) => {
                     (collected.charge, collected.answered) = (collected.charge + charge, collected.answered + 1);
-                    if !seen.contains(&number) {
-                        seen.push(number);
+                    if seen.insert(number) {
                         unstored_bytes += result.row.get().len();
                         unstored.push(result);
                     }
@@ -324,13 +332,8 @@ impl PartRunner {
     }
 
     /// Charges what was held for lines whose end the provider does not tell.
-    async fn give_up(
-        &self,
-        part: &mut OpenPart,
-        lines: Option<&[NamedLine]>,
-        native: &NativeWave,
-    ) -> Result<(), Error> {
-        let lost: Vec<u64> = fresh(part, lines, native).collect();
+    async fn give_up(&self, part: &mut OpenPart, range: PartRange, native: &NativeWave) -> Result<(), Error> {
+        let lost: Vec<u64> = fresh(part, range, native).collect();
         let held = part.run.reservation.as_ref().map(|held| held.placed.project.reservation.amount).unwrap_or_default();
         tracing::warn!(provider = native.provider, charged_micro_usd = held.0, "lines lost by a provider");
         part.note_tried(lost.into_iter().map(|line| (line, Charge::default())));
@@ -385,15 +388,10 @@ impl PartRunner {
     }
 }
 
-/// The lines that a provider has, as far as they have no result.
-fn fresh<'a>(
-    part: &'a OpenPart,
-    lines: Option<&'a [NamedLine]>,
-    native: &'a NativeWave,
-) -> impl Iterator<Item = u64> + use<'a> {
-    let done: std::collections::HashSet<u64> = part.results.iter().map(|(_, result)| result.line).collect();
-    let numbers = lines.unwrap_or_default().iter().map(|line| line.number);
-    numbers.filter(move |line| *line <= native.last_line && !done.contains(line) && !part.tries.contains_key(line))
+/// The numbers of the lines that a provider has, as far as they have no result.
+fn fresh<'a>(part: &'a OpenPart, range: PartRange, native: &NativeWave) -> impl Iterator<Item = u64> + use<'a> {
+    let done: HashSet<u64> = part.results.iter().map(|(_, result)| result.line).collect();
+    (range.line..=native.last_line).filter(move |line| !done.contains(line) && !part.tries.contains_key(line))
 }
 
 /// What a provider says of its batch.

@@ -85,10 +85,12 @@ impl PartRunner {
             ends: function_ends.unwrap_or_else(|| now.plus_ms(USUAL_RUN_MS)),
         };
         self.settle_dead_wave(&part).await?;
-        let lines = self.read_lines(&part, range).await?;
-        let step = match self.follow(&mut part, lines.as_deref()).await? {
+        let step = match self.follow(&mut part, range).await? {
             Some(step) => step,
-            None => self.run_lines(&mut part, lines).await?,
+            None => {
+                let lines = self.read_lines(&part, range).await?;
+                self.run_lines(&mut part, lines).await?
+            }
         };
         self.leave(&mut part, step).await
     }
@@ -125,7 +127,7 @@ impl PartRunner {
     }
 
     /// The lines of a part. If the file is gone, only their number is known.
-    async fn read_lines(&self, part: &OpenPart, range: PartRange) -> Result<Option<Vec<NamedLine>>, Error> {
+    pub(super) async fn read_lines(&self, part: &OpenPart, range: PartRange) -> Result<Option<Vec<NamedLine>>, Error> {
         let Batch { key, input_file_id, endpoint, .. } = &part.batch;
         let file_key = FileKey { project_id: key.project_id.clone(), file_id: input_file_id.clone() };
         let Some(file) = self.files.get(&file_key, self.clock.now()).await? else { return Ok(None) };

@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::catalog::{
-    BreakerConfig, DeveloperRole, KeySource, OutputLimit, Quirks, ResponsesApi, SystemPosition, Thoughts,
+    BatchMode, BreakerConfig, DeveloperRole, KeySource, Model, OutputLimit, Quirks, ResponsesApi, SystemPosition,
+    Thoughts,
 };
 use crate::model::tokens::{Asked, Label, Longer, Price, Rates, Served, Unreported, Usage};
 
@@ -416,5 +417,46 @@ fn a_wrong_part_of_a_price_is_named() {
     ] {
         let text = GOOD.replace("output = 2 ", &format!("output = 2, {price} "));
         assert_eq!(Catalog::parse(&text).unwrap_err().to_string(), format!("line 12: {reason}"), "{price}");
+    }
+}
+
+#[test]
+fn batches_go_to_a_provider_that_has_them() {
+    let text = |kind: &str, price: &str| {
+        format!(
+            "[[provider]]\nname = 'p'\nkind = '{kind}'\nbase_url = 'http://p.example'\n[[model]]\nname = 'm'\nkind = 'chat'\n\
+             batch = 'native'\ncontext_tokens = 9000\nmax_output_tokens = 100\nprice = {price}\ntargets = [{{ provider = 'p', model = 'm' }}]"
+        )
+    };
+    let reasons = |kind: &str, price: &str| -> Vec<String> {
+        let catalog = Catalog::read(&text(kind, price)).unwrap();
+        catalog.problems().iter().map(|problem| problem.reason.clone()).collect()
+    };
+    let model = |price: &str| Catalog::parse(&text("openai", price)).unwrap().model("m").unwrap().clone();
+    let cost = |model: Model| {
+        let usage = Usage { input: 3, output: 5, ..Usage::default() };
+        model.charge(usage).cost.0
+    };
+    let discounted = model("{ input = 1, output = 3, batch_discount = 0.25 }");
+    assert_eq!((discounted.batch, cost(discounted.clone()), cost(discounted.in_batch())), (BatchMode::Native, 18, 14));
+    assert_eq!(cost(model("{ input = 1, output = 3, tiers = { batch = { input = 0.5, output = 1 } } }").in_batch()), 7);
+    assert_eq!(
+        cost(model("{ input = 1, output = 3 }").in_batch()),
+        18,
+        "without a price for batches, the model's holds"
+    );
+
+    let price = "{ input = 1, output = 3 }";
+    assert_eq!((reasons("openai", price), reasons("anthropic", price)), (vec![], vec![]));
+    let simulator = reasons("simulator", price);
+    assert!(simulator[0].contains("\"openai\" or \"anthropic\""), "{simulator:?}");
+    for wrong in [
+        "{ input = 1, output = 3, batch_discount = 1.0 }",
+        "{ input = 1, output = 3, batch_discount = -0.5 }",
+        "{ input = 1, output = 3, batch_discount = 0.5, tiers = { batch = { input = 1, output = 1 } } }",
+        "{ input = 1, output = 3, tiers = { flex = { input = 1, output = 1, batch_discount = 0.5 } } }",
+        "{ input = 1, output = 3, longer = [{ above = 10, input = 1, output = 1, batch_discount = 0.5 }] }",
+    ] {
+        assert_eq!(reasons("openai", wrong).len(), 1, "{wrong}");
     }
 }
