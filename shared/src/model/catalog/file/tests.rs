@@ -145,7 +145,7 @@ fn every_error_names_its_line_and_a_way_out() {
     check(
         "max_output_tokens = 4096",
         "max_tokens = 4096",
-        "line 14: unknown field `max_tokens`, expected one of `name`, `aliases`, `kind`, `price`, `context_tokens`, `max_output_tokens`, `image_tokens`, `max_seconds`, `tokens_per_second`, `timeouts`, `targets`",
+        "line 14: unknown field `max_tokens`, expected one of `name`, `aliases`, `kind`, `price`, `context_tokens`, `max_output_tokens`, `image_tokens`, `max_seconds`, `tokens_per_second`, `batch`, `timeouts`, `targets`",
     );
     check("weight = 3", "weight = 0", "line 16: `weight` is 0; remove it to make the target a fallback only");
     check(
