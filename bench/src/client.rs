@@ -35,6 +35,23 @@ pub(crate) fn get(address: SocketAddr, path: &str, key: &str) -> Result<String> 
         connection,
         "GET {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\nconnection: close\r\n\r\n"
     )?;
+    read_to_end(connection)
+}
+
+/// Sends a POST request and returns the body of the answer.
+pub(crate) fn post(address: SocketAddr, path: &str, key: &str, content_type: &str, body: &[u8]) -> Result<String> {
+    let mut connection = TcpStream::connect(address)?;
+    write!(
+        connection,
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\ncontent-type: {content_type}\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    )?;
+    connection.write_all(body)?;
+    read_to_end(connection)
+}
+
+fn read_to_end(mut connection: TcpStream) -> Result<String> {
     let mut answer = String::new();
     connection.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").ok_or(ErrorKind::UnexpectedEof)?;

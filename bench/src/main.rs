@@ -4,6 +4,7 @@
 //! The provider, weir and, for some figures, the store run in processes of their own, which are this binary in another
 //! role.
 
+mod batches;
 mod bodies;
 mod client;
 mod cost;
@@ -68,6 +69,11 @@ enum Part {
     },
     /// More load, more calls in flight, more stored data
     Growth,
+    /// A batch of many lines, beside a client that makes the same calls
+    Batches {
+        #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=50_000))]
+        lines: u32,
+    },
     /// The most calls per second of one project
     Hot,
     /// The time that reading takes, of bodies that cost more to read than others
@@ -137,6 +143,10 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Part::Growth => ("growth", Report::of("growth", growth::measure)?),
         Part::Bodies { bytes } => {
             ("bodies", Report::of(&format!("bodies --bytes {bytes}"), |_| bodies::measure(bytes))?)
+        }
+        Part::Batches { lines } => {
+            let command = format!("batches --lines {lines}");
+            ("batches", Report::of(&command, |totals| batches::measure(lines, totals))?)
         }
         Part::Cost => ("cost", Report::of("cost", |_| cost::measure())?),
         Part::Hot => ("hot", Report::of("hot", |_| hot::measure())?),

@@ -99,7 +99,7 @@ impl Bench {
         Ok(get(self.provider.ready.address, "/most-in-flight", "")?.parse()?)
     }
 
-    fn cpu(&self) -> Result<Cpu, Failure> {
+    pub(crate) fn cpu(&self) -> Result<Cpu, Failure> {
         Ok(Cpu {
             weir: self.weir.cpu()?,
             provider: self.provider.cpu()?,

@@ -20,6 +20,10 @@ pub(crate) const QUICK: &str = "quick";
 pub(crate) const SLOW: &str = "slow";
 pub(crate) const SLOW_TIME: Duration = Duration::from_secs(2);
 
+/// A model that answers after [`SOON_TIME`].
+pub(crate) const SOON: &str = "soon";
+const SOON_TIME: Duration = Duration::from_millis(50);
+
 /// A model whose streams last ten seconds.
 pub(crate) const LONG: &str = "long";
 /// A model that answers after half a minute, and belongs to a provider of its own.
@@ -106,6 +110,7 @@ async fn answer(State(calls): State<Arc<InFlight>>, body: Bytes) -> Response {
     let open_call = OpenCall::new(calls);
     match asked.model.as_str() {
         SLOW => tokio::time::sleep(SLOW_TIME).await,
+        SOON => tokio::time::sleep(SOON_TIME).await,
         STALLED => tokio::time::sleep(STALLED_TIME).await,
         _ => {}
     }

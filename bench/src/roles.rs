@@ -15,7 +15,7 @@ use shared::model::secret::Secret;
 use tokio::net::TcpListener;
 
 use crate::Failure;
-use crate::mock::{self, LONG, QUICK, SLOW, STALLED};
+use crate::mock::{self, LONG, QUICK, SLOW, SOON, STALLED};
 use crate::process::Ready;
 
 pub(crate) fn provider() -> Result<(), Failure> {
@@ -70,7 +70,7 @@ fn catalog(provider: &str) -> String {
              targets = [{{ provider = '{provider}', model = '{name}', timeouts = {{ first_byte_ms = 60000 }} }}]\n\n"
         )
     };
-    let models = [QUICK, SLOW, LONG].map(|name| model(name, "mock")).concat();
+    let models = [QUICK, SLOW, SOON, LONG].map(|name| model(name, "mock")).concat();
     provided("mock") + &provided("stalled") + &models + &model(STALLED, "stalled")
 }
 

@@ -1,7 +1,7 @@
 //! The cost of a call and of a job on AWS. The real functions run them. This module adds up the store operations in the
 //! units that AWS bills, the time on Lambda and the bytes of the log, and multiplies them with their prices.
 
-mod price;
+pub(crate) mod price;
 mod site;
 
 use std::time::Duration;

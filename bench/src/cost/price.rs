@@ -27,6 +27,18 @@ const GB_OF_DELIVER: f64 = 0.25;
 /// An event source mapping receives each batch and deletes it.
 const QUEUE_REQUESTS_PER_BATCH: f64 = 2.0;
 
+/// The price of store operations, in dollars.
+pub(crate) fn dollars_of_units(units: &Units) -> f64 {
+    let table = units.write_units * WRITE_UNIT + units.read_units * READ_UNIT;
+    let bucket = units.puts as f64 * PUT + units.gets as f64 * GET;
+    (table + bucket + units.queue_requests as f64 * (1.0 + QUEUE_REQUESTS_PER_BATCH) * QUEUE_REQUEST) / 1e6
+}
+
+/// The price of so many seconds of a function that calls models, in dollars.
+pub(crate) fn dollars_of_lambda(seconds: f64) -> f64 {
+    seconds * GB * GB_SECOND / 1e6
+}
+
 /// The units that one call or job uses.
 #[derive(Default)]
 pub(super) struct Used {
