@@ -8,6 +8,7 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use shared::model::clock::Timestamp;
 use shared::model::provider::{Endpoint, Failure};
 use shared::model::provider_batch::{BatchState, EndedBatch, NewBatch, ProviderBatches, RequestEnd};
 
@@ -116,7 +117,11 @@ impl ProviderBatches for Anthropic {
         Ok(made.id)
     }
 
-    async fn find(&self, _: &str) -> Result<Option<String>, Failure> {
+    fn can_find(&self) -> bool {
+        false
+    }
+
+    async fn find(&self, _: &str, _: Timestamp) -> Result<Option<String>, Failure> {
         // Anthropic's batches have no metadata, and their requests are told only with their results.
         Err(Failure::Unsupported { what: "Anthropic's batches cannot be found by a name".to_owned(), param: None })
     }

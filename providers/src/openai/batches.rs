@@ -1,5 +1,6 @@
 //! OpenAI's Batch API, which Groq, Together and others have, too.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,6 +10,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use shared::model::clock::Timestamp;
 use shared::model::form::{Upload, Uploads};
 use shared::model::object::Object;
 use shared::model::provider::Failure;
@@ -21,9 +23,13 @@ use crate::http::{self, Method, Sent};
 const CONNECT: Duration = Duration::from_secs(10);
 /// The member of a batch's metadata that has its tag.
 const TAG: &str = "weir_tag";
-/// Batches of a page, and pages that are looked through for one whose submission had no answer. The newest are first.
+/// Batches of a page, and the most pages that are looked through for one whose submission had no answer. The newest are first.
 const PAGE: usize = 100;
-const PAGES: usize = 5;
+const PAGES: usize = 50;
+/// By how much the provider's clock may be behind, in seconds.
+const SKEW: u64 = 300;
+/// A file that was just uploaded may be unknown for a moment: the waits before the batch is tried again.
+const RETRIES: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
 
 /// A line of the file with requests.
 #[derive(Serialize)]
@@ -49,6 +55,8 @@ struct Batch {
     errors: Value,
     #[serde(default)]
     metadata: Value,
+    #[serde(default)]
+    created_at: u64,
 }
 
 #[derive(Deserialize)]
@@ -78,7 +86,7 @@ impl Batch {
     fn state(self) -> BatchState {
         let is_over = matches!(self.status.as_str(), "completed" | "expired" | "cancelled");
         if self.status == "failed" {
-            return BatchState::Refused(refusal(&self.errors));
+            return BatchState::Refused(BatchRefusal { input: self.input_file_id, ..refusal(&self.errors) });
         }
         if !is_over {
             return BatchState::Running;
@@ -93,7 +101,7 @@ fn refusal(errors: &Value) -> BatchRefusal {
     let first = &errors["data"][0];
     let code = first["code"].as_str().unwrap_or("unknown");
     // The provider has too many tokens waiting. Its message names the operator's account.
-    BatchRefusal { is_full: code == "token_limit_exceeded", reason: code.to_owned() }
+    BatchRefusal { is_full: code == "token_limit_exceeded", reason: code.to_owned(), input: None }
 }
 
 impl TryFrom<ResultLine> for RequestEnd {
@@ -110,6 +118,10 @@ impl TryFrom<ResultLine> for RequestEnd {
         };
         Ok(Self { id: line.custom_id, answer })
     }
+}
+
+fn download(path: &str) -> Sent<'_> {
+    Sent { method: Method::GET, path, headers: &[], body: Bytes::new(), connect: CONNECT, traceparent: None }
 }
 
 fn read<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, Failure> {
@@ -159,6 +171,7 @@ impl OpenAi {
 fn not_begun(failure: Failure) -> Failure {
     match failure {
         Failure::Interrupted(cause) => Failure::Unreachable(cause),
+        Failure::Unavailable { .. } | Failure::Malformed(_) => Failure::Unreachable(failure.summary().into()),
         other => other,
     }
 }
@@ -173,27 +186,41 @@ impl ProviderBatches for OpenAi {
             "completion_window": "24h",
             "metadata": {TAG: batch.tag},
         });
-        let answer = self.ask(Method::POST, "/batches", to_bytes(&made)).await;
+        let made = to_bytes(&made);
+        let mut answer = self.ask(Method::POST, "/batches", made.clone()).await;
+        for wait in RETRIES {
+            if !matches!(answer, Err(Failure::Refused { status: 400 | 404, .. })) {
+                break;
+            }
+            tokio::time::sleep(wait).await;
+            answer = self.ask(Method::POST, "/batches", made.clone()).await;
+        }
         if let Err(Failure::Refused { .. } | Failure::Throttled { .. }) = &answer {
             self.forget(&file).await;
         }
         Ok(read::<Batch>(&answer?)?.id)
     }
 
-    async fn find(&self, tag: &str) -> Result<Option<String>, Failure> {
+    fn can_find(&self) -> bool {
+        true
+    }
+
+    async fn find(&self, tag: &str, since: Timestamp) -> Result<Option<String>, Failure> {
         let mut after = String::new();
         for _ in 0..PAGES {
-            let page: Page =
-                read(&self.ask(Method::GET, &format!("/batches?limit={PAGE}{after}"), Bytes::new()).await?)?;
+            let page = self.ask(Method::GET, &format!("/batches?limit={PAGE}{after}"), Bytes::new()).await?;
+            let page: Page = read(&page)?;
             if let Some(batch) = page.data.iter().find(|batch| batch.metadata[TAG] == tag) {
                 return Ok(Some(batch.id.clone()));
             }
-            match page.data.last().filter(|_| page.has_more) {
+            let is_older = |batch: &&Batch| batch.created_at + SKEW < since.seconds();
+            match page.data.last().filter(|_| page.has_more).filter(|last| !is_older(last)) {
                 Some(last) => after = format!("&after={}", last.id),
-                None => break,
+                None => return Ok(None),
             }
         }
-        Ok(None)
+        // It may be among those that were not looked at.
+        Err(Failure::Malformed(format!("its list has more than {} newer batches", PAGE * PAGES)))
     }
 
     async fn state(&self, id: &str) -> Result<BatchState, Failure> {
@@ -206,20 +233,17 @@ impl ProviderBatches for OpenAi {
     }
 
     async fn results(&self, ended: &EndedBatch) -> Result<BoxStream<'static, Result<RequestEnd, Failure>>, Failure> {
-        let mut files = Vec::new();
-        for file in &ended.results {
-            let path = format!("/files/{file}/content");
-            let sent = Sent {
-                method: Method::GET,
-                path: &path,
-                headers: &[],
-                body: Bytes::new(),
-                connect: CONNECT,
-                traceparent: None,
+        let mut lines: BoxStream<'static, Result<String, Failure>> = stream::empty().boxed();
+        // The first file is opened now, so that its absence is an error of this call; the next one, when this one is read.
+        for (n, file) in ended.results.iter().enumerate() {
+            let (path, server, http) = (format!("/files/{file}/content"), self.server.clone(), Arc::clone(&self.http));
+            let open = async move { http.send(&server, &download(&path)).await.map(http::json_lines) };
+            let next = match n {
+                0 => open.await?,
+                _ => stream::once(open).try_flatten().boxed(),
             };
-            files.push(http::json_lines(self.http.send(&self.server, &sent).await?));
+            lines = lines.chain(next).boxed();
         }
-        let lines = stream::iter(files).flatten();
         Ok(lines.and_then(async |line| read::<ResultLine>(line.as_bytes())?.try_into()).boxed())
     }
 

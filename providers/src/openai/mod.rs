@@ -30,7 +30,7 @@ const DEFAULT_URL: &str = "https://api.openai.com/v1";
 
 /// A provider with OpenAI's API at some base URL.
 pub struct OpenAi {
-    server: Server,
+    server: Arc<Server>,
     http: Arc<Http>,
     quirks: Quirks,
     media_urls: MediaUrls,
@@ -40,7 +40,7 @@ pub struct OpenAi {
 impl OpenAi {
     pub(crate) fn new(config: &ProviderConfig, keys: Arc<dyn Keys>, http: Arc<Http>) -> Result<Self, String> {
         let (quirks, media_urls) = (config.quirks.clone(), config.media_urls.clone());
-        Ok(Self { server: server(config, keys)?, http, quirks, media_urls, plain: native::Plain::default() })
+        Ok(Self { server: Arc::new(server(config, keys)?), http, quirks, media_urls, plain: native::Plain::default() })
     }
 }
 

@@ -10,6 +10,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::TryStreamExt as _;
 use serde_json::{Value, json};
+use shared::model::clock::Timestamp;
 use shared::model::provider::{Endpoint, Failure, Provider, ProviderRequest};
 use shared::model::provider_batch::{BatchRefusal, BatchState, EndedBatch, Exchange, NewBatch, RequestEnd};
 
@@ -129,13 +130,17 @@ async fn openais_batches_are_found_asked_for_cancelled_read_and_deleted() {
     let (played, provider) = start("openai").await;
     let batches = provider.batches().unwrap();
     let page = |tag: &str, more: bool| {
-        json!({"data": [{"id": format!("b-{tag}"), "metadata": {"weir_tag": tag}}, {"id": "last", "metadata": null}], "has_more": more})
+        json!({"data": [{"id": format!("b-{tag}"), "metadata": {"weir_tag": tag}}, {"id": "last", "metadata": null, "created_at": 9_800}], "has_more": more})
             .to_string()
     };
     played.answer(&Method::GET, "/batches?limit=100", 200, &page("one", true));
     played.answer(&Method::GET, "/batches?limit=100&after=last", 200, &page("two", false));
-    assert_eq!(batches.find("two").await.unwrap().as_deref(), Some("b-two"));
-    assert_eq!(batches.find("three").await.unwrap(), None);
+    assert_eq!(batches.find("two", Timestamp(10_000_000)).await.unwrap().as_deref(), Some("b-two"));
+    assert_eq!(batches.find("three", Timestamp(10_000_000)).await.unwrap(), None);
+    // Those before the submission are not looked at.
+    let old = page("old", true).replace("9800", "9600");
+    played.answer(&Method::GET, "/batches?limit=100", 200, &old);
+    assert_eq!(batches.find("two", Timestamp(10_000_000)).await.unwrap(), None);
 
     let path = "/batches/batch_68f0a1";
     let with = |members: Value| {
@@ -151,7 +156,7 @@ async fn openais_batches_are_found_asked_for_cancelled_read_and_deleted() {
         let errors =
             json!({"object": "list", "data": [{"code": code, "message": "in organization org-1", "line": null}]});
         played.answer(&Method::GET, path, 200, &with(json!({"status": "failed", "errors": errors})));
-        let refusal = BatchRefusal { is_full, reason: code.to_owned() };
+        let refusal = BatchRefusal { is_full, reason: code.to_owned(), input: Some("file-in".to_owned()) };
         assert_eq!(batches.state("batch_68f0a1").await.unwrap(), BatchState::Refused(refusal));
     }
     let files = json!({"output_file_id": "file-out", "error_file_id": "file-err"});
@@ -199,11 +204,16 @@ async fn a_file_of_a_refused_batch_is_deleted_and_a_lost_answer_may_be_billed() 
     let batches = provider.batches().unwrap();
     let refused = batches.submit(&new).await.unwrap_err();
     assert!(matches!(refused, Failure::Refused { status: 404, .. }) && !refused.may_be_billed(), "{refused:?}");
+    played.answer(&Method::POST, "/files", 500, "");
+    let broken = batches.submit(&new).await.unwrap_err();
+    assert!(matches!(broken, Failure::Unreachable(_)), "no batch was made: {broken:?}");
     played.answer(&Method::POST, "/files", 200, r#"{"id":"file-in"}"#);
     played.got();
     batches.submit(&new).await.unwrap_err();
     let got: Vec<String> = played.got().into_iter().map(|(key, _)| key).collect();
-    assert_eq!(got, ["POST /v1/files", "POST /v1/batches", "DELETE /v1/files/file-in"]);
+    // A file that was just uploaded may be unknown for a moment.
+    let tries = ["POST /v1/batches"; 4];
+    assert_eq!(got, [&["POST /v1/files"][..], &tries, &["DELETE /v1/files/file-in"]].concat());
     played.answer(&Method::POST, "/batches", 200, "not JSON");
     let unknown = batches.submit(&new).await.unwrap_err();
     assert!(unknown.may_be_billed(), "the batch may be there: {unknown:?}");
@@ -223,7 +233,7 @@ async fn anthropics_batches_have_messages_and_their_results_are_those_of_calls()
         (&json!("1"), &json!("their-model"))
     );
     assert_eq!(sent["requests"][1]["params"]["messages"][0]["role"], "user");
-    let unknown = batches.find("batch_1-0-1").await.unwrap_err();
+    let unknown = batches.find("batch_1-0-1", Timestamp(0)).await.unwrap_err();
     assert!(matches!(unknown, Failure::Unsupported { .. }), "{unknown:?}");
 
     let path = "/messages/batches/msgbatch_013Z";

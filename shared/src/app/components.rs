@@ -2,11 +2,13 @@
 
 use std::sync::{Arc, OnceLock};
 
+use tokio::sync::Semaphore;
+
 use super::admin_keys::AdminKeys;
 use super::admission::Admission;
 use super::audit::AuditLog;
 use super::auth::{Auth, RootKey};
-use super::batches::{BatchWorker, Batches, Paces, PartRunner};
+use super::batches::{BatchWorker, Batches, NATIVE_TURNS, Paces, PartRunner};
 use super::cache::ResponseCache;
 use super::call_files::CallFiles;
 use super::calls::Calls;
@@ -216,6 +218,7 @@ impl Components {
             dispatcher: self.parts.dispatcher(),
             queues: self.parts.queues(),
             paces: Paces::default(),
+            native_turns: Arc::new(Semaphore::new(NATIVE_TURNS)),
             clock: self.clock().clone(),
             render,
         };

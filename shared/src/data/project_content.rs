@@ -97,11 +97,12 @@ impl ProjectContent {
     }
 }
 
-/// Whether work is left for a response: it waits or runs, or its reservation is to be settled.
+/// Whether work is left for a response, which waits or runs, or whose reservation is to be settled; or a provider has lines of a batch,
+/// which are to be deleted there.
 fn is_unfinished(item: &Item) -> bool {
     let reader = Reader(item);
     let is_state = reader.maybe_text("sk").is_some_and(|sk| sk == keys::RESPONSE_STATE);
-    is_state && item.contains_key("due_at")
+    is_state && item.contains_key("due_at") || item.contains_key("native")
 }
 
 fn key_of(item: &Item) -> Result<Key, StoreError> {

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
+use super::clock::Timestamp;
 use super::provider::Failure;
 
 /// How a request reaches its provider.
@@ -37,11 +38,14 @@ pub trait ProviderBatches: Send + Sync {
     /// See [`Failure`]. If it may be billed, the provider may have the batch: see [`ProviderBatches::find`].
     async fn submit(&self, batch: &NewBatch) -> Result<String, Failure>;
 
-    /// Looks for a batch whose submission had no answer. `None`: the provider does not have it.
+    /// Whether [`ProviderBatches::find`] can tell.
+    fn can_find(&self) -> bool;
+
+    /// Looks for a batch whose submission at `since` had no answer. `None`: the provider does not have it.
     ///
     /// # Errors
     /// `Unsupported` if the API cannot tell.
-    async fn find(&self, tag: &str) -> Result<Option<String>, Failure>;
+    async fn find(&self, tag: &str, since: Timestamp) -> Result<Option<String>, Failure>;
 
     /// Asks how far a batch is.
     ///
@@ -105,6 +109,8 @@ pub struct BatchRefusal {
     pub is_full: bool,
     /// For the log.
     pub reason: String,
+    /// The provider's file with the requests.
+    pub input: Option<String>,
 }
 
 /// What became of a request.

@@ -38,6 +38,15 @@ pub(crate) struct NativeBatch {
     first_call: usize,
 }
 
+impl NativeBatch {
+    /// Whether it has this line of the same batch, and has not refused it.
+    fn ran(&self, other: &NewBatch, id: &str) -> bool {
+        let batch = |new: &NewBatch| new.tag.split('-').next().map(str::to_owned);
+        let has = || self.new.requests.iter().any(|(own, _)| own == id);
+        self.refusal.is_none() && batch(&self.new) == batch(other) && has()
+    }
+}
+
 /// The batch API as one process sees it. The batches are in the observations: they outlive processes.
 pub(crate) struct SimulatedBatches {
     pub(crate) sim: Arc<Sim>,
@@ -79,7 +88,7 @@ impl SimulatedBatches {
 
     fn with<T>(&self, id: &str, change: impl FnOnce(&mut NativeBatch) -> T) -> Result<T, Failure> {
         let mut observed = self.sim.observed();
-        let found = observed.native.iter_mut().find(|batch| batch.id == id && !batch.is_deleted);
+        let found = observed.native.iter_mut().find(|batch| batch.id == id);
         let unknown = || Failure::Refused { status: 404, refusal: ProviderRefusal::default() };
         found.map(change).ok_or_else(unknown)
     }
@@ -158,11 +167,16 @@ impl ProviderBatches for SimulatedBatches {
         self.call("submit", |rng| {
             let now = self.sim.clock.now();
             let ends_at = now.plus_ms(MINUTES[rng.random_range(0..MINUTES.len())] * 60_000);
-            let refusal =
-                rng.random_bool(0.1).then(|| BatchRefusal { is_full: rng.random(), reason: "drawn".to_owned() });
+            let refusal = rng.random_bool(0.1).then(|| BatchRefusal {
+                is_full: rng.random(),
+                reason: "drawn".to_owned(),
+                input: None,
+            });
             let mut observed = self.sim.observed();
-            if observed.native.iter().any(|taken| taken.new.tag == new.tag) {
-                observed.violation("native", format!("{} is submitted twice", new.tag));
+            let twice = new.requests.iter().find(|(id, _)| observed.native.iter().any(|before| before.ran(new, id)));
+            if let Some((id, _)) = twice {
+                let violation = format!("line {id} of {} is submitted twice", new.tag);
+                observed.violation("native", violation);
             }
             let (new, first_call, ends) = (new.clone(), observed.calls.len(), None);
             for (_, body) in &new.requests {
@@ -176,7 +190,11 @@ impl ProviderBatches for SimulatedBatches {
         .await
     }
 
-    async fn find(&self, tag: &str) -> Result<Option<String>, Failure> {
+    fn can_find(&self) -> bool {
+        true
+    }
+
+    async fn find(&self, tag: &str, _: Timestamp) -> Result<Option<String>, Failure> {
         self.call("find", |_| {
             let observed = self.sim.observed();
             Ok(observed.native.iter().find(|batch| batch.new.tag == tag).map(|batch| batch.id.clone()))
@@ -207,6 +225,11 @@ impl ProviderBatches for SimulatedBatches {
     async fn results(&self, ended: &EndedBatch) -> Result<BoxStream<'static, Result<RequestEnd, Failure>>, Failure> {
         let ends = self
             .call("results", |rng| {
+                // The batch outlives its files.
+                let is_deleted = self.with(&ended.id, |batch| batch.is_deleted)?;
+                if is_deleted {
+                    return Err(Failure::Refused { status: 404, refusal: ProviderRefusal::default() });
+                }
                 let known = |batch: &mut NativeBatch| (batch.new.clone(), batch.first_call, batch.ends.clone());
                 let (new, first_call, drawn) = self.with(&ended.id, known)?;
                 if let Some(ends) = drawn {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use serde_json::Value;
+use shared::model::clock::Timestamp;
 use shared::model::provider::{Failure, ProviderRefusal};
 use shared::model::provider_batch::{BatchRefusal, BatchState, EndedBatch, NewBatch, ProviderBatches, RequestEnd};
 
@@ -85,7 +86,7 @@ impl ScriptedBatches {
 
     fn with<T>(&self, id: &str, change: impl FnOnce(&mut TakenBatch) -> T) -> Result<T, Failure> {
         let mut taken = self.lock();
-        let found = taken.iter_mut().find(|batch| batch.id == id && !batch.is_deleted);
+        let found = taken.iter_mut().find(|batch| batch.id == id);
         let unknown = || Failure::Refused { status: 404, refusal: ProviderRefusal::default() };
         found.map(change).ok_or_else(unknown)
     }
@@ -102,7 +103,8 @@ impl ProviderBatches for ScriptedBatches {
         let id = format!("theirs-{}", taken.len());
         let state = match next {
             Some(Submission::Refused { is_full }) => {
-                BatchState::Refused(BatchRefusal { is_full, reason: "scripted".to_owned() })
+                let input = Some("their-file".to_owned());
+                BatchState::Refused(BatchRefusal { is_full, reason: "scripted".to_owned(), input })
             }
             _ => BatchState::Running,
         };
@@ -114,7 +116,11 @@ impl ProviderBatches for ScriptedBatches {
         }
     }
 
-    async fn find(&self, tag: &str) -> Result<Option<String>, Failure> {
+    fn can_find(&self) -> bool {
+        !*self.is_blind.lock().unwrap()
+    }
+
+    async fn find(&self, tag: &str, _: Timestamp) -> Result<Option<String>, Failure> {
         if *self.is_blind.lock().unwrap() {
             return Err(Failure::Unsupported { what: "it has no tags".to_owned(), param: None });
         }
@@ -130,11 +136,18 @@ impl ProviderBatches for ScriptedBatches {
     }
 
     async fn results(&self, ended: &EndedBatch) -> Result<BoxStream<'static, Result<RequestEnd, Failure>>, Failure> {
-        let ends = self.with(&ended.id, |batch| batch.ends.clone())?;
+        let (ends, is_deleted) = self.with(&ended.id, |batch| (batch.ends.clone(), batch.is_deleted))?;
+        if is_deleted {
+            return Err(Failure::Refused { status: 404, refusal: ProviderRefusal::default() });
+        }
         Ok(futures_util::stream::iter(ends.into_iter().map(Ok)).boxed())
     }
 
     async fn delete(&self, ended: &EndedBatch) -> Result<(), Failure> {
-        self.with(&ended.id, |batch| batch.is_deleted = true)
+        match &ended.input {
+            // The file of a batch that was refused.
+            Some(_) => Ok(()),
+            None => self.with(&ended.id, |batch| batch.is_deleted = true),
+        }
     }
 }

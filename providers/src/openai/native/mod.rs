@@ -18,6 +18,7 @@ use std::sync::{Mutex, PoisonError};
 
 use shared::model::long_work::long_work;
 use shared::model::provider::{Failure, ProviderRefusal, ProviderRequest, Reply};
+use shared::model::provider_batch::Exchange;
 
 use super::OpenAi;
 use crate::http;
@@ -46,6 +47,11 @@ pub(super) async fn send(provider: &OpenAi, call: &ProviderRequest) -> Result<Re
     match ask(provider, call, !is_plain).await {
         Err(Failure::Refused { status: 400, refusal }) if !is_plain && is_about_encryption(&refusal) => {
             provider.plain.add(&call.model);
+            if let Exchange::Answered { .. } = call.exchange {
+                // There is no other answer in the batch.
+                let message = refusal.message;
+                return Err(Failure::Unavailable { status: 503, message, retry_after: None });
+            }
             ask(provider, call, false).await
         }
         answer => answer,

@@ -72,7 +72,10 @@ impl FileCheck {
         {
             self.errors.push(BatchError { line: error.line.or(Some(line.number)), ..error });
         }
-        let is_full = |part: &PartRange| part.requests >= self.size.lines || part.bytes + line.bytes > self.size.bytes;
+        let is_full = |part: &PartRange| {
+            let is_apart = part.at + part.bytes != line.at;
+            is_apart || part.requests >= self.size.lines || part.bytes + line.bytes > self.size.bytes
+        };
         if self.parts.last().is_none_or(is_full) {
             self.parts.push(PartRange { at: line.at, bytes: 0, line: line.number, requests: 0 });
         }
@@ -87,8 +90,11 @@ impl FileCheck {
         self.errors.len() >= MAX_ERRORS || self.lines > MAX_LINES
     }
 
+    /// Adds a line to the last part; no empty line beyond its size.
     fn extend(&mut self, line: &FileLine) {
-        if let Some(part) = self.parts.last_mut() {
+        let most = self.size.bytes;
+        let has_room = |part: &&mut PartRange| !line.is_empty() || part.at + part.bytes == line.at && part.bytes < most;
+        if let Some(part) = self.parts.last_mut().filter(has_room) {
             part.bytes += line.bytes;
         }
     }
@@ -176,6 +182,15 @@ mod tests {
         }
         assert_eq!(at, file.len() as u64);
         assert_eq!(parts.iter().map(|part| part.line).collect::<Vec<_>>(), [1, 203, 404]);
+    }
+
+    #[test]
+    fn empty_lines_beyond_the_size_of_a_part_are_in_none() {
+        let blank = "\n".repeat(9 * 1024 * 1024);
+        let (checked, parts) = check(&[&line("a", "m"), &*blank, &line("b", "m"), "\n"].concat()).unwrap();
+        assert_eq!((checked.lines, parts.len()), (2, 2));
+        assert!(parts.iter().all(|part| part.requests == 1 && part.bytes <= PartSize::DIRECT.bytes), "{parts:?}");
+        assert_eq!(parts[1].line, 2 + blank.len() as u64);
     }
 
     #[test]

@@ -304,14 +304,21 @@ impl LineContext<'_> {
         exchange: Exchange,
     ) -> ProviderRequest {
         let PreparedLine { body, model, .. } = prepared;
-        let endpoint = self.endpoint.called();
+        let limit = bound::limit_to_send(body, model, &self.project.policy, budgeted);
+        let max_output_tokens = Some(model.max_output_tokens).filter(|tokens| *tokens > 0);
+        let body = with_limits(self.endpoint.called(), body, limit);
+        ProviderRequest { max_output_tokens, ..self.request(target, body, exchange) }
+    }
+
+    /// A request that is not streamed.
+    pub(super) fn request(&self, target: &Target, body: Object, exchange: Exchange) -> ProviderRequest {
         ProviderRequest {
-            endpoint,
+            endpoint: self.endpoint.called(),
             model: target.model.clone(),
-            body: with_limits(endpoint, body, bound::limit_to_send(body, model, &self.project.policy, budgeted)),
+            body,
             uploads: Uploads::default(),
             stream: false,
-            max_output_tokens: Some(model.max_output_tokens).filter(|tokens| *tokens > 0),
+            max_output_tokens: None,
             connect: target.timeouts.connect,
             headers: Vec::new(),
             traceparent: None,

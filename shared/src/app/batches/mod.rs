@@ -33,7 +33,7 @@ use crate::model::invalid::Invalid;
 use crate::model::page::Page;
 use crate::model::project::Caller;
 pub(super) use pace::Paces;
-pub(super) use runner::PartRunner;
+pub(super) use runner::{NATIVE_TURNS, PartRunner};
 pub use worker::BatchWorker;
 
 /// Operations on the batches of a project.

@@ -6,10 +6,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, timeout};
 
-use super::line::{LineContext, PreparedLine, Tried};
+use super::line::{LineContext, NamedLine, PreparedLine, Tried};
 use super::open_part::{OpenPart, Step};
 use super::reserve::{NOT_READY_WAIT, Reserved, wait_by_age};
 use super::runner::PartRunner;
@@ -25,12 +26,17 @@ use crate::model::batch::{Batch, BatchEndpoint, PartRange};
 use crate::model::catalog::{BatchMode, Model, Target};
 use crate::model::error_chain::ErrorChain;
 use crate::model::file::FileKey;
+use crate::model::object::Object;
 use crate::model::provider::{Failure, Provider, Reply};
-use crate::model::provider_batch::{BatchState, EndedBatch, Exchange, NewBatch, ProviderBatches, RequestEnd};
+use crate::model::provider_batch::{
+    BatchRefusal, BatchState, EndedBatch, Exchange, NewBatch, ProviderBatches, RequestEnd,
+};
 use crate::model::tokens::{Charge, Unreported};
 
 /// The time for a request to a provider's batch API. The largest has the requests of a part.
 const ASK_TIME: Duration = Duration::from_secs(120);
+/// The time to delete what a provider has. Nobody has to wait for it.
+const FORGET_TIME: Duration = Duration::from_secs(30);
 /// The longest silence while results are read.
 const READ_TIME: Duration = Duration::from_secs(60);
 /// Before a batch expires, the provider's batch is cancelled: what it left is run here in this time.
@@ -105,14 +111,15 @@ impl PartRunner {
                     provider = native.provider,
                     "lines given to a provider"
                 );
-                return self.park(part, NativeWave { id: Some(id), ..native }).await.map(Some);
+                return Ok(Some(self.park(part, NativeWave { id: Some(id), ..native })));
             }
             Err(failure) => failure,
         };
         tracing::warn!(provider = native.provider, error = failure.summary(), "lines not given to a provider");
-        if failure.may_be_billed() || matches!(failure, Failure::Unavailable { .. }) {
+        let is_unknown = failure.may_be_billed() || matches!(failure, Failure::Unavailable { .. });
+        if failure.may_be_billed() || is_unknown && route.batches.can_find() {
             // The provider may have them: it is asked later.
-            return self.park(part, native).await.map(Some);
+            return Ok(Some(self.park(part, native)));
         }
         self.settle_native(part, Charge::default(), 0).await?;
         if failure.is_retryable() || matches!(failure, Failure::NotSetUp { .. } | Failure::Unauthorized { .. }) {
@@ -127,54 +134,70 @@ impl PartRunner {
     /// Asks a provider for the lines that it has. `None`: it has none, and the others run here. `range` is that of the part.
     pub(super) async fn follow(&self, part: &mut OpenPart, range: PartRange) -> Result<Option<Step>, Error> {
         let Some(native) = part.run.native.clone() else { return Ok(None) };
+        let is_late = part.batch.expires_at() <= self.clock.now();
         let served = match self.models.current().await {
             Ok(served) => served,
-            Err(error) => return self.park_for(part, native, NOT_READY_WAIT, &error).await.map(Some),
+            Err(_) if is_late => return self.give_up(part, range, &native).await,
+            Err(error) => return Ok(Some(park_for(native, NOT_READY_WAIT, &error))),
         };
-        let is_late = part.batch.expires_at() <= self.clock.now();
         let model = find_model(&served, part.batch.model.as_deref().unwrap_or_default(), part.batch.endpoint.called());
         let target =
             model.ok().and_then(|model| model.targets.iter().find(|target| target.provider == native.provider));
         let Some(route) = target.and_then(|target| Route::at(&served, target)) else {
+            if is_late {
+                return self.give_up(part, range, &native).await;
+            }
             let gone = Failure::wrong_entry("the models file names it no more");
-            return match is_late {
-                true => self.give_up(part, range, &native).await.map(|()| None),
-                false => {
-                    self.park_for(part, native.clone(), NOT_READY_WAIT, &of_provider(&native, gone)).await.map(Some)
-                }
-            };
+            let error = of_provider(&native, gone);
+            return Ok(Some(park_for(native, NOT_READY_WAIT, &error)));
         };
         let is_over = self.is_over(part).await?;
         let asked = timeout(ASK_TIME, ask(&route, &native, is_over));
         let Some(asked) = self.holding(part, asked).await else { return Ok(Some(Step::Lost)) };
-        match asked.unwrap_or(Err(Failure::OutOfTime)) {
-            Ok(Asked { native, state: BatchState::Running }) if !is_late => self.park(part, native).await.map(Some),
-            Ok(Asked { native, state: BatchState::Running }) => self.give_up(part, range, &native).await.map(|()| None),
-            Ok(Asked { native, state: BatchState::Ended(ended) }) => {
-                self.collect(part, &served, &route, (range, &native, &ended)).await
+        let lost = match asked.unwrap_or(Err(Unknown::Failed(Failure::OutOfTime))) {
+            Ok((native, BatchState::Running)) if !is_late => return Ok(Some(self.park(part, native))),
+            Ok((_, BatchState::Running)) => None,
+            Ok((native, BatchState::Ended(ended))) => {
+                return self.collect(part, &served, &route, (range, &native, &ended)).await;
             }
-            Ok(Asked { native, state: BatchState::Refused(refusal) }) => {
-                tracing::warn!(provider = native.provider, reason = refusal.reason, "a provider did not take lines");
-                self.settle_native(part, Charge::default(), 0).await?;
-                if refusal.is_full {
-                    let full = Failure::Throttled { message: refusal.reason, retry_after: None };
-                    let wait = wait_by_age(native.since.until(self.clock.now()));
-                    return self.pause(part, wait, &of_provider(&native, full)).await.map(Some);
-                }
-                part.note_tried(fresh(part, range, &native).map(|line| (line, Charge::default())).collect::<Vec<_>>());
-                Ok(None)
+            Ok((native, BatchState::Refused(refusal))) => {
+                return self.refused(part, &route, (range, &native), refusal).await;
             }
-            Err(Failure::NotSent) => self.settle_native(part, Charge::default(), 0).await.map(|()| None),
-            Err(Failure::Unsupported { .. } | Failure::Refused { .. }) => {
-                self.give_up(part, range, &native).await.map(|()| None)
-            }
-            Err(_) if is_late => self.give_up(part, range, &native).await.map(|()| None),
-            Err(failure) => {
+            Err(Unknown::NotThere) => return self.settle_native(part, Charge::default(), 0).await.map(|()| None),
+            Err(Unknown::Lost) => None,
+            Err(Unknown::Failed(failure)) => Some(failure).filter(|_| !is_late),
+        };
+        match lost {
+            None => self.give_up(part, range, &native).await,
+            Some(failure) => {
                 let wait = failure.retry_after().unwrap_or_default().max(NOT_READY_WAIT);
                 let error = of_provider(&native, failure);
-                self.park_for(part, native, wait, &error).await.map(Some)
+                Ok(Some(park_for(native, wait, &error)))
             }
         }
+    }
+
+    /// Goes on with lines whose batch the provider did not take.
+    async fn refused(
+        &self,
+        part: &mut OpenPart,
+        route: &Route<'_>,
+        (range, native): (PartRange, &NativeWave),
+        refusal: BatchRefusal,
+    ) -> Result<Option<Step>, Error> {
+        tracing::warn!(provider = native.provider, reason = refusal.reason, "a provider did not take lines");
+        let sent = self.sent_lines(part, range, native).await?.unwrap_or_default();
+        if !refusal.is_full {
+            part.note_tried(sent.into_iter().map(|line| (line.number, Charge::default())));
+        }
+        self.settle_native(part, Charge::default(), 0).await?;
+        self.forget(route, &EndedBatch { input: refusal.input, ..EndedBatch::default() }).await;
+        if !refusal.is_full {
+            return Ok(None);
+        }
+        let full = Failure::Throttled { message: refusal.reason, retry_after: None };
+        let wait = wait_by_age(part.batch.created_at.until(self.clock.now()));
+        self.pause(part, wait, &of_provider(native, full)).await.map(Some)
     }
 
     /// Whether the provider is to run no further line.
@@ -192,6 +215,16 @@ impl PartRunner {
         self.clock.now().until(part.batch.expires_at()) <= DIRECT_MS
     }
 
+    /// Whether a provider has enough time for lines.
+    pub(super) fn can_submit(&self, part: &OpenPart) -> bool {
+        self.clock.now().until(part.batch.expires_at()) > 2 * DIRECT_MS
+    }
+
+    /// Whether the function is stopped before a submission would end.
+    pub(super) fn is_too_late_to_submit(&self, part: &OpenPart) -> bool {
+        Duration::from_millis(self.clock.now().until(part.ends)) < 2 * ASK_TIME
+    }
+
     /// Reads and stores what became of the lines, and settles them.
     async fn collect(
         &self,
@@ -200,76 +233,103 @@ impl PartRunner {
         route: &Route<'_>,
         (range, native, ended): (PartRange, &NativeWave, &EndedBatch),
     ) -> Result<Option<Step>, Error> {
-        let lines = if native.readers < MAX_DEATHS { self.read_lines(part, range).await? } else { None };
-        let Some(lines) = lines else {
-            // The file is gone, or its lines kill each process.
+        if native.readers >= MAX_DEATHS {
             part.run.deaths = part.run.deaths.max(native.readers);
-            self.give_up(part, range, native).await?;
-            return Ok(None);
-        };
+            return self.give_up(part, range, native).await;
+        }
         let reading = NativeWave { readers: native.readers + 1, ..native.clone() };
         if !self.parts.note_native(&part.run, &reading).await?.is_written() {
             return Ok(Some(Step::Lost));
         }
         let (project, batch) = (part.project.clone(), part.batch.key.clone());
         let context = self.context(part, &project, &batch, served);
-        let fresh: Vec<u64> = fresh(part, range, native).collect();
-        let sent =
-            lines.iter().filter(|line| line.number <= native.last_line && !part.tries.contains_key(&line.number));
-        let sent = sent.filter_map(|line| context.prepare(line.clone(), false, true).ok());
-        let sent: HashMap<u64, PreparedLine> = sent.map(|line| (line.line.number, line)).collect();
-        let read = self.read_results(part, &context, route, (&sent, ended));
+        let lines = self.sent_lines(part, range, native).await?;
+        let sent = lines.into_iter().flatten().filter_map(|line| context.prepare(line, false, true).ok());
+        let sent = sent.filter(|line| line.is_native).map(|line| (line.line.number, line)).collect();
+        let read = self.read_results(part, &context, route, (sent, ended));
         let Some(read) = self.holding(part, read).await else { return Ok(Some(Step::Lost)) };
-        let collected = match read {
+        let Collected { charge, answered, results, tried } = match read {
             Ok(collected) => collected,
-            Err(error @ Error::Provider { .. }) => {
-                return self.park_for(part, native.clone(), NOT_READY_WAIT, &error).await.map(Some);
+            Err(Error::Provider { source, tried }) => {
+                let is_late = part.batch.expires_at() <= self.clock.now();
+                if is_late || matches!(source, Failure::Refused { status: 404 | 410, .. }) {
+                    return self.give_up(part, range, native).await;
+                }
+                // A result that is not understood will be no better next time.
+                let native = if matches!(source, Failure::Malformed(_)) { reading } else { native.clone() };
+                return Ok(Some(park_for(native, NOT_READY_WAIT, &Error::Provider { source, tried })));
             }
             Err(error) => return Err(error),
         };
-        let Collected { charge, answered, results, tried } = collected;
         part.note(results);
         part.note_tried(tried);
-        // A line that the provider does not tell of runs here.
-        let done: HashSet<u64> = part.results.iter().map(|(_, result)| result.line).collect();
-        let silent = fresh.into_iter().filter(|line| !done.contains(line) && !part.tries.contains_key(line));
-        part.note_tried(silent.map(|line| (line, Charge::default())).collect::<Vec<_>>());
         self.settle_native(part, charge, answered).await?;
-        if let Err(failure) = timeout(ASK_TIME, route.batches.delete(ended)).await.unwrap_or(Err(Failure::OutOfTime)) {
-            tracing::warn!(provider = native.provider, error = failure.summary(), "a provider keeps an ended batch");
+        // Only now: a worker that goes on after this one would find nothing.
+        if !self.parts.end_native(&part.noted_run()).await?.is_written() {
+            return Ok(Some(Step::Lost));
         }
+        self.forget(route, ended).await;
         Ok(None)
     }
 
+    /// The lines that may be in a provider's batch: those up to its last, without those that ended before it. `None`: the file is gone.
+    async fn sent_lines(
+        &self,
+        part: &OpenPart,
+        range: PartRange,
+        native: &NativeWave,
+    ) -> Result<Option<Vec<NamedLine>>, Error> {
+        let lines = self.read_lines(part, range).await?;
+        let is_sent = |line: &NamedLine| line.number <= native.last_line && !part.tries.contains_key(&line.number);
+        Ok(lines.map(|lines| lines.into_iter().filter(is_sent).collect()))
+    }
+
+    /// Deletes what a provider has of a batch that is settled.
+    async fn forget(&self, route: &Route<'_>, ended: &EndedBatch) {
+        let deleted = timeout(FORGET_TIME, route.batches.delete(ended)).await;
+        if let Err(failure) = deleted.unwrap_or(Err(Failure::OutOfTime)) {
+            let provider = route.provider_name();
+            tracing::warn!(provider, error = failure.summary(), "a provider keeps an ended batch");
+        }
+    }
+
+    /// Reads what became of the lines. Without the lines, only what they cost is known.
     async fn read_results(
         &self,
         part: &OpenPart,
         context: &LineContext<'_>,
         route: &Route<'_>,
-        (sent, ended): (&HashMap<u64, PreparedLine>, &EndedBatch),
+        (mut sent, ended): (HashMap<u64, PreparedLine>, &EndedBatch),
     ) -> Result<Collected, Error> {
         let failed = |source| Error::Provider { tried: Attempts::free(route.provider_name().to_owned(), 1), source };
         let (mut collected, mut unstored, mut unstored_bytes, mut objects) = (Collected::default(), Vec::new(), 0, 0);
-        let mut seen: HashSet<u64> = part.results.iter().map(|(_, result)| result.line).collect();
-        let mut results = route.batches.results(ended).await.map_err(failed)?;
+        let done: HashSet<u64> = part.results.iter().map(|(_, result)| result.line).collect();
+        let results = timeout(ASK_TIME, route.batches.results(ended)).await.unwrap_or(Err(Failure::OutOfTime));
+        let mut results = results.map_err(failed)?;
+        let is_gone = sent.is_empty();
+        let model = part.batch.model.clone().unwrap_or_default();
         loop {
             let next = timeout(READ_TIME, results.next()).await;
             let Some(end) = next.map_err(|_| failed(Failure::OutOfTime))? else { break };
             let RequestEnd { id, answer } = end.map_err(failed)?;
-            let Some(line) = id.parse().ok().and_then(|number: u64| sent.get(&number)) else { continue };
+            if is_gone {
+                collected.charge = collected.charge + context.charge_of_unknown(route, &model, answer).await;
+                continue;
+            }
+            // Each line once, whatever the provider repeats.
+            let Some(line) = id.parse().ok().and_then(|number: u64| sent.remove(&number)) else { continue };
             let number = line.line.number;
-            match self.ended_natively(context, route, line, answer).await {
-                (Some(result), charge) => {
-                    (collected.charge, collected.answered) = (collected.charge + charge, collected.answered + 1);
-                    if seen.insert(number) {
+            let (result, charge) = context.ended_natively(route, &line, answer).await;
+            collected.charge = collected.charge + charge;
+            match result {
+                Some(result) => {
+                    collected.answered += 1;
+                    if !done.contains(&number) {
                         unstored_bytes += result.row.get().len();
                         unstored.push(result);
                     }
                 }
-                (None, charge) => {
-                    collected.charge = collected.charge + charge;
-                    collected.tried.push((number, charge));
-                }
+                None => collected.tried.push((number, charge)),
             }
             if unstored_bytes >= UNSTORED_BYTES {
                 self.store(part, &mut objects, &mut unstored, &mut collected.results).await?;
@@ -277,6 +337,9 @@ impl PartRunner {
             }
         }
         self.store(part, &mut objects, &mut unstored, &mut collected.results).await?;
+        // A line that the provider does not tell of runs here.
+        let silent = sent.into_keys().filter(|line| !done.contains(line));
+        collected.tried.extend(silent.map(|line| (line, Charge::default())));
         Ok(collected)
     }
 
@@ -295,22 +358,126 @@ impl PartRunner {
         Ok(())
     }
 
+    /// Charges what was held for lines whose end the provider does not tell. They run here, if there is time.
+    async fn give_up(&self, part: &mut OpenPart, range: PartRange, native: &NativeWave) -> Result<Option<Step>, Error> {
+        let held = part.held();
+        tracing::warn!(provider = native.provider, charged_micro_usd = held.0, "lines lost by a provider");
+        let done: HashSet<u64> = part.results.iter().map(|(_, result)| result.line).collect();
+        let lost = self.sent_lines(part, range, native).await?.unwrap_or_default();
+        let lost = lost.into_iter().map(|line| line.number).filter(|line| !done.contains(line));
+        part.note_tried(lost.map(|line| (line, Charge::default())));
+        self.settle_native(part, Charge { cost: held, ..Charge::default() }, 1).await?;
+        Ok(None)
+    }
+
+    /// Settles the lines that a provider had, at most at what was held for them.
+    async fn settle_native(&self, part: &mut OpenPart, charge: Charge, requests: u64) -> Result<(), Error> {
+        if let Some(reservation) = part.run.reservation.clone() {
+            let model = reservation.placed.project.reservation.model.as_str();
+            let account = Account { requests, ..part.account(model) };
+            let charge = Charge { cost: charge.cost.min(part.held()), ..charge };
+            self.ledger.settle_once(&account, &reservation.placed, charge).await?;
+        }
+        part.end_wave();
+        Ok(())
+    }
+
+    /// Lets a part wait for a provider's batch.
+    fn park(&self, part: &OpenPart, native: NativeWave) -> Step {
+        let wait = match native.is_cancelled || native.id.is_none() {
+            true => NOT_READY_WAIT,
+            false => wait_by_age(native.since.until(self.clock.now())),
+        };
+        let until_last_hour = self.clock.now().until(part.batch.expires_at()).saturating_sub(DIRECT_MS);
+        let wait = if until_last_hour == 0 { wait } else { wait.min(Duration::from_millis(until_last_hour)) };
+        Step::Park { native, wait, why: "The provider runs the lines in a batch of its own.".to_owned() }
+    }
+
+    /// Keeps the lease of a part while something goes on. `None`: another worker has the part, or may have it.
+    pub(super) async fn holding<T>(&self, part: &OpenPart, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = std::pin::pin!(work);
+        let mut beats = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+        let mut held_until = Instant::now() + Duration::from_millis(PART_LEASE_MS);
+        loop {
+            tokio::select! {
+                // A process that stood still learns first whether it still has the part.
+                biased;
+                _ = beats.tick() => {
+                    let begun = Instant::now();
+                    match self.parts.renew(&part.run, self.clock.now().plus_ms(PART_LEASE_MS)).await {
+                        Ok(renewed) if !renewed.is_written() => return None,
+                        Ok(_) => held_until = begun + Duration::from_millis(PART_LEASE_MS),
+                        Err(error) => tracing::warn!(error = %ErrorChain(&error), "lease of a part not renewed yet"),
+                    }
+                    if Instant::now() >= held_until {
+                        return None;
+                    }
+                }
+                done = &mut work => return Some(done),
+            }
+        }
+    }
+}
+
+/// Lets a part wait, and says why.
+fn park_for(native: NativeWave, wait: Duration, why: &Error) -> Step {
+    Step::Park { native, wait, why: why.to_string() }
+}
+
+/// Why nobody knows how far a batch is.
+enum Unknown {
+    /// The provider never got it.
+    NotThere,
+    /// The provider does not have it any more, or cannot tell.
+    Lost,
+    Failed(Failure),
+}
+
+/// Asks how far a batch is. `is_over`: no further line is to be run.
+async fn ask(route: &Route<'_>, native: &NativeWave, is_over: bool) -> Result<(NativeWave, BatchState), Unknown> {
+    let id = match &native.id {
+        Some(id) => id.clone(),
+        None => match route.batches.find(&native.tag, native.since).await {
+            Ok(found) => found.ok_or(Unknown::NotThere)?,
+            Err(Failure::Unsupported { .. }) => return Err(Unknown::Lost),
+            Err(failure) => return Err(Unknown::Failed(failure)),
+        },
+    };
+    let mut native = NativeWave { id: Some(id.clone()), ..native.clone() };
+    let state = route.batches.state(&id).await.map_err(|failure| match failure {
+        Failure::Refused { status: 404 | 410, .. } => Unknown::Lost,
+        failure => Unknown::Failed(failure),
+    })?;
+    if state == BatchState::Running && is_over && !native.is_cancelled {
+        // One that has ended meanwhile may refuse. The next question tells.
+        match route.batches.cancel(&id).await {
+            Ok(()) | Err(Failure::Refused { .. }) => native.is_cancelled = true,
+            Err(failure) => return Err(Unknown::Failed(failure)),
+        }
+    }
+    Ok((native, state))
+}
+
+fn of_provider(native: &NativeWave, source: Failure) -> Error {
+    Error::Provider { tried: Attempts::free(native.provider.clone(), 1), source }
+}
+
+impl LineContext<'_> {
     /// The result of a line, if it has one, and what it cost.
     async fn ended_natively(
         &self,
-        context: &LineContext<'_>,
         route: &Route<'_>,
         line: &PreparedLine,
-        answer: Option<(u16, bytes::Bytes)>,
+        answer: Option<(u16, Bytes)>,
     ) -> (Option<LineResult>, Charge) {
         let Some((status, body)) = answer else { return (None, Charge::default()) };
         let used = UsageMeter::default();
         used.begin_attempt(route.unreported);
-        let request = context.batched(line, route.target, false, Exchange::Answered { status, body });
+        let request = self.batched(line, route.target, false, Exchange::Answered { status, body });
         let answered = match route.provider.send(&request).await {
             Ok(Reply::Whole(whole)) => {
                 used.observe_whole(&whole);
-                context.of_whole(line, whole.body, line.charge(&used))
+                self.of_whole(line, whole.body, line.charge(&used))
             }
             Ok(Reply::Stream(_)) => Err(Failure::Malformed("a result of its batch is a stream".to_owned())),
             Err(failure) => {
@@ -321,7 +488,7 @@ impl PartRunner {
         let charge = line.charge(&used);
         let tried = Attempts::free(route.provider_name().to_owned(), 1);
         let answer = answered.map_err(|source| in_request(Error::Provider { tried, source }));
-        match context.ended(line, Ok(answer), charge) {
+        match self.ended(line, Ok(answer), charge) {
             Tried::Done(result) => {
                 let charge = charge_of(&result.summary);
                 (Some(result), charge)
@@ -331,101 +498,19 @@ impl PartRunner {
         }
     }
 
-    /// Charges what was held for lines whose end the provider does not tell.
-    async fn give_up(&self, part: &mut OpenPart, range: PartRange, native: &NativeWave) -> Result<(), Error> {
-        let lost: Vec<u64> = fresh(part, range, native).collect();
-        let held = part.run.reservation.as_ref().map(|held| held.placed.project.reservation.amount).unwrap_or_default();
-        tracing::warn!(provider = native.provider, charged_micro_usd = held.0, "lines lost by a provider");
-        part.note_tried(lost.into_iter().map(|line| (line, Charge::default())));
-        self.settle_native(part, Charge { cost: held, ..Charge::default() }, 1).await
-    }
-
-    async fn settle_native(&self, part: &mut OpenPart, charge: Charge, requests: u64) -> Result<(), Error> {
-        if let Some(reservation) = part.run.reservation.clone() {
-            let model = reservation.placed.project.reservation.model.as_str();
-            let account = Account { requests, ..part.account(model) };
-            self.ledger.settle_once(&account, &reservation.placed, charge).await?;
-        }
-        part.end_wave();
-        Ok(())
-    }
-
-    /// Lets a part wait for a provider's batch.
-    async fn park(&self, part: &OpenPart, native: NativeWave) -> Result<Step, Error> {
-        let wait = match native.is_cancelled {
-            true => NOT_READY_WAIT,
-            false => wait_by_age(native.since.until(self.clock.now())),
-        };
-        let until_last_hour = self.clock.now().until(part.batch.expires_at()).saturating_sub(DIRECT_MS);
-        let wait = if until_last_hour == 0 { wait } else { wait.min(Duration::from_millis(until_last_hour)) };
-        self.note_waiting(part, wait, "The provider runs the lines in a batch of its own.".to_owned()).await?;
-        Ok(Step::Park(native, wait))
-    }
-
-    /// The same, for a reason.
-    async fn park_for(&self, part: &OpenPart, native: NativeWave, wait: Duration, why: &Error) -> Result<Step, Error> {
-        self.note_waiting(part, wait, why.to_string()).await?;
-        Ok(Step::Park(native, wait))
-    }
-
-    /// Keeps the lease of a part while something goes on. `None`: another worker has the part.
-    async fn holding<T>(&self, part: &OpenPart, work: impl Future<Output = T>) -> Option<T> {
-        let mut work = std::pin::pin!(work);
-        let mut beats = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut work => return Some(done),
-                _ = beats.tick() => {
-                    match self.parts.renew(&part.run, self.clock.now().plus_ms(PART_LEASE_MS)).await {
-                        Ok(renewed) if !renewed.is_written() => return None,
-                        Ok(_) => {}
-                        Err(error) => tracing::warn!(error = %ErrorChain(&error), "lease of a part not renewed yet"),
-                    }
-                }
-            }
+    /// What the answer to a line costs whose request is not known any more.
+    async fn charge_of_unknown(&self, route: &Route<'_>, model: &str, answer: Option<(u16, Bytes)>) -> Charge {
+        let Some((status, body)) = answer else { return Charge::default() };
+        let Ok(model) = find_model(self.served, model, self.endpoint.called()) else { return Charge::default() };
+        // Usage is read from the answer alone.
+        let asked = Object::default().with("messages", &[(); 0]).with("input", &"").with("prompt", &"");
+        let request = self.request(route.target, asked, Exchange::Answered { status, body });
+        match route.provider.send(&request).await {
+            Ok(Reply::Whole(whole)) => model.clone().in_batch().charge(whole.usage.unwrap_or_default()),
+            _ => Charge::default(),
         }
     }
-}
 
-/// The numbers of the lines that a provider has, as far as they have no result.
-fn fresh<'a>(part: &'a OpenPart, range: PartRange, native: &NativeWave) -> impl Iterator<Item = u64> + use<'a> {
-    let done: HashSet<u64> = part.results.iter().map(|(_, result)| result.line).collect();
-    (range.line..=native.last_line).filter(move |line| !done.contains(line) && !part.tries.contains_key(line))
-}
-
-/// What a provider says of its batch.
-struct Asked {
-    native: NativeWave,
-    state: BatchState,
-}
-
-/// Asks how far a batch is. `is_over`: no further line is to be run.
-///
-/// # Errors
-/// `NotSent` if the provider never got the batch.
-async fn ask(route: &Route<'_>, native: &NativeWave, is_over: bool) -> Result<Asked, Failure> {
-    let id = match &native.id {
-        Some(id) => id.clone(),
-        None => route.batches.find(&native.tag).await?.ok_or(Failure::NotSent)?,
-    };
-    let mut native = NativeWave { id: Some(id.clone()), ..native.clone() };
-    let state = route.batches.state(&id).await?;
-    if state == BatchState::Running && is_over && !native.is_cancelled {
-        // One that has ended meanwhile may refuse. The next question tells.
-        match route.batches.cancel(&id).await {
-            Ok(()) | Err(Failure::Refused { .. }) => native.is_cancelled = true,
-            Err(failure) => return Err(failure),
-        }
-    }
-    Ok(Asked { native, state })
-}
-
-fn of_provider(native: &NativeWave, source: Failure) -> Error {
-    Error::Provider { tried: Attempts::free(native.provider.clone(), 1), source }
-}
-
-impl LineContext<'_> {
     /// Writes down what a provider gets for lines. Returns the numbers of those that it cannot get with the others, too.
     async fn write(
         &self,

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::wave::{Tries, charge_of};
@@ -31,6 +32,8 @@ pub(super) struct OpenPart {
     pub(super) objects: u32,
     /// When the function is stopped.
     pub(super) ends: Timestamp,
+    /// Its turn to have the lines for a provider in memory, until lines run here.
+    pub(super) turn: Option<OwnedSemaphorePermit>,
 }
 
 /// What becomes of a part.
@@ -40,7 +43,7 @@ pub(super) enum Step {
     /// The rest is run after this time.
     Wait(Duration),
     /// A provider has lines. It is asked after this time.
-    Park(NativeWave, Duration),
+    Park { native: NativeWave, wait: Duration, why: String },
     /// Another worker has the part.
     Lost,
 }
@@ -70,6 +73,17 @@ impl OpenPart {
             *tried += 1;
             *spent = *spent + charge;
         }
+    }
+
+    /// The run with the tries so far, as the part keeps them.
+    pub(super) fn noted_run(&self) -> PartRun {
+        let tries = self.tries.iter().map(|(line, (tried, spent))| (*line, (*tried, spent.cost.0)));
+        PartRun { tries: tries.collect(), ..self.run.clone() }
+    }
+
+    /// What is held for the last wave.
+    pub(super) fn held(&self) -> MicroUsd {
+        self.run.reservation.as_ref().map(|held| held.placed.project.reservation.amount).unwrap_or_default()
     }
 
     /// Notes that the last wave is settled.

@@ -22,6 +22,8 @@ use crate::model::batch::{Batch, BatchKey, Left};
 use crate::model::project::Project;
 use crate::model::tokens::Charge;
 
+/// The most lines that run here at once: a provider's batch may leave more.
+const WAVE_LINES: usize = 200;
 /// A pause that a run waits for itself.
 const SHORT: Duration = Duration::from_secs(15);
 
@@ -97,6 +99,9 @@ impl PartRunner {
         };
         let Some(first) = prepared.first() else { return Ok(None) };
         if let Some(route) = Route::of(&served, first.model()).filter(|_| first.is_native) {
+            if self.is_too_late_to_submit(part) {
+                return Ok(Some(Step::Wait(Duration::ZERO)));
+            }
             let reserved = self.reserve(part, &prepared, Some(route.provider_name())).await;
             return match reserved {
                 Ok(reserved) => {
@@ -106,6 +111,7 @@ impl PartRunner {
                 Err(unreserved) => self.not_reserved(part, &context, &prepared, unreserved).await,
             };
         }
+        part.turn = None;
         let longest = find_model(&served, &first.model_name(), part.batch.endpoint.called())?.longest_call();
         // A call that could take longer than a run is cut off at its end. Else it would never begin.
         let longest = longest.min(Duration::from_millis(USUAL_RUN_MS / 2));
@@ -181,13 +187,16 @@ impl PartRunner {
             }
         }
         self.add(part, refused).await?;
+        prepared.truncate(WAVE_LINES);
         Ok(Ok(if native.is_empty() { prepared } else { native }))
     }
 
     /// Whether lines go to a provider's batch API now. At the end of the batch's time, they run here.
     fn is_native(&self, part: &OpenPart, served: &ServedModels) -> bool {
         let Batch { model, endpoint, .. } = &part.batch;
-        !self.is_last_hour(part) && is_native(served, model.as_deref().unwrap_or_default(), *endpoint)
+        part.batch.is_native
+            && self.can_submit(part)
+            && is_native(served, model.as_deref().unwrap_or_default(), *endpoint)
     }
 
     /// Runs lines with the money that is reserved for them, and settles it.

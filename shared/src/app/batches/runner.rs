@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use tokio::sync::Semaphore;
 
 use super::line::NamedLine;
 use super::lines::Lines;
@@ -22,11 +23,14 @@ use crate::app::worker_queues::WorkerQueues;
 use crate::data::{ApiKeys, BatchParts, BatchRecords, BatchResults, FileRecords, MAX_DELAY, PartKey, ProjectRecords};
 use crate::model::batch::{Batch, PartRange, Waiting};
 use crate::model::clock::{Clock, Timestamp};
+use crate::model::error_chain::ErrorChain;
 use crate::model::file::{ByteRange, FileKey};
 use crate::model::money::MicroUsd;
 use crate::model::project::{KeyLimits, Project};
 use crate::model::tokens::Charge;
 
+/// Each has up to 8 MB of lines, twice: as the caller and as the provider reads them.
+pub(in crate::app) const NATIVE_TURNS: usize = 2;
 /// The time of a run where nothing stops the function.
 pub(super) const USUAL_RUN_MS: u64 = 900_000;
 
@@ -44,6 +48,8 @@ pub(in crate::app) struct PartRunner {
     pub(in crate::app) dispatcher: Arc<Dispatcher>,
     pub(in crate::app) queues: WorkerQueues,
     pub(in crate::app) paces: Paces,
+    /// The parts with lines for a provider that are in memory at the same time.
+    pub(in crate::app) native_turns: Arc<Semaphore>,
     pub(in crate::app) clock: Clock,
     /// Writes an error as a caller of the API would see it.
     pub(in crate::app) render: fn(&Error) -> RenderedError,
@@ -83,7 +89,13 @@ impl PartRunner {
             tries,
             objects: BESIDE_WAVES,
             ends: function_ends.unwrap_or_else(|| now.plus_ms(USUAL_RUN_MS)),
+            turn: None,
         };
+        if part.batch.is_native {
+            let turn = Arc::clone(&self.native_turns).acquire_owned();
+            let Some(turn) = self.holding(&part, turn).await else { return Ok(()) };
+            part.turn = turn.ok();
+        }
         self.settle_dead_wave(&part).await?;
         let step = match self.follow(&mut part, range).await? {
             Some(step) => step,
@@ -137,10 +149,10 @@ impl PartRunner {
         let mut found = Vec::new();
         while let Some(piece) = pieces.next().await {
             reader.push(&piece?);
-            found.extend(std::iter::from_fn(|| reader.next()));
+            found.extend(std::iter::from_fn(|| reader.next()).filter(|line| !line.is_empty()));
         }
-        found.extend(reader.last());
-        let named = found.iter().filter(|line| !line.is_empty()).map(|line| NamedLine::read(line, *endpoint));
+        found.extend(reader.last().filter(|line| !line.is_empty()));
+        let named = found.iter().map(|line| NamedLine::read(line, *endpoint));
         let named: Result<Vec<_>, _> = named.collect();
         named.map(Some).map_err(|error| Error::internal("read a checked line again")(error.message))
     }
@@ -172,11 +184,11 @@ impl PartRunner {
 
     /// Writes what became of a part, and wakes the worker that goes on.
     async fn leave(&self, part: &mut OpenPart, step: Step) -> Result<(), Error> {
-        part.run.tries = part.tries.iter().map(|(line, (tried, spent))| (*line, (*tried, spent.cost.0))).collect();
-        let PartKey { batch, part: number } = &part.run.key;
+        let run = part.noted_run();
+        let PartKey { batch, part: number } = &run.key;
         match step {
             Step::Lost => Ok(()),
-            Step::Wait(wait) | Step::Park(_, wait) => {
+            Step::Wait(wait) | Step::Park { wait, .. } => {
                 let now = self.clock.now();
                 // The lines that are left are given up when the time of the batch is over.
                 let left = Duration::from_millis(now.until(part.batch.expires_at()));
@@ -184,16 +196,22 @@ impl PartRunner {
                 let wait = if matches!(step, Step::Wait(_)) { wait.min(left) } else { wait };
                 let not_before = now.plus_ms(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
                 let given_back = match &step {
-                    Step::Park(native, _) => self.parts.park(&part.run, native, not_before).await?,
-                    _ => self.parts.give_back(&part.run, not_before).await?,
+                    Step::Park { native, .. } => self.parts.park(&run, native, not_before).await?,
+                    _ => self.parts.give_back(&run, not_before).await?,
                 };
                 if given_back.is_written() {
+                    // After the write that must not be lost.
+                    if let Step::Park { why, .. } = step
+                        && let Err(error) = self.note_waiting(part, wait, why).await
+                    {
+                        tracing::warn!(error = %ErrorChain(&error), "why lines wait is not noted");
+                    }
                     self.queues.wake_for_batch(&part.batch, Some(*number), wait).await;
                 }
                 Ok(())
             }
             Step::Complete => {
-                if self.parts.complete(&part.run, &counts(&part.results)).await?.is_written() {
+                if self.parts.complete(&run, &counts(&part.results)).await?.is_written() {
                     let Some(after) = self.batches.get(batch).await? else { return Ok(()) };
                     wake_next(&self.queues, &after, *number).await;
                 }

@@ -182,14 +182,26 @@ impl BatchParts {
         native: &NativeWave,
         not_before: Timestamp,
     ) -> Result<WriteOutcome, StoreError> {
-        let set = "SET taken_until = :until, waits = :one, native = :native, tries = :tries";
-        let change = Change::new(set).only_if("fence = :fence AND attribute_not_exists(done)").values([
-            (":fence", number(run.fence)),
-            (":until", number(not_before.0)),
-            (":one", number(1)),
-            (":native", json(native)),
-            (":tries", json(&run.tries)),
-        ]);
+        let mut change = Change::new("SET taken_until = :until, native = :native, tries = :tries")
+            .only_if("fence = :fence AND attribute_not_exists(done)")
+            .values([
+                (":fence", number(run.fence)),
+                (":until", number(not_before.0)),
+                (":native", json(native)),
+                (":tries", json(&run.tries)),
+            ]);
+        // A worker of a cancelled batch takes parts that wait. This one has told the provider already.
+        if !native.is_cancelled {
+            change.push(", waits = :one", ":one", number(1));
+        }
+        Ok(self.0.update(keys::batch_part(&run.key), change).await?.into())
+    }
+
+    /// Notes that the lines of a provider's batch are settled. `Refused`: the run lost its part.
+    pub async fn end_native(&self, run: &PartRun) -> Result<WriteOutcome, StoreError> {
+        let change = Change::new("SET tries = :tries REMOVE holding, native")
+            .only_if("fence = :fence AND attribute_not_exists(done)")
+            .values([(":fence", number(run.fence)), (":tries", json(&run.tries))]);
         Ok(self.0.update(keys::batch_part(&run.key), change).await?.into())
     }
 
