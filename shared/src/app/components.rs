@@ -14,7 +14,7 @@ use super::conversations::Conversations;
 use super::dispatch::{Dispatcher, TargetStates};
 use super::error::{Error, RenderedError};
 use super::files::Files;
-use super::idempotency::Idempotency;
+use super::idempotency::{CreationKeys, Idempotency};
 use super::jobs::{
     Canceller, Eraser, Finalizer, JobAdmin, ProjectWorker, Purger, Recovery, RequestMemory, ResponseWorker, Sweeper,
 };
@@ -169,7 +169,7 @@ impl Components {
 
     pub fn uploads(&self) -> Arc<Uploads> {
         let admission = Arc::clone(&self.parts.admission);
-        Arc::new(Uploads::new(self.stores(), self.clock().clone(), admission, self.files()))
+        Arc::new(Uploads::new(self.stores(), self.parts.creations(), admission, self.files()))
     }
 
     pub fn response_worker(&self) -> Arc<ResponseWorker> {
@@ -194,6 +194,7 @@ impl Components {
         Arc::new(Batches {
             records: self.stores().batches(),
             files: self.stores().files(),
+            creations: self.parts.creations(),
             admission: Arc::clone(&self.parts.admission),
             queues: self.parts.queues(),
             clock: self.clock().clone(),
@@ -335,6 +336,10 @@ impl Parts {
             slots: self.slots(),
             tasks: self.tasks.clone(),
         })
+    }
+
+    fn creations(&self) -> CreationKeys {
+        CreationKeys { records: self.stores.creations(), clock: self.clock.clone() }
     }
 
     fn ledger(&self) -> Arc<Ledger> {

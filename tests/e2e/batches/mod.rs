@@ -2,6 +2,7 @@
 
 mod deaths;
 mod files;
+mod keys;
 mod life;
 mod limits;
 mod money;
