@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::admission::{Admission, LevelQuote};
 use super::error::Error;
 use super::models::{Models, ServedModels};
-use super::pipeline::{Asked, Call, CallOptions};
+use super::pipeline::{Asked, Call, CallOptions, check_callable};
 use super::responses::{ResponseRequest, Responses};
 use crate::dialects::openai_chat::Body;
 use crate::model::clock::Clock;
@@ -61,6 +61,7 @@ impl Quotes {
         options: &CallOptions,
     ) -> Result<Quote, Error> {
         let served = self.models().await?;
+        check_callable(&served, &caller, &body.model, endpoint)?;
         self.responses.pipeline.files.find_for(&caller, &mut body).await?;
         let sent = body.object.clone();
         self.quote(&Call::new(&self.clock, caller, endpoint, served, Asked { body, sent: &sent, options })?).await

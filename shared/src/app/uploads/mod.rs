@@ -81,9 +81,11 @@ impl Uploads {
             return self.ended(caller, upload).await;
         }
         let parts = named_parts(&upload, &complete.part_ids)?;
+        // Before the bucket is asked: a client may ask often whether its parts have arrived.
+        self.admission.count(caller).await?;
         self.require_arrived(&upload, &parts).await?;
         self.storage.require_room(&caller.project, Stored { bytes: upload.bytes, objects: 1 }).await?;
-        let mut file = self.files.begin_upload(caller, upload.filename.clone()).await?;
+        let mut file = self.files.begin_counted(caller, upload.filename.clone()).await?;
         let copied = self.copy(&upload, &parts, complete.md5, &mut file).await;
         let failure = match copied {
             Ok(()) => file.complete_upload(&self.records, &upload).await.err(),
