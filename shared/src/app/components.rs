@@ -6,7 +6,7 @@ use super::admin_keys::AdminKeys;
 use super::admission::Admission;
 use super::audit::AuditLog;
 use super::auth::{Auth, RootKey};
-use super::batches::{BatchWorker, Batches, Paces, PartRunner};
+use super::batches::{BatchQuotes, BatchWorker, Batches, Paces, PartRunner};
 use super::cache::ResponseCache;
 use super::call_files::CallFiles;
 use super::calls::Calls;
@@ -155,8 +155,9 @@ impl Components {
 
     /// Quotes of calls, also of those that `responses` makes.
     pub fn quotes(&self, responses: Arc<Responses>) -> Arc<Quotes> {
-        let admission = Arc::clone(&self.parts.admission);
-        Arc::new(Quotes::new(responses, self.models(), admission, self.clock().clone()))
+        let (admission, clock) = (Arc::clone(&self.parts.admission), self.clock().clone());
+        let batches = BatchQuotes::new(self.stores().files(), self.models(), Arc::clone(&admission), clock.clone());
+        Arc::new(Quotes::new(responses, batches, self.models(), admission, clock))
     }
 
     pub fn conversations(&self) -> Arc<Conversations> {

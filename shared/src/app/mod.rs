@@ -39,7 +39,7 @@ pub use admission::LevelQuote;
 pub use answer::{CallAnswer, CallMetadata, FinalUsage};
 pub use audit::AuditLog;
 pub use auth::{Auth, KeyUse};
-pub use batches::{BatchWorker, Batches};
+pub use batches::{BatchQuote, BatchWorker, Batches, RefusedLine};
 pub use cache::{CacheControl, CacheOutcome};
 pub use calls::{CallRequest, Calls};
 pub use components::Components;

@@ -7,6 +7,7 @@ mod life;
 mod limits;
 mod money;
 mod native;
+mod quotes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

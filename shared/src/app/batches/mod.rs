@@ -8,6 +8,7 @@ mod native;
 mod open_part;
 mod pace;
 mod part;
+mod quote;
 mod reserve;
 mod runner;
 mod wave;
@@ -34,6 +35,8 @@ use crate::model::invalid::Invalid;
 use crate::model::page::Page;
 use crate::model::project::Caller;
 pub(super) use pace::Paces;
+pub(super) use quote::BatchQuotes;
+pub use quote::{BatchQuote, RefusedLine};
 pub(super) use runner::PartRunner;
 pub use worker::BatchWorker;
 

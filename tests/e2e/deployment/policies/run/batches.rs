@@ -45,9 +45,10 @@ impl Run {
         self.batch_of_next_month().await;
     }
 
-    /// Made once for a key.
+    /// Quoted, and made once for a key.
     async fn batch_once(&self) {
         let file: Value = self.upload(self.lines(2).as_bytes(), "batch").await.json();
+        self.post("/v1/quote", batch_of(&file)).await;
         let key = [("idempotency-key", "batch")];
         for _ in 0..2 {
             let made = self.send("POST", "/v1/batches", &self.key, &key, &batch_of(&file)).await;
