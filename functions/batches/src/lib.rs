@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use axum::extract::{FromRef, State};
 use axum::http::request::Parts;
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use shared::app::{Auth, Batches};
 use shared::dialects::openai_batches::CreateBatch;
-use shared::edge::{List, Params, Path, Rejection, SentBody, call_options, read_body};
+use shared::edge::{List, Params, Path, Rejection, SentBody, call_options, made, read_body};
 use shared::model::project::Caller;
 
 use wire::BatchObject;
@@ -35,10 +36,10 @@ async fn create(
     caller: Caller,
     parts: Parts,
     body: SentBody,
-) -> Result<Json<BatchObject>, Rejection> {
+) -> Result<Response, Rejection> {
     let create = read_body(body, CreateBatch::parse)?;
-    let run = call_options(&parts, &caller)?.run;
-    Ok(Json(batches.create(&caller, create, run).await?.into()))
+    let options = call_options(&parts, &caller)?;
+    Ok(made(batches.create(&caller, create, &options).await?, |batch| Json(BatchObject::from(batch))))
 }
 
 async fn list(

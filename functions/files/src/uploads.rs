@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use shared::app::{PartUpload, Uploads};
+use axum::http::request::Parts;
+use axum::response::Response;
+use shared::app::{BegunUpload, PartUpload, Uploads};
 use shared::dialects::openai_uploads::{CompleteUpload, CreateUpload, missing_data, second_data, unknown_field};
-use shared::edge::{Part, Path, Rejection, SentBody, SentForm, read_body};
+use shared::edge::{Part, Path, Rejection, SentBody, SentForm, call_options, made, read_body};
 use shared::model::project::Caller;
 
 use crate::wire::{PartObject, UploadObject};
@@ -14,13 +16,15 @@ use crate::wire::{PartObject, UploadObject};
 pub(crate) async fn create(
     State(uploads): State<Arc<Uploads>>,
     caller: Caller,
+    parts: Parts,
     body: SentBody,
-) -> Result<Json<UploadObject>, Rejection> {
+) -> Result<Response, Rejection> {
     let create = read_body(body, CreateUpload::parse)?;
-    let is_direct = create.is_direct;
-    let (upload, parts) = uploads.create(&caller, create).await?;
-    let object = UploadObject::new(upload, None);
-    Ok(Json(if is_direct { object.with_parts(parts) } else { object }))
+    let (is_direct, options) = (create.is_direct, call_options(&parts, &caller)?);
+    Ok(made(uploads.create(&caller, create, &options).await?, |BegunUpload { upload, file, parts }| {
+        let object = UploadObject::new(upload, file);
+        Json(if is_direct { object.with_parts(parts) } else { object })
+    }))
 }
 
 pub(crate) async fn complete(

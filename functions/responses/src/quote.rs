@@ -6,7 +6,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::request::Parts;
 use serde::Serialize;
-use shared::app::{CallOptions, LevelQuote, Quote, Quotes, Rate, Refusal, ResponseRequest, ServedModels};
+use shared::app::{BatchQuote, LevelQuote, Quote, Quotes, Rate, Refusal, RefusedLine, ResponseRequest, ServedModels};
+use shared::dialects::openai_batches::CreateBatch;
 use shared::dialects::openai_chat::Body;
 use shared::dialects::openai_responses::CreateResponse;
 use shared::edge::{Rejection, SentBody, call_options, is_anthropics, read_body, refusal_code};
@@ -23,19 +24,21 @@ use shared::model::provider::Endpoint;
 enum Quoted {
     Call(Endpoint, Box<Body>),
     Response(Box<CreateResponse>),
+    Batch(Box<CreateBatch>),
 }
 
 /// Its body has a file, whose length decides the cost.
 const NO_QUOTE: &str = "A transcription has no quote, because its cost depends on the sound.";
 
 impl Quoted {
-    /// Reads a body. Its members tell its route: `messages`, `prompt` or `input`; of bodies with the last two, also the kind of model.
-    /// A client of Anthropic's API says so in a header.
+    /// Reads a body. Its members tell its route: `input_file_id`, `messages`, `prompt` or `input`; of bodies with the last two, also the kind
+    /// of model. A client of Anthropic's API says so in a header.
     fn parse(json: &[u8], served: &ServedModels, now: Timestamp, is_anthropics: bool) -> Result<Self, Invalid> {
         let object = Object::parse(json).unwrap_or_default();
         let kind = object.get::<String>("model").and_then(|name| served.model(&name).ok().map(|model| model.kind));
         let call = |endpoint| Ok(Self::Call(endpoint, Box::new(Body::parse(endpoint, json)?)));
         match kind {
+            _ if object.text("input_file_id").is_some() => Ok(Self::Batch(Box::new(CreateBatch::parse(json)?))),
             _ if object.text("messages").is_some() && is_anthropics => call(Endpoint::Messages),
             _ if object.text("messages").is_some() => call(Endpoint::ChatCompletions),
             Some(ModelKind::Image) => call(Endpoint::Images),
@@ -52,6 +55,7 @@ impl Quoted {
         match self {
             Self::Call(endpoint, _) => format!("/v1{}", endpoint.path()),
             Self::Response(_) => "/v1/responses".to_owned(),
+            Self::Batch(_) => "/v1/batches".to_owned(),
         }
     }
 }
@@ -70,6 +74,25 @@ pub(crate) struct QuoteJson {
     rate_limited_tokens: u64,
     admitted: bool,
     levels: Vec<LevelJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch: Option<BatchJson>,
+}
+
+/// What a quote of a batch says of its lines.
+#[derive(Serialize)]
+struct BatchJson {
+    lines: u64,
+    /// Lines that would not be run.
+    refused_lines: u64,
+    first_refused: Option<RefusedLineJson>,
+}
+
+#[derive(Serialize)]
+struct RefusedLineJson {
+    line: u64,
+    status_code: u16,
+    /// As the file of errors would have it.
+    error: Option<Object>,
 }
 
 #[derive(Serialize)]
@@ -108,27 +131,45 @@ pub(crate) async fn quote(
     let served = quotes.models().await?;
     let quoted = read_body(body, |json| Quoted::parse(json, &served, clock.now(), is_anthropics(&parts.headers)))?;
     let (endpoint, options) = (quoted.path(), call_options(&parts, &caller)?);
-    Ok(Json(to_json(endpoint, make(&quotes, caller, quoted, options).await?)))
+    Ok(Json(match quoted {
+        Quoted::Call(of, body) => QuoteJson::new(endpoint, quotes.of_call(caller, of, *body, &options).await?),
+        Quoted::Response(create) => {
+            let request = ResponseRequest { create: *create, options };
+            QuoteJson::new(endpoint, quotes.of_response(caller, request).await?)
+        }
+        Quoted::Batch(create) => QuoteJson::of_batch(endpoint, quotes.of_batch(&caller, &create, &options).await?),
+    }))
 }
 
-async fn make(quotes: &Quotes, caller: Caller, quoted: Quoted, options: CallOptions) -> Result<Quote, Rejection> {
-    Ok(match quoted {
-        Quoted::Call(endpoint, body) => quotes.of_call(caller, endpoint, *body, &options).await?,
-        Quoted::Response(create) => quotes.of_response(caller, ResponseRequest { create: *create, options }).await?,
-    })
+impl QuoteJson {
+    fn new(endpoint: String, quote: Quote) -> Self {
+        Self {
+            object: "quote",
+            endpoint,
+            model: quote.model,
+            max_input_tokens: quote.bound.input,
+            max_output_tokens: quote.bound.output,
+            max_cost_usd: quote.max_cost,
+            rate_limited_tokens: quote.counted_tokens,
+            admitted: quote.levels.iter().all(|level| level.refusal.is_none()),
+            levels: quote.levels.into_iter().map(LevelJson::from).collect(),
+            batch: None,
+        }
+    }
+
+    fn of_batch(endpoint: String, quote: BatchQuote) -> Self {
+        let BatchQuote { model, lines, bound, max_cost, refused, first_refused, levels } = quote;
+        let batch =
+            BatchJson { lines, refused_lines: refused, first_refused: first_refused.map(RefusedLineJson::from) };
+        // The lines of a batch do not count against the tokens per minute.
+        Self { batch: Some(batch), ..Self::new(endpoint, Quote { model, bound, max_cost, counted_tokens: 0, levels }) }
+    }
 }
 
-fn to_json(endpoint: String, quote: Quote) -> QuoteJson {
-    QuoteJson {
-        object: "quote",
-        endpoint,
-        model: quote.model,
-        max_input_tokens: quote.bound.input,
-        max_output_tokens: quote.bound.output,
-        max_cost_usd: quote.max_cost,
-        rate_limited_tokens: quote.counted_tokens,
-        admitted: quote.levels.iter().all(|level| level.refusal.is_none()),
-        levels: quote.levels.into_iter().map(LevelJson::from).collect(),
+impl From<RefusedLine> for RefusedLineJson {
+    fn from(RefusedLine { line, error }: RefusedLine) -> Self {
+        let body = Object::parse(&error.body).unwrap_or_default();
+        Self { line, status_code: error.status, error: body.get("error") }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use shared::model::file::title_of;
 use shared::model::provider::Failure;
 
 use super::wire::{Block, CacheControl, Marked, Source};
@@ -28,7 +29,9 @@ fn block(part: &PartKind) -> Result<Block<'_>, Failure> {
         PartKind::Image(Image::Base64 { media_type, data }) => {
             Block::Image { source: Source::Base64 { media_type, data } }
         }
-        PartKind::Document(document) => Block::Document { source: source(document)?, title: document.name.as_deref() },
+        PartKind::Document(document) => {
+            Block::Document { source: source(document)?, title: document.name.as_deref().map(title_of) }
+        }
         PartKind::ToolUse { id, name, input } => Block::ToolUse { id, name, input },
         PartKind::ToolResult { id, parts } => Block::ToolResult { tool_use_id: id, content: content(parts)? },
     })

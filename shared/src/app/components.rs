@@ -8,7 +8,7 @@ use super::admin_keys::AdminKeys;
 use super::admission::Admission;
 use super::audit::AuditLog;
 use super::auth::{Auth, RootKey};
-use super::batches::{BatchWorker, Batches, NATIVE_TURNS, Paces, PartRunner};
+use super::batches::{BatchQuotes, BatchWorker, Batches, NATIVE_TURNS, Paces, PartRunner};
 use super::cache::ResponseCache;
 use super::call_files::CallFiles;
 use super::calls::Calls;
@@ -16,7 +16,7 @@ use super::conversations::Conversations;
 use super::dispatch::{Dispatcher, TargetStates};
 use super::error::{Error, RenderedError};
 use super::files::Files;
-use super::idempotency::Idempotency;
+use super::idempotency::{CreationKeys, Idempotency};
 use super::jobs::{
     Canceller, Eraser, Finalizer, JobAdmin, ProjectWorker, Purger, Recovery, RequestMemory, ResponseWorker, Sweeper,
 };
@@ -157,8 +157,9 @@ impl Components {
 
     /// Quotes of calls, also of those that `responses` makes.
     pub fn quotes(&self, responses: Arc<Responses>) -> Arc<Quotes> {
-        let admission = Arc::clone(&self.parts.admission);
-        Arc::new(Quotes::new(responses, self.models(), admission, self.clock().clone()))
+        let (admission, clock) = (Arc::clone(&self.parts.admission), self.clock().clone());
+        let batches = BatchQuotes::new(self.stores().files(), self.models(), Arc::clone(&admission), clock.clone());
+        Arc::new(Quotes::new(responses, batches, self.models(), admission, clock))
     }
 
     pub fn conversations(&self) -> Arc<Conversations> {
@@ -171,7 +172,7 @@ impl Components {
 
     pub fn uploads(&self) -> Arc<Uploads> {
         let admission = Arc::clone(&self.parts.admission);
-        Arc::new(Uploads::new(self.stores(), self.clock().clone(), admission, self.files()))
+        Arc::new(Uploads::new(self.stores(), self.parts.creations(), admission, self.files()))
     }
 
     pub fn response_worker(&self) -> Arc<ResponseWorker> {
@@ -196,6 +197,7 @@ impl Components {
         Arc::new(Batches {
             records: self.stores().batches(),
             files: self.stores().files(),
+            creations: self.parts.creations(),
             admission: Arc::clone(&self.parts.admission),
             queues: self.parts.queues(),
             clock: self.clock().clone(),
@@ -338,6 +340,10 @@ impl Parts {
             slots: self.slots(),
             tasks: self.tasks.clone(),
         })
+    }
+
+    fn creations(&self) -> CreationKeys {
+        CreationKeys { records: self.stores.creations(), clock: self.clock.clone() }
     }
 
     fn ledger(&self) -> Arc<Ledger> {

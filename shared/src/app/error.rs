@@ -47,6 +47,9 @@ pub enum Error {
     Unpriced(String),
     #[error("No {kind} found with id '{id}'.")]
     NotFound { kind: &'static str, id: String },
+    /// A request is repeated whose object is not there any more.
+    #[error("The {kind} that this request made before, '{id}', is gone. For another one, send a new Idempotency-Key.")]
+    MadeAndGone { kind: &'static str, id: String },
     /// A request is repeated whose response was deleted.
     #[error("The response of this Idempotency-Key, '{0}', was deleted. Use a new key for a new request.")]
     ResponseDeleted(String),

@@ -40,8 +40,18 @@ impl Files {
     /// # Errors
     /// `Invalid` if the project keeps nothing; `Refused` by a limit of requests per minute; `StorageFull`.
     pub async fn begin_upload(&self, caller: &Caller, filename: String) -> Result<FileUpload, Error> {
+        // A project that keeps nothing learns that first.
         require_retention(&caller.project.policy)?;
         self.admission.count(caller).await?;
+        self.begin_counted(caller, filename).await
+    }
+
+    /// Begins the upload of a file whose request was counted.
+    ///
+    /// # Errors
+    /// As [`Files::begin_upload`], but for the limits of requests.
+    pub(super) async fn begin_counted(&self, caller: &Caller, filename: String) -> Result<FileUpload, Error> {
+        require_retention(&caller.project.policy)?;
         let (project_id, limits) = (caller.project.id.clone(), caller.project.storage_limits());
         let stored = self.storage.of(&project_id).await?;
         limits.check(&project_id, stored, Stored { bytes: 1, objects: 1 })?;

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use super::admission::{Admission, LevelQuote};
+use super::batches::{BatchQuote, BatchQuotes};
 use super::error::Error;
 use super::models::{Models, ServedModels};
-use super::pipeline::{Asked, Call, CallOptions};
+use super::pipeline::{Asked, Call, CallOptions, check_callable};
 use super::responses::{ResponseRequest, Responses};
+use crate::dialects::openai_batches::CreateBatch;
 use crate::dialects::openai_chat::Body;
 use crate::model::clock::Clock;
 use crate::model::money::MicroUsd;
@@ -31,14 +33,21 @@ pub struct Quote {
 /// Quotes calls.
 pub struct Quotes {
     responses: Arc<Responses>,
+    batches: BatchQuotes,
     models: Arc<Models>,
     admission: Arc<Admission>,
     clock: Clock,
 }
 
 impl Quotes {
-    pub(super) fn new(responses: Arc<Responses>, models: Arc<Models>, admission: Arc<Admission>, clock: Clock) -> Self {
-        Self { responses, models, admission, clock }
+    pub(super) fn new(
+        responses: Arc<Responses>,
+        batches: BatchQuotes,
+        models: Arc<Models>,
+        admission: Arc<Admission>,
+        clock: Clock,
+    ) -> Self {
+        Self { responses, batches, models, admission, clock }
     }
 
     /// The models that can be quoted.
@@ -61,6 +70,7 @@ impl Quotes {
         options: &CallOptions,
     ) -> Result<Quote, Error> {
         let served = self.models().await?;
+        check_callable(&served, &caller, &body.model, endpoint)?;
         self.responses.pipeline.files.find_for(&caller, &mut body).await?;
         let sent = body.object.clone();
         self.quote(&Call::new(&self.clock, caller, endpoint, served, Asked { body, sent: &sent, options })?).await
@@ -73,6 +83,20 @@ impl Quotes {
     pub async fn of_response(&self, caller: Caller, request: ResponseRequest) -> Result<Quote, Error> {
         let (call, _) = self.responses.plan(caller, request).await?;
         self.quote(&call).await
+    }
+
+    /// Quotes a batch. Its file is read.
+    ///
+    /// # Errors
+    /// `Forbidden` if the key may not read files or may not call the model; `Invalid` if the batch would be refused or would fail; `NoModels`,
+    /// `UnknownModel`, `WrongModel`; `Unavailable` if the file was not read in time.
+    pub async fn of_batch(
+        &self,
+        caller: &Caller,
+        create: &CreateBatch,
+        options: &CallOptions,
+    ) -> Result<BatchQuote, Error> {
+        self.batches.quote(caller, create, options).await
     }
 
     async fn quote(&self, call: &Call) -> Result<Quote, Error> {

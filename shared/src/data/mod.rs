@@ -58,8 +58,8 @@ pub use due::{DUE_SHARDS, Due, DueIndex, LONGEST_DUE_MS};
 pub use error::StoreError;
 pub use files::{Deletion, DueFile, FileQuery, FileRecords, FileWriter};
 pub use idempotency::{
-    ClaimOutcome, ClaimRequest, IdempotencyRecords, KeyClaim, Lease, PartReader, Record, RecordKey, RecordState,
-    StoredAnswer,
+    ClaimOutcome, ClaimRequest, CreateOutcome, Creation, CreationRecords, IdempotencyRecords, KeyClaim, Lease,
+    NewCreation, PartReader, Record, RecordKey, RecordState, StoredAnswer,
 };
 pub use key_checks::KeyCheckRecord;
 pub use last_uses::LastUses;
@@ -155,6 +155,12 @@ impl Stores {
     #[must_use]
     pub fn idempotency(&self) -> IdempotencyRecords {
         IdempotencyRecords { table: self.table.clone(), bucket: self.bucket.clone() }
+    }
+
+    /// The objects that idempotency keys made.
+    #[must_use]
+    pub fn creations(&self) -> CreationRecords {
+        CreationRecords { table: self.table.clone() }
     }
 
     #[must_use]

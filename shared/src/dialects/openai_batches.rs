@@ -18,6 +18,8 @@ pub struct CreateBatch {
     pub metadata: Object,
     /// Seconds after which the files of results expire.
     pub output_seconds: Option<u64>,
+    /// The body.
+    pub object: Object,
 }
 
 #[derive(Deserialize)]
@@ -69,7 +71,8 @@ impl CreateBatch {
         if let Some(seconds) = output_seconds.filter(|seconds| !OUTPUT_SECONDS.contains(seconds)) {
             return Err(not_one_of("output_expires_after.seconds", &seconds.to_string(), "3600 to 2592000"));
         }
-        Ok(Self { input_file_id: shape.input_file_id, endpoint, metadata: metadata(&object)?, output_seconds })
+        let metadata = metadata(&object)?;
+        Ok(Self { input_file_id: shape.input_file_id, endpoint, metadata, output_seconds, object })
     }
 }
 
@@ -151,8 +154,8 @@ fn reason(error: &serde_json::Error) -> String {
 }
 
 /// An error in the file of a batch.
-fn wrong(code: &str, message: impl Into<String>, param: Option<&str>) -> BatchError {
-    BatchError { code: code.to_owned(), message: message.into(), param: param.map(str::to_owned), line: None }
+fn wrong(code: &'static str, message: impl Into<String>, param: Option<&str>) -> BatchError {
+    BatchError { code: code.into(), message: message.into(), param: param.map(str::to_owned), line: None }
 }
 
 /// A line of the file of results or errors.

@@ -7,9 +7,10 @@ use super::openai_files::{EXPIRY_SECONDS, twice};
 use super::unknown::unknown;
 use crate::model::file::{FileDetails, MAX_FILE_BYTES, Purpose};
 use crate::model::invalid::Invalid;
+use crate::model::object::Object;
 
 /// A checked body of `POST /v1/uploads`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct CreateUpload {
     pub filename: String,
     pub details: FileDetails,
@@ -17,6 +18,8 @@ pub struct CreateUpload {
     pub bytes: u64,
     /// The client wants URLs to which it can send the bytes without weir: the member `weir.direct`.
     pub is_direct: bool,
+    /// The body.
+    pub object: Object,
 }
 
 #[derive(Deserialize)]
@@ -73,7 +76,8 @@ impl CreateUpload {
         };
         let details = FileDetails { purpose, expires_after };
         let is_direct = shape.weir.is_some_and(|extension| extension.direct);
-        Ok(Self { filename: shape.filename, details, bytes: shape.bytes, is_direct })
+        let object = Object::parse(json).unwrap_or_default();
+        Ok(Self { filename: shape.filename, details, bytes: shape.bytes, is_direct, object })
     }
 }
 
@@ -175,7 +179,7 @@ mod tests {
     fn a_body_says_what_is_to_come() {
         let create = CreateUpload::parse(CREATE.as_bytes()).unwrap();
         let details = FileDetails { purpose: Purpose::UserData, expires_after: None };
-        assert_eq!(create, CreateUpload { filename: "a.txt".to_owned(), details, bytes: 5, is_direct: false });
+        assert_eq!((&*create.filename, create.details, create.bytes, create.is_direct), ("a.txt", details, 5, false));
         let batch = CREATE.replace("user_data", "batch");
         assert_eq!(CreateUpload::parse(batch.as_bytes()).unwrap().details.expires_after, Some(2_592_000));
         let direct = CREATE.replace("5,", r#"5,"weir":{"direct":true},"#);

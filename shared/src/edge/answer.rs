@@ -9,12 +9,13 @@ use futures_util::stream::{StreamExt as _, unfold};
 
 use super::keep_alive::{KeepAlive, kept_alive};
 use super::reject::Rejection;
-use crate::app::{CallAnswer, CallMetadata, Error, FinalUsage, Rate, RateStatus};
+use crate::app::{CallAnswer, CallMetadata, Error, FinalUsage, Made, Rate, RateStatus};
 use crate::dialects::ContentType;
 use crate::model::catalog::Catalog;
 use crate::model::tokens::Charge;
 
 const COST: HeaderName = HeaderName::from_static("x-weir-cost-usd");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// The name of the requested model in the catalog. The log and the metrics use it for calls without an answer.
 #[derive(Clone)]
@@ -76,6 +77,15 @@ pub fn respond(answer: CallAnswer, keep_alive: KeepAlive) -> Response {
     response
 }
 
+/// The response to a request that made an object. It says if an earlier request with the same key did.
+pub fn made<T, R: IntoResponse>(made: Made<T>, answer: impl FnOnce(T) -> R) -> Response {
+    let mut response = answer(made.object).into_response();
+    if made.is_repeated {
+        set(response.headers_mut(), REPLAYED, "true");
+    }
+    response
+}
+
 fn set_metadata(headers: &mut HeaderMap, metadata: &CallMetadata) {
     if let Some(cost) = metadata.cost {
         set(headers, COST, &cost.to_string());
@@ -85,7 +95,7 @@ fn set_metadata(headers: &mut HeaderMap, metadata: &CallMetadata) {
         set(headers, HeaderName::from_static("x-weir-attempts"), &metadata.attempts.to_string());
     }
     if metadata.replayed {
-        set(headers, HeaderName::from_static("idempotent-replayed"), "true");
+        set(headers, REPLAYED, "true");
     }
     set(headers, HeaderName::from_static("x-weir-cache"), metadata.cache.name());
     let millis = |time: Duration| format!("{:.1}", time.as_secs_f64() * 1_000.0);

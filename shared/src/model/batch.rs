@@ -1,5 +1,7 @@
 //! Batches: files with many requests, each of which is answered once.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::clock::Timestamp;
@@ -139,7 +141,7 @@ impl BatchStatus {
 /// What is wrong with the file of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchError {
-    pub code: String,
+    pub code: Cow<'static, str>,
     pub message: String,
     pub param: Option<String>,
     /// Counted from 1; `None`: the file as a whole.

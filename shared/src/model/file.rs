@@ -16,6 +16,16 @@ pub const MAX_INPUT_BYTES: u64 = 32 * 1024 * 1024;
 /// The most places of one model call that name a file.
 pub const MAX_NAMED_FILES: usize = 100;
 
+/// The most characters of a title that Anthropic takes.
+const MAX_TITLE: usize = 500;
+
+/// The title of a document for Anthropic: the begin of the file's name, which may be longer than a title.
+#[must_use]
+pub fn title_of(filename: &str) -> &str {
+    let end = filename.char_indices().nth(MAX_TITLE).map_or(filename.len(), |(end, _)| end);
+    &filename[..end]
+}
+
 /// The key of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileKey {

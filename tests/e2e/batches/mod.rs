@@ -2,10 +2,12 @@
 
 mod deaths;
 mod files;
+mod keys;
 mod life;
 mod limits;
 mod money;
 mod native;
+mod quotes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -34,6 +34,23 @@ fn resource(value: &Value) -> String {
     }
 }
 
+/// What a call must name to be one that a policy allows: `list/kept` for the condition `kept/*` of a list.
+fn resources(statement: &Value, action: &str) -> Vec<String> {
+    if action != "s3:ListBucket" {
+        return list(&statement["Resource"]).into_iter().map(resource).collect();
+    }
+    let prefixes = list(&statement["Condition"]["StringLike"]["s3:prefix"]);
+    prefixes.into_iter().map(|prefix| format!("list/{}", prefix.as_str().unwrap().trim_end_matches("/*"))).collect()
+}
+
+/// Whether a policy that names `allowed` allows a call of `made`: of the same resource, or of a folder in it.
+fn covers(allowed: &AwsCall, made: &AwsCall) -> bool {
+    let rest = made.resource.strip_prefix(&*allowed.resource);
+    allowed.function == made.function
+        && allowed.action == made.action
+        && rest.is_some_and(|rest| rest.is_empty() || (rest.starts_with('/') && !allowed.resource.starts_with("table")))
+}
+
 /// What a function may do with stores and queues.
 fn allowed(template: &Template, name: &str, function: Resource<'_>) -> BTreeSet<AwsCall> {
     let mut allowed = BTreeSet::new();
@@ -45,10 +62,10 @@ fn allowed(template: &Template, name: &str, function: Resource<'_>) -> BTreeSet<
             let action = action.as_str().unwrap();
             assert!(!action.contains('*'), "`{name}` may {action}: name the actions");
             if ["dynamodb:", "s3:", "sqs:"].iter().any(|service| action.starts_with(service)) {
-                allowed.extend(list(&statement["Resource"]).into_iter().map(|on| AwsCall {
+                allowed.extend(resources(statement, action).into_iter().map(|resource| AwsCall {
                     function: name.to_owned(),
                     action: action.to_owned(),
-                    resource: resource(on),
+                    resource,
                 }));
             }
         }
@@ -87,7 +104,9 @@ async fn policies_allow_what_the_code_asks_for_and_nothing_else() {
     let run = run::everything().await;
     let mut made = run.all();
     made.extend(calls_of_the_platform(&template));
-    none("functions do what their policies in template.yaml do not allow", made.difference(&allowed));
+    let not_allowed = made.iter().filter(|made| !allowed.iter().any(|allowed| covers(allowed, made)));
+    none("functions do what their policies in template.yaml do not allow", not_allowed);
+    // Where all calls are in deeper folders, the policy has to name those.
     none("policies in template.yaml allow what nothing does", allowed.difference(&made));
     for write in run.table_writes() {
         let function = template.functions()[&write.function];

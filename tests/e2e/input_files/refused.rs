@@ -1,6 +1,9 @@
 //! Files that a call cannot have: the client is told in its own envelope, no provider is called, and nothing is held.
 
-use kit::Reply;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use kit::{Fault, Reply};
 use serde_json::json;
 use shared::model::file::{FileKey, MAX_INPUT_BYTES};
 use shared::model::project::{Limits, Policy};
@@ -47,6 +50,28 @@ async fn a_file_that_the_project_does_not_have_is_unknown_in_every_route() {
                 refused(&reply, route, "file_not_found", path);
                 assert!(reply.text().contains(file), "{}", reply.text());
             }
+        }
+    }
+    site.is_untouched().await;
+}
+
+#[tokio::test]
+async fn no_file_is_looked_up_for_a_model_that_cannot_be_called() {
+    let site = Site::new().await;
+    let file = site.upload(PDF).await;
+    for (route, mut call, _) in calls_with(&file) {
+        call["model"] = json!("nobody");
+        for path in [route, "/v1/quote"] {
+            let reads = Arc::new(AtomicUsize::new(0));
+            let counted = Arc::clone(&reads);
+            site.app.faults.set(move |operation| {
+                counted.fetch_add(usize::from(operation == "GetItem"), Ordering::Relaxed);
+                Fault::None
+            });
+            let headers: &[_] = if route == MESSAGES { &[("anthropic-version", "2023-06-01")] } else { &[] };
+            let reply = site.post_with(path, &site.key, headers, &call).await;
+            site.app.faults.clear();
+            assert_eq!((reply.status, reads.load(Ordering::Relaxed)), (404, 0), "{path}: {}", reply.text());
         }
     }
     site.is_untouched().await;

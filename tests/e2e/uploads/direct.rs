@@ -1,7 +1,8 @@
 //! Parts that clients put into the bucket themselves.
 
-use kit::router_of;
+use kit::{TestApp, router_of};
 use serde_json::{Value, json};
+use shared::model::project::{Limits, Policy};
 
 use super::{Client, file_of, id_of, of, text};
 
@@ -55,4 +56,23 @@ async fn a_server_whose_bucket_no_client_reaches_says_what_to_do() {
     assert_eq!((refused.status, &*refused.code()), (400, "direct_not_available"));
     assert!(refused.text().contains("/v1/uploads/{upload_id}/parts"), "{}", refused.text());
     assert_eq!(client.left().await, (0, 0, 0));
+}
+
+/// Each asks the bucket which parts are there.
+#[tokio::test]
+async fn each_completion_is_one_request_whether_its_parts_have_arrived_or_not() {
+    let app = TestApp::new().await;
+    let limits = Limits { requests_per_minute: Some(4), ..Limits::default() };
+    let (project, key) = app.project(limits, Policy::default()).await;
+    let client = Client { router: app.router(), app, project_id: project.id, key };
+    let created = client.create(direct(5)).await.json();
+    let (upload, part) = (text(&created["id"]), &created["weir"]["parts"][0]);
+    let id = text(&part["id"]);
+    for _ in 0..2 {
+        assert_eq!(client.complete(&upload, &[&id]).await.code(), "part_not_uploaded");
+    }
+    assert_eq!(client.app.put_to_bucket(&text(&part["url"]), "Hello").await, 200);
+    file_of(&client.complete(&upload, &[&id]).await);
+    let created = client.create(direct(5)).await;
+    assert_eq!((created.status, &*created.code()), (429, "rate_limit_exceeded"));
 }

@@ -3,6 +3,7 @@
 mod deaths;
 mod direct;
 mod ends;
+mod keys;
 mod life;
 mod races;
 mod refusals;

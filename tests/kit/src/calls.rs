@@ -14,7 +14,8 @@ pub struct AwsCall {
     pub function: String,
     /// As policies name it: `dynamodb:UpdateItem`.
     pub action: String,
-    /// `table`, `table/index/due`, `bucket/bodies`, `queue/respond`.
+    /// `table`, `table/index/due`, `queue/respond`; `bucket/bodies` for an object there, `bucket/bodies/day/*/uploads` for one in a folder
+    /// with a name, whatever its project; `list/` and the same for the prefix of a list.
     pub resource: String,
 }
 
@@ -148,10 +149,13 @@ fn queue(body: &Value) -> String {
     format!("queue/{}", name.unwrap_or_default())
 }
 
-/// Of `/bucket/folder/...`; a list is of `/bucket/?list-type=2&...`.
+/// Of `/bucket/folder/...`; a list is of `/bucket/?list-type=2&prefix=...`.
 fn object(method: &str, uri: &str) -> (String, String) {
-    if uri.contains("list-type=2") {
-        return ("s3:ListBucket".to_owned(), "bucket".to_owned());
+    let path = uri.split_once("://").map_or(uri, |(_, rest)| rest);
+    let path = path.splitn(3, '/').nth(2).unwrap_or_default();
+    if let Some(query) = path.split_once("list-type=2").map(|_| path) {
+        let prefix = query.split(['?', '&']).find_map(|pair| pair.strip_prefix("prefix=")).unwrap_or_default();
+        return ("s3:ListBucket".to_owned(), format!("list/{}", folder(&prefix.replace("%2F", "/"))));
     }
     let action = match method {
         // The parts of an upload, its begin and its completion need what a whole object needs.
@@ -160,6 +164,15 @@ fn object(method: &str, uri: &str) -> (String, String) {
         "DELETE" => "s3:DeleteObject",
         _ => "s3:GetObject",
     };
-    let path = uri.split_once("://").map_or(uri, |(_, rest)| rest);
-    (action.to_owned(), format!("bucket/{}", path.split('/').nth(2).unwrap_or_default()))
+    (action.to_owned(), format!("bucket/{}", folder(path.split('?').next().unwrap_or_default())))
+}
+
+/// The folder of a key as a policy can name it: up to the name that comes after the project, if one does; else the first folder.
+fn folder(key: &str) -> String {
+    const NAMED: [&str; 3] = ["batches", "files", "uploads"];
+    let segments: Vec<&str> = key.split('/').collect();
+    match segments.iter().position(|segment| NAMED.contains(segment)) {
+        Some(at) if at > 1 => format!("{}/*/{}", segments[..at - 1].join("/"), segments[at]),
+        _ => segments[0].to_owned(),
+    }
 }

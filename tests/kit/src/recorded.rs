@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use shared::data::{AddedPart, Conversation, ConversationKey, NewItem, NewResponse, ResponseRecord};
+use shared::data::{AddedPart, Conversation, ConversationKey, CreateOutcome, NewItem, NewResponse, ResponseRecord};
 use shared::model::admin_key::{AdminKey, AdminScope};
 use shared::model::audit::{AUDIT_ID, Actor, AuditAction, AuditEntry};
 use shared::model::batch::{Batch, BatchEndpoint, BatchKey};
@@ -239,7 +239,8 @@ async fn store_batch(app: &TestApp, project_id: &str) {
         metadata: Object::default().with("job", "nightly"),
         ..Batch::new(key, endpoint, "file-2".to_owned(), "key_1".to_owned(), 86_400, app.clock.now())
     };
-    app.stores.batches().create(&batch).await.unwrap();
+    let made = app.stores.batches().create(&batch, None).await.unwrap();
+    assert_eq!(made, CreateOutcome::Made);
 }
 
 /// An upload of five bytes, whose second part came first.
@@ -255,7 +256,7 @@ async fn store_upload(app: &TestApp, project_id: &str) {
         status: UploadStatus::Pending,
         parts: BTreeMap::new(),
     };
-    uploads.create(&upload).await.unwrap();
+    assert_eq!(uploads.create(&upload, None, now).await.unwrap(), CreateOutcome::Made);
     for (id, content) in [("part_1", "lo"), ("part_2", "Hel")] {
         let mut writer = uploads.part_writer(&key, id.to_owned());
         writer.write(content.as_bytes()).await.unwrap();

@@ -90,6 +90,11 @@ impl FileCheck {
         self.errors.len() >= MAX_ERRORS || self.lines > MAX_LINES
     }
 
+    /// Whether no line is wrong so far.
+    pub(super) fn is_good(&self) -> bool {
+        self.errors.is_empty()
+    }
+
     /// Adds a line to the last part; no empty line beyond its size.
     fn extend(&mut self, line: &FileLine) {
         let most = self.size.bytes;
@@ -140,18 +145,20 @@ impl FileCheck {
     }
 }
 
-pub(super) fn error(code: &str, message: String, param: Option<&str>) -> BatchError {
-    BatchError { code: code.to_owned(), message, param: param.map(str::to_owned), line: None }
+pub(super) fn error(code: &'static str, message: String, param: Option<&str>) -> BatchError {
+    BatchError { code: code.into(), message, param: param.map(str::to_owned), line: None }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use super::super::lines::Lines;
     use super::*;
     use crate::model::provider::Endpoint;
 
     /// Codes of errors with their lines.
-    type Wrong = Vec<(String, Option<u64>)>;
+    type Wrong = Vec<(Cow<'static, str>, Option<u64>)>;
 
     fn check(file: &str) -> Result<(CheckedFile, Vec<PartRange>), Wrong> {
         let mut check = FileCheck::new(BatchEndpoint::Call(Endpoint::Embeddings), 10_000);
@@ -195,7 +202,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_with_its_line() {
-        let of = |code: &str, line: u64| (code.to_owned(), Some(line));
+        let of = |code: &'static str, line: u64| (code.into(), Some(line));
         let file = [&line("a", "m"), "x\n", &line("a", "m"), &line("b", "n"), &line("c", &"m".repeat(20_000))].concat();
         let expected = [
             of("invalid_json_line", 2),
@@ -204,8 +211,8 @@ mod tests {
             of("line_too_large", 5),
         ];
         assert_eq!(check(&file).unwrap_err(), expected);
-        assert_eq!(check(" \n\n").unwrap_err(), [("empty_file".to_owned(), None)]);
+        assert_eq!(check(" \n\n").unwrap_err(), [("empty_file".into(), None)]);
         let many: String = (0..=50_000).map(|n| line(&n.to_string(), "m")).collect();
-        assert_eq!(check(&many).unwrap_err(), [("too_many_tasks".to_owned(), None)]);
+        assert_eq!(check(&many).unwrap_err(), [("too_many_tasks".into(), None)]);
     }
 }

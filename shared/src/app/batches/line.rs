@@ -143,7 +143,15 @@ pub(super) enum Tried {
     Failed { error: Error, charge: Charge },
 }
 
-impl LineContext<'_> {
+/// What lines are priced with.
+pub(super) struct LineTerms<'a> {
+    pub(super) clock: &'a Clock,
+    pub(super) endpoint: BatchEndpoint,
+    pub(super) project: &'a Project,
+    pub(super) served: &'a ServedModels,
+}
+
+impl LineTerms<'_> {
     /// Checks, prices and bounds a line. `is_native`: for a provider's batch, if it can be in one.
     ///
     /// # Errors
@@ -208,6 +216,19 @@ impl LineContext<'_> {
         let chat = create.chat(&[])?;
         refuse_files(&chat)?;
         Ok((Some(Box::new(create)), chat))
+    }
+}
+
+impl LineContext<'_> {
+    /// As [`LineTerms::prepare`].
+    pub(super) fn prepare(
+        &self,
+        line: NamedLine,
+        budgeted: bool,
+        is_native: bool,
+    ) -> Result<PreparedLine, Box<(NamedLine, Error)>> {
+        let &Self { clock, endpoint, project, served, .. } = self;
+        LineTerms { clock, endpoint, project, served }.prepare(line, budgeted, is_native)
     }
 
     /// Calls the provider for a line.

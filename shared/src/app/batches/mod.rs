@@ -8,6 +8,7 @@ mod native;
 mod open_part;
 mod pace;
 mod part;
+mod quote;
 mod reserve;
 mod runner;
 mod wave;
@@ -20,19 +21,22 @@ use super::admission::Admission;
 use super::error::Error;
 use super::files::require_retention;
 use super::generation::LOST_AFTER_MS;
-use super::pipeline::RunOptions;
+use super::idempotency::{CreationKeys, Made, gone};
+use super::pipeline::CallOptions;
 use super::telemetry::current_traceparent;
 use super::worker_queues::WorkerQueues;
 use crate::data::{BatchRecords, FileRecords};
 use crate::dialects::openai_batches::CreateBatch;
 use crate::model::batch::{Batch, BatchKey, BatchStatus};
-use crate::model::clock::Clock;
-use crate::model::file::{FileKey, Purpose};
+use crate::model::clock::{Clock, Timestamp};
+use crate::model::file::{File, FileKey, Purpose};
 use crate::model::id;
 use crate::model::invalid::Invalid;
 use crate::model::page::Page;
 use crate::model::project::Caller;
 pub(super) use pace::Paces;
+pub(super) use quote::BatchQuotes;
+pub use quote::{BatchQuote, RefusedLine};
 pub(super) use runner::{NATIVE_TURNS, PartRunner};
 pub use worker::BatchWorker;
 
@@ -40,48 +44,56 @@ pub use worker::BatchWorker;
 pub struct Batches {
     pub(super) records: BatchRecords,
     pub(super) files: FileRecords,
+    pub(super) creations: CreationKeys,
     pub(super) admission: Arc<Admission>,
     pub(super) queues: WorkerQueues,
     pub(super) clock: Clock,
 }
 
 impl Batches {
-    /// Accepts a batch. A worker checks its file.
+    /// Accepts a batch. A worker checks its file. A repeated request gets the batch that the first one made.
     ///
     /// # Errors
-    /// `Refused` by a limit of requests per minute; `Invalid` if the project has no such file, or the file is not for batches.
-    pub async fn create(&self, caller: &Caller, create: CreateBatch, run: RunOptions) -> Result<Batch, Error> {
+    /// `Refused` by a limit of requests per minute; `Invalid` if the project has no such file, or the file is not for batches; `KeyReused`;
+    /// `MadeAndGone` if the batch of an earlier request is not kept any more.
+    pub async fn create(
+        &self,
+        caller: &Caller,
+        create: CreateBatch,
+        options: &CallOptions,
+    ) -> Result<Made<Batch>, Error> {
         require_retention(&caller.project.policy)?;
-        let run_name = run.named(Some(&create.metadata))?;
+        let run_name = options.run.named(Some(&create.metadata))?;
+        let key = options.idempotency_key.as_deref();
+        let by = CreationKeys::plan(&caller.project, "/batches", key, options.retry_count, &create.object);
+        if let Some(batch_id) = self.creations.find(by.as_ref()).await? {
+            return self.made_before(caller, &batch_id).await;
+        }
         self.admission.count(caller).await?;
         let (project, now) = (&caller.project, self.clock.now());
-        let file_key = FileKey { project_id: project.id.clone(), file_id: create.input_file_id.clone() };
-        let wrong = |message| Invalid::field("input_file_id", message);
-        let file = self.files.get(&file_key, now).await?.ok_or_else(|| {
-            let file_id = &create.input_file_id[..create.input_file_id.floor_char_boundary(id::MAX_LENGTH)];
-            wrong(format!(
-                "No file found with id '{file_id}'. Upload it first: POST /v1/files with the purpose `batch`."
-            ))
-        })?;
-        if file.purpose != Purpose::Batch {
-            let message = format!("The file has the purpose `{}`, expected `batch`.", file.purpose.name());
-            return Err(wrong(message).into());
-        }
+        find_input(&self.files, caller, &create.input_file_id, now).await?;
         let key = BatchKey { project_id: project.id.clone(), batch_id: id::new_ordered("batch_", now) };
         let (input_file_id, api_key_id) = (create.input_file_id, caller.api_key_id.clone());
-        let kept_seconds = project.policy.kept_seconds();
         let batch = Batch {
             run: run_name,
-            run_budget: run.budget,
+            run_budget: options.run.budget,
             metadata: create.metadata,
             output_seconds: create.output_seconds,
             due_at: Some(now.plus_ms(LOST_AFTER_MS)),
             traceparent: current_traceparent(),
-            ..Batch::new(key, create.endpoint, input_file_id, api_key_id, kept_seconds, now)
+            ..Batch::new(key, create.endpoint, input_file_id, api_key_id, project.policy.kept_seconds(), now)
         };
-        self.records.create(&batch).await?;
+        // Another request with the key may have come first since the key was looked up.
+        let outcome = self.records.create(&batch, by.as_ref()).await?;
+        if let Some(batch_id) = CreationKeys::earlier(outcome, by.as_ref())? {
+            return self.made_before(caller, &batch_id).await;
+        }
         self.queues.wake_for_batch(&batch, None, Duration::ZERO).await;
-        Ok(batch)
+        Ok(Made::now(batch))
+    }
+
+    async fn made_before(&self, caller: &Caller, batch_id: &str) -> Result<Made<Batch>, Error> {
+        self.get(caller, batch_id).await.map(Made::before).map_err(gone)
     }
 
     /// Returns a batch.
@@ -132,6 +144,24 @@ impl Batches {
             }
         }
     }
+}
+
+/// The file of requests with this id.
+///
+/// # Errors
+/// `Invalid` if the caller's project has no such file, or the file is not for batches.
+async fn find_input(files: &FileRecords, caller: &Caller, file_id: &str, now: Timestamp) -> Result<File, Error> {
+    let key = FileKey { project_id: caller.project.id.clone(), file_id: file_id.to_owned() };
+    let wrong = |message| Invalid::field("input_file_id", message);
+    let file = files.get(&key, now).await?.ok_or_else(|| {
+        let shown = &file_id[..file_id.floor_char_boundary(id::MAX_LENGTH)];
+        wrong(format!("No file found with id '{shown}'. Upload it first: POST /v1/files with the purpose `batch`."))
+    })?;
+    if file.purpose != Purpose::Batch {
+        let message = format!("The file has the purpose `{}`, expected `batch`.", file.purpose.name());
+        return Err(wrong(message).into());
+    }
+    Ok(file)
 }
 
 fn not_found(batch_id: &str) -> Error {

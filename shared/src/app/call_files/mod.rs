@@ -70,9 +70,8 @@ impl CallFiles {
         caller: &Caller,
         files: &InputFiles,
     ) -> Result<HashMap<String, File>, Error> {
-        if !files.is_empty() && !caller.rights.allow_scope(Scope::FilesRead) {
-            let has = caller.rights.scopes.clone().unwrap_or_default();
-            return Err(Forbidden::Scope { missing: Scope::FilesRead, has }.into());
+        if !files.is_empty() {
+            require_files_read(caller)?;
         }
         self.look_up(&caller.project.id, files).await
     }
@@ -138,6 +137,15 @@ impl CallFiles {
         }
         Ok(content.freeze())
     }
+}
+
+/// Checks that a caller's key may read files.
+pub(super) fn require_files_read(caller: &Caller) -> Result<(), Forbidden> {
+    if caller.rights.allow_scope(Scope::FilesRead) {
+        return Ok(());
+    }
+    let has = caller.rights.scopes.clone().unwrap_or_default();
+    Err(Forbidden::Scope { missing: Scope::FilesRead, has })
 }
 
 /// The bytes of a text as a string of JSON, without its quotes.

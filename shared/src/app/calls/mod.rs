@@ -11,7 +11,7 @@ use super::dispatch::ProviderAnswer;
 use super::error::Error;
 use super::idempotency::{KeyPlan, success_answer};
 use super::models::Models;
-use super::pipeline::{Asked, Call, CallOptions, OpenCall, Pipeline, Runner};
+use super::pipeline::{Asked, Call, CallOptions, OpenCall, Pipeline, Runner, check_callable};
 use crate::dialects::anthropic_messages::CountTokens;
 use crate::dialects::openai_chat::bound;
 use crate::dialects::openai_chat::{Body, LEGACY_MAX_TOKENS};
@@ -65,6 +65,7 @@ impl Calls {
     pub async fn run(&self, caller: Caller, request: CallRequest) -> Result<CallAnswer, Error> {
         let CallRequest { endpoint, mut body, cache_control, options } = request;
         let served = self.models.current().await?;
+        check_callable(&served, &caller, &body.model, endpoint)?;
         self.pipeline.files.find_for(&caller, &mut body).await?;
         let sent = body.object.clone();
         let asked = Asked { body, sent: &sent, options: &options };

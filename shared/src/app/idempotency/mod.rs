@@ -1,5 +1,6 @@
 //! Idempotency: one key, one success. A request that arrives while another with its key runs waits for it or follows it.
 
+mod creations;
 mod follow;
 mod plan;
 
@@ -16,6 +17,8 @@ use crate::dialects::ContentType;
 use crate::model::clock::Clock;
 use crate::model::error_chain::ErrorChain;
 
+pub use creations::Made;
+pub(super) use creations::{CreationKeys, gone};
 pub(super) use follow::Followed;
 pub(super) use plan::{KeyPlan, RETRIES_KEPT_SECONDS};
 

@@ -204,6 +204,20 @@ pub(in crate::app) fn kind_at(endpoint: Endpoint) -> ModelKind {
     }
 }
 
+/// Checks that a caller may call a model at an endpoint. For calls that read something before they are made a [`Call`].
+///
+/// # Errors
+/// `Forbidden`, `UnknownModel`, `WrongModel`; `Invalid` if the model is of another kind.
+pub(in crate::app) fn check_callable(
+    served: &ServedModels,
+    caller: &Caller,
+    model: &str,
+    endpoint: Endpoint,
+) -> Result<(), Error> {
+    caller.check_model(model)?;
+    find_model(served, model, endpoint).map(drop)
+}
+
 /// The model of this name, if it can serve the endpoint.
 ///
 /// # Errors

@@ -21,7 +21,7 @@ use super::ledger::Ledger;
 use super::slots::Slots;
 use super::tasks::Tasks;
 
-pub(super) use call::{Asked, Call, GRACE_MS, TimeLimit, find_model, kind_at};
+pub(super) use call::{Asked, Call, GRACE_MS, TimeLimit, check_callable, find_model, kind_at};
 pub use call::{CallOptions, RunOptions};
 pub(super) use open_call::OpenCall;
 pub(super) use run::Runner;

@@ -26,7 +26,7 @@ use super::generation::in_request;
 use super::idempotency::KeyPlan;
 use super::jobs::{Canceller, LIFETIME_MS};
 use super::models::Models;
-use super::pipeline::{Asked, Call, CallOptions, GRACE_MS, OpenCall, Pipeline, Runner, find_model};
+use super::pipeline::{Asked, Call, CallOptions, GRACE_MS, OpenCall, Pipeline, Runner, check_callable};
 use super::tasks::Tasks;
 use crate::data::{EventReader, ResponseRecords};
 use crate::dialects::openai_responses::{CreateResponse, Item, interruption};
@@ -99,8 +99,7 @@ impl Responses {
     ) -> Result<(Call, PlannedResponse), Error> {
         let ResponseRequest { mut create, options } = request;
         let served = self.models.current().await?;
-        caller.check_model(&create.model)?;
-        find_model(&served, &create.model, Endpoint::ChatCompletions)?;
+        check_callable(&served, &caller, &create.model, Endpoint::ChatCompletions)?;
         let policy = &caller.project.policy;
         let kept_seconds = policy.kept_seconds();
         if policy.keeps_nothing() {

@@ -4,23 +4,24 @@
 //! copy at the same moment, and one of them makes the file. A process that dies leaves a file that waits for its content, which the sweeper
 //! deletes, and an upload that can be completed again.
 
+mod begin;
 mod errors;
 mod part;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use md5::{Digest as _, Md5};
 
 use super::admission::Admission;
 use super::error::Error;
-use super::files::{FileUpload, Files, require_retention};
+use super::files::{FileUpload, Files};
 use super::generation::LOST_AFTER_MS;
+use super::idempotency::CreationKeys;
 use super::storage::Storage;
 use crate::data::{Stores, UploadRecords};
-use crate::dialects::openai_uploads::{CompleteUpload, CreateUpload};
+use crate::dialects::openai_uploads::CompleteUpload;
 use crate::model::clock::Clock;
 use crate::model::error_chain::ErrorChain;
 use crate::model::file::File;
@@ -28,66 +29,27 @@ use crate::model::id;
 use crate::model::invalid::Invalid;
 use crate::model::project::Caller;
 use crate::model::storage::Stored;
-use crate::model::upload::{MAX_PART_BYTES, UPLOAD_SECONDS, Upload, UploadKey, UploadPart, UploadStatus};
+use crate::model::upload::{Upload, UploadKey, UploadPart, UploadStatus};
 
-use errors::{contended, no_direct_parts, not_arrived, not_found, require_pending, wrong_md5};
+pub use begin::{BegunUpload, DirectPart};
+use errors::{contended, not_arrived, not_found, require_pending, wrong_md5};
 pub use part::{PartUpload, SentPart};
 
 /// Operations on the uploads of a project.
 pub struct Uploads {
     records: UploadRecords,
     files: Arc<Files>,
+    creations: CreationKeys,
     admission: Arc<Admission>,
     storage: Storage,
     clock: Clock,
 }
 
-/// A part that a client sends to the bucket itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DirectPart {
-    pub id: String,
-    /// Exactly so many bytes.
-    pub bytes: u64,
-    /// Where a `PUT` sends them. It is valid until the upload expires, for whoever has it.
-    pub url: String,
-}
-
 impl Uploads {
-    pub(super) fn new(stores: &Stores, clock: Clock, admission: Arc<Admission>, files: Arc<Files>) -> Self {
+    pub(super) fn new(stores: &Stores, creations: CreationKeys, admission: Arc<Admission>, files: Arc<Files>) -> Self {
+        let clock = creations.clock.clone();
         let storage = Storage::new(stores, clock.clone());
-        Self { records: stores.uploads(), files, admission, storage, clock }
-    }
-
-    /// Begins an upload. The direct parts, if the client asked for them, are the file in its order.
-    ///
-    /// # Errors
-    /// `Invalid` if the project keeps nothing, or if clients cannot reach the bucket and want to; `Refused` by a limit of requests per
-    /// minute; `StorageFull`.
-    pub async fn create(&self, caller: &Caller, create: CreateUpload) -> Result<(Upload, Vec<DirectPart>), Error> {
-        require_retention(&caller.project.policy)?;
-        if create.is_direct && !self.records.takes_direct_parts() {
-            return Err(no_direct_parts().into());
-        }
-        self.admission.count(caller).await?;
-        self.storage.require_room(&caller.project, Stored { bytes: create.bytes, objects: 1 }).await?;
-        let now = self.clock.now();
-        let direct = if create.is_direct { direct_parts(create.bytes) } else { Vec::new() };
-        let upload = Upload {
-            key: UploadKey { project_id: caller.project.id.clone(), upload_id: id::new_ordered("upload_", now) },
-            filename: create.filename,
-            details: create.details,
-            bytes: create.bytes,
-            created_at: now.seconds(),
-            status: UploadStatus::Pending,
-            parts: direct.iter().cloned().collect(),
-        };
-        self.records.create(&upload).await?;
-        let mut urls = Vec::with_capacity(direct.len());
-        for (id, UploadPart { bytes, .. }) in direct {
-            let valid = Duration::from_secs(UPLOAD_SECONDS);
-            urls.push(DirectPart { url: self.records.direct_url(&upload.key, &id, bytes, valid).await?, id, bytes });
-        }
-        Ok((upload, urls))
+        Self { records: stores.uploads(), files, creations, admission, storage, clock }
     }
 
     /// Begins a part of an upload.
@@ -119,9 +81,11 @@ impl Uploads {
             return self.ended(caller, upload).await;
         }
         let parts = named_parts(&upload, &complete.part_ids)?;
+        // Before the bucket is asked: a client may ask often whether its parts have arrived.
+        self.admission.count(caller).await?;
         self.require_arrived(&upload, &parts).await?;
         self.storage.require_room(&caller.project, Stored { bytes: upload.bytes, objects: 1 }).await?;
-        let mut file = self.files.begin_upload(caller, upload.filename.clone()).await?;
+        let mut file = self.files.begin_counted(caller, upload.filename.clone()).await?;
         let copied = self.copy(&upload, &parts, complete.md5, &mut file).await;
         let failure = match copied {
             Ok(()) => file.complete_upload(&self.records, &upload).await.err(),
@@ -173,16 +137,22 @@ impl Uploads {
 
     /// The answer for an upload that has ended.
     async fn ended(&self, caller: &Caller, upload: Upload) -> Result<(Upload, Option<File>), Error> {
-        let UploadStatus::Completed { file_id } = &upload.status else {
+        if !matches!(upload.status, UploadStatus::Completed { .. }) {
             require_pending(&upload, &upload.status_at(self.clock.now()))?;
             return Err(contended(&upload).into());
-        };
-        let file = match self.files.get(caller, file_id).await {
-            Ok(file) => Some(file),
-            Err(Error::NotFound { .. }) => None,
-            Err(error) => return Err(error),
-        };
+        }
+        let file = self.file_of(caller, &upload).await?;
         Ok((upload, file))
+    }
+
+    /// The file of a completed upload; `None`: there is none yet, or it was deleted.
+    async fn file_of(&self, caller: &Caller, upload: &Upload) -> Result<Option<File>, Error> {
+        let UploadStatus::Completed { file_id } = &upload.status else { return Ok(None) };
+        match self.files.get(caller, file_id).await {
+            Ok(file) => Ok(Some(file)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Checks that direct parts are in the bucket as a whole.
@@ -235,15 +205,6 @@ impl Uploads {
             tracing::warn!(error = %ErrorChain(&error), "parts not deleted, the sweeper will");
         }
     }
-}
-
-/// Direct parts of a file with so many bytes, in its order.
-fn direct_parts(bytes: u64) -> Vec<(String, UploadPart)> {
-    let part = |n: u64| {
-        let bytes = (bytes - n * MAX_PART_BYTES).min(MAX_PART_BYTES);
-        (id::new("part_"), UploadPart { bytes, objects: 1, is_direct: true })
-    };
-    (0..bytes.div_ceil(MAX_PART_BYTES)).map(part).collect()
 }
 
 /// The parts with some ids, in that order.

@@ -1,6 +1,5 @@
 //! A part of an upload that arrives.
 
-use super::MAX_PART_BYTES;
 use super::errors::{contended, require_pending};
 use crate::app::error::Error;
 use crate::data::{AddedPart, PartWriter, UploadRecords};
@@ -8,7 +7,7 @@ use crate::model::clock::{Clock, Timestamp};
 use crate::model::error_chain::ErrorChain;
 use crate::model::id;
 use crate::model::invalid::Invalid;
-use crate::model::upload::{MAX_PARTS, Upload, UploadStatus};
+use crate::model::upload::{MAX_PART_BYTES, MAX_PARTS, Upload, UploadStatus};
 
 /// A part that arrives. The sweeper removes what is left of one that is neither completed nor discarded.
 pub struct PartUpload {

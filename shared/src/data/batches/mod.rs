@@ -12,6 +12,7 @@ pub use results::{BatchResults, LineResult, LineSummary, ResultObject};
 
 use super::change::{Change, Returning, UpdateOutcome, WriteOutcome};
 use super::error::StoreError;
+use super::idempotency::{self, CreateOutcome, NewCreation};
 use super::item::{number, text};
 use super::keys;
 use super::table::{ItemStream, Table};
@@ -43,9 +44,10 @@ pub struct BatchEnd {
 
 impl BatchRecords {
     /// Makes the record of a new batch. The batch is due, so that the sweeper finds it if no message arrives.
-    pub async fn create(&self, batch: &Batch) -> Result<(), StoreError> {
-        // The id is new, so only an attempt of this same write can have been there before.
-        self.0.put_new(new_record(batch)).await.map(drop)
+    ///
+    /// A batch that is made `by` a key is made once for it.
+    pub async fn create(&self, batch: &Batch, by: Option<&NewCreation>) -> Result<CreateOutcome, StoreError> {
+        idempotency::create(&self.0, &batch.key.batch_id, new_record(batch), by, batch.created_at).await
     }
 
     pub async fn get(&self, key: &BatchKey) -> Result<Option<Batch>, StoreError> {

@@ -4,12 +4,15 @@
 //! in parts, so that other callers can follow it. The rest of the body goes into the record itself, or into the bucket
 //! if it is large. Bodies are compressed.
 
+mod creations;
 mod erasing;
 mod parts;
 mod runs;
 
 use bytes::Bytes;
 
+pub(super) use creations::create;
+pub use creations::{CreateOutcome, Creation, CreationRecords, NewCreation};
 pub use parts::PartReader;
 pub(super) use runs::LeaseState;
 pub use runs::{ClaimOutcome, ClaimRequest};

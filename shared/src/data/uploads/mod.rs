@@ -20,6 +20,7 @@ use super::change::{Change, Returning, UpdateOutcome, Write, WriteOutcome};
 use super::due::LONGEST_DUE_MS;
 use super::error::{Contended, StoreError, Unusable};
 use super::files::FileRecords;
+use super::idempotency::{self, CreateOutcome, NewCreation};
 use super::item::{Reader, number, text};
 use super::keys;
 use super::table::{Table, conflict_pause};
@@ -49,10 +50,14 @@ pub enum AddedPart {
 }
 
 impl UploadRecords {
-    /// Makes the record of an upload.
-    pub async fn create(&self, upload: &Upload) -> Result<(), StoreError> {
-        // The id is new, so only an attempt of this same write can have been there before. A late attempt must not undo what followed.
-        self.table.put_new(new_record(upload)).await.map(drop)
+    /// Makes the record of an upload. An upload that is made `by` a key is made once for it.
+    pub async fn create(
+        &self,
+        upload: &Upload,
+        by: Option<&NewCreation>,
+        now: Timestamp,
+    ) -> Result<CreateOutcome, StoreError> {
+        idempotency::create(&self.table, &upload.key.upload_id, new_record(upload), by, now).await
     }
 
     /// Returns an upload, whatever its status is.

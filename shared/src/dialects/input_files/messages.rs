@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::parts::{Visitor, content as visit_content, visit};
 use super::{FileContent, Kind, NamedFile};
-use crate::model::file::{File, ID_PREFIX, is_file_id};
+use crate::model::file::{File, ID_PREFIX, is_file_id, title_of};
 use crate::model::invalid::Invalid;
 use crate::model::media_type::{TEXT, is_image, is_text};
 use crate::model::object::Object;
@@ -88,7 +88,7 @@ fn filled(block: &Object, at: &str, kind: Kind, content: FileContent<'_>) -> Res
     }
     // The model knows a file by its name.
     if kind == Kind::File && block.text("title").is_none_or(|title| title == "null") {
-        block.set("title", name);
+        block.set("title", title_of(name));
     }
     Ok(block)
 }

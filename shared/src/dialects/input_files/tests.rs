@@ -102,6 +102,9 @@ fn a_block_gets_the_source_that_its_file_needs() {
     check("document", "a.pdf", "application/pdf", &format!(r#"{{"type":"document",{pdf},"title":"a.pdf"}}"#));
     let text = r#"{"type":"document","source":{"type":"text","media_type":"text/plain","data":"Hi"},"title":"a.md"}"#;
     check("document", "a.md", "text/markdown", text);
+    // Anthropic takes titles of 500 characters.
+    let (name, title) = ("é".repeat(501), "é".repeat(500));
+    check("document", &name, "application/pdf", &format!(r#"{{"type":"document",{pdf},"title":"{title}"}}"#));
     for (kind, media_type) in [("image", "application/pdf"), ("document", "image/png")] {
         let error = filled(Dialect::Messages, &block(kind), &[file(A, "a", media_type, 2)]).unwrap_err();
         assert_eq!(

@@ -28,7 +28,9 @@ pub(super) fn advise(error: &Error) -> (Option<Duration>, bool) {
             (Limit::Budget { .. }, _) | (_, None) => (None, false),
             (_, wait) => (wait, true),
         },
-        Error::KeyReused | Error::ResponseDeleted(_) | Error::Conflict { .. } => (None, false),
+        Error::KeyReused | Error::ResponseDeleted(_) | Error::MadeAndGone { .. } | Error::Conflict { .. } => {
+            (None, false)
+        }
         Error::Provider { source, .. } if source.is_retryable() || matches!(source, Failure::CircuitOpen { .. }) => {
             (Some(source.retry_after().unwrap_or(WAIT)), true)
         }

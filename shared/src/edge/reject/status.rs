@@ -42,7 +42,7 @@ pub(super) fn classify_app(error: &Error) -> Row<'_> {
         Error::UnknownModel(_) => (S::NOT_FOUND, REQUEST, Some("model_not_found")),
         Error::NoModels(_) | Error::WrongModel { .. } => (S::SERVICE_UNAVAILABLE, SERVER, Some("models_unavailable")),
         Error::Unpriced(_) => (S::BAD_REQUEST, REQUEST, Some("model_not_priced")),
-        Error::NotFound { .. } => (S::NOT_FOUND, REQUEST, Some("not_found")),
+        Error::NotFound { .. } | Error::MadeAndGone { .. } => (S::NOT_FOUND, REQUEST, Some("not_found")),
         Error::ResponseDeleted(_) => (S::NOT_FOUND, REQUEST, Some("response_deleted")),
         Error::Conflict { .. } => (S::CONFLICT, REQUEST, Some("conflict")),
         Error::Refused(refusal) => {

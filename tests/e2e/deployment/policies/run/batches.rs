@@ -41,7 +41,20 @@ impl Run {
             assert_eq!(self.get(&format!("/v1/batches/{batch}")).await["status"], "completed", "{n}");
         }
         self.answers("Hello there.");
+        self.batch_once().await;
         self.batch_of_next_month().await;
+    }
+
+    /// Quoted, and made once for a key.
+    async fn batch_once(&self) {
+        let file: Value = self.upload(self.lines(2).as_bytes(), "batch").await.json();
+        self.post("/v1/quote", batch_of(&file)).await;
+        let key = [("idempotency-key", "batch")];
+        for _ in 0..2 {
+            let made = self.send("POST", "/v1/batches", &self.key, &key, &batch_of(&file)).await;
+            assert_eq!(made.status, 200, "{}", made.text());
+        }
+        self.work().await;
     }
 
     /// Its lines are admitted in a month that has no meter yet, by the budget of a run too.

@@ -119,6 +119,11 @@ impl Run {
                 self.post(&format!("{path}/complete"), json!({"part_ids": []})).await;
             }
         }
+        let key = [("idempotency-key", "upload")];
+        for _ in 0..2 {
+            let made = self.send("POST", "/v1/uploads", &self.key, &key, &of(5)).await;
+            assert_eq!(made.status, 200, "{}", made.text());
+        }
         let mut direct = of(5);
         direct["weir"] = json!({"direct": true});
         let upload = self.post("/v1/uploads", direct).await;
