@@ -350,11 +350,13 @@ async fn responses_are_made_of_the_providers_answers_and_tiers_run_here() {
     let file_id = site.upload(line.to_string().as_bytes()).await;
     let batch_id = site.create(&file_id, "/v1/responses").await.json()["id"].as_str().unwrap().to_owned();
     site.work().await;
+    assert_eq!(site.app.first.batch_api().taken().len(), 1, "{}", site.get(&batch_id).await);
     site.app.first.batch_api().end_all(&|_, _| Some((200, call.to_string().into())));
     site.app.clock.advance_ms(900_000);
     let batch = site.run(&batch_id).await;
     let (output, _) = site.results(&batch, 1).await;
     let body = &output["r"]["response"]["body"];
+    assert_eq!(site.app.first.call_count(), 0, "{body}");
     let kinds: Vec<_> = body["output"].as_array().unwrap().iter().map(|item| item["type"].as_str().unwrap()).collect();
     assert_eq!(
         (body["status"].as_str(), kinds),

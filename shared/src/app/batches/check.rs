@@ -24,8 +24,11 @@ impl PartSize {
 /// The most errors that are told. The rest of the file is not read then.
 const MAX_ERRORS: usize = 100;
 
+/// The size of the parts of a model.
+type SizeOf<'a> = Box<dyn Fn(&str) -> PartSize + Send + Sync + 'a>;
+
 /// What is known of a file so far.
-pub(super) struct FileCheck {
+pub(super) struct FileCheck<'a> {
     endpoint: BatchEndpoint,
     model: Option<String>,
     custom_ids: HashSet<Box<str>>,
@@ -34,9 +37,10 @@ pub(super) struct FileCheck {
     lines: u64,
     most: usize,
     size: PartSize,
+    size_of: SizeOf<'a>,
 }
 
-impl FileCheck {
+impl<'a> FileCheck<'a> {
     /// `most`: the most bytes of a line.
     pub(super) fn new(endpoint: BatchEndpoint, most: usize) -> Self {
         Self {
@@ -48,17 +52,18 @@ impl FileCheck {
             lines: 0,
             most,
             size: PartSize::DIRECT,
+            size_of: Box::new(|_| PartSize::DIRECT),
         }
+    }
+
+    /// Parts get the size that their model has.
+    pub(super) fn with_sizes(self, size_of: SizeOf<'a>) -> Self {
+        Self { size_of, ..self }
     }
 
     /// The model of the lines so far; `None`: no line names one yet.
     pub(super) fn model(&self) -> Option<&str> {
         self.model.as_deref()
-    }
-
-    /// Cuts parts of this size from here on.
-    pub(super) fn set_size(&mut self, size: PartSize) {
-        self.size = size;
     }
 
     /// Checks the next line.
@@ -110,7 +115,10 @@ impl FileCheck {
             return Err(error("line_too_large", message, None));
         };
         let BatchLine { custom_id, model, .. } = BatchLine::read(text, self.endpoint)?;
-        let first = self.model.get_or_insert_with(|| model.clone());
+        let first = self.model.get_or_insert_with(|| {
+            self.size = (self.size_of)(&model);
+            model.clone()
+        });
         if *first != model {
             let message =
                 format!("This line names the model `{model}`, those before it `{first}`: a batch has one model.");

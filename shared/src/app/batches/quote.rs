@@ -153,7 +153,7 @@ struct FileReading<'a> {
     options: &'a CallOptions,
     terms: LineTerms<'a>,
     budgeted: bool,
-    check: FileCheck,
+    check: FileCheck<'static>,
     priced: Priced,
 }
 

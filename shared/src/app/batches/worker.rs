@@ -159,18 +159,17 @@ impl BatchWorker {
             return whole("file_too_large", message);
         }
         let mut pieces = self.files.read(&file, None).await?;
-        let (mut lines, mut check) =
-            (Lines::from(0, 1, MAX_LINE_BYTES), FileCheck::new(batch.endpoint, MAX_LINE_BYTES));
         let served = self.models.current().await.ok();
+        let size_of = |model: &str| match &served {
+            Some(served) if is_native(served, model, batch.endpoint) => PartSize::NATIVE,
+            _ => PartSize::DIRECT,
+        };
+        let mut lines = Lines::from(0, 1, MAX_LINE_BYTES);
+        let mut check = FileCheck::new(batch.endpoint, MAX_LINE_BYTES).with_sizes(Box::new(size_of));
         while let Some(piece) = pieces.next().await {
             lines.push(&piece?);
             while let Some(line) = lines.next() {
-                let is_first = check.model().is_none();
                 check.take(&line);
-                if let Some(model) = check.model().filter(|_| is_first) {
-                    let is_native = served.as_deref().is_some_and(|served| is_native(served, model, batch.endpoint));
-                    check.set_size(if is_native { PartSize::NATIVE } else { PartSize::DIRECT });
-                }
                 if check.is_hopeless() {
                     return Ok(check.finish());
                 }
