@@ -301,7 +301,62 @@ async fn an_archived_project_and_a_deleted_file_stop_the_provider() {
         let completed = u64::from(path == "project");
         assert_eq!((ended.status.name(), ended.counts.completed), ("completed", completed), "{path}");
         assert_eq!((ended.counts.failed, site.app.first.call_count()), (3 - completed, 0), "{path}");
+        // What the provider ran is paid, and nothing of it stays there.
+        assert_eq!(site.settled().await, NATIVE_COST, "{path}");
+        assert!(site.app.first.batch_api().taken()[0].is_deleted, "{path}");
     }
+}
+
+/// A worker dies between the settlement and the end of a part, and the provider has deleted its results by then.
+#[tokio::test(start_paused = true)]
+async fn results_that_are_gone_end_a_batch() {
+    let site = Site::native(limits()).await;
+    let batch_id = site.submit(&lines(3)).await;
+    site.work().await;
+    let (_, held) = site.app.books(&site.project).await;
+    let api = site.app.first.batch_api();
+    api.end_all(&|_, _| Some(answer()));
+    api.delete_all();
+    site.app.clock.advance_ms(900_000);
+    let batch = site.run(&batch_id).await;
+    assert_eq!((batch["status"].as_str(), site.results(&batch, 3).await.0.len()), (Some("completed"), 3));
+    assert_eq!((site.app.first.call_count(), site.settled().await), (3, held + 3 * LINE_COST));
+}
+
+/// Asking for a batch that takes long to cancel is no faster than for one that runs.
+#[tokio::test(start_paused = true)]
+async fn a_cancellation_that_takes_long_asks_once_a_minute() {
+    let site = Site::native(limits()).await;
+    let batch_id = site.submit(&lines(2)).await;
+    site.work().await;
+    assert_eq!(site.cancel(&batch_id).await.status, 200);
+    site.work().await;
+    let before = site.app.first.batch_api().asked();
+    for _ in 0..30 {
+        assert_eq!(site.cancel(&batch_id).await.status, 200);
+        site.later(60_000).await;
+    }
+    let asked = site.app.first.batch_api().asked() - before;
+    assert!((15..=31).contains(&asked), "{asked} in half an hour");
+    site.app.first.batch_api().end_all(&|_, _| None);
+    site.later(60_000).await;
+    assert_eq!(site.run(&batch_id).await["status"], "cancelled");
+}
+
+/// An overload is no answer that is lost: nothing is charged, also where batches cannot be found.
+#[tokio::test(start_paused = true)]
+async fn an_overloaded_provider_gets_the_lines_later() {
+    let site = Site::native(limits()).await;
+    let api = site.app.first.batch_api();
+    api.hide_tags();
+    api.then(Submission::Fails(|| Failure::Unavailable { status: 529, message: String::new(), retry_after: None }));
+    let batch_id = site.submit(&lines(3)).await;
+    site.work().await;
+    assert_eq!((site.settled().await, api.taken().len()), (0, 0));
+    site.later(121_000).await;
+    let batch = site.answered(&batch_id).await;
+    assert_eq!((site.results(&batch, 3).await.0.len(), api.taken().len()), (3, 1));
+    assert_eq!(site.settled().await, 3 * NATIVE_COST);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! The batch API of a scripted provider, in memory.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -45,6 +46,7 @@ pub struct ScriptedBatches {
     next: Mutex<VecDeque<Submission>>,
     /// Whether batches cannot be found by their tags.
     is_blind: Mutex<bool>,
+    asked: AtomicUsize,
 }
 
 impl ScriptedBatches {
@@ -73,6 +75,17 @@ impl ScriptedBatches {
             batch.ends = batch.new.requests.iter().map(end).collect();
             batch.state = BatchState::Ended(EndedBatch { id: batch.id.clone(), ..EndedBatch::default() });
         }
+    }
+
+    /// Deletes the results of all batches, which are still known.
+    pub fn delete_all(&self) {
+        self.lock().iter_mut().for_each(|batch| batch.is_deleted = true);
+    }
+
+    /// How often somebody asked how far a batch is.
+    #[must_use]
+    pub fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
     }
 
     /// Loses a batch: the provider does not know it any more.
@@ -128,6 +141,7 @@ impl ProviderBatches for ScriptedBatches {
     }
 
     async fn state(&self, id: &str) -> Result<BatchState, Failure> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         self.with(id, |batch| batch.state.clone())
     }
 
