@@ -8,7 +8,7 @@ use super::admin_keys::AdminKeys;
 use super::admission::Admission;
 use super::audit::AuditLog;
 use super::auth::{Auth, RootKey};
-use super::batches::{BatchQuotes, BatchWorker, Batches, NATIVE_TURNS, Paces, PartRunner};
+use super::batches::{BatchQuotes, BatchWorker, Batches, NATIVE_TURNS, Paces, PartLease, PartRunner};
 use super::cache::ResponseCache;
 use super::call_files::CallFiles;
 use super::calls::Calls;
@@ -220,6 +220,7 @@ impl Components {
             dispatcher: self.parts.dispatcher(),
             queues: self.parts.queues(),
             paces: Paces::default(),
+            lease: PartLease { parts: stores.batch_parts(), clock: self.clock().clone() },
             native_turns: Arc::new(Semaphore::new(NATIVE_TURNS)),
             clock: self.clock().clone(),
             render,

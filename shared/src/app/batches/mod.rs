@@ -2,6 +2,8 @@
 
 mod assemble;
 mod check;
+mod collect;
+mod lease;
 mod line;
 mod lines;
 mod native;
@@ -10,6 +12,7 @@ mod pace;
 mod part;
 mod quote;
 mod reserve;
+mod route;
 mod runner;
 mod wave;
 mod worker;
@@ -34,6 +37,7 @@ use crate::model::id;
 use crate::model::invalid::Invalid;
 use crate::model::page::Page;
 use crate::model::project::Caller;
+pub(super) use lease::PartLease;
 pub(super) use pace::Paces;
 pub(super) use quote::BatchQuotes;
 pub use quote::{BatchQuote, RefusedLine};

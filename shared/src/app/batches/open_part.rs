@@ -6,11 +6,14 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::wave::{Tries, charge_of};
+use super::line::NamedLine;
+use super::native::ASK_TIME;
+use super::reserve::{NOT_READY_WAIT, wait_by_age};
+use super::wave::{MAX_DEATHS, Tries, charge_of};
 use crate::app::ledger::Account;
 use crate::app::pipeline::{TimeLimit, kind_at};
-use crate::data::{LineSummary, NativeWave, PartRun};
-use crate::model::batch::{Batch, BatchStatus, LineCounts};
+use crate::data::{LineResult, LineSummary, NativeWave, PartRun};
+use crate::model::batch::{Batch, BatchStatus, Left, LineCounts};
 use crate::model::clock::Timestamp;
 use crate::model::money::MicroUsd;
 use crate::model::project::{KeyLimits, Project};
@@ -19,6 +22,11 @@ use crate::model::usage::Operation;
 
 /// Numbers of the objects with results of lines that no wave has, after those of the wave with the same fence.
 pub(super) const BESIDE_WAVES: u32 = 5_000;
+
+/// Before a batch expires, a provider's batch is cancelled: what it left is run here in this time.
+const DIRECT_MS: u64 = 3_600_000;
+/// Why lines wait that a provider has.
+pub(super) const PROVIDER_RUNS: &str = "The provider runs the lines in a batch of its own.";
 
 /// A part that this worker runs.
 pub(super) struct OpenPart {
@@ -58,6 +66,56 @@ impl OpenPart {
     /// When the last call of the model has to end.
     pub(super) fn ends_by(&self, now: Timestamp) -> Instant {
         Instant::now() + Duration::from_millis(now.until(TimeLimit::last_begin(Duration::ZERO, self.ends)))
+    }
+
+    /// The results of lines that are not run any more.
+    pub(super) fn given_up(&self, now: Timestamp, left: &[NamedLine]) -> Option<Vec<LineResult>> {
+        let batch = &self.batch.key;
+        let all = |code, message: &str| left.iter().map(|line| line.not_run(batch, code, message)).collect::<Vec<_>>();
+        match self.batch.why_left(now) {
+            Some(Left::Expired) => {
+                let message = "This request could not be executed before the completion window expired.";
+                return Some(all("batch_expired", message).into_iter().map(LineResult::expired).collect());
+            }
+            Some(Left::Cancelled) => {
+                return Some(all("batch_cancelled", "The batch was cancelled before this request was run."));
+            }
+            None => {}
+        }
+        if self.project.archived_at.is_some() {
+            return Some(all("project_archived", "The project was archived before this request was run."));
+        }
+        if self.key.is_none() {
+            return Some(all("api_key_revoked", "The API key of the batch was revoked before this request was run."));
+        }
+        let message = format!("The server died {MAX_DEATHS} times while it ran this request or others beside it.");
+        (self.run.deaths >= MAX_DEATHS).then(|| all("server_error", &message))
+    }
+
+    /// Whether the batch expires so soon that its lines run here.
+    pub(super) fn is_last_hour(&self, now: Timestamp) -> bool {
+        now.until(self.batch.expires_at()) <= DIRECT_MS
+    }
+
+    /// Whether a provider has enough time for lines.
+    pub(super) fn can_submit(&self, now: Timestamp) -> bool {
+        now.until(self.batch.expires_at()) > 2 * DIRECT_MS
+    }
+
+    /// Whether the function is stopped before a provider's batch API may have answered.
+    pub(super) fn is_too_late_to_ask(&self, now: Timestamp) -> bool {
+        Duration::from_millis(now.until(self.ends)) < 2 * ASK_TIME
+    }
+
+    /// The wait for a provider's batch.
+    pub(super) fn park(&self, native: NativeWave, now: Timestamp) -> Step {
+        let wait = match native.is_cancelled || native.id.is_none() {
+            true => NOT_READY_WAIT,
+            false => wait_by_age(native.since.until(now)),
+        };
+        let until_last_hour = now.until(self.batch.expires_at()).saturating_sub(DIRECT_MS);
+        let wait = if until_last_hour == 0 { wait } else { wait.min(Duration::from_millis(until_last_hour)) };
+        Step::Park { native, wait, why: PROVIDER_RUNS.to_owned() }
     }
 
     /// Notes results that are stored.

@@ -8,17 +8,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::line::{LineContext, NamedLine, PreparedLine};
-use super::native::{Route, is_native};
 use super::open_part::{BESIDE_WAVES, OpenPart, Step, runs};
 use super::reserve::{NOT_READY_WAIT, Reserved, Unreserved};
+use super::route::{Route, is_native};
 use super::runner::{PartRunner, USUAL_RUN_MS};
-use super::wave::{MAX_DEATHS, Wave, WaveEnd};
+use super::wave::{Wave, WaveEnd};
 use crate::app::error::Error;
 use crate::app::ledger::Account;
 use crate::app::models::ServedModels;
 use crate::app::pipeline::find_model;
 use crate::data::LineResult;
-use crate::model::batch::{Batch, BatchKey, Left};
+use crate::model::batch::{Batch, BatchKey};
 use crate::model::project::Project;
 use crate::model::tokens::Charge;
 
@@ -44,7 +44,7 @@ impl PartRunner {
             if left.is_empty() {
                 return Ok(Step::Complete);
             }
-            if let Some(results) = self.given_up(part, &left) {
+            if let Some(results) = part.given_up(self.clock.now(), &left) {
                 self.add(part, results).await?;
                 return Ok(Step::Complete);
             }
@@ -58,30 +58,6 @@ impl PartRunner {
             }
             (part.project, part.key) = self.payer(&part.batch).await?;
         }
-    }
-
-    /// The results of lines that are not run any more.
-    pub(super) fn given_up(&self, part: &OpenPart, left: &[NamedLine]) -> Option<Vec<LineResult>> {
-        let batch = &part.batch.key;
-        let all = |code, message: &str| left.iter().map(|line| line.not_run(batch, code, message)).collect::<Vec<_>>();
-        match part.batch.why_left(self.clock.now()) {
-            Some(Left::Expired) => {
-                let message = "This request could not be executed before the completion window expired.";
-                return Some(all("batch_expired", message).into_iter().map(LineResult::expired).collect());
-            }
-            Some(Left::Cancelled) => {
-                return Some(all("batch_cancelled", "The batch was cancelled before this request was run."));
-            }
-            None => {}
-        }
-        if part.project.archived_at.is_some() {
-            return Some(all("project_archived", "The project was archived before this request was run."));
-        }
-        if part.key.is_none() {
-            return Some(all("api_key_revoked", "The API key of the batch was revoked before this request was run."));
-        }
-        let message = format!("The server died {MAX_DEATHS} times while it ran this request or others beside it.");
-        (part.run.deaths >= MAX_DEATHS).then(|| all("server_error", &message))
     }
 
     /// Runs some of the lines that are left. `None`: go on with the rest.
@@ -99,7 +75,7 @@ impl PartRunner {
         };
         let Some(first) = prepared.first() else { return Ok(None) };
         if let Some(route) = Route::of(&served, first.model()).filter(|_| first.is_native) {
-            if self.is_too_late_to_submit(part) {
+            if part.is_too_late_to_ask(self.clock.now()) {
                 return Ok(Some(Step::Wait(Duration::ZERO)));
             }
             let reserved = self.reserve(part, &prepared, Some(route.provider_name())).await;
@@ -195,7 +171,7 @@ impl PartRunner {
     fn is_native(&self, part: &OpenPart, served: &ServedModels) -> bool {
         let Batch { model, endpoint, .. } = &part.batch;
         part.batch.is_native
-            && self.can_submit(part)
+            && part.can_submit(self.clock.now())
             && is_native(served, model.as_deref().unwrap_or_default(), *endpoint)
     }
 

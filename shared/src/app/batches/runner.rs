@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use tokio::sync::Semaphore;
 
+use super::lease::PartLease;
 use super::line::NamedLine;
 use super::lines::Lines;
 use super::open_part::{BESIDE_WAVES, OpenPart, Step, charge_at, counts, runs};
@@ -48,6 +49,7 @@ pub(in crate::app) struct PartRunner {
     pub(in crate::app) dispatcher: Arc<Dispatcher>,
     pub(in crate::app) queues: WorkerQueues,
     pub(in crate::app) paces: Paces,
+    pub(in crate::app) lease: PartLease,
     /// The parts with lines for a provider that are in memory at the same time.
     pub(in crate::app) native_turns: Arc<Semaphore>,
     pub(in crate::app) clock: Clock,
@@ -93,7 +95,7 @@ impl PartRunner {
         };
         if part.batch.is_native {
             let turn = Arc::clone(&self.native_turns).acquire_owned();
-            let Some(turn) = self.holding(&part, turn).await else { return Ok(()) };
+            let Some(turn) = self.lease.hold(&part, turn).await else { return Ok(()) };
             part.turn = turn.ok();
         }
         self.settle_dead_wave(&part).await?;

@@ -10,7 +10,7 @@ use futures_util::StreamExt as _;
 
 use super::check::{FileCheck, PartSize, error};
 use super::lines::Lines;
-use super::native::is_native;
+use super::route::is_native;
 use super::runner::PartRunner;
 use crate::app::error::Error;
 use crate::app::models::Models;
