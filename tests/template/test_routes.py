@@ -9,6 +9,6 @@ ANY = "x-amazon-apigateway-any-method"
 def test_no_method_asks_for_an_authorizer_a_key_or_a_signature(usual):
     (api,) = usual.of_type("AWS::ApiGateway::RestApi").values()
     paths = api["Properties"]["Body"]["paths"]
-    assert len(paths) > 20 and "/{proxy+}" in paths
+    assert len(paths) > 20 and {"/", "/{proxy+}"} <= set(paths)
     for path, methods in paths.items():
         assert not methods[ANY].get("security"), path
