@@ -96,3 +96,36 @@ def test_more_models_of_bedrock_are_named_by_a_parameter(root, action):
         for role, (patterns, _) in granted.items():
             assert [model for model in [*MODELS, named, *OTHER_MODELS] if permits(patterns, model)] == reached, role
     assert grants(root, action, Bedrock="no") == {}
+
+
+# --- the table ----------------------------------------------------------------------------------------------------------
+
+
+WRITES = ["dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+# What admits callers, and what says who did. Who may write there, of those that serve and those that work.
+GUARDED = {"KEY#0f": {"AdminFunctionRole"}, "PROJECTS": {"AdminFunctionRole"}, "AUDIT": {"AdminFunctionRole", "SweepFunctionRole"}}
+
+
+@pytest.mark.parametrize("existing", ["", "weir-Table-1ABCDEFGHIJKL"])
+def test_only_admin_writes_keys_and_projects_to_a_table_of_this_stack_or_an_earlier_one(root, existing):
+    """The Rust tests of policies read the template as it makes a table."""
+    stack = Stack("test", resolved(root.template, defaults(root) | {"ExistingTable": existing}))
+    tables = {"Fn::GetAtt": ["Table", "Arn"]} if not existing else {"Fn::Sub": "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${ExistingTable}"}
+    written = {name: role["Properties"] for name, role in stack.of_type("AWS::IAM::Role").items()}
+    for partition, writers in GUARDED.items():
+        assert {name for name, role in written.items() if any(writes(role, action, partition, tables) for action in WRITES)} == writers, partition
+    # An entry of the audit log stays as it was written.
+    for name in GUARDED["AUDIT"]:
+        assert [action for action in WRITES if writes(written[name], action, "AUDIT", tables)] == ["dynamodb:PutItem"]
+
+
+def writes(role, action, partition, table):
+    """Whether a role may do this to items of a partition of the table."""
+    about = [each for each in statements(role) if table in listed(each["Resource"]) and action in listed(each["Action"])]
+    return any(applies(each, partition) for each in about if each["Effect"] == "Allow") and not any(applies(each, partition) for each in about if each["Effect"] == "Deny")
+
+
+def applies(statement, partition):
+    """Whether the statement is about the partition: all of a request's keys or any of them, of which there is one here."""
+    (condition,) = statement.get("Condition", {"": {"dynamodb:LeadingKeys": ["*"]}}).values()
+    return permits(listed(condition["dynamodb:LeadingKeys"]), partition)
