@@ -65,8 +65,10 @@ def value(template, expression, parameters):
         case "Fn::Join":
             separator, parts = value(template, argument, parameters)
             return separator.join(map(text, parts))
-        case "Fn::Sub" if isinstance(argument, str):
-            return SUB.sub(lambda match: text(referred(template, match[1], parameters)), argument)
+        case "Fn::Sub":
+            pattern, local = (argument, {}) if isinstance(argument, str) else argument
+            local = {name: text(value(template, each, parameters)) for name, each in local.items()}
+            return SUB.sub(lambda match: local[match[1]] if match[1] in local else text(referred(template, match[1], parameters)), pattern)
     raise NotImplementedError(f"a condition with {function}")
 
 

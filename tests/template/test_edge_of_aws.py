@@ -50,6 +50,7 @@ def test_an_address_above_its_rate_gets_429_in_the_envelope(has_origins, has_cdn
         assert response["ResponseCode"] == 429
         assert 0 < int(headers["retry-after"]) <= 120  # SDKs do not wait for longer.
         assert ("access-control-allow-origin" in headers) == has_origins
+        assert headers["cache-control"] == "no-store"
         body = ACL["CustomResponseBodies"][response["CustomResponseBodyKey"]]
         assert body["ContentType"] == "APPLICATION_JSON"
         assert set(json.loads(body["Content"])["error"]) == {"message", "type", "param", "code"}
@@ -100,6 +101,17 @@ def test_cloudfront_passes_requests_and_streams_as_they_are():
     assert behaviour["Compress"] is False
     assert set(behaviour["AllowedMethods"]) == {"GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "DELETE"}
     assert behaviour["ViewerProtocolPolicy"] == "https-only"
+
+
+def test_cloudfront_reaches_the_stage_by_tls_and_waits_as_long_as_it_is_told(root, usual):
+    (stage,) = usual.of_type("AWS::ApiGateway::Stage").values()
+    given = root.resources["CdnStack"]["Properties"]["Parameters"]
+    assert given["OriginPath"] == f"/{stage['Properties']['StageName']}"
+    assert given["ReadTimeout"] == {"Ref": "CdnReadTimeout"}
+    (origin,) = DISTRIBUTION["Origins"]
+    assert (origin["DomainName"], origin["OriginPath"]) == ({"Ref": "ApiHost"}, {"Ref": "OriginPath"})
+    reached = origin["CustomOriginConfig"]
+    assert (reached["OriginProtocolPolicy"], reached["OriginReadTimeout"]) == ("https-only", {"Ref": "ReadTimeout"})
 
 
 # --- Names --------------------------------------------------------------------------------------------------------------

@@ -12,7 +12,9 @@ import sys
 import zipfile
 
 import cfnlint.api
+import conftest
 import pytest
+import resolve
 import stacks
 import yaml
 from names import shared
@@ -402,6 +404,27 @@ def test_every_function_rolls_back_on_both_alarms(deployed):
         assert named == {"Outputs.CrashesAlarm", "Outputs.ErrorsAlarm"}
         assert "DEPLOYMENT_STOP_ON_ALARM" in group["Properties"]["AutoRollbackConfiguration"]["Events"]
         assert group["Properties"]["DeploymentConfigName"]["Fn::Sub"][1] == {"ConfigName": "Canary10Percent5Minutes"}
+
+
+def test_what_callers_wait_for_is_kept_warm_if_an_operator_pays(released):
+    functions = without_routes(released)
+    assert "ProvisionedConcurrencyConfig" not in json.dumps(kept_warm(functions, "0"))
+    assert set(kept_warm(functions, "2")) == {"ChatFunction", "ResponsesFunction"}
+
+
+def kept_warm(template, number):
+    """The functions whose alias has environments that are always started, with their number."""
+    result = transformed(template, ProvisionedConcurrency=number)
+    result = resolve.resolved(result, conftest.defaults(stacks.Stack("package", result)) | {"ProvisionedConcurrency": number})
+    aliases = [alias["Properties"] for alias in of_type(result, "AWS::Lambda::Alias").values()]
+    warm = {alias["FunctionName"]["Ref"]: alias["ProvisionedConcurrencyConfig"] for alias in aliases if "ProvisionedConcurrencyConfig" in alias}
+    assert all(each == {"ProvisionedConcurrentExecutions": number} for each in warm.values())
+    return warm
+
+
+def test_roles_that_only_a_package_makes_have_the_bound_too(deployed):
+    bounds = {name: role["Properties"].get("PermissionsBoundary") for name, role in of_type(deployed, "AWS::IAM::Role").items()}
+    assert [name for name, bound in bounds.items() if bound != {"Fn::If": ["HasBoundary", {"Ref": "PermissionsBoundary"}, {"Ref": "AWS::NoValue"}]}] == []
 
 
 def test_a_parameter_that_only_a_condition_names_is_followed(script):

@@ -89,3 +89,11 @@ def test_the_workflow_offers_the_environments_of_samconfig():
     workflow = yaml.safe_load((stacks.ROOT / ".github/workflows/deploy.yml").read_text())
     choice = workflow[True]["workflow_dispatch"]["inputs"]["environment"]  # YAML reads `on` as true.
     assert choice["options"] == ENVIRONMENTS == [name for name in CONFIG if name not in ("version", "default")]
+
+
+def test_the_workflow_deploys_its_environment_and_waits_for_no_terminal():
+    """[prod] asks a person before it deploys, and nobody would answer."""
+    workflow = yaml.safe_load((stacks.ROOT / ".github/workflows/deploy.yml").read_text())
+    (command,) = [step["run"] for step in workflow["jobs"]["deploy"]["steps"] if "sam deploy" in step.get("run", "")]
+    for flag in ("--no-confirm-changeset", "--no-fail-on-empty-changeset", '--config-env "$ENVIRONMENT"'):
+        assert flag in command

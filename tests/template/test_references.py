@@ -3,7 +3,9 @@
 import pytest
 import stacks
 from conditions import every, pairwise
-from references import broken
+from conftest import defaults
+from references import broken, references
+from resolve import resolved
 from stacks import Stack
 
 
@@ -104,3 +106,27 @@ def test_the_dependency_that_the_first_deployment_would_have_lacked_is_found():
     mutant = {**source, "Resources": {**source["Resources"], api: {**source["Resources"][api], "DependsOn": conditional}}}
     problems = broken(stacks.root(mutant))
     assert problems and all("DependsOn" in problem for problem in problems)
+
+
+def waits_for(stack, name):
+    """All that CloudFormation makes before a resource."""
+    before = {each: set() for each in stack.resources}
+    for reference in references(stack.template):
+        section, at = reference.place.split(".")[:2]
+        if section == "Resources" and reference.target in stack.resources:
+            before[at].add(reference.target)
+    found, pending = set(), [name]
+    while pending:
+        more = before[pending.pop()] - found
+        found |= more
+        pending += more
+    return {(each, stack.resources[each]["Type"]) for each in found}
+
+
+def test_a_stage_that_logs_waits_for_the_account_and_that_for_its_role(root):
+    """API Gateway refuses a stage with a log while the account has no role, and a role that may not write yet."""
+    stack = Stack("logged", resolved(root.template, defaults(root) | {"AccessLog": "with-role"}))
+    (stage,), (account,) = stack.of_type("AWS::ApiGateway::Stage"), stack.of_type("AWS::ApiGateway::Account")
+    assert (account, "AWS::ApiGateway::Account") in waits_for(stack, stage)
+    (role,) = [name for name, type in waits_for(stack, account) if type == "AWS::IAM::Role"]
+    assert "AmazonAPIGatewayPushToCloudWatchLogs" in str(stack.resources[role]["Properties"]["ManagedPolicyArns"])

@@ -43,6 +43,17 @@ def test_policies_of_what_is_kept_are_kept(family):
     assert not problems, "\n".join(problems)
 
 
+def test_no_bucket_is_reached_without_tls(usual):
+    buckets = set(usual.of_type("AWS::S3::Bucket"))
+    for policy in usual.of_type("AWS::S3::BucketPolicy").values():
+        (bucket,) = [name for name in buckets if policy["Properties"]["Bucket"] == {"Ref": name}]
+        resources = [{"Fn::GetAtt": [bucket, "Arn"]}, {"Fn::Sub": f"${{{bucket}.Arn}}/*"}]
+        refused = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": resources, "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+        assert [each for each in policy["Properties"]["PolicyDocument"]["Statement"] if each | refused == each]
+        buckets.remove(bucket)
+    assert not buckets
+
+
 def test_no_table_is_deleted_by_accident(root, usual):
     for name, table in usual.of_type("AWS::DynamoDB::Table").items():
         assert table["Properties"].get("DeletionProtectionEnabled") in (True, "true"), f"{name} has no deletion protection by default"

@@ -1,4 +1,4 @@
-"""Alarms end when their metrics have no data, and dashboards find metrics of any stack."""
+"""Alarms end when their metrics have no data, dashboards find metrics of any stack, and the API's log joins with the functions'."""
 
 import copy
 import json
@@ -6,6 +6,8 @@ import re
 
 import pytest
 from conditions import SUB
+from conftest import defaults
+from resolve import resolved
 from stacks import Stack
 
 # A stack's name, which is the namespace of its metrics, may have hyphens.
@@ -37,13 +39,19 @@ def stuck(alarm):
         for expression in expressions.values():
             if re.search(rf"\b{id}\b", re.sub(FILLED.format(id), "", expression)):
                 return f"{expression} uses {id} where it may be missing"
-    if sparse and not used(expressions) - sparse & set(by_id):
+    if sparse and not asked_for(alarm, expressions) & set(by_id) - sparse:
         return "all its metrics may be missing at once, and then an expression of them is missing too"
     return None
 
 
-def used(expressions):
-    return {word for expression in expressions.values() for word in re.findall(r"\b[a-z]\w*\b", expression)}
+def asked_for(alarm, expressions):
+    """The metrics and expressions that the alarm's own expression is made of."""
+    found, pending = set(), [each["Id"] for each in alarm.get("Metrics", []) if each.get("ReturnData", True)]
+    while pending:
+        if (id := pending.pop()) not in found:
+            found.add(id)
+            pending += re.findall(r"\b[a-z]\w*\b", expressions.get(id, ""))
+    return found
 
 
 def test_no_alarm_on_dynamodb_relies_on_missing_data(family):
@@ -64,6 +72,7 @@ def stat(id, namespace="AWS/DynamoDB"):
         {"Metrics": [{"Id": "all", "Expression": "r + w"}, stat("r"), stat("w"), stat("s", "AWS/Lambda")]},
         {"Metrics": [{"Id": "all", "Expression": "FILL(r, 0) + w + s"}, stat("r"), stat("w"), stat("s", "AWS/Lambda")]},
         {"Metrics": [{"Id": "all", "Expression": "FILL(r, 0) + FILL(w, 0)"}, stat("r"), stat("w")]},
+        {"Metrics": [{"Id": "all", "Expression": "FILL(r, 0)"}, {"Id": "zero", "ReturnData": False, "Expression": "0 * s"}, {**stat("s", "AWS/Lambda"), "ReturnData": False}, stat("r")]},
     ],
 )
 def test_an_alarm_that_would_not_end_is_found(alarm):
@@ -123,3 +132,25 @@ def test_metrics_and_expressions_of_a_widget_have_ids_of_their_own(family):
         for widget in body["widgets"]:
             ids = re.findall(r'"id": "(\w+)"', json.dumps(widget))
             assert len(ids) == len(set(ids)), f"{name}: {widget['properties']['title']}"
+
+
+# --- access log -----------------------------------------------------------------------------------------------------------
+
+# What joins a line with those of the function, of Lambda and of X-Ray.
+JOINS = {"request_id": "$context.requestId", "invocation": "$context.integration.requestId", "trace": "$context.xrayTraceId"}
+# Whatever holds what a caller sent: ids in the path, a key, a body.
+SENT = r"\$(?:context\.path\b|context\.(?:authorizer|error\.message|identity\.(?:apiKey|userAgent))|input|stageVariables)"
+
+
+def test_the_log_of_the_api_joins_with_others_and_quotes_no_request(root):
+    (stage,) = Stack("logged", resolved(root.template, defaults(root) | {"AccessLog": "yes"})).of_type("AWS::ApiGateway::Stage").values()
+    pattern = stage["Properties"]["AccessLogSetting"]["Format"]
+    line = json.loads(pattern)
+    assert line | JOINS == line
+    assert not re.search(SENT, pattern)
+
+
+def test_without_the_parameter_the_api_has_no_log(usual):
+    """It needs a role that an account may not have, and then the stage would fail."""
+    (stage,) = usual.of_type("AWS::ApiGateway::Stage").values()
+    assert "AccessLogSetting" not in stage["Properties"]
