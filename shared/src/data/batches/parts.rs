@@ -79,6 +79,8 @@ pub struct PartState {
 #[derive(Clone, Debug)]
 pub struct BatchParts(pub(in crate::data) Table);
 
+/// DynamoDB deletes an item that is left this long after its batch expired.
+const KEPT_SECONDS: u64 = 2 * 86_400;
 /// Times that a transaction is tried while others come first.
 const MAX_TRIES: u32 = 20;
 
@@ -99,13 +101,15 @@ impl BatchParts {
             BatchStatus::Cancelling => format!("({is_free} OR attribute_exists(waits))"),
             _ => is_free.to_owned(),
         };
-        let set =
-            "SET fence = if_not_exists(fence, :none) + :one, taken_until = :lease, lease_owner = :mark REMOVE waits";
+        // A write that comes after the end of the batch makes the item again. Nobody may be there to delete it.
+        let set = "SET fence = if_not_exists(fence, :none) + :one, taken_until = :lease, lease_owner = :mark, \
+                   expires_at = :expires REMOVE waits";
         let change = Change::new(set)
             .only_if(format!("attribute_not_exists(done) AND {is_free}"))
             .values([
                 (":none", number(0)),
                 (":one", number(1)),
+                (":expires", number(batch.expires_at().seconds() + KEPT_SECONDS)),
                 (":lease", number(lease_until.0)),
                 (":next", number(now.plus_ms(1).0)),
                 (":latest", number(now.latest_end(longest_ms).0)),
