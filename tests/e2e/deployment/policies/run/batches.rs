@@ -40,9 +40,25 @@ impl Run {
             self.later().await;
             assert_eq!(self.get(&format!("/v1/batches/{batch}")).await["status"], "completed", "{n}");
         }
+        self.batch_in_parts().await;
         self.answers("Hello there.");
         self.batch_once().await;
         self.batch_of_next_month().await;
+    }
+
+    /// A worker dies when it has noted that a file of results is stored in parts. The next one gives the parts up.
+    async fn batch_in_parts(&self) {
+        let batch = self.new_batch(&self.lines(50)).await;
+        let mut has_begun = false;
+        self.app.faults.set(move |operation| {
+            let is_noted = has_begun && operation == "UpdateItem";
+            has_begun |= operation == "PutItem";
+            if is_noted { Fault::HangAfter } else { Fault::None }
+        });
+        assert!(self.app.faults.or_die(self.work()).await.is_none(), "the worker dies");
+        self.app.faults.clear();
+        self.later().await;
+        assert_eq!(self.get(&format!("/v1/batches/{batch}")).await["status"], "completed");
     }
 
     /// Quoted, and made once for a key.
