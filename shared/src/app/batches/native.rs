@@ -130,6 +130,9 @@ impl PartRunner {
         (range, native): (PartRange, &NativeWave),
         refusal: BatchRefusal,
     ) -> Result<Option<Step>, Error> {
+        if !self.take_turn(part).await {
+            return Ok(Some(Step::Lost));
+        }
         tracing::warn!(provider = native.provider, reason = refusal.reason, "a provider did not take lines");
         let sent = self.sent_lines(part, range, native).await?.unwrap_or_default();
         if !refusal.is_full {
@@ -173,6 +176,9 @@ impl PartRunner {
                 wait: Duration::ZERO,
                 why: PROVIDER_RUNS.to_owned(),
             }));
+        }
+        if !self.take_turn(part).await {
+            return Ok(Some(Step::Lost));
         }
         let reading = NativeWave { readers: native.readers + 1, ..native.clone() };
         if !self.parts.note_native(&part.run, &reading).await?.is_written() {
@@ -224,6 +230,9 @@ impl PartRunner {
 
     /// Charges what was held for lines whose end the provider does not tell. They run here, if there is time.
     async fn give_up(&self, part: &mut OpenPart, range: PartRange, native: &NativeWave) -> Result<Option<Step>, Error> {
+        if !self.take_turn(part).await {
+            return Ok(Some(Step::Lost));
+        }
         let held = part.held();
         tracing::warn!(provider = native.provider, charged_micro_usd = held.0, "lines lost by a provider");
         let done: HashSet<u64> = part.results.iter().map(|(_, result)| result.line).collect();

@@ -9,8 +9,10 @@ use tokio::time::Instant;
 use super::line::NamedLine;
 use super::native::ASK_TIME;
 use super::reserve::{NOT_READY_WAIT, wait_by_age};
+use super::route;
 use super::wave::{MAX_DEATHS, Tries, charge_of};
 use crate::app::ledger::Account;
+use crate::app::models::ServedModels;
 use crate::app::pipeline::{TimeLimit, kind_at};
 use crate::data::{LineResult, LineSummary, NativeWave, PartRun};
 use crate::model::batch::{Batch, BatchStatus, Left, LineCounts};
@@ -97,8 +99,14 @@ impl OpenPart {
         now.until(self.batch.expires_at()) <= DIRECT_MS
     }
 
+    /// Whether lines go to a provider's batch API now. At the end of the batch's time, they run here.
+    pub(super) fn goes_to_provider(&self, now: Timestamp, served: &ServedModels) -> bool {
+        let Batch { model, endpoint, is_native, .. } = &self.batch;
+        *is_native && self.can_submit(now) && route::is_native(served, model.as_deref().unwrap_or_default(), *endpoint)
+    }
+
     /// Whether a provider has enough time for lines.
-    pub(super) fn can_submit(&self, now: Timestamp) -> bool {
+    fn can_submit(&self, now: Timestamp) -> bool {
         now.until(self.batch.expires_at()) > 2 * DIRECT_MS
     }
 

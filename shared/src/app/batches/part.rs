@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::line::{LineContext, NamedLine, PreparedLine};
 use super::open_part::{BESIDE_WAVES, OpenPart, Step, runs};
 use super::reserve::{NOT_READY_WAIT, Reserved, Unreserved};
-use super::route::{Route, is_native};
+use super::route::Route;
 use super::runner::{PartRunner, USUAL_RUN_MS};
 use super::wave::{Wave, WaveEnd};
 use crate::app::error::Error;
@@ -18,7 +18,7 @@ use crate::app::ledger::Account;
 use crate::app::models::ServedModels;
 use crate::app::pipeline::find_model;
 use crate::data::LineResult;
-use crate::model::batch::{Batch, BatchKey};
+use crate::model::batch::BatchKey;
 use crate::model::project::Project;
 use crate::model::tokens::Charge;
 
@@ -152,7 +152,7 @@ impl PartRunner {
         lines: Vec<NamedLine>,
     ) -> Result<Result<Vec<PreparedLine>, Error>, Error> {
         let has_budget = part.has_budget();
-        let is_native = self.is_native(part, context.served);
+        let is_native = part.goes_to_provider(self.clock.now(), context.served);
         let (mut prepared, mut native, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         for line in lines {
             let is_native = is_native && !part.tries.contains_key(&line.number);
@@ -165,14 +165,6 @@ impl PartRunner {
         self.add(part, refused).await?;
         prepared.truncate(WAVE_LINES);
         Ok(Ok(if native.is_empty() { prepared } else { native }))
-    }
-
-    /// Whether lines go to a provider's batch API now. At the end of the batch's time, they run here.
-    fn is_native(&self, part: &OpenPart, served: &ServedModels) -> bool {
-        let Batch { model, endpoint, .. } = &part.batch;
-        part.batch.is_native
-            && part.can_submit(self.clock.now())
-            && is_native(served, model.as_deref().unwrap_or_default(), *endpoint)
     }
 
     /// Runs lines with the money that is reserved for them, and settles it.

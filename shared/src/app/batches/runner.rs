@@ -93,20 +93,30 @@ impl PartRunner {
             ends: function_ends.unwrap_or_else(|| now.plus_ms(USUAL_RUN_MS)),
             turn: None,
         };
-        if part.batch.is_native {
-            let turn = Arc::clone(&self.native_turns).acquire_owned();
-            let Some(turn) = self.lease.hold(&part, turn).await else { return Ok(()) };
-            part.turn = turn.ok();
-        }
         self.settle_dead_wave(&part).await?;
         let step = match self.follow(&mut part, range).await? {
             Some(step) => step,
             None => {
+                if part.batch.is_native && !self.take_turn(&mut part).await {
+                    return Ok(());
+                }
                 let lines = self.read_lines(&part, range).await?;
                 self.run_lines(&mut part, lines).await?
             }
         };
         self.leave(&mut part, step).await
+    }
+
+    /// Waits for the turn of a part to have its lines for a provider in memory. Returns whether it still has the part.
+    pub(super) async fn take_turn(&self, part: &mut OpenPart) -> bool {
+        if part.turn.is_some() {
+            return true;
+        }
+        let Some(turn) = self.lease.hold(part, Arc::clone(&self.native_turns).acquire_owned()).await else {
+            return false;
+        };
+        part.turn = turn.ok();
+        true
     }
 
     /// The project of a batch, and the limits of its key; `None`: the key was revoked.
