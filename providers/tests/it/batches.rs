@@ -1,4 +1,4 @@
-//! The batch APIs of OpenAI and Anthropic: what is sent, and what is read.
+//! The batch APIs of OpenAI and Anthropic: the tests compare the requests that weir sends, and give it recorded answers to read.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -16,7 +16,7 @@ use shared::model::provider_batch::{BatchRefusal, BatchState, EndedBatch, Exchan
 
 use crate::play::{call, failure, json as parsed, provider, whole};
 
-/// A server with an answer for each method and path, which notes what it got.
+/// A server that has one answer for each method and path, and records its requests.
 #[derive(Clone, Default)]
 struct Played(Arc<Mutex<State_>>);
 

@@ -8,7 +8,7 @@ use super::admin_keys::AdminKeys;
 use super::admission::Admission;
 use super::audit::AuditLog;
 use super::auth::{Auth, RootKey};
-use super::batches::{BatchQuotes, BatchWorker, Batches, NATIVE_TURNS, Paces, PartLease, PartRunner};
+use super::batches::{BatchQuotes, BatchStores, BatchWorker, Batches, NATIVE_TURNS, Paces, PartLease, PartRunner};
 use super::cache::ResponseCache;
 use super::call_files::CallFiles;
 use super::calls::Calls;
@@ -207,13 +207,9 @@ impl Components {
     /// The worker of batches. `render` writes an error as a caller of the API would see it.
     pub fn batch_worker(&self, render: fn(&Error) -> RenderedError) -> Arc<BatchWorker> {
         let stores = self.stores();
+        let batch_stores = BatchStores::new(stores);
         let runner = PartRunner {
-            batches: stores.batches(),
-            parts: stores.batch_parts(),
-            results: stores.batch_results(),
-            files: stores.files(),
-            projects: stores.projects(),
-            api_keys: stores.api_keys(),
+            stores: batch_stores.clone(),
             models: self.models(),
             admission: Arc::clone(&self.parts.admission),
             ledger: self.parts.ledger(),
@@ -227,12 +223,7 @@ impl Components {
         };
         Arc::new(BatchWorker {
             runner,
-            batches: stores.batches(),
-            parts: stores.batch_parts(),
-            results: stores.batch_results(),
-            files: stores.files(),
-            projects: stores.projects(),
-            api_keys: stores.api_keys(),
+            stores: batch_stores,
             models: self.models(),
             announcer: Announcer::new(stores, self.clock().clone()),
             queues: self.parts.queues(),

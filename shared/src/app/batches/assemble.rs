@@ -35,8 +35,8 @@ impl BatchWorker {
             error_file_id: Some(error.clone()),
             ..BatchEnd::default()
         };
-        if !self.batches.finalize(batch, &files, now).await?.is_written() {
-            self.batches.leave(batch).await.map(drop)?;
+        if !self.stores.batches.finalize(batch, &files, now).await?.is_written() {
+            self.stores.batches.leave(batch).await.map(drop)?;
             self.wake(batch, None, Duration::ZERO).await;
             return Ok(());
         }
@@ -70,11 +70,11 @@ impl BatchWorker {
     /// The file that a dead process had begun, if it is complete. If it is not, it can no longer be completed.
     async fn file_of_dead(&self, batch: &Batch, file_id: &str, now: Timestamp) -> Result<Option<File>, Error> {
         let key = self.key_of(batch, file_id);
-        if let Some(file) = self.files.get(&key, now).await? {
+        if let Some(file) = self.stores.files.get(&key, now).await? {
             return Ok(Some(file));
         }
         // A refusal: it was never begun.
-        self.files.delete(&key, Deletion::Discarded, now, now.plus_ms(LOST_AFTER_MS)).await.map(drop)?;
+        self.stores.files.delete(&key, Deletion::Discarded, now, now.plus_ms(LOST_AFTER_MS)).await.map(drop)?;
         Ok(None)
     }
 
@@ -85,8 +85,8 @@ impl BatchWorker {
     /// Writes the results of a part, each line once: that of the latest fence.
     async fn write_part(&self, part: &PartKey, writers: &mut [ResultFile; 2]) -> Result<(), Error> {
         let mut seen = HashSet::new();
-        for object in self.results.objects(part).await?.iter().rev() {
-            for result in self.results.read(object).await? {
+        for object in self.stores.results.objects(part).await?.iter().rev() {
+            for result in self.stores.results.read(object).await? {
                 if seen.insert(result.summary.line) {
                     writers[usize::from(!result.summary.ok)].write(self, &result).await?;
                 }
@@ -117,12 +117,12 @@ impl ResultFile {
         if self.writer.is_none() {
             let now = worker.clock.now();
             // A process that died had completed it.
-            if worker.files.get(&self.key, now).await?.is_some() {
+            if worker.stores.files.get(&self.key, now).await?.is_some() {
                 self.is_complete = true;
                 return Ok(());
             }
-            worker.files.begin(&self.key, now.plus_ms(QUIET_AFTER_MS)).await?;
-            self.writer = Some(worker.files.writer(&self.key));
+            worker.stores.files.begin(&self.key, now.plus_ms(QUIET_AFTER_MS)).await?;
+            self.writer = Some(worker.stores.files.writer(&self.key));
         }
         self.row.clear();
         self.row.put_slice(result.row.get().as_bytes());
@@ -153,10 +153,10 @@ impl ResultFile {
             expires_at: Some(expires_at),
         };
         let due_at = due_of(Timestamp(expires_at * 1_000), now);
-        if worker.files.complete(&file, Some(due_at)).await?.is_written() {
+        if worker.stores.files.complete(&file, Some(due_at)).await?.is_written() {
             return Ok(Some(file_id));
         }
-        worker.files.delete_content(&file.key).await?;
+        worker.stores.files.delete_content(&file.key).await?;
         Err(Error::Unavailable { action: "complete the file of results", source: "it was given up meanwhile".into() })
     }
 }

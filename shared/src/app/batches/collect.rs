@@ -7,10 +7,11 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
-use super::line::{LineContext, PreparedLine, Tried};
+use super::line::{LineContext, Tried};
 use super::native::ASK_TIME;
 use super::open_part::OpenPart;
 use super::route::Route;
+use super::terms::PreparedLine;
 use super::wave::{UNSTORED_BYTES, charge_of};
 use crate::app::dispatch::UsageMeter;
 use crate::app::error::Error;
@@ -148,7 +149,9 @@ impl LineContext<'_> {
     /// What the answer to a line costs whose request is not known any more.
     async fn charge_of_unknown(&self, route: &Route<'_>, model: &str, answer: Option<(u16, Bytes)>) -> Charge {
         let Some((status, body)) = answer else { return Charge::default() };
-        let Ok(model) = find_model(self.served, model, self.endpoint.called()) else { return Charge::default() };
+        let Ok(model) = find_model(self.terms.served, model, self.terms.endpoint.called()) else {
+            return Charge::default();
+        };
         // Usage is read from the answer alone.
         let asked = Object::default().with("messages", &[(); 0]).with("input", &"").with("prompt", &"");
         let request = self.request(route.target, asked, Exchange::Answered { status, body });

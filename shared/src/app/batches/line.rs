@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -11,30 +10,26 @@ use tokio::time::Instant;
 
 use super::check::error;
 use super::lines::FileLine;
+use super::terms::{LineTerms, PreparedLine};
 use crate::app::calls::with_limits;
 use crate::app::dispatch::{DispatchRequest, Dispatched, Dispatcher, ProviderAnswer, UsageMeter};
 use crate::app::error::{Attempts, Error, RenderedError};
 use crate::app::generation::{EventSink, Generated, RunEnd, expect_stream, generate, in_request};
-use crate::app::models::ServedModels;
-use crate::app::pipeline::find_model;
 use crate::data::{LineResult, LineSummary};
 use crate::dialects::openai_batches::{BatchLine, answered, not_run};
-use crate::dialects::openai_chat::{Body, accountable, bound};
+use crate::dialects::openai_chat::bound;
 use crate::dialects::openai_responses::{CreateResponse, EventBuilder};
 use crate::model::batch::{BatchEndpoint, BatchError, BatchKey};
-use crate::model::catalog::{Model, Target};
+use crate::model::catalog::Target;
 use crate::model::chat_chunk::chunk_of_whole;
-use crate::model::clock::{Clock, Timestamp};
+use crate::model::clock::Timestamp;
 use crate::model::form::Uploads;
 use crate::model::id;
-use crate::model::invalid::Invalid;
-use crate::model::money::MicroUsd;
 use crate::model::object::Object;
-use crate::model::project::Project;
 use crate::model::provider::{Failure, ProviderRequest};
 use crate::model::provider_batch::Exchange;
 use crate::model::response::Status;
-use crate::model::tokens::{Bound, Charge};
+use crate::model::tokens::Charge;
 
 /// A line with its name in the results.
 #[derive(Debug, Clone)]
@@ -91,41 +86,14 @@ impl NamedLine {
     }
 }
 
-/// A line that was checked, priced and bounded.
-pub(super) struct PreparedLine {
-    pub(super) line: NamedLine,
-    /// For a response; else the answer passes as it is.
-    create: Option<Box<CreateResponse>>,
-    body: Body,
-    model: Model,
-    pub(super) bound: Bound,
-    /// The most that it can cost.
-    pub(super) amount: MicroUsd,
-    /// It has the price of a provider's batch.
-    pub(super) is_native: bool,
-}
-
-impl PreparedLine {
-    pub(super) fn model(&self) -> &Model {
-        &self.model
-    }
-
-    pub(super) fn model_name(&self) -> String {
-        self.model.name.clone()
-    }
-}
-
 /// The answer to a line; the outer error is a panic.
 type Answer = Result<Result<Bytes, Error>, Box<dyn Any + Send>>;
 
 /// What lines are run with.
 pub(super) struct LineContext<'a> {
     pub(super) dispatcher: &'a Dispatcher,
-    pub(super) clock: &'a Clock,
+    pub(super) terms: LineTerms<'a>,
     pub(super) batch: &'a BatchKey,
-    pub(super) endpoint: BatchEndpoint,
-    pub(super) project: &'a Project,
-    pub(super) served: &'a Arc<ServedModels>,
     pub(super) render: fn(&Error) -> RenderedError,
     /// When the last call has to end.
     pub(super) ends_by: Instant,
@@ -143,94 +111,7 @@ pub(super) enum Tried {
     Failed { error: Error, charge: Charge },
 }
 
-/// What lines are priced with.
-pub(super) struct LineTerms<'a> {
-    pub(super) clock: &'a Clock,
-    pub(super) endpoint: BatchEndpoint,
-    pub(super) project: &'a Project,
-    pub(super) served: &'a ServedModels,
-}
-
-impl LineTerms<'_> {
-    /// Checks, prices and bounds a line. `is_native`: for a provider's batch, if it can be in one.
-    ///
-    /// # Errors
-    /// Why it cannot be run, as a call of its own would be refused.
-    pub(super) fn prepare(
-        &self,
-        line: NamedLine,
-        budgeted: bool,
-        is_native: bool,
-    ) -> Result<PreparedLine, Box<(NamedLine, Error)>> {
-        let prepared = self.read(&line.body).and_then(|(create, body)| {
-            let model = find_model(self.served, &body.model, self.endpoint.called())?;
-            // A line that asks for a service tier gets it: it runs here.
-            let is_native = is_native && !body.has_tier();
-            let model = match is_native {
-                true => accountable::priced(&model.clone().in_batch(), &body),
-                false => accountable::priced(model, &body),
-            };
-            if budgeted {
-                accountable::check(&body, &model)?;
-            }
-            Ok((create, body, model, is_native))
-        });
-        match prepared {
-            Ok((create, body, model, is_native)) => {
-                let bound = bound::bound(&body, &model, &self.project.policy);
-                let amount = model.worst_case(&bound);
-                Ok(PreparedLine { line, create, body, model, bound, amount, is_native })
-            }
-            Err(error) => Err(Box::new((line, error))),
-        }
-    }
-
-    fn read(&self, json: &[u8]) -> Result<(Option<Box<CreateResponse>>, Body), Error> {
-        let not_in_batch = |param: &str, why: &str| {
-            Error::Invalid(Invalid::field(param, format!("`{param}` cannot be used in a batch: {why}.")))
-        };
-        let create = match self.endpoint {
-            BatchEndpoint::Call(endpoint) => {
-                let body = Body::parse(endpoint, json)?;
-                if body.stream {
-                    return Err(not_in_batch("stream", "leave it out, the results are in a file"));
-                }
-                refuse_files(&body)?;
-                return Ok((None, body));
-            }
-            BatchEndpoint::Responses => CreateResponse::parse(json, self.clock.now())?,
-        };
-        let refused = [
-            (create.stream, "stream", "leave it out, the results are in a file"),
-            (create.background, "background", "leave it out, all lines run in the background"),
-            (create.previous_response_id.is_some(), "previous_response_id", "send the turns before in `input`"),
-            (
-                create.conversation.is_some(),
-                "conversation",
-                "send the turns before in `input`, because lines run in any order",
-            ),
-        ];
-        if let Some((_, param, why)) = refused.into_iter().find(|(is_used, ..)| *is_used) {
-            return Err(not_in_batch(param, why));
-        }
-        let chat = create.chat(&[])?;
-        refuse_files(&chat)?;
-        Ok((Some(Box::new(create)), chat))
-    }
-}
-
 impl LineContext<'_> {
-    /// As [`LineTerms::prepare`].
-    pub(super) fn prepare(
-        &self,
-        line: NamedLine,
-        budgeted: bool,
-        is_native: bool,
-    ) -> Result<PreparedLine, Box<(NamedLine, Error)>> {
-        let &Self { clock, endpoint, project, served, .. } = self;
-        LineTerms { clock, endpoint, project, served }.prepare(line, budgeted, is_native)
-    }
-
     /// Calls the provider for a line.
     pub(super) async fn call(&self, prepared: &PreparedLine, budgeted: bool) -> Tried {
         let used = UsageMeter::default();
@@ -276,14 +157,14 @@ impl LineContext<'_> {
 
     async fn answer(&self, prepared: &PreparedLine, budgeted: bool, used: &UsageMeter) -> Result<Bytes, Error> {
         let PreparedLine { create, body, model, bound, .. } = prepared;
-        let limit = bound::limit_to_send(body, model, &self.project.policy, budgeted);
+        let limit = bound::limit_to_send(body, model, &self.terms.project.policy, budgeted);
         let no_files = Uploads::default();
         let request = DispatchRequest {
-            project_id: &self.project.id,
-            endpoint: self.endpoint.called(),
+            project_id: &self.terms.project.id,
+            endpoint: self.terms.endpoint.called(),
             model,
-            served: self.served,
-            body: &with_limits(self.endpoint.called(), body, limit),
+            served: self.terms.served,
+            body: &with_limits(self.terms.endpoint.called(), body, limit),
             uploads: &no_files,
             headers: &[],
             // Responses are made of the events of a stream.
@@ -302,14 +183,14 @@ impl LineContext<'_> {
                 ProviderAnswer::Stream(_) => Err(failed(Failure::Malformed("it answered with a stream".to_owned()))),
             };
         };
-        let now = self.clock.now();
+        let now = self.terms.clock.now();
         let mut builder = EventBuilder::new(skeleton(create, now), 0);
         let events = expect_stream(answer).map_err(failed)?;
         match generate(events, used, &mut builder, &mut EventSink::default()).await {
             Generated::Broken(source) => Err(failed(source)),
             Generated::Whole | Generated::Lost(_) => {
                 let charge = used.charge(model.price.as_deref(), bound);
-                Ok(RunEnd::complete(builder, charge, self.clock.now()).response.to_bytes())
+                Ok(RunEnd::complete(builder, charge, self.terms.clock.now()).response.to_bytes())
             }
         }
     }
@@ -325,16 +206,16 @@ impl LineContext<'_> {
         exchange: Exchange,
     ) -> ProviderRequest {
         let PreparedLine { body, model, .. } = prepared;
-        let limit = bound::limit_to_send(body, model, &self.project.policy, budgeted);
+        let limit = bound::limit_to_send(body, model, &self.terms.project.policy, budgeted);
         let max_output_tokens = Some(model.max_output_tokens).filter(|tokens| *tokens > 0);
-        let body = with_limits(self.endpoint.called(), body, limit);
+        let body = with_limits(self.terms.endpoint.called(), body, limit);
         ProviderRequest { max_output_tokens, ..self.request(target, body, exchange) }
     }
 
     /// A request that is not streamed.
     pub(super) fn request(&self, target: &Target, body: Object, exchange: Exchange) -> ProviderRequest {
         ProviderRequest {
-            endpoint: self.endpoint.called(),
+            endpoint: self.terms.endpoint.called(),
             model: target.model.clone(),
             body,
             uploads: Uploads::default(),
@@ -353,21 +234,11 @@ impl LineContext<'_> {
     /// `Malformed` if it is none.
     pub(super) fn of_whole(&self, prepared: &PreparedLine, whole: Bytes, charge: Charge) -> Result<Bytes, Failure> {
         let Some(create) = &prepared.create else { return Ok(whole) };
-        let now = self.clock.now();
+        let now = self.terms.clock.now();
         let mut builder = EventBuilder::new(skeleton(create, now), 0);
         builder.chunk(&chunk_of_whole(&whole)?)?;
         Ok(RunEnd::complete(builder, charge, now).response.to_bytes())
     }
-}
-
-/// Refuses a line that names uploaded files: the lines of a wave run at the same time, and their files would not fit into memory.
-fn refuse_files(body: &Body) -> Result<(), Error> {
-    let why = "Files cannot be named in a batch: send their contents in its lines, or make a call of its own.";
-    if body.files.is_empty() {
-        return Ok(());
-    }
-    let param = body.files.first_path().map(str::to_owned);
-    Err(Invalid { message: why.to_owned(), param, code: Some("unsupported_file") }.into())
 }
 
 /// The response before anything was generated. The file of results has it; weir does not store it.

@@ -14,6 +14,8 @@ mod quote;
 mod reserve;
 mod route;
 mod runner;
+mod stores;
+mod terms;
 mod wave;
 mod worker;
 
@@ -42,6 +44,7 @@ pub(super) use pace::Paces;
 pub(super) use quote::BatchQuotes;
 pub use quote::{BatchQuote, RefusedLine};
 pub(super) use runner::{NATIVE_TURNS, PartRunner};
+pub(super) use stores::BatchStores;
 pub use worker::BatchWorker;
 
 /// Operations on the batches of a project.

@@ -9,11 +9,12 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::collect::{Collected, Collector};
-use super::line::{LineContext, NamedLine, PreparedLine};
+use super::line::{LineContext, NamedLine};
 use super::open_part::{OpenPart, PROVIDER_RUNS, Step};
 use super::reserve::{NOT_READY_WAIT, Reserved, wait_by_age};
 use super::route::{Route, Unknown};
 use super::runner::PartRunner;
+use super::terms::PreparedLine;
 use super::wave::MAX_DEATHS;
 use crate::app::error::{Attempts, Error};
 use crate::app::ledger::Account;
@@ -61,8 +62,8 @@ impl PartRunner {
             Err(failure) => failure,
         };
         tracing::warn!(provider = native.provider, error = failure.summary(), "lines not given to a provider");
-        let is_unknown = failure.may_be_billed() || matches!(failure, Failure::Unavailable { .. });
-        if failure.may_be_billed() || is_unknown && route.batches.can_find() {
+        let is_overloaded = matches!(failure, Failure::Unavailable { .. });
+        if failure.may_be_billed() || is_overloaded && route.batches.can_find() {
             // The provider may have them: it is asked later.
             return Ok(Some(part.park(native, self.clock.now())));
         }
@@ -70,7 +71,7 @@ impl PartRunner {
         if failure.is_retryable() || matches!(failure, Failure::NotSetUp { .. } | Failure::Unauthorized { .. }) {
             let age = part.batch.created_at.until(self.clock.now());
             let wait = failure.retry_after().unwrap_or_default().max(wait_by_age(age));
-            return self.pause(part, wait, &of_provider(&native, failure)).await.map(Some);
+            return self.pause(part, wait, &route.failed(failure)).await.map(Some);
         }
         part.note_tried(numbers.into_iter().map(|line| (line, Charge::default())));
         Ok(None)
@@ -92,8 +93,8 @@ impl PartRunner {
             if is_late {
                 return self.give_up(part, range, &native).await;
             }
-            let gone = Failure::wrong_entry("the models file names it no more");
-            let error = of_provider(&native, gone);
+            let source = Failure::wrong_entry("the models file names it no more");
+            let error = Error::Provider { tried: Attempts::free(native.provider.clone(), 0), source };
             return Ok(Some(park_for(native, NOT_READY_WAIT, &error)));
         };
         let is_over = self.is_over(part).await?;
@@ -116,8 +117,7 @@ impl PartRunner {
             None => self.give_up(part, range, &native).await,
             Some(failure) => {
                 let wait = failure.retry_after().unwrap_or_default().max(NOT_READY_WAIT);
-                let error = of_provider(&native, failure);
-                Ok(Some(park_for(native, wait, &error)))
+                Ok(Some(park_for(native, wait, &route.failed(failure))))
             }
         }
     }
@@ -145,7 +145,7 @@ impl PartRunner {
         }
         let full = Failure::Throttled { message: refusal.reason, retry_after: None };
         let wait = wait_by_age(part.batch.created_at.until(self.clock.now()));
-        self.pause(part, wait, &of_provider(native, full)).await.map(Some)
+        self.pause(part, wait, &route.failed(full)).await.map(Some)
     }
 
     /// Whether the provider is to run no further line.
@@ -155,7 +155,7 @@ impl PartRunner {
         }
         let Batch { key, input_file_id, .. } = &part.batch;
         let file_key = FileKey { project_id: key.project_id.clone(), file_id: input_file_id.clone() };
-        Ok(self.files.get(&file_key, self.clock.now()).await?.is_none())
+        Ok(self.stores.files.get(&file_key, self.clock.now()).await?.is_none())
     }
 
     /// Reads and stores what became of the lines, and settles them.
@@ -168,7 +168,7 @@ impl PartRunner {
     ) -> Result<Option<Step>, Error> {
         if native.readers >= MAX_DEATHS {
             part.run.deaths = part.run.deaths.max(native.readers);
-            return self.give_up(part, range, native).await;
+            return self.give_up_ended(part, route, (range, native, ended)).await;
         }
         if part.is_too_late_to_ask(self.clock.now()) {
             return Ok(Some(Step::Park {
@@ -181,27 +181,31 @@ impl PartRunner {
             return Ok(Some(Step::Lost));
         }
         let reading = NativeWave { readers: native.readers + 1, ..native.clone() };
-        if !self.parts.note_native(&part.run, &reading).await?.is_written() {
+        if !self.stores.parts.note_native(&part.run, &reading).await?.is_written() {
             return Ok(Some(Step::Lost));
         }
         let (project, batch) = (part.project.clone(), part.batch.key.clone());
         let context = self.context(part, &project, &batch, served);
         let lines = self.sent_lines(part, range, native).await?;
-        let sent = lines.into_iter().flatten().filter_map(|line| context.prepare(line, false, true).ok());
+        let sent = lines.into_iter().flatten().filter_map(|line| context.terms.prepare(line, false, true).ok());
         let sent = sent.filter(|line| line.is_native).map(|line| (line.line.number, line)).collect();
-        let collector = Collector { results: &self.results, context: &context, route };
+        let collector = Collector { results: &self.stores.results, context: &context, route };
         let read = collector.collect(part, sent, ended);
         let Some(read) = self.lease.hold(part, read).await else { return Ok(Some(Step::Lost)) };
         let Collected { charge, answered, results, tried } = match read {
             Ok(collected) => collected,
-            Err(Error::Provider { source, tried }) => {
-                let is_late = part.batch.expires_at() <= self.clock.now();
-                if is_late || matches!(source, Failure::Refused { status: 404 | 410, .. }) {
-                    return self.give_up(part, range, native).await;
-                }
-                // A result that is not understood will be no better next time.
-                let native = if matches!(source, Failure::Malformed(_)) { reading } else { native.clone() };
-                return Ok(Some(park_for(native, NOT_READY_WAIT, &Error::Provider { source, tried })));
+            Err(Error::Provider { source: Failure::Refused { status: 404 | 410, .. }, .. }) => {
+                return self.give_up_ended(part, route, (range, native, ended)).await;
+            }
+            Err(Error::Provider { .. }) if part.batch.expires_at() <= self.clock.now() => {
+                return self.give_up_ended(part, route, (range, native, ended)).await;
+            }
+            // A result that is not understood will be no better next time: this reading counts.
+            Err(error @ Error::Provider { source: Failure::Malformed(_), .. }) => {
+                return Ok(Some(park_for(reading, NOT_READY_WAIT, &error)));
+            }
+            Err(error @ Error::Provider { .. }) => {
+                return Ok(Some(park_for(native.clone(), NOT_READY_WAIT, &error)));
             }
             Err(error) => return Err(error),
         };
@@ -209,7 +213,7 @@ impl PartRunner {
         part.note_tried(tried);
         self.settle_native(part, charge, answered).await?;
         // Only now: a worker that goes on after this one would find nothing.
-        if !self.parts.end_native(&part.noted_run()).await?.is_written() {
+        if !self.stores.parts.end_native(&part.noted_run()).await?.is_written() {
             return Ok(Some(Step::Lost));
         }
         route.forget(ended).await;
@@ -243,6 +247,20 @@ impl PartRunner {
         Ok(None)
     }
 
+    /// The same for a batch that has ended and cannot be read. The provider is to keep nothing of it.
+    async fn give_up_ended(
+        &self,
+        part: &mut OpenPart,
+        route: &Route<'_>,
+        (range, native, ended): (PartRange, &NativeWave, &EndedBatch),
+    ) -> Result<Option<Step>, Error> {
+        let step = self.give_up(part, range, native).await?;
+        if step.is_none() {
+            route.forget(ended).await;
+        }
+        Ok(step)
+    }
+
     /// Settles the lines that a provider had, at most at what was held for them.
     async fn settle_native(&self, part: &mut OpenPart, charge: Charge, requests: u64) -> Result<(), Error> {
         if let Some(reservation) = part.run.reservation.clone() {
@@ -259,8 +277,4 @@ impl PartRunner {
 /// Lets a part wait, and says why.
 fn park_for(native: NativeWave, wait: Duration, why: &Error) -> Step {
     Step::Park { native, wait, why: why.to_string() }
-}
-
-fn of_provider(native: &NativeWave, source: Failure) -> Error {
-    Error::Provider { tried: Attempts::free(native.provider.clone(), 1), source }
 }

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::line::{LineContext, NamedLine, PreparedLine};
+use super::line::{LineContext, NamedLine};
 use super::open_part::{BESIDE_WAVES, OpenPart, Step, runs};
 use super::reserve::{NOT_READY_WAIT, Reserved, Unreserved};
 use super::route::Route;
 use super::runner::{PartRunner, USUAL_RUN_MS};
+use super::terms::{LineTerms, PreparedLine};
 use super::wave::{Wave, WaveEnd};
 use crate::app::error::Error;
 use crate::app::ledger::Account;
@@ -52,7 +53,7 @@ impl PartRunner {
                 return Ok(step);
             }
             // Limits, keys and the batch itself may have changed meanwhile.
-            match self.batches.get(&part.batch.key).await? {
+            match self.stores.batches.get(&part.batch.key).await? {
                 Some(batch) if runs(&batch) => part.batch = batch,
                 _ => return Ok(Step::Lost),
             }
@@ -131,11 +132,8 @@ impl PartRunner {
     ) -> LineContext<'a> {
         LineContext {
             dispatcher: &self.dispatcher,
-            clock: &self.clock,
+            terms: LineTerms { clock: &self.clock, endpoint: part.batch.endpoint, project, served },
             batch,
-            endpoint: part.batch.endpoint,
-            project,
-            served,
             render: self.render,
             ends_by: part.ends_by(self.clock.now()),
         }
@@ -152,11 +150,11 @@ impl PartRunner {
         lines: Vec<NamedLine>,
     ) -> Result<Result<Vec<PreparedLine>, Error>, Error> {
         let has_budget = part.has_budget();
-        let is_native = part.goes_to_provider(self.clock.now(), context.served);
+        let is_native = part.goes_to_provider(self.clock.now(), context.terms.served);
         let (mut prepared, mut native, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         for line in lines {
             let is_native = is_native && !part.tries.contains_key(&line.number);
-            match context.prepare(line, has_budget, is_native).map_err(|refused| *refused) {
+            match context.terms.prepare(line, has_budget, is_native).map_err(|refused| *refused) {
                 Ok(line) => if line.is_native { &mut native } else { &mut prepared }.push(line),
                 Err((_, error @ (Error::NoModels(_) | Error::WrongModel { .. }))) => return Ok(Err(error)),
                 Err((line, error)) => refused.push(context.failed(&line, &error, Charge::default())),
@@ -180,9 +178,9 @@ impl PartRunner {
         let pace = self.paces.of(&model);
         let wave = Wave {
             context,
-            batches: &self.batches,
-            parts: &self.parts,
-            results: &self.results,
+            batches: &self.stores.batches,
+            parts: &self.stores.parts,
+            results: &self.stores.results,
             clock: &self.clock,
             pace: &pace,
             run: &part.run,
@@ -218,7 +216,7 @@ impl PartRunner {
         if results.is_empty() {
             return Ok(());
         }
-        self.results.put(&part.run.key, part.run.fence, part.objects, &results).await?;
+        self.stores.results.put(&part.run.key, part.run.fence, part.objects, &results).await?;
         part.objects += 1;
         part.note(results.into_iter().map(|result| result.summary).collect());
         Ok(())

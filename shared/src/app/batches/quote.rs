@@ -9,8 +9,9 @@ use tokio::time::timeout;
 
 use super::check::FileCheck;
 use super::find_input;
-use super::line::{LineTerms, NamedLine};
+use super::line::NamedLine;
 use super::lines::{FileLine, Lines};
+use super::terms::LineTerms;
 use super::worker::MAX_LINE_BYTES;
 use crate::app::admission::{Admission, AdmissionRequest, LevelQuote, Levels};
 use crate::app::call_files::require_files_read;

@@ -3,9 +3,9 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::line::PreparedLine;
 use super::open_part::OpenPart;
 use super::runner::PartRunner;
+use super::terms::PreparedLine;
 use super::wave::PART_LEASE_MS;
 use crate::app::admission::{AdmissionRequest, Levels};
 use crate::app::error::Error;
@@ -86,7 +86,7 @@ impl PartRunner {
                 readers: 0,
             }
         });
-        match self.parts.begin_wave(&mut part.run, reservation, native, now.plus_ms(PART_LEASE_MS)).await {
+        match self.stores.parts.begin_wave(&mut part.run, reservation, native, now.plus_ms(PART_LEASE_MS)).await {
             Ok(begun) if begun.is_written() => {}
             Ok(_) => {
                 self.ledger.release(&admitted.placed).await;

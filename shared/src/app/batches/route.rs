@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::line::{LineContext, PreparedLine};
+use super::line::LineContext;
+use super::terms::PreparedLine;
 use crate::app::error::{Attempts, Error};
 use crate::app::models::ServedModels;
 use crate::app::pipeline::find_model;

@@ -12,6 +12,7 @@ use super::line::NamedLine;
 use super::lines::Lines;
 use super::open_part::{BESIDE_WAVES, OpenPart, Step, charge_at, counts, runs};
 use super::pace::Paces;
+use super::stores::BatchStores;
 use super::wave::{PART_LEASE_MS, charge_of};
 use super::worker::{LONGEST_TAKEN_MS, MAX_LINE_BYTES, wake_next};
 use crate::app::admission::Admission;
@@ -21,7 +22,7 @@ use crate::app::ledger::{Account, Ledger};
 use crate::app::models::Models;
 use crate::app::projects::load_project;
 use crate::app::worker_queues::WorkerQueues;
-use crate::data::{ApiKeys, BatchParts, BatchRecords, BatchResults, FileRecords, MAX_DELAY, PartKey, ProjectRecords};
+use crate::data::{MAX_DELAY, PartKey};
 use crate::model::batch::{Batch, PartRange, Waiting};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error_chain::ErrorChain;
@@ -37,12 +38,7 @@ pub(super) const USUAL_RUN_MS: u64 = 900_000;
 
 /// Runs parts of batches.
 pub(in crate::app) struct PartRunner {
-    pub(in crate::app) batches: BatchRecords,
-    pub(in crate::app) parts: BatchParts,
-    pub(in crate::app) results: BatchResults,
-    pub(in crate::app) files: FileRecords,
-    pub(in crate::app) projects: ProjectRecords,
-    pub(in crate::app) api_keys: ApiKeys,
+    pub(in crate::app) stores: BatchStores,
     pub(in crate::app) models: Arc<Models>,
     pub(in crate::app) admission: Arc<Admission>,
     pub(in crate::app) ledger: Arc<Ledger>,
@@ -63,22 +59,22 @@ impl PartRunner {
     /// # Errors
     /// If a store fails. The part is taken up again when its lease has ended.
     pub(super) async fn run_part(&self, key: PartKey, function_ends: Option<Timestamp>) -> Result<(), Error> {
-        let Some(batch) = self.batches.get(&key.batch).await? else { return Ok(()) };
+        let Some(batch) = self.stores.batches.get(&key.batch).await? else { return Ok(()) };
         if !runs(&batch) {
             return Ok(());
         }
         let now = self.clock.now();
-        let taken = self.parts.take(&key, &batch, now, now.plus_ms(PART_LEASE_MS), LONGEST_TAKEN_MS).await?;
+        let taken = self.stores.parts.take(&key, &batch, now, now.plus_ms(PART_LEASE_MS), LONGEST_TAKEN_MS).await?;
         let Some(run) = taken else { return Ok(()) };
         // Read again: a cancellation that came before the part was taken is seen.
         let (batch, index, results) = tokio::try_join!(
-            self.batches.get(&key.batch),
-            self.results.index(&key.batch),
-            self.results.summaries(&key)
+            self.stores.batches.get(&key.batch),
+            self.stores.results.index(&key.batch),
+            self.stores.results.summaries(&key)
         )?;
         let range = usize::try_from(key.part).ok().and_then(|part| index.get(part).copied());
         let (Some(batch), Some(range)) = (batch.filter(runs), range) else {
-            return Ok(self.parts.forget(&run).await?);
+            return Ok(self.stores.parts.forget(&run).await?);
         };
         let (project, key) = self.payer(&batch).await?;
         let tries = run.tries.iter().map(|(line, (tried, cost))| (*line, (*tried, charge_at(*cost)))).collect();
@@ -122,8 +118,10 @@ impl PartRunner {
     /// The project of a batch, and the limits of its key; `None`: the key was revoked.
     pub(super) async fn payer(&self, batch: &Batch) -> Result<(Project, Option<KeyLimits>), Error> {
         let project_id = &batch.key.project_id;
-        let (project, api_key) =
-            tokio::join!(load_project(&self.projects, project_id), self.api_keys.by_id(project_id, &batch.api_key_id));
+        let (project, api_key) = tokio::join!(
+            load_project(&self.stores.projects, project_id),
+            self.stores.api_keys.by_id(project_id, &batch.api_key_id)
+        );
         Ok((project?, api_key?.map(|key| key.limits())))
     }
 
@@ -154,9 +152,9 @@ impl PartRunner {
     pub(super) async fn read_lines(&self, part: &OpenPart, range: PartRange) -> Result<Option<Vec<NamedLine>>, Error> {
         let Batch { key, input_file_id, endpoint, .. } = &part.batch;
         let file_key = FileKey { project_id: key.project_id.clone(), file_id: input_file_id.clone() };
-        let Some(file) = self.files.get(&file_key, self.clock.now()).await? else { return Ok(None) };
+        let Some(file) = self.stores.files.get(&file_key, self.clock.now()).await? else { return Ok(None) };
         let bytes = ByteRange { first: range.at, last: range.at + range.bytes.saturating_sub(1) };
-        let mut pieces = self.files.read(&file, Some(bytes)).await?;
+        let mut pieces = self.stores.files.read(&file, Some(bytes)).await?;
         let mut reader = Lines::from(range.at, range.line, MAX_LINE_BYTES);
         let mut found = Vec::new();
         while let Some(piece) = pieces.next().await {
@@ -171,7 +169,7 @@ impl PartRunner {
 
     /// The lines of a part whose file is gone, as far as they have no result.
     pub(super) async fn unknown_lines(&self, part: &OpenPart) -> Result<Vec<NamedLine>, Error> {
-        let index = self.results.index(&part.batch.key).await?;
+        let index = self.stores.results.index(&part.batch.key).await?;
         let range = usize::try_from(part.run.key.part).ok().and_then(|part| index.get(part).copied());
         let PartRange { line, requests, .. } =
             range.ok_or_else(|| Error::internal("read the index")("it lacks the part"))?;
@@ -191,7 +189,7 @@ impl PartRunner {
     pub(super) async fn note_waiting(&self, part: &OpenPart, wait: Duration, reason: String) -> Result<(), Error> {
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         let waiting = Waiting { reason, until: self.clock.now().plus_ms(wait_ms) };
-        Ok(self.batches.note_waiting(&part.batch.key, &waiting).await?)
+        Ok(self.stores.batches.note_waiting(&part.batch.key, &waiting).await?)
     }
 
     /// Writes what became of a part, and wakes the worker that goes on.
@@ -208,8 +206,8 @@ impl PartRunner {
                 let wait = if matches!(step, Step::Wait(_)) { wait.min(left) } else { wait };
                 let not_before = now.plus_ms(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
                 let given_back = match &step {
-                    Step::Park { native, .. } => self.parts.park(&run, native, not_before).await?,
-                    _ => self.parts.give_back(&run, not_before).await?,
+                    Step::Park { native, .. } => self.stores.parts.park(&run, native, not_before).await?,
+                    _ => self.stores.parts.give_back(&run, not_before).await?,
                 };
                 if given_back.is_written() {
                     // After the write that must not be lost.
@@ -223,8 +221,8 @@ impl PartRunner {
                 Ok(())
             }
             Step::Complete => {
-                if self.parts.complete(&run, &counts(&part.results)).await?.is_written() {
-                    let Some(after) = self.batches.get(batch).await? else { return Ok(()) };
+                if self.stores.parts.complete(&run, &counts(&part.results)).await?.is_written() {
+                    let Some(after) = self.stores.batches.get(batch).await? else { return Ok(()) };
                     wake_next(&self.queues, &after, *number).await;
                 }
                 Ok(())

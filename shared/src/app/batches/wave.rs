@@ -8,9 +8,10 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::line::{LineContext, PreparedLine, Tried};
+use super::line::{LineContext, Tried};
 use super::pace::{ComeBack, Pace};
 use super::reserve::NOT_READY_WAIT;
+use super::terms::PreparedLine;
 use crate::app::error::Error;
 use crate::data::{BatchParts, BatchRecords, BatchResults, LineResult, LineSummary, MAX_DELAY, PartRun};
 use crate::model::backoff::Backoff;

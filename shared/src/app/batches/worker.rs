@@ -12,16 +12,14 @@ use super::check::{FileCheck, PartSize, error};
 use super::lines::Lines;
 use super::route::is_native;
 use super::runner::PartRunner;
+use super::stores::BatchStores;
 use crate::app::error::Error;
 use crate::app::models::Models;
 use crate::app::pipeline::find_model;
 use crate::app::telemetry::traceparent_after;
 use crate::app::webhooks::Announcer;
 use crate::app::worker_queues::WorkerQueues;
-use crate::data::{
-    ApiKeys, BatchEnd, BatchParts, BatchRecords, BatchResults, CheckedFile, FileRecords, PartKey, PartState,
-    ProjectRecords, WriteOutcome,
-};
+use crate::data::{BatchEnd, CheckedFile, PartKey, PartState, WriteOutcome};
 use crate::model::batch::{Batch, BatchError, BatchKey, BatchStatus, BatchWork, MAX_BATCH_BYTES, PartRange};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::error_chain::ErrorChain;
@@ -44,12 +42,7 @@ const HEARTBEAT: Duration = Duration::from_millis(LEASE_MS / 3);
 /// Works on batches.
 pub struct BatchWorker {
     pub(in crate::app) runner: PartRunner,
-    pub(in crate::app) batches: BatchRecords,
-    pub(in crate::app) parts: BatchParts,
-    pub(in crate::app) results: BatchResults,
-    pub(in crate::app) files: FileRecords,
-    pub(in crate::app) projects: ProjectRecords,
-    pub(in crate::app) api_keys: ApiKeys,
+    pub(in crate::app) stores: BatchStores,
     pub(in crate::app) models: Arc<Models>,
     pub(in crate::app) announcer: Announcer,
     pub(in crate::app) queues: WorkerQueues,
@@ -74,7 +67,7 @@ impl BatchWorker {
     /// Takes the next step of a batch, unless another process does.
     async fn go_on(&self, key: &BatchKey) -> Result<(), Error> {
         let now = self.clock.now();
-        let Some(batch) = self.batches.take(key, now, now.plus_ms(LEASE_MS)).await? else { return Ok(()) };
+        let Some(batch) = self.stores.batches.take(key, now, now.plus_ms(LEASE_MS)).await? else { return Ok(()) };
         let step = Box::pin(async {
             match batch.status {
                 BatchStatus::Validating if batch.expires_at() <= now => {
@@ -106,7 +99,7 @@ impl BatchWorker {
                 biased;
                 done = &mut step => return done,
                 () = tokio::time::sleep(HEARTBEAT) => {
-                    match self.batches.renew(batch, self.clock.now().plus_ms(LEASE_MS)).await {
+                    match self.stores.batches.renew(batch, self.clock.now().plus_ms(LEASE_MS)).await {
                         Ok(WriteOutcome::Written) => {}
                         Ok(WriteOutcome::Refused) => return Ok(()),
                         Err(error) => tracing::warn!(error = %ErrorChain(&error), "lease of a batch not renewed yet"),
@@ -129,9 +122,9 @@ impl BatchWorker {
             let errors = vec![error("model_not_found", wrong.to_string(), Some("body.model"))];
             return self.end(batch, BatchStatus::Failed, BatchEnd { errors, ..BatchEnd::default() }).await;
         }
-        self.results.put_index(&batch.key, &parts).await?;
-        let started = self.batches.start(batch, &file, self.clock.now()).await?.is_written();
-        self.batches.leave(batch).await.map(drop)?;
+        self.stores.results.put_index(&batch.key, &parts).await?;
+        let started = self.stores.batches.start(batch, &file, self.clock.now()).await?.is_written();
+        self.stores.batches.leave(batch).await.map(drop)?;
         if started {
             let batch = Batch { is_native: file.is_native, ..batch.clone() };
             for part in 0..parts_at_once(&batch).min(file.parts) {
@@ -148,7 +141,7 @@ impl BatchWorker {
     async fn read_file(&self, batch: &Batch) -> Result<Result<(CheckedFile, Vec<PartRange>), Vec<BatchError>>, Error> {
         let file_key = FileKey { project_id: batch.key.project_id.clone(), file_id: batch.input_file_id.clone() };
         let whole = |code, message: String| Ok(Err(vec![error(code, message, Some("input_file_id"))]));
-        let Some(file) = self.files.get(&file_key, self.clock.now()).await? else {
+        let Some(file) = self.stores.files.get(&file_key, self.clock.now()).await? else {
             return whole("file_not_found", "The input file was deleted before it was read.".to_owned());
         };
         if file.bytes == 0 {
@@ -158,7 +151,7 @@ impl BatchWorker {
             let message = format!("The file has {} bytes, expected at most {MAX_BATCH_BYTES}.", file.bytes);
             return whole("file_too_large", message);
         }
-        let mut pieces = self.files.read(&file, None).await?;
+        let mut pieces = self.stores.files.read(&file, None).await?;
         let served = self.models.current().await.ok();
         let size_of = |model: &str| match &served {
             Some(served) if is_native(served, model, batch.endpoint) => PartSize::NATIVE,
@@ -186,8 +179,10 @@ impl BatchWorker {
     /// Why the project or the key of a batch cannot call its model.
     async fn wrong_model(&self, batch: &Batch, model: &str) -> Result<Option<Error>, Error> {
         let project_id = &batch.key.project_id;
-        let (project, key) =
-            tokio::try_join!(self.projects.get(project_id), self.api_keys.by_id(project_id, &batch.api_key_id))?;
+        let (project, key) = tokio::try_join!(
+            self.stores.projects.get(project_id),
+            self.stores.api_keys.by_id(project_id, &batch.api_key_id)
+        )?;
         let (Some(project), Some(key)) = (project, key) else {
             return Ok(Some(Error::not_found("API key", &batch.api_key_id)));
         };
@@ -207,7 +202,7 @@ impl BatchWorker {
 
     /// Wakes workers for parts that nobody runs: those whose worker died or whose message was lost, then the next ones.
     async fn wake_parts(&self, batch: &Batch) -> Result<(), Error> {
-        let begun = self.parts.list(&batch.key).await?;
+        let begun = self.stores.parts.list(&batch.key).await?;
         let now = self.clock.now();
         let open = begun.iter().filter(|part| !part.is_done);
         let is_cancelled = batch.status == BatchStatus::Cancelling;
@@ -221,7 +216,7 @@ impl BatchWorker {
         for part in to_wake {
             self.wake(batch, Some(part), Duration::ZERO).await;
         }
-        self.batches.leave(batch).await.map(drop)?;
+        self.stores.batches.leave(batch).await.map(drop)?;
         Ok(())
     }
 
@@ -232,14 +227,14 @@ impl BatchWorker {
     /// Ends a batch, then does the work that follows.
     pub(super) async fn end(&self, batch: &Batch, status: BatchStatus, end: BatchEnd) -> Result<(), Error> {
         let now = self.clock.now();
-        if self.batches.end(batch, status, &end, now).await?.is_written() {
+        if self.stores.batches.end(batch, status, &end, now).await?.is_written() {
             let mut ended = batch.clone();
             ended.status = status;
             ended.times.ended_at = Some(now);
             return self.close(&ended).await;
         }
         // It was cancelled meanwhile: the next step is another.
-        self.batches.leave(batch).await.map(drop)?;
+        self.stores.batches.leave(batch).await.map(drop)?;
         self.wake(batch, None, Duration::ZERO).await;
         Ok(())
     }
@@ -257,9 +252,9 @@ impl BatchWorker {
         let traceparent = traceparent_after(batch.traceparent.as_deref());
         let project_id = &batch.key.project_id;
         self.announcer.announce(project_id, &event, traceparent.as_deref(), batch.kept_seconds).await?;
-        self.results.delete_all(&batch.key).await?;
-        self.parts.delete_all(&batch.key).await?;
-        self.batches.close(batch, Some(ended_at.seconds() + batch.kept_seconds)).await.map(drop)?;
+        self.stores.results.delete_all(&batch.key).await?;
+        self.stores.parts.delete_all(&batch.key).await?;
+        self.stores.batches.close(batch, Some(ended_at.seconds() + batch.kept_seconds)).await.map(drop)?;
         Ok(())
     }
 }
