@@ -62,7 +62,11 @@ impl<'d, 'w> Body<'d, 'w> {
             b"tab" | b"ptab" => self.text.push('\t'),
             b"br" | b"cr" => self.text.push('\n'),
             b"noBreakHyphen" => self.text.push('-'),
-            b"pStyle" => self.level = tag.attribute(b"val").and_then(|id| self.styles.level(&id)),
+            b"pStyle" => {
+                let id = tag.attribute(b"val").unwrap_or_default();
+                self.level = self.styles.level(&id);
+                self.is_item |= self.styles.is_item(&id);
+            }
             b"outlineLvl" => self.level = tag.attribute(b"val").and_then(|value| level_of_outline(&value)),
             b"numPr" => self.is_item = true,
             b"tbl" => {

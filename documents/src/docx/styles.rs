@@ -1,4 +1,4 @@
-//! The styles of a document: which of them are headings.
+//! The styles of a document: which of them are for headings and for items of lists.
 
 use std::collections::HashMap;
 
@@ -8,15 +8,16 @@ use crate::package::{Node, Xml};
 /// The styles that one may be based on, one after the other.
 const MAX_BASES: usize = 16;
 
-/// The levels of headings, by style.
+/// The styles by their ids.
 #[derive(Default)]
-pub(super) struct Styles {
-    levels: HashMap<String, usize>,
-}
+pub(super) struct Styles(HashMap<String, Style>);
 
 #[derive(Default)]
 struct Style {
+    /// The level of its headings.
     level: Option<usize>,
+    /// Whether it numbers its paragraphs, or marks them with bullets.
+    is_item: bool,
     base: Option<String>,
 }
 
@@ -30,8 +31,12 @@ impl Styles {
                 open = tag.attribute(b"styleId");
                 continue;
             }
-            let (Some(id), Some(value)) = (&open, tag.attribute(b"val")) else { continue };
+            let Some(id) = &open else { continue };
             let style = styles.entry(id.clone()).or_default();
+            if tag.name() == b"numPr" {
+                style.is_item = true;
+            }
+            let Some(value) = tag.attribute(b"val") else { continue };
             match tag.name() {
                 b"name" => style.level = style.level.or(level_of_name(&value)),
                 b"outlineLvl" => style.level = style.level.or(level_of_outline(&value)),
@@ -39,26 +44,24 @@ impl Styles {
                 _ => {}
             }
         }
-        let level = |id: &String| inherited(id, &styles).map(|level| (id.clone(), level));
-        Ok(Self { levels: styles.keys().filter_map(level).collect() })
+        Ok(Self(styles))
     }
 
     /// The level of a style's headings; `None` if it is not for headings. A document without styles uses the names that Word gives.
     pub(super) fn level(&self, id: &str) -> Option<usize> {
-        self.levels.get(id).copied().or_else(|| level_of_name(id))
+        self.with_bases(id).find_map(|style| style.level).or_else(|| level_of_name(id))
     }
-}
 
-fn inherited(id: &str, styles: &HashMap<String, Style>) -> Option<usize> {
-    let mut id = id;
-    for _ in 0..MAX_BASES {
-        let style = styles.get(id)?;
-        if style.level.is_some() {
-            return style.level;
-        }
-        id = style.base.as_deref()?;
+    /// Whether a style is for items of a list.
+    pub(super) fn is_item(&self, id: &str) -> bool {
+        self.with_bases(id).any(|style| style.is_item)
     }
-    None
+
+    /// A style, and those that it is based on.
+    fn with_bases(&self, id: &str) -> impl Iterator<Item = &Style> {
+        let based_on = |style: &&Style| self.0.get(style.base.as_deref()?);
+        std::iter::successors(self.0.get(id), based_on).take(MAX_BASES)
+    }
 }
 
 /// The level by a style's name, which is in English whatever the language of Word: `Title`, `heading 1`, and ids such as `Heading1`.

@@ -60,22 +60,6 @@ impl<'p> Xml<'p> {
         }
         if self.fallbacks > 0 { Ok(Some(Node::Other)) } else { node(event, &mut self.name).map(Some) }
     }
-
-    /// The text up to the end of the element that was opened last.
-    pub(crate) fn text(&mut self) -> Result<String, Problem> {
-        let mut text = String::new();
-        let mut depth = 1_usize;
-        while depth > 0 {
-            match self.next()? {
-                Some(Node::Open(_)) => depth += 1,
-                Some(Node::Close(_)) => depth -= 1,
-                Some(Node::Text(part)) => text.push_str(&part),
-                Some(Node::Other) => {}
-                None => break,
-            }
-        }
-        Ok(text)
-    }
 }
 
 impl Tag<'_> {

@@ -1,4 +1,4 @@
-//! Documents that real programs wrote. `tests/files/make.py` made them.
+//! Documents that real programs wrote. `files/make.py` made them.
 
 use documents::{DocumentKind, Limits, Problem, extract};
 
