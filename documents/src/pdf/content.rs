@@ -173,10 +173,11 @@ impl<'c, 'a, 'w> Content<'c, 'a, 'w> {
         let mut rest = text;
         while !rest.is_empty() {
             self.watch.step()?;
-            let glyph = font.glyph(rest);
-            rest = rest.get(glyph.bytes..).unwrap_or_default();
+            let (code, bytes) = font.code(rest);
+            let glyph = font.glyph(code, bytes);
+            rest = rest.get(bytes..).unwrap_or_default();
             let State { size, scale, character_space, word_space, .. } = self.state;
-            let space = character_space + if glyph.bytes == 1 && glyph.code == 32 { word_space } else { 0.0 };
+            let space = character_space + if bytes == 1 && code == 32 { word_space } else { 0.0 };
             let advance = glyph.advance / 1_000.0 * size;
             let (advance, space) = match font.is_horizontal() {
                 true => (Vec2::new(advance.x * scale, 0.0), Vec2::new(space * scale, 0.0)),

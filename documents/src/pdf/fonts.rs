@@ -1,5 +1,6 @@
 //! The fonts of a file: which characters its codes stand for, and how far each moves.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use crate::watch::Watch;
 const MAX_WIDTHS: u64 = 200_000;
 /// The memory of a map from codes to characters, in its bytes.
 const COST_OF_MAPS: usize = 4;
+/// The most glyphs of a font that are kept.
+const MAX_GLYPHS: usize = 4_096;
 /// The most fonts of a file. Each costs memory, however small it is.
 const MAX_FONTS: usize = 20_000;
 
@@ -33,9 +36,10 @@ pub(super) struct Fonts<'a, 'w> {
     watch: &'w Watch,
 }
 
-/// A font, and the glyphs that were looked up.
+/// A font, and the glyphs that were looked up by their codes.
 pub(super) struct LoadedFont<'a> {
     font: Font<'a>,
+    glyphs: RefCell<HashMap<u32, Rc<Glyph>>>,
 }
 
 /// What a code stands for.
@@ -43,9 +47,6 @@ pub(super) struct Glyph {
     pub(super) text: Option<BfString>,
     /// In thousandths of the font's size.
     pub(super) advance: Vec2,
-    /// The bytes of the code.
-    pub(super) bytes: usize,
-    pub(super) code: u32,
 }
 
 impl<'a, 'w> Fonts<'a, 'w> {
@@ -77,7 +78,7 @@ impl<'a, 'w> Fonts<'a, 'w> {
             return Err(Problem::TooLarge { what: "its fonts", limit: MAX_FONTS as u64 });
         }
         let font = if self.check(dict)? { self.cache.font(dict, &self.substitute, &self.maps) } else { None };
-        let font = font.map(|font| Rc::new(LoadedFont { font }));
+        let font = font.map(|font| Rc::new(LoadedFont { font, glyphs: RefCell::default() }));
         self.fonts.insert(key, font.clone());
         Ok(font)
     }
@@ -132,17 +133,33 @@ fn count_widths(widths: &Array<'_>) -> u64 {
 }
 
 impl LoadedFont<'_> {
-    /// The glyph of the code that begins a text.
-    pub(super) fn glyph(&self, text: &[u8]) -> Glyph {
+    /// The code that begins a text, and its bytes.
+    pub(super) fn code(&self, text: &[u8]) -> (u32, usize) {
         let (code, bytes) = self.font.read_code(text, 0);
-        let glyph = self.font.glyph(self.font.map_code(code), code);
-        let found = match glyph {
+        (code, bytes.max(1))
+    }
+
+    /// The glyph of a code that has so many bytes.
+    pub(super) fn glyph(&self, code: u32, bytes: usize) -> Rc<Glyph> {
+        if let Some(glyph) = self.glyphs.borrow().get(&code) {
+            return Rc::clone(glyph);
+        }
+        let glyph = Rc::new(self.look_up(code, bytes));
+        let mut glyphs = self.glyphs.borrow_mut();
+        if glyphs.len() < MAX_GLYPHS {
+            glyphs.insert(code, Rc::clone(&glyph));
+        }
+        glyph
+    }
+
+    fn look_up(&self, code: u32, bytes: usize) -> Glyph {
+        let found = match self.font.glyph(self.font.map_code(code), code) {
             FontGlyph::Outline(glyph) => glyph.as_unicode(),
             FontGlyph::Type3(glyph) => glyph.as_unicode(),
         };
         // A font that says nothing about its codes mostly uses those of ASCII.
         let ascii = || char::from_u32(code).filter(|c| bytes == 1 && c.is_ascii_graphic()).map(BfString::Char);
-        Glyph { text: found.or_else(ascii), advance: self.font.code_advance(code), bytes: bytes.max(1), code }
+        Glyph { text: found.or_else(ascii), advance: self.font.code_advance(code) }
     }
 
     pub(super) fn is_horizontal(&self) -> bool {

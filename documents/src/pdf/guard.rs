@@ -26,8 +26,10 @@ use crate::watch::Watch;
 const MAX_REFERENCE_BYTES: u64 = 8 * 1024 * 1024;
 /// The part of the bytes that may be unpacked which may be objects: those cost several times their bytes.
 const SHARE_OF_OBJECTS: u64 = 4;
-/// The bytes that may be unpacked for each dictionary.
-const BYTES_PER_DICT: u64 = 256;
+/// The bytes that may be unpacked for each dictionary, which may be a page and then costs a kilobyte.
+const BYTES_PER_DICT: u64 = 512;
+/// The bytes that may be unpacked for each packed object, whose place is kept.
+const BYTES_PER_OBJECT: u64 = 256;
 
 const UNSAFE: Problem = Problem::Broken("it is packed in a way that cannot be read safely");
 
@@ -116,6 +118,7 @@ fn check(content: &[u8], watch: &Watch) -> Result<(), Problem> {
     let mut all = 0;
     let mut references = 0;
     let mut objects = Measure::default();
+    let mut packed = 0_u64;
     each_dict(content, watch, |dict, at| {
         let Some(stream) = stream_at(content, at) else { return Ok(()) };
         if !is_self_contained(dict) {
@@ -131,8 +134,12 @@ fn check(content: &[u8], watch: &Watch) -> Result<(), Problem> {
         }
         if dict.contains_key(FIRST) {
             objects += measure;
+            packed = packed.saturating_add(dict.get::<usize>(N).unwrap_or(0) as u64);
         }
-        let is_within = all <= limit && objects.bytes <= limit / SHARE_OF_OBJECTS && references <= MAX_REFERENCE_BYTES;
+        let is_within = all <= limit
+            && references <= MAX_REFERENCE_BYTES
+            && objects.bytes <= limit / SHARE_OF_OBJECTS
+            && packed <= limit / BYTES_PER_OBJECT;
         if is_within { check_dicts(objects.dicts, watch) } else { Err(too_large.clone()) }
     })
 }

@@ -1,4 +1,4 @@
-//! Reads presentations of PowerPoint.
+//! Reads presentations of `PowerPoint`.
 
 mod slide;
 
