@@ -1,9 +1,6 @@
 //! Recognizes the refusal of a prompt that is too long for the model.
 
-use shared::model::provider::ProviderRefusal;
-
-/// OpenAI's code for it. Agents shorten their conversation when they read it.
-const CODE: &str = "context_length_exceeded";
+use shared::model::provider::{PROMPT_TOO_LONG, ProviderRefusal};
 
 /// Words that a provider has for it, in lower case, in messages and types. Messages about a limit of output that is too
 /// large for the model alone, or about a rate, have none of them.
@@ -49,7 +46,7 @@ const WORDS: [&str; 24] = [
 pub(crate) fn with_code(mut refusal: ProviderRefusal) -> ProviderRefusal {
     let texts = [Some(&refusal.message), refusal.kind.as_ref()].map(|text| text.map(|text| text.to_lowercase()));
     if texts.iter().flatten().any(|text| WORDS.iter().any(|words| text.contains(words))) {
-        refusal.code = Some(CODE.to_owned());
+        refusal.code = Some(PROMPT_TOO_LONG.to_owned());
     }
     refusal
 }
@@ -79,9 +76,9 @@ mod tests {
             "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
             "Please reduce the length of the messages or completion.",
         ] {
-            check(message, "invalid_request_error", Some(CODE));
+            check(message, "invalid_request_error", Some(PROMPT_TOO_LONG));
         }
-        check("the request does not fit", "exceed_context_size_error", Some(CODE));
+        check("the request does not fit", "exceed_context_size_error", Some(PROMPT_TOO_LONG));
     }
 
     #[test]

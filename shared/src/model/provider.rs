@@ -232,6 +232,9 @@ pub enum Symptom {
     None,
 }
 
+/// OpenAI's code for a prompt that is too long for the model. Agents shorten their conversation when they read it.
+pub const PROMPT_TOO_LONG: &str = "context_length_exceeded";
+
 /// A provider's refusal, in the words of OpenAI's error object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProviderRefusal {

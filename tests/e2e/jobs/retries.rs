@@ -63,6 +63,20 @@ async fn a_request_that_the_provider_refuses_fails_at_once() {
     assert_eq!((jobs.app.first.call_count(), jobs.books().await), (1, (0, 0)));
 }
 
+/// Codex shortens its conversation when it reads the code.
+#[tokio::test]
+async fn a_prompt_that_is_too_long_fails_with_its_own_code() {
+    let jobs = Jobs::new().await;
+    fn refused() -> Failure {
+        let code = Some("context_length_exceeded".to_owned());
+        Failure::Refused { status: 400, refusal: ProviderRefusal { code, ..ProviderRefusal::default() } }
+    }
+    jobs.app.first.always(Script::Fail(refused));
+    let id = jobs.accept().await;
+    jobs.work().await;
+    assert_eq!(jobs.ended(&id, "failed").await["error"]["code"], "context_length_exceeded");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_breaks_is_run_again_and_both_runs_are_paid() {
     let jobs = Jobs::new().await;

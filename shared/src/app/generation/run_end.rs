@@ -10,7 +10,7 @@ use crate::dialects::openai_responses::{
 };
 use crate::model::clock::Timestamp;
 use crate::model::object::Object;
-use crate::model::provider::Failure;
+use crate::model::provider::{Failure, PROMPT_TOO_LONG, ProviderRefusal};
 use crate::model::response::Status;
 use crate::model::tokens::Charge;
 
@@ -95,7 +95,9 @@ pub(in crate::app) fn skeleton_of(stored: Option<&Bytes>) -> Object {
 /// The error that a failed response shows: OpenAI's code, and a message.
 pub(in crate::app) fn describe(error: &Error) -> (&'static str, String) {
     match error {
-        Error::Provider { source: Failure::Refused { refusal, .. }, .. } => ("invalid_prompt", refusal.message.clone()),
+        Error::Provider { source: Failure::Refused { refusal, .. }, .. } => {
+            (code_of_refusal(refusal), refusal.message.clone())
+        }
         Error::Provider { source, .. } => {
             let code = if matches!(source, Failure::Throttled { .. }) { "rate_limit_exceeded" } else { "server_error" };
             (code, error.no_answer().unwrap_or_default())
@@ -104,5 +106,32 @@ pub(in crate::app) fn describe(error: &Error) -> (&'static str, String) {
             ("server_error", "The server had an error while making the response.".to_owned())
         }
         other => ("server_error", other.to_string()),
+    }
+}
+
+/// Agents look for the code of a prompt that is too long. Every other refusal has the code that OpenAI has for it.
+fn code_of_refusal(refusal: &ProviderRefusal) -> &'static str {
+    if refusal.code.as_deref() == Some(PROMPT_TOO_LONG) { PROMPT_TOO_LONG } else { "invalid_prompt" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::error::Attempts;
+
+    #[track_caller]
+    fn check(code: Option<&str>, expected: &str) {
+        let refusal =
+            ProviderRefusal { message: "No.".to_owned(), code: code.map(str::to_owned), ..Default::default() };
+        let error =
+            Error::Provider { tried: Attempts::free("first", 1), source: Failure::Refused { status: 400, refusal } };
+        assert_eq!(describe(&error), (expected, "No.".to_owned()));
+    }
+
+    #[test]
+    fn a_prompt_that_is_too_long_has_its_own_code() {
+        check(Some("context_length_exceeded"), "context_length_exceeded");
+        check(Some("content_filter"), "invalid_prompt");
+        check(None, "invalid_prompt");
     }
 }
