@@ -6,6 +6,7 @@ use kit::{Reply, Script, TestApp, send};
 use serde_json::{Value, json};
 use shared::model::catalog::Catalog;
 use shared::model::project::{Limits, Policy};
+use shared::model::provider::{Failure, ProviderRefusal};
 use std::sync::Arc;
 
 use crate::budget;
@@ -132,6 +133,24 @@ async fn errors_have_anthropics_envelope() {
     assert_eq!(told(&unknown), (404, "not_found_error".to_owned(), "unknown_url".to_owned()));
     let in_openais = send(&app.router(), "POST", "/v1/chat/completions", &key, &[], "{}").await;
     assert_eq!(in_openais.json()["error"]["param"], "model");
+}
+
+#[tokio::test]
+async fn a_prompt_that_is_too_long_is_told_in_the_words_that_claude_code_reads() {
+    fn refused() -> Failure {
+        let message =
+            "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens.".to_owned();
+        let code = Some("context_length_exceeded".to_owned());
+        Failure::Refused { status: 400, refusal: ProviderRefusal { message, code, ..ProviderRefusal::default() } }
+    }
+    let app = TestApp::new().await;
+    let (_, key) = app.project(budget(1.0), Policy::default()).await;
+    app.first.always(Script::Fail(refused));
+    let reply = post(&app, &key, &ask(json!({}))).await;
+    let expected = (400, "invalid_request_error".to_owned(), "context_length_exceeded".to_owned());
+    assert_eq!(told(&reply), expected);
+    let message = reply.json()["error"]["message"].as_str().unwrap().to_owned();
+    assert!(message.starts_with("prompt is too long: 9000 tokens > 8192 maximum. This model's"), "{message}");
 }
 
 #[tokio::test]

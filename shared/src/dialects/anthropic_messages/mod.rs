@@ -3,6 +3,7 @@
 mod count;
 mod error;
 mod members;
+mod overflow;
 mod shape;
 pub mod stream;
 
