@@ -61,7 +61,7 @@ fn number(begun: &mut Vec<Call>, calls: &mut [Object]) -> bool {
 fn position(begun: &mut Vec<Call>, index: Option<u64>, call: &Object) -> usize {
     let id = call.get::<String>("id").filter(|id| !id.is_empty());
     let known = match (index, &id) {
-        (Some(_), _) => begun.iter().position(|before| before.index == index),
+        (Some(_), _) => with_number(begun, index, id.as_ref(), call),
         (None, Some(_)) => begun.iter().position(|before| before.id == id),
         (None, None) if has_name(call) => None,
         (None, None) => begun.len().checked_sub(1),
@@ -72,9 +72,23 @@ fn position(begun: &mut Vec<Call>, index: Option<u64>, call: &Object) -> usize {
     })
 }
 
+/// The place of the call with this number that a piece belongs to: the one with its id, or else the last. Some servers give
+/// all calls one number: then a new id and a name begin another call. An id alone begins none, because some servers make a
+/// new one for each piece.
+fn with_number(begun: &[Call], index: Option<u64>, id: Option<&String>, call: &Object) -> Option<usize> {
+    let has_id = |before: &Call| before.id.as_ref() == id;
+    let numbered = || begun.iter().enumerate().rev().filter(|(_, before)| before.index == index);
+    let mut same = numbered().filter(|(_, before)| id.is_some() && has_id(before));
+    let (place, last) = same.next().or_else(|| numbered().next())?;
+    let is_another = id.is_some() && last.id.is_some() && !has_id(last) && has_name(call);
+    (!is_another).then_some(place)
+}
+
 fn has_name(call: &Object) -> bool {
-    let function: Value = call.get("function").unwrap_or_default();
-    function["name"].as_str().is_some_and(|name| !name.is_empty())
+    let named = |kind: &str| {
+        call.get::<Value>(kind).is_some_and(|kind| kind["name"].as_str().is_some_and(|name| !name.is_empty()))
+    };
+    named("function") || named("custom")
 }
 
 #[cfg(test)]
@@ -111,6 +125,24 @@ mod tests {
             (r#"[{"id":"b","index":null}]"#, r#"[{"id":"b","index":1}]"#),
             (r#"[{"id":"a"}]"#, r#"[{"id":"a","index":0}]"#),
             (r#"[{"id":"","function":{"name":"f"}}]"#, r#"[{"id":"","function":{"name":"f"},"index":2}]"#),
+        ]);
+    }
+
+    #[test]
+    fn two_whole_calls_with_one_number_are_two() {
+        check(&[
+            (
+                r#"[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]"#,
+                r#"[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]"#,
+            ),
+            (
+                r#"[{"index":0,"id":"b","function":{"name":"f","arguments":"{"}}]"#,
+                r#"[{"index":1,"id":"b","function":{"name":"f","arguments":"{"}}]"#,
+            ),
+            (r#"[{"index":0,"function":{"arguments":"}"}}]"#, r#"[{"index":1,"function":{"arguments":"}"}}]"#),
+            (r#"[{"index":0,"id":"b","function":{"name":"f"}}]"#, r#"[{"index":1,"id":"b","function":{"name":"f"}}]"#),
+            (r#"[{"index":0,"id":"a"}]"#, r#"[{"index":0,"id":"a"}]"#),
+            (r#"[{"index":0,"id":"c","custom":{"name":"g"}}]"#, r#"[{"index":2,"id":"c","custom":{"name":"g"}}]"#),
         ]);
     }
 
