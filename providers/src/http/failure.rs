@@ -120,6 +120,11 @@ pub(crate) fn failure_of_event(error: &ErrorBody) -> Failure {
     Failure::Unavailable { status, message: refusal.message, retry_after: None }
 }
 
+/// The failure for an answer whose `finish_reason` is `error`.
+pub(crate) fn ended_with_error() -> Failure {
+    Failure::Unavailable { status: 500, message: "the answer ended with an error".to_owned(), retry_after: None }
+}
+
 /// The failure for an error of Google's APIs inside a stream, or inside an answer with status 200. It has the status that
 /// the answer would have had.
 pub(crate) fn failure_of_google(error: &Value) -> Failure {

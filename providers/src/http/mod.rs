@@ -23,7 +23,9 @@ use shared::model::provider_batch::{Exchange, WrittenRequest};
 use shared::model::secret::Secret;
 use shared::model::shortage::is_shortage;
 
-pub(crate) use failure::{ErrorBody, failure_of_event, failure_of_google, refused_failure, unauthorized_failure};
+pub(crate) use failure::{
+    ErrorBody, ended_with_error, failure_of_event, failure_of_google, refused_failure, unauthorized_failure,
+};
 pub(crate) use json_lines::json_lines;
 pub(crate) use server::{KeyHeader, Server};
 pub(crate) use sigv4::Aws;

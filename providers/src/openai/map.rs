@@ -9,7 +9,7 @@ use shared::model::tokens::{Label, Served, Usage};
 use super::calls::Calls;
 use super::thoughts;
 use crate::counts;
-use crate::http::{ErrorBody, SseEvent, failure_of_event};
+use crate::http::{ErrorBody, SseEvent, ended_with_error, failure_of_event};
 use crate::translate::{Step, Translate};
 
 /// The members that weir reads from an answer or a chunk.
@@ -46,17 +46,27 @@ impl Seen {
 
     fn is_finished(&self) -> bool {
         // Some servers send an empty reason with each chunk. It is none.
-        let has_finished = |choice: &SeenChoice| choice.finish_reason.as_ref().is_some_and(|reason| !reason.is_empty());
-        self.choices.iter().flatten().any(has_finished)
+        self.reasons().any(|reason| !reason.is_empty())
+    }
+
+    /// Whether a choice ended with an error. `OpenRouter` says so beside the status 200.
+    fn has_failed(&self) -> bool {
+        self.reasons().any(|reason| reason == "error")
+    }
+
+    fn reasons(&self) -> impl Iterator<Item = &str> {
+        self.choices.iter().flatten().filter_map(|choice| choice.finish_reason.as_deref())
     }
 }
 
 /// The usage that an answer reports.
 ///
 /// # Errors
-/// `Malformed` if the body is not an answer of this API. The failure for its error if it is an error with status 200.
+/// `Malformed` if the body is not an answer of this API. The failure for its error if it is an error with status 200, or if
+/// a choice ended with one.
 pub(super) fn usage_of_whole(body: &[u8]) -> Result<Option<Usage>, Failure> {
-    Ok(Seen::read(body)?.usage())
+    let seen = Seen::read(body)?;
+    if seen.has_failed() { Err(ended_with_error()) } else { Ok(seen.usage()) }
 }
 
 /// Reads a `usage` object; `None` if it has no counts.
@@ -99,6 +109,7 @@ pub(crate) fn usage(value: &Value) -> Option<Usage> {
 /// Passes chunks on, and watches for errors, the usage, the numbers of tool calls and the end.
 pub(super) struct Chunks {
     finished: bool,
+    failed: bool,
     calls: Calls,
     thoughts: Thoughts,
 }
@@ -106,7 +117,12 @@ pub(super) struct Chunks {
 impl Chunks {
     /// The chunks of a provider that has the thoughts in this member.
     pub(super) fn new(thoughts: Thoughts) -> Self {
-        Self { finished: false, calls: Calls::default(), thoughts }
+        Self { finished: false, failed: false, calls: Calls::default(), thoughts }
+    }
+
+    /// The chunk of an answer that failed. Only the usage is of interest, which may come after the reason.
+    fn last_usage(usage: Option<Usage>, data: String) -> Step {
+        Step::More(usage.map(|usage| Event { usage: Some(usage), data: data.into() }).into_iter().collect())
     }
 }
 
@@ -115,13 +131,17 @@ impl Translate for Chunks {
 
     fn item(&mut self, event: SseEvent) -> Result<Step, Failure> {
         if event.data.trim_start().starts_with("[DONE]") {
-            return Ok(Step::Last(Vec::new()));
+            return if self.failed { Err(ended_with_error()) } else { Ok(Step::Last(Vec::new())) };
         }
         if event.name == "error" {
             return Err(named_error(&event.data));
         }
         let seen = Seen::read(event.data.as_bytes())?;
         self.finished |= seen.is_finished();
+        self.failed |= seen.has_failed();
+        if self.failed {
+            return Ok(Self::last_usage(seen.usage(), event.data));
+        }
         let data = self.calls.numbered(&event.data).unwrap_or_else(|| event.data.into());
         let data = thoughts::told(&data, "delta", &self.thoughts).unwrap_or(data);
         Ok(Step::More(vec![Event { usage: seen.usage(), data }]))
@@ -129,6 +149,9 @@ impl Translate for Chunks {
 
     /// Some imitators close the connection instead of sending `[DONE]`. This is accepted after a choice has finished.
     fn end(&mut self) -> Result<Vec<Event>, Failure> {
+        if self.failed {
+            return Err(ended_with_error());
+        }
         if self.finished {
             return Ok(Vec::new());
         }

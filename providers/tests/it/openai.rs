@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use shared::model::provider::{Endpoint, Failure};
+use shared::model::provider::{Endpoint, Failure, ProviderRequest};
 use shared::model::tokens::Usage;
 
 use crate::play::{
@@ -19,6 +19,10 @@ fn toml(server: &Server) -> String {
     format!(
         "[[provider]]\nname = \"it\"\nkind = \"openai\"\nbase_url = \"{url}\"\napi_key_env = \"KEY\"\nheaders = {{ OpenAI-Project = \"proj_1\" }}\n"
     )
+}
+
+fn call_of(stream: bool) -> ProviderRequest {
+    call(Endpoint::ChatCompletions, r#"{"model":"chat","messages":[]}"#, stream)
 }
 
 #[tokio::test]
@@ -139,6 +143,25 @@ async fn tool_calls_of_a_stream_are_numbered_from_0() {
     let server = Server::start(Answer::sse(&stream(1, 3))).await;
     let reply = provider(&toml(&server)).send(&call(Endpoint::ChatCompletions, CLIENT, true)).await.unwrap();
     assert_eq!(lines(reply).await, format!("{}\n{}\n", chunk(0, "a"), chunk(1, "b")));
+}
+
+#[tokio::test]
+async fn an_answer_that_ends_with_an_error_is_a_failure_and_its_usage_counts() {
+    let text = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}\n\n";
+    let error = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"error\"}]}\n\n";
+    let usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":3}}\n\n";
+    for end in ["data: [DONE]\n\n", ""] {
+        let server = Server::start(Answer::sse(&format!("{text}{error}{usage}{end}"))).await;
+        let reply = provider(&toml(&server)).send(&call_of(true)).await.unwrap();
+        let mut events = drain(reply).await;
+        assert!(matches!(events.pop(), Some(Err(Failure::Unavailable { status: 500, .. }))), "{end}");
+        let usages: Vec<_> = events.into_iter().filter_map(|event| event.unwrap().usage).collect();
+        assert_eq!(usages, [Usage { input: 7, output: 3, ..Usage::default() }]);
+    }
+    let whole = r#"{"choices":[{"index":0,"message":{"content":"a"},"finish_reason":"error"}]}"#;
+    let server = Server::start(Answer::json(200, whole)).await;
+    let failed = failure(provider(&toml(&server)).send(&call_of(false)).await);
+    assert!(matches!(failed, Failure::Unavailable { status: 500, .. }), "{failed}");
 }
 
 #[tokio::test]

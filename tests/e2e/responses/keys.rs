@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use kit::{Fault, Script, TestApp, send};
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::model::project::{Limits, Policy};
 use shared::model::provider::Failure;
 
@@ -32,6 +32,25 @@ async fn a_replay_is_the_same_response_byte_for_byte_and_costs_nothing() {
         assert_eq!(found, if store { 200 } else { 404 }, "{body}");
     }
     assert_eq!(app.books(&project).await, (4 * COST, 0));
+}
+
+#[tokio::test]
+async fn an_answer_that_ended_with_an_error_is_not_kept() {
+    let chunk = |delta: Value, reason: Value| {
+        json!({"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}).to_string()
+    };
+    for stream in [false, true] {
+        let app = TestApp::new().await;
+        let (_, key) = app.project(budget(1.0), Policy::default()).await;
+        let chunks = vec![chunk(json!({"content": "a"}), json!(null)), chunk(json!({}), json!("error"))];
+        app.first.then(Script::Chunks(chunks));
+        let body = ask_with(json!({"stream": stream})).to_string();
+        let failed = send(&app.router(), "POST", PATH, &key, KEY, body.clone()).await;
+        let has_failed = if stream { failed.text().contains("response.failed") } else { failed.status >= 500 };
+        assert!(has_failed, "{}", failed.text());
+        let again = send(&app.router(), "POST", PATH, &key, KEY, body).await;
+        assert_eq!((again.status, again.header("idempotent-replayed"), app.first.call_count()), (200, "", 2));
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 use shared::model::provider::Failure;
 
+use crate::http::ended_with_error;
+
 /// The `stop_reason` for a `finish_reason`. Some servers say `stop` although there are calls, and some say nothing. Which stop sequence
 /// was found is not told.
 ///
@@ -9,10 +11,7 @@ use shared::model::provider::Failure;
 /// `Unavailable` if the provider says that the answer ended with an error.
 pub(super) fn reason(finish: Option<&str>, was_refused: bool, has_calls: bool) -> Result<&'static str, Failure> {
     Ok(match finish {
-        Some("error") => {
-            let message = "the answer ended with an error".to_owned();
-            return Err(Failure::Unavailable { status: 500, message, retry_after: None });
-        }
+        Some("error") => return Err(ended_with_error()),
         Some("length") => "max_tokens",
         Some("content_filter") => "refusal",
         _ if was_refused => "refusal",

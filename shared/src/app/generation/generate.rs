@@ -28,7 +28,7 @@ pub(in crate::app) async fn generate(
         let step = tokio::select! {
             biased;
             event = events.next() => match event {
-                None => return Generated::Whole,
+                None => return builder.failure().map_or(Generated::Whole, Generated::Broken),
                 Some(Err(failure)) => return Generated::Broken(failure),
                 Some(Ok(event)) => match take(&event, used, builder, sink) {
                     Err(failure) => return Generated::Broken(failure),

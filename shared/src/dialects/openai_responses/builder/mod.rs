@@ -110,6 +110,14 @@ impl EventBuilder {
         Ok(self.items.events.take())
     }
 
+    /// The failure of a provider whose stream ended well, and said that its answer did not.
+    #[must_use]
+    pub fn failure(&self) -> Option<Failure> {
+        let message = "the answer ended with an error".to_owned();
+        let failure = Failure::Unavailable { status: 500, message, retry_after: None };
+        (self.finish.as_deref() == Some("error")).then_some(failure)
+    }
+
     /// Ends the response after the stream has ended. Returns the last events, the response, and `Completed` or
     /// `Incomplete`.
     ///

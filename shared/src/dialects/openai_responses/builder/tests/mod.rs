@@ -92,6 +92,17 @@ fn the_usage_has_its_details_and_its_cost() {
 }
 
 #[test]
+fn an_answer_that_ended_with_an_error_is_a_failure() {
+    for (reason, fails) in [("error", true), ("stop", false), ("length", false)] {
+        let mut builder = builder(0);
+        for chunk in chunks(&[json!({"content": "a"}), json!(reason)]) {
+            builder.chunk(&chunk).unwrap();
+        }
+        assert_eq!(builder.failure().is_some(), fails, "{reason}");
+    }
+}
+
+#[test]
 fn log_probabilities_come_with_their_text() {
     let chunk = r#"{"choices":[{"index":0,"delta":{"content":"Hi"},"logprobs":{"content":[{"token":"Hi","logprob":-0.5,"bytes":[72,105],"top_logprobs":[{"token":"Hi","logprob":-0.5,"bytes":null}]}]}}]}"#;
     let mut builder = builder(0);
