@@ -1,4 +1,4 @@
-//! The numbers of the tool calls in a stream.
+//! The tool calls in a stream: their numbers, and the reason for which a choice with calls ends.
 
 use std::collections::HashMap;
 
@@ -9,9 +9,13 @@ use shared::model::object::Object;
 /// Numbers the tool calls of each choice from 0 in the order in which they begin.
 ///
 /// Some servers number them from 1, leave numbers out, or number none. OpenAI's clients keep the calls in a list by their
-/// number, and fail at a gap.
-#[derive(Default)]
-pub(super) struct Calls(HashMap<u64, Vec<Call>>);
+/// number, and fail at a gap. Ollama ends a choice with calls as one without: agents then stop instead of making the calls.
+pub(super) struct Calls {
+    /// By the number of their choice.
+    begun: HashMap<u64, Vec<Call>>,
+    /// Whether the request names the tool that is called: then a choice with a call ends with `stop` at OpenAI, too.
+    is_named: bool,
+}
 
 /// A call that has begun.
 struct Call {
@@ -21,26 +25,50 @@ struct Call {
 }
 
 impl Calls {
-    /// The chunk with its calls numbered; `None` if they have these numbers already.
-    pub(super) fn numbered(&mut self, chunk: &str) -> Option<Bytes> {
-        if !chunk.contains("\"tool_calls\"") {
+    /// The calls in the answer to a request.
+    pub(super) fn new(request: &Object) -> Self {
+        let choice: Option<Object> = request.get("tool_choice");
+        let is_named = choice.is_some_and(|choice| choice.text("function").or(choice.text("custom")).is_some());
+        Self { begun: HashMap::new(), is_named }
+    }
+
+    /// The chunk with its calls numbered, and with the reason that belongs to them; `None` if it has these already.
+    pub(super) fn told(&mut self, chunk: &str) -> Option<Bytes> {
+        let may_stop = !self.is_named && !self.begun.is_empty() && chunk.contains("\"stop\"");
+        if !chunk.contains("\"tool_calls\"") && !may_stop {
             return None;
         }
         let body = Object::parse(chunk.as_bytes()).ok()?;
         let mut choices: Vec<Object> = body.get("choices")?;
         let mut has_changed = false;
         for choice in &mut choices {
-            let begun = self.0.entry(choice.get("index").unwrap_or(0)).or_default();
-            let Some(mut delta) = choice.get::<Object>("delta") else { continue };
-            let Some(mut calls) = delta.get::<Vec<Object>>("tool_calls") else { continue };
-            if number(begun, &mut calls) {
-                delta.set("tool_calls", &calls);
-                choice.set("delta", &delta);
-                has_changed = true;
-            }
+            let begun = self.begun.entry(choice.get("index").unwrap_or(0)).or_default();
+            has_changed |= number_in(choice, begun);
+            has_changed |= !self.is_named && !begun.is_empty() && end_with_calls(choice);
         }
         has_changed.then(|| body.with("choices", &choices).to_bytes())
     }
+}
+
+/// Sets the numbers of the calls in a choice. Returns whether one had another.
+fn number_in(choice: &mut Object, begun: &mut Vec<Call>) -> bool {
+    let Some(mut delta) = choice.get::<Object>("delta") else { return false };
+    let Some(mut calls) = delta.get::<Vec<Object>>("tool_calls") else { return false };
+    let has_changed = number(begun, &mut calls);
+    if has_changed {
+        delta.set("tool_calls", &calls);
+        choice.set("delta", &delta);
+    }
+    has_changed
+}
+
+/// Corrects the reason of a choice with calls. Returns whether it had another.
+fn end_with_calls(choice: &mut Object) -> bool {
+    let stops = choice.get::<String>("finish_reason").is_some_and(|reason| reason == "stop");
+    if stops {
+        choice.set("finish_reason", "tool_calls");
+    }
+    stops
 }
 
 /// Sets the numbers of calls. Returns whether one had another.
@@ -98,11 +126,11 @@ mod tests {
     /// Numbers the calls of chunks with one choice, each given as the list of its calls.
     #[track_caller]
     fn check(chunks: &[(&str, &str)]) {
-        let mut calls = Calls::default();
+        let mut calls = Calls::new(&Object::default());
         for (given, expected) in chunks {
             let chunk =
                 |list: &str| format!(r#"{{"choices":[{{"index":0,"delta":{{"tool_calls":{list}}}}}],"x":1.0}}"#);
-            let numbered = calls.numbered(&chunk(given)).unwrap_or_else(|| chunk(given).into());
+            let numbered = calls.told(&chunk(given)).unwrap_or_else(|| chunk(given).into());
             assert_eq!(numbered, chunk(expected));
         }
     }
@@ -149,22 +177,38 @@ mod tests {
     #[test]
     fn right_numbers_stay_and_an_index_names_its_call_whatever_its_id() {
         let chunk = |call: &str| format!(r#"{{"choices":[{{"delta":{{"tool_calls":[{call}]}}}}]}}"#);
-        let mut calls = Calls::default();
+        let mut calls = Calls::new(&Object::default());
         for call in [r#"{"index":0,"id":"a"}"#, r#"{"index":0,"id":"b"}"#, r#"{"index":1,"id":"c"}"#] {
-            assert_eq!(calls.numbered(&chunk(call)), None, "{call}");
+            assert_eq!(calls.told(&chunk(call)), None, "{call}");
         }
     }
 
     #[test]
+    fn a_choice_with_calls_ends_with_them_unless_the_request_names_the_tool() {
+        let call = r#"{"choices":[{"index":1,"delta":{"tool_calls":[{"index":0,"id":"a"}]}}]}"#;
+        let end = |index: u64, reason: &str| {
+            format!(r#"{{"choices":[{{"index":{index},"delta":{{}},"finish_reason":"{reason}"}}]}}"#)
+        };
+        let mut calls = Calls::new(&Object::parse(br#"{"tool_choice":"required"}"#).unwrap());
+        assert_eq!(calls.told(&end(1, "stop")), None);
+        assert_eq!(calls.told(call), None);
+        assert_eq!(calls.told(&end(1, "stop")).unwrap(), end(1, "tool_calls"));
+        assert_eq!([calls.told(&end(0, "stop")), calls.told(&end(1, "length"))], [None, None]);
+        let named = r#"{"tool_choice":{"type":"function","function":{"name":"f"}}}"#;
+        let mut calls = Calls::new(&Object::parse(named.as_bytes()).unwrap());
+        assert_eq!([calls.told(call), calls.told(&end(1, "stop"))], [None, None]);
+    }
+
+    #[test]
     fn choices_are_numbered_apart_and_other_chunks_stay() {
-        let mut calls = Calls::default();
+        let mut calls = Calls::new(&Object::default());
         let chunk = |choice: u64, index: u64| {
             format!(r#"{{"choices":[{{"index":{choice},"delta":{{"tool_calls":[{{"index":{index}}}]}}}}]}}"#)
         };
-        assert_eq!(calls.numbered(&chunk(0, 2)).unwrap(), chunk(0, 0));
-        assert_eq!(calls.numbered(&chunk(1, 1)).unwrap(), chunk(1, 0));
+        assert_eq!(calls.told(&chunk(0, 2)).unwrap(), chunk(0, 0));
+        assert_eq!(calls.told(&chunk(1, 1)).unwrap(), chunk(1, 0));
         for other in [r#"{"choices":[{"delta":{"tool_calls":null}}]}"#, r#"{"choices":"\"tool_calls\""}"#, "{}", "x"] {
-            assert_eq!(calls.numbered(other), None);
+            assert_eq!(calls.told(other), None);
         }
     }
 }

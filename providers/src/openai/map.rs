@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 use shared::model::catalog::Thoughts;
+use shared::model::object::Object;
 use shared::model::provider::{Event, Failure};
 use shared::model::tokens::{Label, Served, Usage};
 
@@ -106,7 +107,7 @@ pub(crate) fn usage(value: &Value) -> Option<Usage> {
     })
 }
 
-/// Passes chunks on, and watches for errors, the usage, the numbers of tool calls and the end.
+/// Passes chunks on, and watches for errors, the usage, tool calls and the end.
 pub(super) struct Chunks {
     finished: bool,
     failed: bool,
@@ -115,9 +116,9 @@ pub(super) struct Chunks {
 }
 
 impl Chunks {
-    /// The chunks of a provider that has the thoughts in this member.
-    pub(super) fn new(thoughts: Thoughts) -> Self {
-        Self { finished: false, failed: false, calls: Calls::default(), thoughts }
+    /// The chunks of the answer to a request, from a provider that has the thoughts in this member.
+    pub(super) fn new(request: &Object, thoughts: Thoughts) -> Self {
+        Self { finished: false, failed: false, calls: Calls::new(request), thoughts }
     }
 
     /// The chunk of an answer that failed. Only the usage is of interest, which may come after the reason.
@@ -142,7 +143,7 @@ impl Translate for Chunks {
         if self.failed {
             return Ok(Self::last_usage(seen.usage(), event.data));
         }
-        let data = self.calls.numbered(&event.data).unwrap_or_else(|| event.data.into());
+        let data = self.calls.told(&event.data).unwrap_or_else(|| event.data.into());
         let data = thoughts::told(&data, "delta", &self.thoughts).unwrap_or(data);
         Ok(Step::More(vec![Event { usage: seen.usage(), data }]))
     }

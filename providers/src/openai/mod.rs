@@ -75,7 +75,7 @@ impl Provider for OpenAi {
             _ => {}
         }
         if call.stream {
-            let chunks = map::Chunks::new(self.quirks.reasoning_out.clone());
+            let chunks = map::Chunks::new(&call.body, self.quirks.reasoning_out.clone());
             return Ok(Reply::Stream(translate(http::events(response), chunks)));
         }
         let mut body = http::whole(response).await?;

@@ -145,6 +145,16 @@ async fn tool_calls_of_a_stream_are_numbered_from_0() {
     assert_eq!(lines(reply).await, format!("{}\n{}\n", chunk(0, "a"), chunk(1, "b")));
 }
 
+/// As Ollama streams it.
+#[tokio::test]
+async fn a_stream_with_tool_calls_ends_with_them() {
+    let begin = r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a"}]},"finish_reason":null}]}"#;
+    let end = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
+    let server = Server::start(Answer::sse(&format!("data: {begin}\n\ndata: {end}\n\ndata: [DONE]\n\n"))).await;
+    let reply = provider(&toml(&server)).send(&call_of(true)).await.unwrap();
+    assert_eq!(lines(reply).await, format!("{begin}\n{}\n", end.replace("stop", "tool_calls")));
+}
+
 #[tokio::test]
 async fn an_answer_that_ends_with_an_error_is_a_failure_and_its_usage_counts() {
     let text = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}\n\n";
