@@ -38,6 +38,7 @@ pub(crate) const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 pub(crate) const MAX_STREAM_BYTES: usize = 256 * 1024 * 1024;
 /// The limit of an error's body. The rest is not read.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// A request to a provider's server.
 pub(crate) struct Sent<'a> {
@@ -183,7 +184,7 @@ impl Http {
         let status = response.status().as_u16();
         let retry_after = failure::retry_after(response.headers(), self.clock.now());
         let (body, _) = read(response, MAX_ERROR_BYTES).await;
-        failure::failure_of_status(status, retry_after, &body)
+        failure::failure_of_status(status, retry_after, &without_mark(body))
     }
 }
 
@@ -210,11 +211,16 @@ fn unanswered(error: reqwest::Error, connect: Duration) -> Failure {
 
 /// Reads a whole answer, which is UTF-8: weir passes it on as JSON, and looks only at some of its members.
 pub(crate) async fn whole(response: reqwest::Response) -> Result<Bytes, Failure> {
-    let body = whole_bytes(response).await?;
+    let body = without_mark(whole_bytes(response).await?);
     match std::str::from_utf8(&body) {
         Ok(_) => Ok(body),
         Err(_) => Err(Failure::Malformed("the answer is not UTF-8".to_owned())),
     }
+}
+
+/// Some servers begin a text with a byte order mark, which is no JSON.
+fn without_mark(body: Bytes) -> Bytes {
+    if body.starts_with(BYTE_ORDER_MARK) { body.slice(BYTE_ORDER_MARK.len()..) } else { body }
 }
 
 /// Reads a whole answer that weir passes on as it is.

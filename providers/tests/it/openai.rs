@@ -175,6 +175,18 @@ async fn an_answer_that_ends_with_an_error_is_a_failure_and_its_usage_counts() {
 }
 
 #[tokio::test]
+async fn a_whole_answer_may_begin_with_a_byte_order_mark() {
+    let marked = Answer { pieces: vec![format!("\u{feff}{REPLY}").into()], ..Answer::json(200, "") };
+    let server = Server::start(marked).await;
+    let answered = whole(provider(&toml(&server)).send(&call_of(false)).await.unwrap());
+    assert_eq!(answered.body, REPLY);
+    let refused = "\u{feff}{\"error\":{\"message\":\"bad\"}}";
+    let server = Server::start(Answer::json(400, refused)).await;
+    let failed = failure(provider(&toml(&server)).send(&call_of(false)).await);
+    assert!(matches!(&failed, Failure::Refused { refusal, .. } if refusal.message == "bad"), "{failed}");
+}
+
+#[tokio::test]
 async fn a_prompt_that_is_too_long_has_openais_code() {
     let vllm = r#"{"error":{"message":"This model's maximum context length is 8 tokens. However, you requested 9.","type":"BadRequestError","param":null,"code":400}}"#;
     for answer in [Answer::json(400, vllm), Answer::json(200, vllm), Answer::sse(&format!("data: {vllm}\n\n"))] {
