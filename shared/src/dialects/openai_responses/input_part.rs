@@ -45,7 +45,7 @@ fn parts_of(item: &Item) -> Vec<InputPart> {
         Ok(View::CompactionTrigger) => parts.push(InputPart::Text(compaction::REQUEST.to_owned())),
         Ok(View::Call { name, arguments, .. }) => parts.extend([name.name, arguments].map(InputPart::Text)),
         Ok(View::Loaded { call_id: Some(_), .. }) => {}
-        Ok(View::Loaded { .. } | View::Reasoning { .. } | View::ServerSearch | View::Reference { .. }) | Err(_) => {
+        Ok(View::Loaded { .. } | View::Reasoning { .. } | View::Hosted { .. } | View::Reference { .. }) | Err(_) => {
             parts.clear();
         }
     }

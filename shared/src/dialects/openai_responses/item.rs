@@ -102,7 +102,14 @@ pub(super) fn user_text(text: &str, ids: NewIds<'_>) -> Item {
 const CONTENTS: [&str; 2] = ["content", "output"];
 
 /// Types of items without a status.
-const STATELESS: [&str; 4] = [view::REASONING, view::ADDITIONAL_TOOLS, view::COMPACTION, view::COMPACTION_TRIGGER];
+const STATELESS: [&str; 6] = [
+    view::REASONING,
+    view::ADDITIONAL_TOOLS,
+    view::COMPACTION,
+    view::COMPACTION_TRIGGER,
+    view::MCP_TOOLS,
+    view::MCP_REQUEST,
+];
 
 fn normalise(object: &Object, at: &str, ids: NewIds<'_>, index: usize) -> Result<Item, Invalid> {
     let fields = Fields::new(object, at);
@@ -126,7 +133,11 @@ fn normalise(object: &Object, at: &str, ids: NewIds<'_>, index: usize) -> Result
     let mut item = Object::default();
     item.set("id", &id);
     item.set("type", &kind);
-    let status = fields.one_of("status", &["in_progress", "completed", "incomplete"])?;
+    let status = match view {
+        // Those of OpenAI's tools are many, such as `searching`.
+        View::Hosted { .. } => fields.optional("status")?,
+        _ => fields.one_of("status", &["in_progress", "completed", "incomplete"])?,
+    };
     let has_status = !STATELESS.contains(&kind.as_str());
     if let Some(status) = status.as_deref().or(has_status.then_some("completed")) {
         item.set("status", status);

@@ -173,6 +173,28 @@ fn metadata_has_openais_limits() {
 }
 
 #[test]
+fn items_of_tools_that_openai_ran_are_kept_and_not_sent() {
+    let hosted = [
+        r#"{"id":"ws_1","type":"web_search_call","status":"searching","action":{"type":"search","query":"q"}}"#,
+        r#"{"id":"ig_1","type":"image_generation_call","status":"completed","result":"AA=="}"#,
+        r#"{"id":"fs_1","type":"file_search_call","status":"failed","queries":[],"results":null}"#,
+        r#"{"id":"ci_1","type":"code_interpreter_call","status":"interpreting","code":"1","container_id":"c"}"#,
+        r#"{"id":"mcp_1","type":"mcp_call","status":"completed","name":"f","arguments":"{}","server_label":"s"}"#,
+        r#"{"id":"mcpl_1","type":"mcp_list_tools","server_label":"s","tools":[]}"#,
+        r#"{"id":"mcpr_1","type":"mcp_approval_request","name":"f","arguments":"{}","server_label":"s"}"#,
+    ];
+    let body = format!(r#"{{"model":"m","input":[{},{{"role":"user","content":"a"}}]}}"#, hosted.join(","));
+    let create = CreateResponse::parse(body.as_bytes(), NOW).unwrap();
+    let kept: Vec<_> = create.input.iter().map(|item| item.0.to_bytes()).collect();
+    assert_eq!(kept[..hosted.len()], hosted);
+    let messages = create.chat(&[]).unwrap().object.text("messages").unwrap().to_owned();
+    assert_eq!(messages, r#"[{"role":"user","content":"a"}]"#);
+    let unnamed = br#"{"model":"m","input":[{"type":"web_search_call"}]}"#;
+    let unnamed = CreateResponse::parse(unnamed, NOW).unwrap().input.remove(0);
+    assert!(unnamed.id().starts_with("ws_") && unnamed.0.text("status") == Some(r#""completed""#));
+}
+
+#[test]
 fn unsupported_members_are_refused() {
     for kind in ["file_search", "code_interpreter", "mcp", "computer", "shell", "local_shell"] {
         let message = format!(
@@ -188,10 +210,10 @@ fn unsupported_members_are_refused() {
         "Choices of the type 'web_search' are not supported, only 'function', 'custom', 'tool_search', 'allowed_tools'.",
     );
     refused(
-        r#""input":[{"type":"web_search_call","id":"ws_1"}]"#,
+        r#""input":[{"type":"computer_call","id":"cu_1"}]"#,
         "input[0].type",
         Some("unsupported_item"),
-        "Invalid value for 'input[0].type': items of the type 'web_search_call' are not supported, only 'message', 'function_call', 'function_call_output', 'custom_tool_call', 'custom_tool_call_output', 'tool_search_call', 'tool_search_output', 'additional_tools', 'reasoning', 'item_reference', 'compaction', 'compaction_trigger'.",
+        "Invalid value for 'input[0].type': items of the type 'computer_call' are not supported, only 'message', 'function_call', 'function_call_output', 'custom_tool_call', 'custom_tool_call_output', 'tool_search_call', 'tool_search_output', 'additional_tools', 'reasoning', 'item_reference', 'compaction', 'compaction_trigger', 'web_search_call', 'image_generation_call', 'file_search_call', 'code_interpreter_call', 'mcp_call', 'mcp_list_tools', 'mcp_approval_request'.",
     );
     refused(
         r#""input":[{"role":"user","content":[{"type":"input_image","file_id":"file-1"}]}]"#,

@@ -40,6 +40,20 @@ const KNOWN: [&str; 12] = [
     COMPACTION_TRIGGER,
 ];
 
+/// Items of the tools that OpenAI runs, with the prefixes of their ids. A conversation that began at OpenAI has them, and its
+/// messages say what the tools found.
+const HOSTED: [(&str, &str); 7] = [
+    ("web_search_call", "ws_"),
+    ("image_generation_call", "ig_"),
+    ("file_search_call", "fs_"),
+    ("code_interpreter_call", "ci_"),
+    ("mcp_call", "mcp_"),
+    (MCP_TOOLS, "mcpl_"),
+    (MCP_REQUEST, "mcpr_"),
+];
+pub(super) const MCP_TOOLS: &str = "mcp_list_tools";
+pub(super) const MCP_REQUEST: &str = "mcp_approval_request";
+
 /// An item, as far as weir reads it.
 #[derive(Debug, Clone)]
 pub(super) enum View {
@@ -76,13 +90,17 @@ pub(super) enum View {
         message: String,
     },
     CompactionTrigger,
-    /// A search for tools that OpenAI ran: kept and listed, and not sent to the model.
-    ServerSearch,
+    /// A tool that OpenAI ran: kept and listed, and not sent to the model.
+    Hosted {
+        prefix: &'static str,
+    },
     /// Refers to the item with this id.
     Reference {
         id: String,
     },
 }
+
+const SEARCH_PREFIX: &str = "tsc_";
 
 /// The `type` of an item. An item without a type is a message if it has a role, and a reference if it has only an id.
 pub(super) fn kind(fields: Fields<'_>) -> Result<String, Invalid> {
@@ -133,14 +151,13 @@ impl View {
                 Ok(Self::Compaction { message: compaction::message(&content, fields.path("encrypted_content"))? })
             }
             COMPACTION_TRIGGER => Ok(Self::CompactionTrigger),
-            other => {
-                let known = quote_all(&KNOWN);
-                let path = fields.path("type");
-                let message =
-                    format!("Invalid value for '{path}': items of the type '{other}' are not supported, only {known}.");
-                Err(unsupported(path, message, "unsupported_item"))
-            }
+            other => Self::hosted(other).ok_or_else(|| unknown(other, fields.path("type"))),
         }
+    }
+
+    fn hosted(kind: &str) -> Option<Self> {
+        let (_, prefix) = HOSTED.into_iter().find(|(hosted, _)| *hosted == kind)?;
+        Some(Self::Hosted { prefix })
     }
 
     fn message(fields: Fields<'_>) -> Result<Self, Invalid> {
@@ -172,7 +189,7 @@ impl View {
     fn search(fields: Fields<'_>) -> Result<Self, Invalid> {
         let arguments = fields.required::<Box<RawValue>>("arguments")?.get().to_owned();
         Ok(match fields.optional::<Name>("call_id")? {
-            None => Self::ServerSearch,
+            None => Self::Hosted { prefix: SEARCH_PREFIX },
             Some(id) => Self::Call { call_id: id.0, name: ToolName::search(), kind: ToolKind::Search, arguments },
         })
     }
@@ -188,14 +205,21 @@ impl View {
         match self {
             Self::Call { kind: ToolKind::Function, .. } => "fc_",
             Self::Call { kind: ToolKind::Custom, .. } => "ctc_",
-            Self::Call { kind: ToolKind::Search, .. } => "tsc_",
+            Self::Call { kind: ToolKind::Search, .. } => SEARCH_PREFIX,
             Self::Output { .. } => "fco_",
             Self::Loaded { call_id: Some(_), .. } => "tso_",
             Self::Loaded { call_id: None, .. } => "at_",
             Self::Reasoning { .. } => "rs_",
-            Self::ServerSearch => "tsc_",
+            Self::Hosted { prefix } => prefix,
             Self::Compaction { .. } | Self::CompactionTrigger => "cmp_",
             Self::Message { .. } | Self::Reference { .. } => "msg_",
         }
     }
+}
+
+fn unknown(kind: &str, path: String) -> Invalid {
+    let known: Vec<_> = KNOWN.into_iter().chain(HOSTED.map(|(kind, _)| kind)).collect();
+    let known = quote_all(&known);
+    let message = format!("Invalid value for '{path}': items of the type '{kind}' are not supported, only {known}.");
+    unsupported(path, message, "unsupported_item")
 }

@@ -87,7 +87,7 @@ impl<'a> Messages<'a> {
             View::Reasoning { text, details } => self.thoughts.extend(Thoughts { text, details }),
             View::Compaction { message } => self.ask(&message),
             View::Loaded { call_id: None, .. }
-            | View::ServerSearch
+            | View::Hosted { .. }
             | View::Reference { .. }
             | View::CompactionTrigger => {}
         }
