@@ -238,13 +238,14 @@ async fn a_probe_that_meets_an_outage_opens_the_breaker_again() {
 
 #[tokio::test(start_paused = true)]
 async fn failures_that_callers_can_cause_open_no_breaker() {
-    let failures: [fn() -> Failure; 7] = [
+    let failures: [fn() -> Failure; 8] = [
         || Failure::Unavailable { status: 500, message: "oops".into(), retry_after: None },
         || Failure::Unavailable { status: 504, message: "slow".into(), retry_after: None },
         || Failure::Malformed("html".into()),
         || Failure::Interrupted("reset".into()),
         || Failure::Throttled { message: "slow down".into(), retry_after: None },
         || Failure::Unauthorized { message: "no".into() },
+        || Failure::Refused { status: 404, refusal: shared::model::provider::ProviderRefusal::default() },
         || Failure::TimedOut { awaited: shared::model::provider::Awaited::Answer, after: Duration::from_secs(1) },
     ];
     for failure in failures {

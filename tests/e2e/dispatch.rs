@@ -73,6 +73,23 @@ async fn a_refusal_is_passed_on_and_tried_nowhere_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_target_whose_account_or_model_is_missing_is_passed_over() {
+    let failures: [fn() -> Failure; 3] = [
+        || Failure::Refused { status: 402, refusal: ProviderRefusal::default() },
+        || Failure::Refused { status: 403, refusal: ProviderRefusal::default() },
+        || Failure::Refused { status: 404, refusal: ProviderRefusal::default() },
+    ];
+    for failure in failures {
+        let (app, key) = app().await;
+        app.first.always(Script::Fail(failure));
+        let reply = send(&app.router(), "POST", PATH, &key, &[], CHAT.replace("priced", "two-targets")).await;
+        assert_eq!((reply.status, reply.header("x-weir-provider")), (200, "second"), "{:?}", failure());
+        let reply = send(&app.router(), "POST", PATH, &key, &[], CHAT).await;
+        assert_eq!((Some(reply.status), app.first.call_count()), (failure().kind().parse().ok(), 2), "{:?}", failure());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_failure_has_its_status_and_says_when_to_come_back() {
     let (app, key) = app().await;
     let router = app.router();

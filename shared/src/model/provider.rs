@@ -278,9 +278,14 @@ impl Failure {
     }
 
     /// Whether another provider may serve the call. A refusal of the request itself is final, and so is the end of its time.
+    /// 402, 403 and 404 are about the operator's account and the model at this provider.
     #[must_use]
     pub fn may_fall_back(&self) -> bool {
-        !matches!(self, Self::Refused { .. } | Self::OutOfTime)
+        match self {
+            Self::Refused { status, .. } => matches!(status, 402..=404),
+            Self::OutOfTime => false,
+            _ => true,
+        }
     }
 
     /// What the failure says about its target. A circuit breaker counts only failures that no caller can cause: a status of
@@ -356,5 +361,23 @@ impl Failure {
             Self::CircuitOpen { retry_after } => Some(*retry_after),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_the_request_is_final_and_one_of_the_account_is_not() {
+        for (status, falls_back) in
+            [(400, false), (402, true), (403, true), (404, true), (405, false), (413, false), (422, false)]
+        {
+            let refused = Failure::Refused { status, refusal: ProviderRefusal::default() };
+            assert_eq!(refused.may_fall_back(), falls_back, "{status}");
+            assert_eq!((refused.symptom(), refused.is_retryable()), (Symptom::None, false), "{status}");
+        }
+        assert!(Failure::Unauthorized { message: String::new() }.may_fall_back());
+        assert!(!Failure::OutOfTime.may_fall_back());
     }
 }
