@@ -118,6 +118,20 @@ async fn members_that_a_provider_refuses_are_left_out() {
     check_sent("preset = \"mistral\"", client, false, mistral).await;
 }
 
+#[tokio::test]
+async fn openai_gets_its_own_marks_only() {
+    let part = r#"{"type":"text","text":"a","cache_control":{"type":"ephemeral"},"prompt_cache_breakpoint":{"mode":"explicit"}}"#;
+    let tool = r#"{"type":"function","function":{"name":"f"},"cache_control":{"type":"ephemeral"}}"#;
+    let client =
+        format!(r#"{{"model":"their-model","messages":[{{"role":"user","content":[{part}]}}],"tools":[{tool}]}}"#);
+    let without = client.replace(r#","cache_control":{"type":"ephemeral"}"#, "");
+    check_sent("", &client, false, &client).await;
+    for preset in ["openai", "azure"] {
+        check_sent(&format!("preset = \"{preset}\""), &client, false, &without).await;
+    }
+    check_sent("preset = \"openrouter\"", &client, false, &client).await;
+}
+
 /// Some refuse a turn without the thoughts that they wrote; `OpenAI` writes none.
 #[tokio::test]
 async fn thoughts_go_back_to_providers_that_write_them() {
