@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{StreamExt as _, unfold};
@@ -48,6 +48,21 @@ fn refuse(error: Error) -> Response {
         set(response.headers_mut(), COST, &cost.to_string());
         response.extensions_mut().insert(FinalUsage { usage, cost, failed: true });
     }
+    response
+}
+
+/// The response to a call that was answered and charged, and whose answer is of no use to the client: the error, with the facts
+/// about the call.
+#[must_use]
+pub fn refuse_answer(metadata: CallMetadata, error: impl Into<Error>) -> Response {
+    let mut response = Rejection::from(error.into()).into_response();
+    let length = response.body().size_hint().exact();
+    let headers = response.headers_mut();
+    // The log takes a body without a length for a stream.
+    headers.extend(length.map(|length| (header::CONTENT_LENGTH, HeaderValue::from(length))));
+    set_metadata(headers, &metadata);
+    set_rates(headers, &metadata.rates);
+    response.extensions_mut().insert(metadata);
     response
 }
 
@@ -136,6 +151,20 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::invalid::Invalid;
+    use crate::model::money::MicroUsd;
+
+    #[test]
+    fn a_charged_answer_that_is_refused_tells_its_cost() {
+        let metadata =
+            CallMetadata { cost: Some(MicroUsd(20)), provider: Some("first".to_owned()), ..Default::default() };
+        let response = refuse_answer(metadata, Invalid::field("input", "No."));
+        let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
+        assert_eq!(response.status(), 400);
+        assert_eq!([header("x-weir-cost-usd"), header("x-weir-provider")], ["0.000020", "first"]);
+        assert!(response.headers().contains_key("content-length"));
+        assert!(response.extensions().get::<CallMetadata>().is_some_and(|metadata| metadata.cost.is_some()));
+    }
 
     #[test]
     fn durations_have_the_format_of_openai() {

@@ -131,6 +131,24 @@ async fn a_model_that_writes_no_summary_fails_the_request() {
 }
 
 #[tokio::test]
+async fn a_summary_that_is_not_finished_is_refused_with_its_cost_and_not_kept() {
+    let app = TestApp::new().await;
+    let (project, key) = app.project(budget(1.0), Policy::default()).await;
+    let router = app.router();
+    let body = json!({"model": "priced", "input": "One?"}).to_string();
+    app.first.then(Script::answer("", 10, 5));
+    let compact = async || {
+        send(&router, "POST", &format!("{PATH}/compact"), &key, &[("idempotency-key", "a")], body.clone()).await
+    };
+    let refused = compact().await;
+    assert_eq!((refused.status, refused.code().as_str()), (400, "compaction_incomplete"), "{}", refused.text());
+    assert_eq!((refused.header("x-weir-cost-usd"), refused.header("x-weir-provider")), ("0.000020", "first"));
+    assert_eq!(app.books(&project).await, (20, 0));
+    app.first.then(Script::answer(SUMMARY, 10, 5));
+    assert_eq!((compact().await.status, app.first.call_count()), (200, 2));
+}
+
+#[tokio::test]
 async fn what_cannot_be_compacted_is_refused_by_name() {
     let app = TestApp::new().await;
     let (_, key) = app.project(Limits::default(), Policy::default()).await;

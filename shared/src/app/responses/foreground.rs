@@ -130,7 +130,7 @@ impl Foreground {
         let body = end.response.to_bytes();
         tokio::join!(
             open.settle(end.charge),
-            open.complete(true, success_answer(ContentType::Json, body.clone())),
+            open.complete(end.status != Status::Failed, success_answer(ContentType::Json, body.clone())),
             self.keep_response(open, planned, &end),
             self.append_turn(planned, &end),
         );
