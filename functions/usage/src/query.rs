@@ -11,6 +11,8 @@ use shared::model::usage::{Grouping, Range, Selection, Width};
 
 /// The width of a minute.
 const MINUTE: &str = "1m";
+const NOT_BY_BATCH: &str = "weir does not count the usage of batches apart. Leave `batch` out: the report has the usage of \
+                            batches and of single calls.";
 
 /// The requested report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +29,7 @@ impl Report {
     pub(crate) fn query(self, params: &Params, now: Timestamp) -> Result<UsageQuery, Invalid> {
         refuse(params, "user_ids", "weir has no users; filter by `api_key_ids` or `project_ids`.")?;
         if params.flag("batch")? == Some(true) {
-            return Err(Invalid::field("batch", "weir has no batches: all usage is of single calls."));
+            return Err(Invalid::field("batch", NOT_BY_BATCH));
         }
         let width = self.width(params)?;
         let missing =
@@ -174,6 +176,11 @@ mod tests {
         check(USAGE, "start_time=0&user_ids[]=u", "user_ids");
         check(USAGE, "start_time=0&batch=true", "batch");
         check(USAGE, "start_time=0&page=7", "page");
+    }
+
+    #[test]
+    fn a_report_of_batches_alone_is_refused_for_a_reason_that_is_true() {
+        assert_eq!(read(USAGE, "start_time=0&batch=true").unwrap_err().message, NOT_BY_BATCH);
     }
 
     #[test]
