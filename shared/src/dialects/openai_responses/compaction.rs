@@ -51,7 +51,9 @@ impl CreateResponse {
     /// As [`CreateResponse::parse`].
     pub fn parse_to_compact(json: &[u8], now: Timestamp) -> Result<Self, Invalid> {
         let sent = read_object(json)?;
-        members::check_known(Fields::new(&sent, ""), &MEMBERS)?;
+        let fields = Fields::new(&sent, "");
+        members::check_known(fields, &MEMBERS)?;
+        members::check_length(fields, "prompt_cache_key")?;
         let input = match sent.text("input").unwrap_or("null") {
             "null" => Vec::new(),
             text if text.starts_with('[') => sent

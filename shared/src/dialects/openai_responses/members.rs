@@ -3,6 +3,7 @@
 use super::fields::{Fields, invalid, unsupported};
 use crate::dialects::unknown::{refused, unknown};
 use crate::model::invalid::Invalid;
+use crate::model::object::Object;
 
 /// OpenAI's members of a request for a response.
 const RESPONSE: [&str; 31] = [
@@ -85,7 +86,8 @@ const OF_CHAT_ALONE: [&str; 11] = [
 
 /// The fewest output tokens that a request may ask for, as at OpenAI.
 const FEWEST_OUTPUT_TOKENS: u64 = 16;
-const MOST_SAFETY_IDENTIFIER: usize = 64;
+/// The most characters of a name or a key, as at OpenAI.
+const MOST_CHARACTERS: usize = 64;
 const TIERS: [&str; 7] = ["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"];
 
 /// Refuses members whose effect weir lacks. A request that was stored may have others, which did nothing.
@@ -140,10 +142,27 @@ fn check_limits(fields: Fields<'_>) -> Result<(), Invalid> {
         let reason = format!("{asked} is below the minimum of {FEWEST_OUTPUT_TOKENS}");
         return Err(Invalid { code: Some("integer_below_min_value"), ..invalid("max_output_tokens", reason) });
     }
-    let length = fields.optional::<String>("safety_identifier")?.map_or(0, |text| text.chars().count());
-    if length > MOST_SAFETY_IDENTIFIER {
-        let reason = format!("it has {length} characters, expected at most {MOST_SAFETY_IDENTIFIER}");
-        return Err(Invalid { code: Some("string_above_max_length"), ..invalid("safety_identifier", reason) });
+    check_length(fields, "safety_identifier")?;
+    check_namespaces(fields)
+}
+
+/// Refuses a text that is longer than OpenAI takes.
+pub(super) fn check_length(fields: Fields<'_>, name: &str) -> Result<(), Invalid> {
+    let length = fields.optional::<String>(name)?.map_or(0, |text| text.chars().count());
+    if length > MOST_CHARACTERS {
+        let reason = format!("it has {length} characters, expected at most {MOST_CHARACTERS}");
+        return Err(Invalid { code: Some("string_above_max_length"), ..invalid(fields.path(name), reason) });
     }
     Ok(())
+}
+
+fn check_namespaces(fields: Fields<'_>) -> Result<(), Invalid> {
+    // Other lists are refused where the tools are read.
+    let tools = fields.optional::<Vec<Object>>("tools").ok().flatten().unwrap_or_default();
+    let is_namespace = |tool: &Object| tool.get::<String>("type").as_deref() == Some("namespace");
+    let mut namespaces = tools.iter().enumerate().filter(|(_, tool)| is_namespace(tool));
+    namespaces.try_for_each(|(index, tool)| {
+        let at = format!("{}[{index}]", fields.path("tools"));
+        check_length(Fields::new(tool, &at), "name")
+    })
 }

@@ -414,6 +414,27 @@ fn values_outside_of_openais_limits_are_refused() {
 }
 
 #[test]
+fn names_and_keys_have_at_most_64_characters() {
+    let namespace = |letters: usize| {
+        let tool = r#"{"type":"function","name":"f"}"#;
+        format!(
+            r#""input":"a","tools":[{tool},{{"type":"namespace","name":"{}","tools":[{tool}]}}]"#,
+            "n".repeat(letters)
+        )
+    };
+    let message = "Invalid value for 'tools[1].name': it has 65 characters, expected at most 64.";
+    refused(&namespace(65), "tools[1].name", Some("string_above_max_length"), message);
+    assert!(CreateResponse::parse(format!(r#"{{"model":"m",{}}}"#, namespace(64)).as_bytes(), NOW).is_ok());
+    let compact = |letters: usize| {
+        let body = format!(r#"{{"model":"m","input":"a","prompt_cache_key":"{}"}}"#, "k".repeat(letters));
+        CreateResponse::parse_to_compact(body.as_bytes(), NOW)
+    };
+    let invalid = compact(65).unwrap_err();
+    assert_eq!((invalid.param.as_deref(), invalid.code), (Some("prompt_cache_key"), Some("string_above_max_length")));
+    assert!(compact(64).is_ok());
+}
+
+#[test]
 fn a_stored_request_is_read_as_it_was_accepted() {
     let body = r#"{"model":"m","input":"a","max_tokens":5,"max_output_tokens":3,"service_tier":"gold"}"#;
     assert!(CreateResponse::parse(body.as_bytes(), NOW).is_err());
