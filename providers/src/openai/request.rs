@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::value::{RawValue, to_raw_value};
-use shared::model::catalog::{OutputLimit, Quirks};
+use shared::model::catalog::{NoThinking, OutputLimit, Quirks};
 use shared::model::object::Object;
 use shared::model::provider::ProviderRequest;
 
@@ -20,6 +20,9 @@ pub(super) fn body(call: &ProviderRequest, quirks: &Quirks) -> Bytes {
     if quirks.output_limit == OutputLimit::MaxTokens {
         use_older_name(&mut body);
     }
+    if quirks.no_thinking == NoThinking::Disabled {
+        disable_thinking(&mut body);
+    }
     system::adapt(&mut body, quirks);
     if !quirks.stream_options {
         body.remove("stream_options");
@@ -32,6 +35,17 @@ pub(super) fn body(call: &ProviderRequest, quirks: &Quirks) -> Bytes {
         }
     }
     body.to_bytes()
+}
+
+/// Asks for no thoughts in the way of `DeepSeek`, whose efforts have no `none`.
+fn disable_thinking(body: &mut Object) {
+    if body.get::<String>("reasoning_effort").as_deref() != Some("none") {
+        return;
+    }
+    body.remove("reasoning_effort");
+    if body.text("thinking").is_none_or(|text| text == "null") {
+        body.set("thinking", &Object::default().with("type", "disabled"));
+    }
 }
 
 /// Gives the limit of output tokens its older name. If the body has both, the provider reads the older one.

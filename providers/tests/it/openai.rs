@@ -119,6 +119,22 @@ async fn members_that_a_provider_refuses_are_left_out() {
 }
 
 #[tokio::test]
+async fn deepseek_is_told_not_to_think_in_its_own_way() {
+    let client = r#"{"model":"chat","reasoning_effort":"none","messages":[]}"#;
+    let kept = client.replace("chat", "their-model");
+    check_sent("", client, false, &kept).await;
+    check_sent("preset = \"deepseek\"\nno_thinking = \"effort\"", client, false, &kept).await;
+    let disabled = r#"{"model":"their-model","messages":[],"thinking":{"type":"disabled"}}"#;
+    check_sent("no_thinking = \"disabled\"", client, false, disabled).await;
+    check_sent("preset = \"deepseek\"", client, false, disabled).await;
+    let high = client.replace("none", "high");
+    check_sent("preset = \"deepseek\"", &high, false, &high.replace("chat", "their-model")).await;
+    let own = r#"{"model":"chat","reasoning_effort":"none","thinking":{"type":"enabled"}}"#;
+    let expected = r#"{"model":"their-model","thinking":{"type":"enabled"}}"#;
+    check_sent("preset = \"deepseek\"", own, false, expected).await;
+}
+
+#[tokio::test]
 async fn openai_gets_its_own_marks_only() {
     let part = r#"{"type":"text","text":"a","cache_control":{"type":"ephemeral"},"prompt_cache_breakpoint":{"mode":"explicit"}}"#;
     let tool = r#"{"type":"function","function":{"name":"f"},"cache_control":{"type":"ephemeral"}}"#;

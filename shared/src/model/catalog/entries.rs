@@ -11,8 +11,8 @@ use super::file::{Lines, Read, Wrong};
 use super::price::{PriceEntry, Prices, prices};
 use super::quirks::QuirksEntry;
 use super::{
-    Auth, BatchMode, BreakerConfig, Catalog, DeveloperRole, KeySource, MediaUrls, Model, ModelKind, OutputLimit,
-    ProviderConfig, ProviderKind, ResponsesApi, SimulatorConfig, SystemPosition, Target, Timeouts,
+    Auth, BatchMode, BreakerConfig, Catalog, DeveloperRole, KeySource, MediaUrls, Model, ModelKind, NoThinking,
+    OutputLimit, ProviderConfig, ProviderKind, ResponsesApi, SimulatorConfig, SystemPosition, Target, Timeouts,
 };
 use crate::model::tokens::{Price, Unreported};
 
@@ -43,6 +43,7 @@ pub(super) struct ProviderEntry {
     responses: Option<Spanned<ResponsesApi>>,
     reasoning_in: Option<Spanned<String>>,
     reasoning_out: Option<Spanned<String>>,
+    no_thinking: Option<Spanned<NoThinking>>,
     simulator: Option<Spanned<SimulatorConfig>>,
 }
 
@@ -263,6 +264,7 @@ fn provider(entry: ProviderEntry, problems: &mut Problems) -> ProviderConfig {
         responses: entry.responses,
         reasoning_in: entry.reasoning_in,
         reasoning_out: entry.reasoning_out,
+        no_thinking: entry.no_thinking,
         drop: entry.drop,
     };
     let quirks = quirks.resolve(entry.kind, base_url.as_deref(), problems);

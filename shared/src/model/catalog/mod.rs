@@ -21,7 +21,7 @@ pub use file::CatalogError;
 pub use image_prices::ImagePrices;
 pub use media_urls::MediaUrls;
 pub use presets::Preset;
-pub use quirks::{DeveloperRole, OutputLimit, Quirks, ResponsesApi, SystemPosition, Thoughts};
+pub use quirks::{DeveloperRole, NoThinking, OutputLimit, Quirks, ResponsesApi, SystemPosition, Thoughts};
 
 /// The content of a checked `models.toml`. Every price is an amount, and no two models share a name.
 ///

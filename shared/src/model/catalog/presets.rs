@@ -1,6 +1,6 @@
 //! Presets of [`Quirks`]: servers with OpenAI's API, and what is known about them.
 
-use super::quirks::{DeveloperRole, OutputLimit, Quirks, ResponsesApi, SystemPosition, Thoughts};
+use super::quirks::{DeveloperRole, NoThinking, OutputLimit, Quirks, ResponsesApi, SystemPosition, Thoughts};
 
 /// What is known about a server with OpenAI's API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,7 @@ pub struct Preset {
     /// `none`, or the member of a message with the thoughts.
     reasoning_in: &'static str,
     reasoning_out: &'static str,
+    no_thinking: NoThinking,
     drop: &'static [&'static str],
 }
 
@@ -32,6 +33,7 @@ const OPENAI: Preset = Preset {
     // Its chat completions have no thoughts.
     reasoning_in: Thoughts::NONE,
     reasoning_out: "reasoning_content",
+    no_thinking: NoThinking::Effort,
     drop: &[],
 };
 
@@ -88,7 +90,8 @@ const PRESETS: [Preset; 13] = [
         ..OPENAI
     },
     Preset { name: "openrouter", hosts: &["openrouter.ai"], reasoning_out: "reasoning", ..OLDER },
-    Preset { name: "deepseek", hosts: &["api.deepseek.com"], ..OLDER },
+    // Its models think whatever effort they are given.
+    Preset { name: "deepseek", hosts: &["api.deepseek.com"], no_thinking: NoThinking::Disabled, ..OLDER },
     Preset {
         name: "mistral",
         hosts: &["api.mistral.ai"],
@@ -163,6 +166,7 @@ impl Preset {
             responses: ResponsesApi::Chat,
             reasoning_in: Thoughts::named(self.reasoning_in),
             reasoning_out: Thoughts::named(self.reasoning_out),
+            no_thinking: self.no_thinking,
             drop: self.drop.iter().map(|name| (*name).to_owned()).collect(),
         }
     }

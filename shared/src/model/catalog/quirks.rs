@@ -22,6 +22,7 @@ pub struct Quirks {
     pub reasoning_in: Thoughts,
     /// Where an answer has its thoughts.
     pub reasoning_out: Thoughts,
+    pub no_thinking: NoThinking,
     /// Members that are left out of a request: names, and behind a point the names of members in them. Lists are looked
     /// through: `messages.name`.
     pub drop: Vec<String>,
@@ -39,6 +40,7 @@ impl Default for Quirks {
             responses: ResponsesApi::default(),
             reasoning_in: Thoughts::default(),
             reasoning_out: Thoughts::default(),
+            no_thinking: NoThinking::default(),
             drop: Vec::new(),
         }
     }
@@ -84,6 +86,17 @@ pub enum ResponsesApi {
     Chat,
     /// As requests of the Responses API.
     Native,
+}
+
+/// How an `openai` provider is asked for an answer without thoughts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoThinking {
+    /// With the effort `none`, as OpenAI.
+    #[default]
+    Effort,
+    /// With `thinking: {"type": "disabled"}`, as `DeepSeek`.
+    Disabled,
 }
 
 /// The member of a message in which an `openai` provider has the thoughts of its models.
@@ -133,6 +146,7 @@ pub(super) struct QuirksEntry {
     pub(super) responses: Option<Spanned<ResponsesApi>>,
     pub(super) reasoning_in: Option<Spanned<String>>,
     pub(super) reasoning_out: Option<Spanned<String>>,
+    pub(super) no_thinking: Option<Spanned<NoThinking>>,
     pub(super) drop: Option<Spanned<Vec<String>>>,
 }
 
@@ -152,7 +166,7 @@ const KEPT: [&str; 10] = [
 
 impl QuirksEntry {
     /// The quirks of a provider: its own options, else those of its preset. Where only the host of its base URL is known, it
-    /// has the preset's role for developer messages, its custom tools and its members for thoughts.
+    /// has the preset's role for developer messages, its custom tools, its members for thoughts and its way to have none.
     pub(super) fn resolve(self, kind: ProviderKind, base_url: Option<&str>, problems: &mut Problems) -> Quirks {
         self.check(kind, problems);
         let preset = self.preset.as_ref().and_then(|name| Preset::named(name.get_ref()));
@@ -160,8 +174,8 @@ impl QuirksEntry {
         let base = match (preset, by_host) {
             (Some(preset), _) => preset.quirks(),
             (None, Some(known)) => {
-                let Quirks { developer_role, custom_tools, reasoning_in, reasoning_out, .. } = known.quirks();
-                Quirks { developer_role, custom_tools, reasoning_in, reasoning_out, ..Quirks::default() }
+                let Quirks { output_limit, system_position, stream_options, drop, .. } = Quirks::default();
+                Quirks { output_limit, system_position, stream_options, drop, ..known.quirks() }
             }
             (None, None) => Quirks::default(),
         };
@@ -175,6 +189,7 @@ impl QuirksEntry {
             responses: self.responses.map_or(base.responses, Spanned::into_inner),
             reasoning_in: thoughts(self.reasoning_in, base.reasoning_in),
             reasoning_out: thoughts(self.reasoning_out, base.reasoning_out),
+            no_thinking: self.no_thinking.map_or(base.no_thinking, Spanned::into_inner),
             drop: self.drop.map_or(base.drop, Spanned::into_inner),
         }
     }
@@ -211,6 +226,7 @@ impl QuirksEntry {
             ("responses", self.responses.as_ref().map(|value| value.span().start)),
             ("reasoning_in", self.reasoning_in.as_ref().map(|value| value.span().start)),
             ("reasoning_out", self.reasoning_out.as_ref().map(|value| value.span().start)),
+            ("no_thinking", self.no_thinking.as_ref().map(|value| value.span().start)),
             ("drop", self.drop.as_ref().map(|value| value.span().start)),
         ]
         .into_iter()

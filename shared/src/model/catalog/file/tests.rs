@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::catalog::{
-    BatchMode, BreakerConfig, DeveloperRole, KeySource, Model, OutputLimit, Quirks, ResponsesApi, SystemPosition,
-    Thoughts,
+    BatchMode, BreakerConfig, DeveloperRole, KeySource, Model, NoThinking, OutputLimit, Quirks, ResponsesApi,
+    SystemPosition, Thoughts,
 };
 use crate::model::tokens::{Asked, Label, Longer, Price, Rates, Served, Unreported, Usage};
 
@@ -74,6 +74,9 @@ fn a_preset_sets_the_options_and_an_option_overrides_it() {
     assert_eq!(own, Quirks { reasoning_in: members.0, reasoning_out: members.1, ..vllm });
     let native = quirks("responses = \"native\"");
     assert_eq!(native, Quirks { responses: ResponsesApi::Native, ..Quirks::default() });
+    assert_eq!(quirks("preset = \"deepseek\"").no_thinking, NoThinking::Disabled);
+    let own = quirks("preset = \"deepseek\"\nno_thinking = \"effort\"");
+    assert_eq!(own.no_thinking, NoThinking::Effort);
     let llama = quirks("preset = \"llama_cpp\"");
     assert_eq!((llama.system_position, llama.output_limit), (SystemPosition::First, OutputLimit::MaxTokens));
     let any = quirks("preset = \"llama_cpp\"\nsystem_position = \"any\"");
@@ -92,7 +95,9 @@ fn a_known_host_gets_the_role_and_the_tools_that_it_knows() {
     let thoughts = in_member("reasoning_content");
     let known = Quirks { reasoning_in: thoughts.clone(), reasoning_out: thoughts, ..Quirks::default() };
     let system = Quirks { developer_role: DeveloperRole::System, ..known.clone() };
-    assert_eq!(quirks("https://api.deepseek.com"), system);
+    let deepseek = Quirks { no_thinking: NoThinking::Disabled, ..system.clone() };
+    assert_eq!(quirks("https://api.deepseek.com"), deepseek);
+    assert_eq!(quirks("https://api.fireworks.ai/inference/v1"), system);
     assert_eq!(
         quirks("https://api.openai.com"),
         Quirks { custom_tools: true, reasoning_in: Thoughts::Nowhere, ..known }
