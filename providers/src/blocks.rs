@@ -35,6 +35,10 @@ impl Blocks {
         self.answer.tool_call(0, index, id, name)
     }
 
+    pub(crate) fn has_tools(&self) -> bool {
+        !self.tools.is_empty()
+    }
+
     /// A piece of a tool call's arguments. Empty pieces and blocks that are not tool calls give no event.
     pub(crate) fn input(&mut self, block: usize, piece: &str) -> Vec<Event> {
         let Some(tool) = self.tools.get_mut(&block).filter(|_| !piece.is_empty()) else { return Vec::new() };

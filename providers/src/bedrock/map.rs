@@ -22,6 +22,9 @@ pub(super) struct Request {
     pub system: Option<Vec<SystemContentBlock>>,
     pub inference: InferenceConfiguration,
     pub tools: Option<ToolConfiguration>,
+    /// Whether the answer may have only one call. Bedrock cannot keep a model from calling several tools at once. The others are
+    /// left out: the model calls them again after the first result.
+    pub one_call: bool,
     pub output: Option<OutputConfig>,
     /// Members that only some models have.
     pub additional: Option<Document>,
@@ -42,6 +45,7 @@ pub(super) fn request(call: &ProviderRequest, conversation: &Conversation) -> Re
         system: (!system.is_empty()).then_some(system),
         inference: inference(conversation, sampled),
         tools: tools(conversation, points)?,
+        one_call: !conversation.parallel,
         output: output(conversation, effort)?,
         additional: thinking.map(|thinking| document::of(serde_json::json!({"thinking": thinking}))),
     })
@@ -105,12 +109,6 @@ fn tools(conversation: &Conversation, points: Points) -> Result<Option<ToolConfi
     use conversation::ToolChoice as Choice;
     if conversation.tools.is_empty() {
         return Ok(None);
-    }
-    if !conversation.parallel {
-        return Err(unsupported(
-            "parallel_tool_calls",
-            "Bedrock cannot keep a model from calling several tools at once",
-        ));
     }
     let choice = match &conversation.tool_choice {
         Choice::Default => None,

@@ -96,7 +96,7 @@ impl Bedrock {
         let sending = operation.customize().config_override(settings(call)).send();
         let output = Box::pin(sending).await.map_err(|error| failure::of_call(error, call.connect))?;
         answer.id = completion_id(output.request_id());
-        Ok(Reply::from(reply::whole(&answer, output)))
+        Ok(Reply::from(reply::whole(&answer, output, request.one_call)))
     }
 
     async fn converse_stream(
@@ -117,7 +117,7 @@ impl Bedrock {
             let event = events.recv().await.map_err(failure::of_stream).transpose()?;
             Some((event, events))
         });
-        Ok(Reply::Stream(translate(Box::pin(events), stream::Converse::new(answer))))
+        Ok(Reply::Stream(translate(Box::pin(events), stream::Converse::new(answer, request.one_call))))
     }
 }
 

@@ -11,14 +11,17 @@ use super::document;
 use crate::answer::{Answer, Choice, Finish, ToolCall};
 use crate::thought::{Thought, ThoughtKind};
 
-pub(super) fn whole(answer: &Answer, output: ConverseOutput) -> Whole {
+/// `one_call`: calls behind the first are left out.
+pub(super) fn whole(answer: &Answer, output: ConverseOutput, one_call: bool) -> Whole {
     let finish = finish(&output.stop_reason);
     let message = output.output.and_then(|output| output.as_message().ok().cloned());
     let blocks = message.map(|message| message.content).unwrap_or_default();
     let texts: Vec<_> = blocks.iter().filter_map(|block| block.as_text().ok().map(String::as_str)).collect();
     let text = (!texts.is_empty()).then(|| texts.concat());
     let reasoning = blocks.iter().enumerate().filter_map(thought).collect();
-    let choice = Choice { reasoning, text, tool_calls: blocks.iter().filter_map(tool_call).collect(), finish };
+    let most = if one_call { 1 } else { usize::MAX };
+    let tool_calls = blocks.iter().filter_map(tool_call).take(most).collect();
+    let choice = Choice { reasoning, text, tool_calls, finish };
     let usage = output.usage.as_ref().map(usage);
     Whole { usage, ..answer.whole(&[choice], usage.unwrap_or_default()) }
 }

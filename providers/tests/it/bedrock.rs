@@ -77,6 +77,25 @@ async fn a_stream_becomes_chunks() {
     assert!(aws.sent()[0].path.ends_with("/converse-stream"));
 }
 
+/// Codex never wants more than one at once.
+#[tokio::test]
+async fn of_several_calls_a_client_gets_the_first_if_it_wants_one() {
+    let client = CLIENT.trim_end().trim_end_matches('}').to_owned() + r#","parallel_tool_calls":false}"#;
+    let second = r#", {"toolUse": {"toolUseId": "tooluse_2", "name": "now", "input": {}}}"#;
+    let two = REPLY.replace(r#""input": {"city": "Köln"}}}"#, &format!(r#""input": {{"city": "Köln"}}}}}}{second}"#));
+    assert!(two.contains("tooluse_2"));
+    for (body, expected) in [(CLIENT, vec!["tooluse_1", "tooluse_2"]), (&client, vec!["tooluse_1"])] {
+        let aws = Aws::new(Recorded::json(200, &two));
+        let answered = json(whole(aws.bedrock().send(&chat(body, false)).await.unwrap()).body);
+        let calls = answered["choices"][0]["message"]["tool_calls"].as_array().unwrap();
+        assert_eq!(calls.iter().map(|call| &call["id"]).collect::<Vec<_>>(), expected);
+        assert!(aws.sent()[0].body["toolConfig"].is_object());
+    }
+    let chunks = lines(Aws::new(Recorded::frames(STREAM)).bedrock().send(&chat(&client, true)).await.unwrap()).await;
+    assert!(chunks.contains("Köln") && !chunks.contains("tooluse_2"), "{chunks}");
+    assert_eq!(chunks.matches(r#""tool_calls":["#).count(), 3, "{chunks}");
+}
+
 /// Plays `frames` and returns the text of the failure that ends them.
 async fn end_of(frames: &str) -> String {
     let reply = Aws::new(Recorded::frames(frames)).bedrock().send(&chat(CLIENT, true)).await.unwrap();
@@ -196,10 +215,6 @@ async fn names_members_that_converse_lacks() {
         (
             r#""messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://example.com/a.png"}}]}]"#,
             "messages",
-        ),
-        (
-            r#""messages":[],"tools":[{"type":"function","function":{"name":"a"}}],"parallel_tool_calls":false"#,
-            "parallel_tool_calls",
         ),
         (
             r#""messages":[{"role":"tool","tool_call_id":"1","content":"a"}],"tools":[{"type":"function","function":{"name":"a"}}],"tool_choice":"none""#,
