@@ -47,7 +47,7 @@ def add(template, functions, version):
 
 
 def alarms(functions):
-    names = {program.capitalize(): {"Ref": name} for name, program in functions.items()}
+    names = {name.removesuffix("Function"): {"Ref": name} for name in functions}
     properties = {"TemplateURL": "infra/release.yaml", "Parameters": {"Name": {"Ref": "AWS::StackName"}, **names}}
     return {"Type": "AWS::CloudFormation::Stack", "Properties": properties}
 

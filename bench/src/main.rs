@@ -27,6 +27,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use local::Data;
 use measure::Plan;
 use report::Report;
 
@@ -99,8 +100,12 @@ enum Part {
     Weir {
         #[arg(long)]
         provider: String,
-        #[arg(long)]
-        store: Option<String>,
+        /// The URL of the table in another process
+        #[arg(long, requires = "bucket")]
+        table: Option<String>,
+        /// The URL of the bucket in another process
+        #[arg(long, requires = "table")]
+        bucket: Option<String>,
     },
 }
 
@@ -119,7 +124,10 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let (name, report) = match part {
         Part::Provider => return roles::provider().map(|()| ExitCode::SUCCESS),
         Part::Store => return roles::store().map(|()| ExitCode::SUCCESS),
-        Part::Weir { provider, store } => return roles::weir(&provider, store).map(|()| ExitCode::SUCCESS),
+        Part::Weir { provider, table, bucket } => {
+            let store = table.zip(bucket).map(|(table_url, bucket_url)| Data::Remote { table_url, bucket_url });
+            return roles::weir(&provider, store).map(|()| ExitCode::SUCCESS);
+        }
         Part::Hold { seconds } => return measure::hold(seconds).map(|()| ExitCode::SUCCESS),
         Part::Draw => {
             page::draw(cli.page.as_deref().ok_or("say where with --page docs/performance")?)?;

@@ -76,9 +76,11 @@ impl Bench {
     pub(crate) fn start(folder: &Path, store_apart: bool) -> Result<Self, Failure> {
         let provider = Process::start(folder, "provider", &[])?;
         let store = store_apart.then(|| Process::start(folder, "store", &[])).transpose()?;
-        let (provider_url, store_url) = (provider.url(), store.as_ref().map(Process::url));
+        let (provider_url, table_url) = (provider.url(), store.as_ref().map(Process::url));
+        let bucket_url = store.as_ref().and_then(|store| store.ready.bucket).map(|address| format!("http://{address}"));
         let mut arguments = vec!["--provider", &provider_url];
-        arguments.extend(store_url.iter().flat_map(|url| ["--store", url]));
+        arguments.extend(table_url.iter().flat_map(|url| ["--table", url]));
+        arguments.extend(bucket_url.iter().flat_map(|url| ["--bucket", url]));
         let weir = Process::start(folder, "weir", &arguments)?;
         Ok(Self { weir, provider, store })
     }

@@ -16,6 +16,9 @@ pub(crate) struct Ready {
     pub(crate) address: SocketAddr,
     #[serde(default)]
     pub(crate) key: String,
+    /// Of the bucket, beside the table at `address`.
+    #[serde(default)]
+    pub(crate) bucket: Option<SocketAddr>,
 }
 
 /// A running process. It is killed when it is dropped.
@@ -37,7 +40,7 @@ impl Process {
             .stdin(Stdio::piped())
             .stdout(File::create(&output)?)
             .spawn()?;
-        let unknown = Ready { address: ([0, 0, 0, 0], 0).into(), key: String::new() };
+        let unknown = Ready { address: ([0, 0, 0, 0], 0).into(), key: String::new(), bucket: None };
         let mut process = Self { child, ready: unknown };
         process.ready = process.wait_until_ready(role, &output)?;
         Ok(process)

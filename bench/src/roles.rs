@@ -21,17 +21,20 @@ use crate::process::Ready;
 pub(crate) fn provider() -> Result<(), Failure> {
     one_thread(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        report_ready(&Ready { address: listener.local_addr()?, key: String::new() })?;
+        report_ready(&Ready { address: listener.local_addr()?, key: String::new(), bucket: None })?;
         let listener = axum::serve::ListenerExt::tap_io(listener, |connection| drop(connection.set_nodelay(true)));
         Ok(axum::serve(listener, mock::router()).await?)
     })
 }
 
 pub(crate) fn store() -> Result<(), Failure> {
+    let objects = tempfile::tempdir()?;
     one_thread(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        report_ready(&Ready { address: listener.local_addr()?, key: String::new() })?;
-        Ok(embedded::serve_dynamo(listener, std::sync::Arc::new(|| Clock::system().now().0)).await?)
+        let (table, bucket) = (TcpListener::bind("127.0.0.1:0").await?, TcpListener::bind("127.0.0.1:0").await?);
+        let bucket_address = Some(bucket.local_addr()?);
+        report_ready(&Ready { address: table.local_addr()?, key: String::new(), bucket: bucket_address })?;
+        let table = embedded::serve_dynamo(table, std::sync::Arc::new(|| Clock::system().now().0));
+        Ok(tokio::try_join!(table, embedded::serve_s3(bucket, objects.path())).map(drop)?)
     })
 }
 
@@ -40,11 +43,11 @@ fn one_thread(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Fai
 }
 
 /// Runs weir as `weir serve` does, logging included, with a project that has all kinds of limits.
-pub(crate) fn weir(provider: &str, store: Option<String>) -> Result<(), Failure> {
+pub(crate) fn weir(provider: &str, store: Option<Data>) -> Result<(), Failure> {
     let models = tempfile::NamedTempFile::new()?;
     std::fs::write(models.path(), catalog(provider))?;
     let settings = Settings {
-        data: store.map_or(Data::Embedded(embedded::Place::Memory), Data::RemoteTable),
+        data: store.unwrap_or(Data::Embedded(embedded::Place::Memory)),
         models: Some(models.path().to_owned()),
         admin_key: Some(Secret::new(ADMIN_KEY)),
         ..Settings::default()
@@ -53,7 +56,7 @@ pub(crate) fn weir(provider: &str, store: Option<String>) -> Result<(), Failure>
     runtime.block_on(async {
         let running = local::serve(&settings).await?;
         let key = make_project(running.stores()).await?;
-        report_ready(&Ready { address: running.address()?, key: key.secret().expose().to_owned() })?;
+        report_ready(&Ready { address: running.address()?, key: key.secret().expose().to_owned(), bucket: None })?;
         init_log(&LogFilter::default());
         running.run(std::future::pending()).await;
         Ok(())

@@ -15,7 +15,7 @@ const STARTS: usize = 15;
 const INVOCATIONS: usize = 300;
 
 /// The functions, and the kind of event that invokes each.
-const FUNCTIONS: [(&str, Event); 14] = [
+const FUNCTIONS: [(&str, Event); 16] = [
     ("chat", Event::Request),
     ("embeddings", Event::Request),
     ("messages", Event::Request),
@@ -25,10 +25,12 @@ const FUNCTIONS: [(&str, Event); 14] = [
     ("usage", Event::Request),
     ("files", Event::Request),
     ("batches", Event::Request),
+    ("vector-stores", Event::Request),
     ("webhooks", Event::Request),
     ("respond", Event::Messages),
     ("deliver", Event::Messages),
     ("batch", Event::Messages),
+    ("ingest", Event::Messages),
     ("sweep", Event::Schedule),
 ];
 

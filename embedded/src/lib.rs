@@ -20,6 +20,7 @@ use aws_smithy_types::retry::{ReconnectMode, RetryConfig};
 pub use dynamo::serve_dynamo;
 pub use expiry::{Expired, Expiry};
 pub use health::{FolderHealth, Ill};
+pub use s3::serve_s3;
 pub use schema::{BUCKET, TABLE};
 pub use sqs::{Counts, NowMs, QUEUES, QueueSettings, Received, Refusal, Sqs, queue_arn, queue_url};
 
@@ -150,18 +151,26 @@ pub fn dynamo_client(connector: SharedHttpConnector) -> aws_sdk_dynamodb::Client
 /// An S3 client that sends its requests to `connector`.
 #[must_use]
 pub fn s3_client(connector: SharedHttpConnector) -> aws_sdk_s3::Client {
+    let config = s3_config("http://s3.embedded").http_client(http_client_fn(move |_, _| connector.clone()));
+    aws_sdk_s3::Client::from_conf(config.build())
+}
+
+/// An S3 client of an engine in another process, at `url`. See [`serve_s3`].
+#[must_use]
+pub fn remote_s3_client(url: &str) -> aws_sdk_s3::Client {
+    aws_sdk_s3::Client::from_conf(s3_config(url).build())
+}
+
+fn s3_config(url: &str) -> aws_sdk_s3::config::Builder {
     use aws_sdk_s3::config::{BehaviorVersion, Builder, Credentials, Region, StalledStreamProtectionConfig};
-    let config = Builder::new()
+    Builder::new()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new(s3::ACCESS_KEY, s3::SECRET_KEY, None, None, "embedded"))
-        .endpoint_url("http://s3.embedded")
+        .endpoint_url(url)
         .force_path_style(true)
         .retry_config(retries())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .http_client(http_client_fn(move |_, _| connector.clone()))
-        .build();
-    aws_sdk_s3::Client::from_conf(config)
 }
 
 /// An SQS client that sends its requests to `connector`.

@@ -10,7 +10,7 @@ pub const BUCKET: &str = "weir";
 const EXPIRES_AT: &str = "expires_at";
 
 /// The requests that make the table. Its index `due` has `due_shard` (HASH) and `due_at` (RANGE, Unix milliseconds), and keys
-/// only. It is sparse.
+/// only. It is sparse. Its index `vec` has vectors of 1,024 numbers, which are compared within one `vec_scope`.
 pub(crate) fn requests() -> [(&'static str, Value); 2] {
     let attribute = |name, kind| json!({"AttributeName": name, "AttributeType": kind});
     let keys =
@@ -20,11 +20,20 @@ pub(crate) fn requests() -> [(&'static str, Value); 2] {
         "BillingMode": "PAY_PER_REQUEST",
         "AttributeDefinitions": [
             attribute("pk", "S"), attribute("sk", "S"), attribute("due_shard", "S"), attribute("due_at", "N"),
+            attribute("vec_scope", "S"),
         ],
         "KeySchema": keys("pk", "sk"),
         "GlobalSecondaryIndexes": [{
             "IndexName": "due",
             "KeySchema": keys("due_shard", "due_at"),
+            "Projection": {"ProjectionType": "KEYS_ONLY"},
+        }],
+        "VectorIndexes": [{
+            "IndexName": "vec",
+            "VectorAttribute": {"AttributeName": "vec"},
+            "SearchSchema": [{"AttributeName": "vec_scope", "SearchSchemaElementType": "HASH"}],
+            "Dimensions": 1_024,
+            "DistanceFunction": "COSINE",
             "Projection": {"ProjectionType": "KEYS_ONLY"},
         }],
     });

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
+use ingest::FileReader;
 use shared::app::{Components, Error};
 use shared::edge::render;
 use shared::edge::telemetry::observe_as;
@@ -29,7 +30,7 @@ pub(crate) enum Function {
     Timer(fn(&Components) -> Job),
 }
 
-pub(crate) const FUNCTIONS: [(&str, Function); 14] = [
+pub(crate) const FUNCTIONS: [(&str, Function); 16] = [
     ("chat", Function::Http(|components| chat::router(components.auth(), components.calls()))),
     ("embeddings", Function::Http(|components| embeddings::router(components.auth(), components.calls()))),
     ("messages", Function::Http(|components| messages::router(components.auth(), components.calls()))),
@@ -44,10 +45,12 @@ pub(crate) const FUNCTIONS: [(&str, Function); 14] = [
     ),
     ("files", Function::Http(|components| files::router(components.auth(), components.files(), components.uploads()))),
     ("batches", Function::Http(|components| batches::router(components.auth(), components.batches()))),
+    ("vector-stores", Function::Http(vector_stores)),
     ("webhooks", Function::Http(|components| webhooks::router(components.auth(), components.webhooks()))),
     ("respond", Function::Worker(respond)),
     ("deliver", Function::Worker(deliver)),
     ("batch", Function::Worker(batch)),
+    ("ingest", Function::Worker(ingest)),
     ("sweep", Function::Timer(sweep)),
 ];
 
@@ -87,6 +90,20 @@ fn deliver(components: &Components) -> Worker {
 fn batch(components: &Components) -> Worker {
     let batch_worker = components.batch_worker(render);
     worker(move |event, ends| batch::job(event, Arc::clone(&batch_worker), Some(ends)))
+}
+
+fn vector_stores(components: &Components) -> Router {
+    vector_stores::router(
+        components.auth(),
+        components.vector_stores(),
+        components.store_files(),
+        components.vector_search(),
+    )
+}
+
+fn ingest(components: &Components) -> Worker {
+    let ingest_worker = components.ingest_worker(Arc::new(FileReader), render);
+    worker(move |event, ends| ingest::job(event, Arc::clone(&ingest_worker), Some(ends)))
 }
 
 fn sweep(components: &Components) -> Job {

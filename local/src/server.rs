@@ -49,7 +49,7 @@ pub async fn serve(settings: &Settings) -> Result<Running, LocalError> {
     let (engines, stores) = stores::open(&settings.data)?;
     let folder = match &settings.data {
         Data::Embedded(Place::Folder(folder)) => Some(folder.as_path()),
-        Data::Embedded(Place::Memory) | Data::RemoteTable(_) => None,
+        Data::Embedded(Place::Memory) | Data::Remote { .. } => None,
     };
     let check = stores.key_checks().get_or_create().await?;
     let keys = Keys::load(folder, settings.admin_key.as_ref(), &check)?;

@@ -51,8 +51,11 @@ impl Default for Settings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Data {
     Embedded(Place),
-    /// A DynamoDB at this URL, in another process, with bodies in memory. Benchmarks use it.
-    RemoteTable(String),
+    /// A DynamoDB and an S3 in another process. Benchmarks use them.
+    Remote {
+        table_url: String,
+        bucket_url: String,
+    },
 }
 
 impl Settings {

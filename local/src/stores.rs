@@ -15,22 +15,26 @@ use crate::{Data, LocalError};
 /// `Stores` if the data folder cannot be opened.
 pub(crate) fn open(data: &Data) -> Result<(Engines, Stores), LocalError> {
     let now = Arc::new(|| Clock::system().now().0);
-    let (engines, dynamo) = match data {
+    let (engines, dynamo, s3) = match data {
         Data::Embedded(place) => {
             let engines = Engines::open(place, now)?;
-            let client = embedded::dynamo_client(engines.dynamo.clone());
-            (engines, client)
+            let dynamo = embedded::dynamo_client(engines.dynamo.clone());
+            let s3 = embedded::s3_client(engines.s3.clone());
+            (engines, dynamo, s3)
         }
-        Data::RemoteTable(url) => (Engines::open(&Place::Memory, now)?, remote_table(url)),
+        Data::Remote { table_url, bucket_url } => {
+            (Engines::open(&Place::Memory, now)?, remote_table(table_url), embedded::remote_s3_client(bucket_url))
+        }
     };
-    let s3 = embedded::s3_client(engines.s3.clone());
     let urls = QueueUrls {
         respond: Some(queue_url("respond")),
         deliver: Some(queue_url("deliver")),
         batch: Some(queue_url("batch")),
+        ingest: Some(queue_url("ingest")),
         respond_dead_letters: Some(queue_url("respond-dead-letters")),
         deliver_dead_letters: Some(queue_url("deliver-dead-letters")),
         batch_dead_letters: Some(queue_url("batch-dead-letters")),
+        ingest_dead_letters: Some(queue_url("ingest-dead-letters")),
     };
     let queues = Queues::new(embedded::sqs_client(engines.sqs.connector()), urls);
     Ok((engines, Stores { table: Table::new(dynamo, TABLE), bucket: Bucket::embedded(s3, BUCKET), queues }))

@@ -66,7 +66,7 @@ def queues():
         resource = boto3.client("cloudformation").describe_stack_resource(StackName=stack, LogicalResourceId=name)
         return resource["StackResourceDetail"]["PhysicalResourceId"]
 
-    return {name: Queue(name, url(f"{name.title()}Queue"), url(f"{name.title()}DeadLetters")) for name in ("respond", "batch", "deliver")}
+    return {name: Queue(name, url(f"{name.title()}Queue"), url(f"{name.title()}DeadLetters")) for name in ("respond", "batch", "ingest", "deliver")}
 
 
 class Told:

@@ -55,8 +55,8 @@ def main():
             sys.exit(status)
 
 
-# The emulator reads a function's answer as text. Sound and contents of files are none. And what only a server without Lambda has.
-NOT_TRIED = ["-k", "not test_speech and not test_content and not test_locally"]
+# The emulator reads a function's answer as text: sound and contents of files are none. It has no vector index. And what only a server without Lambda has.
+NOT_TRIED = ["-k", "not test_speech and not test_content and not test_locally and not test_vector_stores"]
 
 
 def run_tests(first, second, home, arguments):

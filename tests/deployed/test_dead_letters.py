@@ -15,7 +15,7 @@ def replay(operator, letter):
     return call(operator, "POST", "/organization/dead_letters/replay", body)["replayed"]
 
 
-@pytest.mark.parametrize("name", ["respond", "batch", "deliver"])
+@pytest.mark.parametrize("name", ["respond", "batch", "ingest", "deliver"])
 def test_what_nobody_can_read_becomes_a_dead_letter_each_time(queues, operator, name):
     queue, body = queues[name], f'{{"version": 0, "poison": "{name}"}}'
     queue.send(body)

@@ -47,6 +47,7 @@ mod tenancy;
 mod transcriptions;
 mod unanswered;
 mod uploads;
+mod vector_stores;
 
 use shared::model::money::MicroUsd;
 use shared::model::project::Limits;

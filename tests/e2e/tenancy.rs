@@ -29,7 +29,7 @@ enum For {
 /// file.
 type Row = (&'static str, For, &'static str);
 
-const ROWS: [Row; 108] = [
+const ROWS: [Row; 120] = [
     ("GET /healthz", For::Everybody, ""),
     ("POST /v1/chat/completions", For::Project, r#"{"model":"priced","messages":[{"role":"user","content":"Hi"}]}"#),
     ("POST /v1/completions", For::Project, r#"{"model":"priced","prompt":"Hi"}"#),
@@ -71,6 +71,18 @@ const ROWS: [Row; 108] = [
     ),
     ("GET /v1/batches/{batch_id}", For::Project, ""),
     ("POST /v1/batches/{batch_id}/cancel", For::Project, ""),
+    ("GET /v1/vector_stores", For::Project, ""),
+    ("POST /v1/vector_stores", For::Project, r#"{"name":"n","file_ids":["{file_id}"]}"#),
+    ("GET /v1/vector_stores/{vector_store_id}", For::Project, ""),
+    ("POST /v1/vector_stores/{vector_store_id}", For::Project, r#"{"name":"m"}"#),
+    ("DELETE /v1/vector_stores/{vector_store_id}", For::Project, ""),
+    ("POST /v1/vector_stores/{vector_store_id}/search", For::Project, r#"{"query":"Hi"}"#),
+    ("GET /v1/vector_stores/{vector_store_id}/files", For::Project, ""),
+    ("POST /v1/vector_stores/{vector_store_id}/files", For::Project, r#"{"file_id":"{file_id}"}"#),
+    ("GET /v1/vector_stores/{vector_store_id}/files/{file_id}", For::Project, ""),
+    ("POST /v1/vector_stores/{vector_store_id}/files/{file_id}", For::Project, r#"{"attributes":{"a":1}}"#),
+    ("DELETE /v1/vector_stores/{vector_store_id}/files/{file_id}", For::Project, ""),
+    ("GET /v1/vector_stores/{vector_store_id}/files/{file_id}/content", For::Project, ""),
     ("GET /v1/models", For::Project, ""),
     ("GET /v1/models/{*model}", For::Project, ""),
     ("POST /v1/responses", For::Project, r#"{"model":"priced","input":"Hi"}"#),
@@ -244,6 +256,7 @@ struct Tenant {
     part: String,
     batch_file: String,
     batch: String,
+    store: String,
     account: String,
     account_key: String,
     admin_key: String,
@@ -301,6 +314,8 @@ impl Tenant {
         let path = format!("/v1/webhook_endpoints/{endpoint}/deliveries");
         let deliveries = send(router, "GET", &path, &key, &[], "").await;
         let (upload, part) = new_upload(router, &key).await;
+        let file = new_file(router, &key, "user_data").await;
+        let store = made(router, &key, "/v1/vector_stores", json!({"file_ids": [file]})).await;
         let batch_file = new_file(router, &key, "batch").await;
         let batch =
             json!({"input_file_id": batch_file, "endpoint": "/v1/chat/completions", "completion_window": "24h"});
@@ -317,7 +332,8 @@ impl Tenant {
                 &made(router, ADMIN_KEY, "/v1/organization/admin_api_keys", json!({"name": "a"})).await["id"],
             ),
             conversation,
-            file: new_file(router, &key, "user_data").await,
+            file,
+            store: text(&store["id"]),
             upload,
             part,
             endpoint,
@@ -340,6 +356,7 @@ impl Tenant {
             ("{part_id}", self.part.clone()),
             ("{batch_file_id}", self.batch_file.clone()),
             ("{batch_id}", self.batch.clone()),
+            ("{vector_store_id}", self.store.clone()),
             ("{item_id}", self.item.clone()),
             ("{endpoint_id}", self.endpoint.clone()),
             ("{delivery_id}", self.delivery.clone()),
@@ -482,6 +499,7 @@ async fn untouched(router: &Router, tenant: &Tenant) {
         format!("/v1/conversations/{}/items/{}", tenant.conversation, tenant.item),
         format!("/v1/files/{}", tenant.file),
         format!("/v1/batches/{}", tenant.batch),
+        format!("/v1/vector_stores/{}/files/{}", tenant.store, tenant.file),
         format!("/v1/webhook_endpoints/{}/deliveries/{}", tenant.endpoint, tenant.delivery),
     ] {
         let reply = send(router, "GET", &path, &tenant.key, &[], "").await;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use ingest::FileReader;
 use kit::{Consumed, Hook, Script, TestApp, router_of, send};
 use serde_json::{Value, json};
 use shared::app::Components;
@@ -131,6 +132,11 @@ impl Site {
             Queue::Batch => {
                 let job = batch::job(event.clone(), self.instance.batch_worker(shared::edge::render), None);
                 self.telemetry.for_function("batch").observe_and_flush(job).await
+            }
+            Queue::Ingest => {
+                let worker = self.instance.ingest_worker(Arc::new(FileReader), shared::edge::render);
+                let job = ingest::job(event.clone(), worker, None);
+                self.telemetry.for_function("ingest").observe_and_flush(job).await
             }
         };
         let lasted = started.elapsed();

@@ -32,7 +32,7 @@ pub struct QueueSettings {
 }
 
 /// The queues of a deployment. `template.yaml` defines the same ones.
-pub const QUEUES: [QueueSettings; 6] = [
+pub const QUEUES: [QueueSettings; 8] = [
     QueueSettings {
         name: "respond",
         visibility: Duration::from_secs(5_400),
@@ -51,6 +51,12 @@ pub const QUEUES: [QueueSettings; 6] = [
         dead_letters: Some(("batch-dead-letters", 5)),
     },
     QueueSettings { name: "batch-dead-letters", visibility: Duration::from_secs(30), dead_letters: None },
+    QueueSettings {
+        name: "ingest",
+        visibility: Duration::from_secs(5_400),
+        dead_letters: Some(("ingest-dead-letters", 5)),
+    },
+    QueueSettings { name: "ingest-dead-letters", visibility: Duration::from_secs(30), dead_letters: None },
 ];
 
 const ACCOUNT: &str = "000000000000";

@@ -18,7 +18,8 @@ use super::error::{Error, RenderedError};
 use super::files::Files;
 use super::idempotency::{CreationKeys, Idempotency};
 use super::jobs::{
-    Canceller, Eraser, Finalizer, JobAdmin, ProjectWorker, Purger, Recovery, RequestMemory, ResponseWorker, Sweeper,
+    Canceller, Eraser, Finalizer, JobAdmin, ProjectWorker, Purger, Recovery, RequestMemory, ResponseWorker,
+    StoreSweeper, Sweeper,
 };
 use super::ledger::Ledger;
 use super::models::{Models, ServedModels};
@@ -27,14 +28,17 @@ use super::projects::{Projects, ServiceAccounts};
 use super::quotes::Quotes;
 use super::responses::{Acceptor, Follower, Foreground, Responses};
 use super::slots::Slots;
+use super::storage::Storage;
 use super::tasks::Tasks;
 use super::uploads::Uploads;
 use super::usage::UsageReports;
+use super::vector_stores::{Embedder, IngestWorker, StoreFiles, VectorSearch, VectorStores};
 use super::webhooks::{Announcer, Deliverer, Webhooks};
 use super::worker_queues::WorkerQueues;
 use crate::data::Stores;
 use crate::model::catalog::KeySource;
 use crate::model::clock::Clock;
+use crate::model::document::DocumentReader;
 use crate::model::key_rights::AddressRange;
 use crate::model::keys::Keys;
 use crate::model::webhook::Receivers;
@@ -231,6 +235,65 @@ impl Components {
         })
     }
 
+    pub fn vector_stores(&self) -> Arc<VectorStores> {
+        Arc::new(VectorStores {
+            records: self.stores().vector_stores(),
+            files: self.store_files(),
+            creations: self.parts.creations(),
+            admission: Arc::clone(&self.parts.admission),
+            models: self.models(),
+            queues: self.parts.queues(),
+            clock: self.clock().clone(),
+        })
+    }
+
+    pub fn store_files(&self) -> Arc<StoreFiles> {
+        let stores = self.stores();
+        Arc::new(StoreFiles {
+            records: stores.store_files(),
+            stores: stores.vector_stores(),
+            chunks: stores.chunks(),
+            files: stores.files(),
+            admission: Arc::clone(&self.parts.admission),
+            storage: Storage::new(stores, self.clock().clone()),
+            queues: self.parts.queues(),
+            clock: self.clock().clone(),
+        })
+    }
+
+    pub fn vector_search(&self) -> Arc<VectorSearch> {
+        Arc::new(VectorSearch {
+            stores: self.stores().vector_stores(),
+            files: self.stores().store_files(),
+            chunks: self.stores().chunks(),
+            embedder: Embedder(self.calls()),
+            clock: self.clock().clone(),
+        })
+    }
+
+    /// The worker of vector stores. `render` writes an error as a caller of the API would see it.
+    pub fn ingest_worker(
+        &self,
+        reader: Arc<dyn DocumentReader>,
+        render: fn(&Error) -> RenderedError,
+    ) -> Arc<IngestWorker> {
+        let stores = self.stores();
+        Arc::new(IngestWorker {
+            stores: stores.vector_stores(),
+            records: stores.store_files(),
+            chunks: stores.chunks(),
+            files: stores.files(),
+            projects: stores.projects(),
+            api_keys: stores.api_keys(),
+            storage: Storage::new(stores, self.clock().clone()),
+            embedder: Embedder(self.calls()),
+            reader,
+            queues: self.parts.queues(),
+            clock: self.clock().clone(),
+            render,
+        })
+    }
+
     pub fn sweeper(&self) -> Arc<Sweeper> {
         Arc::new(Sweeper {
             due: self.stores().due(),
@@ -262,6 +325,11 @@ impl Components {
             },
             deliverer: self.deliverer(),
             batches: self.stores().batches(),
+            vector_stores: StoreSweeper {
+                stores: self.stores().vector_stores(),
+                files: self.stores().store_files(),
+                queues: self.parts.queues(),
+            },
             queues: self.parts.queues(),
             clock: self.clock().clone(),
         })

@@ -254,7 +254,7 @@ fn not_found(file_id: &str) -> Error {
 }
 
 /// The key of a file. Text that cannot be an id is refused, because ids become part of a table key.
-fn key(project_id: &str, file_id: &str) -> Result<FileKey, Error> {
+pub(super) fn key(project_id: &str, file_id: &str) -> Result<FileKey, Error> {
     let is_id =
         file_id.strip_prefix(ID_PREFIX).is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_alphanumeric()));
     if !is_id || file_id.len() > id::MAX_LENGTH {

@@ -29,6 +29,7 @@ mod tasks;
 pub mod telemetry;
 mod uploads;
 pub mod usage;
+mod vector_stores;
 pub mod webhooks;
 mod worker_queues;
 
@@ -54,3 +55,4 @@ pub use pipeline::{CallOptions, RunOptions};
 pub use quotes::{Quote, Quotes};
 pub use responses::{ResponseRequest, Responses};
 pub use uploads::{BegunUpload, DirectPart, PartUpload, SentPart, Uploads};
+pub use vector_stores::{IngestWorker, SearchAnswer, SearchResult, StoreFiles, VectorSearch, VectorStores};

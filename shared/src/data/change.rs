@@ -129,6 +129,8 @@ pub(super) enum Write {
     Delete(Key),
     /// Deletes an item; refuses if it does not exist.
     Remove(Key),
+    /// Deletes an item if it fulfils the condition.
+    RemoveIf(Key, &'static str, Vec<(&'static str, AttributeValue)>),
     /// Writes nothing; refuses if the item does not fulfil the condition at the time of the other writes.
     Check(Key, &'static str, Vec<(&'static str, AttributeValue)>),
 }

@@ -9,7 +9,7 @@ use super::error::StoreError;
 use super::item::{Item, Reader, number, text};
 use super::keys::{
     BATCHES_PREFIX, CONVERSATION_PREFIX, DELIVERY_PREFIX, FILES_PREFIX, PROJECT_PREFIX, RESPONSE_ERASURE,
-    RESPONSE_PREFIX, UPLOADS_PREFIX, WORK_PREFIX, meter_parts,
+    RESPONSE_PREFIX, UPLOADS_PREFIX, VECTOR_STORE_PREFIX, VECTOR_STORES_PREFIX, WORK_PREFIX, meter_parts,
 };
 use super::project_work::{WorkKey, WorkKind};
 use super::table::Table;
@@ -19,6 +19,7 @@ use crate::model::file::FileKey;
 use crate::model::message::{DeliveryKey, ResponseKey};
 use crate::model::meter::MeterKey;
 use crate::model::upload::UploadKey;
+use crate::model::vector_store::{StoreFileKey, VectorStoreKey};
 
 /// Partitions of the due index: several, because one takes a limited number of writes per second.
 pub const DUE_SHARDS: u8 = 4;
@@ -46,6 +47,10 @@ pub enum Due {
     Upload(UploadKey),
     /// The next step of a batch.
     Batch(BatchKey),
+    /// A vector store was deleted, or may have expired.
+    VectorStore(VectorStoreKey),
+    /// A file of a vector store is to be ingested, or chunks of it to be deleted.
+    StoreFile(StoreFileKey),
     /// The next attempt of a delivery.
     Delivery(DeliveryKey),
     /// The next step of work on a whole project.
@@ -113,6 +118,14 @@ fn read_due(item: &Item) -> Option<Due> {
     }
     if let Some(project_id) = pk.strip_prefix(BATCHES_PREFIX) {
         return Some(Due::Batch(BatchKey { project_id: project_id.to_owned(), batch_id: sk }));
+    }
+    if let Some(project_id) = pk.strip_prefix(VECTOR_STORES_PREFIX) {
+        return Some(Due::VectorStore(VectorStoreKey { project_id: project_id.to_owned(), store_id: sk }));
+    }
+    if let Some(rest) = pk.strip_prefix(VECTOR_STORE_PREFIX) {
+        let (project_id, store_id) = rest.split_once('#')?;
+        let store = VectorStoreKey { project_id: project_id.to_owned(), store_id: store_id.to_owned() };
+        return Some(Due::StoreFile(StoreFileKey { store, file_id: sk }));
     }
     if let Some(rest) = pk.strip_prefix(DELIVERY_PREFIX) {
         let (project_id, endpoint_id) = rest.split_once('#')?;

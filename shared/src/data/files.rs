@@ -16,10 +16,12 @@ use super::item::{Item, Reader, number, text};
 use super::keys;
 use super::stored::{Expiry, StoredChange};
 use super::table::{ItemStream, Table, conflict_pause};
+use super::vector_stores::StoreFileRecords;
 use crate::model::clock::Timestamp;
 use crate::model::file::{ByteRange, File, FileKey, Purpose};
 use crate::model::media_type;
 use crate::model::storage::Stored;
+use crate::model::vector_store::StoreFileKey;
 
 /// Which files a list has, and from where.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -160,9 +162,20 @@ impl FileRecords {
         if let Some(upload_id) = Reader(&marked).maybe_text(UPLOAD) {
             self.bucket.abort_upload(&object(key), &upload_id).await?;
         }
+        self.leave_stores(key, now).await?;
         self.delete_content(key).await?;
         self.remove(key, &marked).await?;
         Ok(WriteOutcome::Written)
+    }
+
+    /// Takes a file that is marked as deleted out of all vector stores. Nothing attaches it any more.
+    async fn leave_stores(&self, key: &FileKey, now: Timestamp) -> Result<(), StoreError> {
+        let attached = StoreFileRecords(self.table.clone());
+        for store in attached.stores_of(&key.project_id, &key.file_id).await? {
+            let file = StoreFileKey { store, file_id: key.file_id.clone() };
+            attached.detach(&file, now).await.map(drop)?;
+        }
+        Ok(())
     }
 
     /// Deletes the content of a file without a record.

@@ -15,6 +15,7 @@ use crate::model::meter::{MeterKey, Scope};
 use crate::model::slot::SlotKind;
 use crate::model::upload::UploadKey;
 use crate::model::usage::{Operation, UsageKey};
+use crate::model::vector_store::{self, StoreFileKey, VectorStoreKey};
 
 /// A primary key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -235,7 +236,7 @@ pub(super) enum Content {
 
 /// The keys of everything that a project's clients sent and got, and of the counters that say how much it is. The other keys of a
 /// project are those of its profile, its accounts and keys, its meters and counters of usage, and work on it.
-pub(super) fn content(project_id: &str) -> [Content; 13] {
+pub(super) fn content(project_id: &str) -> [Content; 17] {
     let partitions = |prefix: &str| Content::Partitions(format!("{prefix}{project_id}#"));
     let items = |partition, prefix| Content::Items { partition, prefix };
     [
@@ -245,11 +246,15 @@ pub(super) fn content(project_id: &str) -> [Content; 13] {
         partitions(CONVERSATION_PREFIX),
         partitions(DELIVERY_PREFIX),
         partitions(BATCH_PREFIX),
+        partitions(VECTOR_STORE_PREFIX),
+        partitions(CHUNKS_PREFIX),
+        partitions(FILE_STORES_PREFIX),
         // Every response's id begins so.
         items(jobs_partition(project_id), "resp_"),
         items(files_partition(project_id), FILE_PREFIX),
         items(uploads_partition(project_id), UPLOAD_PREFIX),
         items(batches_partition(project_id), BATCH_ID_PREFIX),
+        items(vector_stores_partition(project_id), vector_store::ID_PREFIX),
         items(project_partition(project_id), ENDPOINT_PREFIX),
         items(stored_partition(project_id), "day-"),
         items(stored_partition(project_id), "never#"),
@@ -374,6 +379,75 @@ const BATCH_PREFIX: &str = "BATCH#";
 
 pub(super) const PART_PREFIX: &str = "PART#";
 
+/// `pk = VSTORES#<project>`, `sk = <vector store id>`: ids are ordered, so one query lists a project's stores. Due while it is deleted, and
+/// when it may expire.
+pub(super) fn vector_store(VectorStoreKey { project_id, store_id }: &VectorStoreKey) -> Key {
+    key(vector_stores_partition(project_id), store_id)
+}
+
+pub(super) fn vector_stores_partition(project_id: &str) -> String {
+    format!("{VECTOR_STORES_PREFIX}{project_id}")
+}
+
+pub(super) const VECTOR_STORES_PREFIX: &str = "VSTORES#";
+
+/// `pk = VSTORE#<project>#<vector store id>`, `sk = <file id>`: a file of a store. Due while work is left for it.
+pub(super) fn store_file(StoreFileKey { store, file_id }: &StoreFileKey) -> Key {
+    key(store_files_partition(store), file_id)
+}
+
+/// The partition with the files of a store.
+pub(super) fn store_files_partition(VectorStoreKey { project_id, store_id }: &VectorStoreKey) -> String {
+    format!("{VECTOR_STORE_PREFIX}{project_id}#{store_id}")
+}
+
+pub(super) const VECTOR_STORE_PREFIX: &str = "VSTORE#";
+
+/// `pk = CHUNKS#<project>#<vector store id>#<file id>`, `sk = <generation, 6 digits>#<n, 6 digits>`: a chunk of a file, with its embedding.
+pub(super) fn chunk(file: &StoreFileKey, generation: u32, n: u32) -> Key {
+    key(chunks_partition(file), format!("{generation:06}#{n:06}"))
+}
+
+/// `sk = <generation>#<n>#WORDS`: the lexical vector of a chunk.
+pub(super) fn chunk_words(file: &StoreFileKey, generation: u32, n: u32) -> Key {
+    key(chunks_partition(file), format!("{generation:06}#{n:06}{WORDS_SUFFIX}"))
+}
+
+/// The partition with the chunks of a file.
+pub(super) fn chunks_partition(StoreFileKey { store, file_id }: &StoreFileKey) -> String {
+    let VectorStoreKey { project_id, store_id } = store;
+    format!("{CHUNKS_PREFIX}{project_id}#{store_id}#{file_id}")
+}
+
+/// Reads the key of a chunk, or of its lexical vector: the file, the generation and the number. Returns `None` for other items.
+pub(super) fn chunk_parts(pk: &str, sk: &str) -> Option<(StoreFileKey, u32, u32)> {
+    let parts: Vec<&str> = pk.strip_prefix(CHUNKS_PREFIX)?.split('#').collect();
+    let [project_id, store_id, file_id]: [&str; 3] = parts.try_into().ok()?;
+    let (generation, n) = sk.strip_suffix(WORDS_SUFFIX).unwrap_or(sk).split_once('#')?;
+    let store = VectorStoreKey { project_id: project_id.to_owned(), store_id: store_id.to_owned() };
+    Some((StoreFileKey { store, file_id: file_id.to_owned() }, generation.parse().ok()?, n.parse().ok()?))
+}
+
+const CHUNKS_PREFIX: &str = "CHUNKS#";
+pub(super) const WORDS_SUFFIX: &str = "#WORDS";
+
+/// `pk = FILESTORES#<project>#<file id>`, `sk = <vector store id>`: a store that a file is in, so that deleting the file finds it.
+pub(super) fn store_of_file(StoreFileKey { store, file_id }: &StoreFileKey) -> Key {
+    key(stores_of_file_partition(&store.project_id, file_id), &store.store_id)
+}
+
+/// The partition with the stores that a file is in.
+pub(super) fn stores_of_file_partition(project_id: &str, file_id: &str) -> String {
+    format!("{FILE_STORES_PREFIX}{project_id}#{file_id}")
+}
+
+const FILE_STORES_PREFIX: &str = "FILESTORES#";
+
+/// The value of `vec_scope` of all vectors that one search compares: the embeddings of a store, or its lexical vectors.
+pub(super) fn vector_scope(VectorStoreKey { project_id, store_id }: &VectorStoreKey, kind: &str) -> String {
+    format!("{project_id}#{store_id}#{kind}")
+}
+
 /// `pk = CONV#<project>#<conversation id>`, `sk = CONV`. Its items are in the same partition.
 pub(super) fn conversation(ConversationKey { project_id, conversation_id }: &ConversationKey) -> Key {
     key(format!("{CONVERSATION_PREFIX}{project_id}#{conversation_id}"), "CONV")
@@ -438,6 +512,16 @@ mod tests {
             assert_eq!(meter_parts(&pk, &sk), Some(meter));
         }
         assert_eq!(meter_parts("METER#proj_1#OTHER#ab12#0", "2026-11"), None);
+    }
+
+    #[test]
+    fn the_key_of_a_chunk_reads_back() {
+        let store = VectorStoreKey { project_id: "proj_1".into(), store_id: "vs_1".into() };
+        let file = StoreFileKey { store, file_id: "file-1".into() };
+        for Key { pk, sk } in [chunk(&file, 3, 12), chunk_words(&file, 3, 12)] {
+            assert_eq!(chunk_parts(&pk, &sk), Some((file.clone(), 3, 12)));
+        }
+        assert_eq!(chunk_parts("CHUNKS#proj_1#vs_1", "000003#000012"), None);
     }
 
     #[test]

@@ -34,6 +34,7 @@ mod stored;
 mod table;
 mod uploads;
 mod usage_counters;
+mod vector_stores;
 mod webhook_endpoints;
 
 pub use admin_keys::{ADMIN_OWNER, AdminKeyRecords};
@@ -79,6 +80,10 @@ pub use stored::StoredCounters;
 pub use table::Table;
 pub use uploads::{AddedPart, PartWriter, UploadRecords};
 pub use usage_counters::UsageCounters;
+pub use vector_stores::{
+    Chunk, ChunkKey, ChunkRecords, DueStore, Found, IngestEnd, ListQuery, NewChunk, StoreChange, StoreFileRecords,
+    VectorStoreRecords,
+};
 pub use webhook_endpoints::EndpointRecords;
 
 use bodies::Bodies;
@@ -218,6 +223,23 @@ impl Stores {
     #[must_use]
     pub fn batch_results(&self) -> BatchResults {
         BatchResults(self.bucket.clone())
+    }
+
+    #[must_use]
+    pub fn vector_stores(&self) -> VectorStoreRecords {
+        VectorStoreRecords(self.table.clone())
+    }
+
+    /// The files of vector stores.
+    #[must_use]
+    pub fn store_files(&self) -> StoreFileRecords {
+        StoreFileRecords(self.table.clone())
+    }
+
+    /// The chunks of files in vector stores.
+    #[must_use]
+    pub fn chunks(&self) -> ChunkRecords {
+        ChunkRecords(self.table.clone())
     }
 
     #[must_use]

@@ -16,10 +16,12 @@ pub enum Queue {
     Deliver,
     /// Steps and parts of batches.
     Batch,
+    /// Files for vector stores, and stores that are to be emptied.
+    Ingest,
 }
 
 impl Queue {
-    pub const ALL: [Self; 3] = [Self::Respond, Self::Deliver, Self::Batch];
+    pub const ALL: [Self; 4] = [Self::Respond, Self::Deliver, Self::Batch, Self::Ingest];
 
     /// The name of the worker that the queue feeds.
     #[must_use]
@@ -28,6 +30,7 @@ impl Queue {
             Self::Respond => "respond",
             Self::Deliver => "deliver",
             Self::Batch => "batch",
+            Self::Ingest => "ingest",
         }
     }
 }
@@ -38,9 +41,11 @@ pub struct QueueUrls {
     pub respond: Option<String>,
     pub deliver: Option<String>,
     pub batch: Option<String>,
+    pub ingest: Option<String>,
     pub respond_dead_letters: Option<String>,
     pub deliver_dead_letters: Option<String>,
     pub batch_dead_letters: Option<String>,
+    pub ingest_dead_letters: Option<String>,
 }
 
 impl QueueUrls {
@@ -49,6 +54,7 @@ impl QueueUrls {
             Queue::Respond => self.respond.as_deref(),
             Queue::Deliver => self.deliver.as_deref(),
             Queue::Batch => self.batch.as_deref(),
+            Queue::Ingest => self.ingest.as_deref(),
         }
     }
 
@@ -57,6 +63,7 @@ impl QueueUrls {
             Queue::Respond => self.respond_dead_letters.as_deref(),
             Queue::Deliver => self.deliver_dead_letters.as_deref(),
             Queue::Batch => self.batch_dead_letters.as_deref(),
+            Queue::Ingest => self.ingest_dead_letters.as_deref(),
         }
     }
 }

@@ -55,10 +55,19 @@ impl Table {
 
     /// Reads up to [`MAX_BATCH`] items. The answer leaves out those that do not exist.
     pub(super) async fn get_all(&self, keys: Vec<Key>) -> Result<Vec<Item>, StoreError> {
+        self.get_attributes(keys, None).await
+    }
+
+    /// Reads some attributes of up to [`MAX_BATCH`] items, by their names between commas.
+    pub(super) async fn get_attributes(&self, keys: Vec<Key>, names: Option<&str>) -> Result<Vec<Item>, StoreError> {
         let mut found = Vec::new();
         let mut wanted: Vec<Item> = keys.into_iter().filter(Key::can_exist).map(Key::into_item).collect();
         while !wanted.is_empty() {
-            let keys = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true).build();
+            let keys = KeysAndAttributes::builder()
+                .set_keys(Some(wanted))
+                .set_projection_expression(names.map(str::to_owned))
+                .consistent_read(true)
+                .build();
             let keys = keys.map_err(StoreError::table("get the items"))?;
             let answer = Box::pin(self.client.batch_get_item().request_items(self.name(), keys).send()).await;
             let answer = answer.map_err(StoreError::table("get the items"))?;
@@ -191,6 +200,11 @@ impl Table {
             }
             Write::Delete(key) => item.delete(delete(key).build()?),
             Write::Remove(key) => item.delete(delete(key).condition_expression(THERE).build()?),
+            Write::RemoveIf(key, condition, values) => {
+                let delete =
+                    delete(key).condition_expression(condition).set_expression_attribute_values(to_map(values));
+                item.delete(delete.build()?)
+            }
             Write::Check(key, condition, values) => {
                 let check = ConditionCheck::builder()
                     .table_name(self.name())

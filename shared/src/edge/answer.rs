@@ -14,7 +14,8 @@ use crate::dialects::ContentType;
 use crate::model::catalog::Catalog;
 use crate::model::tokens::Charge;
 
-const COST: HeaderName = HeaderName::from_static("x-weir-cost-usd");
+/// The header with the cost of a call.
+pub const COST: HeaderName = HeaderName::from_static("x-weir-cost-usd");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// The name of the requested model in the catalog. The log and the metrics use it for calls without an answer.

@@ -18,8 +18,9 @@ use crate::model::key_rights::AddressRange;
 /// | `ADMIN_KEY_SECRET` | name of the admin key in Secrets Manager | none: the admin API refuses every request |
 /// | `RESPOND_QUEUE_URL` | queue of background responses | none: this function sends no message to it |
 /// | `BATCH_QUEUE_URL` | queue of batches | none: this function sends no message to it |
+/// | `INGEST_QUEUE_URL` | queue of vector stores | none: this function sends no message to it |
 /// | `DELIVER_QUEUE_URL` | queue of webhook deliveries | none: this function sends no message to it |
-/// | `RESPOND_DEAD_LETTERS_URL`, `BATCH_DEAD_LETTERS_URL`, `DELIVER_DEAD_LETTERS_URL` | queues of the dead letters of the three | none: this function reads no dead letters |
+/// | `RESPOND_DEAD_LETTERS_URL`, `BATCH_DEAD_LETTERS_URL`, `INGEST_DEAD_LETTERS_URL`, `DELIVER_DEAD_LETTERS_URL` | queues of their dead letters | none: this function reads no dead letters |
 /// | `ADMIN_ADDRESSES` | addresses from which the admin API is reachable, as `203.0.113.0/24`, between commas | all |
 /// | `RESPONSE_MODE` | `stream`, or `buffer` where the caller cannot stream (HTTP APIs, ALB, emulators) | `stream` |
 /// | `WEBHOOKS_PERMIT_LOOPBACK` | `true` permits webhook endpoints on loopback addresses, also with `http:`, for emulators | `false` |
@@ -134,9 +135,11 @@ impl Config {
                 respond: lookup("RESPOND_QUEUE_URL"),
                 deliver: lookup("DELIVER_QUEUE_URL"),
                 batch: lookup("BATCH_QUEUE_URL"),
+                ingest: lookup("INGEST_QUEUE_URL"),
                 respond_dead_letters: lookup("RESPOND_DEAD_LETTERS_URL"),
                 deliver_dead_letters: lookup("DELIVER_DEAD_LETTERS_URL"),
                 batch_dead_letters: lookup("BATCH_DEAD_LETTERS_URL"),
+                ingest_dead_letters: lookup("INGEST_DEAD_LETTERS_URL"),
             },
             response_mode: parse_response_mode(lookup("RESPONSE_MODE"))?,
             webhooks_permit_loopback: parse_flag("WEBHOOKS_PERMIT_LOOPBACK", lookup("WEBHOOKS_PERMIT_LOOPBACK"))?

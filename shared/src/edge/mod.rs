@@ -28,7 +28,7 @@ mod sweep;
 pub mod telemetry;
 pub mod worker;
 
-pub use answer::{made, refuse_answer, respond, respond_to};
+pub use answer::{COST, made, refuse_answer, respond, respond_to};
 pub use anthropic::is_anthropics;
 pub use base_path::{BasePath, BasePathError};
 pub use call::{call_options, function_ends, serve, serve_form};

@@ -27,6 +27,11 @@ pub enum Scope {
     /// Also calls the models of the lines.
     #[serde(rename = "api.batches.write")]
     BatchesWrite,
+    #[serde(rename = "api.vector_stores.read")]
+    VectorStoresRead,
+    /// Also calls the model that embeds files and queries.
+    #[serde(rename = "api.vector_stores.write")]
+    VectorStoresWrite,
     #[serde(rename = "api.webhooks.read")]
     WebhooksRead,
     #[serde(rename = "api.webhooks.write")]
@@ -34,7 +39,7 @@ pub enum Scope {
 }
 
 /// The begin of the routes, and the scopes for reading (`GET`) and for everything else.
-const FAMILIES: [(&str, Scope, Scope); 16] = [
+const FAMILIES: [(&str, Scope, Scope); 17] = [
     ("/v1/models", Scope::ModelRead, Scope::ModelRequest),
     // A quote calls no model and writes nothing.
     ("/v1/quote", Scope::ModelRead, Scope::ModelRead),
@@ -50,12 +55,13 @@ const FAMILIES: [(&str, Scope, Scope); 16] = [
     ("/v1/files", Scope::FilesRead, Scope::FilesWrite),
     ("/v1/uploads", Scope::FilesRead, Scope::FilesWrite),
     ("/v1/batches", Scope::BatchesRead, Scope::BatchesWrite),
+    ("/v1/vector_stores", Scope::VectorStoresRead, Scope::VectorStoresWrite),
     ("/v1/webhook_endpoints", Scope::WebhooksRead, Scope::WebhooksWrite),
     ("/v1/webhook_event_types", Scope::WebhooksRead, Scope::WebhooksWrite),
 ];
 
 impl Scope {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::ModelRead,
         Self::ModelRequest,
         Self::ResponsesRead,
@@ -66,6 +72,8 @@ impl Scope {
         Self::FilesWrite,
         Self::BatchesRead,
         Self::BatchesWrite,
+        Self::VectorStoresRead,
+        Self::VectorStoresWrite,
         Self::WebhooksRead,
         Self::WebhooksWrite,
     ];
@@ -83,6 +91,8 @@ impl Scope {
             Self::FilesWrite => "api.files.write",
             Self::BatchesRead => "api.batches.read",
             Self::BatchesWrite => "api.batches.write",
+            Self::VectorStoresRead => "api.vector_stores.read",
+            Self::VectorStoresWrite => "api.vector_stores.write",
             Self::WebhooksRead => "api.webhooks.read",
             Self::WebhooksWrite => "api.webhooks.write",
         }
@@ -119,7 +129,7 @@ mod tests {
             assert_eq!(Scope::parse(scope.name()), Some(scope));
             assert_eq!(serde_json::to_value(scope).unwrap(), scope.name());
         }
-        assert_eq!(Scope::parse("api.vector_stores.read"), None);
+        assert_eq!(Scope::parse("api.assistants.read"), None);
     }
 
     #[test]
@@ -128,6 +138,6 @@ mod tests {
         assert_eq!(Scope::of(false, "/v1/responses"), Some(Scope::ResponsesWrite));
         assert_eq!(Scope::of(true, "/v1/responses_of_another_kind"), None);
         assert_eq!(Scope::of(true, "/v1/files/{file_id}/content"), Some(Scope::FilesRead));
-        assert_eq!(Scope::of(true, "/v1/vector_stores"), None);
+        assert_eq!(Scope::of(true, "/v1/assistants"), None);
     }
 }

@@ -243,7 +243,8 @@ impl Client {
 
     /// Notes a request that counts against the requests per minute and calls no model.
     fn note_if_counted(&self, request: &Request) {
-        const COUNTED: [&str; 4] = ["/v1/conversations", "/v1/files", "/v1/uploads", "/v1/batches"];
+        const COUNTED: [&str; 5] =
+            ["/v1/conversations", "/v1/files", "/v1/uploads", "/v1/batches", "/v1/vector_stores"];
         if request.method != "POST" || !COUNTED.iter().any(|path| request.path.starts_with(path)) {
             return;
         }

@@ -27,9 +27,11 @@ pub(crate) fn stores(dynamo: aws_sdk_dynamodb::Client, s3: aws_sdk_s3::Client, s
         respond: Some(queue_url("respond")),
         deliver: Some(queue_url("deliver")),
         batch: Some(queue_url("batch")),
+        ingest: Some(queue_url("ingest")),
         respond_dead_letters: Some(queue_url("respond-dead-letters")),
         deliver_dead_letters: Some(queue_url("deliver-dead-letters")),
         batch_dead_letters: Some(queue_url("batch-dead-letters")),
+        ingest_dead_letters: Some(queue_url("ingest-dead-letters")),
     };
     Stores { table: Table::new(dynamo, TABLE), bucket: Bucket::new(s3, BUCKET), queues: Queues::new(sqs, urls) }
 }
@@ -56,6 +58,8 @@ pub(crate) struct StoredContent {
     pub(crate) of_parts: Stored,
     /// By the records of files.
     pub(crate) of_files: Stored,
+    /// By the records of files in vector stores.
+    pub(crate) of_chunks: Stored,
     /// The ids of files whose upload did not end.
     pub(crate) begun_files: Vec<String>,
     /// The items that the parts name, as `<pk>/<id>`.
@@ -235,6 +239,12 @@ impl Inspector {
             } else if pk == format!("FILES#{project_id}") {
                 let bytes = number("content_bytes").unwrap_or_default();
                 found.of_files = found.of_files.plus(Stored { bytes, objects: 1 });
+            } else if pk.starts_with(&format!("VSTORE#{project_id}#"))
+                && item.contains_key("live")
+                && !item.contains_key("deleted")
+            {
+                let bytes = number("usage_bytes").unwrap_or_default();
+                found.of_chunks = found.of_chunks.plus(Stored { bytes, objects: 1 });
             }
             // Counters have days.
             let has_expired = number("expires_at").is_some_and(|expires| expires / DAY < now.seconds() / DAY);

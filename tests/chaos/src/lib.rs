@@ -50,6 +50,7 @@ mod seed;
 mod shrink;
 mod sim;
 mod trace;
+mod whole_text;
 
 pub use observations::Violation;
 pub use play_all::{Broken, SeedRange, play_all};

@@ -32,6 +32,8 @@ pub(crate) struct Observations {
     pub(crate) responses: BTreeMap<String, SeenResponse>,
     /// The files that were made, by their ids.
     pub(crate) files: BTreeMap<String, SeenFile>,
+    /// The vector stores that were made, by their ids.
+    pub(crate) stores: BTreeMap<String, SeenStore>,
     /// The batches that were made, by their ids.
     pub(crate) batches: BTreeMap<String, SeenBatch>,
     /// The batches that the provider took.
@@ -131,6 +133,15 @@ pub(crate) struct SeenFile {
     pub(crate) tenant: usize,
     pub(crate) content: String,
     /// Somebody began to delete it, or it expires before the end.
+    pub(crate) is_gone: bool,
+}
+
+/// A vector store that a client made of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SeenStore {
+    pub(crate) tenant: usize,
+    pub(crate) file_id: String,
+    /// Somebody began to delete the store or the file, or to detach it.
     pub(crate) is_gone: bool,
 }
 

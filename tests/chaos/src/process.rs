@@ -24,6 +24,7 @@ use crate::deployment::{Deployment, PROVIDERS, catalog};
 use crate::inspector;
 use crate::provider::SimulatedProvider;
 use crate::receivers::SimulatedReceivers;
+use crate::whole_text::WholeText;
 
 /// Lambda's longest time for an invocation.
 const INVOCATION_MS: u64 = 900_000;
@@ -106,6 +107,10 @@ impl Process {
             Queue::Respond => respond::job_and_more(event, self.components.response_worker(), more, ends_at).await,
             Queue::Deliver => deliver::job_and_more(event, self.components.deliverer(), more, ends_at).await,
             Queue::Batch => batch::job(event, self.components.batch_worker(shared::edge::render), Some(ends_at)).await,
+            Queue::Ingest => {
+                let worker = self.components.ingest_worker(Arc::new(WholeText), shared::edge::render);
+                ingest::job(event, worker, Some(ends_at)).await
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use std::vec::IntoIter;
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
-use kit::{batched, chat_answer, chat_chunks};
+use kit::{batched, chat_answer, chat_chunks, embedded, is_for_index};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use shared::model::provider::{Endpoint, Event, Failure, Provider, ProviderRequest, Reply, Symptom, Whole};
@@ -123,7 +123,8 @@ impl SimulatedProvider {
             return Ok(Reply::Stream(script.into_stream()));
         }
         record.set_state(final_state);
-        Ok(Reply::from(Whole::json(chat_answer(&text, &usage), (final_state == CallState::WithUsage).then_some(usage))))
+        let answer = if is_for_index(call) { embedded(call).body } else { chat_answer(&text, &usage) };
+        Ok(Reply::from(Whole::json(answer, (final_state == CallState::WithUsage).then_some(usage))))
     }
 }
 

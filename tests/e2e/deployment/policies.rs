@@ -115,6 +115,27 @@ async fn policies_allow_what_the_code_asks_for_and_nothing_else() {
         let denied = template.statements(function).into_iter().find(|statement| denies(statement, &write));
         assert!(denied.is_none(), "{write:?} is denied by {denied:?}");
     }
+    let writes_of_projects: BTreeSet<_> = run
+        .table_writes()
+        .into_iter()
+        .filter(|write| write.partition.starts_with(PROJECT))
+        .map(|w| w.function)
+        .collect();
+    let may_write =
+        template.functions().into_keys().filter(|name| may_write_items_of_projects(&template, name)).collect();
+    assert_eq!(writes_of_projects, may_write, "those that write items of projects, beside those that may");
+}
+
+const PROJECT: &str = "PROJECT#";
+
+fn may_write_items_of_projects(template: &Template, function: &str) -> bool {
+    let statements = template.statements(template.functions()[function]);
+    ["Put", "Update", "Delete"].into_iter().any(|action| {
+        let action = format!("dynamodb:{action}Item");
+        let write = TableWrite { function: function.to_owned(), action, partition: format!("{PROJECT}p") };
+        statements.iter().any(|statement| allows(statement, &write))
+            && !statements.iter().any(|statement| denies(statement, &write))
+    })
 }
 
 /// Whether a statement denies a write. Of a request without partition keys it denies nothing: no write is one.

@@ -78,7 +78,14 @@ impl Template {
 /// `ChatFunction` runs the program `chat`.
 fn program(resource: &str) -> String {
     let name = resource.strip_suffix("Function").unwrap_or_else(|| panic!("{resource} is not named ...Function"));
-    name.to_ascii_lowercase()
+    let mut program = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !program.is_empty() {
+            program.push('-');
+        }
+        program.push(letter.to_ascii_lowercase());
+    }
+    program
 }
 
 pub(super) fn root() -> &'static Path {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ingest::FileReader;
 use kit::{ADMIN_KEY, FORM, Fault, Reply, Script, TestApp, file_form, form, send, shown_item};
 use serde_json::{Value, json};
 use shared::data::Queue;
@@ -16,7 +17,7 @@ use crate::{CHAT, PATH, budget};
 
 /// Each function of `data::keys` that makes a key, the begins of partition and sort key that it makes (`{}` is the project),
 /// and whether a purge erases the item.
-const KINDS: [(&str, &str, &str, bool); 34] = [
+const KINDS: [(&str, &str, &str, bool); 39] = [
     ("api_key", "KEY#", "KEY", false),
     ("admin_key", "KEY#", "ADMIN", false),
     ("admin_key_listing", "KEY#ADMIN", "", false),
@@ -50,6 +51,11 @@ const KINDS: [(&str, &str, &str, bool); 34] = [
     ("upload", "UPLOADS#{}", "upload_", true),
     ("batch", "BATCHES#{}", "batch_", true),
     ("batch_part", "BATCH#{}#", "PART#", true),
+    ("vector_store", "VSTORES#{}", "vs_", true),
+    ("store_file", "VSTORE#{}#", "file-", true),
+    ("chunk", "CHUNKS#{}#", "000001#000000", true),
+    ("chunk_words", "CHUNKS#{}#", "000001#000000#WORDS", true),
+    ("store_of_file", "FILESTORES#{}#", "vs_", true),
     ("delivery", "HOOK#{}#", "wh_", true),
 ];
 
@@ -82,6 +88,7 @@ impl Content {
         made.add_responses(app).await;
         made.add_conversation(app).await;
         made.add_file(app).await;
+        made.add_vector_store(app).await;
         made.add_batch(app).await;
         made.add_upload(app).await;
         made.open_a_breaker(app).await;
@@ -127,6 +134,24 @@ impl Content {
         let body = file_form(Some((&self.word, self.word.as_bytes())), &[("purpose", "user_data")]);
         let reply = send(&app.router(), "POST", "/v1/files", &self.key, &[("content-type", FORM)], body).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+
+    /// With a file that is searched, and one that nobody ingests.
+    async fn add_vector_store(&self, app: &TestApp) {
+        let store = self.post(app, "/v1/vector_stores", &[], json!({"name": self.word})).await.json();
+        for _ in 0..2 {
+            let form = file_form(Some(("a.txt", self.word.as_bytes())), &[("purpose", "assistants")]);
+            let file =
+                send(&app.router(), "POST", "/v1/files", &self.key, &[("content-type", FORM)], form).await.json();
+            self.ingest(app).await;
+            let path = format!("/v1/vector_stores/{}/files", store["id"].as_str().unwrap());
+            self.post(app, &path, &[], json!({"file_id": file["id"], "attributes": {"a": self.word}})).await;
+        }
+    }
+
+    async fn ingest(&self, app: &TestApp) {
+        let worker = app.instance().ingest_worker(Arc::new(FileReader), shared::edge::render);
+        while app.work_once(Queue::Ingest, |event| ingest::job(event, Arc::clone(&worker), None)).await > 0 {}
     }
 
     /// One that has ended, and one whose worker died while it ran.
@@ -213,6 +238,7 @@ impl Content {
         self.post(app, &path, &[], json!({"status": "disabled"})).await;
         for _ in 0..3 {
             self.work(app).await;
+            self.ingest(app).await;
             let worker = app.instance().batch_worker(shared::edge::render);
             while app.work_once(Queue::Batch, |event| batch::job(event, Arc::clone(&worker), None)).await > 0 {}
             let instance = app.instance();

@@ -8,6 +8,7 @@ mod spans;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
+use ingest::FileReader;
 use kit::{Reply, TestApp, router_of, send};
 use shared::app::Components;
 use shared::data::Queue;
@@ -70,6 +71,10 @@ impl Observed {
                 Queue::Batch => {
                     let worker = instance.batch_worker(shared::edge::render);
                     telemetry.observe_and_flush(batch::job(event, worker, None)).await
+                }
+                Queue::Ingest => {
+                    let worker = instance.ingest_worker(Arc::new(FileReader), shared::edge::render);
+                    telemetry.observe_and_flush(ingest::job(event, worker, None)).await
                 }
             }
         });

@@ -46,6 +46,9 @@ pub fn new_key(project_id: &str) -> ApiKeySecret {
 
 /// One model per case: priced, unpriced, with a fallback, and for embeddings, moderations, images and sound.
 const CATALOG: &str = r#"
+[vector_stores]
+embedding_models = ["embedding"]
+
 [[provider]]
 name = "first"
 kind = "simulator"
@@ -234,9 +237,11 @@ impl Connectors {
             respond: Some(queue_url("respond")),
             deliver: Some(queue_url("deliver")),
             batch: Some(queue_url("batch")),
+            ingest: Some(queue_url("ingest")),
             respond_dead_letters: Some(queue_url("respond-dead-letters")),
             deliver_dead_letters: Some(queue_url("deliver-dead-letters")),
             batch_dead_letters: Some(queue_url("batch-dead-letters")),
+            ingest_dead_letters: Some(queue_url("ingest-dead-letters")),
         };
         Stores {
             table: Table::new(embedded::dynamo_client(wrap(self.dynamo.clone())), TABLE),

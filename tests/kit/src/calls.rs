@@ -107,7 +107,7 @@ fn asked(request: &HttpRequest) -> Vec<(String, String)> {
 /// # Panics
 /// If a request writes in a way that is not known here, such as in batches.
 fn written(request: &HttpRequest) -> Vec<(String, String)> {
-    const READS: [&str; 5] = ["BatchGetItem", "GetItem", "Query", "Scan", "TransactGetItems"];
+    const READS: [&str; 6] = ["BatchGetItem", "GetItem", "Query", "Scan", "SearchVectors", "TransactGetItems"];
     let Some((service, operation)) = target(request) else { return Vec::new() };
     match operation {
         _ if service == "AmazonSQS" || READS.contains(&operation) => Vec::new(),

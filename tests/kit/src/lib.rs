@@ -29,5 +29,5 @@ pub use hook::{Hook, HookReply, Names, Received};
 pub use mutate::{Bytes as FuzzedBytes, mutated_json, mutated_text};
 pub use recorded::{RECORDED_ADMIN_KEY, RECORDED_BASE_PATH, RECORDED_ORIGINS, Recorded, compared, recorded_events};
 pub use routes::routes_of;
-pub use scripted::{Script, ScriptedProvider, batched, chat_answer, chat_chunks};
+pub use scripted::{Script, ScriptedProvider, batched, chat_answer, chat_chunks, embedded, is_for_index};
 pub use scripted_batches::{AnswerRequest, ScriptedBatches, Submission, TakenBatch};

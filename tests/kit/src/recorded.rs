@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use shared::data::{AddedPart, Conversation, ConversationKey, CreateOutcome, NewItem, NewResponse, ResponseRecord};
+use shared::data::{
+    AddedPart, Conversation, ConversationKey, CreateOutcome, IngestEnd, NewChunk, NewItem, NewResponse, ResponseRecord,
+};
 use shared::model::admin_key::{AdminKey, AdminScope};
 use shared::model::audit::{AUDIT_ID, Actor, AuditAction, AuditEntry};
 use shared::model::batch::{Batch, BatchEndpoint, BatchKey};
@@ -24,6 +26,10 @@ use shared::model::provider::Endpoint;
 use shared::model::response::Status;
 use shared::model::tokens::Charge;
 use shared::model::upload::{Upload, UploadKey, UploadStatus};
+use shared::model::vector_store::{
+    Attributes, ChunkingStrategy, FileCounts, FileStatus, StoreFile, StoreFileKey, VectorStore, VectorStoreKey,
+    lexical_vector,
+};
 
 use crate::TestApp;
 
@@ -66,8 +72,9 @@ pub struct Recorded {
 impl Recorded {
     /// The function that it is for.
     #[must_use]
-    pub fn function(&self) -> &str {
-        self.name.split('-').next().unwrap_or_default()
+    pub fn function(&self) -> &'static str {
+        let is_of = |function: &&str| self.name.strip_prefix(function).is_some_and(|rest| rest.starts_with('-'));
+        local::function_names().find(is_of).unwrap_or_else(|| panic!("{} is of no function", self.name))
     }
 
     /// The answer that it must get.
@@ -127,6 +134,7 @@ fn blotted(body: &str) -> String {
             ("batch_", 30),
             ("upload_", 31),
             ("part_", 29),
+            ("vs_", 27),
         ];
         let made = made.iter().any(|(prefix, length)| text.starts_with(prefix) && text.len() == *length);
         let secret = ["sk-weir-", "whsec_"].into_iter().find(|prefix| text.starts_with(prefix));
@@ -143,7 +151,7 @@ fn blotted(body: &str) -> String {
 impl TestApp {
     /// Stores the data that recorded events need: one project with one key of one service account, an archived one, an entry of the audit
     /// log, a conversation with two items, a response that has ended, one that waits in the background, two files, an upload with
-    /// two parts, and a batch that nobody has begun.
+    /// two parts, a batch that nobody has begun, and a vector store with one of the files.
     pub async fn provision_recorded(&self) {
         let key = ApiKeySecret::parse(KEY).unwrap();
         let created_at = self.clock.now().seconds();
@@ -197,6 +205,7 @@ impl TestApp {
         store_file(self, key.project_id(), "file-2", Purpose::Batch, BATCH.as_bytes()).await;
         store_batch(self, key.project_id()).await;
         store_upload(self, key.project_id()).await;
+        store_vectors(self, key.project_id()).await;
     }
 }
 
@@ -264,6 +273,55 @@ async fn store_upload(app: &TestApp, project_id: &str) {
         let added = uploads.add_part(&key, id, writer.part(), upload.bytes, now).await.unwrap();
         assert_eq!(added, AddedPart::Added);
     }
+}
+
+/// A vector store with a file of one chunk.
+async fn store_vectors(app: &TestApp, project_id: &str) {
+    let (records, chunks, now) = (app.stores.store_files(), app.stores.chunks(), app.clock.now());
+    let store = VectorStore {
+        key: VectorStoreKey { project_id: project_id.to_owned(), store_id: "vs_1".to_owned() },
+        name: "Letters".to_owned(),
+        description: None,
+        metadata: Object::default(),
+        created_at: now,
+        last_active_at: now,
+        expires_after_days: None,
+        embedding_model: "simulator-embedding".to_owned(),
+        counts: FileCounts::default(),
+        usage_bytes: 0,
+        has_expired: false,
+    };
+    assert_eq!(app.stores.vector_stores().create(&store, None, None).await.unwrap(), CreateOutcome::Made);
+    let file = StoreFile {
+        key: StoreFileKey { store: store.key, file_id: "file-EventFile000000000000000".to_owned() },
+        filename: "greeting.txt".to_owned(),
+        created_at: now,
+        expires_at: None,
+        status: FileStatus::InProgress,
+        problem: None,
+        attributes: Attributes::default(),
+        chunking: ChunkingStrategy::default(),
+        usage_bytes: 0,
+        live: None,
+        chunks: 0,
+        generation: 1,
+        begun_at: now,
+        api_key_id: "key_1".to_owned(),
+        fence: 0,
+        due_at: Some(now),
+        detached_at: None,
+        traceparent: None,
+    };
+    assert!(records.attach(&file, None, now).await.unwrap().is_written(), "the file is new");
+    let words = lexical_vector("Hello").expect("a word has a vector");
+    let embedding = words.iter().copied().map(i16::from).collect();
+    let hash = "recorded".to_owned();
+    let chunk = NewChunk { n: 0, text: "Hello".to_owned(), start: 0, hash, embedding, words: Some(words) };
+    chunks.put(&file.key, 1, vec![chunk]).await.unwrap();
+    let taken = records.take(&file.key, now, now.plus_ms(60_000)).await.unwrap().expect("nobody has it");
+    let end = IngestEnd::Completed { chunks: 1, usage_bytes: 5 };
+    assert!(records.end(&taken, &end).await.unwrap().is_written(), "nobody detached it");
+    assert!(records.clear_due(&taken).await.unwrap().is_written(), "nobody detached it");
 }
 
 /// A conversation with two items, a response that has ended, and one that waits in the background.

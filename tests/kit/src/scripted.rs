@@ -6,12 +6,15 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use serde_json::json;
-use shared::model::provider::{Event, Failure, Provider, ProviderRefusal, ProviderRequest, Reply, Whole};
+use shared::model::provider::{Endpoint, Event, Failure, Provider, ProviderRefusal, ProviderRequest, Reply, Whole};
 use shared::model::provider_batch::{Exchange, ProviderBatches, WrittenRequest};
 use shared::model::tokens::Usage;
+use shared::model::vector_store::{DIMENSIONS, lexical_vector};
 
 use crate::ScriptedBatches;
 
@@ -141,6 +144,10 @@ impl Provider for ScriptedProvider {
         let script = self.next.lock().unwrap().pop_front().unwrap_or_else(|| self.default.lock().unwrap().clone());
         let script = if let Script::Choose(choose) = script { choose(call) } else { script };
         match script {
+            Script::Answer { after, .. } if is_for_index(call) => {
+                tokio::time::sleep(after).await;
+                Ok(Reply::from(embedded(call)))
+            }
             Script::Choose(_) => Err(Failure::Malformed("a script chose to choose".into())),
             Script::Answer { after, text, usage } => {
                 tokio::time::sleep(after).await;
@@ -207,6 +214,32 @@ impl Provider for ScriptedProvider {
     fn batches(&self) -> Option<&dyn ProviderBatches> {
         Some(self.batches.get()?)
     }
+}
+
+/// Whether this is a request for the vectors of the table's index.
+#[must_use]
+pub fn is_for_index(call: &ProviderRequest) -> bool {
+    call.endpoint == Endpoint::Embeddings && call.body.get::<usize>("dimensions") == Some(DIMENSIONS)
+}
+
+/// Vectors by which texts with the same words are near each other. A word is a token.
+///
+/// # Panics
+/// If the request has no texts.
+#[must_use]
+pub fn embedded(call: &ProviderRequest) -> Whole {
+    let texts: Vec<String> = call.body.get("input").expect("weir sends texts");
+    let vector = |text: &String| {
+        // A text without words has a direction, too.
+        let words = lexical_vector(text).unwrap_or_else(|| vec![1; DIMENSIONS]);
+        words.into_iter().flat_map(|number| f32::from(number).to_le_bytes()).collect::<Vec<u8>>()
+    };
+    let row = |(index, text)| json!({"object": "embedding", "index": index, "embedding": BASE64_STANDARD.encode(vector(text))});
+    let data: Vec<_> = texts.iter().enumerate().map(row).collect();
+    let input = texts.iter().map(|text| text.split_whitespace().count() as u64).sum();
+    let usage = json!({"prompt_tokens": input, "total_tokens": input});
+    let body = json!({"object": "list", "model": "embedding-1", "data": data, "usage": usage});
+    Whole::json(body.to_string().into(), Some(Usage { input, ..Usage::default() }))
 }
 
 /// What happens to a request that is for a batch, or was in one. `None`: it is none.

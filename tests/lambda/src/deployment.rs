@@ -56,9 +56,11 @@ impl Deployment {
             ("RESPOND_QUEUE_URL", queue("respond")),
             ("DELIVER_QUEUE_URL", queue("deliver")),
             ("BATCH_QUEUE_URL", queue("batch")),
+            ("INGEST_QUEUE_URL", queue("ingest")),
             ("RESPOND_DEAD_LETTERS_URL", queue("respond-dead-letters")),
             ("DELIVER_DEAD_LETTERS_URL", queue("deliver-dead-letters")),
             ("BATCH_DEAD_LETTERS_URL", queue("batch-dead-letters")),
+            ("INGEST_DEAD_LETTERS_URL", queue("ingest-dead-letters")),
             ("RESPONSE_MODE", mode.to_owned()),
             ("LOG_LEVEL", "info".to_owned()),
             // The receivers of recorded events are on loopback.

@@ -10,6 +10,7 @@ mod project_worker;
 mod purger;
 mod recovery;
 mod run;
+mod store_sweeper;
 mod sweeper;
 mod worker;
 
@@ -21,6 +22,7 @@ pub(super) use memory::RequestMemory;
 pub(super) use project_worker::ProjectWorker;
 pub(super) use purger::Purger;
 pub(super) use recovery::Recovery;
+pub(super) use store_sweeper::StoreSweeper;
 pub use sweeper::{SweepReport, Sweeper};
 pub use worker::ResponseWorker;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::{join_all, ready};
 
-use super::{Eraser, ProjectWorker, Recovery};
+use super::{Eraser, ProjectWorker, Recovery, StoreSweeper};
 use crate::app::error::Error;
 use crate::app::generation::LOST_AFTER_MS;
 use crate::app::ledger::Ledger;
@@ -54,6 +54,7 @@ pub struct Sweeper {
     pub(in crate::app) project_worker: ProjectWorker,
     pub(in crate::app) deliverer: Arc<Deliverer>,
     pub(in crate::app) batches: BatchRecords,
+    pub(in crate::app) vector_stores: StoreSweeper,
     pub(in crate::app) queues: WorkerQueues,
     pub(in crate::app) clock: Clock,
 }
@@ -99,6 +100,8 @@ impl Sweeper {
             Due::File(key) => self.eraser.erase_file(key, now).await,
             Due::Upload(key) => self.eraser.erase_upload(key, now).await,
             Due::Batch(key) => self.wake_batch(key, now).await,
+            Due::VectorStore(key) => self.vector_stores.wake_for_store(key, now).await,
+            Due::StoreFile(key) => self.vector_stores.wake_for_file(key, now).await,
             Due::Delivery(delivery) => self.deliverer.resume(delivery, now).await,
             Due::Project(work) => self.project_worker.go_on(work, now).await,
         };

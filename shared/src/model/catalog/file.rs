@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-use super::Catalog;
 use super::entries::{self, ModelEntry, ProviderEntry};
+use super::{Catalog, ModelKind};
 
 /// What is wrong in a `models.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,23 +41,50 @@ pub(super) fn read(text: &str) -> Result<Catalog, Vec<CatalogError>> {
         return Err(errors.iter().map(|error| located(text, wrong_of(error, 0))).collect());
     }
     let mut problems = Vec::new();
-    let (mut providers, mut models) = (Vec::new(), Vec::new());
+    let (mut providers, mut models, mut stores) = (Vec::new(), Vec::new(), StoresEntry::default());
     for (key, value) in document.into_inner() {
         match key.get_ref().as_ref() {
             "provider" => providers = list::<ProviderEntry>("provider", value, &mut problems),
             "model" => models = list::<ModelEntry>("model", value, &mut problems),
+            "vector_stores" => stores = read_stores(value, &mut problems),
             other => problems.push(Wrong {
                 at: key.span().start,
-                reason: format!("unknown field `{other}`, expected `provider` or `model`"),
+                reason: format!("unknown field `{other}`, expected `provider`, `model` or `vector_stores`"),
             }),
         }
     }
     let lines = Lines::of(text);
     let (mut catalog, mut wrong) = entries::build(providers, models, &lines);
     problems.append(&mut wrong);
+    for name in stores.embedding_models {
+        if catalog.model(name.get_ref()).is_some_and(|model| model.kind != ModelKind::Embedding) {
+            let reason =
+                format!("`embedding_models` names `{}`, which is no model of the kind \"embedding\"", name.get_ref());
+            problems.push(Wrong { at: name.span().start, reason });
+        }
+        catalog.embedding_models.push(name.into_inner());
+    }
     problems.sort_by_key(|wrong| wrong.at);
     catalog.problems = problems.into_iter().map(|wrong| lines.locate(wrong)).collect();
     Ok(catalog)
+}
+
+/// `[vector_stores]`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoresEntry {
+    /// Names that no model has are passed over: another file may serve them.
+    #[serde(default)]
+    embedding_models: Vec<Spanned<String>>,
+}
+
+fn read_stores(value: Spanned<DeValue<'_>>, problems: &mut Vec<Wrong>) -> StoresEntry {
+    let at = value.span().start;
+    let read = StoresEntry::deserialize(ValueDeserializer::from(value));
+    read.unwrap_or_else(|error| {
+        problems.push(wrong_of(&error, at));
+        StoresEntry::default()
+    })
 }
 
 /// The positions at which lines begin.

@@ -31,6 +31,8 @@ pub use quirks::{DeveloperRole, NoThinking, OutputLimit, Quirks, ResponsesApi, S
 pub struct Catalog {
     providers: Vec<ProviderConfig>,
     models: Vec<Model>,
+    /// The models that vector stores are to be embedded with, the first one that is served.
+    embedding_models: Vec<String>,
     /// The index of the model for each name and alias.
     by_name: HashMap<String, usize>,
     problems: Vec<CatalogError>,
@@ -345,6 +347,9 @@ impl Catalog {
             }
             self.providers.push(provider);
         }
+        if self.embedding_models.is_empty() {
+            self.embedding_models = std::mem::take(&mut other.embedding_models);
+        }
         for mut model in other.models {
             let names = std::iter::once(model.name).chain(model.aliases);
             let mut free = names.filter(|name| !self.knows(name)).collect::<Vec<_>>().into_iter();
@@ -425,6 +430,15 @@ impl Catalog {
         keys.filter_map(|key| if let KeySource::Secret(name) = key { Some(name.as_str()) } else { None }).collect()
     }
 
+    /// The model that embeds new vector stores: the first of `vector_stores.embedding_models` that is served, else the first that weir knows
+    /// to make vectors of the right length, else any.
+    #[must_use]
+    pub fn embedding_model(&self) -> Option<&Model> {
+        let named = self.embedding_models.iter().map(String::as_str).chain(EMBEDDING_MODELS);
+        let named = named.filter_map(|name| self.model(name));
+        named.chain(&self.models).find(|model| model.kind == ModelKind::Embedding)
+    }
+
     fn add(&mut self, model: Model) {
         let index = self.models.len();
         for name in std::iter::once(&model.name).chain(&model.aliases) {
@@ -433,6 +447,10 @@ impl Catalog {
         self.models.push(model);
     }
 }
+
+/// Models that make vectors of 1,024 numbers when they are asked to, and the simulator's.
+const EMBEDDING_MODELS: [&str; 4] =
+    ["titan-embed-text-v2", "text-embedding-3-small", "gemini-embedding-001", "simulator-embedding"];
 
 /// The first of some problems.
 fn first(mut problems: Vec<CatalogError>) -> CatalogError {

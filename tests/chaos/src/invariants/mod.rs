@@ -22,6 +22,7 @@ mod storage;
 pub(crate) mod tenancy;
 mod turns;
 mod unbegun;
+mod vector_stores;
 mod webhooks;
 
 use std::sync::Arc;
@@ -81,6 +82,7 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(turns::Turns),
         Box::new(storage::Storage),
         Box::new(files::Files),
+        Box::new(vector_stores::VectorStores),
         Box::new(batches::Batches::default()),
         Box::new(tenancy::Tenancy),
         Box::new(purges::Purges),

@@ -24,14 +24,14 @@ impl Invariant for Storage {
             tenants.chain(observed.guests.iter().map(|guest| guest.project_id.clone())).collect()
         };
         for id in ids {
-            let StoredContent { counted, of_parts, of_files, begun_files: begun, named, items } =
+            let StoredContent { counted, of_parts, of_files, of_chunks, begun_files: begun, named, items } =
                 inspector.stored_content(&id).await?;
             expect(begun.is_empty(), || format!("{id} has uploads that did not end and stay: {begun:?}"))?;
-            let stored = of_parts.plus(of_files);
+            let stored = of_parts.plus(of_files).plus(of_chunks);
             expect(counted == stored, || format!("{id} is counted with {counted:?} and has {stored:?}"))?;
-            let bytes = items.values().sum::<u64>() + of_files.bytes;
+            let bytes = items.values().sum::<u64>() + of_files.bytes + of_chunks.bytes;
             expect(bytes == counted.bytes, || {
-                format!("{id} is counted with {counted:?} and its items and files have {bytes} bytes")
+                format!("{id} is counted with {counted:?} and its items, files and chunks have {bytes} bytes")
             })?;
             let is_named = items.keys().eq(&named);
             expect(is_named, || format!("the turns of {id} name {named:?}, and the items are {items:?}"))?;

@@ -22,6 +22,7 @@ pub(crate) mod responses;
 mod revoke;
 pub(crate) mod runs;
 mod uploads;
+pub(crate) mod vector_stores;
 mod waiting;
 
 use std::fmt;
@@ -63,6 +64,7 @@ const KINDS: &[(u32, Draw)] = &[
     (6, files::draw),
     (6, batches::draw),
     (5, uploads::draw),
+    (5, vector_stores::draw),
 ];
 
 /// An operation, and the time after which it starts.

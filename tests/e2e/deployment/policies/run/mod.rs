@@ -5,8 +5,12 @@ mod calls;
 mod deaths;
 mod operations;
 mod responses;
+mod vector_stores;
+
+use std::sync::Arc;
 
 use axum::Router;
+use ingest::FileReader;
 use kit::{ADMIN_KEY, AwsCalls, FORM, Hook, Reply, Script, TestApp, file_form, send};
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
@@ -26,6 +30,7 @@ pub(super) async fn everything() -> AwsCalls {
     run.files().await;
     run.uploads().await;
     run.batches().await;
+    run.vector_stores().await;
     run.deaths().await;
     run.dead_letters().await;
     run.administration().await;
@@ -122,9 +127,14 @@ impl Run {
             let worker = self.app.instance_of("batch").batch_worker(shared::edge::render);
             batch::job(event, worker, None)
         };
+        let ingest = |event| {
+            let worker = self.app.instance_of("ingest").ingest_worker(Arc::new(FileReader), shared::edge::render);
+            ingest::job(event, worker, None)
+        };
         for _ in 0..10 {
             let mut done = self.app.work_once(Queue::Respond, respond).await;
             done += self.app.work_once(Queue::Batch, batch).await;
+            done += self.app.work_once(Queue::Ingest, ingest).await;
             if done + self.app.work_once(Queue::Deliver, deliver).await == 0 {
                 break;
             }
