@@ -104,7 +104,7 @@ mod tests {
         let text = format!("# Pumps\n\n## Maintenance\n\n{}", "A pump moves water. ".repeat(60));
         let passages = read("pumps.md", text.as_bytes()).await.unwrap();
         assert!(passages.len() > 1);
-        assert_eq!(passages.last().unwrap().context, "# Pumps\n## Maintenance");
+        assert_eq!(passages.last().unwrap().context, "Pumps\nMaintenance");
         for passage in &passages {
             let start = usize::try_from(passage.start).unwrap();
             assert!(text[start..].starts_with(&passage.text));

@@ -1,6 +1,6 @@
 //! What a provider takes of a chat completion beyond OpenAI's API.
 
-use shared::model::catalog::{ProviderConfig, ProviderKind, Thoughts};
+use shared::model::catalog::{Preset, ProviderConfig, ProviderKind, Thoughts};
 
 /// Members that some providers read and others refuse.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -22,7 +22,8 @@ impl Accepts {
             // Gemini caches by itself.
             return Self { marks: config.kind != ProviderKind::Gemini, thoughts: true, every_effort: true };
         }
-        let known = config.known_server().map(|preset| preset.name);
+        let by_name = config.preset.as_deref().and_then(Preset::named);
+        let known = by_name.or_else(|| config.base_url.as_deref().and_then(Preset::of_url)).map(|preset| preset.name);
         let thoughts = config.quirks.reasoning_in != Thoughts::Nowhere;
         Self { marks: known == Some("openrouter"), thoughts, every_effort: false }
     }

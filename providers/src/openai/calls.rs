@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use shared::model::object::Object;
 
@@ -22,6 +23,20 @@ struct Call {
     /// The server's number of it.
     index: Option<u64>,
     id: Option<String>,
+    /// So far.
+    arguments: String,
+}
+
+impl Call {
+    /// Whether its arguments are complete.
+    fn is_whole(&self) -> bool {
+        serde_json::from_str::<IgnoredAny>(&self.arguments).is_ok()
+    }
+
+    fn add(&mut self, piece: &Object) {
+        let function = piece.get::<Value>("function").unwrap_or_default();
+        self.arguments.push_str(function["arguments"].as_str().unwrap_or_default());
+    }
 }
 
 impl Calls {
@@ -76,7 +91,9 @@ fn number(begun: &mut Vec<Call>, calls: &mut [Object]) -> bool {
     let mut has_changed = false;
     for call in calls {
         let named = call.get::<u64>("index");
-        let number = position(begun, named, call) as u64;
+        let place = position(begun, named, call);
+        begun[place].add(call);
+        let number = place as u64;
         if named != Some(number) {
             call.set("index", &number);
             has_changed = true;
@@ -95,20 +112,20 @@ fn position(begun: &mut Vec<Call>, index: Option<u64>, call: &Object) -> usize {
         (None, None) => begun.len().checked_sub(1),
     };
     known.unwrap_or_else(|| {
-        begun.push(Call { index, id });
+        begun.push(Call { index, id, arguments: String::new() });
         begun.len() - 1
     })
 }
 
 /// The place of the call with this number that a piece belongs to: the one with its id, or else the last. Some servers give
-/// all calls one number: then a new id and a name begin another call. An id alone begins none, because some servers make a
-/// new one for each piece.
+/// all calls one number: then a new id and a name begin another call, once the arguments of the last one are complete. Before that,
+/// they begin none, because some servers make a new id for each piece, and repeat the name.
 fn with_number(begun: &[Call], index: Option<u64>, id: Option<&String>, call: &Object) -> Option<usize> {
     let has_id = |before: &Call| before.id.as_ref() == id;
     let numbered = || begun.iter().enumerate().rev().filter(|(_, before)| before.index == index);
     let mut same = numbered().filter(|(_, before)| id.is_some() && has_id(before));
     let (place, last) = same.next().or_else(|| numbered().next())?;
-    let is_another = id.is_some() && last.id.is_some() && !has_id(last) && has_name(call);
+    let is_another = id.is_some() && last.id.is_some() && !has_id(last) && has_name(call) && last.is_whole();
     (!is_another).then_some(place)
 }
 

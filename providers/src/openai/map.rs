@@ -64,10 +64,11 @@ impl Seen {
 ///
 /// # Errors
 /// `Malformed` if the body is not an answer of this API. The failure for its error if it is an error with status 200, or if
-/// a choice ended with one.
+/// a choice ended with one. An answer that reports a usage is billed, and passes on as it is.
 pub(super) fn usage_of_whole(body: &[u8]) -> Result<Option<Usage>, Failure> {
     let seen = Seen::read(body)?;
-    if seen.has_failed() { Err(ended_with_error()) } else { Ok(seen.usage()) }
+    let usage = seen.usage();
+    if seen.has_failed() && usage.is_none() { Err(ended_with_error()) } else { Ok(usage) }
 }
 
 /// Reads a `usage` object; `None` if it has no counts.

@@ -28,15 +28,6 @@ use crate::translate::translate;
 
 const DEFAULT_URL: &str = "https://api.openai.com/v1";
 
-/// Anthropic's marks up to which the input is stored.
-const MARKS: [&str; 5] = [
-    "messages.cache_control",
-    "messages.content.cache_control",
-    "messages.tool_calls.cache_control",
-    "tools.cache_control",
-    "tools.function.cache_control",
-];
-
 /// A provider with OpenAI's API at some base URL.
 pub struct OpenAi {
     server: Arc<Server>,
@@ -48,19 +39,9 @@ pub struct OpenAi {
 
 impl OpenAi {
     pub(crate) fn new(config: &ProviderConfig, keys: Arc<dyn Keys>, http: Arc<Http>) -> Result<Self, String> {
-        let (quirks, media_urls) = (quirks(config), config.media_urls.clone());
+        let (quirks, media_urls) = (config.quirks.clone(), config.media_urls.clone());
         Ok(Self { server: Arc::new(server(config, keys)?), http, quirks, media_urls, plain: native::Plain::default() })
     }
-}
-
-/// The quirks of a provider. OpenAI and Azure refuse members that they do not know, such as Anthropic's marks, which clients send to
-/// every model.
-fn quirks(config: &ProviderConfig) -> Quirks {
-    let mut quirks = config.quirks.clone();
-    if config.known_server().is_some_and(|preset| ["openai", "azure"].contains(&preset.name)) {
-        quirks.drop.extend(MARKS.map(str::to_owned));
-    }
-    quirks
 }
 
 pub(crate) fn server(config: &ProviderConfig, keys: Arc<dyn Keys>) -> Result<Server, String> {

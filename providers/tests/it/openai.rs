@@ -134,20 +134,6 @@ async fn deepseek_is_told_not_to_think_in_its_own_way() {
     check_sent("preset = \"deepseek\"", own, false, expected).await;
 }
 
-#[tokio::test]
-async fn openai_gets_its_own_marks_only() {
-    let part = r#"{"type":"text","text":"a","cache_control":{"type":"ephemeral"},"prompt_cache_breakpoint":{"mode":"explicit"}}"#;
-    let tool = r#"{"type":"function","function":{"name":"f"},"cache_control":{"type":"ephemeral"}}"#;
-    let client =
-        format!(r#"{{"model":"their-model","messages":[{{"role":"user","content":[{part}]}}],"tools":[{tool}]}}"#);
-    let without = client.replace(r#","cache_control":{"type":"ephemeral"}"#, "");
-    check_sent("", &client, false, &client).await;
-    for preset in ["openai", "azure"] {
-        check_sent(&format!("preset = \"{preset}\""), &client, false, &without).await;
-    }
-    check_sent("preset = \"openrouter\"", &client, false, &client).await;
-}
-
 /// Some refuse a turn without the thoughts that they wrote; `OpenAI` writes none.
 #[tokio::test]
 async fn thoughts_go_back_to_providers_that_write_them() {
@@ -202,6 +188,10 @@ async fn an_answer_that_ends_with_an_error_is_a_failure_and_its_usage_counts() {
     let server = Server::start(Answer::json(200, whole)).await;
     let failed = failure(provider(&toml(&server)).send(&call_of(false)).await);
     assert!(matches!(failed, Failure::Unavailable { status: 500, .. }), "{failed}");
+    let billed = r#"{"choices":[{"index":0,"message":{"content":"a"},"finish_reason":"error"}],"usage":{"prompt_tokens":7,"completion_tokens":3}}"#;
+    let server = Server::start(Answer::json(200, billed)).await;
+    let reply = self::whole(provider(&toml(&server)).send(&call_of(false)).await.unwrap());
+    assert_eq!(reply.usage, Some(Usage { input: 7, output: 3, ..Usage::default() }));
 }
 
 #[tokio::test]

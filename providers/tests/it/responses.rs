@@ -51,19 +51,6 @@ async fn a_chat_call_becomes_a_request_for_a_response() {
 }
 
 #[tokio::test]
-async fn marks_of_openais_prompt_cache_are_kept_and_those_of_anthropic_are_not() {
-    let server = Server::start(Answer::json(200, REPLY)).await;
-    let (openais, anthropics) = (json!({"mode": "explicit"}), json!({"type": "ephemeral"}));
-    let part = json!({"type": "text", "text": "a", "prompt_cache_breakpoint": openais, "cache_control": anthropics});
-    let image = json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}, "prompt_cache_breakpoint": openais});
-    let messages = json!([{"role": "user", "content": [part, image]}]);
-    provider(&toml(&server, "")).send(&chat(json!({"messages": messages}), false)).await.unwrap();
-    let content = server.got().json()["input"][0]["content"].clone();
-    assert_eq!(content[0], json!({"type": "input_text", "text": "a", "prompt_cache_breakpoint": openais}));
-    assert_eq!(content[1]["prompt_cache_breakpoint"], openais);
-}
-
-#[tokio::test]
 async fn a_whole_response_becomes_a_chat_completion() {
     let server = Server::start(Answer::json(200, REPLY)).await;
     let reply = whole(provider(&toml(&server, "")).send(&chat(json!({}), false)).await.unwrap());

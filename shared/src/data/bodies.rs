@@ -115,7 +115,7 @@ mod tests {
         for body in [Vec::new(), b"{\"a\":1}".to_vec(), b"delta ".repeat(20_000)] {
             let packed = deflate(&body);
             assert_eq!(inflate(&packed).unwrap(), body);
-            assert!(packed.len() < 1_000);
+            assert!(packed.len() < 100 + body.len() / 20, "{} bytes of {}", packed.len(), body.len());
         }
         assert_eq!(inflate(b"not packed"), None);
     }

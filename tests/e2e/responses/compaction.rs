@@ -136,16 +136,25 @@ async fn a_summary_that_is_not_finished_is_refused_with_its_cost_and_not_kept() 
     let (project, key) = app.project(budget(1.0), Policy::default()).await;
     let router = app.router();
     let body = json!({"model": "priced", "input": "One?"}).to_string();
-    app.first.then(Script::answer("", 10, 5));
+    let cut = |text: &str| {
+        let chunk =
+            json!({"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": "length"}]}).to_string();
+        let usage = json!({"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 5}}).to_string();
+        Script::Chunks(vec![chunk, usage])
+    };
     let compact = async || {
         send(&router, "POST", &format!("{PATH}/compact"), &key, &[("idempotency-key", "a")], body.clone()).await
     };
+    app.first.then(Script::answer("", 10, 5));
     let refused = compact().await;
     assert_eq!((refused.status, refused.code().as_str()), (400, "compaction_incomplete"), "{}", refused.text());
     assert_eq!((refused.header("x-weir-cost-usd"), refused.header("x-weir-provider")), ("0.000020", "first"));
     assert_eq!(app.books(&project).await, (20, 0));
+    app.first.then(cut("The first half of"));
+    let cut_off = compact().await;
+    assert_eq!((cut_off.status, cut_off.code().as_str()), (400, "compaction_incomplete"), "{}", cut_off.text());
     app.first.then(Script::answer(SUMMARY, 10, 5));
-    assert_eq!((compact().await.status, app.first.call_count()), (200, 2));
+    assert_eq!((compact().await.status, app.first.call_count()), (200, 3));
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ pub fn linked(binary: &[u8]) -> BTreeSet<Service> {
 /// If the template is not YAML.
 pub fn permitted(template: &str, function: &str) -> Result<BTreeSet<Service>, ScanError> {
     let documents = YamlOwned::load_from_str(template)?;
-    let role = format!("{function}functionrole");
+    let role = format!("{}functionrole", function.replace('-', ""));
     let mut actions = Vec::new();
     for (name, resource) in members(documents.first().and_then(|document| member(document, "Resources"))) {
         let is_role = name.eq_ignore_ascii_case(&role);

@@ -157,12 +157,6 @@ fn content(message: &Object, at: &str, part: WritePart) -> Result<Content, Failu
 }
 
 fn of_user(part: &Object, at: &str) -> Result<Object, Failure> {
-    let mut written = input(part, at)?;
-    copy_member(part, "prompt_cache_breakpoint", &mut written, "prompt_cache_breakpoint");
-    Ok(written)
-}
-
-fn input(part: &Object, at: &str) -> Result<Object, Failure> {
     let kind: String = part.get("type").unwrap_or_default();
     let written = Object::default();
     match kind.as_str() {

@@ -95,8 +95,8 @@ pub(in crate::app) fn skeleton_of(stored: Option<&Bytes>) -> Object {
 /// The error that a failed response shows: OpenAI's code, and a message.
 pub(in crate::app) fn describe(error: &Error) -> (&'static str, String) {
     match error {
-        Error::Provider { source: Failure::Refused { refusal, .. }, .. } => {
-            (code_of_refusal(refusal), refusal.message.clone())
+        Error::Provider { source: Failure::Refused { status, refusal }, .. } => {
+            (code_of_refusal(*status, refusal), refusal.message.clone())
         }
         Error::Provider { source, .. } => {
             let code = if matches!(source, Failure::Throttled { .. }) { "rate_limit_exceeded" } else { "server_error" };
@@ -109,9 +109,14 @@ pub(in crate::app) fn describe(error: &Error) -> (&'static str, String) {
     }
 }
 
-/// Agents look for the code of a prompt that is too long. Every other refusal has the code that OpenAI has for it.
-fn code_of_refusal(refusal: &ProviderRefusal) -> &'static str {
-    if refusal.code.as_deref() == Some(PROMPT_TOO_LONG) { PROMPT_TOO_LONG } else { "invalid_prompt" }
+/// Agents look for the code of a prompt that is too long. The operator's account or model is missing with 402 to 404, and the prompt is
+/// not wrong. Every other refusal has the code that OpenAI has for it.
+fn code_of_refusal(status: u16, refusal: &ProviderRefusal) -> &'static str {
+    match status {
+        _ if refusal.code.as_deref() == Some(PROMPT_TOO_LONG) => PROMPT_TOO_LONG,
+        402..=404 => "server_error",
+        _ => "invalid_prompt",
+    }
 }
 
 #[cfg(test)]
@@ -120,18 +125,24 @@ mod tests {
     use crate::app::error::Attempts;
 
     #[track_caller]
-    fn check(code: Option<&str>, expected: &str) {
+    fn check(status: u16, code: Option<&str>, expected: &str) {
         let refusal =
             ProviderRefusal { message: "No.".to_owned(), code: code.map(str::to_owned), ..Default::default() };
-        let error =
-            Error::Provider { tried: Attempts::free("first", 1), source: Failure::Refused { status: 400, refusal } };
+        let error = Error::Provider { tried: Attempts::free("first", 1), source: Failure::Refused { status, refusal } };
         assert_eq!(describe(&error), (expected, "No.".to_owned()));
     }
 
     #[test]
     fn a_prompt_that_is_too_long_has_its_own_code() {
-        check(Some("context_length_exceeded"), "context_length_exceeded");
-        check(Some("content_filter"), "invalid_prompt");
-        check(None, "invalid_prompt");
+        check(400, Some("context_length_exceeded"), "context_length_exceeded");
+        check(400, Some("content_filter"), "invalid_prompt");
+        check(400, None, "invalid_prompt");
+    }
+
+    #[test]
+    fn what_the_operators_account_lacks_is_not_the_fault_of_the_prompt() {
+        for status in [402, 403, 404] {
+            check(status, None, "server_error");
+        }
     }
 }

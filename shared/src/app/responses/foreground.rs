@@ -128,9 +128,15 @@ impl Foreground {
         open.report(end.charge, false);
         open.metadata.cost = Some(end.charge.cost);
         let body = end.response.to_bytes();
+        // A part of a summary stands for nothing: the request is refused, and a repetition is another try.
+        let is_kept = match end.status {
+            Status::Failed => false,
+            Status::Incomplete => !planned.create.compacts(),
+            _ => true,
+        };
         tokio::join!(
             open.settle(end.charge),
-            open.complete(end.status != Status::Failed, success_answer(ContentType::Json, body.clone())),
+            open.complete(is_kept, success_answer(ContentType::Json, body.clone())),
             self.keep_response(open, planned, &end),
             self.append_turn(planned, &end),
         );

@@ -23,14 +23,20 @@ pub(super) fn in_words_of_anthropic<'a>(message: &'a str, code: Option<&str>) ->
     }
 }
 
-/// The tokens of the prompt and the most that the model takes: the first two numbers of the message. Some servers name the
-/// limit first. A message with a sum has its parts, and no count of the prompt.
+/// The tokens of the prompt and the most that the model takes, where the words around two numbers of the message say that they are these.
 fn counts(message: &str) -> Option<(u64, u64)> {
-    let is_around = |character: char| !character.is_alphanumeric();
-    let number = |word: &str| word.trim_matches(is_around).replace(',', "").parse().ok();
-    let mut numbers = message.split_whitespace().filter_map(number).filter(|number| *number >= LEAST_TOKENS);
-    let (first, second): (u64, u64) = (numbers.next()?, numbers.next()?);
-    (first != second && !message.contains(" + ")).then(|| (first.max(second), first.min(second)))
+    let words: Vec<&str> = message.split_whitespace().map(|word| word.trim_matches(['(', ')', '.', ','])).collect();
+    let number = |word: &str| word.replace(',', "").parse::<u64>().ok().filter(|number| *number >= LEAST_TOKENS);
+    let after = |before: &[&str], next: Option<&str>| {
+        let (place, _) = words.iter().enumerate().skip(1).find(|(place, word)| {
+            let is_followed = next.is_none_or(|next| words.get(place + 1) == Some(&next));
+            before.contains(&words[place - 1]) && is_followed && number(word).is_some()
+        })?;
+        number(words[place])
+    };
+    let tokens = after(&["requested", "request", "contains"], Some("tokens"))?;
+    let most = after(&["is", "size", "with"], None)?;
+    (tokens > most).then_some((tokens, most))
 }
 
 #[cfg(test)]
@@ -59,6 +65,8 @@ mod tests {
         for message in [
             "Please reduce the length of the messages or completion.",
             "This model's maximum context length is 8192 tokens.",
+            "This model's maximum context length is 262144 tokens. However, you requested 32000 output tokens and your prompt contains at least 230145 input tokens",
+            "'max_tokens' is too large: 32000. This model's maximum context length is 8192 tokens and your request has 5000 input tokens (32000 > 8192 - 5000)",
             "`inputs` tokens + `max_new_tokens` must be <= 8192. Given: 8000 `inputs` tokens and 1000 `max_new_tokens`",
         ] {
             check(message, "prompt is too long");

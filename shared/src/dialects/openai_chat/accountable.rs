@@ -107,7 +107,7 @@ mod tests {
         ] {
             assert_eq!(refused(&chat(members), &model), "", "{members}");
         }
-        let messages = r#"{"model":"m","messages":[{"role":"system","content":[{"type":"text","text":"a","role":"assistant","index":0,"cache_control":{"type":"ephemeral","ttl":"1h"}}]},{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:,","detail":"low"}},{"type":"file","file":{"file_data":"data:,","filename":"a"},"prompt_cache_breakpoint":{"mode":"explicit"}}]},{"role":"assistant","content":null,"refusal":null,"audio":null,"index":0,"id":"a","reasoning_content":"a","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"a","content":"a"}]}"#;
+        let messages = r#"{"model":"m","messages":[{"role":"system","content":[{"type":"text","text":"a","role":"assistant","index":0,"cache_control":{"type":"ephemeral","ttl":"1h"}}]},{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:,","detail":"low"}},{"type":"file","file":{"file_data":"data:,","filename":"a"}}]},{"role":"assistant","content":null,"refusal":null,"audio":null,"index":0,"id":"a","reasoning_content":"a","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"a","content":"a"}]}"#;
         assert_eq!(refused(&Body::parse(Endpoint::ChatCompletions, messages.as_bytes()).unwrap(), &model), "");
         for (endpoint, json) in [
             (Endpoint::Completions, r#"{"model":"m","prompt":["a"],"best_of":2,"n":1,"echo":true,"suffix":"b"}"#),
@@ -168,10 +168,6 @@ mod tests {
             (
                 r#""content":[{"type":"text","text":"a","cache_control":"1h"}]"#,
                 "messages[0].content[0].cache_control (messages.content.text.cache_control)",
-            ),
-            (
-                r#""content":[{"type":"text","text":"a","prompt_cache_breakpoint":{"mode":"explicit","ttl":"9h"}}]"#,
-                "messages[0].content[0].prompt_cache_breakpoint.ttl (messages.content.text.prompt_cache_breakpoint.ttl)",
             ),
         ] {
             let json = format!(r#"{{"model":"m","messages":[{{"role":"user",{message}}}]}}"#);

@@ -77,9 +77,6 @@ const TOOL_CALL: Shape = Members(&[
     ("cache_control", Cache),
 ]);
 
-/// OpenAI's mark that the input up to a part is to be stored.
-const BREAKPOINT: Shape = Members(&[("mode", Any), ("ttl", Retention)]);
-
 /// Videos have prices of their own.
 const PART: Shape = Typed(&[
     (
@@ -87,7 +84,6 @@ const PART: Shape = Typed(&[
         &[
             ("text", Any),
             ("cache_control", Cache),
-            ("prompt_cache_breakpoint", BREAKPOINT),
             // OpenAI's Agents SDK sends the other members of an answer's message back with each of its parts.
             ("role", Any),
             ("index", Any),
@@ -101,19 +97,11 @@ const PART: Shape = Typed(&[
     ("refusal", &[("refusal", Any)]),
     (
         "image_url",
-        &[
-            ("image_url", Members(&[("url", Any), ("detail", Any), ("file_id", Any)])),
-            ("cache_control", Cache),
-            ("prompt_cache_breakpoint", BREAKPOINT),
-        ],
+        &[("image_url", Members(&[("url", Any), ("detail", Any), ("file_id", Any)])), ("cache_control", Cache)],
     ),
     (
         "file",
-        &[
-            ("file", Members(&[("filename", Any), ("file_data", Any), ("file_id", Any)])),
-            ("cache_control", Cache),
-            ("prompt_cache_breakpoint", BREAKPOINT),
-        ],
+        &[("file", Members(&[("filename", Any), ("file_data", Any), ("file_id", Any)])), ("cache_control", Cache)],
     ),
     ("input_audio", &[("input_audio", Sound(&[("data", Any), ("format", Any)])), ("cache_control", Cache)]),
 ]);

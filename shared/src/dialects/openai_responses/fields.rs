@@ -56,17 +56,6 @@ impl<'a> Fields<'a> {
         self.text(name).map(|text| read_at(text.as_bytes(), &self.path(name))).transpose()
     }
 
-    /// The members that are neither absent nor `null`, with their exact text.
-    pub(super) fn copied(&self, names: &[&str]) -> Object {
-        let mut copy = Object::default();
-        for name in names {
-            if let Some(text) = self.text(name).and_then(|text| RawValue::from_string(text.to_owned()).ok()) {
-                copy.set_raw(name, text);
-            }
-        }
-        copy
-    }
-
     /// Reads a string that is one of `values`.
     pub(super) fn one_of(&self, name: &str, values: &[&str]) -> Result<Option<String>, Invalid> {
         let Some(value) = self.optional::<String>(name)? else { return Ok(None) };

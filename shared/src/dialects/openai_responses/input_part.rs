@@ -3,7 +3,7 @@
 use super::compaction;
 use super::create::CreateResponse;
 use super::item::Item;
-use super::part::{Part, PartKind};
+use super::part::Part;
 use super::view::View;
 
 /// A part of the input that a model reads as tokens.
@@ -53,12 +53,12 @@ fn parts_of(item: &Item) -> Vec<InputPart> {
 }
 
 fn part(part: Part) -> Option<InputPart> {
-    match part.kind {
-        PartKind::Text(text) | PartKind::Refusal(text) => Some(InputPart::Text(text)),
-        PartKind::Image { detail, .. } => Some(InputPart::Image { is_low_detail: detail.as_deref() == Some("low") }),
-        PartKind::UploadedImage { detail, .. } => {
+    match part {
+        Part::Text(text) | Part::Refusal(text) => Some(InputPart::Text(text)),
+        Part::Image { detail, .. } => Some(InputPart::Image { is_low_detail: detail.as_deref() == Some("low") }),
+        Part::UploadedImage { detail, .. } => {
             Some(InputPart::Image { is_low_detail: detail.as_deref() == Some("low") })
         }
-        PartKind::File { .. } | PartKind::UploadedFile { .. } => None,
+        Part::File { .. } | Part::UploadedFile { .. } => None,
     }
 }

@@ -9,15 +9,8 @@ use crate::model::invalid::Invalid;
 use crate::model::object::Object;
 
 /// A content part, as far as weir reads it.
-#[derive(Debug, Clone)]
-pub(super) struct Part {
-    pub kind: PartKind,
-    /// The members that mark that the input up to this part is to be stored, as a chat call has them.
-    pub marks: Object,
-}
-
-#[derive(Debug, Clone)]
-pub(super) enum PartKind {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Part {
     Text(String),
     Refusal(String),
     Image {
@@ -39,16 +32,6 @@ pub(super) enum PartKind {
         id: String,
         name: Option<String>,
     },
-}
-
-/// Anthropic's mark, and OpenAI's.
-const MARKS: [&str; 2] = ["cache_control", "prompt_cache_breakpoint"];
-
-impl Part {
-    /// A text without marks.
-    pub(super) fn text(text: impl Into<String>) -> Self {
-        Self { kind: PartKind::Text(text.into()), marks: Object::default() }
-    }
 }
 
 /// The origin of a content. It determines the allowed parts.
@@ -79,7 +62,7 @@ impl Source {
 /// Reads the parts of a content. A string is one text.
 pub(super) fn read(content: &TextOrList, at: &str, source: Source) -> Result<Vec<Part>, Invalid> {
     match content {
-        TextOrList::Text(text) => Ok(vec![Part::text(text)]),
+        TextOrList::Text(text) => Ok(vec![Part::Text(text.clone())]),
         TextOrList::List(list) => {
             let parts = list.iter().enumerate();
             parts.map(|(index, part)| read_part(part, &format!("{at}[{index}]"), source)).collect()
@@ -121,36 +104,32 @@ fn read_part(raw: &RawValue, at: &str, source: Source) -> Result<Part, Invalid> 
     if !source.kinds().contains(&kind.as_str()) {
         return Err(not_one_of(fields.path("type"), &kind, source.kinds()));
     }
-    let kind = match kind.as_str() {
-        // A chat call has no marks there.
-        "refusal" => {
-            return Ok(Part { kind: PartKind::Refusal(fields.required("refusal")?), marks: Object::default() });
-        }
-        "input_image" => image(fields)?,
-        "input_file" => file(fields)?,
-        _ => PartKind::Text(fields.required("text")?),
-    };
-    Ok(Part { kind, marks: fields.copied(&MARKS) })
+    match kind.as_str() {
+        "refusal" => Ok(Part::Refusal(fields.required("refusal")?)),
+        "input_image" => image(fields),
+        "input_file" => file(fields),
+        _ => Ok(Part::Text(fields.required("text")?)),
+    }
 }
 
-fn image(fields: Fields<'_>) -> Result<PartKind, Invalid> {
+fn image(fields: Fields<'_>) -> Result<Part, Invalid> {
     let detail = fields.one_of("detail", &["low", "high", "auto", "original"])?;
     if fields.text("image_url").is_none()
         && let Some(id) = file_id(fields)?
     {
-        return Ok(PartKind::UploadedImage { id, detail });
+        return Ok(Part::UploadedImage { id, detail });
     }
     let url: String = fields.required("image_url")?;
     if url.is_empty() {
         return Err(invalid(fields.path("image_url"), "it must not be empty"));
     }
-    Ok(PartKind::Image { url, detail })
+    Ok(Part::Image { url, detail })
 }
 
-fn file(fields: Fields<'_>) -> Result<PartKind, Invalid> {
+fn file(fields: Fields<'_>) -> Result<Part, Invalid> {
     if fields.text("file_data").is_none() {
         if let Some(id) = file_id(fields)? {
-            return Ok(PartKind::UploadedFile { id, name: fields.optional("filename")? });
+            return Ok(Part::UploadedFile { id, name: fields.optional("filename")? });
         }
         if fields.text("file_url").is_some() {
             let message = "Files by URL are not supported. Send the file in 'file_data', as base64, with a 'filename', or upload it and \
@@ -166,7 +145,7 @@ fn file(fields: Fields<'_>) -> Result<PartKind, Invalid> {
     if name.is_empty() {
         return Err(invalid(fields.path("filename"), "it must not be empty"));
     }
-    Ok(PartKind::File { name, data })
+    Ok(Part::File { name, data })
 }
 
 /// The id of an uploaded file. Whether the project has it is found out when a model is to read it.

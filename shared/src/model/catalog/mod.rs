@@ -68,16 +68,6 @@ pub struct ProviderConfig {
     pub simulator: SimulatorConfig,
 }
 
-impl ProviderConfig {
-    /// What is known about the server of an `openai` provider: by its preset, else by its host.
-    #[must_use]
-    pub fn known_server(&self) -> Option<&'static Preset> {
-        let by_name = self.preset.as_deref().and_then(Preset::named);
-        let known = by_name.or_else(|| self.base_url.as_deref().and_then(Preset::of_url));
-        known.filter(|_| self.kind == ProviderKind::Openai)
-    }
-}
-
 /// The API of a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -66,7 +66,6 @@ const MISTRAL_REFUSES: &[&str] = &[
     "messages.annotations",
     "messages.cache_control",
     "messages.content.cache_control",
-    "messages.content.prompt_cache_breakpoint",
     "messages.tool_calls.cache_control",
     "tools.cache_control",
     "tools.function.cache_control",
@@ -78,7 +77,6 @@ const GROQ_REFUSES: &[&str] = &[
     "messages.annotations",
     "messages.cache_control",
     "messages.content.cache_control",
-    "messages.content.prompt_cache_breakpoint",
     "messages.tool_calls.cache_control",
 ];
 

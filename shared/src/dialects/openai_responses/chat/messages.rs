@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::dialects::openai_responses::item::Item;
-use crate::dialects::openai_responses::part::{Part, PartKind, Source};
+use crate::dialects::openai_responses::part::{Part, Source};
 use crate::dialects::openai_responses::tools::{ToolKind, Tools};
 use crate::dialects::openai_responses::view::View;
 use crate::model::invalid::Invalid;
@@ -53,12 +53,12 @@ impl<'a> Messages<'a> {
     }
 
     pub(super) fn instruct(&mut self, text: &str) {
-        self.say("system", vec![Part::text(text)]);
+        self.say("system", vec![Part::Text(text.to_owned())]);
     }
 
     /// Adds a message of the user.
     pub(super) fn ask(&mut self, text: &str) {
-        self.say("user", vec![Part::text(text)]);
+        self.say("user", vec![Part::Text(text.to_owned())]);
     }
 
     /// Adds the item at the path `at`.
@@ -82,7 +82,7 @@ impl<'a> Messages<'a> {
             View::Output { call_id, content } => self.answer(&call_id, content, at)?,
             View::Loaded { call_id: Some(call_id), tools } => {
                 let found = Tools::read(&tools, "tools")?.names_in(self.tools);
-                self.answer(&call_id, vec![Part::text(found)], at)?;
+                self.answer(&call_id, vec![Part::Text(found)], at)?;
             }
             View::Reasoning { text, details } => self.thoughts.extend(Thoughts { text, details }),
             View::Compaction { message } => self.ask(&message),
@@ -197,39 +197,33 @@ impl Call {
     }
 }
 
-/// A single text without marks is written as a plain string, because all imitators of OpenAI understand it.
+/// A single text is written as a plain string, because all imitators of OpenAI understand it.
 fn with_content(message: Object, parts: &[Part]) -> Object {
     match parts {
         [] => message.with("content", ""),
-        [Part { kind: PartKind::Text(text), marks }] if marks.is_empty() => message.with("content", text),
+        [Part::Text(text)] => message.with("content", text),
         parts => message.with("content", &parts.iter().map(part).collect::<Vec<_>>()),
     }
 }
 
 fn part(part: &Part) -> Object {
-    let mut written = of_kind(&part.kind);
-    written.extend(&part.marks);
-    written
-}
-
-fn of_kind(kind: &PartKind) -> Object {
-    match kind {
-        PartKind::Text(text) => Object::default().with("type", "text").with("text", text),
-        PartKind::Refusal(text) => Object::default().with("type", "refusal").with("refusal", text),
-        PartKind::Image { url, detail } => {
+    match part {
+        Part::Text(text) => Object::default().with("type", "text").with("text", text),
+        Part::Refusal(text) => Object::default().with("type", "refusal").with("refusal", text),
+        Part::Image { url, detail } => {
             let image = with_detail(Object::default().with("url", url), detail.as_deref());
             Object::default().with("type", "image_url").with("image_url", &image)
         }
-        PartKind::UploadedImage { id, detail } => {
+        Part::UploadedImage { id, detail } => {
             let image = with_detail(Object::default().with("file_id", id), detail.as_deref());
             Object::default().with("type", "image_url").with("image_url", &image)
         }
-        PartKind::UploadedFile { id, name } => {
+        Part::UploadedFile { id, name } => {
             let file = Object::default().with("file_id", id);
             let file = name.iter().fold(file, |file, name| file.with("filename", name));
             Object::default().with("type", "file").with("file", &file)
         }
-        PartKind::File { name, data } => {
+        Part::File { name, data } => {
             let file = Object::default().with("filename", name).with("file_data", data);
             Object::default().with("type", "file").with("file", &file)
         }

@@ -32,30 +32,6 @@ fn the_call_is_a_stream_with_usage() {
 }
 
 #[test]
-fn marks_of_prompt_caches_are_kept_on_parts_and_functions() {
-    let (anthropics, openais) =
-        (r#""cache_control":{"type":"ephemeral","ttl":"1h"}"#, r#""prompt_cache_breakpoint":{"mode":"explicit"}"#);
-    let input = format!(
-        r#""input":[{{"role":"developer","content":[{{"type":"input_text","text":"a",{anthropics}}}]}},{{"role":"user","content":[{{"type":"input_image","image_url":"data:,",{openais}}},{{"type":"input_text","text":"b","cache_control":null}}]}}]"#
-    );
-    let messages = format!(
-        r#""messages":[{{"role":"developer","content":[{{"type":"text","text":"a",{anthropics}}}]}},{{"role":"user","content":[{{"type":"image_url","image_url":{{"url":"data:,"}},{openais}}},{{"type":"text","text":"b"}}]}}]"#
-    );
-    check(&input, "[]", &format!("{{{messages}}}"));
-    let tools = format!(
-        r#""tools":[{{"type":"function","name":"f",{anthropics}}},{{"type":"namespace","name":"n","tools":[{{"type":"function","name":"g",{anthropics}}}]}}]"#
-    );
-    let functions = format!(
-        r#""tools":[{{"type":"function","function":{{"name":"f"}},{anthropics}}},{{"type":"function","function":{{"name":"n__g"}},{anthropics}}}]"#
-    );
-    check(
-        &format!(r#""input":"hi",{tools}"#),
-        "[]",
-        &format!(r#"{{"messages":[{{"role":"user","content":"hi"}}],{functions}}}"#),
-    );
-}
-
-#[test]
 fn items_become_messages() {
     for (input, messages) in [
         (r#""hi""#, r#"{"role":"user","content":"hi"}"#),

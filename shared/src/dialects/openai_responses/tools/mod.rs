@@ -46,8 +46,6 @@ pub(super) struct Tool {
     chat_name: String,
     /// The tool in the shape of a chat call.
     chat: Object,
-    /// The members that it has beside that.
-    marks: Object,
 }
 
 /// The tools of a request, in order.
@@ -189,9 +187,7 @@ impl Tool {
         let named = Object::default().with("name", &self.chat_name);
         let mut tool = named;
         tool.extend(&self.chat);
-        let mut written = Object::default().with("type", kind).with(kind, &tool);
-        written.extend(&self.marks);
-        written
+        Object::default().with("type", kind).with(kind, &tool)
     }
 }
 

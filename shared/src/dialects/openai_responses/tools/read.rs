@@ -12,9 +12,6 @@ use crate::model::object::Object;
 /// The types of tools that weir passes on.
 const KINDS: [&str; 4] = ["function", "custom", "namespace", SEARCH];
 
-/// Marks up to which the input is stored, beside the function of a chat call.
-const MARKS: [&str; 1] = ["cache_control"];
-
 /// Whether OpenAI runs tools of this type, and a model can do its work without them. Agents offer them to every model. A
 /// model without `mcp`, `file_search` or `code_interpreter` would answer something else than its caller asked for.
 pub(super) fn can_be_left_out(kind: &str) -> bool {
@@ -47,9 +44,7 @@ fn named_tool(fields: Fields<'_>, namespace: Option<&str>) -> Result<Tool, Inval
     };
     let name = fields.required::<Name>("name")?.0;
     let name = ToolName { namespace: namespace.map(str::to_owned), name };
-    // Custom tools are OpenAI's, which has no such marks.
-    let marks = if kind == ToolKind::Function { fields.copied(&MARKS) } else { Object::default() };
-    Ok(Tool { name, kind, chat_name: String::new(), chat, marks })
+    Ok(Tool { name, kind, chat_name: String::new(), chat })
 }
 
 fn function(fields: Fields<'_>) -> Result<Object, Invalid> {
@@ -57,20 +52,20 @@ fn function(fields: Fields<'_>) -> Result<Object, Invalid> {
     fields.optional::<String>("description")?;
     fields.optional::<Object>("parameters")?;
     fields.optional::<bool>("strict")?;
-    Ok(fields.copied(&["description", "parameters", "strict"]))
+    Ok(copied(fields, &["description", "parameters", "strict"]))
 }
 
 fn custom(fields: Fields<'_>) -> Result<Object, Invalid> {
     fields.required::<Name>("name")?;
     fields.optional::<String>("description")?;
-    let mut chat = fields.copied(&["description"]);
+    let mut chat = copied(fields, &["description"]);
     let Some(format) = fields.optional::<Object>("format")? else { return Ok(chat) };
     let at = fields.path("format");
     let format = Fields::new(&format, &at);
     if format.one_of("type", &["text", "grammar"])?.as_deref() == Some("grammar") {
         format.required::<String>("definition")?;
         format.one_of("syntax", &["lark", "regex"])?;
-        let grammar = format.copied(&["definition", "syntax"]);
+        let grammar = copied(format, &["definition", "syntax"]);
         chat.set("format", &Object::default().with("type", "grammar").with("grammar", &grammar));
     }
     Ok(chat)
@@ -80,9 +75,8 @@ fn custom(fields: Fields<'_>) -> Result<Object, Invalid> {
 fn search(fields: Fields<'_>) -> Result<Tool, Invalid> {
     fields.optional::<String>("description")?;
     fields.optional::<Object>("parameters")?;
-    let chat = fields.copied(&["description", "parameters"]);
-    let (name, marks) = (ToolName::search(), fields.copied(&MARKS));
-    Ok(Tool { name, kind: ToolKind::Search, chat_name: String::new(), chat, marks })
+    let chat = copied(fields, &["description", "parameters"]);
+    Ok(Tool { name: ToolName::search(), kind: ToolKind::Search, chat_name: String::new(), chat })
 }
 
 /// The tools of a namespace. The first of them tells the model what the namespace is for.
@@ -104,6 +98,17 @@ fn namespace(fields: Fields<'_>) -> Result<Vec<Tool>, Invalid> {
         first.chat.set("description", format!("{own}\n\nAll tools of '{name}': {about}").trim_start());
     }
     Ok(tools)
+}
+
+/// Copies members, with their exact text.
+fn copied(from: Fields<'_>, names: &[&str]) -> Object {
+    let mut copy = Object::default();
+    for name in names {
+        if let Some(text) = from.text(name).and_then(|text| RawValue::from_string(text.to_owned()).ok()) {
+            copy.set_raw(name, text);
+        }
+    }
+    copy
 }
 
 /// The tool as the response shows it: with all members of OpenAI's functions. OpenAI's default for `strict` is true. A chat
