@@ -75,6 +75,10 @@ async fn files_are_listed_in_pages_and_by_status() {
     assert_eq!(listed("order=asc").await, ids);
     assert_eq!(listed("order=asc&limit=2").await, ids[..2]);
     assert_eq!(listed(&format!("order=asc&after={}", ids[1])).await, ids[2..]);
+    // Those next to the id, in the order of the list.
+    assert_eq!(listed(&format!("order=asc&before={}&limit=2", ids[3])).await, ids[1..3]);
+    let newest_first: Vec<_> = ids[1..3].iter().rev().cloned().collect();
+    assert_eq!(listed(&format!("before={}&limit=2", ids[0])).await, newest_first);
     assert_eq!(listed("filter=failed").await, ids[3..]);
     assert_eq!(listed("filter=in_progress").await, [""; 0]);
     let failed = site.get(&format!("{store}/files/{}", ids[3])).await;

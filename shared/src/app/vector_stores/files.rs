@@ -14,7 +14,7 @@ use crate::app::worker_queues::WorkerQueues;
 use crate::data::{ChunkRecords, FileRecords, ListQuery, StoreFileRecords, VectorStoreRecords};
 use crate::dialects::openai_vector_stores::AttachFile;
 use crate::model::backoff::Backoff;
-use crate::model::clock::Clock;
+use crate::model::clock::{Clock, Timestamp};
 use crate::model::file::File;
 use crate::model::invalid::Invalid;
 use crate::model::page::Page;
@@ -92,28 +92,11 @@ impl StoreFiles {
         attach: &AttachFile,
     ) -> Result<Option<StoreFile>, Error> {
         let key = StoreFileKey { store: store.key.clone(), file_id: attach.file_id.clone() };
-        let (now, found) = (self.clock.now(), self.records.find(&key).await?);
+        let found = self.records.find(&key).await?;
+        let now = self.clock.now();
         let due_at = now.plus_ms(LOST_AFTER_MS);
-        let new = StoreFile {
-            key,
-            filename: file.filename,
-            created_at: now,
-            expires_at: file.expires_at,
-            status: FileStatus::InProgress,
-            problem: None,
-            attributes: attach.attributes.clone(),
-            chunking: attach.chunking,
-            usage_bytes: 0,
-            live: None,
-            chunks: 0,
-            generation: found.as_ref().map_or(0, |found| found.generation) + 1,
-            begun_at: now,
-            api_key_id: caller.api_key_id.clone(),
-            fence: found.as_ref().map_or(0, |found| found.fence),
-            due_at: Some(due_at),
-            detached_at: None,
-            traceparent: current_traceparent(),
-        };
+        let mut new = new_file(key, file, attach, found.as_ref(), now);
+        new.api_key_id.clone_from(&caller.api_key_id);
         let (written, file) = match found {
             Some(found) if !found.is_detached() => {
                 let is_done = matches!(found.status, FileStatus::InProgress | FileStatus::Completed);
@@ -171,7 +154,7 @@ impl StoreFiles {
         query: &ListQuery,
     ) -> Result<Page<StoreFile>, Error> {
         let store = find_store(&self.stores, caller, store_id).await?;
-        Ok(Page::cut(self.records.list(&store.key, status, query).await?, query.limit))
+        Ok(self.records.list(&store.key, status, query).await?)
     }
 
     /// Sets the attributes of a file.
@@ -230,6 +213,36 @@ impl StoreFiles {
         let store = find_store(&self.stores, caller, store_id).await?;
         let file = files::key(&caller.project.id, file_id).map_err(|_| absent(file_id))?;
         Ok(StoreFileKey { store: store.key, file_id: file.file_id })
+    }
+}
+
+/// A file as it is attached. `before`: the record that it takes the place of.
+fn new_file(
+    key: StoreFileKey,
+    file: File,
+    attach: &AttachFile,
+    before: Option<&StoreFile>,
+    now: Timestamp,
+) -> StoreFile {
+    StoreFile {
+        key,
+        filename: file.filename,
+        created_at: now,
+        expires_at: file.expires_at,
+        status: FileStatus::InProgress,
+        problem: None,
+        attributes: attach.attributes.clone(),
+        chunking: attach.chunking,
+        usage_bytes: 0,
+        live: None,
+        chunks: 0,
+        generation: before.map_or(0, |before| before.generation) + 1,
+        begun_at: now,
+        api_key_id: String::new(),
+        fence: before.map_or(0, |before| before.fence),
+        due_at: Some(now.plus_ms(LOST_AFTER_MS)),
+        detached_at: None,
+        traceparent: current_traceparent(),
     }
 }
 

@@ -149,7 +149,7 @@ impl VectorStores {
     /// # Errors
     /// Only those of all operations.
     pub async fn list(&self, caller: &Caller, query: &ListQuery) -> Result<Page<VectorStore>, Error> {
-        Ok(Page::cut(self.records.list(&caller.project.id, query).await?, query.limit))
+        Ok(self.records.list(&caller.project.id, query).await?)
     }
 
     /// Changes a store.

@@ -152,12 +152,12 @@ impl VectorSearch {
         let mut left = HashMap::new();
         let mut query = ListQuery { oldest_first: true, limit: PAGE, ..ListQuery::default() };
         loop {
-            let files = self.files.list(&store.key, None, &query).await?;
-            let is_last = files.len() <= PAGE;
-            query.after = files.last().map(|file| file.key.file_id.clone());
-            let matching = files.into_iter().filter(|file| self.is_searched(file) && filter.matches(&file.attributes));
+            let page = self.files.list(&store.key, None, &query).await?;
+            query.after = page.items.last().map(|file| file.key.file_id.clone());
+            let matching = page.items.into_iter();
+            let matching = matching.filter(|file| self.is_searched(file) && filter.matches(&file.attributes));
             left.extend(matching.map(|file| (file.key.file_id.clone(), file)));
-            if is_last {
+            if !page.has_more {
                 return Ok(left);
             }
         }

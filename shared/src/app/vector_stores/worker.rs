@@ -121,7 +121,7 @@ impl IngestWorker {
             Err(Stopped::Failed(problem)) => IngestEnd::Failed(problem),
             Err(Stopped::Later(wait)) => return self.go_on_later(&file, wait).await,
             Err(Stopped::Lost) => return Ok(()),
-            Err(Stopped::Error(error)) => return self.give_up_or_fail(&file, error).await,
+            Err(Stopped::Error(error)) => return self.end_after_an_error(&file, error).await,
         };
         self.end(&file, &end).await
     }
@@ -135,8 +135,9 @@ impl IngestWorker {
         self.tidy(file, live).await
     }
 
-    /// What follows from a store that failed: what was embedded before it is paid for, so that an ingestion is not begun again for ever.
-    async fn give_up_or_fail(&self, file: &StoreFile, error: Error) -> Result<(), Error> {
+    /// Returns an error that may be over soon, so that the message comes again. Any other ends the ingestion: each try pays for the chunks
+    /// that were embedded and not stored.
+    async fn end_after_an_error(&self, file: &StoreFile, error: Error) -> Result<(), Error> {
         let may_succeed = matches!(error, Error::Unavailable { .. } | Error::Contended(_));
         if may_succeed && file.begun_at.until(self.clock.now()) < TRIED_FOR_MS {
             return Err(error);
@@ -334,7 +335,7 @@ impl IngestWorker {
         loop {
             // The sweeper wakes another worker if this one dies.
             self.stores.keep_due(key, self.clock.now().plus_ms(LOST_AFTER_MS)).await?;
-            let files = self.records.list(key, None, &query).await?;
+            let files = self.records.list(key, None, &query).await?.items;
             for file in &files {
                 self.records.detach(&file.key, self.clock.now()).await.map(drop)?;
                 self.queues.wake_for_store_file(file, Duration::ZERO).await;

@@ -14,6 +14,7 @@ use crate::data::stored::{Expiry, StoredChange};
 use crate::data::table::{Table, conflict_pause};
 use crate::model::clock::Timestamp;
 use crate::model::file;
+use crate::model::page::Page;
 use crate::model::vector_store::{Attributes, FileProblem, FileStatus, StoreFile, StoreFileKey, VectorStoreKey};
 
 /// The files of all vector stores.
@@ -54,19 +55,19 @@ impl StoreFileRecords {
         Ok(files)
     }
 
-    /// Returns the files of a store that `query` asks for, and one more if there are more.
+    /// Returns the page of a store's files that `query` asks for.
     pub async fn list(
         &self,
         store: &VectorStoreKey,
         status: Option<FileStatus>,
         query: &ListQuery,
-    ) -> Result<Vec<StoreFile>, StoreError> {
+    ) -> Result<Page<StoreFile>, StoreError> {
         let is_listed = |item: &Item| {
             let found = Reader(item).maybe_text("file_status");
             !item.contains_key(DELETED) && status.is_none_or(|status| found.as_deref() == Some(status.name()))
         };
-        let items = list(&self.0, &keys::store_files_partition(store), file::ID_PREFIX, query, is_listed).await?;
-        items.iter().map(|item| read_store_file(store, item)).collect()
+        let (partition, read) = (keys::store_files_partition(store), |item: &Item| read_store_file(store, item));
+        list(&self.0, &partition, file::ID_PREFIX, query, is_listed, read).await
     }
 
     /// Attaches a file that is not in the store. `before`: the generation of the detached file that it takes the place of.

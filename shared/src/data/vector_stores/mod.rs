@@ -18,6 +18,7 @@ use super::item::{Item, Reader, number, text};
 use super::keys;
 use super::table::{ItemStream, Table};
 use crate::model::clock::Timestamp;
+use crate::model::page::Page;
 use crate::model::vector_store::{ID_PREFIX, VectorStore, VectorStoreKey};
 use record::{DELETED, new_record, read_store};
 
@@ -76,10 +77,10 @@ impl VectorStoreRecords {
         item.map(|item| read_store(&key.project_id, &item)).transpose()
     }
 
-    /// Returns the stores of a project that `query` asks for, and one more if there are more.
-    pub async fn list(&self, project_id: &str, query: &ListQuery) -> Result<Vec<VectorStore>, StoreError> {
-        let items = list(&self.0, &keys::vector_stores_partition(project_id), ID_PREFIX, query, is_there).await?;
-        items.iter().map(|item| read_store(project_id, item)).collect()
+    /// Returns the page of a project's stores that `query` asks for.
+    pub async fn list(&self, project_id: &str, query: &ListQuery) -> Result<Page<VectorStore>, StoreError> {
+        let partition = keys::vector_stores_partition(project_id);
+        list(&self.0, &partition, ID_PREFIX, query, is_there, |item| read_store(project_id, item)).await
     }
 
     /// Changes a store, which is active now. Returns it as it is then; `None`: there is none.
@@ -221,14 +222,15 @@ fn is_there(item: &Item) -> bool {
     !item.contains_key(DELETED)
 }
 
-/// Reads the items of a partition that `query` asks for, whose sort keys begin with `prefix`: one more than its limit, if there are more.
-async fn list(
+/// Reads the page of a partition that `query` asks for, of items whose sort keys begin with `prefix`.
+async fn list<T>(
     table: &Table,
     partition: &str,
     prefix: &str,
     query: &ListQuery,
     is_listed: impl Fn(&Item) -> bool,
-) -> Result<Vec<Item>, StoreError> {
+    read: impl Fn(&Item) -> Result<T, StoreError>,
+) -> Result<Page<T>, StoreError> {
     let ends = [&query.after, &query.before].map(|id| id.as_deref().unwrap_or_default());
     let last = format!("{prefix}~");
     // Both ends are ids that are not listed themselves.
@@ -239,7 +241,7 @@ async fn list(
         (bound(ends[1], prefix), bound(ends[0], &last))
     };
     if from > to {
-        return Ok(Vec::new());
+        return Ok(Page { items: Vec::new(), has_more: false });
     }
     // A page before an id has those next to it: they are read from there, and put in order afterwards.
     let is_backwards = query.before.is_some() && query.after.is_none();
@@ -251,17 +253,12 @@ async fn list(
     {
         let id = Reader(&item).text("sk")?;
         if !ends.contains(&id.as_str()) && is_listed(&item) {
-            listed.push(item);
+            listed.push(read(&item)?);
         }
     }
+    let mut page = Page::cut(listed, query.limit);
     if is_backwards {
-        let has_more = listed.len() > query.limit;
-        listed.truncate(query.limit);
-        listed.reverse();
-        // The caller sees by one more that there are more; of those before the page.
-        if has_more {
-            listed.extend(listed.last().cloned());
-        }
+        page.items.reverse();
     }
-    Ok(listed)
+    Ok(page)
 }
